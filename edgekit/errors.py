@@ -1,0 +1,83 @@
+"""The one tree of errors edgekit raises on purpose, each with the exit code of its class.
+
+    EdgekitError
+    ├── GateFailed            1   a budget or gate is not met
+    ├── UsageError            2   the command line, a recipe or a target is wrong
+    ├── ModelError            3   model, weights or data
+    ├── ExportError           4   export, or an artifact that is not the model
+    ├── TransportError        5   the way to the device
+    ├── IdentityError         6   host key or authentication
+    ├── DeviceError           7   architecture, disk or permission on the device
+    ├── RunnerError           8   the runner on the device
+    ├── ResultError           9   what came back from the device is not acceptable
+    ├── StoreError           10   the results database
+    ├── BusyError            75   somebody else holds the device or the cache
+    └── Interrupted         130   Ctrl-C
+
+A message says what failed and where; `hint` says what to do. Foreign exceptions are translated where the foreign library is called.
+"""
+
+from __future__ import annotations
+
+
+class EdgekitError(Exception):
+    """Base of all errors that a user can cause or must act on.
+
+    `message` is one line or a short list; `hint` is the remedy; `details` goes out with `--json` (plain JSON values only).
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "", details: dict[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.details = details or {}
+
+
+class GateFailed(EdgekitError):
+    exit_code = 1
+
+
+class UsageError(EdgekitError):
+    exit_code = 2
+
+
+class ModelError(EdgekitError):
+    exit_code = 3
+
+
+class ExportError(EdgekitError):
+    exit_code = 4
+
+
+class TransportError(EdgekitError):
+    exit_code = 5
+
+
+class IdentityError(EdgekitError):
+    exit_code = 6
+
+
+class DeviceError(EdgekitError):
+    exit_code = 7
+
+
+class RunnerError(EdgekitError):
+    exit_code = 8
+
+
+class ResultError(EdgekitError):
+    exit_code = 9
+
+
+class StoreError(EdgekitError):
+    exit_code = 10
+
+
+class BusyError(EdgekitError):
+    exit_code = 75
+
+
+class Interrupted(EdgekitError):
+    exit_code = 130

@@ -1,0 +1,1 @@
+"""Names to models and datasets. Importing this package imports no torch; its modules do."""
