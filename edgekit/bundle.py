@@ -97,8 +97,22 @@ class Artifact(Part):
 SUFFIX = {"executorch": "pte", "litert": "tflite"}
 
 
+class Comparison(Part):
+    """Two artifacts on the same test samples: how often the top class is the same, and how far `b` is from `a` (SNR in dB; null when equal)."""
+
+    a: str
+    b: str
+    samples: int
+    same_top1: int
+    snr_db: float | None
+
+
 class TraceRow(Part):
-    """What one stage gave and cost. `top1_*` are null for data without labels; `reused` says the stage came from the cache."""
+    """What one stage gave and cost.
+
+    For float stages `bytes` are those of the weights, and accuracy is that of eager PyTorch. For a quantize stage both are those of its exported artifact
+    (named in `notes`), because that is where its integers are. `top1_*` are null for data without labels; `reused` says the stage came from the cache.
+    """
 
     stage: str
     kind: str
@@ -106,8 +120,8 @@ class TraceRow(Part):
     parameters: int
     nonzero_fraction: float
     macs: int
-    weights_bytes: int
-    weights_deflated_bytes: int
+    bytes: int | None
+    deflated_bytes: int | None
     top1_correct: int | None
     top1_total: int | None
     seconds: float
@@ -128,6 +142,7 @@ class Manifest(Part):
     classes: tuple[str, ...] = ()
     trace: tuple[TraceRow, ...]
     artifacts: tuple[Artifact, ...]
+    comparisons: tuple[Comparison, ...] = ()
 
 
 class Bundle(Part):

@@ -1,0 +1,117 @@
+"""The verdict on a recipe's budget: each limit against what was measured. Pure; a limit that could not be measured is not met."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from edgekit.bundle import Artifact, Manifest
+from edgekit.recipe.schema import Budget, VariantBudget
+
+LATENCY_LIMITS = frozenset({"latency_p50_max_ms", "latency_min_speedup_ratio", "peak_memory_max_bytes"})
+
+
+class Interval(Protocol):
+    """A measured ratio with its confidence interval."""
+
+    low: float
+    mid: float
+    high: float
+
+
+class Measured(Protocol):
+    """What a measurement on a target tells about its artifacts, by artifact key such as `int8.tflite`."""
+
+    def p50_ms(self, key: str) -> float | None: ...
+
+    def peak_memory_bytes(self, key: str) -> int | None: ...
+
+    def speedup(self, baseline_key: str, key: str) -> Interval | None: ...
+
+
+@dataclass(frozen=True)
+class Check:
+    """One limit on one artifact. `measured` is None when it could not be measured, which counts as not met."""
+
+    artifact: str
+    limit: str
+    allowed: float
+    measured: float | None
+    ok: bool
+    note: str = ""
+
+
+def judge(budget: Budget, manifest: Manifest, measurements: Mapping[str, Measured]) -> tuple[Check, ...]:
+    """All limits of a budget. `measurements` by target name; without any, limits on latency and memory are left to the later run on a target."""
+    return tuple(check for variant, limits in budget.variants.items() for check in _judge_variant(variant, limits, budget, manifest, measurements))
+
+
+def met(checks: tuple[Check, ...]) -> bool:
+    return all(check.ok for check in checks)
+
+
+def _judge_variant(
+    variant: str, limits: VariantBudget, budget: Budget, manifest: Manifest, measurements: Mapping[str, Measured]
+) -> Iterator[Check]:
+    by_key = {(a.variant, a.format): a for a in manifest.artifacts}
+    baseline = budget.baseline or manifest.artifacts[0].variant
+    for artifact in (a for a in manifest.artifacts if a.variant == variant):
+        yield from _judge_build(artifact, by_key.get((baseline, artifact.format)), limits)
+        for target, measured in measurements.items():
+            suffix = f" on {target}" if len(measurements) > 1 else ""
+            yield from _judge_measured(artifact, by_key.get((baseline, artifact.format)), limits, measured, suffix)
+    if limits.runtimes_min_agreement_percent is not None:
+        yield _at_least(variant, "runtimes_min_agreement_percent", limits.runtimes_min_agreement_percent, runtime_agreement_percent(manifest, variant))
+
+
+def _judge_build(artifact: Artifact, baseline: Artifact | None, limits: VariantBudget) -> Iterator[Check]:
+    top1 = top1_percent(artifact)
+    if limits.top1_min_percent is not None:
+        yield _at_least(artifact.key, "top1_min_percent", limits.top1_min_percent, top1)
+    if limits.top1_max_drop_points is not None:
+        reference = top1_percent(baseline) if baseline else None
+        drop = None if top1 is None or reference is None else round(reference - top1, 9)
+        yield _at_most(artifact.key, "top1_max_drop_points", limits.top1_max_drop_points, drop)
+    if limits.size_max_bytes is not None:
+        yield _at_most(artifact.key, "size_max_bytes", limits.size_max_bytes, artifact.file.bytes)
+    if limits.size_min_shrink_ratio is not None:
+        yield _at_least(
+            artifact.key, "size_min_shrink_ratio", limits.size_min_shrink_ratio, baseline.file.bytes / artifact.file.bytes if baseline else None
+        )
+
+
+def _judge_measured(artifact: Artifact, baseline: Artifact | None, limits: VariantBudget, measured: Measured, suffix: str) -> Iterator[Check]:
+    key = artifact.key
+    if limits.latency_p50_max_ms is not None:
+        yield _at_most(key, "latency_p50_max_ms", limits.latency_p50_max_ms, measured.p50_ms(key), suffix)
+    if limits.peak_memory_max_bytes is not None:
+        yield _at_most(key, "peak_memory_max_bytes", limits.peak_memory_max_bytes, measured.peak_memory_bytes(key), suffix)
+    if limits.latency_min_speedup_ratio is not None:
+        ratio = measured.speedup(baseline.key, key) if baseline else None
+        check = _at_least(key, "latency_min_speedup_ratio", limits.latency_min_speedup_ratio, ratio.mid if ratio else None, suffix)
+        note = f"95 % interval {ratio.low:.2f}–{ratio.high:.2f}" if ratio else check.note
+        yield Check(check.artifact, check.limit, check.allowed, check.measured, check.ok, note)
+
+
+def top1_percent(artifact: Artifact) -> float | None:
+    """Accuracy of the exported artifact on the test set in percent; None for data without labels."""
+    verified = artifact.verification
+    return None if verified.top1_correct is None or not verified.top1_total else 100 * verified.top1_correct / verified.top1_total
+
+
+def runtime_agreement_percent(manifest: Manifest, variant: str) -> float | None:
+    """Test samples on which the variant's .pte and .tflite give the same top class, in percent."""
+    keys = {a.key for a in manifest.artifacts if a.variant == variant}
+    for comparison in manifest.comparisons:
+        if len(keys) == 2 and {comparison.a, comparison.b} == keys:
+            return 100 * comparison.same_top1 / comparison.samples
+    return None
+
+
+def _at_least(artifact: str, limit: str, allowed: float, measured: float | None, suffix: str = "") -> Check:
+    return Check(artifact + suffix, limit, allowed, measured, measured is not None and measured >= allowed, "" if measured is not None else "not measured")
+
+
+def _at_most(artifact: str, limit: str, allowed: float, measured: float | None, suffix: str = "") -> Check:
+    return Check(artifact + suffix, limit, allowed, measured, measured is not None and measured <= allowed, "" if measured is not None else "not measured")
