@@ -1,3 +1,49 @@
-"""edgekit: one recipe takes a PyTorch model, prunes and quantizes it, exports it to ExecuTorch and LiteRT, and measures it on your own board."""
+"""edgekit: one recipe takes a PyTorch model, prunes and quantizes it, exports it to ExecuTorch and LiteRT, and measures it on your own board.
+
+The public API, one function per command:
+
+    load_recipe, build, run, judge        recipes to bundles, measurements and a verdict
+    load_target, deploy, bench            devices
+    open_bundle                           what a build made
+
+Names are imported on first use: `import edgekit` costs nothing, and torch is only imported by `build` when something is to be trained or exported.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from edgekit.benchmark import bench as bench
+    from edgekit.bundle import open_bundle as open_bundle
+    from edgekit.deployment import deploy as deploy
+    from edgekit.pipeline import build as build
+    from edgekit.recipe.load import load_recipe as load_recipe
+    from edgekit.session import judge as judge
+    from edgekit.session import run as run
+    from edgekit.target import load_target as load_target
+
+_PUBLIC = {
+    "bench": "edgekit.benchmark",
+    "build": "edgekit.pipeline",
+    "deploy": "edgekit.deployment",
+    "judge": "edgekit.session",
+    "load_recipe": "edgekit.recipe.load",
+    "load_target": "edgekit.target",
+    "open_bundle": "edgekit.bundle",
+    "run": "edgekit.session",
+}
+__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'edgekit' has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PUBLIC])

@@ -88,10 +88,16 @@ def _judge_measured(artifact: Artifact, baseline: Artifact | None, limits: Varia
     if limits.peak_memory_max_bytes is not None:
         yield _at_most(key, "peak_memory_max_bytes", limits.peak_memory_max_bytes, measured.peak_memory_bytes(key), suffix)
     if limits.latency_min_speedup_ratio is not None:
-        ratio = measured.speedup(baseline.key, key) if baseline else None
-        check = _at_least(key, "latency_min_speedup_ratio", limits.latency_min_speedup_ratio, ratio.mid if ratio else None, suffix)
-        note = f"95 % interval {ratio.low:.2f}–{ratio.high:.2f}" if ratio else check.note
-        yield Check(check.artifact, check.limit, check.allowed, check.measured, check.ok, note)
+        yield _speedup(key + suffix, limits.latency_min_speedup_ratio, measured.speedup(baseline.key, key) if baseline else None)
+
+
+def _speedup(artifact: str, allowed: float, ratio: Interval | None) -> Check:
+    """Met only when the whole interval lies at or above the limit: an inconclusive speed-up is not a pass."""
+    limit = "latency_min_speedup_ratio"
+    if ratio is None:
+        return _at_least(artifact, limit, allowed, None)
+    verdict = "inconclusive, " if ratio.low < allowed <= ratio.high else ""
+    return Check(artifact, limit, allowed, ratio.mid, ratio.low >= allowed, f"{verdict}95 % interval {ratio.low:.2f} to {ratio.high:.2f}")
 
 
 def top1_percent(artifact: Artifact) -> float | None:

@@ -1,0 +1,85 @@
+"""The command line: parse, call one function of the public API, print. Imports stay light; torch is only reached from inside `build`.
+
+Exit codes are those of edgekit/errors.py. Results go to stdout, progress and errors to stderr; with `--json`, stdout holds one JSON object.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+from click.exceptions import Abort, ClickException, Exit
+from rich.console import Console
+from rich.markup import escape
+
+from edgekit import __version__
+from edgekit.cli import bench, build, recipe, results
+from edgekit.errors import EdgekitError
+
+app = typer.Typer(
+    name="edgekit",
+    help="One recipe: prune, quantize, export to ExecuTorch and LiteRT, push to your own ARM board, measure there, and judge.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+app.command(name="run")(build.run)
+app.command(name="build")(build.build)
+app.command(name="bench")(bench.bench)
+app.add_typer(recipe.app, name="recipe")
+app.add_typer(results.app, name="results")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"edgekit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)] = False,
+) -> None:
+    """Options of every command."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with the code of its class of error."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """The exit code of a command. With `--debug` an error's traceback is shown as well."""
+    as_json = "--json" in arguments
+    try:
+        app(arguments, standalone_mode=False)
+    except EdgekitError as error:
+        if "--debug" in arguments:
+            traceback.print_exc()
+        report(error, as_json=as_json)
+        return error.exit_code
+    except Exit as leave:
+        return int(leave.exit_code)
+    except ClickException as error:
+        error.show()
+        return 2
+    except (KeyboardInterrupt, Abort):
+        report(EdgekitError("interrupted", hint="finished stages are kept; the same command goes on from there"), as_json=as_json)
+        return 130
+    return 0
+
+
+def report(error: EdgekitError, *, as_json: bool) -> None:
+    """One line of what failed and one of what to do; a list of problems one line each."""
+    if as_json:
+        print(json.dumps({"error": error.message, "hint": error.hint, "exit_code": error.exit_code, **error.details}, default=str))
+        return
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"[bold red]error:[/] {escape(error.message)}")
+    if error.hint:
+        console.print(f"[bold]try:[/] {escape(error.hint)}")

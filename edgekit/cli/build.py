@@ -1,0 +1,78 @@
+"""`edgekit build` and `edgekit run`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+import edgekit
+from edgekit.benchmark import Measurement
+from edgekit.budget import Check, met
+from edgekit.cli.live import live_progress
+from edgekit.errors import GateFailed
+from edgekit.pipeline import BuildResult
+from edgekit.report import terminal
+
+RecipeFile = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)]
+Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value, e.g. `stages.qat.train.epochs=1`. May be repeated.")]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Directory of bundles.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, no progress.")]
+
+
+def build(recipe: RecipeFile, overrides: Overrides = None, output: Output = Path("build"), as_json: Json = False) -> None:
+    """Train, compress and export a recipe's variants into a bundle.
+
+    Finished stages are re-used; an interrupted build goes on after its last finished one.
+
+    Example: edgekit build recipes/quickstart.yaml --set seed=1
+    """
+    with live_progress(quiet=as_json) as progress:
+        result = edgekit.build(recipe, overrides=overrides or (), output=output, progress=progress)
+    checks = edgekit.judge(result.bundle)
+    show(result, {}, checks, as_json=as_json)
+
+
+def run(
+    recipe: RecipeFile,
+    target: Annotated[list[str] | None, typer.Option("--target", "-t", help="Where to measure: a name from targets/ or a file. May be repeated.")] = None,
+    overrides: Overrides = None,
+    output: Output = Path("build"),
+    as_json: Json = False,
+) -> None:
+    """Build a recipe, deploy its bundle to each target, measure it there, store the result, and judge the budget.
+
+    Example: edgekit run recipes/quickstart.yaml --target local
+    """
+    with live_progress(quiet=as_json) as progress:
+        result = edgekit.run(recipe, targets=target or ["local"], overrides=overrides or (), output=output, progress=progress)
+    show(result.build, result.measurements, result.checks, as_json=as_json)
+
+
+def show(result: BuildResult, measurements: dict[str, Measurement], checks: tuple[Check, ...], *, as_json: bool) -> None:
+    """Print a finished build or run; a budget that is not met is exit code 1."""
+    if as_json:
+        print(json.dumps(as_dict(result, measurements, checks)))
+    else:
+        console = Console()
+        for part in terminal.summary(result.bundle.manifest, result.trace, measurements, checks):
+            console.print(part)
+        console.print(f"bundle: {result.bundle.path}", highlight=False, soft_wrap=True)
+    failed = [check for check in checks if not check.ok]
+    if failed and as_json:
+        raise typer.Exit(GateFailed.exit_code)
+    if failed:
+        raise GateFailed(f"{len(failed)} of {len(checks)} limits of the budget are not met: " + ", ".join(f"{c.artifact} {c.limit}" for c in failed))
+
+
+def as_dict(result: BuildResult, measurements: dict[str, Measurement], checks: tuple[Check, ...]) -> dict[str, Any]:
+    return {
+        "bundle": str(result.bundle.path),
+        "manifest": result.bundle.manifest.model_dump(mode="json", exclude={"recipe"}),
+        "trace": [row.model_dump(mode="json") for row in result.trace],
+        "measurements": {name: measurement.as_dict() for name, measurement in measurements.items()},
+        "budget": {"met": met(checks), "checks": [vars(check) for check in checks]},
+    }

@@ -1,0 +1,56 @@
+"""The whole way in one call: recipe → bundle → each target → results → verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit import budget, store
+from edgekit.benchmark import bench
+from edgekit.budget import Check
+from edgekit.bundle import Bundle
+from edgekit.measurement import Measurement
+from edgekit.pipeline import BuildResult, build
+from edgekit.progress import Progress, silent
+from edgekit.recipe.load import load_recipe
+from edgekit.recipe.schema import Recipe
+from edgekit.target import load_target
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run: the build, the measurement of each target by its name, and the verdict on the budget."""
+
+    build: BuildResult
+    measurements: dict[str, Measurement]
+    checks: tuple[Check, ...]
+
+
+def run(
+    recipe: str | Path,
+    *,
+    targets: Sequence[str] = ("local",),
+    overrides: Sequence[str] = (),
+    output: str | Path = "build",
+    progress: Progress = silent,
+) -> RunResult:
+    """Build a recipe, deploy the bundle to each target, measure every artifact there, keep the results, and judge the recipe's budget.
+
+    Targets are names or files and are all read before anything is built, so that a typing error does not cost a training.
+    Raises what `build` and `bench` raise; the measurements made before a failure are in the results store.
+    """
+    loaded = load_recipe(Path(recipe), overrides=overrides)
+    boards = [load_target(target) for target in targets]
+    built = build(loaded, output=output, progress=progress)
+    settings = loaded.recipe.bench.model_dump()
+    measurements = {}
+    for board in boards:
+        measurements[board.name] = bench(built.bundle, board, **settings, progress=progress)
+        store.save(measurements[board.name])
+    return RunResult(built, measurements, judge(built.bundle, measurements))
+
+
+def judge(bundle: Bundle, measurements: dict[str, Measurement] | None = None) -> tuple[Check, ...]:
+    """The verdict on the budget in a bundle's own recipe. Without measurements only size and accuracy are judged."""
+    return budget.judge(Recipe.model_validate(bundle.manifest.recipe).budget, bundle.manifest, measurements or {})
