@@ -1,0 +1,330 @@
+"""What a runner on a device says, read as untrusted input. Owns the host side of runner protocol 1; starts no runner and judges no number.
+
+A runner prints one JSON object a line: `{"edgekit":1,"nonce":HEX,"type":…}`. Sizes are capped before anything is parsed; every line must follow its
+model exactly and carry the nonce of this run; the lines together must tell one consistent story. Whatever does not is a ResultError naming the line.
+Integers are whole nanoseconds or bytes; a float where an integer belongs is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from edgekit.errors import ResultError, RunnerError
+from edgekit.inert import printable
+
+PROTOCOL = 1
+MAX_OUTPUT_BYTES = 64 << 20
+MAX_LINE_BYTES = 128 << 10
+MAX_LINES = 20_000
+MAX_BRACKETS = 512
+"""Opening brackets in a line: bounds how deeply it can be nested before a parser sees it."""
+MAX_VALUES_PER_LINE = 4096
+MAX_SAMPLES = 5_000_000
+
+Mode = Literal["measure", "evaluate"]
+Value = TypeVar("Value", bound="Said")
+
+
+def _no_control_characters(text: str) -> str:
+    if printable(text, limit=len(text)) != text:
+        raise ValueError("contains control characters")
+    return text
+
+
+Nanoseconds = Annotated[int, Field(ge=0, le=3_600 * 10**9)]
+Bytes = Annotated[int, Field(ge=0, le=1 << 48)]
+Count = Annotated[int, Field(ge=0, le=1 << 31)]
+Label = Annotated[str, Field(max_length=256), AfterValidator(_no_control_characters)]
+Message = Annotated[str, Field(max_length=16 << 10), AfterValidator(lambda text: printable(text, limit=1000))]
+
+
+class Line(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    edgekit: Annotated[int, Field(ge=PROTOCOL, le=PROTOCOL)]
+    nonce: Annotated[str, Field(max_length=128)]
+
+
+class Said(BaseModel):
+    """Base of the values that are kept: strict, frozen, and closed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class HelloValues(Said):
+    """The program that ran. `threads` are those of the runtime."""
+
+    runtime: Literal["executorch", "litert"]
+    runtime_version: Label
+    runner: Literal["native", "ai_edge_litert", "tflite_runtime"]
+    arch: Label
+    pid: Annotated[int, Field(ge=1, le=1 << 31)]
+    threads: Annotated[int, Field(ge=1, le=4096)]
+    clock: Literal["CLOCK_MONOTONIC"]
+
+
+class MemoryMark(Said):
+    """Resident memory of the runner process at one moment, by kind; `peak_rss_bytes` is VmHWM since the runner last reset it."""
+
+    mark: Literal["baseline", "loaded", "first", "steady", "end"]
+    rss_anon_bytes: Bytes
+    rss_file_bytes: Bytes
+    rss_shmem_bytes: Bytes
+    pss_bytes: Bytes | None = None
+    peak_rss_bytes: Bytes | None = None
+
+    @property
+    def rss_bytes(self) -> int:
+        return self.rss_anon_bytes + self.rss_file_bytes + self.rss_shmem_bytes
+
+
+class LoadValues(Said):
+    """Loading the model. `start_ns` is from process start to main, `arena_bytes` what the runtime plans for activations; null where not known."""
+
+    ns: Nanoseconds
+    start_ns: Nanoseconds | None = None
+    arena_bytes: Bytes | None = None
+    model_bytes: Bytes
+
+
+class TensorInfo(Said):
+    """An input or output as the runtime on the device sees it."""
+
+    name: Label
+    dtype: Label
+    shape: Annotated[tuple[Count, ...], Field(max_length=8)]
+    scale: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    zero_point: Annotated[int, Field(ge=-(1 << 31), le=1 << 31)] | None = None
+
+
+class OutputsValues(Said):
+    """The file of outputs the runner wrote: concatenated raw bytes of `samples` samples."""
+
+    samples: Count
+    bytes: Bytes
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+
+
+class HelloLine(HelloValues, Line):
+    type: Literal["hello"]
+
+
+class MemoryLine(MemoryMark, Line):
+    type: Literal["memory"]
+
+
+class LoadLine(LoadValues, Line):
+    type: Literal["load"]
+
+
+class TensorsLine(Line):
+    type: Literal["tensors"]
+    inputs: Annotated[tuple[TensorInfo, ...], Field(max_length=64)]
+    outputs: Annotated[tuple[TensorInfo, ...], Field(max_length=64)]
+
+
+class FirstLine(Line):
+    type: Literal["first"]
+    ns: Nanoseconds
+
+
+class SamplesLine(Line):
+    type: Literal["samples"]
+    phase: Literal["warmup", "steady"]
+    offset: Count
+    ns: Annotated[tuple[Nanoseconds, ...], Field(max_length=MAX_VALUES_PER_LINE)]
+
+
+class OverheadLine(Line):
+    type: Literal["overhead"]
+    ns_per_iteration: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+
+
+class OutputsLine(OutputsValues, Line):
+    type: Literal["outputs"]
+
+
+class EndLine(Line):
+    type: Literal["end"]
+    iterations: Count
+    ok: Literal[True]
+
+
+class ErrorLine(Line):
+    type: Literal["error"]
+    code: Label | int
+    message: Message
+
+
+AnyLine = Annotated[
+    HelloLine | MemoryLine | LoadLine | TensorsLine | FirstLine | SamplesLine | OverheadLine | OutputsLine | EndLine | ErrorLine,
+    Field(discriminator="type"),
+]
+_LINE: TypeAdapter[AnyLine] = TypeAdapter(AnyLine)
+
+REQUIRED: dict[Mode, tuple[str, ...]] = {
+    "measure": (
+        *("hello", "load", "tensors", "first", "samples steady", "overhead", "end"),
+        *("memory baseline", "memory loaded", "memory first", "memory steady"),
+    ),
+    "evaluate": ("hello", "load", "tensors", "outputs", "end"),
+}
+
+
+@dataclass(frozen=True)
+class RunnerRun:
+    """One run of a runner. When `complete`, every line its mode requires was there and consistent; otherwise it holds what came before the end.
+
+    `warmup_ns` and `steady_ns` are the raw samples in order; `error` is what the runner itself reported as its failure.
+    """
+
+    complete: bool
+    hello: HelloValues | None
+    load: LoadValues | None
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    memory: tuple[MemoryMark, ...]
+    first_ns: int | None
+    warmup_ns: tuple[int, ...]
+    steady_ns: tuple[int, ...]
+    overhead_ns_per_iteration: float | None
+    output_file: OutputsValues | None
+    error: str | None = None
+
+
+def parse_runner_output(
+    stdout: bytes,
+    *,
+    nonce: str,
+    mode: Mode = "measure",
+    model_bytes: int | None = None,
+    outputs_wanted: bool = False,
+    truncated: bool = False,
+    allow_incomplete: bool = False,
+) -> RunnerRun:
+    """Read everything a runner printed.
+
+    `nonce` is the one given to this run, `model_bytes` the size of the artifact it was given, `outputs_wanted` says that it was told to
+    write outputs, and `truncated` that the transport dropped output. With `allow_incomplete`, output that only stops too early gives what came, `complete=False`.
+
+    Raises ResultError (output that does not follow the protocol, or stops early), RunnerError (the runner reported a failure of its own).
+    """
+    lines = [(number, _parse_line(number, line, nonce)) for number, line in enumerate(_split(stdout, truncated), 1)]
+    _check_order(lines)
+    run = _assemble(lines)
+    if run.load and model_bytes is not None and run.load.model_bytes != model_bytes:
+        raise ResultError(f"the runner loaded {run.load.model_bytes} bytes, the artifact has {model_bytes}", hint="deploy the bundle again")
+    gap = _gap(lines, (*REQUIRED[mode], *(("outputs",) if outputs_wanted else ())), truncated)
+    if allow_incomplete and (gap or run.error):
+        return run
+    if run.error:
+        raise RunnerError(f"the runner reported: {run.error}")
+    if gap:
+        raise ResultError(gap, hint="see the runner's messages on stderr; run the measurement again")
+    _check_counts(lines, run, mode)
+    return replace(run, complete=True)
+
+
+def _split(stdout: bytes, truncated: bool) -> list[bytes]:
+    """The terminated lines. What follows the last newline was cut off and is no line."""
+    if len(stdout) > MAX_OUTPUT_BYTES:
+        raise ResultError(f"the runner printed more than {MAX_OUTPUT_BYTES >> 20} MiB", hint="lower max_seconds")
+    lines = stdout.split(b"\n", MAX_LINES + 1)[:-1]
+    if len(lines) > MAX_LINES:
+        raise ResultError(f"the runner printed more than {MAX_LINES} lines")
+    return lines
+
+
+def _parse_line(number: int, line: bytes, nonce: str) -> AnyLine:
+    if len(line) > MAX_LINE_BYTES:
+        raise _bad(number, f"longer than {MAX_LINE_BYTES >> 10} KiB")
+    if line.count(b"[") + line.count(b"{") > MAX_BRACKETS:
+        raise _bad(number, "nested too deeply, or too many parts")
+    try:
+        parsed = _LINE.validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise _bad(number, f"{where}: {first['msg']}" if where else first["msg"]) from None
+    if parsed.nonce != nonce:
+        raise _bad(number, "carries the nonce of another run")
+    return parsed
+
+
+def _bad(number: int, reason: str) -> ResultError:
+    return ResultError(f"line {number} of the runner's output: {printable(reason)}", hint="this is not what a healthy runner of this version prints")
+
+
+def _kind(line: AnyLine) -> str:
+    """What may occur once, except samples."""
+    if isinstance(line, MemoryLine):
+        return f"memory {line.mark}"
+    return f"samples {line.phase}" if isinstance(line, SamplesLine) else line.type
+
+
+def _check_order(lines: Sequence[tuple[int, AnyLine]]) -> None:
+    """hello first, nothing twice, nothing after end or error, samples without a gap."""
+    seen: set[str] = set()
+    counted = {"warmup": 0, "steady": 0}
+    for number, line in lines:
+        kind = _kind(line)
+        if number == 1 and kind != "hello":
+            raise _bad(number, f"{kind} before hello")
+        if seen & {"end", "error"}:
+            raise _bad(number, f"{kind} after the end")
+        if kind in seen and not isinstance(line, SamplesLine):
+            raise _bad(number, f"{kind} a second time")
+        if isinstance(line, SamplesLine):
+            if line.offset != counted[line.phase]:
+                raise _bad(number, f"{line.phase} samples start at {line.offset}, expected {counted[line.phase]}")
+            counted[line.phase] += len(line.ns)
+            if counted[line.phase] > MAX_SAMPLES:
+                raise _bad(number, f"more than {MAX_SAMPLES} samples")
+        seen.add(kind)
+
+
+def _gap(lines: Sequence[tuple[int, AnyLine]], required: Sequence[str], truncated: bool) -> str:
+    """What is missing, in words; empty when everything is there."""
+    if truncated:
+        return f"the runner's output was cut after {len(lines)} lines: it is longer than the transport keeps"
+    seen = {_kind(line) for _, line in lines}
+    missing = [kind for kind in required if kind not in seen]
+    return f"the runner's output stops after line {len(lines)}: no {missing[0]}" if missing else ""
+
+
+def _check_counts(lines: Sequence[tuple[int, AnyLine]], run: RunnerRun, mode: Mode) -> None:
+    number, end = lines[-1]
+    if not isinstance(end, EndLine):
+        raise _bad(number, f"{_kind(end)} where end was expected")
+    counted = len(run.steady_ns) if mode == "measure" or run.output_file is None else run.output_file.samples
+    if end.iterations != counted or counted == 0:
+        raise _bad(number, f"claims {end.iterations} iterations, {counted} were reported")
+
+
+def _assemble(lines: Sequence[tuple[int, AnyLine]]) -> RunnerRun:
+    by_kind = {_kind(line): line for _, line in lines}
+    tensors, first, overhead, error = (by_kind.get(kind) for kind in ("tensors", "first", "overhead", "error"))
+    samples = [line for _, line in lines if isinstance(line, SamplesLine)]
+    return RunnerRun(
+        complete=False,
+        hello=_values(HelloValues, by_kind.get("hello")),
+        load=_values(LoadValues, by_kind.get("load")),
+        inputs=tensors.inputs if isinstance(tensors, TensorsLine) else (),
+        outputs=tensors.outputs if isinstance(tensors, TensorsLine) else (),
+        memory=tuple(mark for _, line in lines if (mark := _values(MemoryMark, line))),
+        first_ns=first.ns if isinstance(first, FirstLine) else None,
+        warmup_ns=tuple(ns for line in samples if line.phase == "warmup" for ns in line.ns),
+        steady_ns=tuple(ns for line in samples if line.phase == "steady" for ns in line.ns),
+        overhead_ns_per_iteration=overhead.ns_per_iteration if isinstance(overhead, OverheadLine) else None,
+        output_file=_values(OutputsValues, by_kind.get("outputs")),
+        error=f"{error.code}: {error.message}" if isinstance(error, ErrorLine) else None,
+    )
+
+
+def _values(kind: type[Value], line: AnyLine | None) -> Value | None:
+    """The part of a line that is kept, without version, nonce and type."""
+    return kind.model_construct(**{name: getattr(line, name) for name in kind.model_fields}) if isinstance(line, kind) else None

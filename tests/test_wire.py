@@ -1,0 +1,237 @@
+"""The runner's output: a good one is read, and no bytes whatsoever bring anything but a whole run or a ResultError."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgekit import wire
+from edgekit.errors import ResultError, RunnerError
+from edgekit.wire import parse_runner_output
+
+NONCE = "5eed" * 8
+
+
+def line(kind: str, **values: Any) -> dict[str, Any]:
+    return {"edgekit": 1, "nonce": NONCE, "type": kind, **values}
+
+
+def memory(mark: str) -> dict[str, Any]:
+    return line("memory", mark=mark, rss_anon_bytes=4096, rss_file_bytes=8192, rss_shmem_bytes=0, pss_bytes=None, peak_rss_bytes=20480)
+
+
+def good_lines() -> list[dict[str, Any]]:
+    tensor = {"name": "x", "dtype": "int8", "shape": [1, 4], "scale": 0.5, "zero_point": -1}
+    return [
+        line("hello", runtime="litert", runtime_version="2.3.0", runner="ai_edge_litert", arch="aarch64", pid=7, threads=1, clock="CLOCK_MONOTONIC"),
+        memory("baseline"),
+        line("load", ns=1_000, start_ns=None, arena_bytes=640, model_bytes=500),
+        line("tensors", inputs=[tensor], outputs=[tensor]),
+        memory("loaded"),
+        line("first", ns=900),
+        memory("first"),
+        line("samples", phase="warmup", offset=0, ns=[9, 8]),
+        line("samples", phase="steady", offset=0, ns=[5, 6, 7]),
+        line("samples", phase="steady", offset=3, ns=[5]),
+        memory("steady"),
+        line("overhead", ns_per_iteration=31.5),
+        line("outputs", samples=2, bytes=8, sha256="0" * 64),
+        memory("end"),
+        line("end", iterations=4, ok=True),
+    ]
+
+
+def encode(lines: list[dict[str, Any]]) -> bytes:
+    return "".join(json.dumps(entry) + "\n" for entry in lines).encode()
+
+
+def changed(index: int, **values: Any) -> bytes:
+    lines = good_lines()
+    lines[index] |= values
+    return encode(lines)
+
+
+def test_a_whole_run_is_read() -> None:
+    run = parse_runner_output(encode(good_lines()), nonce=NONCE, model_bytes=500, outputs_wanted=True)
+    assert run.complete
+    assert run.steady_ns == (5, 6, 7, 5)
+    assert run.warmup_ns == (9, 8)
+    assert run.first_ns == 900
+    assert [mark.mark for mark in run.memory] == ["baseline", "loaded", "first", "steady", "end"]
+    assert run.memory[0].rss_bytes == 12288
+    assert run.hello is not None
+    assert run.hello.runner == "ai_edge_litert"
+    assert run.load is not None
+    assert run.load.arena_bytes == 640
+    assert run.inputs[0].shape == (1, 4)
+    assert run.output_file is not None
+    assert run.output_file.samples == 2
+
+
+def test_evaluate_needs_outputs_but_no_timings() -> None:
+    kept = [entry for entry in good_lines() if entry["type"] in ("hello", "load", "tensors", "outputs")]
+    run = parse_runner_output(encode([*kept, line("end", iterations=2, ok=True)]), nonce=NONCE, mode="evaluate")
+    assert run.complete
+    with pytest.raises(ResultError, match="claims 3 iterations, 2"):
+        parse_runner_output(encode([*kept, line("end", iterations=3, ok=True)]), nonce=NONCE, mode="evaluate")
+
+
+def test_truncation_at_every_byte_is_never_a_run() -> None:
+    whole = encode(good_lines())
+    for cut in range(len(whole)):
+        with pytest.raises(ResultError):
+            parse_runner_output(whole[:cut], nonce=NONCE)
+        assert not parse_runner_output(whole[:cut], nonce=NONCE, allow_incomplete=True).complete
+
+
+def test_partial_output_is_kept_when_asked() -> None:
+    lines = good_lines()[:9]
+    partial = parse_runner_output(encode(lines) + b'{"edgekit":1,"nonc', nonce=NONCE, allow_incomplete=True)
+    assert not partial.complete
+    assert partial.steady_ns == (5, 6, 7)
+
+
+def test_output_the_transport_cut_is_not_complete() -> None:
+    with pytest.raises(ResultError, match="cut"):
+        parse_runner_output(encode(good_lines()), nonce=NONCE, truncated=True)
+
+
+def test_what_the_runner_reports_is_a_runner_error() -> None:
+    said = encode([*good_lines()[:3], line("error", code="load", message="bad \x1b[31mprogram\n")])
+    with pytest.raises(RunnerError, match=r"load: bad \ufffd\[31mprogram"):
+        parse_runner_output(said, nonce=NONCE)
+    assert "\x1b" not in (parse_runner_output(said, nonce=NONCE, allow_incomplete=True).error or "")
+
+
+@pytest.mark.parametrize("index", range(len(good_lines())))
+def test_a_line_twice_or_another_nonce_names_its_line(index: int) -> None:
+    lines = good_lines()
+    with pytest.raises(ResultError, match=r"line \d+"):
+        parse_runner_output(encode([*lines[: index + 1], lines[index], *lines[index + 1 :]]), nonce=NONCE)
+    with pytest.raises(ResultError, match=f"line {index + 1} .*another run"):
+        parse_runner_output(changed(index, nonce="0" * 32), nonce=NONCE)
+
+
+@pytest.mark.parametrize("index", [i for i, entry in enumerate(good_lines()) if entry.get("mark") != "end" and entry.get("phase") != "warmup"])
+def test_a_missing_line_is_an_error(index: int) -> None:
+    lines = good_lines()
+    with pytest.raises(ResultError):
+        parse_runner_output(encode(lines[:index] + lines[index + 1 :]), nonce=NONCE, outputs_wanted=True)
+
+
+@pytest.mark.parametrize(
+    ("index", "values"),
+    [
+        (8, {"ns": [5, -6, 7]}),
+        (8, {"ns": [5, 6.5, 7]}),
+        (8, {"ns": [5, 1e308, 7]}),
+        (8, {"ns": [5, float("nan"), 7]}),
+        (8, {"ns": [5, float("inf"), 7]}),
+        (8, {"ns": [5, True, 7]}),
+        (8, {"ns": ["5", 6, 7]}),
+        (8, {"ns": {"0": 5}}),
+        (8, {"ns": [5, 10**18, 7]}),
+        (8, {"ns": [5, 10**300, 7]}),
+        (8, {"ns": [1] * 5000}),
+        (8, {"offset": 1}),
+        (8, {"offset": -1}),
+        (8, {"phase": "cooldown"}),
+        (0, {"edgekit": 2}),
+        (0, {"edgekit": "1"}),
+        (0, {"edgekit": True}),
+        (0, {"type": "greeting"}),
+        (0, {"clock": "CLOCK_REALTIME"}),
+        (0, {"arch": "a\x1b[2J"}),
+        (0, {"runtime_version": "v" * 300}),
+        (0, {"surprise": 1}),
+        (0, {"pid": 0}),
+        (1, {"rss_anon_bytes": 10**18}),
+        (1, {"rss_anon_bytes": None}),
+        (2, {"model_bytes": 1 << 30}),
+        (2, {"model_bytes": 1 << 60}),
+        (3, {"inputs": [{"name": "x\r\n", "dtype": "int8", "shape": [1]}]}),
+        (3, {"inputs": [{"name": "x", "dtype": "int8", "shape": [1] * 9}]}),
+        (3, {"inputs": [{"name": "x", "dtype": "int8", "shape": [1], "scale": float("inf")}]}),
+        (3, {"inputs": [{"name": "x", "dtype": "int8", "shape": [1]}] * 65}),
+        (11, {"ns_per_iteration": float("nan")}),
+        (11, {"ns_per_iteration": -1.0}),
+        (12, {"sha256": "../../etc/passwd"}),
+        (14, {"iterations": 5}),
+        (14, {"ok": False}),
+    ],
+)
+def test_hostile_values_are_refused(index: int, values: dict[str, Any]) -> None:
+    with pytest.raises(ResultError) as refused:
+        parse_runner_output(changed(index, **values), nonce=NONCE, model_bytes=500)
+    assert "\x1b" not in refused.value.message
+    assert len(refused.value.message) < 400
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        b"\x1b[2J hello\n",
+        b"\n",
+        b"null\n",
+        b"[]\n",
+        b"{\xff\xfe}\n",
+        b'{"type":"\\ud800"}\n',
+        b"[" * 100_000 + b"\n",
+        b'{"a":' * 400 + b"1" + b"}" * 400 + b"\n",
+        b"[" * 500 + b"]" * 500 + b"\n",
+        b"9" * 100_000 + b"\n",
+        b"x" * (wire.MAX_LINE_BYTES + 1) + b"\n",
+        b'{"edgekit":1,"nonce":"' + NONCE.encode() + b'","type":"samples","\x1b[31m":1}\n',
+    ],
+)
+def test_hostile_lines_are_refused(hostile: bytes) -> None:
+    for allow_incomplete in (False, True):
+        with pytest.raises(ResultError, match="line 1"):
+            parse_runner_output(hostile + encode(good_lines()), nonce=NONCE, allow_incomplete=allow_incomplete)
+
+
+def test_caps_come_before_parsing() -> None:
+    with pytest.raises(ResultError, match="MiB"):
+        parse_runner_output(b"\0" * (wire.MAX_OUTPUT_BYTES + 1), nonce=NONCE)
+    with pytest.raises(ResultError, match="lines"):
+        parse_runner_output(b"\n" * (wire.MAX_LINES + 2), nonce=NONCE)
+
+
+@given(noise=st.binary(max_size=300), at=st.integers(0, 15))
+@settings(max_examples=200, deadline=None)
+def test_random_bytes_in_place_of_lines(noise: bytes, at: int) -> None:
+    lines = encode(good_lines()).splitlines(keepends=True)
+    lines.insert(at, noise + b"\n")
+    with pytest.raises(ResultError):
+        parse_runner_output(b"".join(lines), nonce=NONCE)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+)
+
+
+@given(index=st.integers(0, len(good_lines()) - 1), field=st.integers(0, 12), value=JSON)
+@settings(max_examples=300, deadline=None)
+def test_any_json_in_any_field(index: int, field: int, value: Any) -> None:
+    """Either the value is acceptable there, or a ResultError; nothing else."""
+    lines = good_lines()
+    names = list(lines[index])
+    lines[index][names[field % len(names)]] = value
+    with contextlib.suppress(ResultError):
+        parse_runner_output(encode(lines), nonce=NONCE, model_bytes=500)
+
+
+@given(index=st.integers(0, 3000), bit=st.integers(0, 7))
+@settings(max_examples=300, deadline=None)
+def test_flipped_bits_raise_nothing_else(index: int, bit: int) -> None:
+    whole = bytearray(encode(good_lines()))
+    whole[index % len(whole)] ^= 1 << bit
+    with contextlib.suppress(ResultError):
+        parse_runner_output(bytes(whole), nonce=NONCE)
