@@ -209,7 +209,8 @@ def parse_runner_output(
     """Read everything a runner printed.
 
     `nonce` is the one given to this run, `model_bytes` the size of the artifact it was given, `outputs_wanted` says that it was told to
-    write outputs, and `truncated` that the transport dropped output. With `allow_incomplete`, output that only stops too early gives what came, `complete=False`.
+    write outputs, and `truncated` that the transport dropped output. With `allow_incomplete`, output that only stops too early gives what
+    came, `complete=False`.
 
     Raises ResultError (output that does not follow the protocol, or stops early), RunnerError (the runner reported a failure of its own).
     """

@@ -1,0 +1,133 @@
+"""Two builds against each other: the ratio of their medians, and the rule that says regressed, not regressed, or not known yet.
+
+Values are medians of process runs, in one unit, of runs that were interleaved in one session on one device; lower is better.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from edgekit.stats.quantiles import CONFIDENCE
+
+FULL_RUNS = 10
+"""Process runs below which a measurement is quick and decides nothing."""
+INTERVAL_RUNS = 6
+"""Runs below which no distribution-free 95 % interval of a median exists: 1 − 2·0.5^n < 0.95."""
+RESAMPLES = 4_999
+MOST_RUNS = 1_000
+"""More runs than this are not worth asking for: the builds are then as good as at the threshold."""
+
+Verdict = Literal["regressed", "no_regression", "inconclusive"]
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A ratio of medians with its interval. With too few runs for an interval, `low` is 0 and `high` infinite: nothing is excluded."""
+
+    low: float
+    mid: float
+    high: float
+
+    @property
+    def bounded(self) -> bool:
+        return math.isfinite(self.high)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the regression rule says about one comparison.
+
+    `ratio` is candidate over baseline, `p` the Holm-adjusted Mann–Whitney p-value, `more_runs` how many further runs of each build would
+    probably decide an inconclusive case (None: decided already, or not to be had within 1,000), `reason` one clause for the reader.
+    """
+
+    verdict: Verdict
+    ratio: Ratio
+    p: float
+    more_runs: int | None
+    reason: str
+
+
+def ratio_of_medians(numerator: ArrayLike, denominator: ArrayLike, *, confidence: float = CONFIDENCE, seed: int = 0) -> Ratio:
+    """The ratio of two medians with a percentile bootstrap interval (Efron & Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13).
+
+    Runs of both builds are resampled independently, 4,999 times, from a seeded generator: the same runs give the same interval.
+    Raises ValueError without values.
+    """
+    above, below = np.asarray(numerator, dtype=float), np.asarray(denominator, dtype=float)
+    if min(len(above), len(below)) == 0:
+        raise ValueError("a ratio needs at least one run of each build")
+    mid = float(np.median(above) / np.median(below))
+    if min(len(above), len(below)) < INTERVAL_RUNS:
+        return Ratio(0.0, mid, math.inf)
+    generator = np.random.default_rng(seed)
+    drawn = [np.median(values[generator.integers(0, len(values), (RESAMPLES, len(values)))], axis=1) for values in (above, below)]
+    low, high = np.quantile(drawn[0] / drawn[1], [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Ratio(float(low), mid, float(high))
+
+
+def mann_whitney_p(first: ArrayLike, second: ArrayLike) -> float:
+    """Two-sided p-value of the Mann–Whitney U test (scipy.stats.mannwhitneyu: exact up to 8 runs without ties, else normal with tie correction)."""
+    from scipy.stats import mannwhitneyu
+
+    return float(mannwhitneyu(first, second, alternative="two-sided").pvalue)
+
+
+def holm(p_values: Sequence[float]) -> tuple[float, ...]:
+    """Step-down adjusted p-values, in the order given (Holm, Scandinavian Journal of Statistics 6, 1979)."""
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
+    return tuple(adjusted)
+
+
+def decide(
+    pairs: Mapping[str, tuple[ArrayLike, ArrayLike]], *, threshold_ratio: float = 1.05, alpha: float = 0.05, seed: int = 0
+) -> dict[str, Decision]:
+    """Judge each (baseline runs, candidate runs) by name; the tests are corrected over all of them.
+
+    Regressed: adjusted p < alpha, and the interval of candidate/baseline lies above 1, and the ratio exceeds `threshold_ratio`.
+    No regression: the interval lies below `threshold_ratio`. Everything else, and anything with fewer than 10 runs a side, is inconclusive.
+    """
+    adjusted = holm([mann_whitney_p(baseline, candidate) for baseline, candidate in pairs.values()])
+    return {
+        name: _judge(ratio_of_medians(candidate, baseline, seed=seed), p, min(np.size(baseline), np.size(candidate)), threshold_ratio, alpha)
+        for (name, (baseline, candidate)), p in zip(pairs.items(), adjusted, strict=True)
+    }
+
+
+def _judge(ratio: Ratio, p: float, runs: int, threshold: float, alpha: float) -> Decision:
+    interval = f"{ratio.mid:.3f}, 95 % interval {ratio.low:.3f} to {ratio.high:.3f}"
+    if runs < FULL_RUNS:
+        return Decision("inconclusive", ratio, p, FULL_RUNS - runs, f"only {runs} runs, {FULL_RUNS} are needed")
+    if p < alpha and ratio.low > 1 and ratio.mid > threshold:
+        return Decision("regressed", ratio, p, None, f"slower by {interval}, p = {p:.2g}")
+    if ratio.high < threshold:
+        return Decision("no_regression", ratio, p, None, f"ratio {interval}, all below {threshold:g}")
+    return Decision("inconclusive", ratio, p, more_runs(ratio, runs, threshold), f"ratio {interval}, threshold {threshold:g}")
+
+
+def more_runs(ratio: Ratio, runs: int, threshold: float) -> int | None:
+    """Further runs of each build after which an interval of this centre would probably exclude 1 or the threshold; None if more than 1,000.
+
+    The interval's half-width, on a log scale, is taken to shrink with the square root of the number of runs.
+    """
+    if not ratio.bounded:
+        return max(1, FULL_RUNS - runs)
+    centre = math.log(ratio.mid)
+    if ratio.mid > threshold:
+        distance, half_width = centre, centre - math.log(ratio.low)
+    else:
+        distance, half_width = math.log(threshold) - centre, math.log(ratio.high) - centre
+    if distance <= 0:
+        return None
+    needed = math.ceil(runs * max(1.0, half_width / distance) ** 2) - runs
+    return max(1, needed) if needed <= MOST_RUNS else None

@@ -1,0 +1,135 @@
+"""The regression rule: textbook examples of its tests, and its rates of error on simulated and recorded runs."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.stats import mannwhitneyu
+
+from edgekit.stats import Ratio, decide, holm, mann_whitney_p, ratio_of_medians
+from edgekit.stats.compare import more_runs
+
+RUN_SIGMA = 0.05
+
+
+def runs(generator: np.random.Generator, n: int, *, median: float = 2e6, sigma: float = RUN_SIGMA) -> NDArray[np.float64]:
+    """Medians of process runs: log-normal around `median` ns, as runs on a small shared machine scatter."""
+    return median * generator.lognormal(0, sigma, n)
+
+
+def test_mann_whitney_by_hand() -> None:
+    """All of 3 below all of 4: U = 0, and 2 of the C(7,3) = 35 orders are as extreme."""
+    assert mann_whitney_p([1, 2, 3], [4, 5, 6, 7]) == pytest.approx(2 / 35)
+
+
+def test_mann_whitney_is_scipys_on_ties() -> None:
+    first, second = [1, 2, 2, 3, 5, 5, 7, 8, 9, 9], [2, 4, 6, 6, 8, 9, 10, 11, 12, 13]
+    assert mann_whitney_p(first, second) == mannwhitneyu(first, second).pvalue
+
+
+def test_holm_textbook_example() -> None:
+    """The example of the Wikipedia article and of many courses: 0.01, 0.04, 0.03, 0.005 become 0.03, 0.06, 0.06, 0.02."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx((0.03, 0.06, 0.06, 0.02))
+    assert holm([]) == ()
+    assert holm([0.9, 0.8]) == (1.0, 1.0)
+
+
+def test_a_ratio_says_how_far_and_how_sure() -> None:
+    generator = np.random.default_rng(0)
+    slow, fast = runs(generator, 20, median=3e6), runs(generator, 20, median=2e6)
+    found = ratio_of_medians(slow, fast)
+    assert found.low < 1.5 < found.high
+    assert found.mid == pytest.approx(np.median(slow) / np.median(fast))
+    assert found == ratio_of_medians(slow, fast)
+    assert found != ratio_of_medians(slow, fast, seed=1)
+
+
+def test_too_few_runs_bound_no_ratio() -> None:
+    few = ratio_of_medians([2.0] * 5, [1.0] * 10)
+    assert few == Ratio(0.0, 2.0, math.inf)
+    assert not few.bounded
+    assert ratio_of_medians([2.0] * 6, [1.0] * 6).bounded
+
+
+def test_the_interval_of_a_ratio_covers_it() -> None:
+    generator = np.random.default_rng(2)
+    found = [ratio_of_medians(runs(generator, 10), runs(generator, 10), seed=i) for i in range(400)]
+    assert sum(r.low <= 1 <= r.high for r in found) >= 0.93 * len(found)
+
+
+@pytest.mark.parametrize("sigma", [0.02, 0.10])
+def test_identical_builds_are_rarely_called_regressed(sigma: float) -> None:
+    """A/A: two samples of runs of the same build, 1,000 times, at two levels of noise."""
+    generator = np.random.default_rng(3)
+    called = [decide({"a": (runs(generator, 10, sigma=sigma), runs(generator, 10, sigma=sigma))}, seed=i)["a"].verdict for i in range(1000)]
+    assert called.count("regressed") <= 50
+
+
+def test_many_models_at_once_do_not_add_false_alarms() -> None:
+    generator = np.random.default_rng(4)
+    alarms = 0
+    for i in range(100):
+        found = decide({str(model): (runs(generator, 10, sigma=0.1), runs(generator, 10, sigma=0.1)) for model in range(6)}, seed=i)
+        alarms += any(d.verdict == "regressed" for d in found.values())
+    assert alarms <= 5
+
+
+def test_a_fifth_slower_is_found_with_twenty_runs() -> None:
+    generator = np.random.default_rng(5)
+    found = [decide({"a": (runs(generator, 20, sigma=0.1), 1.2 * runs(generator, 20, sigma=0.1))}, seed=i)["a"].verdict for i in range(200)]
+    assert found.count("regressed") >= 160
+
+
+def test_no_regression_is_said_only_when_it_is_known() -> None:
+    """Builds 10 % apart, measured noisily: never called equal."""
+    generator = np.random.default_rng(6)
+    found = [decide({"a": (runs(generator, 10, sigma=0.1), 1.10 * runs(generator, 10, sigma=0.1))}, seed=i)["a"].verdict for i in range(300)]
+    assert found.count("no_regression") <= 0.05 * len(found)
+    quiet = decide({"a": (runs(generator, 10, sigma=0.01), runs(generator, 10, sigma=0.01))})["a"]
+    assert quiet.verdict == "no_regression"
+    assert quiet.more_runs is None
+
+
+def test_faster_is_no_regression() -> None:
+    generator = np.random.default_rng(7)
+    assert decide({"a": (runs(generator, 10), 0.7 * runs(generator, 10))})["a"].verdict == "no_regression"
+
+
+def test_a_real_but_small_change_is_not_called_a_regression() -> None:
+    generator = np.random.default_rng(8)
+    found = decide({"a": (runs(generator, 30, sigma=0.005), 1.03 * runs(generator, 30, sigma=0.005))})["a"]
+    assert found.p < 0.001
+    assert found.verdict == "no_regression"
+
+
+def test_quick_measurements_decide_nothing() -> None:
+    found = decide({"a": ([1.0, 1.01, 0.99, 1.0] * 2, [2.0, 2.01, 1.99, 2.0] * 2)})["a"]
+    assert found.verdict == "inconclusive"
+    assert found.more_runs == 2
+    assert "only 8 runs" in found.reason
+
+
+def test_more_runs_by_hand() -> None:
+    """Half-width 0.1 on a log scale at distance 0.05 needs four times the runs."""
+    threshold = math.exp(0.05)
+    assert more_runs(Ratio(math.exp(-0.1), 1.0, math.exp(0.1)), 10, threshold) == 30
+    assert more_runs(Ratio(math.exp(-0.1), threshold, math.exp(0.2)), 10, threshold) is None
+    assert more_runs(Ratio(1.0, 2.0, math.inf), 4, threshold) == 6
+
+
+def test_the_runs_asked_for_do_decide() -> None:
+    """Of inconclusive cases, most are decided after as many more runs as were said to be needed."""
+    generator = np.random.default_rng(9)
+    decided = tried = 0
+    for i in range(150):
+        found = decide({"a": (runs(generator, 10, sigma=0.08), runs(generator, 10, sigma=0.08))}, seed=i)["a"]
+        if found.verdict != "inconclusive" or found.more_runs is None:
+            continue
+        n = 10 + found.more_runs
+        tried += 1
+        decided += decide({"a": (runs(generator, n, sigma=0.08), runs(generator, n, sigma=0.08))}, seed=i)["a"].verdict != "inconclusive"
+    assert tried > 30
+    assert decided >= 0.5 * tried
