@@ -10,6 +10,8 @@ from typing import Any, NoReturn
 
 from edgekit.errors import UsageError
 
+MAX_LINES = 50
+
 KeyPath = tuple[str | int, ...]
 """Where a value sits in the data, e.g. `("stages", 2, "train", "epochs")`."""
 
@@ -43,15 +45,27 @@ class Problem:
 
 
 def refuse(problems: Iterable[Problem]) -> NoReturn:
-    """Raise all problems as one UsageError: a line each in the message, and `details["problems"]` for programs."""
+    """Raise all problems as one UsageError: a line each in the message, and `details["problems"]` for programs.
+
+    The hint of a single problem is the error's; among several, each is on the line of its problem.
+    """
     listed = sorted(dict.fromkeys(problems), key=_reading_order)
-    hints = list(dict.fromkeys(p.hint for p in listed if p.hint))
-    raise UsageError("\n".join(map(str, listed)), hint="\n".join(hints), details={"problems": [p.as_json() for p in listed]})
+    details: dict[str, object] = {"problems": [p.as_json() for p in listed]}
+    if len(listed) == 1:
+        raise UsageError(str(listed[0]), hint=listed[0].hint, details=details)
+    lines = [f"{p} ({p.hint})" if p.hint else str(p) for p in listed[:MAX_LINES]]
+    more = [f"… and {len(listed) - MAX_LINES} more"] if len(listed) > MAX_LINES else []
+    raise UsageError("\n".join([*lines, *more]), details=details)
 
 
 def _reading_order(problem: Problem) -> tuple[bool, str, int, int]:
     origin = problem.origin
     return origin.line is None, origin.source, origin.line or 0, origin.column or 0
+
+
+def quoted(text: str) -> str:
+    """Text from outside for a message: quoted, escaped, and not endless."""
+    return repr(text if len(text) <= 80 else f"{text[:79]}…")
 
 
 def describe(value: Any) -> str:
@@ -61,5 +75,5 @@ def describe(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return f"the text {value[:40] + '…' if len(value) > 40 else value!r}"
+        return f"the text {quoted(value)}"
     return "a list" if isinstance(value, list) else "a mapping" if isinstance(value, dict) else str(value)

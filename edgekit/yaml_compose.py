@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml import events as ev
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from edgekit.problems import KeyPath, Origin, Problem, refuse
+from edgekit.problems import KeyPath, Origin, Problem, quoted, refuse
 
 MAX_NODES = 20_000
 MAX_DEPTH = 64
@@ -95,7 +95,7 @@ class _Composer:
 
     def _not_yaml(self, reason: str, origin: Origin) -> NoReturn:
         hint = "check indentation, colons, quotes and brackets there and just above"
-        refuse([*self.problems, Problem(origin, f"not valid YAML: {reason}", hint)])
+        refuse([*self.problems, Problem(origin, f"not YAML: {reason}", hint)])
 
     def _take(self, event: Any) -> None:
         if isinstance(event, ev.DocumentStartEvent):
@@ -177,12 +177,12 @@ class _Composer:
             if name is None:
                 self._problem(key.origin, "a list or mapping as a key; keys are text")
             elif not isinstance(key.value, str):
-                self._problem(key.origin, f"the key {name!r} is not text", "put it in quotes")
+                self._problem(key.origin, f"the key {quoted(name)} is not text", "put it in quotes")
             elif name == "<<" and key.text is not None:
                 hint = "write the keys out; a recipe can also use `extends`"
                 self._problem(key.origin, "merge keys (`<<`) are not part of YAML 1.2", hint)
             elif name in pairs:
-                self._problem(key.origin, f"duplicate key {name!r} (first at line {pairs[name][0].line})", "keep one of them")
+                self._problem(key.origin, f"duplicate key {quoted(name)} (first at line {pairs[name][0].line})", "keep one of them")
             else:
                 pairs[name] = (key.origin, value)
         return pairs

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgekit.problems import KeyPath, Origin, Problem, describe, refuse
+from edgekit.problems import KeyPath, Origin, Problem, describe, quoted, refuse
 from edgekit.yaml_compose import compose
 
 MAX_BYTES = 1 << 20
@@ -45,7 +45,7 @@ def read_yaml(path: Path, *, named_at: Origin | None = None) -> Document:
     except (OSError, ValueError) as error:
         reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
         origin = named_at or Origin(repr(source)[1:-1])
-        refuse([Problem(origin, f"cannot read {source!r}: {reason}", "give a readable YAML file")])
+        refuse([Problem(origin, f"cannot read {quoted(source)}: {reason}", "give a readable YAML file")])
     document = parse_yaml(_decode(content, source), source)
     if not isinstance(document.data, dict):
         shape = "it is empty" if document.data is None else f"the top is {describe(document.data)}"
@@ -69,6 +69,16 @@ def paths_of(data: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
         items = data.items() if isinstance(data, dict) else enumerate(data)
     for key, value in items:
         yield from paths_of(value, (*path, key))
+
+
+def value_at(data: Any, path: KeyPath) -> Any:
+    """What is at a path in plain data, or None."""
+    for part in path:
+        if isinstance(part, int):
+            data = data[part] if isinstance(data, list) and part < len(data) else None
+        else:
+            data = data.get(part) if isinstance(data, dict) else None
+    return data
 
 
 _NOT_PRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

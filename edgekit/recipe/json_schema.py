@@ -1,0 +1,32 @@
+"""The recipe's JSON Schema, for editors: completion, hover help and checks while typing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgekit.recipe.schema import Recipe
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def recipe_json_schema() -> dict[str, Any]:
+    """What a recipe file may hold. A file that `extends` another may leave out what the other one has."""
+    schema = Recipe.model_json_schema(by_alias=True, mode="validation")
+    properties, definitions = schema["properties"], schema["$defs"]
+    extends = {
+        "type": "string",
+        "minLength": 1,
+        "title": "Extends",
+        "description": "Start from this recipe: mappings are merged key by key, everything else is replaced.",
+        "examples": ["base.yaml"],
+    }
+    complete: dict[str, Any] = {"required": schema.pop("required"), "properties": {}}
+    for name, part in properties.items():
+        definition = definitions.get(part.get("$ref", "").rpartition("/")[2], {})
+        if "required" in definition:
+            complete["properties"][name] = {"required": definition.pop("required")}
+    definitions["OneShot"]["required"] = ["kind"]  # has a default in Python only
+    description = "A model, what is done to it stage by stage, and what the result must keep."
+    head = {"$schema": DIALECT, "title": "edgekit recipe", "description": description}
+    schema["properties"] = {"extends": extends, **properties}
+    return {**head, **{k: v for k, v in schema.items() if k not in head}, "if": {"required": ["extends"]}, "then": {}, "else": complete}
