@@ -48,6 +48,8 @@ def check_local_path(text: str) -> str:
         raise invalid("a path with a newline or another control character")
     if re.search(r"\$[({]|`", text):
         raise invalid("a path with shell syntax, which is never expanded", "write the path out")
+    if text.startswith("~") and not text.startswith("~/"):
+        raise invalid("a path in the home of another user", "write the absolute path")
     if posixpath.normpath(text).split("/")[0] == "..":
         raise invalid("a relative path that leaves the directory of its file", "write the absolute path, or move the file")
     return text
