@@ -36,7 +36,7 @@ _PUBLIC = {
     "open_bundle": "edgekit.bundle",
     "run": "edgekit.session",
 }
-__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
+__all__ = ["__version__", *_PUBLIC]
 
 
 def __getattr__(name: str) -> Any:

@@ -51,9 +51,7 @@ def met(checks: tuple[Check, ...]) -> bool:
     return all(check.ok for check in checks)
 
 
-def _judge_variant(
-    variant: str, limits: VariantBudget, budget: Budget, manifest: Manifest, measurements: Mapping[str, Measured]
-) -> Iterator[Check]:
+def _judge_variant(variant: str, limits: VariantBudget, budget: Budget, manifest: Manifest, measurements: Mapping[str, Measured]) -> Iterator[Check]:
     by_key = {(a.variant, a.format): a for a in manifest.artifacts}
     baseline = budget.baseline or manifest.artifacts[0].variant
     for artifact in (a for a in manifest.artifacts if a.variant == variant):
@@ -62,7 +60,9 @@ def _judge_variant(
             suffix = f" on {target}" if len(measurements) > 1 else ""
             yield from _judge_measured(artifact, by_key.get((baseline, artifact.format)), limits, measured, suffix)
     if limits.runtimes_min_agreement_percent is not None:
-        yield _at_least(variant, "runtimes_min_agreement_percent", limits.runtimes_min_agreement_percent, runtime_agreement_percent(manifest, variant))
+        yield _at_least(
+            variant, "runtimes_min_agreement_percent", limits.runtimes_min_agreement_percent, runtime_agreement_percent(manifest, variant)
+        )
 
 
 def _judge_build(artifact: Artifact, baseline: Artifact | None, limits: VariantBudget) -> Iterator[Check]:
@@ -116,8 +116,12 @@ def runtime_agreement_percent(manifest: Manifest, variant: str) -> float | None:
 
 
 def _at_least(artifact: str, limit: str, allowed: float, measured: float | None, suffix: str = "") -> Check:
-    return Check(artifact + suffix, limit, allowed, measured, measured is not None and measured >= allowed, "" if measured is not None else "not measured")
+    return Check(
+        artifact + suffix, limit, allowed, measured, measured is not None and measured >= allowed, "" if measured is not None else "not measured"
+    )
 
 
 def _at_most(artifact: str, limit: str, allowed: float, measured: float | None, suffix: str = "") -> Check:
-    return Check(artifact + suffix, limit, allowed, measured, measured is not None and measured <= allowed, "" if measured is not None else "not measured")
+    return Check(
+        artifact + suffix, limit, allowed, measured, measured is not None and measured <= allowed, "" if measured is not None else "not measured"
+    )

@@ -1,4 +1,6 @@
-"""The bundle: a directory with everything a device needs to run a recipe's result and to prove it runs right. Owns the manifest, hashes, open and verify.
+"""The bundle: a directory with everything a device needs to run a recipe's result and to prove it runs right.
+
+Owns the manifest, hashes, open and verify.
 
     NAME-ID12/
       manifest.json              what this file describes
@@ -110,8 +112,9 @@ class Comparison(Part):
 class TraceRow(Part):
     """What one stage gave and cost.
 
-    For float stages `bytes` are those of the weights, and accuracy is that of eager PyTorch. For a quantize stage both are those of its exported artifact
-    (named in `notes`), because that is where its integers are. `top1_*` are null for data without labels; `reused` says the stage came from the cache.
+    For float stages `bytes` are those of the weights, and accuracy is that of eager PyTorch. For a quantize stage both are those
+    of its exported artifact (named in `notes`), because that is where its integers are. `top1_*` are null for data without labels;
+    `reused` says the stage came from the cache.
     """
 
     stage: str

@@ -19,15 +19,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgekit import bundle as bundles
 from edgekit.bundle import Artifact, Bundle, Comparison, Manifest, TraceRow
 from edgekit.cache import Cache, cache_root, content_key, library_versions, source_digest
-from edgekit.compare_outputs import compare_outputs
 from edgekit.errors import ExportError, ModelError
 from edgekit.export.run import ExportJob, export_artifacts
 from edgekit.progress import Progress, silent
-from edgekit.recipe.load import LoadedRecipe, load_recipe, parent_of, recipe_sha256, resolved, stage_name
+from edgekit.recipe.lineage import parent_of, stage_name
+from edgekit.recipe.load import LoadedRecipe, load_recipe, recipe_sha256, resolved
 from edgekit.recipe.schema import Recipe
+from edgekit.stats import snr_db
 from edgekit.zoo.fingerprint import dataset_fingerprint, model_fingerprint, resolve_weights
 
 STAGE_SOURCES = ("zoo", "compress", "checkpoint.py", "stages.py")
@@ -83,11 +86,11 @@ def build(
 ) -> BuildResult:
     """Run a recipe's stages, export its variants, verify them, and write the bundle `OUTPUT/NAME-ID12`.
 
-    Finished stages and exports come from the cache (`EDGEKIT_CACHE`). `overrides` are `key.path=value` as with `--set`; `progress` is told where the work
-    is; `parallel_exports` child processes export at a time (default: one per core, at most 4).
+    Finished stages and exports come from the cache (`EDGEKIT_CACHE`). `overrides` are `key.path=value` as with `--set`; `progress`
+    is told where the work is; `parallel_exports` child processes export at a time (default: one per core, at most 4).
 
-    Raises UsageError (recipe), ModelError (model, weights, data), ExportError (an artifact that cannot be made or is not the model), BusyError (another
-    process computes the same stage).
+    Raises UsageError (recipe), ModelError (model, weights, data), ExportError (an artifact that cannot be made or is not the
+    model), BusyError (another process computes the same stage).
     """
     loaded = recipe if isinstance(recipe, LoadedRecipe) else load_recipe(Path(recipe), overrides=overrides)
     cache = cache_root()
@@ -125,7 +128,11 @@ def plan(loaded: LoadedRecipe, *, cache: Path | None = None) -> Plan:
     exports = []
     for index, stage in enumerate(recipe.stages):
         for format_ in recipe.export.formats if stage.export else ():
-            settings = {"format": format_, "backend": recipe.export.backend if format_ == "executorch" else None, "verify": recipe.verify.model_dump()}
+            settings = {
+                "format": format_,
+                "backend": recipe.export.backend if format_ == "executorch" else None,
+                "verify": recipe.verify.model_dump(),
+            }
             key = content_key(stages[index].key, stage.export, settings, versions, source_digest(*EXPORT_SOURCES))
             exports.append(PlannedExport(index, str(stage.export), format_, key, artifact_cache.get(key)))
     return Plan(tuple(stages), tuple(exports))
@@ -144,7 +151,6 @@ def _teachers(settings: dict[str, Any]) -> list[str]:
 
 def _stage_key(stages: Sequence[PlannedStage], name: str) -> str:
     return next(stage.key for stage in stages if stage.name == name)
-
 
 
 def _run_stages(loaded: LoadedRecipe, planned: Plan, cache: Path, progress: Progress) -> tuple[TraceRow, ...]:
@@ -212,7 +218,11 @@ def _complete(row: TraceRow, recipe: Recipe, entries: Sequence[Path]) -> TraceRo
         if _exporting_stage(recipe, artifact.variant) == row.stage:
             verified = artifact.verification
             update = {"bytes": artifact.file.bytes, "deflated_bytes": artifact.file.deflated_bytes}
-            update |= {"top1_correct": verified.top1_correct, "top1_total": verified.top1_total, "notes": (*row.notes, f"bytes and top-1 of {artifact.key}")}
+            update |= {
+                "top1_correct": verified.top1_correct,
+                "top1_total": verified.top1_total,
+                "notes": (*row.notes, f"bytes and top-1 of {artifact.key}"),
+            }
             return row.model_copy(update=update)
     return row
 
@@ -279,10 +289,17 @@ def _classes(entries: Sequence[Path]) -> tuple[str, ...]:
 def _comparisons(recipe: Recipe, artifacts: Sequence[Artifact], entries: Sequence[Path]) -> tuple[Comparison, ...]:
     """Each variant's two formats against each other, and each variant against the baseline in the same format, on the whole test set."""
     baseline = recipe.budget.baseline or artifacts[0].variant
-    outputs = {artifact.key: entry / "outputs.npy" for artifact, entry in zip(artifacts, entries, strict=True)}
+    outputs = {artifact.key: np.load(entry / "outputs.npy") for artifact, entry in zip(artifacts, entries, strict=True)}
     pairs = [(a, b) for i, a in enumerate(artifacts) for b in artifacts[i + 1 :] if a.variant == b.variant]
     pairs += [(a, b) for a in artifacts if a.variant == baseline for b in artifacts if b.variant != baseline and a.format == b.format]
-    return tuple(compare_outputs(a.key, outputs[a.key], b.key, outputs[b.key]) for a, b in pairs)
+    return tuple(_compare(a.key, outputs[a.key], b.key, outputs[b.key]) for a, b in pairs)
+
+
+def _compare(a: str, outputs_a: np.ndarray, b: str, outputs_b: np.ndarray) -> Comparison:
+    """Two artifacts' outputs of shape (samples, classes) on the same samples."""
+    same = int((outputs_a.argmax(axis=1) == outputs_b.argmax(axis=1)).sum())
+    snr = snr_db(outputs_a, outputs_b)
+    return Comparison(a=a, b=b, samples=len(outputs_a), same_top1=same, snr_db=snr if np.isfinite(snr) else None)
 
 
 def _git_revision(directory: Path) -> str | None:

@@ -248,7 +248,7 @@ class StageRunner:
         return dataclasses.replace(before, model=graph, quantization=quantization)
 
     def _quantize_qat(self, before: Checkpoint, stage: QuantizeQat, name: str, work: Path) -> Checkpoint:
-        """Train the graph with fake quantization; batch norm and then the scales are frozen towards the end, so that what is trained last is what ships."""
+        """Train with fake quantization; batch norm, then the scales, are frozen towards the end: what is trained last is what ships."""
         quantization = Quantization("qat", stage.keep_float)
         graph = checkpoints.prepare(before.model, self.example, quantization)
         epochs = stage.train.epochs
@@ -294,7 +294,9 @@ def check_forward(model: nn.Module, example: Tensor, name: str) -> None:
             output = model.eval()(example)
     except Exception as error:  # any library error of the user's own forward
         shape = tuple(example.shape[1:])
-        raise ModelError(f"model {name} does not run on input {shape}: {str(error).splitlines()[0]}", hint="check input.shape and model.args") from None
+        raise ModelError(
+            f"model {name} does not run on input {shape}: {str(error).splitlines()[0]}", hint="check input.shape and model.args"
+        ) from None
     if not isinstance(output, torch.Tensor) or output.shape[:1] != example.shape[:1]:
         raise ModelError(f"model {name} must return one tensor with a row per sample", hint="wrap it in a factory that selects its output")
     if not torch.isfinite(output).all():

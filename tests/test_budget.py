@@ -82,7 +82,12 @@ def test_agreement_of_the_runtimes(manifest: Manifest) -> None:
 
 @pytest.mark.parametrize(
     ("ratio", "ok", "word"),
-    [(Ratio(1.8, 1.9, 2.0), True, "95 %"), (Ratio(1.7, 1.9, 2.0), False, "inconclusive"), (Ratio(1.1, 1.2, 1.3), False, "95 %"), (None, False, "not measured")],
+    [
+        (Ratio(1.8, 1.9, 2.0), True, "95 %"),
+        (Ratio(1.7, 1.9, 2.0), False, "inconclusive"),
+        (Ratio(1.1, 1.2, 1.3), False, "95 %"),
+        (None, False, "not measured"),
+    ],
 )
 def test_a_speedup_counts_when_its_whole_interval_does(manifest: Manifest, ratio: Ratio | None, ok: bool, word: str) -> None:
     found = check(manifest, {"latency_min_speedup_ratio": 1.8}, OnBoard(ratio=ratio))["int8.pte"]

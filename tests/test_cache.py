@@ -43,9 +43,14 @@ def test_the_first_entry_wins(tmp_path: Path) -> None:
 
 def test_unfinished_work_is_still_there_for_the_next(tmp_path: Path) -> None:
     cache = Cache(tmp_path, "stages")
-    with pytest.raises(RuntimeError, match="killed"), cache.claim("k", "stage train") as work:
-        (work / "epoch.pt").write_text("3")
-        raise RuntimeError("killed")
+
+    def work_and_die() -> None:
+        with cache.claim("k", "stage train") as work:
+            (work / "epoch.pt").write_text("3")
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        work_and_die()
     with cache.claim("k", "stage train") as work:
         assert (work / "epoch.pt").read_text() == "3"
 

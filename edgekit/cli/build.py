@@ -18,7 +18,9 @@ from edgekit.pipeline import BuildResult
 from edgekit.report import terminal
 
 RecipeFile = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)]
-Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value, e.g. `stages.qat.train.epochs=1`. May be repeated.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value, e.g. `stages.qat.train.epochs=1`. May be repeated.")
+]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Directory of bundles.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, no progress.")]
 
@@ -38,7 +40,9 @@ def build(recipe: RecipeFile, overrides: Overrides = None, output: Output = Path
 
 def run(
     recipe: RecipeFile,
-    target: Annotated[list[str] | None, typer.Option("--target", "-t", help="Where to measure: a name from targets/ or a file. May be repeated.")] = None,
+    target: Annotated[
+        list[str] | None, typer.Option("--target", "-t", help="Where to measure: a name from targets/ or a file. May be repeated.")
+    ] = None,
     overrides: Overrides = None,
     output: Output = Path("build"),
     as_json: Json = False,

@@ -19,7 +19,8 @@ Progress = Callable[[int], None]
 class Completed:
     """A program that ran on a device.
 
-    `exit_code` is None when the program was ended by `signal`. `stdout` and `stderr` hold at most the cap asked for; `*_truncated` says that more came.
+    `exit_code` is None when the program was ended by `signal`. `stdout` and `stderr` hold at most the cap asked for;
+    `*_truncated` says that more came.
     """
 
     argv: tuple[str, ...]

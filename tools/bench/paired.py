@@ -1,6 +1,7 @@
 """Paired timing for the scripts beside this file: alternatives run in turn, A B A B …, and are compared by the ratio of their medians.
 
-A machine that speeds up or slows down does so for both, so the ratio holds where single times do not. Nothing here judges: a script states its target.
+A machine that speeds up or slows down does so for both, so the ratio holds where single times do not. Nothing here judges:
+a script states its target.
 """
 
 from __future__ import annotations
