@@ -1,0 +1,145 @@
+"""The parsers of device facts on captures, on garbage, and on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgekit.device import facts
+from edgekit.device.facts import Clock, Cooling, DeviceFacts, DeviceState, parse_facts, parse_state, parse_throttled
+from edgekit.errors import ResultError
+
+CAPTURED = Path(__file__).parents[1] / "captured"
+BOARDS = sorted(p.name for p in CAPTURED.iterdir() if p.is_dir())
+
+
+def captured_facts(board: str) -> DeviceFacts:
+    return parse_facts((CAPTURED / board / "facts.txt").read_bytes())
+
+
+def captured_state(board: str) -> DeviceState:
+    return parse_state((CAPTURED / board / "state.txt").read_bytes())
+
+
+def test_every_capture_is_read() -> None:
+    assert len(BOARDS) == 5
+    for board in BOARDS:
+        assert captured_facts(board).arch
+        captured_state(board)
+
+
+def test_facts_of_a_raspberry_pi() -> None:
+    assert captured_facts("raspberry-pi-4") == DeviceFacts(
+        machine="Raspberry Pi 4 Model B Rev 1.2",
+        system="Debian GNU/Linux 12 (bookworm)",
+        kernel="Linux 6.6.51+rpt-rpi-v8",
+        arch="aarch64",
+        cpu="Cortex-A72",
+        cpus=4,
+        memory_bytes=3882492 * 1024,
+        boot_id="0b8e5c1e-6f7f-4f0b-8f39-5a8c3e0f8a77",
+    )
+
+
+def test_state_of_a_raspberry_pi() -> None:
+    state = captured_state("raspberry-pi-4-throttled")
+    assert state.clocks == (Clock(policy="policy0", governor="ondemand", current_khz=1000000, min_khz=600000, max_khz=1800000),)
+    assert state.temperatures_c == {"cpu-thermal 0": 81.303}
+    assert state.cooling == (Cooling(name="cpufreq-cpu0", state=1, transitions=4),)
+    assert state.throttled_flags == 0x20002
+    assert state.affinity == "0-3"
+    assert state.load_1min == 1.02
+    assert state.thermal_status is None
+    assert captured_state("raspberry-pi-4").throttled_flags == 0
+
+
+def test_an_android_phone_with_three_kinds_of_cores() -> None:
+    found = captured_facts("android-phone")
+    assert found.machine == "Example Phone 6 (EX-6)"
+    assert found.system == "Android 14"
+    assert found.cpu == "4× Cortex-A55 + 2× Cortex-A78 + 2× Cortex-X1"
+    state = captured_state("android-phone")
+    assert [clock.max_khz for clock in state.clocks] == [1803000, 2253000, 2802000]
+    assert state.thermal_status == 1
+    assert state.throttled_flags is None
+
+
+def test_what_a_device_does_not_say_is_unknown() -> None:
+    assert captured_facts("bare-container") == DeviceFacts(kernel="Linux 6.1.0", arch="armv7l")
+    assert captured_state("bare-container") == DeviceState()
+
+
+@pytest.mark.parametrize(
+    ("text", "flags"), [("throttled=0x0", 0), ("throttled=0x50005\n", 0x50005), ("VCHI initialization failed", None), ("", None)]
+)
+def test_throttled_flags(text: str, flags: int | None) -> None:
+    assert parse_throttled(text) == flags
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "/proc/loadavg:much",
+        "/proc/loadavg:nan 0 0",
+        "/proc/loadavg:-1 0 0",
+        "/proc/meminfo:MemAvailable: lots kB",
+        "/proc/vmstat:oom_kill x",
+        "/sys/class/thermal/thermal_zone0/temp:hot",
+        "/sys/class/thermal/cooling_device0/cur_state:-1",
+        "/sys/devices/system/cpu/cpufreq/policy0/scaling_cur_freq:1e6",
+        "/proc/pressure/memory:some avg10=900.00 avg60=0.00",
+        "thermalservice:Thermal Status: severe",
+    ],
+)
+def test_garbage_is_refused(line: str) -> None:
+    with pytest.raises(ResultError, match="not understood"):
+        parse_state(line.encode() + b"\n")
+
+
+def test_cores_without_a_maker_are_refused() -> None:
+    with pytest.raises(ResultError):
+        parse_facts(b"/proc/cpuinfo:CPU part\t: 0xd08\n")
+    assert parse_facts(b"/proc/cpuinfo:CPU implementer : 0x61\n/proc/cpuinfo:CPU part : 0x022\n").cpu == "ARM 0x61:0x022"
+
+
+def test_names_are_inert() -> None:
+    found = parse_facts(b"/proc/device-tree/model:Board\x1b[2J\x07 [red]x[/]\n" + b"uname:Linux 6 " + b"a" * 10_000 + b"\n")
+    assert found.machine == "Board\ufffd[2J\ufffd [red]x[/]"
+    assert found.arch is not None
+    assert len(found.arch) == 120
+
+
+def test_a_greeting_of_the_login_shell_is_dropped() -> None:
+    assert parse_state(b"Welcome to the board!\nlast login: today\n/proc/loadavg:0.50 0 0 1/1 1\n").load_1min == 0.5
+
+
+@given(st.binary(max_size=400))
+@settings(max_examples=200, deadline=None)
+def test_any_bytes(noise: bytes) -> None:
+    for source in (b"", b"/proc/loadavg:", b"/proc/cpuinfo:", b"/sys/class/thermal/thermal_zone0/"):
+        for parse in (parse_facts, parse_state):
+            with contextlib.suppress(ResultError):
+                assert "\x1b" not in str(parse(source + noise))
+
+
+def test_this_machine_is_understood() -> None:
+    def printed(script: str) -> bytes:
+        done = subprocess.run(["sh", "-c", script], capture_output=True, timeout=30, check=True)
+        assert done.stderr == b""
+        return done.stdout
+
+    found = parse_facts(printed(facts.FACTS_SCRIPT))
+    assert found.kernel is not None
+    assert found.kernel.startswith("Linux")
+    assert found.cpus
+    assert found.memory_bytes
+    state = parse_state(printed(facts.STATE_SCRIPT))
+    assert state.boot_id == found.boot_id
+    assert state.load_1min is not None
+    assert state.available_bytes
+    assert state.affinity
