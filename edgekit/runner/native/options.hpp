@@ -1,0 +1,98 @@
+// The command line of the runner, checked strictly. Owns names, types and ranges; what cannot be understood ends the program with exit code 2.
+#pragma once
+
+#include <cerrno>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <map>
+#include <string>
+
+#include "failure.hpp"
+
+namespace edgekit {
+
+constexpr const char* kUsage =
+    "usage: edgekit_runner --model PATH --nonce HEX [--inputs FILE --samples K] [--outputs FILE] [--threads T] [--warmup-min-ns N]\n"
+    "                      [--min-iterations N] [--min-ns N] [--max-ns N] [--mode measure|evaluate]\n"
+    "       edgekit_runner --version\n";
+
+struct Options {
+  std::string model;
+  std::string nonce;
+  std::string inputs;   // empty: pseudo-random data
+  std::string outputs;  // empty: not written
+  bool evaluate = false;
+  int64_t samples = 1;
+  int64_t threads = 1;
+  int64_t warmup_min_ns = 0;
+  int64_t min_iterations = 1;
+  int64_t min_ns = 0;
+  int64_t max_ns = std::numeric_limits<int64_t>::max();
+};
+
+inline int64_t whole_number(const std::string& name, const std::string& text, int64_t low, int64_t high) {
+  errno = 0;
+  char* end = nullptr;
+  const long long value = std::strtoll(text.c_str(), &end, 10);
+  const bool digits_only = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+  if (!digits_only || errno != 0 || *end != '\0' || value < low || value > high)
+    throw Failure(Exit::usage, name + ": expected a whole number from " + std::to_string(low) + " to " + std::to_string(high) + ", got '" + text + "'");
+  return value;
+}
+
+inline void require(bool condition, const std::string& message) {
+  if (!condition) throw Failure(Exit::usage, message);
+}
+
+inline std::map<std::string, std::string> pairs(int argc, char** argv) {
+  static const char* const known[] = {"--model", "--nonce", "--inputs", "--samples", "--outputs", "--threads", "--warmup-min-ns",
+                                      "--min-iterations", "--min-ns", "--max-ns", "--mode"};
+  std::map<std::string, std::string> found;
+  for (int i = 1; i < argc; i += 2) {
+    const std::string name = argv[i];
+    bool is_known = false;
+    for (const char* candidate : known) is_known = is_known || name == candidate;
+    require(is_known, "unknown option '" + name + "'");
+    require(i + 1 < argc, name + ": needs a value");
+    require(found.emplace(name, argv[i + 1]).second, name + ": given twice");
+  }
+  return found;
+}
+
+inline Options parse_options(int argc, char** argv) {
+  const auto given = pairs(argc, argv);
+  const auto text = [&](const char* name, const char* otherwise) {
+    const auto found = given.find(name);
+    return found == given.end() ? std::string(otherwise) : found->second;
+  };
+  const auto number = [&](const char* name, int64_t otherwise, int64_t low, int64_t high) {
+    const auto found = given.find(name);
+    return found == given.end() ? otherwise : whole_number(name, found->second, low, high);
+  };
+  constexpr int64_t kHour = 3'600'000'000'000, kMost = std::numeric_limits<int64_t>::max();
+  Options o;
+  o.model = text("--model", "");
+  o.nonce = text("--nonce", "");
+  o.inputs = text("--inputs", "");
+  o.outputs = text("--outputs", "");
+  const std::string mode = text("--mode", "measure");
+  o.evaluate = mode == "evaluate";
+  o.samples = number("--samples", 1, 1, int64_t{1} << 31);
+  o.threads = number("--threads", 1, 1, 256);
+  o.warmup_min_ns = number("--warmup-min-ns", 0, 0, kHour);
+  o.min_iterations = number("--min-iterations", 1, 1, int64_t{1} << 20);
+  o.min_ns = number("--min-ns", 0, 0, kHour);
+  o.max_ns = number("--max-ns", kMost, 1, kMost);
+  require(!o.model.empty(), "--model: missing");
+  require(!o.nonce.empty() && o.nonce.size() <= 128 && o.nonce.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos,
+          "--nonce: expected 1 to 128 hexadecimal digits");
+  require(mode == "measure" || mode == "evaluate", "--mode: expected measure or evaluate, got '" + mode + "'");
+  require(given.count("--inputs") == given.count("--samples"), "--inputs and --samples belong together");
+  require(!o.evaluate || (!o.inputs.empty() && !o.outputs.empty()), "--mode evaluate: needs --inputs, --samples and --outputs");
+  return o;
+}
+
+}  // namespace edgekit
