@@ -101,7 +101,7 @@ def _open(name: str, login: Login, clients: list[paramiko.SSHClient]) -> paramik
             login.host,
             port=login.port,
             username=login.user,
-            key_filename=[file for file in login.identity_files if Path(file).is_file()] or None,
+            key_filename=[file for file in login.identity_files if Path(file).is_file()] or None,  # type: ignore[arg-type]  # a list is documented
             password=os.environ.get("EDGEKIT_SSH_PASSWORD"),
             timeout=CONNECT_S,
             banner_timeout=CONNECT_S,
