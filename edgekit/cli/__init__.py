@@ -41,7 +41,7 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error. May stand anywhere.")] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)] = False,
 ) -> None:
     """Options of every command."""
@@ -55,11 +55,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """The exit code of a command. With `--debug` an error's traceback is shown as well."""
-    as_json = "--json" in arguments
+    as_json, debug = "--json" in arguments, "--debug" in arguments
     try:
-        app(arguments, standalone_mode=False)
+        app([argument for argument in arguments if argument != "--debug"], prog_name="edgekit", standalone_mode=False)
     except EdgekitError as error:
-        if "--debug" in arguments:
+        if debug:
             traceback.print_exc()
         report(error, as_json=as_json)
         return error.exit_code

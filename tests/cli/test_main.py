@@ -1,0 +1,88 @@
+"""The command line as a user's shell sees it: exit codes, one line of error, JSON, and a start without torch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import edgekit
+from edgekit.cli import run
+
+
+def test_help_lists_the_commands_and_imports_no_torch() -> None:
+    code = "import sys; from edgekit.cli import run; run(['--help']); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.rstrip().endswith("False")
+    for command in ("run", "build", "bench", "recipe", "results"):
+        assert command in done.stdout
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"edgekit {edgekit.__version__}\n"
+
+
+def test_an_unknown_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["brun"]) == 2
+    assert "brun" in capsys.readouterr().err
+
+
+def test_an_error_is_two_lines_and_no_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bench", str(tmp_path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines()[0] == f"error: {tmp_path}: not a bundle (no manifest.json)"
+    assert captured.err.splitlines()[1].startswith("try: ")
+    assert "Traceback" not in captured.err
+
+
+def test_debug_shows_the_traceback_wherever_it_stands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bench", str(tmp_path), "--debug"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_error_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bench", str(tmp_path), "--json"]) == 2
+    error = json.loads(capsys.readouterr().out)
+    assert error["exit_code"] == 2
+    assert "not a bundle" in error["error"]
+
+
+def test_recipe_mistakes_go_out_with_their_places(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = tmp_path / "bad.yaml"
+    recipe.write_text("edgekit: 1\nnmae: x\n")
+    assert run(["run", str(recipe), "--json"]) == 2
+    problems = json.loads(capsys.readouterr().out)["problems"]
+    assert {"line": 2, "column": 1}.items() <= next(p for p in problems if "nmae" in p["message"]).items()
+
+
+def test_a_target_that_does_not_exist_is_found_before_the_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = tmp_path / "tiny.yaml"
+    recipe.write_text(
+        "edgekit: 1\nname: tiny\nmodel: {name: small_cnn}\ninput: {shape: [1, 8, 8]}\ndata: {name: digits}\n"
+        "stages: [{stage: train, export: fp32}]\n"
+    )
+    assert run(["run", str(recipe), "--target", "nowhere"]) == 2
+    assert "nowhere" in capsys.readouterr().err
+
+
+def test_the_python_api_is_the_command_line() -> None:
+    assert {"build", "run", "bench", "deploy", "judge", "load_recipe", "load_target", "open_bundle"} <= set(dir(edgekit))
+    with pytest.raises(AttributeError, match="no attribute 'biuld'"):
+        edgekit.biuld  # noqa: B018
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(shell: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "edgekit.cli", "--show-completion", shell],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": "/usr/bin:/bin", "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"},
+    )
+    assert "edgekit" in done.stdout.lower()
