@@ -6,10 +6,17 @@ a class that fulfils `Device`, and one line in `TRANSPORTS`. Nothing here knows 
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, cast
+
+if TYPE_CHECKING:
+    from edgekit.target import Target
+
+TRANSPORTS = {"local": "edgekit.device.local:connect"}
+"""Kind of target to `module:function`; the function takes the target and returns a connected `Device`."""
 
 Progress = Callable[[int], None]
 """Called with the number of bytes moved since the last call."""
@@ -74,3 +81,12 @@ class Device(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+def connect(target: Target) -> Device:
+    """The device of a target, ready to use. The caller closes it.
+
+    Raises TransportError (unreachable), IdentityError (unknown host key, not let in), DeviceError.
+    """
+    module, _, function = TRANSPORTS[target.kind].partition(":")
+    return cast(Device, getattr(importlib.import_module(module), function)(target))
