@@ -84,10 +84,13 @@ class Clock(Part):
 
 
 class Cooling(Part):
-    """A means of cooling the kernel steers, such as a cap on the clock. `state` 0 is idle; `transitions` counts its changes since boot."""
+    """A means of cooling the kernel steers, such as a fan or a cap on the clock. `transitions` counts the changes of its state since boot.
+
+    State 0 is idle; some drivers say −1 instead.
+    """
 
     name: str
-    state: Annotated[int, Field(ge=0)]
+    state: Annotated[int, Field(ge=-1)]
     transitions: Annotated[int, Field(ge=0)] | None = None
 
 

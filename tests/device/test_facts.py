@@ -90,7 +90,7 @@ def test_throttled_flags(text: str, flags: int | None) -> None:
         "/proc/meminfo:MemAvailable: lots kB",
         "/proc/vmstat:oom_kill x",
         "/sys/class/thermal/thermal_zone0/temp:hot",
-        "/sys/class/thermal/cooling_device0/cur_state:-1",
+        "/sys/class/thermal/cooling_device0/cur_state:-2",
         "/sys/devices/system/cpu/cpufreq/policy0/scaling_cur_freq:1e6",
         "/proc/pressure/memory:some avg10=900.00 avg60=0.00",
         "thermalservice:Thermal Status: severe",

@@ -1,0 +1,152 @@
+"""Bundle + target → measurement: deploy, run the artifacts in turn, collect. Owns the order of things in a session; numbers are judged elsewhere.
+
+Artifacts are interleaved over runs (A B C A B C …), each run a fresh process with a nonce of its own, so that a device that warms up or a
+neighbour that starts working meets all artifacts alike.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from edgekit import __version__
+from edgekit.bundle import Bundle
+from edgekit.device import Device
+from edgekit.device.facts import DeviceFacts, DeviceState, collect, collect_state
+from edgekit.errors import EdgekitError, RunnerError
+from edgekit.invocation import Placed, attempt, read_outputs
+from edgekit.measurement import ArtifactResult, Measurement, OutputCheck, Run, Settings
+from edgekit.progress import Progress, silent
+from edgekit.stats import Fidelity
+from edgekit.target import Target
+from edgekit.validity import artifact_notes, session_notes
+from edgekit.wire import RunnerRun
+
+SNR_MIN_DB = 20.0
+COSINE_MIN = 0.99
+
+
+@dataclass
+class _Session:
+    """What is gathered while artifacts are measured. Lives for one `measure`."""
+
+    facts: DeviceFacts
+    states: list[DeviceState]
+    created: str = field(default_factory=lambda: _now())
+    began: float = field(default_factory=time.monotonic)
+    runs: dict[str, list[Run]] = field(default_factory=dict)
+    said: dict[str, RunnerRun] = field(default_factory=dict)
+    outputs: dict[str, list[tuple[Fidelity, ...]]] = field(default_factory=dict)
+
+    def result(self, placed: Placed) -> ArtifactResult:
+        key, specs = placed.artifact.key, placed.artifact.outputs
+        said, compared = self.said.get(key), self.outputs.get(key, [])
+        return ArtifactResult(
+            artifact=placed.artifact,
+            runner=said.hello if said else None,
+            arena_bytes=said.load.arena_bytes if said and said.load else None,
+            outputs=tuple(OutputCheck.worst(spec.name, list(found)) for spec, found in zip(specs, zip(*compared, strict=True), strict=False)),
+            runs=tuple(self.runs.get(key, ())),
+        )
+
+
+def measure(
+    bundle: Bundle,
+    target: Target,
+    device: Device,
+    placed: Sequence[Placed],
+    settings: Settings,
+    *,
+    progress: Progress = silent,
+    on_partial: Callable[[Measurement], None] | None = None,
+) -> Measurement:
+    """Measure artifacts that are on a device already. See `bench`."""
+    session = _Session(collect(device), [collect_state(device)])
+    total, task = settings.runs * len(placed), f"measure on {target.name}"
+    try:
+        for index in range(settings.runs):
+            for place, one in enumerate(placed):
+                name = f"{one.artifact.key}, run {index + 1} of {settings.runs}"
+                progress(task, index * len(placed) + place, total, name)
+                _run_once(session, bundle, target, device, one, settings, index, name)
+    except (EdgekitError, KeyboardInterrupt) as error:
+        if on_partial:
+            on_partial(_finished(session, bundle, target, placed, settings, failure=str(error) or "interrupted"))
+        raise
+    progress(task, total, total)
+    return _finished(session, bundle, target, placed, settings)
+
+
+def _run_once(
+    session: _Session, bundle: Bundle, target: Target, device: Device, placed: Placed, settings: Settings, index: int, name: str
+) -> None:
+    """One process, its outputs, and the device's state after it. Whatever goes wrong is raised with the device and the run in its message."""
+    key, before, started = placed.artifact.key, session.states[-1], _now()
+    try:
+        made = attempt(
+            *(device, placed, settings, before), timeout_s=target.timeouts.run_seconds, no_progress_s=target.timeouts.no_progress_seconds
+        )
+        session.runs.setdefault(key, []).append(_run(index, started, made.run, before, None))
+        if made.error:
+            raise made.error
+        session.said[key] = made.run
+        reference = bundle.file(placed.artifact.reference_outputs).read_bytes()
+        session.outputs.setdefault(key, []).append(read_outputs(device, placed, made.run, reference))
+        after = collect_state(device)
+        if before.boot_id != after.boot_id:
+            raise RunnerError("the device rebooted during the run", hint="check its power supply and temperature")
+    except EdgekitError as error:
+        raise type(error)(f"{device.name}: {name}: {error.message}", hint=error.hint, details=error.details) from error
+    session.states.append(after)
+    session.runs[key][-1] = _run(index, started, made.run, before, after)
+
+
+def _run(index: int, started: str, said: RunnerRun, before: DeviceState, after: DeviceState | None) -> Run:
+    return Run(
+        index=index,
+        started=started,
+        complete=said.complete and after is not None,
+        start_ns=said.load.start_ns if said.load else None,
+        load_ns=said.load.ns if said.load else None,
+        first_ns=said.first_ns,
+        warmup_ns=said.warmup_ns,
+        steady_ns=said.steady_ns,
+        overhead_ns_per_iteration=said.overhead_ns_per_iteration,
+        memory=said.memory,
+        before=before,
+        after=after,
+    )
+
+
+def _finished(
+    session: _Session, bundle: Bundle, target: Target, placed: Sequence[Placed], settings: Settings, *, failure: str = ""
+) -> Measurement:
+    results = tuple(session.result(one) for one in placed)
+    notes = session_notes(session.facts, session.states, target.timings_reason)
+    for result in results:
+        notes += artifact_notes(result, snr_min_db=SNR_MIN_DB, cosine_min=COSINE_MIN)
+    return Measurement(
+        id=secrets.token_hex(16),
+        created=session.created,
+        seconds=time.monotonic() - session.began,
+        edgekit_version=__version__,
+        bundle_id=bundle.manifest.id,
+        bundle_name=bundle.manifest.name,
+        recipe_sha256=bundle.manifest.recipe_sha256,
+        target=target.name,
+        target_kind=target.kind,
+        timings=target.timings,
+        timings_reason=target.timings_reason,
+        device=session.facts,
+        settings=settings,
+        artifacts=results,
+        notes=tuple(notes),
+        failure=failure,
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,80 @@
+"""A runner of protocol 1 that computes nothing: it prints the lines of a healthy run, or misbehaves as its first argument says.
+
+    python fake_runner.py BEHAVIOUR MEDIAN_NS OUTPUTS_TO_COPY <options of protocol 1>
+
+Behaviours: good, crash (after partial results), kill (SIGKILL on itself), segv, hang, silent, rubbish, nonce (that of another run), says
+(reports a failure of its own), tensors (of another model), endless (prints without end), noisy (50 MB of stderr), short (writes too few
+outputs), drop (writes none).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+
+
+def main(behaviour: str, median_ns: int, outputs: str, options: dict[str, str]) -> int:
+    nonce = options["--nonce"] if behaviour != "nonce" else "0" * 32
+
+    def send(kind: str, **values: object) -> None:
+        sys.stdout.write(json.dumps({"edgekit": 1, "nonce": nonce, "type": kind, **values}) + "\n")
+        sys.stdout.flush()
+
+    def memory(mark: str, anon_bytes: int) -> None:
+        send("memory", mark=mark, rss_anon_bytes=anon_bytes, rss_file_bytes=1 << 20, rss_shmem_bytes=0, pss_bytes=None, peak_rss_bytes=3 * anon_bytes)
+
+    if behaviour == "rubbish":
+        sys.stdout.write("\x1b[2Jsegmentation fault (core dumped)\n")
+        return 0
+    if behaviour == "noisy":
+        for _ in range(800):
+            os.write(2, b"warning: \x1b[31mx\x1b[0m\n" * 3000)
+    threads = int(options["--threads"])
+    about = {"runtime": "litert", "runtime_version": "0", "runner": "ai_edge_litert", "arch": os.uname().machine, "clock": "CLOCK_MONOTONIC"}
+    send("hello", pid=os.getpid(), threads=threads, **about)
+    if behaviour == "says":
+        send("error", code=3, message="cannot load the model: \x1b[31mbad magic")
+        return 3
+    memory("baseline", 1 << 20)
+    with open(options["--model"], "rb") as model:
+        size = len(model.read())
+    send("load", ns=7_000_000, start_ns=20_000_000, arena_bytes=4096, model_bytes=size)
+    memory("loaded", 2 << 20)
+    spec = json.load(open(options["--model"] + ".tensors.json"))  # noqa: SIM115
+    send("tensors", **(spec if behaviour != "tensors" else {"inputs": spec["outputs"], "outputs": spec["inputs"]}))
+    send("first", ns=3 * median_ns)
+    memory("first", 3 << 20)
+    if behaviour == "silent":
+        time.sleep(60)
+    random.seed(nonce)
+    level = median_ns * random.uniform(0.99, 1.01)
+    times = [int(level * random.uniform(0.98, 1.03)) for _ in range(int(options["--min-iterations"]))]
+    send("samples", phase="warmup", offset=0, ns=[2 * median_ns])
+    send("samples", phase="steady", offset=0, ns=times)
+    if behaviour == "crash":
+        sys.stderr.write("free(): invalid pointer\n")
+        os.abort()
+    if behaviour in ("kill", "segv"):
+        os.kill(os.getpid(), signal.SIGKILL if behaviour == "kill" else signal.SIGSEGV)
+    while behaviour in ("hang", "endless"):
+        send("samples", phase="steady", offset=0, ns=[1] * 4096) if behaviour == "endless" else time.sleep(0.05)
+    memory("steady", 3 << 20)
+    send("overhead", ns_per_iteration=40.5)
+    with open(outputs, "rb") as stream:
+        computed = stream.read()
+    if behaviour != "drop":
+        with open(options["--outputs"], "wb") as stream:
+            stream.write(computed[:-1] if behaviour == "short" else computed)
+        send("outputs", samples=int(options["--samples"]), bytes=len(computed))
+    memory("end", 3 << 20)
+    send("end", iterations=len(times), ok=True)
+    return 0
+
+
+if __name__ == "__main__":
+    given = sys.argv[4:]
+    sys.exit(main(sys.argv[1], int(sys.argv[2]), sys.argv[3], dict(zip(given[::2], given[1::2], strict=True))))
