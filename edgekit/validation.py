@@ -37,7 +37,7 @@ def check(root: Any, document: Document) -> tuple[Any, tuple[Problem, ...]]:
 
 def closest(word: str, choices: Iterable[str]) -> str:
     """` (did you mean 'x'?)`, or nothing when no choice is near."""
-    near = difflib.get_close_matches(word, list(choices), n=1)
+    near = difflib.get_close_matches(word, [choice for choice in choices if choice != word], n=1)
     return f" (did you mean {quoted(near[0])}?)" if near else ""
 
 
@@ -62,22 +62,24 @@ def _adapter(root: Any) -> TypeAdapter[Any]:
 class _Place:
     """Where an error is in the data, without the tags and labels that pydantic puts into a location for unions.
 
-    `model` is the section that holds the last key; `union` is the path of an untagged union on the way; `tags` are the
-    choices when the place itself is a tagged union.
+    `model` is the section that holds the last key; `union` is the path of an untagged union on the way; `on_key` says that
+    the last key itself is wrong, not its value; `tags` are the choices when the place is a tagged union.
     """
 
     path: KeyPath
     model: type[BaseModel] | None
     union: KeyPath | None
+    on_key: bool
     tags: tuple[str, ...]
 
 
 def _place(root: Any, location: tuple[str | int, ...]) -> _Place:
     annotation, tag_key = _bare(root)
     path: KeyPath = ()
-    model, union = None, None
+    model, union, on_key = None, None, False
     for part in location:
-        if part == "[key]":
+        if part == "[key]" and get_origin(annotation) is not dict:
+            on_key = True
             break
         if _is_union(annotation):
             union = union if tag_key else path
@@ -87,7 +89,7 @@ def _place(root: Any, location: tuple[str | int, ...]) -> _Place:
         path = (*path, part)
         model = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
         annotation, tag_key = _bare(_inside(annotation, part))
-    return _Place(path, model, union, _tags(annotation, tag_key) if tag_key else ())
+    return _Place(path, model, union, on_key, _tags(annotation, tag_key) if tag_key else ())
 
 
 def _bare(annotation: Any, tag_key: str | None = None) -> tuple[Any, str | None]:
@@ -141,6 +143,7 @@ _EXPECTED = {
     "float_type": "a number",
     "string_type": "text",
     "tuple_type": "a list",
+    "list_type": "a list",
     "dict_type": "a mapping (key: value)",
     "model_type": "a mapping (key: value)",
     "model_attributes_type": "a mapping (key: value)",
@@ -190,12 +193,13 @@ def _problem(place: _Place, error: ErrorDetails, document: Document) -> Problem:
         path = (*path, context["discriminator"].strip("'"))
         return Problem(document.origin_of(path), _not_among(called(path), value_at(document.data, path), place.tags))
     if kind == "literal_error":
-        choices = re.findall(r"'([^']*)'", context["expected"]) or [context["expected"]]
-        return Problem(document.origin_of(path), _not_among(called(path), value, choices))
+        choices = [choice.strip("'") for choice in re.split(", | or ", context["expected"])]
+        hint = "write it without quotes" if value in choices else ""
+        return Problem(document.origin_of(path), _not_among(called(path), value, choices), hint)
     if kind == "edgekit":
         path = (*path, *context["key"].split(".")) if context["key"] else path
-        return Problem(document.origin_of(path), f"{called(path)}: {context['message']}", context["hint"])
-    return Problem(document.origin_of(path), *_wrong_value(kind, called(path), value, context, error["msg"]))
+        return Problem(document.origin_of(path, of_key=place.on_key), f"{called(path)}: {context['message']}", context["hint"])
+    return Problem(document.origin_of(path, of_key=place.on_key), *_wrong_value(kind, called(path), value, context, error["msg"]))
 
 
 def _wrong_value(kind: str, name: str, value: Any, context: dict[str, Any], message: str) -> tuple[str, str]:

@@ -184,7 +184,8 @@ class _Composer:
             elif name in pairs:
                 self._problem(key.origin, f"duplicate key {quoted(name)} (first at line {pairs[name][0].line})", "keep one of them")
             else:
-                pairs[name] = (key.origin, value)
+                # What is not written has no place; the parser gives the next token's.
+                pairs[name] = (key.origin, replace(value, origin=key.origin) if value.text == "" else value)
         return pairs
 
     def _add(self, node: _Node) -> None:

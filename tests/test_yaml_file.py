@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from edgekit.errors import UsageError
-from edgekit.problems import Origin, refuse
+from edgekit.problems import KeyPath, Origin, refuse
 from edgekit.yaml_file import parse_yaml, paths_of, read_yaml, value_at
 from tests.yaml_faults import FAULTS, assert_reported, problems_in
 
@@ -198,7 +198,8 @@ def test_a_file_that_another_names_is_reported_there(file: Path) -> None:
 def test_value_at() -> None:
     data = {"a": [{"b": None}, 2]}
     assert value_at(data, ("a", 1)) == 2
-    assert [value_at(data, path) for path in [("a", 2), ("b", 0), ("a", "b"), ("a", 0, "b", "c")]] == [None] * 4
+    absent: list[KeyPath] = [("a", 2), ("b", 0), ("a", "b"), ("a", 0, "b", "c")]
+    assert [value_at(data, path) for path in absent] == [None] * 4
 
 
 TOKENS = [
