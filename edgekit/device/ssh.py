@@ -14,6 +14,7 @@ import contextlib
 import secrets
 import shlex
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +31,10 @@ from edgekit.errors import DeviceError, ResultError, TransportError
 CHUNK_BYTES = 128 << 10
 NO_PROGRESS_S = 30.0
 GONE = "check the network and the board's power, then run again"
+LEFTOVER_S = 0.3
+"""Output that comes so long after the program's end is not its own."""
+PULL = '[ -f "$1" ] || { echo "not a plain file" >&2; exit 1; }; exec cat "$1"'
+PUSH = 'umask 077; cat >"$1" && chmod "$2" "$1"'
 WRAPPER = 'read -r a b c d group rest <"/proc/$$/stat"; printf "%s %s\\n" "$1" "$group"; shift; exec "$@"'
 KILL = """
 kill -TERM "-$1" 2>/dev/null
@@ -61,6 +66,8 @@ class Transport(paramiko.Transport):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if isinstance(self.sock, socket.socket):  # not when tunnelled
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         options = self.get_security_options()
         options.ciphers = [c for c in CIPHERS if c in options.ciphers] + [c for c in options.ciphers if c not in CIPHERS]
 
@@ -89,27 +96,30 @@ class SshDevice:
 
     def push(self, local: Path, remote: str, *, mode: int = 0o644, progress: Progress | None = None) -> None:
         size = local.stat().st_size
-        script = 'umask 077; cat >"$1" && chmod "$2" "$1"'
         with local.open("rb") as stream:
-            done = self._transfer(["sh", "-c", script, "edgekit", _absolute(remote), f"{mode:o}"], _chunks(stream, progress), size)
+            done = self._transfer(["sh", "-c", PUSH, "edgekit", _absolute(remote), f"{mode:o}"], _chunks(stream, progress), size)
         if not done.ok:
             raise DeviceError(f"{self.name}: cannot write {remote}: {_last_line(done.stderr)}", hint="check free space and permissions on the device")
 
     def pull(self, remote: str, local: Path, *, max_bytes: int, progress: Progress | None = None) -> None:
-        with local.open("wb") as stream:
+        try:
+            with local.open("wb") as stream:
+                self._pull(remote, stream, max_bytes, progress)
+        except BaseException:
+            local.unlink(missing_ok=True)
+            raise
 
-            def keep(chunk: bytes) -> None:
-                stream.write(chunk)
-                if progress is not None:
-                    progress(len(chunk))
+    def _pull(self, remote: str, stream: BinaryIO, max_bytes: int, progress: Progress | None) -> None:
+        def keep(chunk: bytes) -> None:
+            stream.write(chunk)
+            if progress is not None:
+                progress(len(chunk))
 
-            stdout = Capped(max_bytes, keep, collect=False)
-            argv = ["cat", _absolute(remote)]
-            done = self._execute(argv, iter(()), stdout, Capped(1 << 16), timeout_s=_generous(max_bytes), no_progress_s=NO_PROGRESS_S)
+        stdout, stderr = Capped(max_bytes, keep, collect=False), Capped(1 << 16)
+        argv = ["sh", "-c", PULL, "edgekit", _absolute(remote)]
+        done = self._execute(argv, iter(()), stdout, stderr, timeout_s=_generous(max_bytes), no_progress_s=NO_PROGRESS_S)
         if done.stdout_truncated:
-            raise ResultError(
-                f"{self.name}: {remote} is larger than {max_bytes} bytes", hint="the device sent more than was expected; nothing was kept"
-            )
+            raise ResultError(f"{self.name}: {remote} is larger than {max_bytes} bytes", hint="the device sent more than was expected")
         if not done.ok:
             raise DeviceError(f"{self.name}: cannot read {remote}: {_last_line(done.stderr)}", hint="check that the file is there and readable")
 
@@ -137,8 +147,12 @@ class SshDevice:
         stdout.wait_for(marker)
         pumps = Pumps(channel, stdin, stdout, stderr)
         try:
-            pumps.wait(started + timeout_s, no_progress_s)
-        except (TransportError, KeyboardInterrupt):
+            pumps.wait(timeout_s, no_progress_s)
+            if pumps.leftover and stdout.group is not None:
+                self._kill(stdout.group)
+        except BaseException as error:
+            if isinstance(error, TransportError):
+                error.message = f"{self.name}: {argv[0]}: {error.message}"
             if stdout.group is not None and self._alive():
                 self._kill(stdout.group)
             raise
@@ -234,31 +248,38 @@ class Pumps:
         self._channel = channel
         self._last = time.monotonic()
         self._failure: BaseException | None = None
-        self._ended = threading.Event()
-        jobs = ((self._write, stdin), (self._read, (channel.recv, stdout)), (self._read, (channel.recv_stderr, stderr)))
-        self._threads = [threading.Thread(target=job, args=(argument,), daemon=True) for job, argument in jobs]
-        for thread in self._threads:
+        self.leftover = False
+        """Whether the program has ended but something it left behind still holds its output open."""
+        self._changed = threading.Event()
+        streams = ((channel.recv, stdout), (channel.recv_stderr, stderr))
+        self._readers = [threading.Thread(target=self._read, args=stream, daemon=True) for stream in streams]
+        for thread in (*self._readers, threading.Thread(target=self._write, args=(stdin,), daemon=True)):
             thread.start()
 
-    def wait(self, deadline: float, no_progress_s: float | None) -> None:
+    def wait(self, timeout_s: float, no_progress_s: float | None) -> None:
         """Until the program has ended and its output is read. Raises TransportError on a deadline, or what a callback raised."""
-        readers = self._threads[1:]
-        while any(thread.is_alive() for thread in readers) or not self._channel.status_event.is_set():
+        deadline = time.monotonic() + timeout_s
+        while not self._over():
             now = time.monotonic()
-            if self._failure is not None:
-                raise self._failure
-            if self._channel.closed and not any(thread.is_alive() for thread in readers):
-                return
             if now > deadline:
-                raise TransportError("deadline: the program on the device did not end in time", hint="give it more time, or see what it waits for")
+                raise TransportError(f"the program did not end within {timeout_s:g} s", hint="give it more time, or see what it waits for")
             if no_progress_s is not None and now - self._last > no_progress_s:
-                raise TransportError(f"no progress for {no_progress_s:g} s", hint="the device or the network is stuck; check both, then run again")
-            self._channel.status_event.wait(0.02) if not self._channel.status_event.is_set() else readers[0].join(0.02)
+                raise TransportError(f"nothing for {no_progress_s:g} s", hint="the device or the network is stuck; check both, then run again")
+            self._changed.wait(0.05)
+            self._changed.clear()
         if self._failure is not None:
             raise self._failure
 
-    def _read(self, source: tuple[Callable[[int], bytes], Capped]) -> None:
-        receive, sink = source
+    def _over(self) -> bool:
+        if self._failure is not None:
+            return True
+        if any(thread.is_alive() for thread in self._readers):
+            ended = self._channel.status_event.is_set()
+            self.leftover = ended and time.monotonic() - self._last > LEFTOVER_S
+            return self.leftover
+        return self._channel.status_event.wait(0.5) or self._channel.closed
+
+    def _read(self, receive: Callable[[int], bytes], sink: Capped) -> None:
         try:
             while chunk := receive(CHUNK_BYTES):
                 self._last = time.monotonic()
@@ -267,6 +288,8 @@ class Pumps:
             return
         except BaseException as error:  # a callback's; re-raised by wait
             self._failure = error
+        finally:
+            self._changed.set()
 
     def _write(self, chunks: Iterator[bytes]) -> None:
         try:

@@ -19,6 +19,7 @@ import platformdirs
 
 from edgekit.device.ssh import SshDevice, Transport
 from edgekit.errors import EdgekitError, IdentityError, TransportError
+from edgekit.target import SshTarget
 
 CONNECT_S = 15.0
 KEEPALIVE_S = 10
@@ -68,6 +69,16 @@ def resolve(host: str, *, port: int | None, user: str | None, identity_file: str
         identity_files=tuple(os.path.expanduser(file) for file in files),
         jump=jump,
     )
+
+
+def connect_target(target: SshTarget) -> SshDevice:
+    """The device of a target of kind ssh. Raises what `resolve` and `connect` raise."""
+    return connect(target.name, login_of(target))
+
+
+def login_of(target: SshTarget) -> Login:
+    """Where and as whom a target is reached, with what `~/.ssh/config` adds."""
+    return resolve(target.host, port=target.port, user=target.user, identity_file=target.identity_file)
 
 
 def connect(name: str, login: Login) -> SshDevice:

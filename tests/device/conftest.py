@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
@@ -12,19 +13,45 @@ import pytest
 
 from edgekit.device import Device
 from edgekit.device.local import LocalDevice
+from edgekit.device.ssh_login import connect, resolve, trust
+from tests.device import sshd
 
 
-def open_local(tmp_path: Path) -> AbstractContextManager[Device]:
+def open_local(request: pytest.FixtureRequest) -> AbstractContextManager[Device]:
     return closing(LocalDevice())
 
 
-OPENERS: dict[str, Callable[[Path], AbstractContextManager[Device]]] = {"local": open_local}
+def open_ssh(request: pytest.FixtureRequest) -> AbstractContextManager[Device]:
+    server: sshd.Server = request.getfixturevalue("ssh_server")
+    request.getfixturevalue("trusting")
+    login = resolve("127.0.0.1", port=server.port, user=server.user, identity_file=str(server.directory / "user_key"))
+    trust("board", login)
+    return closing(connect("board", login))
 
 
-@pytest.fixture(params=OPENERS)
-def device(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Device]:
-    with OPENERS[request.param](tmp_path) as opened:
+OPENERS: dict[str, Callable[[pytest.FixtureRequest], AbstractContextManager[Device]]] = {"local": open_local, "ssh": open_ssh}
+
+
+@pytest.fixture(params=[pytest.param(name, marks=[] if name == "local" else [pytest.mark.device]) for name in OPENERS])
+def device(request: pytest.FixtureRequest) -> Iterator[Device]:
+    with OPENERS[request.param](request) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def ssh_server() -> Iterator[sshd.Server]:
+    if reason := sshd.why_not():
+        pytest.skip(reason)
+    with tempfile.TemporaryDirectory(prefix="edgekit-sshd-") as directory, sshd.running(Path(directory)) as server:
+        yield server
+
+
+@pytest.fixture
+def trusting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home directory of its own, so that neither the user's keys and configuration nor known hosts play a part."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home" / ".config"))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
 
 
 @pytest.fixture
@@ -39,12 +66,14 @@ def remote(device: Device) -> Iterator[str]:
 
 
 @pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MB; needs root and the right to mount."""
-    place = tmp_path / "tiny disk"
-    place.mkdir()
-    mounted = os.geteuid() == 0 and subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], capture_output=True).returncode == 0
-    if not mounted:
-        pytest.skip("needs root with the right to mount a tmpfs")
-    yield place
-    subprocess.run(["umount", "-l", place], check=True)
+def tiny_disk() -> Iterator[Path]:
+    """A file system of 1 MB that every user may write to; needs root and the right to mount."""
+    with tempfile.TemporaryDirectory(prefix="edgekit-tiny-") as directory:
+        Path(directory).chmod(0o755)
+        place = Path(directory) / "tiny disk"
+        place.mkdir()
+        options = ["-t", "tmpfs", "-o", "size=1m,mode=1777", "tmpfs", str(place)]
+        if os.geteuid() != 0 or subprocess.run(["mount", *options], capture_output=True).returncode != 0:
+            pytest.skip("needs root with the right to mount a tmpfs")
+        yield place
+        subprocess.run(["umount", "-l", place], check=True)
