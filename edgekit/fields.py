@@ -33,7 +33,7 @@ class Matches:
         return core_schema.no_info_after_validator_function(self._check, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return handler(schema) | {"pattern": f"^{self.pattern}$", "patternErrorMessage": self.words}
+        return handler(schema) | {"pattern": f"^(?:{self.pattern})$", "patternErrorMessage": self.words}
 
     def _check(self, text: str) -> str:
         # The text itself is not repeated: it may be a secret in the wrong place.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from edgekit.recipe.lineage import lineage, links_in, names, parent_of, stage_na
 from edgekit.recipe.rules import cross_problems
 from edgekit.recipe.schema import Recipe
 from edgekit.validation import check, closest
+from edgekit.yaml_compose import MAX_DEPTH
 from edgekit.yaml_file import Document, parse_yaml, paths_of, read_yaml, value_at
 
 __all__ = ["DEFAULT", "LoadedRecipe", "lineage", "load_recipe", "parent_of", "recipe_sha256", "resolved", "stage_name"]
@@ -67,7 +69,6 @@ def recipe_sha256(recipe: Recipe) -> str:
     return hashlib.sha256(canonical_json(resolved(recipe))).hexdigest()
 
 
-
 # ---- extends -----------------------------------------------------------------------------------------------------------
 
 
@@ -78,23 +79,23 @@ def _with_bases(path: Path, extended_by: tuple[Path, ...] = (), named_at: Origin
         return document
     base, origin = document.data.pop("extends"), document.origin_of(("extends",))
     chain = (*extended_by, path)
-    reason = _refusal(base, path, chain)
+    reason, hint = _refusal(base, path, chain)
     if reason:
-        refuse([*document.problems, Problem(origin, f"extends: {reason}")])
+        refuse([*document.problems, Problem(origin, f"extends: {reason}", hint)])
     return _merge(_with_bases(path.parent / base, chain, origin), document)
 
 
-def _refusal(base: Any, path: Path, chain: tuple[Path, ...]) -> str:
-    """Why a recipe cannot extend `base`; empty if it can."""
+def _refusal(base: Any, path: Path, chain: tuple[Path, ...]) -> tuple[str, str]:
+    """Why a recipe cannot extend `base`, and what to do; empty if it can."""
     if not isinstance(base, str) or not base:
-        return f"expected the file name of another recipe, got {describe(base)}"
+        return f"expected the file name of another recipe, got {describe(base)}", ""
     try:
         check_local_path(base)
     except PydanticCustomError as error:
-        return error.message()
-    if (path.parent / base).resolve() in [file.resolve() for file in chain]:
-        return f"a circle: {' → '.join([*(file.name for file in chain), Path(base).name])}"
-    return f"more than {MAX_EXTENDS} recipes extend each other" if len(chain) > MAX_EXTENDS else ""
+        return error.message(), str((error.context or {}).get("hint", ""))
+    if os.path.realpath(path.parent / base) in map(os.path.realpath, chain):
+        return f"a circle: {' → '.join([*(file.name for file in chain), Path(base).name])}", ""
+    return f"more than {MAX_EXTENDS} recipes extend each other" if len(chain) > MAX_EXTENDS else "", ""
 
 
 def _merge(under: Document, over: Document) -> Document:
@@ -140,9 +141,11 @@ def _with_overrides(document: Document, overrides: Sequence[str]) -> Document:
 
 def _parse_override(override: str, origin: Origin, data: Any, problems: list[Problem]) -> tuple[KeyPath, Any]:
     name, equals, text = override.partition("=")
-    parts = [quoted or plain for quoted, plain in _PART.findall(name)]
+    parts = [in_quotes or plain for in_quotes, plain in _PART.findall(name)]
     if not equals or not _PATH.fullmatch(name):
         raise _Refused("expected KEY=VALUE, with dots between the keys, e.g. `stages.0.epochs=2`")
+    if len(parts) > MAX_DEPTH:
+        raise _Refused(f"more than {MAX_DEPTH} keys deep")
     if parts[0] == "extends":
         raise _Refused("`extends` can only be written in a recipe")
     try:

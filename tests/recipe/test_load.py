@@ -347,6 +347,12 @@ def test_what_cannot_be_extended(tmp_path: Path, extends: str, column: int, text
     assert_reported(refused(path), path, 2, column, text)
 
 
+def test_a_base_that_links_to_itself(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").symlink_to("base.yaml")
+    path = write(tmp_path, "extends: base.yaml\n")
+    assert_reported(refused(path), path, 1, 10, "Too many levels of symbolic links")
+
+
 def test_circles_and_long_chains_of_extends(tmp_path: Path) -> None:
     write(tmp_path, "extends: b.yaml\n", "a.yaml")
     write(tmp_path, "extends: ./c.yaml\n", "b.yaml")
@@ -407,6 +413,7 @@ def test_a_stage_can_be_named_as_the_trace_names_it(tmp_path: Path) -> None:
         ("stages.-1.epochs=1", "no stage is called '-1'"),
         ("input.shape.x=1", "`input.shape` is a list, and 'x' is not an index"),
         ("name.x=1", "`name` is the text 'net', and has no key 'x'"),
+        (".".join("a" * 3000) + "=1", "more than 64 keys deep"),
         ("extends=x.yaml", "`extends` can only be written in a recipe"),
         ("seed=[1", "not YAML"),
         ("seed=!!int 1", "tags (`!…`) are not allowed"),
@@ -423,6 +430,11 @@ def test_overrides_that_are_refused(tmp_path: Path, override: str, text: str) ->
     file = path if override == "stages.0.stage=prune" else f"--set {override}"
     found = refused(path, override).details["problems"]
     assert [p for p in found if p["file"] == str(file) and text in p["message"]], found  # type: ignore[attr-defined]
+
+
+def test_deep_overrides_are_taken(tmp_path: Path) -> None:
+    override = "model.args." + ".".join("a" * 60) + "=" + "[" * 60 + "]" * 60
+    assert load_recipe(write(tmp_path, BASE), overrides=[override]).recipe.model.args
 
 
 def test_problems_of_file_and_overrides_together(tmp_path: Path) -> None:
