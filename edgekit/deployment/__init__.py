@@ -1,0 +1,188 @@
+"""Deployment: bundles and runtimes onto a device, so that at every instant what is live there is the old bundle or the new one, whole. Owns
+the store's layout (see scripts.py) and the order of steps; knows devices only by their protocol.
+
+Content that is there already is not sent again, interrupted uploads go on where they stopped, and a plain retry is all a failure ever asks for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from edgekit.bundle import MANIFEST, Bundle, canonical_json, sha256_file
+from edgekit.deployment.lock import Lock, hold
+from edgekit.deployment.objects import Content, Survey, failpoint, send, survey
+from edgekit.deployment.scripts import ACTIVATE, COLLECT, HASHING_S, PLANT, READ_BACK, ROLL_BACK, call
+from edgekit.device import Device
+from edgekit.errors import DeviceError
+from edgekit.progress import Progress, silent
+from edgekit.runtimes import Runtime
+
+__all__ = ["DeployReport", "Lock", "Verified", "deploy", "hold", "provision", "rollback", "verify"]
+
+RUNTIMES_KEPT = 4
+
+
+@dataclass(frozen=True)
+class DeployReport:
+    """What a deployment did, or with `dry_run` would do. `artifacts` holds the absolute path on the device of each artifact by its key."""
+
+    bundle_id: str
+    bytes_moved: int
+    objects_moved: int
+    reused: int
+    seconds: float
+    directory: str
+    artifacts: dict[str, str]
+    activated: bool
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A bundle on a device, every byte of which was read there and found right. `bundle` is its name in the store, which starts with its id."""
+
+    bundle: str
+    files: int
+
+
+@dataclass(frozen=True)
+class _Tree:
+    """A directory of the store: its place below the root, and its files by name."""
+
+    place: str
+    files: dict[str, Content]
+
+    def lines(self) -> list[str]:
+        """For PLANT: mode, link target (relative, up to the root and into objects), name."""
+        for name in self.files:
+            parts = name.split("/")
+            if {"", ".", "..", ".objects"} & set(parts) or "\n" in name or name != name.strip():
+                raise DeviceError(f"{name!r} cannot be the name of a file on a device")
+        return [f"{c.mode:o} {'../' * (2 + name.count('/'))}objects/{c.sha256} {name}" for name, c in sorted(self.files.items())]
+
+
+def deploy(
+    bundle: Bundle, device: Device, workdir: str, *, dry_run: bool = False, lock: Lock | None = None, progress: Progress = silent
+) -> DeployReport:
+    """Make a bundle the current one of a device.
+
+    `workdir` is an absolute path, or starts with `~/`. `lock` is one that the caller holds already. With `dry_run` nothing changes on the device.
+    Raises BusyError (somebody else uses the device), DeviceError (disk, permissions), TransportError, IdentityError.
+    """
+    started = time.monotonic()
+    tree = _bundle_tree(bundle)
+    wanted = list(tree.files.values())
+    if dry_run:
+        found = survey(device, workdir, wanted, mend=False)
+        return _report(bundle, tree, found, workdir, time.monotonic() - started, activated=found.current == tree.place)
+    with _held(device, workdir, lock) as held:
+        found = _place(held, tree, f"deploy to {device.name}", progress)
+        held.renew()
+        call(device, ACTIVATE, held.root, tree.place)
+        failpoint("activated")
+        call(device, COLLECT, held.root, str(RUNTIMES_KEPT), timeout_s=HASHING_S)
+        failpoint("collected")
+        return _report(bundle, tree, found, held.root, time.monotonic() - started, activated=True)
+
+
+def provision(device: Device, workdir: str, runtime: Runtime, *, lock: Lock | None = None, progress: Progress = silent) -> tuple[str, ...]:
+    """Bring a runtime onto a device and return the argv that starts it there. Raises what `deploy` raises."""
+    files = {file.name: Content(file.path, file.sha256, file.bytes, file.mode) for file in runtime.files}
+    tree = _Tree(f"runtimes/{runtime.format}-{runtime.arch}-{_digest(files)}", files)
+    with _held(device, workdir, lock) as held:
+        _place(held, tree, f"provide the {runtime.format} runtime on {device.name}", progress)
+        return runtime.argv(f"{held.root}/{tree.place}")
+
+
+def rollback(device: Device, workdir: str) -> Verified:
+    """Swap the previous bundle and the current one, after reading all of the previous. Raises DeviceError: there is none, or it is damaged."""
+    with hold(device, workdir) as held:
+        verified = _read_back(device, held.root, "previous")
+        call(device, ROLL_BACK, held.root)
+        return verified
+
+
+def verify(device: Device, workdir: str) -> Verified:
+    """Read every byte of the current bundle on the device. Raises DeviceError: there is none, or files are missing or altered."""
+    return _read_back(device, workdir, "current")
+
+
+@contextmanager
+def _held(device: Device, workdir: str, lock: Lock | None) -> Iterator[Lock]:
+    if lock is not None:
+        yield lock
+    else:
+        with hold(device, workdir) as taken:
+            failpoint("locked")
+            yield taken
+
+
+def _place(lock: Lock, tree: _Tree, task: str, progress: Progress) -> Survey:
+    """Send what is missing of a tree and plant it. Returns what was there before."""
+    wanted = list(tree.files.values())
+    found = survey(lock.device, lock.root, wanted, mend=True)
+    failpoint("surveyed")
+    total, done = found.bytes_to_send(wanted), 0
+
+    def moved(count: int) -> None:
+        nonlocal done
+        done += count
+        progress(task, done, total)
+
+    progress(task, 0, total)
+    send(lock, found.missing(wanted), found, moved)
+    call(lock.device, PLANT, lock.root, tree.place, lines=tree.lines())
+    failpoint("planted")
+    progress(task, total, total)
+    return found
+
+
+def _bundle_tree(bundle: Bundle) -> _Tree:
+    manifest = bundle.path / MANIFEST
+    files = {file.name: Content(bundle.file(file), file.sha256, file.bytes) for file in bundle.files()}
+    files[MANIFEST] = Content(manifest, sha256_file(manifest), manifest.stat().st_size)
+    return _Tree(f"bundles/{bundle.manifest.id[:12]}-{_digest(files)}", files)
+
+
+def _digest(files: dict[str, Content]) -> str:
+    return _digest_of({name: content.sha256 for name, content in files.items()})
+
+
+def _digest_of(hashes: dict[str, str]) -> str:
+    """What a tree is called after: a hash over names and contents, 128 bits."""
+    return hashlib.sha256(canonical_json(hashes)).hexdigest()[:32]
+
+
+def _report(bundle: Bundle, tree: _Tree, found: Survey, root: str, seconds: float, *, activated: bool) -> DeployReport:
+    wanted = list(tree.files.values())
+    missing = found.missing(wanted)
+    directory = f"{root}/{tree.place}"
+    return DeployReport(
+        bundle_id=bundle.manifest.id,
+        bytes_moved=found.bytes_to_send(wanted),
+        objects_moved=len(missing),
+        reused=len({content.sha256 for content in wanted}) - len(missing),
+        seconds=seconds,
+        directory=directory,
+        artifacts={artifact.key: f"{directory}/{artifact.file.name}" for artifact in bundle.manifest.artifacts},
+        activated=activated,
+    )
+
+
+def _read_back(device: Device, workdir: str, which: str) -> Verified:
+    text = "\n".join(call(device, READ_BACK, workdir, which, timeout_s=HASHING_S))
+    tree = re.search(r"^tree bundles/([0-9a-f]{12}-([0-9a-f]{32}))$", text, re.MULTILINE)
+    links = re.findall(r"^link (?:\.\./)+objects/([0-9a-f]{64}) (.+)$", text, re.MULTILINE)
+    intact = {name for digest, name in re.findall(r"^([0-9a-f]{64}) [ *]([0-9a-f]{64})$", text, re.MULTILINE) if digest == name}
+    if not tree:
+        raise DeviceError(f"{device.name}: the {which} bundle is not one of edgekit's", hint="deploy again")
+    damaged = sorted(name for digest, name in links if digest not in intact)
+    if damaged:
+        raise DeviceError(f"{device.name}: {which} bundle {tree[1]}: altered or missing: {', '.join(damaged[:5])}", hint="deploy again")
+    if _digest_of({name: digest for digest, name in links}) != tree[2]:
+        raise DeviceError(f"{device.name}: {which} bundle {tree[1]}: its files are not those that were deployed", hint="deploy again")
+    return Verified(tree[1], len(links))

@@ -1,0 +1,181 @@
+"""The lock of a device's store: one deployment or measurement at a time, also when holders are killed. Owns what a lock entry says and
+when it is void.
+
+Entries are symbolic links `lock.N` whose target is their content, because making one is a single step that fails if it exists. The newest
+counts. Taking, renewing and releasing all mean: put the entry N+1, provided that N is still the newest. So of two who find the same void
+lock one succeeds, and who was declared dead but is not notices at the next renewal.
+
+A held entry is void when its lease is over (by the device's uptime: clocks are set while a board runs), when the device was started again
+since, or when its holder was a process of this very host that is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit.deployment.scripts import PREPARE, SWAP_LOCK, TAKEN, attempt, call
+from edgekit.device import Device
+from edgekit.errors import BusyError, DeviceError, EdgekitError
+from edgekit.inert import printable
+
+LEASE_S = 600
+"""How long a holder may go without renewing. Another host waits at most this long for one that died."""
+RELEASED = "free"
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A held lock. `until_s` counts the device's uptime; `host` and `started` say which process `pid` is."""
+
+    until_s: int
+    boot_id: str
+    host: str
+    pid: int
+    started: str
+    owner: str
+
+    def __str__(self) -> str:
+        return f"held {self.until_s} {self.boot_id} {self.host} {self.pid} {self.started} {self.owner} {secrets.token_hex(8)}"
+
+
+@dataclass(frozen=True)
+class _State:
+    """The newest entry, and the device's uptime when it was read."""
+
+    root: str
+    uptime_s: int
+    boot_id: str
+    number: int
+    content: str
+
+
+class Lock:
+    """The lock while it is held. `root` is the store's absolute path on the device."""
+
+    def __init__(self, device: Device, state: _State, read_at_s: float) -> None:
+        self.device, self.root = device, state.root
+        self._number, self._boot_id = state.number, state.boot_id
+        self._device_ahead_s = state.uptime_s - read_at_s
+        self._until_s = 0.0
+
+    def renew(self, lease_s: float = LEASE_S) -> None:
+        """Hold on for `lease_s` more seconds, or at least half of that. Raises BusyError when somebody else has taken over."""
+        if self._until_s - _now_s() > lease_s / 2:
+            return
+        if not self._extend(lease_s):
+            reason = "the device was started again, or this process was silent for too long"
+            raise BusyError(f"{self.device.name}: the lock was lost: {reason}", hint="run it again")
+
+    def release(self) -> None:
+        self._put(RELEASED)
+
+    def _extend(self, lease_s: float) -> bool:
+        """Put an own entry; False when the newest is not the one this lock knows."""
+        until_s = _now_s() + lease_s
+        pid = os.getpid()
+        entry = _Entry(int(until_s + self._device_ahead_s) + 1, self._boot_id, _host(), pid, _started(pid), _owner())
+        if not self._put(str(entry)):
+            return False
+        self._until_s = until_s
+        return True
+
+    def _put(self, content: str) -> bool:
+        code, said = attempt(self.device, SWAP_LOCK, self.root, str(self._number), content, self._boot_id)
+        if code not in (0, TAKEN):
+            raise DeviceError(f"{self.device.name}: {printable(said[-1]) if said else 'the lock cannot be written'}", hint="is the disk full?")
+        self._number += code == 0
+        return code == 0
+
+
+@contextmanager
+def hold(device: Device, workdir: str) -> Iterator[Lock]:
+    """Make the store at `workdir` if there is none, and hold its lock while the block runs.
+
+    Raises BusyError: somebody else holds it. DeviceError: no place for a store there.
+    """
+    lock = _take(device, workdir)
+    try:
+        yield lock
+    finally:
+        with suppress(EdgekitError):  # a lock that cannot be released is void when its lease is over
+            lock.release()
+
+
+def _take(device: Device, workdir: str) -> Lock:
+    for _ in range(ATTEMPTS):
+        read_at_s = _now_s()
+        state = _read(device, workdir)
+        if not _is_void(state):
+            break
+        lock = Lock(device, state, read_at_s)
+        if lock._extend(LEASE_S):
+            return lock
+    holder = _parse(state.content)
+    if holder is None:
+        raise BusyError(f"{device.name}: somebody is using the device", hint=f"if nobody is: remove {state.root}/lock.* on it")
+    left = f"until it is done, or was silent for {max(0, holder.until_s - state.uptime_s)} s more"
+    raise BusyError(f"{device.name}: {holder.owner} (process {holder.pid}) is using the device, {left}", hint="try again later")
+
+
+def _read(device: Device, workdir: str) -> _State:
+    lines = call(device, PREPARE, workdir)
+    found = re.fullmatch(r"([0-9]{1,12}) ([0-9a-f-]{36}) ([0-9]{1,9}) ?(.{0,500})", lines[1]) if len(lines) == 2 else None
+    if not found or not lines[0].startswith("/"):
+        raise DeviceError(f"{device.name}: {workdir}: the device's answer is not understood", hint="edgekit needs Linux with /proc on it")
+    return _State(lines[0], int(found[1]), found[2], int(found[3]), found[4])
+
+
+def _parse(content: str) -> _Entry | None:
+    pattern = r"held ([0-9]{1,12}) ([0-9a-f-]{36}) ([A-Za-z0-9._-]{1,64}) ([0-9]{1,10}) ([0-9]{1,20}) ([A-Za-z0-9._@-]{1,128}) [0-9a-f]{16}"
+    found = re.fullmatch(pattern, content)
+    return _Entry(int(found[1]), found[2], found[3], int(found[4]), found[5], found[6]) if found else None
+
+
+def _is_void(state: _State) -> bool:
+    if state.number == 0 or state.content == RELEASED:
+        return True
+    entry = _parse(state.content)
+    if entry is None:
+        return False
+    return entry.boot_id != state.boot_id or entry.until_s <= state.uptime_s or _is_dead_here(entry)
+
+
+def _is_dead_here(entry: _Entry) -> bool:
+    return entry.host == _host() and _started(entry.pid) != entry.started
+
+
+def _now_s() -> float:
+    """A clock that goes on while this host sleeps, as the device's uptime does."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.time()
+
+
+def _owner() -> str:
+    user = os.environ.get("USER") or os.environ.get("LOGNAME") or str(os.getuid())
+    return re.sub(r"[^A-Za-z0-9._@-]", "_", f"{user}@{socket.gethostname()}")[:128]
+
+
+def _host() -> str:
+    """This host since it was started, and this name space of process numbers; numbers of other containers on it mean other processes."""
+    try:
+        boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot_id}.{os.stat('/proc/self/ns/pid').st_ino}"
+    except OSError:
+        return "unknown." + re.sub(r"[^A-Za-z0-9._-]", "_", socket.gethostname())[:50]
+
+
+def _started(pid: int) -> str:
+    """When a process of this host started, in ticks since boot (field 22 of /proc/PID/stat); "0" when there is no such process, or no /proc."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return "0"
+    return "0" if fields[0] in ("Z", "X") else fields[19]

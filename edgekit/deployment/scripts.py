@@ -1,0 +1,247 @@
+"""The shell programs that deployment runs on a device. Owns their text and how they are called; decides nothing.
+
+They are constants: data comes as positional parameters and on standard input, never in the text. They keep to POSIX sh and what coreutils,
+busybox and toybox have in common. Entries of the store are named by hexadecimal digits or checked names: words and lines are safe to split.
+
+    WORKDIR/objects/SHA256          content, named by its hash, put there by one rename after the hash was checked
+    WORKDIR/staging/SHA256[.tail]   content on its way, maybe a part of it; its rest when an interrupted upload is resumed
+    WORKDIR/bundles/NAME/…          a tree of symbolic links into objects, and .objects, the list of what they need
+    WORKDIR/runtimes/NAME/…         the same for runtimes
+    WORKDIR/current, previous       symbolic links to bundles/NAME
+    WORKDIR/lock.N                  who holds the store, see lock.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from edgekit.device import Device
+from edgekit.errors import DeviceError
+from edgekit.inert import printable
+
+TIMEOUT_S = 120.0
+HASHING_S = 1800.0
+"""For scripts that read all objects: 20 GB at 10 MB/s."""
+REFUSED, TAKEN = 65, 75
+
+_HEAD = r"""
+LC_ALL=C; export LC_ALL; umask 077
+fail() { echo "$1" >&2; exit 65; }
+case $1 in "~/"*) root=$HOME/${1#"~/"} ;; *) root=$1 ;; esac
+"""
+
+PREPARE = (
+    _HEAD
+    + r"""
+mkdir -p "$root" && cd "$root" || exit 65
+[ -w . ] || fail "$root: not writable"
+for place in objects staging bundles runtimes; do
+  [ ! -L "$place" ] || fail "$root/$place is a symbolic link"
+  [ -d "$place" ] || mkdir "$place" || exit 65
+done
+for place in current previous; do
+  [ -L "$place" ] || [ ! -e "$place" ] || fail "$root/$place is not a symbolic link"
+done
+pwd -P
+highest=0
+for entry in lock.*; do
+  case ${entry#lock.} in '' | *[!0-9]*) ;; *) [ "${entry#lock.}" -le "$highest" ] || highest=${entry#lock.} ;; esac
+done
+read -r uptime rest </proc/uptime
+read -r boot_id </proc/sys/kernel/random/boot_id
+echo "${uptime%%.*} $boot_id $highest $(readlink "lock.$highest")"
+"""
+)
+"""WORKDIR. Makes the store. Prints its absolute path, and of the newest lock entry `UPTIME_S BOOT_ID NUMBER CONTENT`, number 0 if there is none."""
+
+SURVEY = (
+    _HEAD
+    + r"""
+wanted=$(cat)
+mend=$2
+place=$root
+while [ ! -d "$place" ] && [ -n "$place" ]; do place=${place%/*}; done
+set -- $(df -Pk "${place:-/}" 2>/dev/null | tail -n 1)
+echo "free ${4:-}"
+[ -d "$root" ] && cd "$root" || exit 0
+echo "current $(readlink current)"
+for name in $wanted; do
+  if [ -L "objects/$name" ] || [ -d "objects/$name" ]; then fail "$root/objects/$name is not a plain file"; fi
+  if [ -L "staging/$name" ] || [ -d "staging/$name" ]; then fail "$root/staging/$name is not a plain file"; fi
+  if [ "$mend" = mend ] && [ -f "staging/$name.tail" ]; then
+    cat "staging/$name.tail" >>"staging/$name" && rm -f "staging/$name.tail" || exit 65
+  fi
+done
+for name in $wanted; do
+  if [ -f "objects/$name" ]; then echo "objects/$name"; fi
+  if [ -f "staging/$name" ]; then echo "staging/$name"; fi
+done | xargs sha256sum
+for name in $wanted; do
+  if [ -f "staging/$name" ]; then echo "partial $name $(wc -c <"staging/$name")"; fi
+done
+"""
+)
+"""WORKDIR [mend]; wanted hashes on standard input. Prints `free KIB`, `current LINK`, `HASH  objects/NAME` and `HASH  staging/NAME` for
+what is there, and `partial NAME BYTES` for what an upload left behind. `mend` adds the tail of a resumed upload that was interrupted, too;
+without it nothing changes."""
+
+APPEND = _HEAD + r"""cd "$root/staging" && cat "$2.tail" >>"$2" && rm -f "$2.tail" """
+"""WORKDIR HASH. Completes a resumed upload."""
+
+DISCARD = _HEAD + r"""cd "$root/staging" && rm -f "$2" "$2.tail" """
+"""WORKDIR HASH. Gives up an upload."""
+
+ADMIT = (
+    _HEAD
+    + r"""
+cd "$root/staging" || exit 65
+sync -f . 2>/dev/null || sync
+xargs sha256sum | while read -r sum name; do
+  if [ "$sum" = "$name" ]; then mv -f "$name" "../objects/$name" && echo "ok $name"
+  elif [ "$name" != - ]; then rm -f "$name"; echo "bad $name"; fi
+done
+sync -f . 2>/dev/null || sync
+"""
+)
+"""WORKDIR; hashes on standard input. Moves staged content that is what it is called to objects and deletes the rest; prints `ok HASH`, `bad HASH`."""
+
+PLANT = (
+    _HEAD
+    + r"""
+cd "$root" || exit 65
+[ ! -L "$2" ] || fail "$root/$2 is a symbolic link"
+if [ -d "$2" ]; then tree=$2; else tree=staging/tree; rm -rf "$tree" && mkdir "$tree" || exit 65; fi
+: >"$tree/.objects.new" || exit 65
+while read -r mode target name; do
+  object=objects/${target##*/}
+  [ -f "$object" ] || fail "$root/$object is gone"
+  [ "$mode" != 755 ] || [ -x "$object" ] || chmod 755 "$object" || exit 65
+  echo "${target##*/}" >>"$tree/.objects.new" || exit 65
+  if [ "$tree" = "$2" ] && [ "$(readlink "$tree/$name")" = "$target" ]; then continue; fi
+  case $name in */*) [ -d "$tree/${name%/*}" ] || mkdir -p "$tree/${name%/*}" || exit 65 ;; esac
+  if [ "$tree" = "$2" ]; then rm -f "$tree/$name" || exit 65; fi
+  ln -s "$target" "$tree/$name" || exit 65
+done
+mv -f "$tree/.objects.new" "$tree/.objects" || exit 65
+sync -f . 2>/dev/null || sync
+[ "$tree" = "$2" ] || mv "$tree" "$2" || exit 65
+touch "$2"
+"""
+)
+"""WORKDIR TREE; lines `MODE LINK NAME` on standard input. Makes a tree of links by one rename, or mends the one that is there."""
+
+_SWITCH = r"""
+switch() {
+  rm -f "$2.new"
+  ln -s "$1" "$2.new" || exit 65
+  mv -fT "$2.new" "$2" 2>/dev/null || { ln -sfn "$1" "$2" && rm -f "$2.new"; } || exit 65
+}
+"""
+
+ACTIVATE = (
+    _HEAD
+    + _SWITCH
+    + r"""
+cd "$root" || exit 65
+old=$(readlink current)
+if [ "$old" != "$2" ]; then
+  [ -z "$old" ] || switch "$old" previous
+  switch "$2" current
+  sync -f . 2>/dev/null || sync
+fi
+"""
+)
+"""WORKDIR TREE. Makes a bundle the current one by one rename; what was current becomes the previous one, before that."""
+
+ROLL_BACK = (
+    _HEAD
+    + _SWITCH
+    + r"""
+cd "$root" || exit 65
+new=$(readlink previous) || fail "there is no previous bundle"
+old=$(readlink current)
+[ -d "$new" ] || fail "the previous bundle is gone: $new"
+switch "$new" current
+[ -z "$old" ] || switch "$old" previous
+sync -f . 2>/dev/null || sync
+echo "$new"
+"""
+)
+"""WORKDIR. Swaps current and previous; prints what is current now."""
+
+READ_BACK = (
+    _HEAD
+    + r"""
+cd "$root" || exit 65
+tree=$(readlink "$2") || fail "no bundle is $2"
+echo "tree $tree"
+cd "$tree" || exit 65
+find . -type l | while read -r name; do echo "link $(readlink "$name") ${name#./}"; done
+cd "$root/objects" && xargs sha256sum <"$root/$tree/.objects"
+"""
+)
+"""WORKDIR current|previous. Prints `tree TREE`, `link TARGET NAME` for every file of the bundle, and `HASH  OBJECT` as read from the disk."""
+
+COLLECT = (
+    _HEAD
+    + r"""
+cd "$root" || exit 65
+current=$(readlink current); previous=$(readlink previous)
+if [ -n "$current" ]; then
+  for tree in bundles/*; do
+    [ "$tree" = "$current" ] || [ "$tree" = "$previous" ] || rm -rf "$tree"
+  done
+fi
+ls -t runtimes | tail -n "+$(($2 + 1))" | while read -r name; do rm -rf "runtimes/$name"; done
+for tree in bundles/* runtimes/*; do
+  [ ! -d "$tree" ] || [ -f "$tree/.objects" ] || exit 0
+done
+for tree in bundles/* runtimes/*; do
+  [ ! -d "$tree" ] || cat "$tree/.objects"
+done | sort -u >staging/keep
+[ -s staging/keep ] || exit 0
+ls objects | grep -vxFf staging/keep | while read -r name; do rm -f "objects/$name"; done
+rm -rf staging && mkdir staging
+"""
+)
+"""WORKDIR COUNT. Removes all bundles but current and previous, all runtimes but the COUNT last used, what no other needs, and staging."""
+
+SWAP_LOCK = (
+    _HEAD
+    + r"""
+cd "$root" || exit 65
+read -r boot_id </proc/sys/kernel/random/boot_id
+[ "$boot_id" = "$4" ] || exit 75
+next=$(($2 + 1))
+ln -s "$3" "lock.$next" 2>/dev/null || { [ ! -L "lock.$next" ] || exit 75; fail "$root: cannot write a lock"; }
+for entry in lock.*; do
+  number=${entry#lock.}
+  case $number in '' | *[!0-9]*) continue ;; esac
+  if [ "$number" -gt "$next" ]; then rm -f "lock.$next"; exit 75; fi
+done
+for entry in lock.*; do
+  number=${entry#lock.}
+  case $number in '' | *[!0-9]*) continue ;; esac
+  [ "$number" -ge "$next" ] || rm -f "$entry"
+done
+"""
+)
+"""WORKDIR NUMBER CONTENT BOOT_ID. Puts the entry after NUMBER, if that is still the newest and the device still up; exit code 75 otherwise."""
+
+
+def call(device: Device, script: str, *arguments: str, lines: Iterable[str] = (), timeout_s: float = TIMEOUT_S) -> list[str]:
+    """Run a script and return the lines it printed. Raises DeviceError with the last thing it said, and what `device.run` raises."""
+    code, output = attempt(device, script, *arguments, lines=lines, timeout_s=timeout_s)
+    if code:
+        raise DeviceError(f"{device.name}: {printable(output[-1]) if output else f'a command of edgekit ended with {code}'}")
+    return output
+
+
+def attempt(device: Device, script: str, *arguments: str, lines: Iterable[str] = (), timeout_s: float = TIMEOUT_S) -> tuple[int, list[str]]:
+    """Run a script: its exit code, and the lines of standard output, or of standard error when the code is not 0."""
+    data = "".join(f"{line}\n" for line in lines).encode()
+    done = device.run(["sh", "-c", script, "edgekit", *arguments], timeout_s=timeout_s, stdin=data)
+    if done.exit_code is None:
+        raise DeviceError(f"{device.name}: a command of edgekit was ended by signal {done.signal}")
+    text = done.stderr if done.exit_code else done.stdout
+    return done.exit_code, text.decode("utf-8", "replace").splitlines()
