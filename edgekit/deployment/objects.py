@@ -105,7 +105,7 @@ def _send_one(lock: Lock, item: Content, arrived: int, moved: Callable[[int], No
 
     def progress(count: int) -> None:
         moved(count)
-        failpoint("sending")
+        failpoint(f"sending {item.path.name}")
 
     try:
         if arrived == 0:

@@ -37,7 +37,7 @@ mkdir -p "$root" && cd "$root" || exit 65
 [ -w . ] || fail "$root: not writable"
 for place in objects staging bundles runtimes; do
   [ ! -L "$place" ] || fail "$root/$place is a symbolic link"
-  [ -d "$place" ] || mkdir "$place" || exit 65
+  [ -d "$place" ] || mkdir -p "$place" || exit 65
 done
 for place in current previous; do
   [ -L "$place" ] || [ ! -e "$place" ] || fail "$root/$place is not a symbolic link"
@@ -201,7 +201,7 @@ for tree in bundles/* runtimes/*; do
 done | sort -u >staging/keep
 [ -s staging/keep ] || exit 0
 ls objects | grep -vxFf staging/keep | while read -r name; do rm -f "objects/$name"; done
-rm -rf staging && mkdir staging
+rm -rf staging/*
 """
 )
 """WORKDIR COUNT. Removes all bundles but current and previous, all runtimes but the COUNT last used, what no other needs, and staging."""

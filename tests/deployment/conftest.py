@@ -6,7 +6,8 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -84,7 +85,9 @@ def store(tmp_path: Path) -> Path:
     return tmp_path / "board" / "edgekit"
 
 
-TOOLS = "cat chmod df find grep ln ls mkdir mv readlink rm sha256sum sort sync tail touch wc xargs".split()
+FILE_TOOLS = ["cat", "chmod", "df", "find", "ln", "ls", "mkdir", "mv", "readlink", "rm", "sync", "touch"]
+TEXT_TOOLS = ["grep", "sha256sum", "sort", "tail", "wc", "xargs"]
+TOOLS = [*FILE_TOOLS, *TEXT_TOOLS]
 
 
 def use_busybox(directory: Path, busybox: str) -> None:
@@ -105,7 +108,7 @@ SHELLS: dict[str, Callable[[Path, str], None]] = {"busybox": use_busybox, "toybo
 
 
 @pytest.fixture(params=["this machine", *SHELLS])
-def shell(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def shell(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Programs are looked up in a folder with nothing but this implementation of the tools that deployment may use."""
     if request.param in SHELLS:
         program = shutil.which(request.param)
@@ -115,10 +118,8 @@ def shell(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         directory.mkdir()
         SHELLS[request.param](directory, program)
         monkeypatch.setenv("PATH", str(directory))
-    yield request.param
+    return str(request.param)
 
 
 def run_python(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
-    import sys
-
     return subprocess.run([sys.executable, "-c", code, *arguments], env={**os.environ, **environment}, capture_output=True, timeout=60)

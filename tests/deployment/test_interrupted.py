@@ -1,0 +1,83 @@
+"""Deployments that are killed at every step: the live bundle is the old one or the new one, and a plain retry finishes the work."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from edgekit.bundle import Bundle
+from edgekit.deployment import deploy, verify
+from edgekit.device.local import LocalDevice
+from tests.deployment.conftest import LARGE_BYTES, contents, live, run_python
+
+DEPLOY = """
+import sys
+from edgekit.bundle import open_bundle
+from edgekit.deployment import deploy
+from edgekit.device.local import LocalDevice
+deploy(open_bundle(sys.argv[1]), LocalDevice(), sys.argv[2])
+"""
+STEPS = ["locked", "surveyed", "sending manifest.json", "sending fp32.pte", "sent", "admitted", "planted", "activated", "collected"]
+CHUNK_BYTES = 1 << 20
+
+
+def killed_at(step: str, bundle: Bundle, store: Path) -> None:
+    done = run_python(DEPLOY, str(bundle.path), str(store), EDGEKIT_FAILPOINT=step)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_killed_at(step: str, old: Bundle, new: Bundle, store: Path) -> None:
+    deploy(old, LocalDevice(), str(store))
+    killed_at(step, new, store)
+    expected = new if step in ("activated", "collected") else old
+    assert live(store) == contents(expected.path)
+
+    report = deploy(new, LocalDevice(), str(store))
+    assert live(store) == contents(new.path)
+    assert contents(store / "previous") == contents(old.path)
+    assert verify(LocalDevice(), str(store)).files == 7
+    if step in ("sent", "admitted", "planted", "activated", "collected"):
+        assert report.bytes_moved == 0
+    if step == "sending fp32.pte":
+        assert report.bytes_moved == LARGE_BYTES - CHUNK_BYTES
+
+
+def test_the_first_deployment_killed(old: Bundle, store: Path) -> None:
+    for step in ("sending fp32.pte", "planted"):
+        killed_at(step, old, store)
+        assert live(store) is None
+    deploy(old, LocalDevice(), str(store))
+    assert live(store) == contents(old.path)
+
+
+def test_a_resumption_killed_again_goes_on_from_there(old: Bundle, store: Path) -> None:
+    for _ in range(2):
+        killed_at("sending fp32.pte", old, store)
+    [tail] = (store / "staging").glob("*.tail")
+    assert tail.stat().st_size == CHUNK_BYTES
+    report = deploy(old, LocalDevice(), str(store))
+    assert report.bytes_moved == LARGE_BYTES - 2 * CHUNK_BYTES
+    assert live(store) == contents(old.path)
+
+
+@pytest.mark.parametrize("damage", ["first byte", "longer than the file"])
+def test_a_partial_upload_that_differs_is_started_again(damage: str, old: Bundle, store: Path) -> None:
+    killed_at("sending fp32.pte", old, store)
+    partial = store / "staging" / old.manifest.artifacts[0].file.sha256
+    data = partial.read_bytes()
+    partial.write_bytes(b"?" + data[1:] if damage == "first byte" else data * 4)
+    report = deploy(old, LocalDevice(), str(store))
+    assert report.bytes_moved == LARGE_BYTES
+    assert live(store) == contents(old.path)
+
+
+def test_what_an_interrupted_deployment_staged_is_collected_by_the_next(old: Bundle, new: Bundle, store: Path) -> None:
+    killed_at("sending fp32.pte", new, store)
+    (store / "staging" / "tree").mkdir()
+    (store / "staging" / "tree" / "half").write_text("planted")
+    deploy(old, LocalDevice(), str(store))
+    assert not list((store / "staging").iterdir())
+    assert live(store) == contents(old.path)

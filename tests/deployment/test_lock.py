@@ -1,0 +1,166 @@
+"""The store's lock: exclusive, and free again however its holder ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from edgekit.bundle import Bundle
+from edgekit.deployment import deploy, hold
+from edgekit.device.local import LocalDevice
+from edgekit.errors import BusyError
+from tests.deployment.conftest import contents, live
+
+HOLD = """
+import sys, time
+from edgekit.deployment import hold
+from edgekit.device.local import LocalDevice
+with hold(LocalDevice(), sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+UPTIME_S = int(float(Path("/proc/uptime").read_text().split()[0]))
+
+
+def entry(until_s: int, boot_id: str = BOOT_ID, host: str = "another-host") -> str:
+    return f"held {until_s} {boot_id} {host} 1234 5678 alice@laptop 0123456789abcdef"
+
+
+def put(store: Path, content: str, number: int = 7) -> None:
+    store.mkdir(parents=True)
+    (store / f"lock.{number}").symlink_to(content)
+
+
+def newest(store: Path) -> str:
+    return os.readlink(max(store.glob("lock.*"), key=lambda path: int(path.suffix[1:])))
+
+
+def test_second_is_told_who_holds_it(shell: str, store: Path) -> None:
+    who = rf"process {os.getpid()}\) is using"
+    with hold(LocalDevice(), str(store)), pytest.raises(BusyError, match=who) as raised, hold(LocalDevice(), str(store)):
+        pass
+    assert raised.value.exit_code == 75
+    assert raised.value.hint
+    with hold(LocalDevice(), str(store)):
+        pass
+    assert newest(store) == "free"
+    assert len(list(store.glob("lock.*"))) == 1
+
+
+def test_it_is_released_when_the_block_fails(store: Path) -> None:
+    with pytest.raises(RuntimeError), hold(LocalDevice(), str(store)):
+        raise RuntimeError("anything")
+    assert newest(store) == "free"
+
+
+def test_a_killed_holder_of_this_host_is_noticed_at_once(store: Path) -> None:
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(store)], stdout=subprocess.PIPE)
+    assert holder.stdout
+    assert holder.stdout.readline() == b"held\n"
+    with pytest.raises(BusyError, match=f"process {holder.pid}"), hold(LocalDevice(), str(store)):
+        pass
+    holder.send_signal(signal.SIGKILL)
+    while (Path(f"/proc/{holder.pid}/stat").read_text().rpartition(")")[2].split()[0]) != "Z":
+        time.sleep(0.01)
+    with hold(LocalDevice(), str(store)):  # not yet waited for: a zombie holds nothing
+        pass
+    holder.wait()
+    holder.stdout.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "void"),
+    [
+        (entry(UPTIME_S + 500), False),
+        (entry(UPTIME_S - 1), True),
+        (entry(UPTIME_S + 500, boot_id="0" * 36), True),
+        ("free", True),
+        ("rubbish", False),
+        ("held 1 x", False),
+    ],
+)
+def test_when_a_lock_is_void(content: str, void: bool, store: Path) -> None:
+    put(store, content)
+    if void:
+        with hold(LocalDevice(), str(store)):
+            pass
+        assert newest(store) == "free"
+    else:
+        with pytest.raises(BusyError), hold(LocalDevice(), str(store)):
+            pass
+        assert newest(store) == content
+
+
+def test_who_was_declared_dead_notices(shell: str, store: Path) -> None:
+    with hold(LocalDevice(), str(store)) as lock:
+        (store / f"lock.{lock._number}").unlink()
+        (store / f"lock.{lock._number + 1}").symlink_to(entry(UPTIME_S + 500))
+        lock.renew(1.0)  # the lease it knows of is not over yet
+        with pytest.raises(BusyError, match="lock was lost"):
+            lock.renew(10_000)
+    assert newest(store) == entry(UPTIME_S + 500)
+
+
+def test_a_claim_on_an_outdated_number_fails(store: Path) -> None:
+    """Somebody who read number 5 long ago must not succeed because entry 6 has come and gone."""
+    with hold(LocalDevice(), str(store)) as first:
+        outdated = first._number
+    with hold(LocalDevice(), str(store)) as lock:
+        lock._number, current = outdated - 1, lock._number
+        assert not lock._put("free")
+        lock._number = current
+        lock.renew(10_000)
+
+
+def test_never_two_at_once(store: Path) -> None:
+    inside = 0
+    most = 0
+    taken = [0] * 3
+
+    def work(worker: int) -> None:
+        nonlocal inside, most
+        while taken[worker] < 3:
+            try:
+                with hold(LocalDevice(), str(store)):
+                    inside += 1
+                    most = max(most, inside)
+                    time.sleep(0.01)
+                    inside -= 1
+                taken[worker] += 1
+            except BusyError:
+                time.sleep(0.02)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(len(taken))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (most, taken) == (1, [3, 3, 3])
+
+
+def test_two_deployments_at_once(old: Bundle, new: Bundle, store: Path) -> None:
+    outcomes: dict[str, str] = {}
+
+    def work(bundle: Bundle) -> None:
+        try:
+            deploy(bundle, LocalDevice(), str(store))
+            outcomes[bundle.manifest.id] = "done"
+        except BusyError:
+            outcomes[bundle.manifest.id] = "busy"
+
+    threads = [threading.Thread(target=work, args=(bundle,)) for bundle in (old, new)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert "done" in outcomes.values()
+    winners = [bundle for bundle in (old, new) if outcomes[bundle.manifest.id] == "done"]
+    assert live(store) in [contents(bundle.path) for bundle in winners]
