@@ -40,8 +40,9 @@ from edgekit.recipe.schema import (
     Training,
 )
 from edgekit.zoo.datasets import Dataset, load_dataset
+from edgekit.zoo.fingerprint import resolve_weights
 from edgekit.zoo.models import create_model
-from edgekit.zoo.weights import load_weights, resolve_weights
+from edgekit.zoo.weights import load_weights
 
 if TYPE_CHECKING:
     from edgekit.pipeline import Plan, PlannedStage
@@ -145,29 +146,31 @@ class StageRunner:
         train.fit(model, self.data.train, **arguments, seed=self._recipe.seed + seed_offset, resume_path=resume_path, progress=progress, **hooks)
 
     def _prune_structured(self, before: Checkpoint, stage: PruneStructured, name: str) -> tuple[Checkpoint, tuple[str, ...]]:
-        """Remove channels at once, or in steps of equal factor with training between them."""
-        steps = stage.schedule.steps if isinstance(stage.schedule, Iterative) else 1
-        model, history = before.model, list(before.pruning_history)
+        """Remove channels at once, or in steps with training between them; ratios of a step count from the channels before the first."""
+        model, schedule = before.model, stage.schedule
+        steps = schedule.steps if isinstance(schedule, Iterative) else 1
+        removed: list[Any] = []
         macs_before, _ = structured.count_macs_params(model, self.example)
         for step in range(1, steps + 1):
-            history += structured.prune_structured(
+            removed += structured.prune_structured(
                 model,
                 self.example,
                 importance=stage.importance,
-                ratio=None if stage.ratio is None else 1 - (1 - stage.ratio) ** (1 / steps),
+                ratio=None if stage.ratio is None else stage.ratio * step / steps,
                 macs=None if stage.macs is None else stage.macs ** (1 / steps),
                 scope=stage.scope,
                 max_layer_ratio=stage.max_layer_ratio,
-                per_layer={pattern: 1 - (1 - ratio) ** (1 / steps) for pattern, ratio in stage.per_layer.items()},
+                per_layer={pattern: ratio * step / steps for pattern, ratio in stage.per_layer.items()},
                 include=stage.include,
                 exclude=stage.exclude,
                 round_to=stage.round_to,
                 loss_batches=functools.partial(self._losses, batches=stage.calibration_batches),
+                earlier=list(removed) if steps > 1 else None,
             )
-            if isinstance(stage.schedule, Iterative):
-                self._fit(model, stage.schedule.train, name=f"{name} {step}/{steps}", resume_path=None, seed_offset=step)
+            if isinstance(schedule, Iterative):
+                self._fit(model, schedule.train, name=f"{name} {step}/{steps}", resume_path=None, seed_offset=step)
         macs, _ = structured.count_macs_params(model, self.example)
-        return dataclasses.replace(before, pruning_history=tuple(history)), (f"MACs {macs / macs_before:.1%} of before",)
+        return dataclasses.replace(before, pruning_history=(*before.pruning_history, *removed)), (f"{macs / macs_before:.1%} of the MACs left",)
 
     def _losses(self, model: nn.Module, *, batches: int, batch_size: int = 64) -> Iterator[Tensor]:
         """Label losses on training batches, for gradient-based importances."""
