@@ -1,0 +1,287 @@
+"""The training loop, for eager modules and for prepared graphs alike. Owns fitting, resuming, and counting correct answers;
+augmentation, distillation loss and learning rate are next door. Knows nothing of pruning or quantization: those hook into the
+steps.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import math
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from edgekit.compress import resume
+from edgekit.compress.augment import change_samples, mix_batch
+from edgekit.compress.distill import distillation_loss
+from edgekit.compress.learning_rate import learning_rate
+from edgekit.errors import ModelError
+from edgekit.zoo.datasets import Split
+
+StepProgress = Callable[[float, float, str], None]
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """`steps` of the whole training, `final_loss` as the mean of its last epoch, `seconds` spent in this call."""
+
+    steps: int
+    final_loss: float
+    seconds: float
+
+
+def deterministic(seed: int, *, strict: bool) -> None:
+    """Seed the generators of torch, numpy and Python. With `strict`, only deterministic kernels: an operator that has none fails
+    in training."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(strict)
+
+
+def steps_total(samples: int, batch_size: int, epochs: float) -> int:
+    """Optimiser steps of a training; at least one. The last batch of an epoch is not smaller than the others: they share the
+    samples evenly."""
+    return max(1, round(math.ceil(samples / batch_size) * epochs))
+
+
+def fit(
+    model: nn.Module,
+    train: Split,
+    *,
+    epochs: float,
+    batch_size: int,
+    optimizer: str,
+    lr: float,
+    weight_decay: float,
+    momentum: float,
+    schedule: str,
+    warmup_epochs: float,
+    step_epochs: float,
+    label_smoothing: float,
+    gradient_clip_norm: float | None,
+    augment: Sequence[str | Mapping[str, Mapping[str, Any]]],
+    seed: int,
+    teacher: nn.Module | None = None,
+    temperature: float = 4.0,
+    distill_weight: float = 0.5,
+    after_step: Callable[[int], None] | None = None,
+    set_train_mode: Callable[[int], None] | None = None,
+    resume_path: Path | None = None,
+    progress: StepProgress | None = None,
+) -> FitReport:
+    """Train a classifier in place by cross entropy, and by distillation from `teacher` (of which `distill_weight` is the share of
+    the loss).
+
+    `model` is an eager module, or a graph from torch.export, which cannot be put into training mode the usual way: then
+    `set_train_mode(steps_done)`, called before each epoch, does it. `after_step(step)` runs after each optimiser step, counted
+    from 1 over the whole training. A fraction of an epoch stops within the last pass. With `resume_path` the state is saved there
+    after each epoch, taken up from there, and removed at the end: stopped and resumed, a training ends with the same weights, bit
+    for bit, as one that never stopped. An eager model is left in evaluation mode.
+
+    Raises ModelError: data without labels, more classes in the data than in the model, an unknown transform, a loss that is not
+    finite, an operator that fails.
+    """
+    started = time.monotonic()
+    steps_per_epoch = steps_total(len(train), batch_size, 1)
+    total = steps_total(len(train), batch_size, epochs)
+    updates = _optimizer(model, optimizer, lr=lr, weight_decay=weight_decay, momentum=momentum)
+    batch = _batches(train, augment, labels_needed=teacher is None or distill_weight < 1)
+    plan = [seed, total, steps_per_epoch, lr]
+    losses: list[float] = []
+    with torch.random.fork_rng(devices=[]), _image_layout(model, teacher, train) as layout:
+        finished = resume.load(resume_path, model, updates, plan=plan) if resume_path else 0
+        for epoch in range(finished, math.ceil(total / steps_per_epoch)):
+            step = epoch * steps_per_epoch
+            _train_mode(model, set_train_mode, step)
+            torch.manual_seed(seed + epoch)  # all randomness of an epoch follows from this: nothing else to save
+            order = torch.randperm(len(train))
+            losses = []
+            for rows in order.tensor_split(steps_per_epoch)[: total - step]:
+                for group in updates.param_groups:
+                    group["lr"] = learning_rate(
+                        step,
+                        total,
+                        steps_per_epoch,
+                        lr=lr,
+                        schedule=schedule,
+                        warmup_epochs=warmup_epochs,
+                        step_epochs=step_epochs,
+                    )
+                with _named_failures(epoch, step):
+                    inputs, targets = batch(rows)
+                    inputs = inputs.contiguous(memory_format=layout)
+                    loss = _loss(model, inputs, targets, label_smoothing, teacher, temperature, distill_weight)
+                    updates.zero_grad()
+                    loss.backward()
+                if gradient_clip_norm is not None:
+                    nn.utils.clip_grad_norm_(model.parameters(), gradient_clip_norm)
+                losses.append(_finite(loss, epoch, step, lr))
+                updates.step()
+                step += 1
+                if after_step is not None:
+                    after_step(step)
+                if progress is not None:
+                    progress(step, total, f"loss {sum(losses) / len(losses):.3f}")
+            if resume_path is not None:
+                resume.save(resume_path, model, updates, plan=plan, epochs=epoch + 1)
+    if resume_path is not None:
+        resume_path.unlink(missing_ok=True)
+    if set_train_mode is None:
+        model.eval()
+    return FitReport(total, sum(losses) / max(1, len(losses)), time.monotonic() - started)
+
+
+def predict(model: nn.Module, split: Split, batch_size: int = 256) -> Tensor:
+    """The model's outputs for all samples, of shape (N, classes). An eager model is put into evaluation mode; a graph must be in
+    it already."""
+    if not isinstance(model, torch.fx.GraphModule):
+        model.eval()
+    with torch.inference_mode():
+        return torch.cat([model(split.at(slice(start, start + batch_size))) for start in range(0, len(split), batch_size)])
+
+
+def top1(model: nn.Module, split: Split) -> tuple[int, int] | None:
+    """Correct answers and samples; None for data without labels."""
+    if split.labels is None:
+        return None
+    return int((predict(model, split).argmax(dim=1) == split.labels).sum()), len(split)
+
+
+def _optimizer(model: nn.Module, name: str, *, lr: float, weight_decay: float, momentum: float) -> torch.optim.Optimizer:
+    """The fused kernels take one call for all parameters instead of some per parameter: a tenth of a step of a small network."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not parameters:
+        raise ModelError("the model has no parameters to train")
+    if name == "sgd":
+        return torch.optim.SGD(parameters, lr=lr, weight_decay=weight_decay, momentum=momentum, fused=True)
+    if name == "rmsprop":
+        return torch.optim.RMSprop(parameters, lr=lr, weight_decay=weight_decay, momentum=momentum)
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name]
+    return kind(parameters, lr=lr, weight_decay=weight_decay, fused=True)
+
+
+def _batches(train: Split, augment: Sequence[Any], *, labels_needed: bool) -> Callable[[Tensor], tuple[Tensor, Tensor | None]]:
+    """A function from rows to an augmented, normalised batch and its labels (class numbers, or probabilities when mixed)."""
+    labels = train.labels
+    if labels is None and labels_needed:
+        raise ModelError(
+            "training needs labels, and this data has none", hint="distill from a teacher with weight: 1, or use data with labels"
+        )
+    change = change_samples(augment, train.inputs[:1])
+    mix = None if labels is None else mix_batch(augment, int(labels.max()) + 1)
+
+    def batch(rows: Tensor) -> tuple[Tensor, Tensor | None]:
+        samples = train.inputs[rows]
+        inputs = train.normalise(samples if change is None else change(samples))
+        targets = None if labels is None else labels[rows]
+        return (inputs, targets) if mix is None or targets is None else mix(inputs, targets)
+
+    return batch
+
+
+def _loss(
+    model: nn.Module,
+    inputs: Tensor,
+    targets: Tensor | None,
+    smoothing: float,
+    teacher: nn.Module | None,
+    temperature: float,
+    distill_weight: float,
+) -> Tensor:
+    logits = model(inputs)
+    share = 0.0 if teacher is None else distill_weight
+    loss = logits.new_zeros(())
+    if targets is not None and share < 1:
+        loss = loss + (1 - share) * functional.cross_entropy(logits, _as_wide(targets, logits), label_smoothing=smoothing)
+    if teacher is not None and share > 0:
+        with torch.no_grad():
+            taught = teacher(inputs)
+        if taught.shape != logits.shape:
+            raise ModelError(
+                f"the teacher returns {tuple(taught.shape)} where the model returns {tuple(logits.shape)}",
+                hint="both need the same classes",
+            )
+        loss = loss + share * distillation_loss(logits, taught, temperature)
+    return loss
+
+
+def _as_wide(targets: Tensor, logits: Tensor) -> Tensor:
+    """Class numbers as they are; probabilities with zeros for classes of the model that the data has not."""
+    if logits.ndim != 2:
+        raise ModelError(f"the model returns {tuple(logits.shape)}; a classifier returns (batch, classes)")
+    needed = targets.shape[1] if targets.ndim == 2 else int(targets.max()) + 1
+    if needed > logits.shape[1]:
+        raise ModelError(
+            f"the data has class {needed - 1}, but the model only {logits.shape[1]} outputs", hint="set num_classes in model.args"
+        )
+    return functional.pad(targets, (0, logits.shape[1] - needed)) if targets.ndim == 2 else targets
+
+
+def _finite(loss: Tensor, epoch: int, step: int, lr: float) -> float:
+    value = loss.item()
+    if math.isfinite(value):
+        return value
+    where = f"epoch {epoch + 1}, step {step + 1}"
+    raise ModelError(
+        f"training diverged: the loss is {value} in {where}", hint=f"lower lr (now {lr:g}), warm up, or set gradient_clip_norm"
+    )
+
+
+@contextlib.contextmanager
+def _named_failures(epoch: int, step: int) -> Iterator[None]:
+    """An operator's error as one line that says where."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        remedies = {"deterministic": "set deterministic: false", "allocate memory": "lower batch_size"}
+        hint = next((remedy for word, remedy in remedies.items() if word in reason), "check input.shape and the model")
+        raise ModelError(f"training failed in epoch {epoch + 1}, step {step + 1}: {reason}", hint=hint) from error
+
+
+def _train_mode(model: nn.Module, set_train_mode: Callable[[int], None] | None, step: int) -> None:
+    if set_train_mode is not None:
+        set_train_mode(step)
+    else:
+        model.train()
+
+
+@contextlib.contextmanager
+def _image_layout(model: nn.Module, teacher: nn.Module | None, train: Split) -> Iterator[torch.memory_format]:
+    """Within it, models of images hold their weights with the channels last, which convolutions on a CPU prefer; the layout of a
+    batch is given.
+
+    Models that cannot run so (`view` of a feature map) stay as they are.
+    """
+    modules = [module for module in (model, teacher) if module is not None]
+    if len(train.shape) != 3 or not all(_runs_channels_last(module, train) for module in modules):
+        yield torch.contiguous_format
+        return
+    try:
+        for module in modules:
+            module.to(memory_format=torch.channels_last)
+        yield torch.channels_last
+    finally:
+        for module in modules:
+            module.to(memory_format=torch.contiguous_format)
+
+
+def _runs_channels_last(module: nn.Module, train: Split) -> bool:
+    probe = copy.deepcopy(module).to(memory_format=torch.channels_last)  # a copy: running changes observers and batch norm
+    example = train.at(torch.tensor([0, len(train) - 1])).contiguous(memory_format=torch.channels_last)
+    try:
+        with torch.no_grad():
+            probe(example)
+    except RuntimeError:
+        return False
+    return True
