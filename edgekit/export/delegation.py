@@ -1,0 +1,106 @@
+"""Which operators of an artifact run in the delegate, which fall back to plain kernels, and why.
+
+For `.pte` the source is the lowered graph itself and the reasons XNNPACK's partitioner gives for each node it refuses. For `.tflite` it is the
+interpreter of this machine after it applied its XNNPACK delegate: its DELEGATE nodes name the tensors they take and give, and every operator between
+them was replaced. LiteRT gives no reasons; the tensor types of what was left are reported instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from torch import fx
+
+from edgekit.bundle import Delegation
+
+PARTITIONER_LOGS = "executorch.backends.xnnpack.partition"
+
+
+@contextlib.contextmanager
+def partitioner_reasons() -> Iterator[dict[str, str]]:
+    """Collect, by operator, why XNNPACK's partitioner refuses nodes while the context is open."""
+    reasons: dict[str, str] = {}
+
+    class Collect(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            node, reason = getattr(record.msg, "node", None), getattr(record.msg, "reason", None)
+            if node is not None and reason:
+                reasons[operator_name(node)] = " ".join(str(reason).split())
+
+    logger, handler = logging.getLogger(PARTITIONER_LOGS), Collect()
+    level, propagate = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    try:
+        yield reasons
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagate
+
+
+def operator_name(node: fx.Node) -> str:
+    """`aten.convolution` for an edge or ATen operator; `.default` is left out."""
+    name = getattr(node.target, "__name__", str(node.target))
+    if "." in name and "::" not in name and not name.startswith(("aten.", "quantized_decomposed.")):
+        name = f"aten.{name}"
+    return name.removesuffix(".default")
+
+
+def executorch_delegation(graph: fx.GraphModule, reasons: Mapping[str, str]) -> Delegation:
+    """Read a lowered edge graph. Inside the delegate, quantize and dequantize nodes are part of the operators around them and are not counted."""
+    from executorch.exir.lowered_backend_module import get_lowered_submodules
+
+    lowered = [module for _, module, _ in get_lowered_submodules(graph)]
+    delegated = Counter(name for module in lowered for name in _operators(module.original_module.graph) if "quantize_per_" not in name)
+    fallback = Counter(_operators(graph.graph))
+    backends = {module.backend_id for module in lowered}
+    absent = "XNNPACK has no such operator" if lowered else "portable kernels were asked for"
+    why = {name: reasons.get(name, absent) for name in fallback}
+    return Delegation(delegate=", ".join(sorted(backends)) or "none", delegated=_sorted(delegated), fallback=_sorted(fallback), reasons=why)
+
+
+def _operators(graph: fx.Graph) -> Iterator[str]:
+    for node in graph.nodes:
+        if node.op == "call_function" and hasattr(node.target, "_schema"):
+            yield operator_name(node)
+
+
+def litert_delegation(operators: Sequence[Mapping[str, Any]], types: Mapping[int, str]) -> Delegation:
+    """Read an allocated interpreter's operators (`index`, `op_name`, `inputs`, `outputs`) and its tensors' types."""
+    plain = [operator for operator in operators if operator["op_name"] != "DELEGATE"]
+    producer = {int(tensor): operator for operator in plain for tensor in operator["outputs"]}
+    replaced: set[int] = set()
+    for delegate in operators:
+        if delegate["op_name"] == "DELEGATE":
+            replaced |= _between(delegate, producer)
+    delegated = Counter(operator["op_name"] for operator in plain if operator["index"] in replaced)
+    left = [operator for operator in plain if operator["index"] not in replaced]
+    reasons = {
+        operator["op_name"]: f"not taken by LiteRT's XNNPACK delegate with inputs {', '.join(types[int(t)] for t in operator['inputs'] if t >= 0)}"
+        for operator in reversed(left)
+    }
+    fallback = Counter(operator["op_name"] for operator in left)
+    return Delegation(delegate="XNNPACK" if replaced else "none", delegated=_sorted(delegated), fallback=_sorted(fallback), reasons=reasons)
+
+
+def _between(delegate: Mapping[str, Any], producer: Mapping[int, Mapping[str, Any]]) -> set[int]:
+    """Indices of the operators from a delegate's inputs to its outputs."""
+    stop = {int(tensor) for tensor in delegate["inputs"]}
+    pending = [int(tensor) for tensor in delegate["outputs"]]
+    replaced: set[int] = set()
+    while pending:
+        operator = producer.get(pending.pop())
+        if operator is not None and operator["index"] not in replaced:
+            replaced.add(operator["index"])
+            pending += [int(tensor) for tensor in operator["inputs"] if int(tensor) not in stop]
+    return replaced
+
+
+def _sorted(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items()))

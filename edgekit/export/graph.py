@@ -1,0 +1,125 @@
+"""The traced model: one `torch.export` program for both exporters, its weights, and where each operator comes from.
+
+Owns tracing and reading a program. Does not lower it, and does not know the formats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, fx, nn
+from torch.export import ExportedProgram
+
+from edgekit.compress.graph import layer_of
+from edgekit.errors import ExportError
+
+aten = torch.ops.aten
+
+WEIGHT_ARGUMENTS = {
+    aten.conv1d.default: (1,),
+    aten.conv1d.padding: (1,),
+    aten.conv2d.default: (1,),
+    aten.conv2d.padding: (1,),
+    aten.conv3d.default: (1,),
+    aten.conv_transpose1d.default: (1,),
+    aten.conv_transpose2d.input: (1,),
+    aten.linear.default: (1,),
+    aten.lstm.input: (2,),
+    aten.gru.input: (2,),
+}
+"""Layers that carry weights, and which argument they are in. Recurrent layers take a list that also holds biases."""
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A layer's weight as the traced program holds it.
+
+    `values` is float32, float16 or int8 in torch's layout (out, in/groups, *kernel); `scale` has one value per output channel, or one in all, and is
+    None for floats.
+    """
+
+    layer: str
+    values: NDArray[np.generic]
+    scale: NDArray[np.float32] | None = None
+
+    @property
+    def dtype(self) -> str:
+        return str(self.values.dtype)
+
+
+def trace(model: nn.Module, example: Tensor) -> ExportedProgram:
+    """The program of `model` for inputs of exactly `example`'s shape.
+
+    Raises ExportError: control flow that depends on values, or anything else `torch.export` cannot follow.
+    """
+    try:
+        with torch.no_grad():
+            return torch.export.export(model, (example,), strict=False)
+    except Exception as error:  # torch.export fails in many ways, and the model's own code runs in it
+        raise ExportError(
+            f"torch.export cannot trace the model: {first_line(error)}",
+            hint="data-dependent control flow in forward must be rewritten with torch.where or torch.cond",
+        ) from error
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error that says something, at most 300 characters."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:300]
+
+
+def weights(program: ExportedProgram) -> tuple[Weight, ...]:
+    """The weights of all convolutions, linear and recurrent layers, each once, in the order of use. Biases are left out.
+
+    A weight behind quantize and dequantize nodes is given as the int8 values it becomes, whether they are folded or not.
+    """
+    found: dict[str, Weight] = {}
+    for node, argument in _weight_uses(program):
+        source, dequantize, quantize = argument, None, None
+        if _is(source, "dequantize_per_"):
+            source, dequantize = source.args[0], source
+        if isinstance(source, fx.Node) and _is(source, "quantize_per_"):
+            source, quantize = source.args[0], source
+        if not isinstance(source, fx.Node) or source.op != "placeholder" or source.name in found:
+            continue
+        name, values = _constant(program, source)
+        if values is None or values.ndim < 2:
+            continue
+        if quantize is not None:
+            values = quantize.target(values, *_resolved(program, quantize.args[1:]))
+        scale = None if dequantize is None else np.asarray(_resolved(program, dequantize.args[1:2])[0], dtype=np.float32).reshape(-1)
+        found[source.name] = Weight(layer_of(node) or name, values.detach().numpy(), scale)
+    return tuple(found.values())
+
+
+def _weight_uses(program: ExportedProgram) -> Iterator[tuple[fx.Node, fx.Node]]:
+    for node in program.graph.nodes:
+        for index in WEIGHT_ARGUMENTS.get(node.target, ()):
+            argument = node.args[index]
+            for item in argument if isinstance(argument, list | tuple) else (argument,):
+                if isinstance(item, fx.Node):
+                    yield node, item
+
+
+def _is(node: fx.Node, kind: str) -> bool:
+    return str(node.target).startswith(f"quantized_decomposed.{kind}")
+
+
+def _resolved(program: ExportedProgram, arguments: Sequence[Any]) -> list[Any]:
+    """Arguments with constants in place of the nodes that stand for them."""
+    return [_constant(program, argument)[1] if isinstance(argument, fx.Node) else argument for argument in arguments]
+
+
+def _constant(program: ExportedProgram, node: fx.Node) -> tuple[str, Tensor | None]:
+    signature = program.graph_signature
+    for table in (signature.inputs_to_parameters, signature.inputs_to_buffers, signature.inputs_to_lifted_tensor_constants):
+        if node.name in table:
+            name = table[node.name]
+            value = program.state_dict.get(name, program.constants.get(name))
+            return name, value if isinstance(value, Tensor) else None
+    return node.name, None

@@ -1,0 +1,193 @@
+"""Exports in child processes: start them, watch them, and turn whatever becomes of them into artifacts or one ExportError. Imports no torch.
+
+Each child exports one artifact (child.py) in its own process group. A child that is killed, runs out of memory or hangs does not take the caller down;
+when one fails, or on Ctrl-C, the others are killed and nothing of theirs stays.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from edgekit import errors
+from edgekit.bundle import SUFFIX, Artifact
+from edgekit.errors import EdgekitError, ExportError
+from edgekit.export.publish import clear_staging
+from edgekit.progress import Progress, silent
+
+STEPS = ("load", "lower", "verify", "write")
+TAIL_LINES = 8
+TAIL_BYTES = 64 << 10
+
+
+@dataclass(frozen=True)
+class ExportJob:
+    """One artifact to be made: from a checkpoint directory, checked on a dataset's test split, into `output`.
+
+    `base` is the recipe's directory; `verify` are the fields of `verify.Thresholds`.
+    """
+
+    checkpoint: Path
+    base: Path
+    shape: tuple[int, ...]
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
+    data_name: str
+    data_args: Mapping[str, Any]
+    train_limit: int | None
+    test_limit: int | None
+    seed: int
+    variant: str
+    format: str
+    backend: str
+    verify: Mapping[str, Any]
+    output: Path
+
+    @property
+    def key(self) -> str:
+        return f"{self.variant}.{SUFFIX[self.format]}"
+
+
+@dataclass
+class _Child:
+    """A running export. `step` is what it last said it does, `error` what it refused with."""
+
+    job: ExportJob
+    process: subprocess.Popen[bytes]
+    log: IO[bytes]
+    deadline: float
+    pending: bytes = b""
+    step: str = "start"
+    error: dict[str, Any] | None = field(default=None)
+
+
+def export_artifacts(
+    jobs: Sequence[ExportJob], *, parallel: int = 2, timeout_s: float = 3600, progress: Progress = silent
+) -> list[Artifact]:
+    """Run all exports, `parallel` at a time, and give their artifacts in the jobs' order.
+
+    Raises ExportError (exit 4) naming variant, format and step, for a child that refuses, crashes, is killed, or takes longer than `timeout_s`; with the
+    last lines it printed in `details`. Raises what the child raised when that is an error of edgekit's own, such as ModelError.
+    """
+    parallel = max(1, min(parallel, len(jobs)))
+    waiting, running = list(reversed(jobs)), list[_Child]()
+    with tempfile.TemporaryDirectory(prefix="edgekit-export-") as scratch, selectors.DefaultSelector() as selector:
+        try:
+            while waiting or running:
+                while waiting and len(running) < parallel:
+                    child = _start(waiting.pop(), Path(scratch), threads=max(1, (os.cpu_count() or 1) // parallel), timeout_s=timeout_s)
+                    running.append(child)
+                    assert child.process.stdout is not None
+                    selector.register(child.process.stdout, selectors.EVENT_READ, child)
+                for key, _ in selector.select(timeout=max(0.0, min(child.deadline for child in running) - time.monotonic())):
+                    if not _listen(key.data, progress):
+                        selector.unregister(key.fileobj)
+                        running.remove(key.data)
+                        _finish(key.data)
+                for child in running:
+                    if time.monotonic() > child.deadline:
+                        raise _failure(child, f"took longer than {timeout_s:g} s", "is the model very large? try fewer exports at a time")
+        finally:
+            for child in running:
+                _kill(child)
+            for job in jobs:
+                clear_staging(job.output)
+    return [Artifact.model_validate_json((job.output / "result.json").read_bytes()) for job in jobs]
+
+
+def _start(job: ExportJob, scratch: Path, *, threads: int, timeout_s: float) -> _Child:
+    description = scratch / f"{job.key}.json"
+    description.write_text(json.dumps({**dataclasses.asdict(job), "threads": threads}, default=str), encoding="utf-8")
+    log = (scratch / f"{job.key}.log").open("w+b")
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": str(threads),
+        "PYTHONHASHSEED": "0",  # the order of sets is then the same from run to run, and so are the artifact's bytes
+        "LITERT_TORCH_SHOW_PROGRESS": "n",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edgekit.export.child", str(description)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        env=environment,
+        start_new_session=True,
+    )
+    return _Child(job, process, log, time.monotonic() + timeout_s)
+
+
+def _listen(child: _Child, progress: Progress) -> bool:
+    """Take what a child says. False when it has said its last."""
+    assert child.process.stdout is not None
+    data = os.read(child.process.stdout.fileno(), 1 << 16)
+    *lines, child.pending = (child.pending + data).split(b"\n")
+    for line in lines:
+        message = json.loads(line)
+        child.error = message.get("error", child.error)
+        child.step = message.get("step", child.step)
+        if child.step in STEPS:
+            progress(child.job.key, STEPS.index(child.step), len(STEPS), child.step)
+    if not data:
+        child.process.wait()
+        if child.process.returncode == 0:
+            progress(child.job.key, len(STEPS), len(STEPS), "done")
+    return bool(data)
+
+
+def _finish(child: _Child) -> None:
+    """Raise what a child that ended died of, if anything."""
+    with child.log:
+        _raise_for(child, child.process.returncode)
+
+
+def _raise_for(child: _Child, code: int) -> None:
+    if child.error is not None:
+        kind = getattr(errors, child.error["class"], ExportError)
+        assert issubclass(kind, EdgekitError)
+        message = f"{child.job.key}: {child.error['message']}"
+        raise kind(message, hint=child.error["hint"], details={**child.error["details"], **_details(child)})
+    if code == -signal.SIGKILL:
+        raise _failure(child, "was killed, probably out of memory", "export fewer at a time, or close other programs")
+    if code < 0:
+        raise _failure(child, f"crashed with {signal.Signals(-code).name}", "this is a fault of the converter or of the model's own code")
+    if code != 0 or not (child.job.output / "result.json").is_file():
+        raise _failure(child, f"failed: {_tail(child)[-1]}", "the lines above it are in the details (--json or --debug)")
+
+
+def _failure(child: _Child, what: str, hint: str) -> ExportError:
+    return ExportError(f"{child.job.key}: the exporter {what} (step: {child.step})", hint=hint, details=_details(child))
+
+
+def _details(child: _Child) -> dict[str, object]:
+    job = child.job
+    return {"variant": job.variant, "format": job.format, "step": child.step, "stderr": _tail(child)}
+
+
+def _tail(child: _Child) -> list[str]:
+    """The last lines a child printed."""
+    child.log.seek(0, os.SEEK_END)
+    child.log.seek(max(0, child.log.tell() - TAIL_BYTES))
+    lines = [line.rstrip() for line in child.log.read().decode(errors="replace").splitlines() if line.strip()]
+    return lines[-TAIL_LINES:] or ["it printed nothing"]
+
+
+def _kill(child: _Child) -> None:
+    """End a child and everything it started."""
+    try:
+        os.killpg(child.process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    child.process.wait()
+    child.log.close()
