@@ -1,0 +1,229 @@
+"""Measurements in and out of the database. Owns rows, compression and the order spool → commit → forget; database.py owns the connection."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from edgekit.errors import StoreError, UsageError
+from edgekit.inert import printable
+from edgekit.measurement import ArtifactResult, Measurement, Run
+from edgekit.store import spool
+from edgekit.store.database import database_url, give_space_back, open_database, shown, translated
+from edgekit.store.tables import artifact_results, bodies, measurements, run_samples
+
+MAX_BODY_BYTES = 256 << 20
+SAMPLES = {"artifacts": {"__all__": {"runs": {"__all__": {"warmup_ns", "steady_ns"}}}}}
+"""The fields of a measurement that are stored apart from its body."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A measurement in a list. `artifacts` are keys such as `int8.tflite`."""
+
+    id: str
+    created: str
+    bundle_name: str
+    target: str
+    machine: str | None
+    artifacts: tuple[str, ...]
+    runs: int
+    quick: bool
+    valid: bool
+    timings: str
+    failure: str
+
+
+class Store:
+    """An open results database. `left_in_spool` says, for each measurement that waits and could not be stored on opening, why."""
+
+    def __init__(self, url: str | None = None) -> None:
+        self.url = database_url(url)
+        self.spool = spool.spool_directory(self.url)
+        self._engine = open_database(self.url)
+        self.left_in_spool: list[str] = []
+        for path in spool.waiting(self.spool):
+            try:
+                measurement = spool.read(path)
+                if measurement:
+                    self._commit(measurement)
+                path.unlink(missing_ok=True)
+            except StoreError as error:
+                self.left_in_spool.append(error.message)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def save(self, measurement: Measurement) -> str:
+        """As `save` below, into a database that is open."""
+        with _spooled(self.spool, measurement):
+            self._commit(measurement)
+        return measurement.id
+
+    def rows(self, *, limit: int | None = None, target: str | None = None, bundle_name: str | None = None) -> list[Row]:
+        """The newest measurements first."""
+        columns = [measurements.c[name] for name in Row.__annotations__]
+        query = select(*columns).order_by(measurements.c.created.desc(), measurements.c.id.desc()).limit(limit)
+        if target is not None:
+            query = query.where(measurements.c.target == target)
+        if bundle_name is not None:
+            query = query.where(measurements.c.bundle_name == bundle_name)
+        with translated(self.url), self._engine.connect() as connection:
+            return [Row(**{**row, "artifacts": tuple(row["artifacts"].split("\n"))}) for row in connection.execute(query).mappings()]
+
+    def find(self, prefix: str) -> str:
+        """The id that starts so; `latest` is the newest. Raises UsageError: none or several."""
+        query = select(measurements.c.id).where(measurements.c.id.startswith(prefix.lower(), autoescape=True)).limit(2)
+        if prefix == "latest":
+            query = select(measurements.c.id).order_by(measurements.c.created.desc(), measurements.c.id.desc()).limit(1)
+        with translated(self.url), self._engine.connect() as connection:
+            found = connection.execute(query).scalars().all()
+        if len(found) != 1 or not prefix:
+            which = "several measurements start" if found else "no measurement starts"
+            raise UsageError(f"{which} with {printable(prefix)!r}", hint="see `edgekit results list`")
+        return str(found[0])
+
+    def load(self, prefix: str) -> Measurement:
+        """A whole measurement by its id or the start of it. Raises UsageError (none or several), StoreError (damaged, or of a newer edgekit)."""
+        identity = self.find(prefix)
+        with translated(self.url), self._engine.connect() as connection:
+            body = connection.execute(select(bodies.c.body).where(bodies.c.measurement_id == identity)).scalar_one()
+            samples = connection.execute(select(run_samples).where(run_samples.c.measurement_id == identity)).mappings().all()
+        try:
+            return _measurement(body, samples)
+        except (ValueError, KeyError, IndexError, TypeError, RecursionError, zlib.error):
+            hint = "it may be of a newer edgekit; or restore the database from a backup"
+            raise StoreError(f"{shown(self.url)}: measurement {identity} cannot be read", hint=hint) from None
+
+    def prune(self, *, keep: int | None = None, before: str | None = None, dry_run: bool = False) -> list[str]:
+        """Delete measurements beyond the newest `keep`, or created before an ISO 8601 time in UTC; returns their ids, newest first."""
+        query = select(measurements.c.id).order_by(measurements.c.created.desc(), measurements.c.id.desc())
+        if before is not None:
+            query = query.where(measurements.c.created < before)
+        with translated(self.url):
+            with self._engine.begin() as connection:
+                ids = list(connection.execute(query).scalars().all()[keep or 0 :])
+                for identity in () if dry_run else ids:
+                    connection.execute(delete(measurements).where(measurements.c.id == identity))
+            if ids and not dry_run:
+                give_space_back(self._engine)
+        return ids
+
+    def _commit(self, measurement: Measurement) -> None:
+        """All rows in one transaction. The first statement is a write, so that two writers wait for each other and never deadlock."""
+        with translated(self.url):
+            try:
+                with self._engine.begin() as connection:
+                    _insert(connection, measurement)
+            except IntegrityError:
+                if not self._has(measurement.id):
+                    raise
+
+    def _has(self, identity: str) -> bool:
+        with self._engine.connect() as connection:
+            return connection.execute(select(measurements.c.id).where(measurements.c.id == identity)).first() is not None
+
+
+def save(measurement: Measurement, url: str | None = None) -> str:
+    """See edgekit.store.save. Opening the database stores what waits in the spool, this measurement with it."""
+    with _spooled(spool.spool_directory(database_url(url)), measurement), Store(url) as store:
+        store._commit(measurement)
+    return measurement.id
+
+
+@contextmanager
+def _spooled(directory: Path, measurement: Measurement) -> Iterator[None]:
+    """The measurement is in the spool while the block runs, and stays there if it fails."""
+    path = spool.write(directory, measurement)
+    try:
+        yield
+    except StoreError as error:
+        raise StoreError(f"{error.message}; the measurement waits in {path}", hint=error.hint, details={"spool": str(path)}) from None
+    path.unlink(missing_ok=True)
+
+
+def _insert(connection: Connection, measurement: Measurement) -> None:
+    row = {name: getattr(measurement, name) for name in ("id", "created", "bundle_name", "bundle_id", "recipe_sha256", "target", "target_kind")}
+    row |= {name: getattr(measurement, name) for name in ("edgekit_version", "quick", "valid", "timings", "failure")}
+    row |= {"machine": measurement.device.machine, "runs": measurement.settings.runs}
+    row |= {"artifacts": "\n".join(result.key for result in measurement.artifacts)}
+    connection.execute(insert(measurements), row)
+    body = zlib.compress(measurement.model_dump_json(exclude=SAMPLES).encode())
+    connection.execute(insert(bodies), {"measurement_id": measurement.id, "body": body})
+    results = [_result_row(measurement, position, result) for position, result in enumerate(measurement.artifacts)]
+    samples = list(_sample_rows(measurement))
+    if results:
+        connection.execute(insert(artifact_results), results)
+    if samples:
+        connection.execute(insert(run_samples), samples)
+
+
+def _result_row(measurement: Measurement, position: int, result: ArtifactResult) -> dict[str, Any]:
+    summary = measurement.summaries.get(result.key)
+    return {
+        "measurement_id": measurement.id,
+        "position": position,
+        "artifact": result.key,
+        "sha256": result.artifact.file.sha256,
+        "bytes": result.artifact.file.bytes,
+        "runtime_version": result.runner.runtime_version if result.runner else None,
+        "runs": len(result.complete_runs),
+        "samples": summary.samples if summary else 0,
+        "p50_ns": summary.p50.value if summary else None,
+        "p50_low_ns": summary.p50.low if summary else None,
+        "p50_high_ns": summary.p50.high if summary else None,
+        "p90_ns": summary.p90.value if summary and summary.p90 else None,
+        "p99_ns": summary.p99.value if summary and summary.p99 else None,
+        "peak_bytes": summary.peak_bytes if summary else None,
+    }
+
+
+def _sample_rows(measurement: Measurement) -> Iterator[dict[str, Any]]:
+    for position, result in enumerate(measurement.artifacts):
+        for number, run in enumerate(result.runs):
+            for phase, values in _phases(run).items():
+                key = {"measurement_id": measurement.id, "position": position, "run": number, "phase": phase}
+                yield {**key, "count": len(values), "data": pack(values)}
+
+
+def _phases(run: Run) -> dict[str, tuple[int, ...]]:
+    return {"warmup": run.warmup_ns, "steady": run.steady_ns}
+
+
+def pack(values: Sequence[int]) -> bytes:
+    """Nanoseconds as deflated little-endian 64-bit integers."""
+    return zlib.compress(np.asarray(values, dtype="<i8").tobytes())
+
+
+def unpack(data: bytes, count: int) -> list[int]:
+    """Raises ValueError or zlib.error unless `data` holds exactly `count` values. Inflates no more than that."""
+    inflater = zlib.decompressobj()
+    raw = inflater.decompress(data, count * 8 + 1)
+    if len(raw) != count * 8:
+        raise ValueError("another number of samples than the row says")
+    return [int(value) for value in np.frombuffer(raw, dtype="<i8")]
+
+
+def _measurement(body: bytes, samples: Sequence[Any]) -> Measurement:
+    inflater = zlib.decompressobj()
+    values = json.loads(inflater.decompress(body, MAX_BODY_BYTES))
+    for row in samples:
+        run = values["artifacts"][row["position"]]["runs"][row["run"]]
+        run[f"{row['phase']}_ns"] = unpack(row["data"], row["count"])
+    return Measurement.model_validate(values)

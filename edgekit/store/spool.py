@@ -1,0 +1,71 @@
+"""Where a measurement waits until it is in the database: one JSON file each, written atomically. A result in the spool survives a kill, a full or
+unreachable database, and is stored when the results are opened next.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from platformdirs import user_data_path
+from pydantic import ValidationError
+from sqlalchemy.engine import URL
+
+from edgekit.errors import StoreError
+from edgekit.measurement import Measurement
+from edgekit.store.database import sqlite_file
+
+
+def spool_directory(url: URL) -> Path:
+    """Beside an SQLite file; for other databases in the user's data directory, one for each database."""
+    file = sqlite_file(url)
+    if file:
+        return file.with_name(f"{file.name}.spool")
+    name = hashlib.sha256(url.set(password=None).render_as_string().encode()).hexdigest()[:16]
+    return user_data_path("edgekit") / "spool" / name
+
+
+def write(directory: Path, measurement: Measurement) -> Path:
+    """Write and flush to disk, under its final name only when whole. Raises StoreError: the measurement is then nowhere."""
+    path = directory / f"{measurement.id}.json"
+    staged = directory / f".{measurement.id}.{os.getpid()}"
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with staged.open("w", encoding="utf-8") as stream:
+            stream.write(measurement.model_dump_json())
+            stream.flush()
+            os.fsync(stream.fileno())
+        staged.replace(path)
+        _sync(directory)
+    except OSError as error:
+        with suppress(OSError):
+            staged.unlink()
+        hint = "free some space or set EDGEKIT_DB, and measure again"
+        raise StoreError(f"{directory}: the measurement could not be kept: {error.strerror}", hint=hint) from None
+    return path
+
+
+def waiting(directory: Path) -> list[Path]:
+    return sorted(directory.glob("[0-9a-f]*.json"))
+
+
+def read(path: Path) -> Measurement | None:
+    """A measurement that waits; None when another process has stored it by now. Raises StoreError for what is not a measurement."""
+    try:
+        return Measurement.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a measurement this version of edgekit can read"
+        raise StoreError(f"{path}: {reason}", hint="open the results with the edgekit that wrote it, or move it away") from None
+
+
+def _sync(directory: Path) -> None:
+    """Make the new name itself durable."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
