@@ -29,7 +29,8 @@ from torchao.quantization.pt2e import (
 )
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e, prepare_qat_pt2e
 from torchao.quantization.pt2e.quantizer import QuantizationConfig
-from torchao.quantization.pt2e.utils import _is_conv_or_conv_transpose_node, fold_bn_weights_into_conv_node
+from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
+from torchao.quantization.pt2e.utils import _fuse_linear_bn_, _is_conv_or_conv_transpose_node, fold_bn_weights_into_conv_node
 
 from edgekit.compress.fast_qat import fast_patterns
 from edgekit.compress.graph import argument, batch_norms, capture, layer_of, set_training, tensor_of
@@ -71,11 +72,15 @@ def prepare_ptq(model: nn.Module, example: Tensor, *, keep_float: Sequence[str] 
 def prepare_qat(model: nn.Module, example: Tensor, *, keep_float: Sequence[str] = ()) -> GraphModule:
     """The model's graph with fake quantization, to be trained. `set_qat_mode` switches it to training; parameters keep their names.
 
-    `example` is a batch of shape (B, *sample). Layers under `keep_float` have their batch norm folded first, and train without it. The model is not
-    changed. Raises ModelError: a model that cannot be captured; a `keep_float` pattern that matches no layer.
+    `example` is a batch of shape (B, *sample). Batch norm after linear layers, and after convolutions under `keep_float`, is folded first:
+    they train without it. Batch norm after the other convolutions trains along and is folded by `convert`; one that follows neither stays.
+    The model is not changed.
+
+    Raises ModelError: a model that cannot be captured; a `keep_float` pattern that matches no layer.
     """
     graph = capture(model, example)
     quantizer = _quantizer(model, keep_float).set_global(_qat_config())
+    _fuse_linear_bn_(graph)
     _fold_batch_norm(graph, keep_float)
     settings = {_running_variance(node): (argument(node, 6), argument(node, 7)) for node in batch_norms(graph)}
     with fast_patterns():
@@ -146,6 +151,7 @@ def convert(graph: GraphModule, *, fold: bool) -> GraphModule:
     the same numbers, and those of the QAT graph in inference mode. Raises ModelError when observers have seen nothing yet.
     """
     graph = copy.deepcopy(graph)
+    _own_annotations(graph)
     if any(isinstance(module, FakeQuantizeBase) for module in graph.modules()):
         set_qat_mode(graph, training=False)
     unseen = [layer for module, layer in _observed_layers(graph) if not _has_seen(module)]
@@ -221,6 +227,16 @@ def _restore_batch_norm(graph: GraphModule, settings: Mapping[str, tuple[Any, ..
     for norm, plus_eps in _fused(graph):
         plus_eps.args = (argument(plus_eps, 0), argument(norm, 7))
     graph.recompile()
+
+
+def _own_annotations(graph: GraphModule) -> None:
+    """Make a copied graph's annotations speak of its own nodes: copying leaves them with the original's, where dynamic quantization looks in vain."""
+    nodes = {node.name: node for node in graph.graph.nodes}
+    for node in nodes.values():
+        annotation = node.meta.get(Q_ANNOTATION_KEY)
+        if annotation is not None:
+            inputs = {nodes[source.name]: spec for source, spec in annotation.input_qspec_map.items()}
+            node.meta[Q_ANNOTATION_KEY] = dataclasses.replace(annotation, input_qspec_map=inputs)
 
 
 def _shift_running_variance(graph: GraphModule) -> None:
