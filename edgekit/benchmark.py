@@ -9,17 +9,21 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from edgekit import __version__
 from edgekit.bundle import Bundle
-from edgekit.device import Device
+from edgekit.deployment import Lock, deploy, hold, provision
+from edgekit.deployment.lock import LEASE_S
+from edgekit.device import Device, connect
 from edgekit.device.facts import DeviceFacts, DeviceState, collect, collect_state
-from edgekit.errors import EdgekitError, RunnerError
+from edgekit.errors import DeviceError, EdgekitError, RunnerError
 from edgekit.invocation import Placed, attempt, read_outputs
 from edgekit.measurement import ArtifactResult, Measurement, OutputCheck, Run, Settings
 from edgekit.progress import Progress, silent
+from edgekit.runtimes import Format, Platform, host_platform, runtime_for
 from edgekit.stats import Fidelity
 from edgekit.target import Target
 from edgekit.validity import artifact_notes, session_notes
@@ -27,6 +31,11 @@ from edgekit.wire import RunnerRun
 
 SNR_MIN_DB = 20.0
 COSINE_MIN = 0.99
+LEASE_MARGIN_S = 120.0
+"""What may pass between a renewal of the device's lock and the end of the run after it, beside the run itself."""
+
+Partial = Callable[[Measurement], None]
+"""Receives what was measured before a session ended early."""
 
 
 @dataclass
@@ -53,6 +62,88 @@ class _Session:
         )
 
 
+def bench(
+    bundle: Bundle,
+    target: Target,
+    *,
+    runs: int = 10,
+    warmup_min_seconds: float = 0.2,
+    min_iterations: int = 64,
+    min_seconds: float = 0.5,
+    max_seconds: float = 60.0,
+    threads: int = 1,
+    progress: Progress = silent,
+    on_partial: Partial | None = None,
+) -> Measurement:
+    """Deploy a bundle to a target and measure every artifact of it there, `runs` fresh processes each, in turn.
+
+    The settings are those of edgekit.recipe.schema.Bench. The device's lock is held from the first byte sent to the last run. Whatever ends the
+    session early, Ctrl-C included, `on_partial` gets what was measured until then before the error is raised.
+
+    Raises what `deploy` raises, RunnerError (no runtime, a crash, a hang, out of memory), ResultError (what came back is not acceptable),
+    TransportError; the message names device, artifact and run.
+    """
+    settings = Settings(
+        runs=runs,
+        warmup_min_seconds=warmup_min_seconds,
+        min_iterations=min_iterations,
+        min_seconds=min_seconds,
+        max_seconds=max_seconds,
+        threads=threads,
+    )
+    with closing(connect(target)) as device, hold(device, target.workdir) as lock:
+        placed = _place(bundle, target, device, lock, progress)
+        lease_s = max(LEASE_S, target.timeouts.run_seconds + LEASE_MARGIN_S)
+        try:
+            return measure(
+                *(bundle, target, device, placed, settings),
+                before_run=lambda: lock.renew(lease_s),
+                progress=progress,
+                on_partial=on_partial,
+            )
+        finally:
+            with suppress(EdgekitError):
+                device.run(["rm", "-f", _outputs(lock)], timeout_s=target.timeouts.connect_seconds)
+
+
+def _place(bundle: Bundle, target: Target, device: Device, lock: Lock, progress: Progress) -> list[Placed]:
+    """Bring the bundle and the runtimes it needs onto the device."""
+    platform = _platform(target, device)
+    commands: dict[Format, tuple[str, ...]] = {}
+    for kind in dict.fromkeys(artifact.format for artifact in bundle.manifest.artifacts):
+        program = target.runners.executorch.program if kind == "executorch" else None
+        if program is None:
+            runtime = runtime_for(kind, platform, exported_by=bundle.manifest.versions.get("executorch"), progress=progress)
+            commands[kind] = provision(device, target.workdir, runtime, lock=lock, progress=progress)
+        else:
+            commands[kind] = (program.replace("~/", "./", 1),)  # programs start in the home directory
+    deployed = deploy(bundle, device, target.workdir, lock=lock, progress=progress)
+    return [
+        Placed(
+            artifact=artifact,
+            command=commands[artifact.format],
+            model=deployed.artifacts[artifact.key],
+            inputs=f"{deployed.directory}/{artifact.reference_inputs.name}",
+            outputs=_outputs(lock),
+        )
+        for artifact in bundle.manifest.artifacts
+    ]
+
+
+def _platform(target: Target, device: Device) -> Platform:
+    if target.kind == "local":
+        return host_platform()
+    arch = collect(device).arch
+    if arch is None:
+        raise DeviceError(f"{device.name}: its architecture is unknown", hint="`uname -m` must work on the device")
+    return Platform(arch=arch, python=target.runners.litert.python)
+
+
+def _outputs(lock: Lock) -> str:
+    """Where runners write outputs: one file, written anew in each run, as runs never overlap."""
+    return f"{lock.root}/outputs.bin"
+
+
 def measure(
     bundle: Bundle,
     target: Target,
@@ -60,8 +151,9 @@ def measure(
     placed: Sequence[Placed],
     settings: Settings,
     *,
+    before_run: Callable[[], None] = lambda: None,
     progress: Progress = silent,
-    on_partial: Callable[[Measurement], None] | None = None,
+    on_partial: Partial | None = None,
 ) -> Measurement:
     """Measure artifacts that are on a device already. See `bench`."""
     session = _Session(collect(device), [collect_state(device)])
@@ -71,6 +163,7 @@ def measure(
             for place, one in enumerate(placed):
                 name = f"{one.artifact.key}, run {index + 1} of {settings.runs}"
                 progress(task, index * len(placed) + place, total, name)
+                before_run()
                 _run_once(session, bundle, target, device, one, settings, index, name)
     except (EdgekitError, KeyboardInterrupt) as error:
         if on_partial:

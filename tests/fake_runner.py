@@ -2,6 +2,8 @@
 
     python fake_runner.py BEHAVIOUR MEDIAN_NS OUTPUTS_TO_COPY <options of protocol 1>
 
+What its model has for inputs and outputs stands in OUTPUTS_TO_COPY.tensors.json.
+
 Behaviours: good, crash (after partial results), kill (SIGKILL on itself), segv, hang, silent, rubbish, nonce (that of another run), says
 (reports a failure of its own), tensors (of another model), endless (prints without end), noisy (50 MB of stderr), short (writes too few
 outputs), drop (writes none).
@@ -44,7 +46,8 @@ def main(behaviour: str, median_ns: int, outputs: str, options: dict[str, str]) 
         size = len(model.read())
     send("load", ns=7_000_000, start_ns=20_000_000, arena_bytes=4096, model_bytes=size)
     memory("loaded", 2 << 20)
-    spec = json.load(open(options["--model"] + ".tensors.json"))  # noqa: SIM115
+    with open(outputs + ".tensors.json") as stream:
+        spec = json.load(stream)
     send("tensors", **(spec if behaviour != "tensors" else {"inputs": spec["outputs"], "outputs": spec["inputs"]}))
     send("first", ns=3 * median_ns)
     memory("first", 3 << 20)

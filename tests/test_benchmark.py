@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import sys
 import threading
@@ -15,12 +16,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgekit.benchmark import measure
+from edgekit.benchmark import bench, measure
 from edgekit.bundle import Bundle, TensorSpec
+from edgekit.deployment import hold
 from edgekit.device import Completed
 from edgekit.device.facts import DeviceState
 from edgekit.device.local import LocalDevice
-from edgekit.errors import DeviceError, EdgekitError, ResultError, RunnerError, TransportError
+from edgekit.errors import BusyError, DeviceError, EdgekitError, ResultError, RunnerError, TransportError
 from edgekit.invocation import Placed, failed, real_values
 from edgekit.measurement import Measurement, Settings
 from edgekit.target import LocalTarget, Timeouts
@@ -44,7 +46,7 @@ def place(bundle: Bundle, scratch: Path, behaviours: dict[str, str] | None = Non
         model, key = scratch / artifact.key, artifact.key
         model.write_bytes(bundle.file(artifact.file).read_bytes())
         tensors = {kind: [{"name": s.name, "dtype": s.dtype, "shape": s.shape} for s in getattr(artifact, kind)] for kind in ("inputs", "outputs")}
-        (scratch / f"{key}.tensors.json").write_text(json.dumps(tensors))
+        (scratch / f"{key}.computed.bin.tensors.json").write_text(json.dumps(tensors))
         computed = scratch / f"{key}.computed.bin"
         computed.write_bytes(bundle.file(artifact.reference_outputs).read_bytes())
         median_ns = (medians_ns or {}).get(key, 2_000_000)
@@ -56,6 +58,31 @@ def place(bundle: Bundle, scratch: Path, behaviours: dict[str, str] | None = Non
 
 def run(bundle: Bundle, placed: list[Placed], settings: Settings = SETTINGS, **options: Any) -> Measurement:
     return measure(bundle, options.pop("target", TARGET), options.pop("device", LocalDevice("desk")), placed, settings, **options)
+
+
+def test_bench_deploys_measures_and_leaves_no_traces(tmp_path: Path) -> None:
+    """A whole `bench` on this machine, with a user's own runner program."""
+    bundle = make_bundle(tmp_path / "bundle", ["fp32.pte"])
+    command = place(bundle, tmp_path)[0].command
+    program = tmp_path / "runner"
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+    program.chmod(0o755)
+    workdir = tmp_path / "device"
+    runners = {"executorch": {"program": str(program)}}
+    target = LocalTarget.model_validate({"edgekit": 1, "name": "desk", "kind": "local", "workdir": str(workdir), "runners": runners})
+    for _ in range(2):
+        found = bench(bundle, target, runs=2, warmup_min_seconds=0, min_seconds=0)
+        assert found.valid
+        assert len(found.artifacts[0].complete_runs) == 2
+        assert (workdir / "current" / "fp32.pte").read_bytes() == (bundle.path / "fp32.pte").read_bytes()
+        assert not (workdir / "outputs.bin").exists()
+    with hold(LocalDevice(), str(workdir)), pytest.raises(BusyError):
+        bench(bundle, target, runs=1)
+    program.write_text("#!/bin/sh\necho out of cheese >&2; exit 3\n")
+    kept: list[Measurement] = []
+    with pytest.raises(RunnerError, match=r"desk: fp32\.pte, run 1 of 1: the runner ended with exit code 3: out of cheese"):
+        bench(bundle, target, runs=1, on_partial=kept.append)
+    assert kept[0].artifacts[0].runs[0].steady_ns == ()
 
 
 def test_a_session_end_to_end(bundle: Bundle, tmp_path: Path) -> None:
