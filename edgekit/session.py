@@ -38,7 +38,7 @@ def run(
     """Build a recipe, deploy the bundle to each target, measure every artifact there, keep the results, and judge the recipe's budget.
 
     Targets are names or files and are all read before anything is built, so that a typing error does not cost a training.
-    Raises what `build` and `bench` raise; the measurements made before a failure are in the results store.
+    Raises what `build` and `bench` raise; what was measured before a failure is in the results store, marked incomplete.
     """
     loaded = load_recipe(Path(recipe), overrides=overrides)
     boards = [load_target(target) for target in targets]
@@ -46,7 +46,7 @@ def run(
     settings = loaded.recipe.bench.model_dump()
     measurements = {}
     for board in boards:
-        measurements[board.name] = bench(built.bundle, board, **settings, progress=progress)
+        measurements[board.name] = bench(built.bundle, board, **settings, progress=progress, on_partial=store.save)
         store.save(measurements[board.name])
     return RunResult(built, measurements, judge(built.bundle, measurements))
 

@@ -35,7 +35,7 @@ def bench(
     given = {key: value for key, value in {"runs": runs, "threads": threads}.items() if value is not None}
     settings = {**DEFAULT.model_dump(), **opened.manifest.recipe.get("bench", {}), **given}
     with live_progress(quiet=as_json) as progress:
-        measurement = edgekit.bench(opened, edgekit.load_target(target), **settings, progress=progress)
+        measurement = edgekit.bench(opened, edgekit.load_target(target), **settings, progress=progress, on_partial=store.save)
     store.save(measurement)
     if as_json:
         print(json.dumps(measurement.as_dict()))
