@@ -62,6 +62,12 @@ def test_an_adb_target(home: Path) -> None:
     assert (target.timings, target.timings_reason) == ("meaningless", "emulated")
 
 
+def test_a_device_on_the_network_by_consent(home: Path) -> None:
+    target = load_target(write(home / "a.yaml", HEAD + "kind: adb\nserial: 192.168.1.7:5555\nallow_network: true\n"))
+    assert isinstance(target, AdbTarget)
+    assert target.serial == "192.168.1.7:5555"
+
+
 def test_where_targets_are_looked_for(home: Path) -> None:
     assert isinstance(load_target("local"), LocalTarget)
     assert target_names() == ["local"]

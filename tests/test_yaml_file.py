@@ -150,6 +150,7 @@ def test_names_no_file_can_have(file: Path, name: str, reason: str) -> None:
     assert "\0" not in raised.value.message
 
 
+@pytest.mark.timeout(20)
 def test_a_fifo_put_in_place_after_the_check_does_not_hang(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The check and the opening are two steps; between them the file is swapped, as an attacker in the same directory could."""
     file.write_text("a: 1\n")

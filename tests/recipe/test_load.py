@@ -328,6 +328,9 @@ def test_places_of_what_was_replaced_are_forgotten(tmp_path: Path) -> None:
     write(tmp_path, BASE, "base.yaml")
     path = write(tmp_path, "extends: base.yaml\nstages:\n  - {stage: train, export: a}\n  - {stage: quantize}\n")
     assert_reported(refused(path), path, 4, 5, "missing key 'method' in stages[1]")
+    write(tmp_path, HEAD + "stages:\n  - {stage: prune, method: n_m, n: 1, export: a}\n", "base.yaml")
+    path = write(tmp_path, "extends: base.yaml\nstages:\n  - {stage: prune, method: n_m, m: 2, export: a}\n")
+    assert_reported(refused(path), path, 3, 5, "n: must be less than m 2, got 2")
 
 
 @pytest.mark.parametrize(
