@@ -216,7 +216,7 @@ class Model:
         self._inputs = self._interpreter.get_input_details()
         self._outputs = self._interpreter.get_output_details()
         sizes = [math.prod(map(int, detail["shape"])) * dtype_of(detail).itemsize for detail in self._inputs]
-        self.sample = numpy.zeros(sum(sizes), numpy.uint8)
+        self.sample: Any = numpy.zeros(sum(sizes), numpy.uint8)
         ends = list(itertools.accumulate(sizes))
         self._views = [
             (int(detail["index"]), self.sample[ends[i] - sizes[i] : ends[i]].view(dtype_of(detail)).reshape(detail["shape"]))

@@ -1,4 +1,4 @@
-"""Runtimes: what must be on a machine so that it can run an artifact. Owns building and collecting them on the host; deployment puts them on a device.
+"""Runtimes: what must be on a machine so that it can run an artifact. Owns building and collecting them; deployment puts them on a device.
 
 A `Runtime` is a set of files and a way to start them that speaks runner protocol 1. A kind of runtime is one module and one line in `RUNTIMES`.
 Neither torch nor a runtime is imported here.

@@ -6,7 +6,6 @@ It is pinned to the wheel's version, because the C++ interface has no stability 
 from __future__ import annotations
 
 import fcntl
-import functools
 import hashlib
 import importlib.util
 import json
@@ -57,7 +56,7 @@ def native_runner(executorch_root: Path | None = None, arch: str = "", *, portab
     compiler = _compiler(arch, portable)
     flags = _flags(root, version)
     settings = [flag.replace(str(root), "") for flag in flags]
-    key = content_key(_native_source_digest(), version, arch, compiler.kind, settings, [sha256_file(path) for path in libraries])
+    key = content_key(_source_digest(), version, arch, compiler.kind, settings, [sha256_file(path) for path in libraries])
     home = cache_root() / "runtimes" / f"executorch-{version}-{arch}-{compiler.kind}-{key[:12]}"
     if not home.is_dir():
         with _building(home, progress) as build:
@@ -165,8 +164,7 @@ def _read_listing(home: Path) -> tuple[RuntimeFile, ...]:
     return tuple(RuntimeFile(**entry | {"path": home / entry["path"]}) for entry in json.loads((home / "files.json").read_text()))
 
 
-@functools.cache
-def _native_source_digest() -> str:
+def _source_digest() -> str:
     digest = hashlib.sha256()
     for path in sorted(SOURCES.iterdir()):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")

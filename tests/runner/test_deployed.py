@@ -1,0 +1,46 @@
+"""Runtimes as a board gets them: pushed to a store, started from there, on a model from there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgekit.deployment import provision
+from edgekit.device.local import LocalDevice
+from edgekit.runtimes import Platform, Runtime, runtime_for
+from edgekit.runtimes.litert import litert_runtime
+from edgekit.runtimes.native import native_runner
+from edgekit.wire import parse_runner_output
+from tests.runner.conftest import FORMATS, NONCE, Runner, assert_outputs, inputs_file
+
+pytestmark = pytest.mark.torch
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_provisioned_runtimes_run(format: str, native: Runtime, models: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    device = LocalDevice()
+    argv = provision(device, str(tmp_path / "store"), native if format == "executorch" else litert_runtime())
+    model = models[0] / f"convolution.{FORMATS[format]}"
+    done = device.run([*argv, "--model", str(model), "--nonce", NONCE], timeout_s=60)
+    assert parse_runner_output(done.stdout, nonce=NONCE).complete
+
+
+@pytest.mark.slow
+def test_the_portable_program_does_the_same(
+    models: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
+) -> None:
+    """Built with zig, which links libc++: nothing of either C++ library may cross into ExecuTorch's libstdc++. What is compiled is kept."""
+    pytest.importorskip("ziglang")
+    assert pytestconfig.cache
+    monkeypatch.setenv("EDGEKIT_CACHE", str(pytestconfig.cache.mkdir("edgekit-portable")))
+    runtime = native_runner(portable=True)
+    argv = runtime.argv(str(runtime.files[0].path.parent))
+    outputs = tmp_path / "outputs"
+    for name in ("convolution", "two"):
+        samples = models[1][name]
+        given = inputs_file(tmp_path / "inputs", samples)
+        assert Runner("executorch", argv, models[0]).run(name, *given, "--outputs", str(outputs)).complete
+        assert_outputs(outputs.read_bytes(), samples)
+    assert runtime_for("executorch", Platform(runtime.arch)).files == runtime.files  # what another machine of this kind gets

@@ -1,0 +1,133 @@
+"""Which runtime a machine gets, how the native one is built and kept, and what is said when it cannot be."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from edgekit.errors import RunnerError
+from edgekit.runtimes import Platform, host_platform, native, runtime_for
+from edgekit.runtimes.native import executorch_version, installed_executorch, native_runner
+
+needs_executorch = pytest.mark.skipif(importlib.util.find_spec("executorch") is None, reason="needs pip install 'edgekit[export]'")
+pytestmark = needs_executorch
+
+COMPILER = """#!/bin/sh
+# a compiler that is quick: it writes its call into the program, and counts
+echo called >>"$COMPILER_LOG"
+[ -z "$COMPILER_FAILS" ] || { echo "edgekit_runner.cpp:1: note: nothing"; echo "edgekit_runner.cpp:2: fatal error: no luck today" >&2; exit 1; }
+sleep 0.3
+while [ "$1" != -o ]; do shift; done
+echo program >"$2"
+"""
+
+
+@pytest.fixture
+def compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stand-in for g++, and a cache of its own. Returns the log with one line per call."""
+    program = tmp_path / "bin" / "g++"
+    program.parent.mkdir()
+    program.write_text(COMPILER)
+    program.chmod(0o755)
+    log = tmp_path / "log"
+    log.touch()
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("COMPILER_LOG", str(log))
+    monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "cache"))
+    return log
+
+
+def calls(log: Path) -> int:
+    return len(log.read_text().splitlines())
+
+
+def test_compiled_once(compiler: Path) -> None:
+    steps: list[str] = []
+    first = native_runner(progress=lambda task, done, total, text="": steps.append(f"{task} {done:g}/{total:g} {text}"))
+    assert first == native_runner()
+    assert calls(compiler) == 1
+    assert steps[0] == "compile the ExecuTorch runner (gcc) 0/1 "
+    assert steps[-1].endswith(" s")
+    names = {file.name: file for file in first.files}
+    assert len(names) == 6
+    assert names["edgekit_runner"].mode == 0o755
+    assert all(file.path.stat().st_size == file.bytes for file in first.files)
+    assert first.argv("/x") == ("env", "LD_LIBRARY_PATH=/x", "/x/edgekit_runner")
+    assert first.version == executorch_version(installed_executorch())
+
+
+def test_changed_sources_are_compiled_again(compiler: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    native_runner()
+    copied = tmp_path / "native"
+    shutil.copytree(native.SOURCES, copied)
+    (copied / "options.hpp").write_text("// changed")
+    monkeypatch.setattr(native, "SOURCES", copied)
+    native_runner()
+    assert calls(compiler) == 2
+
+
+def test_two_at_once_compile_once(compiler: Path) -> None:
+    waits: list[str] = []
+    threads = [threading.Thread(target=native_runner, kwargs={"progress": lambda task, *_: waits.append(task)}) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert calls(compiler) == 1
+    assert any("wait for another" in task for task in waits)
+
+
+def test_a_compiler_that_fails(compiler: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("COMPILER_FAILS", "1")
+    with pytest.raises(RunnerError, match=r"does not compile with gcc: .*no luck today") as raised:
+        native_runner()
+    assert "pip install ziglang" in raised.value.hint
+    monkeypatch.setenv("COMPILER_FAILS", "")
+    assert native_runner()  # nothing half-done was kept
+
+
+def test_no_compiler(compiler: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    find_spec = importlib.util.find_spec
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, package=None: None if name == "ziglang" else find_spec(name, package))
+    with pytest.raises(RunnerError, match="no C\\+\\+ compiler") as raised:
+        native_runner()
+    assert raised.value.hint == "pip install ziglang, or install g++"
+
+
+def test_packages_that_do_not_fit(compiler: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunnerError, match="the device is aarch64"):
+        runtime_for("executorch", Platform("aarch64"))
+    with pytest.raises(RunnerError, match="not the executorch folder"):
+        native_runner(tmp_path)
+    shutil.copy(installed_executorch() / "version.py", tmp_path)
+    with pytest.raises(RunnerError, match="missing from the executorch package"):
+        native_runner(tmp_path)
+    with pytest.raises(RunnerError, match=r"exported by executorch 0\.9\.0") as raised:
+        runtime_for("executorch", host_platform(), exported_by="0.9.0")
+    assert raised.value.hint.startswith("pip install executorch==0.9.0")
+    assert runtime_for("executorch", host_platform(), exported_by=executorch_version(installed_executorch()) + "+cpu")
+
+
+def test_litert_for_this_machine_only(tmp_path: Path) -> None:
+    runtime = runtime_for("litert", host_platform())
+    assert runtime.argv("/x") == (sys.executable, "-I", "/x/litert_runner.py")
+    with pytest.raises(RunnerError, match="another machine"):
+        runtime_for("litert", Platform("aarch64", python="/usr/bin/python3"))
+
+
+def test_nothing_heavy_is_imported(compiler: Path) -> None:
+    code = """
+import sys
+from edgekit.runtimes import *
+runtime_for("executorch", host_platform()), runtime_for("litert", host_platform())
+print([name for name in ("torch", "executorch", "ai_edge_litert", "numpy") if name in sys.modules])
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"[]\n"
