@@ -78,6 +78,12 @@ def test_a_resolved_recipe_is_the_same_recipe(tmp_path: Path) -> None:
     assert Recipe.model_validate(resolved(recipe)) == recipe
 
 
+def test_defaults_have_the_declared_type(tmp_path: Path) -> None:
+    quantize = load_recipe(write(tmp_path, BASE.replace("{epochs: 1}", "{}"))).recipe.stages[1]
+    assert isinstance(quantize, QuantizeQat)
+    assert isinstance(quantize.train.epochs, float)
+
+
 def test_the_hash_is_of_the_meaning(tmp_path: Path) -> None:
     def sha(text: str, *overrides: str) -> str:
         return recipe_sha256(load_recipe(write(tmp_path, text), overrides=overrides).recipe)
