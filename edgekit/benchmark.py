@@ -34,7 +34,7 @@ COSINE_MIN = 0.99
 LEASE_MARGIN_S = 120.0
 """What may pass between a renewal of the device's lock and the end of the run after it, beside the run itself."""
 
-Partial = Callable[[Measurement], None]
+Partial = Callable[[Measurement], object]
 """Receives what was measured before a session ended early."""
 
 
@@ -166,11 +166,21 @@ def measure(
                 before_run()
                 _run_once(session, bundle, target, device, one, settings, index, name)
     except (EdgekitError, KeyboardInterrupt) as error:
-        if on_partial:
-            on_partial(_finished(session, bundle, target, placed, settings, failure=str(error) or "interrupted"))
+        _hand_over(on_partial, _finished(session, bundle, target, placed, settings, failure=str(error) or "interrupted"), error)
         raise
     progress(task, total, total)
     return _finished(session, bundle, target, placed, settings)
+
+
+def _hand_over(on_partial: Partial | None, partial: Measurement, error: BaseException) -> None:
+    """Let the caller keep a partial measurement. That it cannot must not hide why the session ended."""
+    try:
+        if on_partial:
+            on_partial(partial)
+    except EdgekitError as lost:
+        if not isinstance(error, EdgekitError):
+            raise
+        error.hint = "; ".join(filter(None, (error.hint, f"the partial measurement was not stored: {lost.message}")))
 
 
 def _run_once(

@@ -8,16 +8,9 @@ from typing import Protocol
 
 from edgekit.bundle import Artifact, Manifest
 from edgekit.recipe.schema import Budget, VariantBudget
+from edgekit.stats import Ratio
 
 LATENCY_LIMITS = frozenset({"latency_p50_max_ms", "latency_min_speedup_ratio", "peak_memory_max_bytes"})
-
-
-class Interval(Protocol):
-    """A measured ratio with its confidence interval."""
-
-    low: float
-    mid: float
-    high: float
 
 
 class Measured(Protocol):
@@ -27,7 +20,7 @@ class Measured(Protocol):
 
     def peak_memory_bytes(self, key: str) -> int | None: ...
 
-    def speedup(self, baseline_key: str, key: str) -> Interval | None: ...
+    def speedup(self, baseline_key: str, key: str) -> Ratio | None: ...
 
 
 @dataclass(frozen=True)
@@ -91,7 +84,7 @@ def _judge_measured(artifact: Artifact, baseline: Artifact | None, limits: Varia
         yield _speedup(key + suffix, limits.latency_min_speedup_ratio, measured.speedup(baseline.key, key) if baseline else None)
 
 
-def _speedup(artifact: str, allowed: float, ratio: Interval | None) -> Check:
+def _speedup(artifact: str, allowed: float, ratio: Ratio | None) -> Check:
     """Met only when the whole interval lies at or above the limit: an inconclusive speed-up is not a pass."""
     limit = "latency_min_speedup_ratio"
     if ratio is None:

@@ -12,15 +12,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.fx import GraphModule
 
 from edgekit.compress import quantize, structured
 from edgekit.zoo.models import create_model
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
 
 GRAPH_METHODS = ("ptq", "qat")
 """Quantization methods that live in the model's graph; the others are applied by the exporters to the float model."""
@@ -40,7 +39,7 @@ class ModelSpec:
 class Quantization:
     method: str
     keep_float: tuple[str, ...] = ()
-    observer: str | None = None
+    observer: quantize.Observer | None = None
 
 
 @dataclass(frozen=True)
@@ -56,8 +55,10 @@ class Checkpoint:
 
 def save(checkpoint: Checkpoint, directory: Path) -> None:
     """Write the three files into an existing directory."""
-    in_graph = checkpoint.quantization is not None and checkpoint.quantization.method in GRAPH_METHODS
-    state = quantize.graph_state(checkpoint.model) if in_graph else checkpoint.model.state_dict()
+    model, state = checkpoint.model, checkpoint.model.state_dict()
+    if checkpoint.quantization is not None and checkpoint.quantization.method in GRAPH_METHODS:
+        assert isinstance(model, GraphModule)
+        state = quantize.graph_state(model)
     save_file({name: tensor.contiguous().clone() for name, tensor in state.items()}, directory / "weights.safetensors")
     if checkpoint.masks:
         save_file({name: mask.contiguous() for name, mask in checkpoint.masks.items()}, directory / "masks.safetensors")
@@ -94,7 +95,7 @@ def load(directory: Path, example: Tensor, *, base: Path) -> Checkpoint:
     return Checkpoint(spec, model, tuple(description["pruning_history"]), load_file(masks_file) if masks_file.exists() else {}, quantization)
 
 
-def prepare(model: nn.Module, example: Tensor, quantization: Quantization) -> nn.Module:
+def prepare(model: nn.Module, example: Tensor, quantization: Quantization) -> GraphModule:
     """The graph with observers (ptq) or fake quantization (qat) of a float model."""
     if quantization.method == "qat":
         return quantize.prepare_qat(model, example, keep_float=quantization.keep_float)

@@ -217,7 +217,7 @@ def _complete(row: TraceRow, recipe: Recipe, entries: Sequence[Path]) -> TraceRo
         artifact = _artifact(entry)
         if _exporting_stage(recipe, artifact.variant) == row.stage:
             verified = artifact.verification
-            update = {"bytes": artifact.file.bytes, "deflated_bytes": artifact.file.deflated_bytes}
+            update: dict[str, Any] = {"bytes": artifact.file.bytes, "deflated_bytes": artifact.file.deflated_bytes}
             update |= {
                 "top1_correct": verified.top1_correct,
                 "top1_total": verified.top1_total,

@@ -281,7 +281,7 @@ class StageRunner:
 
     def _trace(self, planned: PlannedStage, result: Checkpoint, sizes: dict[str, Any], seconds: float, notes: tuple[str, ...]) -> TraceRow:
         """The row of a float stage is complete; a quantize stage's bytes and accuracy are those of its artifact and come later."""
-        measured: dict[str, int | None] = dict.fromkeys(("bytes", "deflated_bytes", "top1_correct", "top1_total"))
+        measured: dict[str, Any] = dict.fromkeys(("bytes", "deflated_bytes", "top1_correct", "top1_total"))
         if result.quantization is None:
             weights = b"".join(tensor.detach().contiguous().numpy().tobytes() for tensor in result.model.state_dict().values())
             correct, total = train.top1(result.model.eval(), self.data.test) or (None, None)

@@ -8,16 +8,18 @@ from __future__ import annotations
 import json
 import sys
 import traceback
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from click.exceptions import Abort, ClickException, Exit
 from rich.console import Console
 from rich.markup import escape
 
 from edgekit import __version__
 from edgekit.cli import bench, build, recipe, results
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, Interrupted, UsageError
+
+# Typer carries a click of its own; this is the base of its usage errors, wherever it lives in the installed version.
+ClickException: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 app = typer.Typer(
     name="edgekit",
@@ -63,14 +65,14 @@ def run(arguments: list[str]) -> int:
             traceback.print_exc()
         report(error, as_json=as_json)
         return error.exit_code
-    except Exit as leave:
+    except typer.Exit as leave:
         return int(leave.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        report(Interrupted("interrupted", hint="finished stages are kept; the same command goes on from there"), as_json=as_json)
+        return Interrupted.exit_code
     except ClickException as error:
         error.show()
-        return 2
-    except (KeyboardInterrupt, Abort):
-        report(EdgekitError("interrupted", hint="finished stages are kept; the same command goes on from there"), as_json=as_json)
-        return 130
+        return UsageError.exit_code
     return 0
 
 

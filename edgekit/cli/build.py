@@ -10,10 +10,10 @@ import typer
 from rich.console import Console
 
 import edgekit
-from edgekit.benchmark import Measurement
 from edgekit.budget import Check, met
 from edgekit.cli.live import live_progress
 from edgekit.errors import GateFailed
+from edgekit.measurement import Measurement
 from edgekit.pipeline import BuildResult
 from edgekit.report import terminal
 
