@@ -1,0 +1,216 @@
+"""Every method in both formats, on live models: accepted, proved by re-reading the file, equal to eager, and run by the host's runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from edgekit.bundle import Artifact
+from edgekit.compress import quantize
+from edgekit.errors import ExportError, ModelError
+from edgekit.export.artifact import Format, export_artifact
+from edgekit.export.verify import Thresholds
+from tests.export.nets import IMAGE, SERIES, SingularValues, Sorting, conv_net, samples, series_net
+
+pytestmark = pytest.mark.torch
+
+FORMATS: tuple[Format, ...] = ("executorch", "litert")
+LOOSE = Thresholds(samples=16, snr_min_db=20, cosine_min=0.99, top1_agreement_min_percent=80)
+EXACT = Thresholds(samples=16, snr_min_db=90)
+
+
+def export(model: nn.Module, format: Format, output: Path, *, thresholds: Thresholds = EXACT, shape: tuple[int, ...] = IMAGE, **options: object) -> Artifact:
+    options = {"method": None, "variant": "v", **options}
+    test = options.pop("test", None) or samples(model, shape)
+    return export_artifact(model, format=format, test=test, thresholds=thresholds, output=output, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_float(format: Format, tmp_path: Path) -> None:
+    net = conv_net()
+    artifact = export(net, format, tmp_path)
+    proof = artifact.verification.proof
+    assert proof["dtypes"] == {"float32": 4}
+    assert proof["output_channels"] == {"stem.0": 8, "depthwise.0": 8, "pointwise.0": 8, "classifier": 10}
+    assert [spec.dtype for spec in (*artifact.inputs, *artifact.outputs)] == ["float32", "float32"]
+    assert artifact.inputs[0].shape == (1, *IMAGE)
+    assert artifact.delegation.fallback == {}
+    assert (artifact.verification.top1_correct, artifact.verification.top1_total) == (36, 40)
+    assert (artifact.arena_bytes is not None) == (format == "executorch")
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_files_of_an_artifact(format: Format, tmp_path: Path) -> None:
+    net = conv_net()
+    artifact = export(net, format, tmp_path)
+    name = artifact.key
+    files = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+    assert files == sorted([name, f"reference/{name}.input.bin", f"reference/{name}.output.bin", "outputs.npy", "result.json"])
+    assert Artifact.model_validate_json((tmp_path / "result.json").read_bytes()) == artifact
+    inputs = np.frombuffer((tmp_path / artifact.reference_inputs.name).read_bytes(), np.float32).reshape(8, *IMAGE)
+    outputs = np.frombuffer((tmp_path / artifact.reference_outputs.name).read_bytes(), np.float32).reshape(8, 10)
+    with torch.no_grad():
+        np.testing.assert_allclose(net(torch.from_numpy(inputs.copy())).numpy(), outputs, atol=1e-5)
+    np.testing.assert_array_equal(np.load(tmp_path / "outputs.npy")[:8], outputs)
+
+
+@pytest.fixture(scope="module")
+def prepared() -> dict[str, nn.Module]:
+    """A calibrated graph, and a trained one with the linear layer kept float."""
+    net = conv_net()
+    data = samples(net, IMAGE)
+    calibrated = quantize.prepare_ptq(net, data.at(slice(0, 2)), observer="minmax")
+    quantize.calibrate(calibrated, [data.at(slice(0, 40))])
+    trained = quantize.prepare_qat(net, data.at(slice(0, 2)), keep_float=("classifier",))
+    quantize.set_qat_mode(trained, training=True)
+    optimizer = torch.optim.SGD(trained.parameters(), lr=1e-3)
+    for _ in range(3):
+        loss = nn.functional.cross_entropy(trained(data.at(slice(0, 40))), data.labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return {"ptq": calibrated, "qat": trained}
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_ptq_holds_the_graphs_own_integers(format: Format, tmp_path: Path, prepared: dict[str, nn.Module]) -> None:
+    artifact = export(prepared["ptq"], format, tmp_path, method="ptq", thresholds=LOOSE, test=samples(conv_net(), IMAGE))
+    proof = artifact.verification.proof
+    assert proof["dtypes"] == {"int8": 4}
+    assert (proof["bit_equal"], proof["per_channel_scales"]) == (4, 4)
+    assert artifact.delegation.fallback == {}
+    dtype = "float32" if format == "executorch" else "int8"
+    assert [spec.dtype for spec in (*artifact.inputs, *artifact.outputs)] == [dtype, dtype]
+    assert (artifact.inputs[0].scale is None) == (format == "executorch")
+    assert artifact.reference_inputs.bytes == 8 * int(np.prod(IMAGE)) * (4 if format == "executorch" else 1)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_qat_with_a_layer_kept_float(format: Format, tmp_path: Path, prepared: dict[str, nn.Module]) -> None:
+    artifact = export(prepared["qat"], format, tmp_path, method="qat", thresholds=LOOSE, test=samples(conv_net(), IMAGE))
+    assert artifact.verification.proof["dtypes"] == {"float32": 1, "int8": 3}
+    assert artifact.outputs[0].dtype == "float32"
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_fp16_stores_half_weights_and_keeps_the_layer_asked_for(format: Format, tmp_path: Path) -> None:
+    artifact = export(conv_net(), format, tmp_path, method="fp16", keep_float=("stem",), thresholds=Thresholds(samples=16, snr_min_db=50))
+    assert artifact.verification.proof["dtypes"] == {"float16": 3, "float32": 1}
+    assert artifact.inputs[0].dtype == artifact.outputs[0].dtype == "float32"
+    assert artifact.delegation.fallback == {}
+
+
+def test_weight_only_litert(tmp_path: Path) -> None:
+    artifact = export(conv_net(), "litert", tmp_path, method="weight_only", keep_float=("classifier",), thresholds=LOOSE)
+    assert artifact.verification.proof["dtypes"] == {"float32": 1, "int8": 3}
+
+
+def test_weight_only_executorch_refuses_convolutions_unless_they_are_kept_float(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"no convolution with int8 weights and float activations \(stem.0, depthwise.0, pointwise.0\)") as caught:
+        export(conv_net(), "executorch", tmp_path, method="weight_only")
+    assert "keep_float" in caught.value.hint
+    kept = ("stem", "depthwise", "pointwise")
+    artifact = export(conv_net(), "executorch", tmp_path, method="weight_only", keep_float=kept, thresholds=Thresholds(samples=16, snr_min_db=30))
+    assert artifact.verification.proof["dtypes"] == {"float32": 3, "int8": 1}
+    assert artifact.delegation.fallback == {}
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_dynamic(format: Format, tmp_path: Path) -> None:
+    artifact = export(conv_net(), format, tmp_path, method="dynamic", thresholds=LOOSE)
+    assert artifact.verification.proof["dtypes"] == ({"float32": 3, "int8": 1} if format == "executorch" else {"int8": 4})
+    assert artifact.inputs[0].dtype == "float32"
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("method", [None, "dynamic", "weight_only"])
+def test_recurrent(format: Format, method: str | None, tmp_path: Path) -> None:
+    thresholds = EXACT if method is None else Thresholds(samples=16, snr_min_db=25, top1_agreement_min_percent=80)
+    artifact = export(series_net(), format, tmp_path, shape=SERIES, method=method, thresholds=thresholds)
+    assert artifact.verification.proof["dtypes"] == {"float32" if method is None else "int8": 3}
+
+
+def test_portable_kernels(tmp_path: Path) -> None:
+    artifact = export(conv_net(), "executorch", tmp_path, backend="portable")
+    assert artifact.delegation.delegate == "none"
+    assert artifact.delegation.delegated == {}
+    assert artifact.delegation.fallback["aten.convolution"] == 3
+    with pytest.raises(ExportError, match="needs backend xnnpack"):
+        export(conv_net(), "executorch", tmp_path, backend="portable", method="fp16")
+
+
+def test_pruned_channels_are_seen_in_the_file(tmp_path: Path) -> None:
+    for format in FORMATS:
+        artifact = export(conv_net(width=5), format, tmp_path)
+        assert artifact.verification.proof["output_channels"] == {"stem.0": 5, "depthwise.0": 5, "pointwise.0": 5, "classifier": 10}
+
+
+def test_masked_weights_are_zero_in_the_file(tmp_path: Path) -> None:
+    net = conv_net()
+    with torch.no_grad():
+        net.stem[0].weight[:, 1] = 0
+        net.pointwise[0].weight[::2] = 0
+    weights = [net.stem[0].weight, net.depthwise[0].weight, net.pointwise[0].weight, net.classifier.weight]
+    fraction = sum(int((weight == 0).sum()) for weight in weights) / sum(weight.numel() for weight in weights)
+    assert fraction > 0.2
+    for format in FORMATS:
+        assert export(net, format, tmp_path).verification.proof["zero_fraction"] == pytest.approx(fraction, abs=1e-6)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_an_unsupported_operator_is_named_with_its_module_and_leaves_no_file(format: Format, tmp_path: Path) -> None:
+    net = nn.Sequential(nn.Linear(16, 16), nn.Sequential(nn.ReLU(), SingularValues())).eval()
+    with pytest.raises(ExportError, match=r"aten\._linalg_svd in 1\.1") as caught:
+        export(net, format, tmp_path / "out", shape=(16,))
+    assert caught.value.exit_code == 4
+    assert caught.value.details["operators"] == [{"operator": "aten._linalg_svd", "module": "1.1"}]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_what_the_delegate_does_not_take_is_reported_with_the_reason(format: Format, tmp_path: Path) -> None:
+    delegation = export(Sorting().eval(), format, tmp_path, shape=(16,)).delegation
+    name = "aten.cumsum" if format == "executorch" else "CUMSUM"
+    assert delegation.fallback == {name: 1}
+    assert set(delegation.delegated) == {"aten.linear" if format == "executorch" else "FULLY_CONNECTED"}
+    assert delegation.reasons[name].startswith("XNNPACK has no" if format == "executorch" else "not taken by LiteRT's XNNPACK delegate")
+
+
+def test_control_flow_that_depends_on_values_is_refused(tmp_path: Path) -> None:
+    class Branching(nn.Module):
+        def forward(self, features: torch.Tensor) -> torch.Tensor:
+            return features if features.sum() > 0 else -features
+
+    with pytest.raises(ExportError, match=r"torch\.export cannot trace"):
+        export(Branching().eval(), "executorch", tmp_path, shape=(16,))
+
+
+def test_a_keep_float_pattern_that_means_nothing_is_refused(tmp_path: Path) -> None:
+    for format in FORMATS:
+        with pytest.raises(ModelError, match="no layer matches 'nope'"):
+            export(conv_net(), format, tmp_path, method="fp16", keep_float=("nope",))
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_the_same_model_gives_the_same_bytes(format: Format, tmp_path: Path, prepared: dict[str, nn.Module]) -> None:
+    test = samples(conv_net(), IMAGE)
+    first, second = (
+        export(prepared["ptq"], format, tmp_path / name, method="ptq", thresholds=LOOSE, test=test) for name in ("a", "b")
+    )
+    assert first == second
+
+
+def test_beyond_the_thresholds_nothing_is_published_and_the_old_artifact_stays(tmp_path: Path, prepared: dict[str, nn.Module]) -> None:
+    test = samples(conv_net(), IMAGE)
+    export(conv_net(), "executorch", tmp_path, test=test)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(ExportError, match=r"differs from eager PyTorch on 16 test samples: SNR .* dB < 200 dB, largest error") as caught:
+        export(
+            prepared["ptq"], "executorch", tmp_path, method="ptq", test=test, thresholds=Thresholds(16, snr_min_db=200, max_abs_error=1e-9)
+        )
+    assert caught.value.exit_code == 4
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
