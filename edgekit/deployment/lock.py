@@ -27,7 +27,9 @@ from edgekit.errors import BusyError, DeviceError, EdgekitError
 from edgekit.inert import printable
 
 LEASE_S = 600
-"""How long a holder may go without renewing. Another host waits at most this long for one that died."""
+"""How long a holder may go without renewing. Another host waits at most RENEWED_AHEAD times this for one that died."""
+RENEWED_AHEAD = 1.5
+"""How many times as long as asked for a lease is made, so that not every renewal needs the device."""
 RELEASED = "free"
 ATTEMPTS = 3
 
@@ -68,10 +70,10 @@ class Lock:
         self._until_s = 0.0
 
     def renew(self, lease_s: float = LEASE_S) -> None:
-        """Hold on for `lease_s` more seconds, or at least half of that. Raises BusyError when somebody else has taken over."""
-        if self._until_s - _now_s() > lease_s / 2:
+        """Hold on for at least `lease_s` more seconds. Raises BusyError when somebody else has taken over."""
+        if self._until_s - _now_s() >= lease_s:
             return
-        if not self._extend(lease_s):
+        if not self._extend(RENEWED_AHEAD * lease_s):
             reason = "the device was started again, or this process was silent for too long"
             raise BusyError(f"{self.device.name}: the lock was lost: {reason}", hint="run it again")
 
@@ -117,7 +119,7 @@ def _take(device: Device, workdir: str) -> Lock:
         if not _is_void(state):
             break
         lock = Lock(device, state, read_at_s)
-        if lock._extend(LEASE_S):
+        if lock._extend(RENEWED_AHEAD * LEASE_S):
             return lock
     holder = _parse(state.content)
     if holder is None:

@@ -1,0 +1,165 @@
+"""Do edgekit's runners measure what the runtimes themselves measure? p50 of one inference, edgekit's runner against the usual way, on MobileNetV2.
+
+    python tools/bench/runner_overhead.py [--rounds 9] [--seconds 1.5] [--models DIR]
+
+.pte: the native runner against executorch.runtime in Python (which needs torch). .tflite: the LiteRT runner against `litert-benchmark`
+(CompiledModel, from the ai-edge-litert wheel) and a bare Interpreter loop. Every value is the median of a fresh process with one thread, in turn
+A B A B; the target is a ratio of 1.00 ± 0.03. Inputs are random; --models keeps the exported models (about two minutes to make) for the next time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+
+from paired import interleaved, report
+
+from edgekit.runtimes.litert import RUNNER, litert_runtime
+from edgekit.runtimes.native import native_runner
+from edgekit.wire import parse_runner_output
+
+NONCE = "00"
+TARGET = "1.00 ± 0.03"
+MODELS = ("fp32.pte", "int8.pte", "fp32.tflite", "int8.tflite")
+
+EXECUTORCH_PYTHON = """
+import sys, time, torch
+from executorch.runtime import Runtime
+from executorch.extension.pybindings.portable_lib import _unsafe_reset_threadpool
+_unsafe_reset_threadpool(1)
+method = Runtime.get().load_program(sys.argv[1]).load_method("forward")
+x = [torch.rand(1, 3, 224, 224) * 2 - 1]
+run = lambda: method.execute(x)
+"""
+LITERT_INTERPRETER = """
+import sys, time, numpy
+from ai_edge_litert.interpreter import Interpreter
+model = Interpreter(model_path=sys.argv[1], num_threads=1)
+model.allocate_tensors()
+given = model.get_input_details()[0]
+model.set_tensor(given["index"], (numpy.random.rand(*given["shape"]) * 2 - 1).astype(given["dtype"]))
+run = model.invoke
+"""
+LOOP = """
+def times(seconds):
+    until, values = time.monotonic() + seconds, []
+    while time.monotonic() < until:
+        start = time.monotonic_ns()
+        run()
+        values.append(time.monotonic_ns() - start)
+    return values
+seconds = float(sys.argv[2])
+times(seconds / 2)
+print(sorted(values := times(seconds))[len(values) // 2])
+"""
+
+
+def edgekit_ms(argv: tuple[str, ...], model: Path, seconds: float) -> float:
+    times = ("--warmup-min-ns", str(int(seconds / 2 * 1e9)), "--min-ns", str(int(seconds * 1e9)))
+    done = subprocess.run([*argv, "--model", str(model), "--nonce", NONCE, *times], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
+    return statistics.median(parse_runner_output(done.stdout, nonce=NONCE).steady_ns) / 1e6
+
+
+def python_ms(setup: str, model: Path, seconds: float) -> float:
+    argv = [sys.executable, "-c", setup + LOOP, str(model), str(seconds)]
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
+    return int(done.stdout.split()[-1]) / 1e6
+
+
+def litert_benchmark_ms(model: Path, runs: int) -> float:
+    with tempfile.NamedTemporaryFile(suffix=".json") as result:
+        program = str(Path(sys.executable).with_name("litert-benchmark"))
+        argv = [program, "--model", str(model), "--num_runs", str(runs), "--warmup_runs", str(runs // 2), "--result_json", result.name]
+        subprocess.run(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+        return float(json.load(result)["latency"]["median_ms"])
+
+
+def make_models(directory: Path) -> None:
+    """MobileNetV2 at 224 with random weights and settled batch norms: float and int8 (PT2E, per-channel weights), for both runtimes."""
+    import litert_torch
+    import torch
+    import torchvision
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import XNNPACKQuantizer
+    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import get_symmetric_quantization_config as xnnpack_config
+    from executorch.exir import to_edge_transform_and_lower
+    from litert_torch.quantize.pt2e_quantizer import PT2EQuantizer
+    from litert_torch.quantize.pt2e_quantizer import get_symmetric_quantization_config as litert_config
+    from litert_torch.quantize.quant_config import QuantConfig
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    model = torchvision.models.mobilenet_v2(weights=None).train()
+    with torch.no_grad():
+        for _ in range(4):
+            model(torch.rand(4, 3, 224, 224) * 2 - 1)
+    model.eval()
+    x = (torch.rand(1, 3, 224, 224) * 2 - 1,)
+
+    def write_pte(graph: torch.nn.Module, name: str) -> None:
+        program = to_edge_transform_and_lower(torch.export.export(graph, x), partitioner=[XnnpackPartitioner()]).to_executorch()
+        (directory / name).write_bytes(program.buffer)
+
+    def quantized(quantizer: object, **conversion: bool) -> torch.nn.Module:
+        graph = prepare_pt2e(torch.export.export(model, x).module(), quantizer)
+        graph(*x)
+        return convert_pt2e(graph, **conversion)
+
+    write_pte(model, "fp32.pte")
+    litert_torch.convert(model, x).export(str(directory / "fp32.tflite"))
+    write_pte(quantized(XNNPACKQuantizer().set_global(xnnpack_config(is_per_channel=True))), "int8.pte")
+    quantizer = PT2EQuantizer().set_global(litert_config(is_per_channel=True, is_dynamic=False))
+    graph = quantized(quantizer, fold_quantize=False)
+    litert_torch.convert(graph, x, quant_config=QuantConfig(pt2e_quantizer=quantizer)).export(str(directory / "int8.tflite"))
+
+
+def compare(models: Path, rounds: int, seconds: float) -> None:
+    native = native_runner()
+    executorch = native.argv(str(native.files[0].path.parent))
+    litert = litert_runtime().argv(str(RUNNER.parent))
+    for name in ("fp32.pte", "int8.pte"):
+        model = models / name
+        ways = {
+            "executorch.runtime (Python)": partial(python_ms, EXECUTORCH_PYTHON, model, seconds),
+            "edgekit native runner": partial(edgekit_ms, executorch, model, seconds),
+        }
+        report(f"MobileNetV2 {name}, p50", interleaved(ways, rounds=rounds), base="executorch.runtime (Python)", unit="ms", target=TARGET)
+    for name in ("fp32.tflite", "int8.tflite"):
+        model = models / name
+        runs = max(10, int(seconds * 1e3 / edgekit_ms(litert, model, 0.5)))
+        ways = {
+            "litert-benchmark": partial(litert_benchmark_ms, model, runs),
+            "Interpreter loop": partial(python_ms, LITERT_INTERPRETER, model, seconds),
+            "edgekit LiteRT runner": partial(edgekit_ms, litert, model, seconds),
+        }
+        report(f"MobileNetV2 {name}, p50", interleaved(ways, rounds=rounds), base="litert-benchmark", unit="ms", target=TARGET)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--seconds", type=float, default=1.5, help="measured per process, after a warm-up of half of that")
+    parser.add_argument("--models", type=Path, help="where the models are kept")
+    parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.make:
+        make_models(given.make)
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        models = (given.models or Path(scratch)).absolute()
+        models.mkdir(parents=True, exist_ok=True)
+        if not all((models / name).exists() for name in MODELS):
+            subprocess.run([sys.executable, __file__, "--make", str(models)], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        compare(models, given.rounds, given.seconds)
+
+
+if __name__ == "__main__":
+    main()
