@@ -1,0 +1,114 @@
+"""What edgekit's build costs beside the same work written out by hand: train, quantize from calibration samples, export both variants to both
+formats, and check each exported file on the whole test set.
+
+Run: .venv/bin/python tools/bench/build_overhead.py [ROUNDS]        (about six minutes a round on two cores)
+
+Both sides train MLPerf Tiny's ResNet-8 for one epoch on all of Fashion-MNIST. edgekit's side is the whole command with an empty cache, in as many
+processes as it likes; the other is one script that does the steps one after the other and keeps nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from paired import command_seconds, interleaved, report
+
+RECIPE = """
+edgekit: 1
+name: build-overhead
+model: {name: resnet8, args: {num_classes: 10, in_channels: 1}}
+input: {shape: [1, 32, 32], mean: [0.286], std: [0.353]}
+data: {name: fashion_mnist}
+stages:
+  - {stage: train, export: fp32, epochs: 1, batch_size: 128, lr: 0.003}
+  - {stage: quantize, method: ptq, export: int8, calibration_samples: 512}
+"""
+
+BY_HAND = """
+import copy, gzip, sys
+import numpy as np, torch
+from torch import nn
+from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import XNNPACKQuantizer, get_symmetric_quantization_config
+from executorch.exir import to_edge_transform_and_lower
+from executorch.runtime import Runtime
+import litert_torch
+from ai_edge_litert.interpreter import Interpreter
+from litert_torch.quantize.pt2e_quantizer import PT2EQuantizer, get_symmetric_quantization_config as litert_config
+from litert_torch.quantize.quant_config import QuantConfig
+from edgekit.zoo.edge_models import resnet8
+
+out = sys.argv[1]
+read = lambda name, skip: np.frombuffer(gzip.open(f"/usr/share/datasets/fashion-mnist/{name}-ubyte.gz").read(), np.uint8, offset=skip)
+images = lambda name: nn.functional.pad(torch.tensor(read(name, 16)).view(-1, 1, 28, 28).float().div(255).sub(0.286).div(0.353), (2,) * 4, value=-0.286 / 0.353)
+x, y = images("train-images-idx3"), torch.tensor(read("train-labels-idx1", 8)).long()
+x_test, y_test = images("t10k-images-idx3"), torch.tensor(read("t10k-labels-idx1", 8)).long()
+torch.manual_seed(0)
+model = resnet8(10, 1).to(memory_format=torch.channels_last).train()
+batches = torch.randperm(len(x)).split(128)
+optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.0)
+schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, len(batches))
+for rows in batches:
+    optimizer.zero_grad()
+    nn.functional.cross_entropy(model(x[rows].contiguous(memory_format=torch.channels_last)), y[rows]).backward()
+    optimizer.step()
+    schedule.step()
+model = model.eval().to(memory_format=torch.contiguous_format)
+with torch.no_grad():
+    print("eager", (torch.cat([model(b) for b in x_test.split(256)]).argmax(1) == y_test).float().mean().item())
+
+def pte(graph, name):
+    program = to_edge_transform_and_lower(torch.export.export(graph, (x[:1],)), partitioner=[XnnpackPartitioner()]).to_executorch()
+    open(f"{out}/{name}", "wb").write(program.buffer)
+    method = Runtime.get().load_program(f"{out}/{name}").load_method("forward")
+    print(name, np.mean([method.execute([image[None]])[0].argmax().item() == label for image, label in zip(x_test, y_test.tolist())]))
+
+def tflite(graph, name, **options):
+    litert_torch.convert(graph, (x[:1],), **options).export(f"{out}/{name}")
+    run = Interpreter(f"{out}/{name}", num_threads=2)
+    run.allocate_tensors()
+    source, sink = run.get_input_details()[0], run.get_output_details()[0]
+    samples = x_test.numpy()
+    if source["dtype"] == np.int8:
+        scale, zero = source["quantization"]
+        samples = np.clip(np.round(samples / scale) + zero, -128, 127).astype(np.int8)
+    right = 0
+    for image, label in zip(samples, y_test.tolist()):
+        run.set_tensor(source["index"], image[None])
+        run.invoke()
+        right += run.get_tensor(sink["index"]).argmax() == label
+    print(name, right / len(samples))
+
+pte(model, "fp32.pte")
+tflite(model, "fp32.tflite")
+graph = torch.export.export(model, (x[:2],), dynamic_shapes=({0: torch.export.Dim("b", min=1, max=1024)},)).module()
+graph = prepare_pt2e(graph, XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True)))
+with torch.no_grad():
+    for batch in x[:512].split(32):
+        graph(batch)
+pte(convert_pt2e(copy.deepcopy(graph)), "int8.pte")
+quantizer = PT2EQuantizer().set_global(litert_config(is_per_channel=True, is_dynamic=False))
+tflite(convert_pt2e(graph, fold_quantize=False), "int8.tflite", quant_config=QuantConfig(pt2e_quantizer=quantizer))
+"""
+
+
+def main(rounds: int) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        (work / "recipe.yaml").write_text(RECIPE)
+        (work / "by_hand.py").write_text(BY_HAND)
+
+        def edgekit() -> float:
+            environment = {"EDGEKIT_CACHE": tempfile.mkdtemp(dir=work)}
+            return command_seconds([sys.executable, "-m", "edgekit.cli", "build", str(work / "recipe.yaml"), "-o", str(work / "out")], environment)
+
+        by_hand = [sys.executable, str(work / "by_hand.py"), str(work)]
+        values = interleaved({"by hand": lambda: command_seconds(by_hand), "edgekit build": edgekit}, rounds=rounds, warmup=0)
+        report("build of ResNet-8, fp32 and int8, both formats", values, base="by hand", unit="s", target="ratio at most 1.05")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 3)
