@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
+from edgekit import pipeline
 from edgekit.errors import UsageError
 from edgekit.problems import Origin, Problem, refuse
 from edgekit.recipe import explain as plans
@@ -54,11 +55,12 @@ def explain(
     overrides: Overrides = None,
     as_json: Json = False,
 ) -> None:
-    """Show what a recipe means: its stages and artifacts, and every value with the place it comes from.
+    """Show what a recipe means: its stages and artifacts, what of it is cached, and every value with the place it comes from.
 
     Example: edgekit recipe explain recipes/quickstart.yaml --set seed=1
     """
-    plan = plans.explain(load_recipe(file, overrides=overrides or ()))
+    loaded = load_recipe(file, overrides=overrides or ())
+    plan = plans.explain(loaded, cached={stage.name: stage.cached is not None for stage in pipeline.plan(loaded).stages})
     if as_json:
         print(json.dumps(dataclasses.asdict(plan)))
         return

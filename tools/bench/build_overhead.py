@@ -43,7 +43,8 @@ from edgekit.zoo.edge_models import resnet8
 
 out = sys.argv[1]
 read = lambda name, skip: np.frombuffer(gzip.open(f"/usr/share/datasets/fashion-mnist/{name}-ubyte.gz").read(), np.uint8, offset=skip)
-images = lambda name: nn.functional.pad(torch.tensor(read(name, 16)).view(-1, 1, 28, 28).float().div(255).sub(0.286).div(0.353), (2,) * 4, value=-0.286 / 0.353)
+pixels = lambda name: torch.tensor(read(name, 16)).view(-1, 1, 28, 28).float().div(255).sub(0.286).div(0.353)
+images = lambda name: nn.functional.pad(pixels(name), (2,) * 4, value=-0.286 / 0.353)
 x, y = images("train-images-idx3"), torch.tensor(read("train-labels-idx1", 8)).long()
 x_test, y_test = images("t10k-images-idx3"), torch.tensor(read("t10k-labels-idx1", 8)).long()
 torch.manual_seed(0)
