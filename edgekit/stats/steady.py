@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 MIN_SAMPLES = 32
 MAX_BLOCKS = 512
@@ -53,8 +53,7 @@ def steadiness(samples: ArrayLike) -> Steadiness | None:
     return Steadiness(not (p < ALPHA and moved), at * size, before, after, p)
 
 
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 1, ties sharing their mean rank."""
-    from scipy.stats import rankdata
-
-    return np.asarray(rankdata(values))
+def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks from 1, ties sharing their mean rank. (scipy.stats.rankdata does the same, after an import of a second.)"""
+    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[which])

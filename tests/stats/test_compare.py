@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from edgekit.stats import Ratio, decide, holm, mann_whitney_p, ratio_of_medians
 from edgekit.stats.compare import more_runs
 
 RUN_SIGMA = 0.05
+RECORDED = Path(__file__).parents[1] / "captured" / "run-medians.json"
 
 
 def runs(generator: np.random.Generator, n: int, *, median: float = 2e6, sigma: float = RUN_SIGMA) -> NDArray[np.float64]:
@@ -66,6 +69,18 @@ def test_identical_builds_are_rarely_called_regressed(sigma: float) -> None:
     generator = np.random.default_rng(3)
     called = [decide({"a": (runs(generator, 10, sigma=sigma), runs(generator, 10, sigma=sigma))}, seed=i)["a"].verdict for i in range(1000)]
     assert called.count("regressed") <= 50
+
+
+def test_identical_builds_as_recorded_are_rarely_called_regressed() -> None:
+    """A/A on run medians recorded on a busy machine: the recorded pair, and 1,000 random halves of ten runs each."""
+    recorded = json.loads(RECORDED.read_text())
+    assert decide({"a": (recorded["a"], recorded["b"])})["a"].verdict == "no_regression"
+    generator = np.random.default_rng(10)
+    drawn = [generator.permutation([*recorded["a"], *recorded["b"]]) for _ in range(1000)]
+    called = [decide({"a": (both[:10], both[10:20])}, seed=i)["a"].verdict for i, both in enumerate(drawn)]
+    assert called.count("regressed") <= 50
+    slower = [decide({"a": (both[:20], 1.2 * both[20:40])}, seed=i)["a"].verdict for i, both in enumerate(drawn[:100])]
+    assert slower.count("regressed") >= 80
 
 
 def test_many_models_at_once_do_not_add_false_alarms() -> None:

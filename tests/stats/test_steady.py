@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from edgekit.stats import steadiness
+from edgekit.stats.steady import _ranks
 
 
 def noise(n: int, seed: int = 0) -> NDArray[np.float64]:
@@ -52,6 +54,11 @@ def test_pettitts_p_value_by_hand() -> None:
     assert found.change_at == 16
     assert found.p == pytest.approx(2 * np.exp(-6 * 256**2 / (32**3 + 32**2)))
     assert not found.steady
+
+
+def test_ranks_are_scipys() -> None:
+    values = np.random.default_rng(0).integers(0, 20, 100).astype(float)
+    assert np.array_equal(_ranks(values), rankdata(values))
 
 
 def test_few_or_equal_samples() -> None:

@@ -1,0 +1,144 @@
+"""`edgekit results`: list, show, export and prune stored measurements."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from edgekit import store
+from edgekit.errors import UsageError
+from edgekit.inert import printable
+
+if TYPE_CHECKING:
+    from edgekit.store.results import Store
+
+app = typer.Typer(name="results", help="Look at stored measurements.", no_args_is_help=True)
+
+Database = Annotated[
+    str | None, typer.Option("--db", metavar="URL", help="A database URL or an SQLite file. Default: EDGEKIT_DB, else the user's data directory.")
+]
+Identity = Annotated[str, typer.Argument(metavar="ID", help="The start of an id that `edgekit results list` shows, or `latest`.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+
+
+class Format(StrEnum):
+    csv = "csv"
+    jsonl = "jsonl"
+
+
+@app.command("list")
+def list_(
+    target: Annotated[str | None, typer.Option("--target", "-t", help="Only of this target.")] = None,
+    bundle: Annotated[str | None, typer.Option(help="Only of bundles with this name.")] = None,
+    limit: Annotated[int, typer.Option(help="At most so many.", min=1)] = 20,
+    db: Database = None,
+    as_json: Json = False,
+) -> None:
+    """List measurements, the newest first.
+
+    Example: edgekit results list --target pi5
+    """
+    with _opened(db) as results:
+        rows = results.rows(target=target, bundle_name=bundle, limit=limit)
+    if as_json:
+        print(json.dumps({"measurements": [vars(row) for row in rows]}))
+        return
+    from edgekit.report.terminal import results_table
+
+    if rows:
+        Console().print(results_table(rows))
+    else:
+        print("no measurements yet: see `edgekit bench`")
+
+
+@app.command()
+def show(identity: Identity = "latest", db: Database = None, as_json: Json = False) -> None:
+    """Show one measurement: latency, speed-up, distribution, memory, and what to know about them.
+
+    Example: edgekit results show latest
+    """
+    with _opened(db) as results:
+        measurement = results.load(identity)
+    if as_json:
+        print(json.dumps(measurement.as_dict()))
+        return
+    from edgekit.report import terminal
+
+    console = Console()
+    for part in terminal.measurement_report(measurement):
+        console.print(part)
+
+
+@app.command()
+def export(
+    identities: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Starts of ids. Default: all.", show_default=False)] = None,
+    format: Annotated[Format, typer.Option(help="csv: a row an artifact. jsonl: an object an artifact.")] = Format.csv,
+    raw: Annotated[bool, typer.Option("--raw", help="With jsonl: whole measurements, every sample included.")] = False,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A file. Default: stdout.")] = None,
+    db: Database = None,
+) -> None:
+    """Write measurements for other programs, the oldest first.
+
+    Example: edgekit results export --format csv -o results.csv
+    """
+    from edgekit.report.export import write_csv, write_jsonl
+
+    if raw and format is not Format.jsonl:
+        raise UsageError("--raw needs --format jsonl", hint="a CSV file holds summaries only")
+    with _opened(db) as results, _sink(output) as stream:
+        wanted = identities or [row.id for row in reversed(results.rows())]
+        measurements = (results.load(identity) for identity in wanted)
+        if format is Format.csv:
+            write_csv(measurements, stream)
+        else:
+            write_jsonl(measurements, stream, raw=raw)
+
+
+@app.command()
+def prune(
+    keep: Annotated[int | None, typer.Option(help="Keep the newest so many.", min=0)] = None,
+    older_than_days: Annotated[float | None, typer.Option(help="Delete only what is older than so many days.", min=0)] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+    db: Database = None,
+) -> None:
+    """Delete old measurements for good.
+
+    Example: edgekit results prune --keep 1000 --older-than-days 365 --dry-run
+    """
+    if keep is None and older_than_days is None:
+        raise UsageError("nothing says which measurements are old", hint="give --keep N, --older-than-days N, or both")
+    before = None if older_than_days is None else (datetime.now(UTC) - timedelta(days=older_than_days)).isoformat(timespec="milliseconds")
+    with _opened(db) as results:
+        deleted = results.prune(keep=keep, before=before, dry_run=dry_run)
+    print(f"{'would delete' if dry_run else 'deleted'} {len(deleted)} measurement{'s' * (len(deleted) != 1)}")
+
+
+@contextmanager
+def _opened(db: str | None) -> Iterator[Store]:
+    """The results, after saying what still waits in the spool."""
+    with store.open_store(db) as results:
+        for reason in results.left_in_spool:
+            print(f"warning: a measurement still waits to be stored: {printable(reason)}", file=sys.stderr)
+        yield results
+
+
+@contextmanager
+def _sink(output: Path | None) -> Iterator[IO[str]]:
+    if output is None:
+        yield sys.stdout
+        return
+    try:
+        stream = output.open("w", encoding="utf-8", newline="")
+    except OSError as error:
+        raise UsageError(f"{output}: cannot be written: {error.strerror}") from None
+    with stream:
+        yield stream

@@ -1,0 +1,84 @@
+"""Measurements as rows for other programs: CSV for spreadsheets, JSON lines for everything else. One row an artifact of a measurement."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator
+from typing import IO, Any
+
+from edgekit.inert import csv_cell
+from edgekit.measurement import Measurement
+from edgekit.stats import Estimate
+
+
+def rows(measurement: Measurement) -> Iterator[dict[str, Any]]:
+    """Flat rows with the same keys for every artifact; None where something is not available. Times in ms, sizes in bytes."""
+    shared = {
+        "measurement": measurement.id,
+        "created": measurement.created,
+        "bundle": measurement.bundle_name,
+        "bundle_id": measurement.bundle_id,
+        "recipe_sha256": measurement.recipe_sha256,
+        "target": measurement.target,
+        "machine": measurement.device.machine,
+        "arch": measurement.device.arch,
+        "edgekit_version": measurement.edgekit_version,
+        "threads": measurement.settings.threads,
+        "quick": measurement.quick,
+        "valid": measurement.valid,
+        "timings": measurement.timings,
+        "failure": measurement.failure,
+    }
+    for result in measurement.artifacts:
+        found, artifact = measurement.summaries.get(result.key), result.artifact
+        marks = found.memory_bytes if found else {}
+        yield {
+            **shared,
+            "artifact": result.key,
+            "sha256": artifact.file.sha256,
+            "bytes": artifact.file.bytes,
+            "deflated_bytes": artifact.file.deflated_bytes,
+            "top1_correct": artifact.verification.top1_correct,
+            "top1_total": artifact.verification.top1_total,
+            "runtime": result.runner.runtime if result.runner else None,
+            "runtime_version": result.runner.runtime_version if result.runner else None,
+            "runs": len(result.complete_runs),
+            "samples": found.samples if found else 0,
+            **_latency("p50", found.p50 if found else None),
+            **_latency("p90", found.p90 if found else None),
+            **_latency("p99", found.p99 if found else None),
+            "mad_ms": found.mad_ns / 1e6 if found else None,
+            "start_ms": found.start_ms if found else None,
+            "load_ms": found.load_ms if found else None,
+            "first_ms": found.first_ms if found else None,
+            **{f"{mark}_rss_bytes": marks.get(mark) for mark in ("baseline", "loaded", "first", "steady")},
+            "peak_rss_bytes": found.peak_bytes if found else None,
+            "arena_bytes": result.arena_bytes,
+            "notes": " ".join(note.code for note in measurement.notes if note.artifact in (None, result.key)),
+        }
+
+
+def write_csv(measurements: Iterable[Measurement], stream: IO[str]) -> None:
+    """With a header line. Text that a spreadsheet would run is made inert."""
+    writer: csv.DictWriter[str] | None = None
+    for row in (row for measurement in measurements for row in rows(measurement)):
+        if writer is None:
+            writer = csv.DictWriter(stream, list(row), lineterminator="\n")
+            writer.writeheader()
+        writer.writerow({key: csv_cell(value) for key, value in row.items()})
+
+
+def write_jsonl(measurements: Iterable[Measurement], stream: IO[str], *, raw: bool = False) -> None:
+    """One object a line: a row, or with `raw` a whole measurement with every sample."""
+    for measurement in measurements:
+        if raw:
+            stream.write(measurement.model_dump_json() + "\n")
+        else:
+            stream.writelines(json.dumps(row, allow_nan=False) + "\n" for row in rows(measurement))
+
+
+def _latency(name: str, estimate: Estimate | None) -> dict[str, float | None]:
+    values = (estimate.value, estimate.low, estimate.high) if estimate else (None, None, None)
+    keys = (f"{name}_ms", f"{name}_low_ms", f"{name}_high_ms")
+    return {key: None if value is None else value / 1e6 for key, value in zip(keys, values, strict=True)}

@@ -1,0 +1,74 @@
+"""Numbers as text: units, intervals, and what is not available. Decimal prefixes throughout: 1 MB is 1,000,000 bytes."""
+
+from __future__ import annotations
+
+import math
+
+from edgekit.stats import Estimate, Ratio, wilson
+
+NOT_AVAILABLE = "n/a"
+
+
+def size(count: int | None) -> str:
+    """Bytes with three significant digits: 996 B, 38.4 kB, 3.91 MB."""
+    if count is None:
+        return NOT_AVAILABLE
+    value, units = float(count), iter(("B", "kB", "MB", "GB"))
+    unit = next(units)
+    while value >= 999.5 and unit != "GB":
+        value, unit = value / 1000, next(units)
+    return f"{value:.0f} {unit}" if unit == "B" else f"{significant(value)} {unit}"
+
+
+def amount(count: int) -> str:
+    """A count with three significant digits: 812, 38.4 k, 2.24 M."""
+    value, prefixes = float(count), iter(("", "k", "M", "G"))
+    prefix = next(prefixes)
+    while value >= 999.5 and prefix != "G":
+        value, prefix = value / 1000, next(prefixes)
+    return f"{significant(value)} {prefix}" if prefix else f"{value:.0f}"
+
+
+def significant(value: float) -> str:
+    """Three significant digits without an exponent: 0.304, 4.01, 38.4, 1240."""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    rounded = float(f"{value:.3g}")
+    return f"{rounded:.{max(0, 2 - math.floor(math.log10(abs(rounded))))}f}"
+
+
+def milliseconds(value: float | None) -> str:
+    return NOT_AVAILABLE if value is None else significant(value)
+
+
+def estimate_ms(estimate: Estimate | None) -> str:
+    """A latency in ms with its interval: `4.01 (3.97–4.05)`."""
+    if estimate is None:
+        return NOT_AVAILABLE
+    bounds = "" if estimate.low is None or estimate.high is None else f" ({significant(estimate.low / 1e6)}–{significant(estimate.high / 1e6)})"
+    return significant(estimate.value / 1e6) + bounds
+
+
+def ratio(value: Ratio | None) -> str:
+    """A ratio with its interval: `2.72× (2.61–2.83)`; without an interval when too few runs bound it."""
+    if value is None:
+        return NOT_AVAILABLE
+    return f"{value.mid:.2f}×" + (f" ({value.low:.2f}–{value.high:.2f})" if value.bounded else "")
+
+
+def top1(correct: int | None, total: int | None) -> str:
+    """Accuracy in percent with its 95 % Wilson interval: `92.00 (91.5–92.5)`."""
+    if correct is None or not total:
+        return NOT_AVAILABLE
+    low, high = wilson(correct, total)
+    return f"{100 * correct / total:.2f} ({100 * low:.1f}–{100 * high:.1f})"
+
+
+def limit(name: str, value: float | None) -> str:
+    """The value of a budget's limit, in the unit its name ends with."""
+    if value is None:
+        return NOT_AVAILABLE
+    if name.endswith("_bytes"):
+        return size(round(value))
+    units = {"_percent": f"{value:.2f} %", "_points": f"{value:.2f} points", "_ms": f"{significant(value)} ms", "_ratio": f"{value:.2f}×"}
+    return next((text for suffix, text in units.items() if name.endswith(suffix)), f"{value:g}")

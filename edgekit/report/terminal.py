@@ -1,0 +1,252 @@
+"""Builds, measurements and verdicts as rich tables for a terminal of 100 columns. Owns layout only.
+
+All text that comes from files and devices goes through `plain`: no markup, no escapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from edgekit.inert import printable
+from edgekit.report import numbers
+
+if TYPE_CHECKING:
+    from edgekit.budget import Check
+    from edgekit.bundle import Artifact, Comparison, Manifest, TraceRow
+    from edgekit.measurement import Measurement, Note, Summary
+    from edgekit.store.results import Row
+
+STYLES = {"invalid": "bold red", "warning": "yellow", "unknown": "dim", "note": "dim"}
+MEANINGLESS = "†"
+DASH = "–"
+
+
+def summary(
+    manifest: Manifest, trace: Sequence[TraceRow], measurements: Mapping[str, Measurement], checks: Sequence[Check]
+) -> Iterator[RenderableType]:
+    """Everything a build or run has to show, top to bottom: trace, artifacts, each target, verdict."""
+    baseline = baseline_variant(manifest)
+    if trace:
+        yield spaced(trace_table(trace))
+    yield spaced(artifact_table(manifest.artifacts, baseline), comparisons(manifest.comparisons))
+    for measurement in measurements.values():
+        yield measurement_section(measurement, baseline)
+    if checks:
+        yield spaced(budget_table(checks))
+
+
+def measurement_report(measurement: Measurement) -> Iterator[RenderableType]:
+    """All about one stored measurement; ratios against its first variant."""
+    artifacts = [result.artifact for result in measurement.artifacts]
+    baseline = artifacts[0].variant if artifacts else ""
+    heading = f"{measurement.bundle_name} {measurement.bundle_id[:12]}, measured {measurement.created}, id {measurement.id}"
+    yield spaced(plain(heading, limit=300))
+    yield spaced(artifact_table(artifacts, baseline))
+    yield measurement_section(measurement, baseline)
+    yield spaced(distribution_table(measurement))
+    yield spaced(memory_table(measurement))
+
+
+def results_table(rows: Sequence[Row]) -> Table:
+    """Stored measurements, one a line."""
+    table = _table("Measurements", "id", "created (UTC)")
+    for column in ("bundle", "target", "machine", "artifacts", "runs", "remarks"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        flags = {"failed": bool(row.failure), "invalid": not row.valid, "quick": row.quick, "timings meaningless": row.timings == "meaningless"}
+        remarks = Text(", ".join(flag for flag, set_ in flags.items() if set_), style="yellow")
+        names = (plain(row.bundle_name), plain(row.target), plain(row.machine), str(len(row.artifacts)), str(row.runs))
+        table.add_row(plain(row.id[:12]), plain(row.created[:16].replace("T", " ")), *names, remarks)
+    return table
+
+
+def spaced(*parts: RenderableType) -> RenderableType:
+    """Parts under one another, and a blank line."""
+    return Group(*parts, Text())
+
+
+def baseline_variant(manifest: Manifest) -> str:
+    """The variant that ratios and drops refer to: the budget's baseline, else the first."""
+    named = manifest.recipe.get("budget", {}).get("baseline")
+    return str(named) if named else manifest.artifacts[0].variant if manifest.artifacts else ""
+
+
+def plain(text: str | None, *, limit: int = 100) -> Text:
+    return Text(printable(text or "", limit=limit))
+
+
+def trace_table(rows: Sequence[TraceRow]) -> Table:
+    """What each stage gave and cost."""
+    table = _table("What each stage gave and cost", "stage", "kind")
+    _numbers(table, "params", "≠ 0 %", "MACs", "size", "deflated", "top-1 % (95 %)", "seconds")
+    for row in rows:
+        seconds = Text("cached", style="dim") if row.reused else f"{row.seconds:.1f}"
+        nonzero = f"{100 * row.nonzero_fraction:.1f}"
+        cells = (numbers.amount(row.parameters), nonzero, numbers.amount(row.macs), numbers.size(row.bytes), numbers.size(row.deflated_bytes))
+        table.add_row(plain(row.stage), plain(row.kind), *cells, numbers.top1(row.top1_correct, row.top1_total), seconds)
+    return table
+
+
+def artifact_table(artifacts: Sequence[Artifact], baseline: str) -> Table:
+    """Size and accuracy of each artifact, against the baseline variant's artifact of the same format."""
+    table = _table(f"Artifacts, against {printable(baseline)} of the same format", "artifact")
+    _numbers(table, "size", "deflated", "smaller", "top-1 % (95 %)", "drop", "as eager %", "delegated %")
+    for artifact in artifacts:
+        base = _baseline_of(artifact, artifacts, baseline)
+        check, file = artifact.verification, artifact.file
+        smaller = DASH if base is None or base.key == artifact.key else f"{base.file.bytes / file.bytes:.2f}×"
+        agreement = numbers.NOT_AVAILABLE if check.top1_agreement_percent is None else f"{check.top1_agreement_percent:.1f}"
+        sizes = (numbers.size(file.bytes), numbers.size(file.deflated_bytes), smaller)
+        accuracy = numbers.top1(check.top1_correct, check.top1_total)
+        table.add_row(plain(artifact.key), *sizes, accuracy, _drop(artifact, base), agreement, _delegated(artifact))
+    return table
+
+
+def comparisons(found: Iterable[Comparison]) -> RenderableType:
+    """How often two artifacts give the same answer."""
+    lines = []
+    for pair in found:
+        noise = "equal outputs" if pair.snr_db is None else f"SNR {pair.snr_db:.1f} dB"
+        share = f"{100 * pair.same_top1 / pair.samples:.2f} %" if pair.samples else numbers.NOT_AVAILABLE
+        lines.append(plain(f"{pair.a} and {pair.b}: same top-1 on {share} of {pair.samples} samples, {noise}"))
+    return Group(*lines)
+
+
+def measurement_section(measurement: Measurement, baseline: str) -> RenderableType:
+    """One target: what it is, latencies, and what to know about them."""
+    return spaced(latency_table(measurement, baseline), device_line(measurement), *notes(measurement))
+
+
+def device_line(measurement: Measurement) -> Text:
+    """Target, device and session in one line."""
+    device, settings = measurement.device, measurement.settings
+    cores = None if device.cpu is None else device.cpu if "×" in device.cpu else f"{device.cpus or '?'}× {device.cpu}"
+    what = ", ".join(part for part in (device.machine or device.system, cores or device.arch) if part)
+    session = f"{settings.runs} runs each, {settings.threads} thread{'s' * (settings.threads > 1)}, {measurement.seconds:.0f} s"
+    text = Text.assemble((printable(measurement.target), "bold"), f": {printable(what)}; {session}")
+    text.overflow = "fold"
+    return text
+
+
+def latency_table(measurement: Measurement, baseline: str) -> Table:
+    """Latency, stages and memory of each artifact; speed-ups against the baseline variant of the same format. Times in ms."""
+    useless = measurement.timings == "meaningless"
+    mark = MEANINGLESS if useless else ""
+    caption = f"{MEANINGLESS} meaningless: {printable(measurement.timings_reason)}" if useless else None
+    table = _table(f"On {printable(measurement.target)}, times in ms, 95 % intervals", "artifact", caption=caption)
+    _numbers(table, f"p50{mark}", f"faster{mark}", f"p90{mark}", f"p99{mark}", f"load{mark}", f"first{mark}", "peak RSS")
+    artifacts = [result.artifact for result in measurement.artifacts]
+    for artifact in artifacts:
+        found = measurement.summaries.get(artifact.key)
+        if found is None:
+            table.add_row(plain(artifact.key), Text("no complete run", style="red"))
+            continue
+        base = _baseline_of(artifact, artifacts, baseline)
+        faster = DASH if base is None or base.key == artifact.key else numbers.ratio(measurement.latency_ratio(base.key, artifact.key))
+        times = (numbers.estimate_ms(found.p50), faster, *_tail(found), numbers.milliseconds(found.load_ms), numbers.milliseconds(found.first_ms))
+        marked = [time if time in (DASH, numbers.NOT_AVAILABLE) else time + mark for time in times]
+        style = "dim" if useless or measurement.unjudged(artifact.key).startswith("invalid") else ""
+        table.add_row(plain(artifact.key), *(Text(time, style=style) for time in marked), numbers.size(found.peak_bytes))
+    return table
+
+
+def distribution_table(measurement: Measurement) -> Table:
+    """Spread of the runs' medians (MAD), percentiles of all counted samples, and what disturbs them. Times in ms."""
+    table = _table(f"Distribution on {printable(measurement.target)}, times in ms, 95 % intervals", "artifact")
+    _numbers(table, "samples", "MAD", "p90", "p99", "outliers %", "unsteady")
+    for key, found in measurement.summaries.items():
+        tails = [numbers.estimate_ms(value) for value in (found.p90, found.p99)]
+        strange = f"{100 * found.outliers.total / found.samples:.1f}"
+        mad = numbers.milliseconds(found.mad_ns / 1e6)
+        table.add_row(plain(key), str(found.samples), mad, *tails, strange, f"{found.unsteady_runs} of {found.runs}")
+    return table
+
+
+def memory_table(measurement: Measurement) -> Table:
+    """Resident memory of the runner process at each mark, medians over runs, and what the runtime plans for activations."""
+    table = _table(f"Memory on {printable(measurement.target)}", "artifact")
+    _numbers(table, "empty", "loaded", "first", "steady", "anonymous", "of files", "peak", "arena")
+    for result in measurement.artifacts:
+        found = measurement.summaries.get(result.key)
+        if found:
+            marks = [numbers.size(found.memory_bytes.get(mark)) for mark in ("baseline", "loaded", "first", "steady")]
+            kinds = [numbers.size(count) for count in (found.steady_anon_bytes, found.steady_file_bytes, found.peak_bytes, result.arena_bytes)]
+            table.add_row(plain(result.key), *marks, *kinds)
+    return table
+
+
+def notes(measurement: Measurement) -> Iterator[Text]:
+    """What a reader must know, the worst first; one line for what several artifacts share."""
+    if measurement.failure:
+        yield Text.assemble(("ended early: ", "bold red"), printable(measurement.failure))
+    grouped: dict[tuple[str, str], list[Note]] = {}
+    for note in measurement.notes:
+        text = note.text.removeprefix(f"{note.artifact}: ")
+        grouped.setdefault((note.level, text), []).append(note)
+    for (level, text), members in sorted(grouped.items(), key=lambda item: list(STYLES).index(item[0][0])):
+        about = [note.artifact for note in members if note.artifact]
+        whose = "" if not about else "all artifacts: " if len(about) == len(measurement.artifacts) > 1 else f"{', '.join(about)}: "
+        line = Text.assemble((f"{level}: ", STYLES[level]), printable(whose + text, limit=300))
+        line.overflow = "fold"
+        yield line
+
+
+def budget_table(checks: Sequence[Check]) -> Table:
+    """Each limit of the budget against what was measured."""
+    table = _table("Budget", "verdict", "artifact", "limit")
+    _numbers(table, "allowed", "measured")
+    table.add_column("note", overflow="fold")
+    for check in checks:
+        verdict = Text("met", style="green") if check.ok else Text("NOT MET", style="bold red")
+        values = (numbers.limit(check.limit, check.allowed), numbers.limit(check.limit, check.measured))
+        table.add_row(verdict, plain(check.artifact), plain(check.limit), *values, plain(check.note))
+    return table
+
+
+def _table(title: str, *columns: str, caption: str | None = None) -> Table:
+    """A table whose first columns are names, which do not wrap."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 0, 0, 1))
+    table.title, table.caption = Text(title, style="bold"), Text(caption) if caption else None
+    table.title_justify = table.caption_justify = "left"
+    for column in columns:
+        table.add_column(column, no_wrap=True)
+    return table
+
+
+def _numbers(table: Table, *columns: str) -> None:
+    for column in columns:
+        table.add_column(column, justify="right", overflow="fold")
+
+
+def _baseline_of(artifact: Artifact, artifacts: Iterable[Artifact], baseline: str) -> Artifact | None:
+    return next((a for a in artifacts if a.variant == baseline and a.format == artifact.format), None)
+
+
+def _drop(artifact: Artifact, base: Artifact | None) -> str:
+    """Percentage points below the baseline."""
+    if base is None or base.key == artifact.key:
+        return DASH
+    found, reference = artifact.verification, base.verification
+    if found.top1_correct is None or not found.top1_total or reference.top1_correct is None or not reference.top1_total:
+        return numbers.NOT_AVAILABLE
+    points = 100 * (reference.top1_correct / reference.top1_total - found.top1_correct / found.top1_total)
+    return f"{points:+.2f}" if points < 0 else f"{points:.2f}"
+
+
+def _delegated(artifact: Artifact) -> str:
+    """Share of the operators that the delegate runs."""
+    delegated, fallback = sum(artifact.delegation.delegated.values()), sum(artifact.delegation.fallback.values())
+    return f"{100 * delegated / (delegated + fallback):.0f}" if delegated + fallback else numbers.NOT_AVAILABLE
+
+
+def _tail(found: Summary) -> tuple[str, str]:
+    """p90 and p99 without their intervals, which have no room here."""
+    values = (found.p90, found.p99)
+    low, high = (numbers.NOT_AVAILABLE if value is None else numbers.significant(value.value / 1e6) for value in values)
+    return low, high

@@ -1,0 +1,115 @@
+"""`edgekit results` end to end: its own process state, real databases, exit codes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgekit import store
+from edgekit.cli import run
+from edgekit.measurement import Measurement
+from edgekit.store import spool
+from edgekit.store.database import database_url
+from tests.measured import make_bundle, make_measurement
+
+HOSTILE = "=cmd|'/c calc'!A0 \x1b[31m[bold]x"
+
+
+@pytest.fixture
+def saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Measurement]:
+    """Three measurements in the database of EDGEKIT_DB, the last on a target with a hostile name."""
+    monkeypatch.setenv("EDGEKIT_DB", str(tmp_path / "results.db"))
+    monkeypatch.setenv("COLUMNS", "100")
+    bundle = make_bundle(tmp_path / "bundle")
+    made = [make_measurement(bundle, number=number, target=target) for number, target in ((1, "pi4"), (2, "pi4"), (3, HOSTILE))]
+    for measurement in made:
+        store.save(measurement)
+    return made
+
+
+def test_list(saved: list[Measurement], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["results", "list", "--target", "pi4"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("pi4") == 2
+    assert run(["results", "list"]) == 0
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert "[bold]x" in "".join(shown.split())
+    assert run(["results", "list", "--json", "--limit", "1"]) == 0
+    assert [row["id"] for row in json.loads(capsys.readouterr().out)["measurements"]] == [saved[2].id]
+
+
+def test_show(saved: list[Measurement], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["results", "show"]) == 0
+    shown = capsys.readouterr().out
+    assert saved[2].id in shown
+    assert "\x1b" not in shown
+    assert run(["results", "show", saved[0].id, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["id"] == saved[0].id
+
+
+@pytest.mark.parametrize("identity", ["f" * 32, "0000"])
+def test_show_what_is_not_there_or_not_one(saved: list[Measurement], identity: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["results", "show", identity]) == 2
+    assert "error:" in capsys.readouterr().err
+
+
+def test_export_csv(saved: list[Measurement], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["results", "export"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert len(rows) == 6
+    assert [row["artifact"] for row in rows[:2]] == ["fp32.pte", "int8.tflite"]
+    assert float(rows[0]["p50_ms"]) == saved[0].summaries["fp32.pte"].p50.value / 1e6
+    assert rows[0]["p99_ms"] == ""
+    assert rows[4]["target"] == "'=cmd|'/c calc'!A0 \ufffd[31m[bold]x"
+    assert run(["results", "export", saved[1].id, "-o", str(tmp_path / "out.csv")]) == 0
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 3
+
+
+def test_export_jsonl(saved: list[Measurement], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["results", "export", "--format", "jsonl"]) == 0
+    assert [json.loads(line)["artifact"] for line in capsys.readouterr().out.splitlines()] == ["fp32.pte", "int8.tflite"] * 3
+    assert run(["results", "export", "--format", "jsonl", "--raw", saved[0].id]) == 0
+    assert Measurement.model_validate_json(capsys.readouterr().out) == saved[0]
+
+
+def test_export_that_cannot_be(saved: list[Measurement], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["results", "export", "--raw"]) == 2
+    assert run(["results", "export", "-o", "/nonexistent/x.csv"]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_prune(saved: list[Measurement], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["results", "prune"]) == 2
+    assert run(["results", "prune", "--keep", "1", "--dry-run"]) == 0
+    assert "would delete 2 measurements" in capsys.readouterr().out
+    assert run(["results", "prune", "--keep", "1"]) == 0
+    assert run(["results", "prune", "--older-than-days", "0"]) == 0
+    assert "deleted 2 measurements\ndeleted 1 measurement\n" in capsys.readouterr().out
+    assert run(["results", "list"]) == 0
+    assert "no measurements yet" in capsys.readouterr().out
+
+
+def test_a_broken_database_is_exit_10(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "notes.txt").write_text("not a database\n" * 500)
+    assert run(["results", "list", "--db", str(tmp_path / "notes.txt")]) == 10
+    said = capsys.readouterr().err
+    assert "file is not a database" in said
+    assert "Traceback" not in said
+
+
+def test_what_waits_in_the_spool_is_said(saved: list[Measurement], capsys: pytest.CaptureFixture[str]) -> None:
+    (spool.spool_directory(database_url()) / "00.json").write_text("{")
+    assert run(["results", "list"]) == 0
+    assert "warning: a measurement still waits to be stored" in capsys.readouterr().err
+
+
+def test_looking_at_results_never_imports_torch(saved: list[Measurement]) -> None:
+    code = "import sys; from edgekit.cli import run; run(['results', 'show']); sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=120)

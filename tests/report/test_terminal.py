@@ -1,0 +1,214 @@
+"""What a person sees: the right numbers, within 100 columns, and nothing a device says can steer the terminal."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from rich.console import Console, RenderableType
+
+from edgekit.budget import Check
+from edgekit.bundle import Bundle, Comparison, TraceRow
+from edgekit.measurement import Measurement, Note
+from edgekit.report import numbers, terminal
+from edgekit.stats import Estimate, Ratio
+from edgekit.store.results import Row
+from tests.measured import make_bundle, make_measurement
+
+KEYS = ["fp32.pte", "fp32.tflite", "int8.pte", "int8.tflite", "pruned_int8.pte", "pruned_int8.tflite"]
+HOSTILE = "\x1b[2J\x1b]0;owned\x07[bold red]x[/] <script> \u202e"
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    """Six artifacts, as of a recipe with three variants."""
+    two = make_bundle(tmp_path / "bundle")
+    template = two.manifest.artifacts[0]
+    formats = {"pte": "executorch", "tflite": "litert"}
+    artifacts = []
+    for i, key in enumerate(KEYS):
+        variant, _, suffix = key.partition(".")
+        file = template.file.model_copy(update={"bytes": 8_970_000 // (i // 2 + 1) ** 2, "deflated_bytes": 8_000_000 // (i // 2 + 1) ** 2})
+        accuracy = template.verification.model_copy(update={"top1_correct": 9200 - 40 * i, "top1_total": 10_000, "top1_agreement_percent": 98.4})
+        artifacts.append(template.model_copy(update={"variant": variant, "format": formats[suffix], "file": file, "verification": accuracy}))
+    comparison = Comparison(a="int8.pte", b="int8.tflite", samples=10_000, same_top1=9987, snr_db=38.2)
+    manifest = two.manifest.model_copy(update={"artifacts": tuple(artifacts), "comparisons": (comparison,)})
+    return two.model_copy(update={"manifest": manifest})
+
+
+def measured(bundle: Bundle, **values: object) -> Measurement:
+    medians = dict(zip(KEYS, (10.89e6, 12.1e6, 4.01e6, 4.4e6, 2.2e6, 2.6e6), strict=True))
+    return make_measurement(bundle, medians_ns=medians, **values)  # type: ignore[arg-type]
+
+
+def drawn(parts: Iterable[RenderableType]) -> str:
+    console = Console(width=100, file=io.StringIO(), color_system=None)
+    for part in parts:
+        console.print(part)
+    assert isinstance(console.file, io.StringIO)
+    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
+
+
+def line(text: str, start: str) -> str:
+    return next(line for line in text.splitlines() if line.startswith(start))
+
+
+TRACE = [
+    TraceRow(
+        stage="fp32",
+        kind="train",
+        parent=None,
+        parameters=2_241_000,
+        nonzero_fraction=1.0,
+        macs=300_774_272,
+        bytes=8_970_000,
+        deflated_bytes=8_300_000,
+        top1_correct=9200,
+        top1_total=10_000,
+        seconds=314.2,
+    ),
+    TraceRow(
+        stage="pruned_int8",
+        kind="quantize qat",
+        parent="fp32",
+        parameters=1_141_000,
+        nonzero_fraction=0.73,
+        macs=150_774_272,
+        bytes=None,
+        deflated_bytes=None,
+        top1_correct=None,
+        top1_total=None,
+        seconds=2.0,
+        reused=True,
+    ),
+]
+CHECKS = [
+    Check("int8.pte", "latency_p50_max_ms", 5.0, 4.01, True),
+    Check("pruned_int8.tflite", "latency_min_speedup_ratio", 5.0, 4.6, False, "inconclusive, 95 % interval 4.50 to 5.10"),
+    Check("int8.tflite", "size_max_bytes", 2_500_000, 2_410_000, True),
+    Check("int8.pte", "peak_memory_max_bytes", 2_500_000, None, False, "not measured"),
+    Check("int8", "runtimes_min_agreement_percent", 99.5, 99.87, True),
+]
+
+
+def test_everything_fits_a_hundred_columns(bundle: Bundle) -> None:
+    shown = drawn(terminal.summary(bundle.manifest, TRACE, {"pi4": measured(bundle)}, CHECKS))
+    shown += drawn(terminal.measurement_report(measured(bundle)))
+    assert max(map(len, shown.splitlines())) <= 100
+    for key in KEYS:
+        assert sum(row.startswith(key + " ") for row in shown.splitlines()) >= 5
+    assert "…" not in shown
+
+
+def test_the_trace(bundle: Bundle) -> None:
+    shown = drawn([terminal.trace_table(TRACE)])
+    assert " ".join(line(shown, "fp32").split()) == "fp32 train 2.24 M 100.0 301 M 8.97 MB 8.30 MB 92.00 (91.5–92.5) 314.2"
+    assert " ".join(line(shown, "pruned_int8").split()) == "pruned_int8 quantize qat 1.14 M 73.0 151 M n/a n/a n/a cached"
+
+
+def test_artifacts_against_the_baseline_of_their_format(bundle: Bundle) -> None:
+    shown = drawn([terminal.artifact_table(bundle.manifest.artifacts, "fp32")])
+    assert line(shown, "fp32.tflite").split()[5:8] == ["–", "91.60", "(91.0–92.1)"]
+    assert line(shown, "int8.pte").split()[5:] == ["4.00×", "91.20", "(90.6–91.7)", "0.80", "98.4", "n/a"]
+    assert line(shown, "int8.tflite").split()[8] == "0.80"
+
+
+def test_latency_with_intervals_and_speedup(bundle: Bundle) -> None:
+    shown = drawn([terminal.latency_table(measured(bundle), "fp32")])
+    found = measured(bundle)
+    p50, ratio = found.summaries["int8.pte"].p50, found.speedup("fp32.pte", "int8.pte")
+    assert ratio is not None
+    assert numbers.estimate_ms(p50) in line(shown, "int8.pte")
+    assert f"{ratio.mid:.2f}× ({ratio.low:.2f}–{ratio.high:.2f})" in line(shown, "int8.pte")
+    assert line(shown, "fp32.pte").split()[3] == "–"
+    assert line(shown, "int8.pte").split()[6] == "n/a"
+    assert line(shown, "int8.pte").endswith("9.44 MB")
+
+
+def test_quick_runs_show_no_interval(bundle: Bundle) -> None:
+    quick = measured(bundle, runs=3)
+    shown = drawn([terminal.measurement_section(quick, "fp32")])
+    assert "(" not in line(shown, "int8.pte")
+    assert "warning: all artifacts: quick: 3 runs, 10 make a full measurement" in shown
+
+
+def test_meaningless_latencies_are_marked_each(bundle: Bundle) -> None:
+    emulated = measured(bundle, timings="meaningless", timings_reason="runs under qemu")
+    shown = drawn([terminal.latency_table(emulated, "fp32")])
+    assert "† meaningless: runs under qemu" in shown
+    assert line(shown, "artifact").count("†") == 6
+    assert line(shown, "int8.pte").count("†") == 5
+    assert "n/a†" not in shown
+
+
+def test_notes_come_worst_first_and_grouped(bundle: Bundle) -> None:
+    notes = [
+        Note(level="note", code="governor", text="governed by ondemand"),
+        Note(level="warning", code="unstable", text="int8.pte: unstable", artifact="int8.pte"),
+        Note(level="invalid", code="throttled", text="the device throttled: under-voltage"),
+        *(Note(level="unknown", code="x", text=f"{key}: unknown", artifact=key) for key in KEYS),
+    ]
+    shown = drawn(terminal.notes(measured(bundle, notes=tuple(notes), failure="pi4: int8.pte, run 3 of 10: hung"))).splitlines()
+    assert shown == [
+        "ended early: pi4: int8.pte, run 3 of 10: hung",
+        "invalid: the device throttled: under-voltage",
+        "warning: int8.pte: unstable",
+        "unknown: all artifacts: unknown",
+        "note: governed by ondemand",
+    ]
+
+
+def test_the_verdict(bundle: Bundle) -> None:
+    shown = drawn([terminal.budget_table(CHECKS)])
+    assert line(shown, "met      int8.pte").split()[3:] == ["5.00", "ms", "4.01", "ms"]
+    assert "NOT MET" in line(shown, "NOT MET  int8.pte")
+    assert line(shown, "met      int8 ").split()[3:] == ["99.50", "%", "99.87", "%"]
+
+
+def test_an_artifact_without_a_complete_run(bundle: Bundle) -> None:
+    found = measured(bundle)
+    crashed = found.artifacts[0].model_copy(update={"runs": ()})
+    shown = drawn(terminal.measurement_report(found.model_copy(update={"artifacts": (crashed, *found.artifacts[1:])})))
+    assert "no complete run" in shown
+
+
+def test_hostile_text_is_inert(bundle: Bundle) -> None:
+    note = Note(level="warning", code="x", text=HOSTILE)
+    device = measured(bundle).device.model_copy(update={"machine": HOSTILE, "cpu": HOSTILE})
+    found = measured(bundle, target=HOSTILE, failure=HOSTILE, bundle_name=HOSTILE, notes=(note,), device=device)
+    row = Row(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, (HOSTILE,), 1, True, False, HOSTILE, HOSTILE)
+    check = Check(HOSTILE, HOSTILE, 1.0, None, False, HOSTILE)
+    trace = [TRACE[0].model_copy(update={"stage": HOSTILE, "kind": HOSTILE})]
+    parts = [*terminal.measurement_report(found), terminal.results_table([row]), terminal.budget_table([check]), terminal.trace_table(trace)]
+    shown = drawn(parts)
+    assert "\x1b" not in shown
+    assert "\x07" not in shown
+    assert "\u202e" not in shown
+    assert "".join(shown.split()).count("[boldred]x[/]") >= 10
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.00 kB"), (38_420, "38.4 kB"), (999_400, "999 kB"), (999_900, "1.00 MB"), (None, "n/a")],
+)
+def test_sizes(count: int | None, text: str) -> None:
+    assert numbers.size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.3044, "0.304"), (4.008, "4.01"), (9.999, "10.0"), (38.42, "38.4"), (1240.4, "1240"), (0, "0"), (0.00149, "0.00149")]
+)
+def test_significant_digits(value: float, text: str) -> None:
+    assert numbers.significant(value) == text
+
+
+def test_estimates_and_ratios() -> None:
+    assert numbers.estimate_ms(Estimate(4.01e6, 3.974e6, 4.05e6, 10)) == "4.01 (3.97–4.05)"
+    assert numbers.estimate_ms(Estimate(4.01e6, None, None, 3)) == "4.01"
+    assert numbers.estimate_ms(None) == "n/a"
+    assert numbers.ratio(Ratio(2.611, 2.72, 2.829)) == "2.72× (2.61–2.83)"
+    assert numbers.ratio(Ratio(0.0, 2.72, float("inf"))) == "2.72×"
+    assert numbers.top1(9200, 10_000) == "92.00 (91.5–92.5)"
+    assert numbers.top1(None, None) == "n/a"
