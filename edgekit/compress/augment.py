@@ -14,8 +14,8 @@ from torch import Tensor
 
 from edgekit.errors import ModelError
 
-DRAW = 8
-"""Samples of a batch that share one random draw of a transform. A draw for each sample would cost eight times as much."""
+DRAW = 16
+"""Samples of a batch that share one random draw of a transform. A draw for each sample would cost sixteen times as much."""
 
 MIXING = ("MixUp", "CutMix")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.fx import GraphModule
 
 
 def save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, *, plan: list[float], epochs: int) -> None:
@@ -30,7 +31,12 @@ def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, *, plan
     saved = _read(path)
     if saved.get("plan") != plan or list(saved.get("model", ())) != list(model.state_dict()):
         return 0
-    model.load_state_dict(saved["model"])
+    if isinstance(model, GraphModule):
+        from edgekit.compress.quantize import load_graph_state  # torchao, which a float training does without
+
+        load_graph_state(model, saved["model"])
+    else:
+        model.load_state_dict(saved["model"])
     optimizer.load_state_dict(saved["optimizer"])
     return saved["epochs"]
 

@@ -111,14 +111,13 @@ def load_dataset(
     normal = (None if mean is None else tuple(mean), None if std is None else tuple(std))
     train_inputs, train_labels, test_inputs, test_labels, classes = _load(name, args, wanted)
     splits = []
-    for part, inputs, labels, limit in (
+    for part, values, numbers, limit in (
         ("train", train_inputs, train_labels, train_limit),
         ("test", test_inputs, test_labels, test_limit),
     ):
         where = f"data {name}, {part} split"
-        split = Split(
-            _checked_inputs(inputs, wanted.shape, where), _checked_labels(labels, len(inputs), where), wanted.shape, *normal
-        )
+        inputs = _checked_inputs(values, wanted.shape, where)
+        split = Split(inputs, _checked_labels(numbers, len(inputs), where), wanted.shape, *normal)
         splits.append(_limited(split, limit, seed))
     return Dataset(splits[0], splits[1], _class_names(classes, splits, name))
 
@@ -144,7 +143,7 @@ def _load(name: str, args: Mapping[str, Any], wanted: Wanted) -> tuple[Any, Any,
 
 def _checked_inputs(values: Any, shape: tuple[int, ...], where: str) -> Tensor:
     inputs = _tensor(values, where, "inputs")
-    if len(inputs) == 0 or inputs.ndim == 0:
+    if inputs.ndim == 0 or len(inputs) == 0:
         raise ModelError(f"{where}: there are no samples")
     if inputs.dtype != torch.uint8:
         inputs = inputs.to(torch.float32)

@@ -133,7 +133,7 @@ def efficientnet_lite0(num_classes: int = 1000) -> nn.Module:
         raise ModelError(
             "model efficientnet_lite0 needs the package efficientnet-lite-pytorch", hint="pip install 'edgekit[data]'"
         ) from None
-    return EfficientNet.from_name("efficientnet-lite0", override_params={"num_classes": num_classes})
+    return EfficientNet.from_name("efficientnet-lite0", num_classes=num_classes)
 
 
 def lstm(features: int = 12, num_classes: int = 9, hidden: int = 64, layers: int = 1, dropout: float = 0.0) -> nn.Module:

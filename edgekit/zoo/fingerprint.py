@@ -94,23 +94,22 @@ def _add_factory(digest: Any, table: Mapping[str, str], name: str, base: Path) -
 
 
 def sources(module_name: str, base: Path) -> list[Path]:
-    """The source files of a module and, over and over, of the modules it imports that lie beside the recipe or in the module's
-    own package."""
+    """The source files of a module and of the modules it imports, directly or not, beside the recipe or in its own package."""
     own = module_name.partition(".")[0]
     if own in VERSIONED:
         return []
-    found: dict[Path, None] = {}
-    waiting = [module_name]
-    seen = set(waiting)
+    found: set[Path] = set()
+    seen: set[str] = set()
+    waiting = {module_name}
     while waiting:
         module = waiting.pop()
+        seen.add(module)
         file = module_file(module, base) if module.partition(".")[0] == own else local_file(module, base)
         if file is None or file.suffix != ".py":
             continue
-        found[file] = None
-        fresh = set(_imports(file, module if file.name == "__init__.py" else module.rpartition(".")[0])) - seen
-        seen |= fresh
-        waiting += sorted(fresh)
+        found.add(file)
+        waiting |= {module.rpartition(".")[0]} - seen - {""}  # importing a module runs its packages
+        waiting |= set(_imports(file, module if file.name == "__init__.py" else module.rpartition(".")[0])) - seen
     return sorted(found)
 
 
@@ -125,14 +124,14 @@ def _imports(file: Path, package: str) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             parents = package.split(".") if node.level else []
-            prefix = ".".join([*parents[: len(parents) - node.level + 1], *([node.module] if node.module else [])])
-            yield from filter(None, [prefix, *(f"{prefix}.{alias.name}".lstrip(".") for alias in node.names)])
+            prefix = [*parents[: len(parents) - node.level + 1], *([node.module] if node.module else [])]
+            yield from (".".join([*prefix, *name]) for name in [(), *((alias.name,) for alias in node.names)] if [*prefix, *name])
 
 
 def _files(place: Path) -> list[Path]:
     if os.path.isfile(place):  # unlike Path.is_file, no error for a text that cannot be a path
         return [place]
-    paths = (Path(folder) / name for folder, _, names in os.walk(place) for name in names)
+    paths = (Path(folder) / name for folder, _, names in os.walk(place) for name in names) if os.path.isdir(place) else ()
     return sorted(path for path in paths if path.is_file())
 
 

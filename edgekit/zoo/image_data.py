@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import struct
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -65,7 +66,7 @@ def sample_photos(wanted: Wanted, *, train: int = 256, test: int = 64) -> Images
 
     if len(wanted.shape) != 3 or wanted.shape[0] != 3:
         raise ModelError(f"data sample_photos: the photographs have 3 channels, but input.shape is {_times(wanted.shape)}")
-    photos = [torch.from_numpy(photo).permute(2, 0, 1).contiguous() for photo in load_sample_images().images]
+    photos = [torch.tensor(photo).permute(2, 0, 1).contiguous() for photo in load_sample_images().images]
     vary = v2.Compose(
         [
             v2.RandomResizedCrop(wanted.shape[1:], scale=(0.2, 1.0), antialias=True),
@@ -123,21 +124,20 @@ def pad_to(images: Tensor, shape: Sequence[int], name: str) -> Tensor:
 
 
 def _read_idx(path: Path) -> Tensor:
-    """The uint8 array of an IDX file, gzipped or not, as int64 labels or uint8 images."""
+    """The array of an IDX file, gzipped or not: uint8 images, or labels as int64."""
     try:
         packed = path.with_name(f"{path.name}.gz")
         content = gzip.decompress(packed.read_bytes()) if packed.is_file() else path.read_bytes()
     except (OSError, EOFError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ModelError(
-            f"data fashion_mnist: cannot read {path.parent / path.name}(.gz): {reason}", hint=_FASHION_REMEDY
-        ) from None
-    dimensions = content[3] if len(content) > 3 else 0
-    sizes = np.frombuffer(content[4 : 4 + 4 * dimensions], ">u4").tolist()
-    values = np.frombuffer(content, np.uint8, offset=min(len(content), 4 + 4 * dimensions))
-    if content[:3] != b"\0\0\x08" or len(sizes) != dimensions or values.size != np.prod(sizes, dtype=np.int64):
-        raise ModelError(f"data fashion_mnist: {path} is damaged or not an IDX file", hint=_FASHION_REMEDY)
-    array = torch.from_numpy(values.reshape(sizes).copy())
+        raise ModelError(f"data fashion_mnist: cannot read {path}(.gz): {reason}", hint=_FASHION_REMEDY) from None
+    try:
+        (dimensions,) = struct.unpack_from(">3xB", content)
+        sizes = struct.unpack_from(f">{dimensions}I", content, 4)
+        values = np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(sizes)
+    except (struct.error, ValueError, IndexError):
+        raise ModelError(f"data fashion_mnist: {path} is damaged or not an IDX file", hint=_FASHION_REMEDY) from None
+    array = torch.from_numpy(values.copy())
     return array.to(torch.int64) if dimensions == 1 else array
 
 

@@ -6,6 +6,7 @@ not interpreted.
 from __future__ import annotations
 
 import pickle
+import warnings
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -66,15 +67,14 @@ def _read_torch(path: Path) -> Any:
             kind = "a TorchScript program" if "data.pkl" in names else "an exported program (.pt2)"
             raise ModelError(f"{path}: {kind}, not weights; refused, because loading one can run code", hint=SAFE_WAYS)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "Unsupported" not in str(error):
-            raise ModelError(f"{path}: not a weights file", hint=f"{SAFE_WAYS}; if it is one, copy it again") from None
-        raise ModelError(f"{path}: holds code or objects besides tensors; refused, nothing was run", hint=SAFE_WAYS) from None
-    except (RuntimeError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        with warnings.catch_warnings(action="ignore"):  # about the pickle protocol: of no use to whoever got the file
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        message = f"{path}: not only tensors, but code, objects or another kind of file; refused, nothing of it was run"
+        raise ModelError(message, hint=f"{SAFE_WAYS}; if it was, copy it again: it may be truncated") from None
+    except Exception:  # damaged bytes make the reader raise anything
         raise ModelError(
-            f"{path}: not a complete torch checkpoint: {reason}", hint="copy it again; it may be truncated"
+            f"{path}: not a torch checkpoint, or not a complete one", hint="copy it again; it may be truncated"
         ) from None
 
 
