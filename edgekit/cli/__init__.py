@@ -59,21 +59,19 @@ def run(arguments: list[str]) -> int:
     """The exit code of a command. With `--debug` an error's traceback is shown as well."""
     as_json, debug = "--json" in arguments, "--debug" in arguments
     try:
-        app([argument for argument in arguments if argument != "--debug"], prog_name="edgekit", standalone_mode=False)
+        code = app([argument for argument in arguments if argument != "--debug"], prog_name="edgekit", standalone_mode=False)
     except EdgekitError as error:
         if debug:
             traceback.print_exc()
         report(error, as_json=as_json)
         return error.exit_code
-    except typer.Exit as leave:
-        return int(leave.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         report(Interrupted("interrupted", hint="finished stages are kept; the same command goes on from there"), as_json=as_json)
         return Interrupted.exit_code
     except ClickException as error:
         error.show()
         return UsageError.exit_code
-    return 0
+    return code if isinstance(code, int) else 0  # the code of typer.Exit, else what the command returned: nothing
 
 
 def report(error: EdgekitError, *, as_json: bool) -> None:
