@@ -22,6 +22,8 @@ class Measured(Protocol):
 
     def speedup(self, baseline_key: str, key: str) -> Ratio | None: ...
 
+    def unjudged(self, *keys: str) -> str: ...
+
 
 @dataclass(frozen=True)
 class Check:
@@ -75,20 +77,21 @@ def _judge_build(artifact: Artifact, baseline: Artifact | None, limits: VariantB
 
 
 def _judge_measured(artifact: Artifact, baseline: Artifact | None, limits: VariantBudget, measured: Measured, suffix: str) -> Iterator[Check]:
-    key = artifact.key
+    key, name = artifact.key, artifact.key + suffix
     if limits.latency_p50_max_ms is not None:
-        yield _at_most(key, "latency_p50_max_ms", limits.latency_p50_max_ms, measured.p50_ms(key), suffix)
+        yield _at_most(name, "latency_p50_max_ms", limits.latency_p50_max_ms, measured.p50_ms(key), why=measured.unjudged(key))
     if limits.peak_memory_max_bytes is not None:
-        yield _at_most(key, "peak_memory_max_bytes", limits.peak_memory_max_bytes, measured.peak_memory_bytes(key), suffix)
+        yield _at_most(name, "peak_memory_max_bytes", limits.peak_memory_max_bytes, measured.peak_memory_bytes(key))
     if limits.latency_min_speedup_ratio is not None:
-        yield _speedup(key + suffix, limits.latency_min_speedup_ratio, measured.speedup(baseline.key, key) if baseline else None)
+        ratio = measured.speedup(baseline.key, key) if baseline else None
+        yield _speedup(name, limits.latency_min_speedup_ratio, ratio, why=measured.unjudged(key, *([baseline.key] if baseline else [])))
 
 
-def _speedup(artifact: str, allowed: float, ratio: Ratio | None) -> Check:
+def _speedup(artifact: str, allowed: float, ratio: Ratio | None, *, why: str) -> Check:
     """Met only when the whole interval lies at or above the limit: an inconclusive speed-up is not a pass."""
     limit = "latency_min_speedup_ratio"
     if ratio is None:
-        return _at_least(artifact, limit, allowed, None)
+        return _at_least(artifact, limit, allowed, None, why=why)
     verdict = "inconclusive, " if ratio.low < allowed <= ratio.high else ""
     return Check(artifact, limit, allowed, ratio.mid, ratio.low >= allowed, f"{verdict}95 % interval {ratio.low:.2f} to {ratio.high:.2f}")
 
@@ -108,13 +111,14 @@ def runtime_agreement_percent(manifest: Manifest, variant: str) -> float | None:
     return None
 
 
-def _at_least(artifact: str, limit: str, allowed: float, measured: float | None, suffix: str = "") -> Check:
-    return Check(
-        artifact + suffix, limit, allowed, measured, measured is not None and measured >= allowed, "" if measured is not None else "not measured"
-    )
+def _at_least(artifact: str, limit: str, allowed: float, measured: float | None, *, why: str = "") -> Check:
+    """`why` says why nothing was measured."""
+    return Check(artifact, limit, allowed, measured, measured is not None and measured >= allowed, _note(measured, why))
 
 
-def _at_most(artifact: str, limit: str, allowed: float, measured: float | None, suffix: str = "") -> Check:
-    return Check(
-        artifact + suffix, limit, allowed, measured, measured is not None and measured <= allowed, "" if measured is not None else "not measured"
-    )
+def _at_most(artifact: str, limit: str, allowed: float, measured: float | None, *, why: str = "") -> Check:
+    return Check(artifact, limit, allowed, measured, measured is not None and measured <= allowed, _note(measured, why))
+
+
+def _note(measured: float | None, why: str) -> str:
+    return "" if measured is not None else f"not measured: {why}" if why else "not measured"

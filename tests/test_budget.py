@@ -10,14 +10,8 @@ import pytest
 from edgekit.budget import Check, judge, met
 from edgekit.bundle import Artifact, Comparison, Manifest, open_bundle
 from edgekit.recipe.schema import Budget
+from edgekit.stats import Ratio
 from tests.test_bundle import make_bundle
-
-
-@dataclass
-class Ratio:
-    low: float
-    mid: float
-    high: float
 
 
 @dataclass
@@ -36,6 +30,9 @@ class OnBoard:
 
     def speedup(self, baseline_key: str, key: str) -> Ratio | None:
         return self.ratio
+
+    def unjudged(self, *keys: str) -> str:
+        return "quick: 2 of 10 runs" if self.ms is None else ""
 
 
 def artifact(template: Artifact, variant: str, format_: str, correct: int | None, size: int) -> Artifact:
@@ -99,6 +96,8 @@ def test_limits_on_the_device(manifest: Manifest) -> None:
     limits = {"latency_p50_max_ms": 2.0, "peak_memory_max_bytes": 1000}
     assert all(c.ok for c in check(manifest, limits, OnBoard()).values())
     assert not any(c.ok for c in check(manifest, {"latency_p50_max_ms": 2.0}, OnBoard(ms=2.01)).values())
+    quick = check(manifest, {"latency_p50_max_ms": 2.0}, OnBoard(ms=None))["int8.pte"]
+    assert (quick.ok, quick.note) == (False, "not measured: quick: 2 of 10 runs")
     unmeasured = check(manifest, {"peak_memory_max_bytes": 1000}, OnBoard(memory=None)).values()
     assert {c.note for c in unmeasured} == {"not measured"}
     assert not met(tuple(unmeasured))
