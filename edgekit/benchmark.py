@@ -13,13 +13,15 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from pydantic import ValidationError
+
 from edgekit import __version__
 from edgekit.bundle import Bundle
 from edgekit.deployment import Lock, deploy, hold, provision
 from edgekit.deployment.lock import LEASE_S
 from edgekit.device import Device, connect
 from edgekit.device.facts import DeviceFacts, DeviceState, collect, collect_state
-from edgekit.errors import DeviceError, EdgekitError, RunnerError
+from edgekit.errors import DeviceError, EdgekitError, RunnerError, UsageError
 from edgekit.invocation import Placed, attempt, read_outputs
 from edgekit.measurement import ArtifactResult, Measurement, OutputCheck, Run, Settings
 from edgekit.progress import Progress, silent
@@ -80,10 +82,10 @@ def bench(
     The settings are those of edgekit.recipe.schema.Bench. The device's lock is held from the first byte sent to the last run. Whatever ends the
     session early, Ctrl-C included, `on_partial` gets what was measured until then before the error is raised.
 
-    Raises what `deploy` raises, RunnerError (no runtime, a crash, a hang, out of memory), ResultError (what came back is not acceptable),
+    Raises UsageError (settings out of range), what `deploy` raises, RunnerError (no runtime, a crash, a hang, out of memory), ResultError (what came back is not acceptable),
     TransportError; the message names device, artifact and run.
     """
-    settings = Settings(
+    settings = _settings(
         runs=runs,
         warmup_min_seconds=warmup_min_seconds,
         min_iterations=min_iterations,
@@ -104,6 +106,14 @@ def bench(
         finally:
             with suppress(EdgekitError):
                 device.run(["rm", "-f", _outputs(lock)], timeout_s=target.timeouts.connect_seconds)
+
+
+def _settings(**values: float) -> Settings:
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"bench: {first['loc'][0]}: {first['msg']}", hint="see `edgekit recipe schema`, key bench") from None
 
 
 def _place(bundle: Bundle, target: Target, device: Device, lock: Lock, progress: Progress) -> list[Placed]:

@@ -96,7 +96,8 @@ def hung(error: TransportError, before: DeviceState, after: DeviceState) -> Runn
     """A run that was given up although the device answers: it hung, or the device started anew."""
     if before.boot_id and after.boot_id and before.boot_id != after.boot_id:
         return RunnerError("the device rebooted during the run", hint="check its power supply and temperature")
-    return RunnerError(f"the runner did not finish: {error.message}", hint="lower max_seconds, or raise timeouts.run_seconds in the target")
+    hint = "lower bench.max_seconds, or raise timeouts.run_seconds or timeouts.no_progress_seconds in the target"
+    return RunnerError(f"the runner did not finish: {error.message}", hint=hint)
 
 
 def failed(done: Completed, partial: RunnerRun, before: DeviceState, after: DeviceState | None) -> RunnerError:

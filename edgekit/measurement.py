@@ -22,6 +22,7 @@ from edgekit.stats.compare import FULL_RUNS
 from edgekit.wire import HelloValues, MemoryMark
 
 Level = Literal["invalid", "warning", "unknown", "note"]
+Seconds = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
 MemoryKind = Literal["baseline", "loaded", "first", "steady", "end"]
 
 
@@ -39,14 +40,14 @@ class Note(Part):
 
 
 class Settings(Part):
-    """How the artifacts were measured; see edgekit.recipe.schema.Bench."""
+    """How the artifacts were measured; see edgekit.recipe.schema.Bench. The upper bounds are those of the runners."""
 
     runs: Annotated[int, Field(ge=1)]
-    warmup_min_seconds: float
-    min_iterations: int
-    min_seconds: float
-    max_seconds: float
-    threads: int
+    warmup_min_seconds: Seconds
+    min_iterations: Annotated[int, Field(ge=1, le=1 << 20)]
+    min_seconds: Seconds
+    max_seconds: Seconds
+    threads: Annotated[int, Field(ge=1, le=256)]
 
 
 class Run(Part):

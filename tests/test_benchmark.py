@@ -22,7 +22,7 @@ from edgekit.deployment import hold
 from edgekit.device import Completed
 from edgekit.device.facts import DeviceState
 from edgekit.device.local import LocalDevice
-from edgekit.errors import BusyError, DeviceError, EdgekitError, ResultError, RunnerError, TransportError
+from edgekit.errors import BusyError, DeviceError, EdgekitError, ResultError, RunnerError, StoreError, TransportError, UsageError
 from edgekit.invocation import Placed, failed, real_values
 from edgekit.measurement import Measurement, Settings
 from edgekit.target import LocalTarget, Timeouts
@@ -235,6 +235,21 @@ def test_results_before_a_crash_are_kept_and_marked(bundle: Bundle, tmp_path: Pa
     assert not kept[0].valid
     assert "1 of 1 runs did not finish" in str(kept[0].notes)
     assert Measurement.model_validate_json(kept[0].model_dump_json()) == kept[0]
+
+
+def test_a_store_that_fails_does_not_hide_the_failure(bundle: Bundle, tmp_path: Path) -> None:
+    def refuse(partial: Measurement) -> None:
+        raise StoreError("the disk is full")
+
+    with pytest.raises(RunnerError) as raised:
+        run(bundle, place(bundle, tmp_path, {"fp32.pte": "crash"}), on_partial=refuse)
+    assert raised.value.hint.endswith("the partial measurement was not stored: the disk is full")
+
+
+@pytest.mark.parametrize("setting", [{"runs": 0}, {"threads": 0}, {"max_seconds": 1e9}, {"min_seconds": float("nan")}, {"min_iterations": -1}])
+def test_settings_out_of_range_are_a_usage_error(bundle: Bundle, setting: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=rf"bench: {next(iter(setting))}: "):
+        bench(bundle, TARGET, **setting)
 
 
 def test_a_missing_program_is_the_devices_fault(bundle: Bundle, tmp_path: Path) -> None:

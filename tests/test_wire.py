@@ -124,6 +124,19 @@ def test_a_missing_line_is_an_error(index: int) -> None:
         parse_runner_output(encode(lines[:index] + lines[index + 1 :]), nonce=NONCE, outputs_wanted=True)
 
 
+def test_the_order_of_lines() -> None:
+    lines = good_lines()
+    with pytest.raises(ResultError, match="line 1 .*memory baseline before hello"):
+        parse_runner_output(encode([lines[1], lines[0], *lines[2:]]), nonce=NONCE)
+    with pytest.raises(ResultError, match="line 15 .*memory end after the end"):
+        parse_runner_output(encode([*lines[:-2], lines[-1], lines[-2]]), nonce=NONCE)
+
+
+def test_deep_nesting_never_reaches_the_parser() -> None:
+    with pytest.raises(ResultError, match="nested too deeply"):
+        parse_runner_output(b"[" * 600 + b"\n", nonce=NONCE)
+
+
 @pytest.mark.parametrize(
     ("index", "values"),
     [

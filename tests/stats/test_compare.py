@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu
 
 from edgekit.stats import Ratio, decide, holm, mann_whitney_p, ratio_of_medians
-from edgekit.stats.compare import more_runs
+from edgekit.stats.compare import _judge, more_runs
 
 RUN_SIGMA = 0.05
 RECORDED = Path(__file__).parents[1] / "captured" / "run-medians.json"
@@ -125,6 +125,20 @@ def test_quick_measurements_decide_nothing() -> None:
     assert found.verdict == "inconclusive"
     assert found.more_runs == 2
     assert "only 8 runs" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("ratio", "p", "verdict"),
+    [
+        (Ratio(1.06, 1.2, 1.4), 0.01, "regressed"),
+        (Ratio(0.99, 1.2, 1.4), 0.01, "inconclusive"),
+        (Ratio(1.06, 1.2, 1.4), 0.06, "inconclusive"),
+        (Ratio(1.01, 1.04, 1.06), 0.01, "inconclusive"),
+        (Ratio(0.97, 1.0, 1.049), 0.9, "no_regression"),
+    ],
+)
+def test_each_condition_of_the_rule_counts(ratio: Ratio, p: float, verdict: str) -> None:
+    assert _judge(ratio, p, 10, 1.05, 0.05).verdict == verdict
 
 
 def test_more_runs_by_hand() -> None:
