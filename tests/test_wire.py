@@ -113,7 +113,7 @@ def test_a_line_twice_or_another_nonce_names_its_line(index: int) -> None:
     lines = good_lines()
     with pytest.raises(ResultError, match=r"line \d+"):
         parse_runner_output(encode([*lines[: index + 1], lines[index], *lines[index + 1 :]]), nonce=NONCE)
-    with pytest.raises(ResultError, match=f"line {index + 1} .*another run"):
+    with pytest.raises(ResultError, match=rf"line {index + 1} .*another run"):
         parse_runner_output(changed(index, nonce="0" * 32), nonce=NONCE)
 
 
@@ -126,9 +126,9 @@ def test_a_missing_line_is_an_error(index: int) -> None:
 
 def test_the_order_of_lines() -> None:
     lines = good_lines()
-    with pytest.raises(ResultError, match="line 1 .*memory baseline before hello"):
+    with pytest.raises(ResultError, match=r"line 1 .*memory baseline before hello"):
         parse_runner_output(encode([lines[1], lines[0], *lines[2:]]), nonce=NONCE)
-    with pytest.raises(ResultError, match="line 15 .*memory end after the end"):
+    with pytest.raises(ResultError, match=r"line 15 .*memory end after the end"):
         parse_runner_output(encode([*lines[:-2], lines[-1], lines[-2]]), nonce=NONCE)
 
 
