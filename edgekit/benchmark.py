@@ -82,8 +82,8 @@ def bench(
     The settings are those of edgekit.recipe.schema.Bench. The device's lock is held from the first byte sent to the last run. Whatever ends the
     session early, Ctrl-C included, `on_partial` gets what was measured until then before the error is raised.
 
-    Raises UsageError (settings out of range), what `deploy` raises, RunnerError (no runtime, a crash, a hang, out of memory), ResultError (what came back is not acceptable),
-    TransportError; the message names device, artifact and run.
+    Raises UsageError (settings out of range), what `deploy` raises, RunnerError (no runtime, a crash, a hang, out of memory), ResultError (what
+    came back is not acceptable), TransportError; the message names device, artifact and run.
     """
     settings = _settings(
         runs=runs,
@@ -95,7 +95,7 @@ def bench(
     )
     with closing(connect(target)) as device, hold(device, target.workdir) as lock:
         placed = _place(bundle, target, device, lock, progress)
-        lease_s = max(LEASE_S, target.timeouts.run_seconds + LEASE_MARGIN_S)
+        lease_s = max(LEASE_S, 2 * (target.timeouts.run_seconds + LEASE_MARGIN_S))  # `renew` leaves at least half of it
         try:
             return measure(
                 *(bundle, target, device, placed, settings),

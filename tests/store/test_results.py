@@ -37,10 +37,10 @@ def database(tmp_path: Path) -> str:
 def test_what_is_saved_comes_back(bundle: Bundle, database: str) -> None:
     saved = make_measurement(bundle)
     assert store.save(saved, database) == saved.id
+    assert list(Path(f"{database}.spool").iterdir()) == []
     with store.open_store(database) as opened:
         assert opened.load(saved.id) == saved
         assert opened.left_in_spool == []
-        assert list(opened.spool.iterdir()) == []
 
 
 def test_saving_twice_changes_nothing(bundle: Bundle, database: str) -> None:
