@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -131,8 +132,9 @@ class ArtifactResult(Part):
 class Summary:
     """What the runs of an artifact come to. Latencies are Estimates in ns.
 
-    `p50` is the median of the runs' medians with its interval over runs; `mad_ns` their median absolute deviation; `p90`, `p95` and `p99` are of all
-    counted samples together, None below their floors. Stages and memory are medians over runs; `peak_bytes` is the largest of any run.
+    `p50` is the median of the runs' medians with its interval over runs; `mad_ns` their median absolute deviation; `p90`, `p95` and `p99` are of
+    all counted samples together, None below their floors. Stages, memory and `overhead_ns` (the runner's own timing, per inference, which is
+    in every sample) are medians over runs; `peak_bytes` is the largest of any run.
     """
 
     key: str
@@ -147,6 +149,7 @@ class Summary:
     start_ms: float | None
     load_ms: float | None
     first_ms: float | None
+    overhead_ns: float | None
     memory_bytes: dict[str, int]
     steady_anon_bytes: int | None
     steady_file_bytes: int | None
@@ -253,6 +256,7 @@ def summarise(result: ArtifactResult) -> Summary:
         start_ms=_median_ms([run.start_ns for run in runs]),
         load_ms=_median_ms([run.load_ns for run in runs]),
         first_ms=_median_ms([run.first_ns for run in runs]),
+        overhead_ns=_median([run.overhead_ns_per_iteration for run in runs]),
         memory_bytes={kind: int(np.median([mark.rss_bytes for mark in found])) for kind, found in marks.items() if found},
         steady_anon_bytes=int(np.median([m.rss_anon_bytes for m in marks["steady"]])) if marks["steady"] else None,
         steady_file_bytes=int(np.median([m.rss_file_bytes for m in marks["steady"]])) if marks["steady"] else None,
@@ -271,12 +275,18 @@ def summary_dict(summary: Summary) -> dict[str, Any]:
         low, high = (None if bound is None else bound / 1e6 for bound in (estimate.low, estimate.high))
         return {"ms": estimate.value / 1e6, "low_ms": low, "high_ms": high}
 
-    plain = {name: getattr(summary, name) for name in ("runs", "samples", "counted_seconds", "mad_ns", "start_ms", "load_ms", "first_ms")}
+    counts = {name: getattr(summary, name) for name in ("runs", "samples", "counted_seconds")}
+    plain = counts | {name: getattr(summary, name) for name in ("mad_ns", "start_ms", "load_ms", "first_ms", "overhead_ns")}
     memory = {name: getattr(summary, name) for name in ("memory_bytes", "steady_anon_bytes", "steady_file_bytes", "peak_bytes", "unsteady_runs")}
     latency = {name: ms(getattr(summary, name)) for name in ("p50", "p90", "p95", "p99")}
     return {**plain, **latency, **memory, "outliers": vars(summary.outliers)}
 
 
-def _median_ms(values_ns: list[int | None]) -> float | None:
-    known = [value for value in values_ns if value is not None]
-    return float(np.median(known)) / 1e6 if known else None
+def _median_ms(values_ns: Sequence[int | None]) -> float | None:
+    found = _median(values_ns)
+    return None if found is None else found / 1e6
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if known else None

@@ -10,13 +10,14 @@ from itertools import pairwise
 
 from edgekit import stats
 from edgekit.device.facts import DeviceFacts, DeviceState
-from edgekit.measurement import ArtifactResult, Note, OutputCheck
+from edgekit.measurement import ArtifactResult, Note, OutputCheck, summarise
 from edgekit.stats.compare import FULL_RUNS
 
 BUSY_LOAD_PER_CPU = 0.5
 P99_SAMPLES = 1024
 P99_SECONDS = 60.0
 MEMORY_PRESSURE_PERCENT = 1.0
+OVERHEAD_FRACTION = 0.01
 LIVE_FLAGS = {0: "under-voltage", 1: "clock capped", 2: "throttled", 3: "soft temperature limit"}
 """Bits of Raspberry Pi's get_throttled; each has happened since boot when the bit 16 higher is set."""
 
@@ -56,10 +57,12 @@ def artifact_notes(result: ArtifactResult, *, snr_min_db: float, cosine_min: flo
     if reason := stats.unstable(result.run_medians_ns):
         notes.append(note("warning", "unstable", f"unstable: {reason}"))
     notes += [note("warning", "not_steady", text) for text in [_unsteady(result)] if text]
-    samples, seconds = sum(len(run.steady_ns) for run in runs), sum(sum(run.steady_ns) for run in runs) / 1e9
-    if stats.percentile_floor(0.99) <= samples and (samples < P99_SAMPLES or seconds < P99_SECONDS):
-        text = f"p99 from {samples} samples in {seconds:.1f} s; {P99_SAMPLES} in {P99_SECONDS:.0f} s make a full one"
-        notes.append(note("note", "short_p99", text))
+    found = summarise(result)
+    if found.overhead_ns is not None and found.overhead_ns > OVERHEAD_FRACTION * found.p50.value:
+        share = f"{found.overhead_ns:.0f} ns, {100 * found.overhead_ns / found.p50.value:.0f} % of the median"
+        notes.append(note("warning", "overhead", f"the runner's own timing takes {share}"))
+    if found.p99 and (found.samples < P99_SAMPLES or found.counted_seconds < P99_SECONDS):
+        notes.append(note("note", "short_p99", f"p99 is provisional: {P99_SAMPLES} samples in {P99_SECONDS:.0f} s make a full one"))
     return notes
 
 

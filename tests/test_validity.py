@@ -132,3 +132,12 @@ def test_a_short_p99_is_labelled(result: ArtifactResult) -> None:
     assert codes(result.model_copy(update={"runs": runs})) == ["short_p99"]
     whole = tuple(run.model_copy(update={"steady_ns": tuple(ns * 60 for ns in run.steady_ns)}) for run in runs)
     assert codes(result.model_copy(update={"runs": whole})) == []
+
+
+def test_the_runners_own_share_is_said_when_it_matters(result: ArtifactResult) -> None:
+    for overhead_ns, expected in ((9_000.0, []), (30_000.0, ["overhead"]), (None, [])):
+        runs = tuple(run.model_copy(update={"overhead_ns_per_iteration": overhead_ns}) for run in result.runs)
+        assert codes(result.model_copy(update={"runs": runs})) == expected
+    slow = tuple(run.model_copy(update={"overhead_ns_per_iteration": 30_000.0}) for run in result.runs)
+    text = artifact_notes(result.model_copy(update={"runs": slow}), snr_min_db=20, cosine_min=0.99)[0].text
+    assert text == "fp32.pte: the runner's own timing takes 30000 ns, 3 % of the median"

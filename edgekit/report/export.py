@@ -52,6 +52,7 @@ def rows(measurement: Measurement) -> Iterator[dict[str, Any]]:
             "start_ms": found.start_ms if found else None,
             "load_ms": found.load_ms if found else None,
             "first_ms": found.first_ms if found else None,
+            "overhead_ns": found.overhead_ns if found else None,
             **{f"{mark}_rss_bytes": marks.get(mark) for mark in ("baseline", "loaded", "first", "steady")},
             "peak_rss_bytes": found.peak_bytes if found else None,
             "arena_bytes": result.arena_bytes,
