@@ -1,11 +1,14 @@
 // edgekit's ExecuTorch runner: load a .pte, warm up, iterate, print raw times, memory marks and facts as runner protocol 1. It judges nothing.
 //
-// Timed is Model::run, which sets the inputs and executes; reading the sample and printing lie outside. Built by edgekit/runtimes.py against the
-// headers and shared libraries of the executorch wheel. Exit codes: 0 ok, 2 usage, 3 cannot load, 4 execution failed, 5 input or output file.
+// Timed is Model::run, which sets the inputs and executes; reading the sample and printing lie outside. Built by edgekit/runtimes/native.py
+// against the headers and shared libraries of the executorch wheel. Exit codes: 0 ok, 2 usage, 3 cannot load, 4 execution failed, 5 input or
+// output file.
 #include <sys/stat.h>
 #include <sys/utsname.h>
 
 #include <climits>
+#include <exception>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -180,8 +183,9 @@ void run(const Options& o, const Protocol& protocol, const std::optional<int64_t
 }
 
 int version() {
-  const Object line = Object().add("edgekit", 1).add("type", "version").add("runtime", "executorch").add("runtime_version", EDGEKIT_EXECUTORCH_VERSION);
-  std::printf("%s\n", Object(line).add("runner", "native").add("arch", machine()).text().c_str());
+  Object line;
+  line.add("edgekit", 1).add("type", "version").add("runtime", "executorch").add("runtime_version", EDGEKIT_EXECUTORCH_VERSION);
+  std::printf("%s\n", line.add("runner", "native").add("arch", machine()).text().c_str());
   return static_cast<int>(Exit::ok);
 }
 
@@ -207,6 +211,9 @@ int start(int argc, char** argv) {
     if (protocol && failure.code != Exit::usage)
       protocol->send(protocol->line("error").add("code", static_cast<int>(failure.code)).add("message", failure.what()));
     return static_cast<int>(failure.code);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "edgekit_runner: %s\n", error.what());
+    return static_cast<int>(Exit::execution);
   }
 }
 

@@ -106,7 +106,8 @@ inline const char* dtype_name(etensor::ScalarType type) {
                                     {T::Int, "int32"},     {T::Long, "int64"},   {T::Bool, "bool"}};
   for (const Dtype& dtype : known)
     if (dtype.type == type) return dtype.name;
-  throw Failure(Exit::load, "the model has an input or output of ScalarType " + std::to_string(static_cast<int>(type)) + ", which edgekit does not know");
+  const std::string number = std::to_string(static_cast<int>(type));
+  throw Failure(Exit::load, "the model has an input or output of ScalarType " + number + ", which edgekit does not know");
 }
 
 // An input or output as it was planned: a dense, row-major block of bytes.

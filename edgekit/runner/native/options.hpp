@@ -38,8 +38,10 @@ inline int64_t whole_number(const std::string& name, const std::string& text, in
   char* end = nullptr;
   const long long value = std::strtoll(text.c_str(), &end, 10);
   const bool digits_only = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
-  if (!digits_only || errno != 0 || *end != '\0' || value < low || value > high)
-    throw Failure(Exit::usage, name + ": expected a whole number from " + std::to_string(low) + " to " + std::to_string(high) + ", got '" + text + "'");
+  if (!digits_only || errno != 0 || *end != '\0' || value < low || value > high) {
+    const std::string range = std::to_string(low) + " to " + std::to_string(high);
+    throw Failure(Exit::usage, name + ": expected a whole number from " + range + ", got '" + text + "'");
+  }
   return value;
 }
 

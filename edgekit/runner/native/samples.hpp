@@ -73,17 +73,16 @@ inline void fill_pseudo_random(uint8_t* at, const Slot& slot, uint64_t* element)
   }
 }
 
-// A window of one sample over the inputs file. It is read with pread, not mapped, so that the file's pages are no part of the process' memory figures;
-// and before each inference, outside the timed region, as a camera or a microphone would fill a buffer.
+// A window of one sample over the inputs file. It is read with pread, not mapped, so that the file's pages are no part of the memory figures; and
+// before each inference, outside the timed region, as a camera or a microphone would fill a buffer.
 class Samples {
  public:
   Samples(const std::string& path, int64_t count, const Model& model) : count_(count), buffer_(pages(model.sample_bytes())) {
     if (!path.empty()) {
       file_ = std::make_unique<File>(path, O_RDONLY);
       const int64_t expected = count * static_cast<int64_t>(buffer_.size());
-      if (file_->size() != expected)
-        throw Failure(Exit::io, path + ": holds " + std::to_string(file_->size()) + " bytes, " + std::to_string(count) + " samples of this model are " +
-                                    std::to_string(expected));
+      const std::string held = std::to_string(file_->size()) + " bytes, ", wanted = std::to_string(count) + " samples of this model are ";
+      if (file_->size() != expected) throw Failure(Exit::io, path + ": holds " + held + wanted + std::to_string(expected));
       return;
     }
     uint64_t element = 0;
