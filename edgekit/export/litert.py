@@ -9,15 +9,17 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 
 from edgekit.compress.graph import layer_of
-from edgekit.errors import EdgekitError, ExportError
+from edgekit.errors import ExportError
+from edgekit.export.fast_lowering import fast_litert
 from edgekit.export.graph import Weight, first_line, trace, weights
 from edgekit.export.inspect_tflite import TfliteContents, read_tflite
 from edgekit.export.layers import kept_float
@@ -49,6 +51,7 @@ def to_tflite(model: nn.Module, example: Tensor, *, method: str | None, keep_flo
         from edgekit.compress.quantize import convert
 
         converted = convert(model, fold=False)  # type: ignore[arg-type]
+        _put_weights_on_their_grid(converted)
         return Tflite(_convert(converted, example, int8=True), weights(trace(converted, example)), {}, converted)
     model = model.eval()
     held = weights(trace(model, example))
@@ -60,7 +63,30 @@ def to_tflite(model: nn.Module, example: Tensor, *, method: str | None, keep_flo
     return Tflite(_quantized(data, method, [weight for weight in held if weight.layer in kept]), held, dtypes, model)
 
 
-def _convert(model: nn.Module, example: Tensor, *, int8: bool) -> bytes:
+def _put_weights_on_their_grid(graph: fx.GraphModule) -> None:
+    """Replace each weight that a converted graph quantizes by the value it has after dequantizing.
+
+    LiteRT's converter divides by the scale in another order than torch does; a weight half-way between two integers would round
+    differently there, and the `.tflite` would not hold the integers of the `.pte`. On the grid there is nothing to round.
+    """
+    for node in graph.graph.nodes:
+        if not str(node.target).startswith("quantized_decomposed.quantize_per_") or node.args[0].op != "get_attr":
+            continue
+        arguments = [_attribute(graph, a) if isinstance(a, fx.Node) else a for a in node.args[1:]]
+        for back in node.users:
+            if str(back.target).startswith("quantized_decomposed.dequantize_per_"):
+                weight = _attribute(graph, node.args[0])
+                weight.data.copy_(back.target(node.target(weight.detach(), *arguments), *arguments))
+
+
+def _attribute(graph: fx.GraphModule, node: fx.Node) -> Tensor:
+    value = functools.reduce(getattr, str(node.target).split("."), graph)
+    assert isinstance(value, Tensor)
+    return value
+
+
+def _convert(model: nn.Module, example: Tensor, *, int8: bool) -> tuple[bytes, tuple[Weight, ...]]:
+    """The `.tflite` of a model, and the weights that its traced program holds."""
     import litert_torch
     from litert_torch.quantize.pt2e_quantizer import PT2EQuantizer, get_symmetric_quantization_config
     from litert_torch.quantize.quant_config import QuantConfig
@@ -69,10 +95,11 @@ def _convert(model: nn.Module, example: Tensor, *, int8: bool) -> bytes:
     if int8:  # the quantizer says how to read the graph's quantize nodes; nothing is quantized anew
         static = get_symmetric_quantization_config(is_per_channel=True, is_dynamic=False)
         config = QuantConfig(pt2e_quantizer=PT2EQuantizer().set_global(static))
+    program = trace(model, example)
+    held = weights(program)
     try:
-        return bytes(litert_torch.convert(model, (example,), quant_config=config).model_content())
-    except EdgekitError:
-        raise
+        with fast_litert(model, program):
+            return bytes(litert_torch.convert(model, (example,), quant_config=config).model_content()), held
     except Exception as error:  # the converter fails in many ways; an operator it does not know is the likeliest
         _require_lowerings(trace(model, example))
         raise ExportError(f"LiteRT cannot convert the model: {first_line(error)}") from error
