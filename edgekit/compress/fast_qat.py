@@ -96,12 +96,18 @@ def _without_dynamo(trace: Callable, *arguments: Any, **kwargs: Any) -> GraphMod
 def _skip_absent(rewrite: Callable, graph: GraphModule, conv_fn: Callable, example_inputs: tuple, is_cuda: bool) -> GraphModule:
     """Rewrite the pairs of one kind of convolution, unless the graph has none of that kind."""
     kinds = {node.target._schema.name for node in graph.graph.nodes if isinstance(node.target, torch._ops.OpOverload)}
-    return rewrite(graph, conv_fn, example_inputs, is_cuda=is_cuda) if f"aten::{conv_fn.__name__}" in kinds else graph
+    if f"aten::{conv_fn.__name__}" in kinds:
+        return rewrite(graph, conv_fn, example_inputs, is_cuda=is_cuda)
+    graph.delete_all_unused_submodules()  # as a rewrite that matches nothing does
+    return graph
 
 
 def _replace_present(replace: Callable, graph: GraphModule, pattern: GraphModule, *arguments: Any, **kwargs: Any) -> list:
     """Match a pattern, unless it has an operator that the graph lacks."""
-    return replace(graph, pattern, *arguments, **kwargs) if _operators(pattern) <= _operators(graph) else []
+    if _operators(pattern) <= _operators(graph):
+        return replace(graph, pattern, *arguments, **kwargs)
+    graph.delete_all_unused_submodules()
+    return []
 
 
 def _operators(graph: GraphModule) -> set[Any]:

@@ -33,7 +33,7 @@ def capture(model: nn.Module, example: Tensor) -> GraphModule:
     batch = example if len(example) > 1 else torch.cat([example, example])  # a dimension of 1 would be taken for a constant
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\..*")
+            warnings.filterwarnings("ignore", message=r"The tensor attributes .* were assigned during export")  # nn.LSTM's own list of weights
             program = torch.export.export(copy.deepcopy(model).eval(), (batch,), dynamic_shapes=({0: Dim("batch", min=1, max=MAX_BATCH)},))
     except Exception as error:  # whatever the tracer stumbles over in the user's forward
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

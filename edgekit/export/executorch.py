@@ -20,6 +20,7 @@ from edgekit.bundle import Delegation
 from edgekit.compress.graph import layer_of
 from edgekit.errors import EdgekitError, ExportError
 from edgekit.export.delegation import executorch_delegation, operator_name, partitioner_reasons
+from edgekit.export.fast_lowering import fast_executorch
 from edgekit.export.graph import Weight, first_line, trace, weights
 from edgekit.export.layers import CONVOLUTIONS, kept_float, layers_with_weights
 from edgekit.export.weight_storage import Storage, bias_after, weight_storage
@@ -100,7 +101,7 @@ def _lower(program: ExportedProgram, backend: str) -> tuple[bytes, Delegation]:
     from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
     try:
-        with partitioner_reasons() as reasons:
+        with fast_executorch(), partitioner_reasons() as reasons:
             edge = to_edge_transform_and_lower(
                 program,
                 partitioner=[XnnpackPartitioner()] if backend == "xnnpack" else [],
@@ -109,7 +110,8 @@ def _lower(program: ExportedProgram, backend: str) -> tuple[bytes, Delegation]:
         graph = edge.exported_program().graph_module
         delegation, places = executorch_delegation(graph, reasons), _places(graph.graph)
         _require_kernels(places)
-        return bytes(edge.to_executorch().buffer), delegation
+        with fast_executorch():
+            return bytes(edge.to_executorch().buffer), delegation
     except EdgekitError:
         raise
     except Exception as error:  # lowering fails in many ways; what the runtime lacks is the likeliest cause

@@ -73,9 +73,9 @@ def test_names_of_torchvision_that_are_no_transforms_are_refused() -> None:
     "entry", [{"RandomCrop": {"sise": 16}}, "RandomCrop", {"RandomHorizontalFlip": {"p": 2}}, {"CutMix": {"alpha": -1}}]
 )
 def test_wrong_arguments_quote_the_signature(entry: Any) -> None:
+    look_up = mix_batch if "CutMix" in entry else change_samples
     with pytest.raises(ModelError, match="augment: ") as caught:
-        change_samples([entry], images(1))
-        mix_batch([entry], 10)
+        look_up([entry], images(1) if look_up is change_samples else 10)  # type: ignore[operator]
     assert "it takes" in caught.value.hint
 
 
@@ -84,7 +84,7 @@ def test_a_transform_must_keep_the_shape_and_take_such_samples() -> None:
         change_samples([{"CenterCrop": {"size": 8}}], images(1))
     with pytest.raises(ModelError, match=r"RandomCrop fails on samples of \(3, 16, 16\)"):
         change_samples([{"RandomCrop": {"size": 40}}], images(1))
-    with pytest.raises(ModelError, match="ToPILImage fails|ToPILImage returns"):
+    with pytest.raises(ModelError, match=r"ToPILImage (fails|returns)"):
         change_samples(["ToPILImage"], images(1))
 
 
