@@ -92,53 +92,45 @@ def fit(
     finite, an operator that fails.
     """
     started = time.monotonic()
-    steps_per_epoch = steps_total(len(train), batch_size, 1)
-    total = steps_total(len(train), batch_size, epochs)
+    steps_per_epoch, total = steps_total(len(train), batch_size, 1), steps_total(len(train), batch_size, epochs)
     updates = _optimizer(model, optimizer, lr=lr, weight_decay=weight_decay, momentum=momentum)
     batch = _batches(train, augment, labels_needed=teacher is None or distill_weight < 1)
+    rates: dict[str, Any] = {"lr": lr, "schedule": schedule, "warmup_epochs": warmup_epochs, "step_epochs": step_epochs}
     plan = [seed, total, steps_per_epoch, lr]
-    losses: list[float] = []
+    mean_loss = math.nan
     with torch.random.fork_rng(devices=[]), _image_layout(model, teacher, train) as layout:
         finished = resume.load(resume_path, model, updates, plan=plan) if resume_path else 0
         for epoch in range(finished, math.ceil(total / steps_per_epoch)):
-            step = epoch * steps_per_epoch
-            _train_mode(model, set_train_mode, step)
+            first = epoch * steps_per_epoch
+            _train_mode(model, set_train_mode, first)
             torch.manual_seed(seed + epoch)  # all randomness of an epoch follows from this: nothing else to save
-            order = torch.randperm(len(train))
-            losses = []
-            for rows in order.tensor_split(steps_per_epoch)[: total - step]:
-                for group in updates.param_groups:
-                    group["lr"] = learning_rate(
-                        step,
-                        total,
-                        steps_per_epoch,
-                        lr=lr,
-                        schedule=schedule,
-                        warmup_epochs=warmup_epochs,
-                        step_epochs=step_epochs,
-                    )
+            shuffled = torch.randperm(len(train)).tensor_split(steps_per_epoch)
+            summed = 0.0
+            for done, rows in enumerate(shuffled[: total - first], start=1):
+                step = first + done
+                _set_rate(updates, learning_rate(step - 1, total, steps_per_epoch, **rates))
                 with _named_failures(epoch, step):
                     inputs, targets = batch(rows)
                     inputs = inputs.contiguous(memory_format=layout)
                     loss = _loss(model, inputs, targets, label_smoothing, teacher, temperature, distill_weight)
                     updates.zero_grad()
                     loss.backward()
+                summed += _finite(loss, epoch, step, lr)
                 if gradient_clip_norm is not None:
                     nn.utils.clip_grad_norm_(model.parameters(), gradient_clip_norm)
-                losses.append(_finite(loss, epoch, step, lr))
                 updates.step()
-                step += 1
+                mean_loss = summed / done
                 if after_step is not None:
                     after_step(step)
                 if progress is not None:
-                    progress(step, total, f"loss {sum(losses) / len(losses):.3f}")
+                    progress(step, total, f"loss {mean_loss:.3f}")
             if resume_path is not None:
                 resume.save(resume_path, model, updates, plan=plan, epochs=epoch + 1)
     if resume_path is not None:
         resume_path.unlink(missing_ok=True)
     if set_train_mode is None:
         model.eval()
-    return FitReport(total, sum(losses) / max(1, len(losses)), time.monotonic() - started)
+    return FitReport(total, mean_loss, time.monotonic() - started)
 
 
 def predict(model: nn.Module, split: Split, batch_size: int = 256) -> Tensor:
@@ -168,6 +160,11 @@ def _optimizer(model: nn.Module, name: str, *, lr: float, weight_decay: float, m
         return torch.optim.RMSprop(parameters, lr=lr, weight_decay=weight_decay, momentum=momentum)
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name]
     return kind(parameters, lr=lr, weight_decay=weight_decay, fused=True)
+
+
+def _set_rate(updates: torch.optim.Optimizer, rate: float) -> None:
+    for group in updates.param_groups:
+        group["lr"] = rate
 
 
 def _batches(train: Split, augment: Sequence[Any], *, labels_needed: bool) -> Callable[[Tensor], tuple[Tensor, Tensor | None]]:
@@ -231,7 +228,7 @@ def _finite(loss: Tensor, epoch: int, step: int, lr: float) -> float:
     value = loss.item()
     if math.isfinite(value):
         return value
-    where = f"epoch {epoch + 1}, step {step + 1}"
+    where = f"epoch {epoch + 1}, step {step}"
     raise ModelError(
         f"training diverged: the loss is {value} in {where}", hint=f"lower lr (now {lr:g}), warm up, or set gradient_clip_norm"
     )
@@ -243,10 +240,10 @@ def _named_failures(epoch: int, step: int) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        reason = str(error).splitlines()[0]
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         remedies = {"deterministic": "set deterministic: false", "allocate memory": "lower batch_size"}
         hint = next((remedy for word, remedy in remedies.items() if word in reason), "check input.shape and the model")
-        raise ModelError(f"training failed in epoch {epoch + 1}, step {step + 1}: {reason}", hint=hint) from error
+        raise ModelError(f"training failed in epoch {epoch + 1}, step {step}: {reason}", hint=hint) from error
 
 
 def _train_mode(model: nn.Module, set_train_mode: Callable[[int], None] | None, step: int) -> None:

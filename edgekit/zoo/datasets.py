@@ -4,7 +4,6 @@ where samples come from is in image_data.py, series_data.py, or a function of th
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,15 +43,13 @@ class Split:
     def normalise(self, samples: Tensor) -> Tensor:
         """Samples in the form of `inputs` as float32 of shape (B, *shape): pixels scaled to 0…1, minus mean, over std."""
         scale = 1 / 255 if samples.dtype == torch.uint8 else 1.0
-        values = samples.to(torch.float32, copy=True)
         if self.mean is None and self.std is None:
-            values = values.mul_(scale) if scale != 1 else values
-            return values.expand(-1, *self.shape).contiguous()
+            return (samples.to(torch.float32) * scale).expand(-1, *self.shape).contiguous()
         ones, zeros = (1.0,) * self._channels, (0.0,) * self._channels
         layout = (self._channels,) if len(self.shape) == 2 else (self._channels, *[1] * (len(self.shape) - 1))
         mean = torch.tensor(self.mean or zeros).view(layout)
         std = torch.tensor(self.std or ones).view(layout)
-        return torch.addcmul(-mean / std, values, scale / std)
+        return torch.addcmul(-mean / std, samples.to(torch.float32), scale / std)
 
     @property
     def _channels(self) -> int:
@@ -105,21 +102,17 @@ def load_dataset(
     for key, values in (("mean", mean), ("std", std)):
         channels = wanted.shape[-1] if len(wanted.shape) == 2 else wanted.shape[0]
         if values is not None and len(values) != channels:
-            raise ModelError(
-                f"input.{key} has {len(values)} values for {channels} channels of input.shape {_times(wanted.shape)}"
-            )
+            raise ModelError(f"input.{key} has {len(values)} values for {channels} channels of input.shape {times(wanted.shape)}")
     normal = (None if mean is None else tuple(mean), None if std is None else tuple(std))
     train_inputs, train_labels, test_inputs, test_labels, classes = _load(name, args, wanted)
     splits = []
-    for part, values, numbers, limit in (
-        ("train", train_inputs, train_labels, train_limit),
-        ("test", test_inputs, test_labels, test_limit),
-    ):
+    for part, values, numbers in (("train", train_inputs, train_labels), ("test", test_inputs, test_labels)):
         where = f"data {name}, {part} split"
         inputs = _checked_inputs(values, wanted.shape, where)
-        split = Split(inputs, _checked_labels(numbers, len(inputs), where), wanted.shape, *normal)
-        splits.append(_limited(split, limit, seed))
-    return Dataset(splits[0], splits[1], _class_names(classes, splits, name))
+        splits.append(Split(inputs, _checked_labels(numbers, len(inputs), where), wanted.shape, *normal))
+    names = _class_names(classes, splits, name)
+    train, test = (_limited(split, limit, seed) for split, limit in zip(splits, (train_limit, test_limit), strict=True))
+    return Dataset(train, test, names)
 
 
 def _load(name: str, args: Mapping[str, Any], wanted: Wanted) -> tuple[Any, Any, Any, Any, tuple[str, ...] | None]:
@@ -150,7 +143,7 @@ def _checked_inputs(values: Any, shape: tuple[int, ...], where: str) -> Tensor:
     sample = tuple(inputs.shape[1:])
     repeated = len(shape) == 3 and sample == (1, *shape[1:])
     if sample != shape and not repeated:
-        raise ModelError(f"{where}: a sample is {_times(sample)}, but input.shape is {_times(shape)}", hint="make the two agree")
+        raise ModelError(f"{where}: a sample is {times(sample)}, but input.shape is {times(shape)}", hint="make the two agree")
     if inputs.is_floating_point() and not torch.isfinite(inputs).all():
         row = int((~torch.isfinite(inputs.flatten(1))).any(dim=1).nonzero()[0, 0])
         raise ModelError(f"{where}: sample {row} holds NaN or infinity")
@@ -200,10 +193,6 @@ def _class_names(classes: tuple[str, ...] | None, splits: Sequence[Split], name:
     return classes
 
 
-def _times(shape: Sequence[int]) -> str:
+def times(shape: Sequence[int]) -> str:
+    """A shape as messages spell it: `3×32×32`."""
     return "×".join(map(str, shape)) or "a single number"
-
-
-def megabytes(count: int, shape: Sequence[int]) -> float:
-    """The size of so many samples of one byte per value."""
-    return count * math.prod(shape) / 1e6

@@ -5,6 +5,7 @@ are never blurred up to size but padded with black.
 from __future__ import annotations
 
 import gzip
+import math
 import os
 import struct
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from edgekit.errors import ModelError
-from edgekit.zoo.datasets import Wanted, megabytes, shuffled
+from edgekit.zoo.datasets import Wanted, shuffled, times
 from edgekit.zoo.fingerprint import FASHION_MNIST
 
 Images = tuple[Tensor, Tensor | None, Tensor, Tensor | None, tuple[str, ...]]
@@ -65,7 +66,7 @@ def sample_photos(wanted: Wanted, *, train: int = 256, test: int = 64) -> Images
     from torchvision.transforms import v2
 
     if len(wanted.shape) != 3 or wanted.shape[0] != 3:
-        raise ModelError(f"data sample_photos: the photographs have 3 channels, but input.shape is {_times(wanted.shape)}")
+        raise ModelError(f"data sample_photos: the photographs have 3 channels, but input.shape is {times(wanted.shape)}")
     photos = [torch.tensor(photo).permute(2, 0, 1).contiguous() for photo in load_sample_images().images]
     vary = v2.Compose(
         [
@@ -90,7 +91,7 @@ def image_folder(wanted: Wanted, *, path: str, test_fraction: float = 0.2) -> Im
     """
     root = wanted.base / path
     if len(wanted.shape) != 3 or wanted.shape[0] not in (1, 3):
-        raise ModelError(f"data image_folder: images have 1 or 3 channels, but input.shape is {_times(wanted.shape)}")
+        raise ModelError(f"data image_folder: images have 1 or 3 channels, but input.shape is {times(wanted.shape)}")
     if not root.is_dir():
         raise ModelError(f"data image_folder: no such folder {root}", hint="data.args.path is relative to the recipe")
     held_out = next((root / name for name in ("test", "val") if (root / name).is_dir()), None)
@@ -115,9 +116,9 @@ def pad_to(images: Tensor, shape: Sequence[int], name: str) -> Tensor:
     different kind of shape."""
     height, width = images.shape[-2:]
     if len(shape) != 3 or shape[1] < height or shape[2] < width:
-        have = _times(tuple(images.shape[1:]))
+        have = times(tuple(images.shape[1:]))
         raise ModelError(
-            f"data {name}: a sample is {have}, but input.shape is {_times(shape)}", hint="images are padded, never shrunk"
+            f"data {name}: a sample is {have}, but input.shape is {times(shape)}", hint="images are padded, never shrunk"
         )
     top, left = (shape[1] - height) // 2, (shape[2] - width) // 2
     return torch.nn.functional.pad(images, (left, shape[2] - width - left, top, shape[1] - height - top))
@@ -205,9 +206,9 @@ def _first(files: list[tuple[Path, int]], limit: int | None, seed: int) -> list[
 
 
 def _check_memory(count: int, shape: Sequence[int]) -> None:
-    needed, installed = megabytes(count, shape), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e6
+    needed, installed = count * math.prod(shape) / 1e6, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e6
     if needed > installed / 2:
-        message = f"data image_folder: {count:,} images of {_times(shape)} need {needed:,.0f} MB, more than half of this machine's memory"
+        message = f"data image_folder: {count:,} images of {times(shape)} need {needed:,.0f} MB, more than half of this machine's memory"
         raise ModelError(message, hint="set data.train_limit and data.test_limit")
 
 
@@ -245,7 +246,3 @@ def _fit_to(shape: Sequence[int]) -> Callable[[Image.Image], Tensor]:
         return functional.center_crop(functional.resize(functional.pil_to_tensor(image), size, antialias=True), [height, width])
 
     return fit
-
-
-def _times(shape: Sequence[int]) -> str:
-    return "×".join(map(str, shape))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from edgekit.errors import ModelError
-from edgekit.zoo.datasets import Wanted
+from edgekit.zoo.datasets import Wanted, times
 from edgekit.zoo.factory import module_file
 
 Series = tuple[Tensor, Tensor, Tensor, Tensor, tuple[str, ...]]
@@ -31,9 +31,8 @@ def japanese_vowels(wanted: Wanted) -> Series:
     test, test_labels = _read_ts(folder / "JapaneseVowels_TEST.ts")
     longest, features = max(len(series) for series in train + test), train[0].shape[1]
     if len(wanted.shape) != 2 or wanted.shape[0] < longest or wanted.shape[1] != features:
-        given = "×".join(map(str, wanted.shape))
         raise ModelError(
-            f"data japanese_vowels: series have up to {longest}×{features} (steps × features), but input.shape is {given}"
+            f"data japanese_vowels: series have up to {longest}×{features} (steps × features), but input.shape is {times(wanted.shape)}"
         )
     classes = tuple(sorted(set(train_labels)))
     numbers = [torch.tensor([classes.index(label) for label in labels]) for labels in (train_labels, test_labels)]

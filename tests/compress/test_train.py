@@ -65,7 +65,7 @@ def equal(a: nn.Module, b: nn.Module) -> bool:
 
 def test_a_small_network_learns_digits(digits: Dataset) -> None:
     model = create_model("small_cnn", {}, seed=0)
-    assert top1(model, digits.test) < (100, 450)  # type: ignore[operator]
+    assert top1(model, digits.test) < (100, 450)
     report = train(model, digits.train, epochs=3)
     assert report.steps == 3 * 22
     assert report.final_loss < 0.3
@@ -240,7 +240,7 @@ def test_after_step_holds_masks(few: Split) -> None:
 def test_images_train_with_channels_last_and_leave_as_they_came(few: Split) -> None:
     seen: list[bool] = []
     model = cnn()
-    model.block2.register_forward_hook(lambda m, i, out: seen.append(out.is_contiguous(memory_format=torch.channels_last)))  # type: ignore[operator,union-attr]
+    model.block2.register_forward_hook(lambda m, i, out: seen.append(out.is_contiguous(memory_format=torch.channels_last)))
     train(model, few)
     assert all(seen)
     assert all(tensor.is_contiguous() for tensor in model.state_dict().values())

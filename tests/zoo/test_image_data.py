@@ -26,7 +26,7 @@ needs_fashion = pytest.mark.skipif(not FASHION_MNIST.is_dir(), reason="apt-get i
 def load(
     name: str, shape: tuple[int, ...], base: Path = Path(), *, seed: int = 0, args: dict[str, Any] | None = None, **limits: int
 ) -> Dataset:
-    return load_dataset(name, args or {}, shape=shape, seed=seed, base=base, **limits)  # type: ignore[arg-type]
+    return load_dataset(name, args or {}, shape=shape, seed=seed, base=base, **limits)
 
 
 def counts(labels: torch.Tensor | None) -> list[int]:
@@ -88,13 +88,13 @@ def test_fashion_mnist_of_a_folder(zipped: bool, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("zipped", "cut"), [(True, 30), (False, 500), (False, 2), (False, 10), (False, 0)])
 def test_damaged_fashion_mnist_says_how_to_get_it(zipped: bool, cut: int, tmp_path: Path) -> None:
     write_fashion(tmp_path, zipped=zipped, cut=cut)
-    with pytest.raises(ModelError, match="data fashion_mnist: .*train-images-idx3-ubyte") as caught:
+    with pytest.raises(ModelError, match=r"data fashion_mnist: .*train-images-idx3-ubyte") as caught:
         load("fashion_mnist", (1, 28, 28), tmp_path, args={"path": "."})
     assert "apt-get install dataset-fashion-mnist" in caught.value.hint
 
 
 def test_missing_fashion_mnist_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ModelError, match="cannot read .*nowhere") as caught:
+    with pytest.raises(ModelError, match=r"cannot read .*nowhere") as caught:
         load("fashion_mnist", (1, 28, 28), tmp_path, args={"path": "nowhere"})
     assert "apt-get install dataset-fashion-mnist" in caught.value.hint
     # Without the package torchvision downloads; a proxy that nobody serves is as good as no network.

@@ -56,7 +56,7 @@ def test_nested_and_with_the_prefix_of_data_parallel(nest: str, tmp_path: Path) 
     source, model = net(1), net(2)
     torch.save({nest: {f"module.{key}": value for key, value in source.state_dict().items()}, "epoch": 3}, tmp_path / "w.pth")
     load_weights(model, tmp_path / "w.pth")
-    assert torch.equal(model[0].weight, source[0].weight)  # type: ignore[index]
+    assert torch.equal(model[0].weight, source[0].weight)
 
 
 def test_half_precision_is_cast_and_old_files_without_counters_load(tmp_path: Path) -> None:
@@ -64,8 +64,8 @@ def test_half_precision_is_cast_and_old_files_without_counters_load(tmp_path: Pa
     state = {key: value.half() for key, value in source.state_dict().items() if "num_batches" not in key}
     save_file(state, tmp_path / "w.safetensors")
     load_weights(model, tmp_path / "w.safetensors")
-    assert model[0].weight.dtype == torch.float32  # type: ignore[index]
-    assert torch.equal(model[0].weight, state["0.weight"].float())  # type: ignore[index]
+    assert model[0].weight.dtype == torch.float32
+    assert torch.equal(model[0].weight, state["0.weight"].float())
 
 
 class Payload:
