@@ -81,6 +81,8 @@ def export_artifact(
             write(staged / name, lowered.data)
             step("verify")
             host, delegation = _open(staged / name, format, threads)
+            ran = lowered.delegation or delegation
+            assert ran is not None, "one of the two knows: the partitioner, or the interpreter"
             verification, outputs = _verify(lowered, host, samples, test, thresholds)
             step("write")
             files = _write_reference(staged, name, host, samples[:REFERENCE_SAMPLES].numpy())
@@ -94,7 +96,7 @@ def export_artifact(
                 reference_inputs=describe_file(staged / files[0], files[0]),
                 reference_outputs=describe_file(staged / files[1], files[1]),
                 reference_samples=min(REFERENCE_SAMPLES, len(samples)),
-                delegation=lowered.delegation or delegation,
+                delegation=ran,
                 verification=verification,
             )
             np.save(staged / "outputs.npy", outputs)

@@ -80,7 +80,8 @@ def weights(program: ExportedProgram) -> tuple[Weight, ...]:
     """
     found: dict[str, Weight] = {}
     for node, argument in _weight_uses(program):
-        source, dequantize, quantize = argument, None, None
+        source: Any = argument
+        dequantize, quantize = None, None
         if _is(source, "dequantize_per_"):
             source, dequantize = source.args[0], source
         if isinstance(source, fx.Node) and _is(source, "quantize_per_"):

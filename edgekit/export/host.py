@@ -111,7 +111,7 @@ def _tflite_spec(name: str, detail: Any) -> TensorSpec:
     quantized = dtype.kind in "iu" and scale > 0
     return TensorSpec(
         name=name,
-        dtype=dtype.name,  # type: ignore[arg-type]
+        dtype=dtype.name,
         shape=tuple(int(size) for size in detail["shape"]),
         scale=float(scale) if quantized else None,
         zero_point=int(zero_point) if quantized else None,

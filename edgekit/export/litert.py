@@ -13,6 +13,7 @@ import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
@@ -52,10 +53,10 @@ def to_tflite(model: nn.Module, example: Tensor, *, method: str | None, keep_flo
 
         converted = convert(model, fold=False)  # type: ignore[arg-type]
         _put_weights_on_their_grid(converted)
-        return Tflite(_convert(converted, example, int8=True), weights(trace(converted, example)), {}, converted)
+        data, held = _convert(converted, example, int8=True)
+        return Tflite(data, held, {}, converted)
     model = model.eval()
-    held = weights(trace(model, example))
-    data = _convert(model, example, int8=False)
+    data, held = _convert(model, example, int8=False)
     if method is None:
         return Tflite(data, held, {}, model)
     kept = kept_float(model, keep_float)
@@ -80,8 +81,7 @@ def _put_weights_on_their_grid(graph: fx.GraphModule) -> None:
 
 
 def _attribute(graph: fx.GraphModule, node: fx.Node) -> Tensor:
-    value = functools.reduce(getattr, str(node.target).split("."), graph)
-    assert isinstance(value, Tensor)
+    value: Any = functools.reduce(getattr, str(node.target).split("."), graph)
     return value
 
 

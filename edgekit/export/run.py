@@ -6,6 +6,7 @@ when one fails, or on Ctrl-C, the others are killed and nothing of theirs stays.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -185,9 +186,7 @@ def _tail(child: _Child) -> list[str]:
 
 def _kill(child: _Child) -> None:
     """End a child and everything it started."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(child.process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     child.process.wait()
     child.log.close()
