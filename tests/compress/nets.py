@@ -20,8 +20,8 @@ def with_statistics(model: nn.Module) -> nn.Module:
             with torch.no_grad():
                 for tensor, low, high in ((layer.weight, 0.5, 1.5), (layer.bias, -0.2, 0.2)):
                     tensor.uniform_(low, high, generator=generator)
-            layer.running_mean.uniform_(-0.2, 0.2, generator=generator)
-            layer.running_var.uniform_(0.1, 1.5, generator=generator)
+            layer.get_buffer("running_mean").uniform_(-0.2, 0.2, generator=generator)
+            layer.get_buffer("running_var").uniform_(0.1, 1.5, generator=generator)
     return model.eval()
 
 
@@ -43,7 +43,8 @@ class Separable(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.stem(x)
         x = torch.relu(x + self.pointwise(self.depthwise(x)))
-        return self.classifier(self.dropout(x.mean((2, 3))))
+        logits: Tensor = self.classifier(self.dropout(x.mean((2, 3))))
+        return logits
 
 
 def separable(eps: float = 1e-3, momentum: float = 0.01) -> nn.Module:

@@ -34,7 +34,8 @@ class Kinds(nn.Module):
         self.longer = nn.Sequential(nn.ConvTranspose1d(4, 4, 2, bias=False), nn.BatchNorm1d(4))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.body(x) + self.longer(self.series(self.up(x).flatten(2))).mean(2)
+        logits: torch.Tensor = self.body(x) + self.longer(self.series(self.up(x).flatten(2))).mean(2)
+        return logits
 
 
 def quantized(model: nn.Module) -> tuple[GraphModule, GraphModule]:

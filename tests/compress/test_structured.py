@@ -71,8 +71,8 @@ def test_the_weakest_channel_by_magnitude_goes() -> None:
     model = seeded("resnet8")
     with torch.no_grad():
         for name in ("stack1.conv1.0", "stack1.conv1.1"):
-            model.get_submodule(name).weight[5] *= 1e-3
-        model.get_submodule("stack1.conv2.0").weight[:, 5] *= 1e-3
+            model.get_parameter(f"{name}.weight")[5] *= 1e-3
+        model.get_parameter("stack1.conv2.0.weight")[:, 5] *= 1e-3
     assert prune_structured(model, IMAGES, ratio=0.05, round_to=1, include=["stack1.conv1"]) == [["stack1.conv1.0", True, [5]]]
 
 
@@ -119,14 +119,15 @@ def test_a_history_of_another_model_does_not_fit() -> None:
 
 
 def test_ratios_of_a_schedule_count_from_its_start() -> None:
-    model, history = seeded("resnet8"), []
+    model = seeded("resnet8")
+    history: list[list[Any]] = []
     for step in (1, 2, 3, 4):
         history += prune_structured(model, IMAGES, ratio=0.5 * step / 4, round_to=8, earlier=history)
     assert [model.get_submodule(name).out_channels for name in ("stem.0", "stack2.conv1.0", "stack3.conv1.0")] == [8, 16, 32]
 
 
 def test_include_exclude_and_own_ratios() -> None:
-    def widths(**settings: Any) -> dict[str, int]:
+    def widths(**settings: Any) -> dict[str, Any]:
         model = seeded("resnet8")
         history = prune_structured(model, IMAGES, ratio=0.5, round_to=1, **settings)
         return {name: model.get_submodule(name).out_channels for name, _, _ in history}
@@ -192,7 +193,8 @@ class Shuffle(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.first(x)
         x = x.reshape(len(x), 2, 4, *x.shape[2:]).transpose(1, 2).reshape(x.shape)
-        return self.head(self.second(x).mean((2, 3)))
+        logits: Tensor = self.head(self.second(x).mean((2, 3)))
+        return logits
 
 
 def test_channels_that_cannot_be_followed_leave_the_model_whole() -> None:

@@ -55,7 +55,7 @@ def test_exactly_the_rounded_number_goes(sparsity: float, rows: int, columns: in
 def test_global_scope_ranks_all_layers_together() -> None:
     model = nn.Sequential(nn.Linear(10, 10), nn.Linear(10, 10))
     with torch.no_grad():
-        model[0].weight.mul_(1000)
+        model.get_parameter("0.weight").mul_(1000)
     masks = magnitude_masks(model, sparsity=0.4, scope="global")
     assert int((masks["0.weight"] == 0).sum()) == 0
     assert int((masks["1.weight"] == 0).sum()) == 80
@@ -136,7 +136,7 @@ def test_masks_of_another_model_do_not_fit() -> None:
 
 def test_zero_fraction_counts_weights_not_biases() -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))
-    nn.init.zeros_(model[0].bias)
+    nn.init.zeros_(model.get_parameter("0.bias"))
     assert zero_fraction(model) == 0
     apply_masks(model, magnitude_masks(model, sparsity=0.25))
     assert zero_fraction(model) == 0.25
