@@ -21,6 +21,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from paired import interleaved, report
 
@@ -127,7 +128,7 @@ def make_models(directory: Path) -> None:
         program = to_edge_transform_and_lower(torch.export.export(graph, x), partitioner=[XnnpackPartitioner()]).to_executorch()
         (directory / name).write_bytes(program.buffer)
 
-    def quantized(quantizer: object, **conversion: bool) -> torch.nn.Module:
+    def quantized(quantizer: object, **conversion: bool) -> Any:
         graph = prepare_pt2e(torch.export.export(model, x).module(), quantizer)
         graph(*x)
         return convert_pt2e(graph, **conversion)
