@@ -42,10 +42,6 @@ def judge(budget: Budget, manifest: Manifest, measurements: Mapping[str, Measure
     return tuple(check for variant, limits in budget.variants.items() for check in _judge_variant(variant, limits, budget, manifest, measurements))
 
 
-def met(checks: tuple[Check, ...]) -> bool:
-    return all(check.ok for check in checks)
-
-
 def _judge_variant(variant: str, limits: VariantBudget, budget: Budget, manifest: Manifest, measurements: Mapping[str, Measured]) -> Iterator[Check]:
     by_key = {(a.variant, a.format): a for a in manifest.artifacts}
     baseline = budget.baseline or manifest.artifacts[0].variant

@@ -10,12 +10,7 @@ import typer
 from rich.console import Console
 
 import edgekit
-from edgekit import store
 from edgekit.cli.live import live_progress
-from edgekit.recipe.schema import Bench
-from edgekit.report import terminal
-
-DEFAULT = Bench()
 
 
 def bench(
@@ -31,9 +26,13 @@ def bench(
 
     Example: edgekit bench build/quickstart-0123456789ab --target local --runs 3
     """
+    from edgekit import store  # here, so that --help does not wait for the database and the schema
+    from edgekit.recipe.schema import Bench
+    from edgekit.report import terminal
+
     opened = edgekit.open_bundle(bundle)
     given = {key: value for key, value in {"runs": runs, "threads": threads}.items() if value is not None}
-    settings = {**DEFAULT.model_dump(), **opened.manifest.recipe.get("bench", {}), **given}
+    settings = {**Bench().model_dump(), **opened.manifest.recipe.get("bench", {}), **given}
     with live_progress(quiet=as_json) as progress:
         measurement = edgekit.bench(opened, edgekit.load_target(target), **settings, progress=progress, on_partial=store.save)
     store.save(measurement)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 import edgekit
-from edgekit.budget import Check, met
 from edgekit.cli.live import live_progress
 from edgekit.errors import GateFailed
-from edgekit.measurement import Measurement
-from edgekit.pipeline import BuildResult
-from edgekit.report import terminal
+
+if TYPE_CHECKING:
+    from edgekit.budget import Check
+    from edgekit.measurement import Measurement
+    from edgekit.pipeline import BuildResult
 
 RecipeFile = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)]
 Overrides = Annotated[
@@ -61,6 +62,8 @@ def show(result: BuildResult, measurements: dict[str, Measurement], checks: tupl
     if as_json:
         print(json.dumps(as_dict(result, measurements, checks)))
     else:
+        from edgekit.report import terminal  # here, so that --help does not wait for numpy
+
         console = Console()
         for part in terminal.summary(result.bundle.manifest, result.trace, measurements, checks):
             console.print(part)
@@ -78,5 +81,5 @@ def as_dict(result: BuildResult, measurements: dict[str, Measurement], checks: t
         "manifest": result.bundle.manifest.model_dump(mode="json", exclude={"recipe"}),
         "trace": [row.model_dump(mode="json") for row in result.trace],
         "measurements": {name: measurement.as_dict() for name, measurement in measurements.items()},
-        "budget": {"met": met(checks), "checks": [vars(check) for check in checks]},
+        "budget": {"met": all(check.ok for check in checks), "checks": [vars(check) for check in checks]},
     }

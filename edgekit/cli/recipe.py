@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -14,12 +14,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
-from edgekit import pipeline
 from edgekit.errors import UsageError
 from edgekit.problems import Origin, Problem, refuse
-from edgekit.recipe import explain as plans
-from edgekit.recipe.json_schema import recipe_json_schema
-from edgekit.recipe.load import load_recipe
+
+if TYPE_CHECKING:
+    from edgekit.recipe import explain as plans
 
 app = typer.Typer(name="recipe", help="Check and explain recipes. Nothing is trained.", no_args_is_help=True)
 
@@ -59,6 +58,10 @@ def explain(
 
     Example: edgekit recipe explain recipes/quickstart.yaml --set seed=1
     """
+    from edgekit import pipeline  # here and below, so that --help does not wait for the schema
+    from edgekit.recipe import explain as plans
+    from edgekit.recipe.load import load_recipe
+
     loaded = load_recipe(file, overrides=overrides or ())
     plan = plans.explain(loaded, cached={stage.name: stage.cached is not None for stage in pipeline.plan(loaded).stages})
     if as_json:
@@ -79,10 +82,14 @@ def schema() -> None:
 
     Example: edgekit recipe schema > recipe.schema.json
     """
+    from edgekit.recipe.json_schema import recipe_json_schema
+
     print(json.dumps(recipe_json_schema(), indent=1))
 
 
 def _problems(file: Path, overrides: Sequence[str]) -> Iterator[Problem]:
+    from edgekit.recipe.load import load_recipe
+
     try:
         load_recipe(file, overrides=overrides)
     except UsageError as error:
