@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 
@@ -115,7 +116,7 @@ def _lower(program: ExportedProgram, backend: str) -> tuple[bytes, Delegation]:
     except EdgekitError:
         raise
     except Exception as error:  # lowering fails in many ways; what the runtime lacks is the likeliest cause
-        _require_kernels(_places(program.run_decompositions().graph_module.graph))
+        _require_kernels(_not_core(program.run_decompositions()))
         raise ExportError(f"ExecuTorch cannot lower the model: {first_line(error)}") from error
 
 
@@ -127,6 +128,12 @@ def _places(graph: fx.Graph) -> dict[str, list[fx.Node]]:
         if node.op == "call_function" and schema is not None:
             places[schema.name].append(node)
     return places
+
+
+def _not_core(program: ExportedProgram) -> dict[str, list[fx.Node]]:
+    """Operators of a decomposed program that are not in the core set, which is what lowering is made for."""
+    places = _places(program.graph_module.graph)
+    return {name: nodes for name, nodes in places.items() if torch.Tag.core not in getattr(nodes[0].target, "tags", ())}
 
 
 def _require_kernels(places: Mapping[str, Sequence[fx.Node]]) -> None:

@@ -32,7 +32,7 @@ class Convolutions(nn.Module):
         features = self.pool(self.slope(self.first(functional.pad(images, (1, 1, 1, 1)))))
         features = torch.cat([self.norm(features + index) for index in range(6)], dim=1)
         features = functional.interpolate(torch.relu(features.clone()), scale_factor=2, mode="bilinear")
-        return features.amax(dim=(2, 3)) + features.max(dim=3)[0].mean(dim=2)
+        return features.max(dim=3, keepdim=True)[0].mean(dim=(2, 3))
 
 
 class Attention(nn.Module):
