@@ -1,0 +1,102 @@
+"""The comparison with eager, the thresholds, and the predictions on the test set."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from edgekit.bundle import TensorSpec
+from edgekit.errors import ExportError
+from edgekit.export import verify
+from edgekit.export.host import HostModel, dequantize, quantize
+from edgekit.export.verify import Thresholds, artifact_outputs, compare, reference_bytes, require, top1_correct
+from edgekit.zoo.datasets import Split
+
+pytestmark = pytest.mark.torch
+
+REFERENCE = np.array([[3, 0, 4], [0, 5, 0]], dtype=np.float32)
+
+
+def test_compare_by_hand() -> None:
+    outputs = REFERENCE + np.array([[1, 0, -2], [0, 0, 0]], dtype=np.float32)  # the first top class moves from 2 to 0
+    agreement = compare(REFERENCE, outputs)
+    assert agreement.max_abs_error == 2
+    assert agreement.snr_db == pytest.approx(10 * math.log10(50 / 5))
+    assert agreement.cosine == pytest.approx((3 * 4 + 4 * 2 + 25) / math.sqrt(50 * (16 + 4 + 25)))
+    assert agreement.top1_agreement_percent == 50
+    assert agreement.samples == 2
+
+
+def test_equal_outputs_have_no_noise() -> None:
+    agreement = compare(REFERENCE, REFERENCE)
+    assert (agreement.snr_db, agreement.max_abs_error, agreement.top1_agreement_percent) == (None, 0, 100)
+    assert agreement.cosine == pytest.approx(1)
+    silent = np.zeros((2, 3), np.float32)
+    assert compare(silent, silent).cosine == 1
+    lost = compare(silent, REFERENCE)
+    assert lost.cosine == 0
+    assert lost.snr_db is not None
+    assert lost.snr_db < -1000
+
+
+def test_top1_needs_classes() -> None:
+    assert compare(np.ones((4, 1), np.float32), np.ones((4, 1), np.float32)).top1_agreement_percent is None
+    assert compare(np.ones((4, 2, 3), np.float32), np.ones((4, 2, 3), np.float32)).top1_agreement_percent is None
+
+
+def test_require_names_every_missed_threshold_with_what_was_measured() -> None:
+    agreement = compare(REFERENCE, REFERENCE[::-1])
+    with pytest.raises(ExportError) as caught:
+        require(agreement, Thresholds(samples=2, max_abs_error=1.0))
+    for part in ("SNR -3.0 dB < 20 dB", "cosine 0.0000 < 0.99", "largest error 5 > 1", "top-1 agreement 0.0 % < 98 %"):
+        assert part in caught.value.message
+    require(compare(REFERENCE, REFERENCE + np.float32(1e-3)), Thresholds(samples=2))
+
+
+INT8 = TensorSpec(name="x", dtype="int8", shape=(1, 2), scale=0.5, zero_point=-3)
+
+
+def test_quantize_rounds_to_even_and_saturates() -> None:
+    values = np.array([[0.0, 0.25], [0.75, -0.25], [1000.0, -1000.0]], dtype=np.float32)
+    np.testing.assert_array_equal(quantize(values, INT8), np.array([[-3, -3], [-1, -3], [127, -128]], dtype=np.int8))
+    np.testing.assert_array_equal(dequantize(np.array([[-3, 1]], np.int8), INT8), np.array([[0.0, 2.0]], np.float32))
+
+
+def test_a_float_tensor_is_only_cast() -> None:
+    spec = TensorSpec(name="x", dtype="float16", shape=(1, 2))
+    assert quantize(np.ones((3, 2), np.float32), spec).dtype == np.float16
+    assert dequantize(np.ones((3, 2), np.float16), spec).dtype == np.float32
+
+
+def test_reference_bytes_are_the_tensors_own_sample_after_sample() -> None:
+    model = HostModel(INT8, INT8, lambda sample: sample[:, ::-1].copy())
+    inputs, outputs = reference_bytes(model, np.array([[0.0, 0.5], [1.0, 1.5]], dtype=np.float32))
+    assert np.frombuffer(inputs, np.int8).tolist() == [-3, -2, -1, 0]
+    assert np.frombuffer(outputs, np.int8).tolist() == [-2, -3, 0, -1]
+
+
+def plain(function: object) -> HostModel:
+    spec = TensorSpec(name="x", dtype="float32", shape=(1, 3))
+    return HostModel(spec, spec, function)  # type: ignore[arg-type]
+
+
+def test_the_whole_test_set_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = torch.eye(3).repeat(50, 1)
+    test = Split(inputs, torch.arange(150) % 3, (3,))
+    outputs, classes = artifact_outputs(plain(lambda sample: np.roll(sample, 1, axis=1) if sample[0, 0] else sample), test)
+    assert outputs.shape == (150, 3)
+    assert top1_correct(classes, test.labels) == 100
+    assert top1_correct(classes, None) is None
+    monkeypatch.setattr(verify, "KEPT_OUTPUT_BYTES", 64 * 3 * 4)
+    kept, classes = artifact_outputs(plain(lambda sample: sample), test)
+    assert len(kept) == 64
+    assert top1_correct(classes, test.labels) == 150
+
+
+def test_outputs_that_are_not_finite_are_refused() -> None:
+    test = Split(torch.zeros(70, 3), None, (3,))
+    with pytest.raises(ExportError, match="NaN or infinity on a test sample from 0 on"):
+        artifact_outputs(plain(lambda sample: sample / 0), test)
