@@ -20,6 +20,7 @@ from torch.export import ExportedProgram
 
 from edgekit.compress.graph import layer_of
 from edgekit.errors import ExportError
+from edgekit.export.compact_tflite import compact
 from edgekit.export.fast_lowering import fast_litert
 from edgekit.export.graph import Weight, first_line, trace, weights
 from edgekit.export.inspect_tflite import TfliteContents, read_tflite
@@ -54,14 +55,15 @@ def to_tflite(model: nn.Module, example: Tensor, *, method: str | None, keep_flo
         converted = convert(model, fold=False)  # type: ignore[arg-type]
         _put_weights_on_their_grid(converted)
         data, held = _convert(converted, example, int8=True)
-        return Tflite(data, held, {}, converted)
+        return Tflite(compact(data), held, {}, converted)
     model = model.eval()
     data, held = _convert(model, example, int8=False)
     if method is None:
-        return Tflite(data, held, {}, model)
+        return Tflite(compact(data), held, {}, model)
     kept = kept_float(model, keep_float)
     dtypes = {weight.layer: RECIPE_DTYPES[method] for weight in held if weight.layer not in kept}
-    return Tflite(_quantized(data, method, [weight for weight in held if weight.layer in kept]), held, dtypes, model)
+    quantized = _quantized(data, method, [weight for weight in held if weight.layer in kept])
+    return Tflite(compact(quantized), held, dtypes, model)
 
 
 def _put_weights_on_their_grid(graph: fx.GraphModule) -> None:
