@@ -1,7 +1,8 @@
-"""Progress on a terminal: a line per task by rich; on a pipe, a plain line when a task ends."""
+"""Progress on a terminal: a line per task by rich; on a pipe, a plain line when a task ends, and now and then in a long one."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,6 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColu
 from rich.progress import Progress as RichProgress
 
 from edgekit.progress import Progress, silent
+
+LOG_EVERY_S = 30.0
 
 
 @contextmanager
@@ -45,11 +48,19 @@ def _drawn(console: Console) -> Iterator[Progress]:
 
 
 def _logged(console: Console) -> Progress:
+    spoke: dict[str, float] = {}
     finished: set[str] = set()
 
     def progress(task: str, done: float, total: float, text: str = "") -> None:
-        if total and done >= total and task not in finished:
+        if task in finished:
+            return
+        ended = bool(total) and done >= total
+        if ended:
             finished.add(task)
             console.print(f"{task}: {text or 'done'}", highlight=False, markup=False)
+        elif time.monotonic() - spoke.setdefault(task, time.monotonic()) >= LOG_EVERY_S:
+            spoke[task] = time.monotonic()
+            of = f" of {total:g}" if total else ""
+            console.print(f"{task}: {done:g}{of} {text}".rstrip(), highlight=False, markup=False)
 
     return progress
