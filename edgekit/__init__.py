@@ -2,9 +2,10 @@
 
 The public API, one function per command:
 
-    load_recipe, build, run, judge        recipes to bundles, measurements and a verdict
-    load_target, deploy, bench            devices
-    open_bundle                           what a build made
+    load_recipe, explain, recipe_json_schema        recipes, without training
+    build, run, judge, open_bundle                  recipes to bundles, measurements and a verdict
+    load_target, deploy, bench                      devices
+    open_store                                      what was measured
 
 Names are imported on first use: `import edgekit` costs nothing, and torch is only imported by `build` when something is to be trained or exported.
 """
@@ -21,19 +22,25 @@ if TYPE_CHECKING:
     from edgekit.bundle import open_bundle as open_bundle
     from edgekit.deployment import deploy as deploy
     from edgekit.pipeline import build as build
+    from edgekit.recipe.explain import explain as explain
+    from edgekit.recipe.json_schema import recipe_json_schema as recipe_json_schema
     from edgekit.recipe.load import load_recipe as load_recipe
     from edgekit.session import judge as judge
     from edgekit.session import run as run
+    from edgekit.store import open_store as open_store
     from edgekit.target import load_target as load_target
 
 _PUBLIC = {
     "bench": "edgekit.benchmark",
     "build": "edgekit.pipeline",
     "deploy": "edgekit.deployment",
+    "explain": "edgekit.recipe.explain",
     "judge": "edgekit.session",
     "load_recipe": "edgekit.recipe.load",
     "load_target": "edgekit.target",
     "open_bundle": "edgekit.bundle",
+    "open_store": "edgekit.store",
+    "recipe_json_schema": "edgekit.recipe.json_schema",
     "run": "edgekit.session",
 }
 __all__ = ["__version__", *_PUBLIC]
