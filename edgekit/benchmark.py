@@ -21,11 +21,12 @@ from edgekit.deployment import Lock, deploy, hold, provision
 from edgekit.deployment.lock import LEASE_S
 from edgekit.device import Device, connect
 from edgekit.device.facts import DeviceFacts, DeviceState, collect, collect_state
-from edgekit.errors import DeviceError, EdgekitError, RunnerError, UsageError
+from edgekit.errors import EdgekitError, RunnerError, UsageError
 from edgekit.invocation import Placed, attempt, read_outputs
 from edgekit.measurement import ArtifactResult, Measurement, OutputCheck, Run, Settings
 from edgekit.progress import Progress, silent
-from edgekit.runtimes import Format, Platform, host_platform, runtime_for
+from edgekit.runtimes import Format, Runtime, runtime_for
+from edgekit.runtimes.board import platform_of
 from edgekit.stats import Fidelity
 from edgekit.target import Target
 from edgekit.validity import artifact_notes, session_notes
@@ -118,15 +119,10 @@ def _settings(**values: float) -> Settings:
 
 def _place(bundle: Bundle, target: Target, device: Device, lock: Lock, progress: Progress) -> list[Placed]:
     """Bring the bundle and the runtimes it needs onto the device."""
-    platform = _platform(target, device)
-    commands: dict[Format, tuple[str, ...]] = {}
-    for kind in dict.fromkeys(artifact.format for artifact in bundle.manifest.artifacts):
-        program = target.runners.executorch.program if kind == "executorch" else None
-        if program is None:
-            runtime = runtime_for(kind, platform, exported_by=bundle.manifest.versions.get("executorch"), progress=progress)
-            commands[kind] = provision(device, target.workdir, runtime, lock=lock, progress=progress)
-        else:
-            commands[kind] = (program.replace("~/", "./", 1),)  # programs start in the home directory
+    program = target.runners.executorch.program
+    commands: dict[Format, tuple[str, ...]] = {"executorch": (program.replace("~/", "./", 1),)} if program else {}  # programs start in the home directory
+    for kind, runtime in _runtimes(bundle, target, device, set(commands), progress).items():
+        commands[kind] = provision(device, target.workdir, runtime, lock=lock, progress=progress)
     deployed = deploy(bundle, device, target.workdir, lock=lock, progress=progress)
     return [
         Placed(
@@ -140,13 +136,15 @@ def _place(bundle: Bundle, target: Target, device: Device, lock: Lock, progress:
     ]
 
 
-def _platform(target: Target, device: Device) -> Platform:
-    if target.kind == "local":
-        return host_platform()
-    arch = collect(device).arch
-    if arch is None:
-        raise DeviceError(f"{device.name}: its architecture is unknown", hint="`uname -m` must work on the device")
-    return Platform(arch=arch, python=target.runners.litert.python)
+def _runtimes(bundle: Bundle, target: Target, device: Device, there: set[Format], progress: Progress) -> dict[Format, Runtime]:
+    """The runtimes a bundle needs that are not there, all of them before the first is sent: a device that cannot run one is refused untouched."""
+    platform = platform_of(target, device)
+    formats: dict[Format, None] = dict.fromkeys(artifact.format for artifact in bundle.manifest.artifacts if artifact.format not in there)
+    exported_by = bundle.manifest.versions.get("executorch")
+    try:
+        return {kind: runtime_for(kind, platform, exported_by=exported_by, progress=progress) for kind in formats}
+    except RunnerError as error:
+        raise RunnerError(f"{device.name}: {error.message}", hint=error.hint, details=error.details) from error
 
 
 def _outputs(lock: Lock) -> str:

@@ -1,7 +1,7 @@
 """edgekit's LiteRT runner: load a .tflite, warm up, iterate, print raw times, memory marks and facts as runner protocol 1. It judges nothing.
 
 Runs on the device as `python3 -I litert_runner.py`: the standard library, numpy, and ai_edge_litert or (on older boards) tflite_runtime;
-Python 3.8 or newer. Packages in a folder `site` beside this file come first, so that a board needs no pip. Timed are setting the inputs
+Python 3.8 or newer. Packages in `site/python.zip` beside this file come first, so that a board needs no pip. Timed are setting the inputs
 (set_tensor copies them) and invoke(), as the native runner times set-input and execute; reading a sample and printing lie outside. The
 default delegate (XNNPACK) is in use.
 Exit codes: 0 ok, 2 usage, 3 cannot load, 4 execution failed, 5 input or output file.
@@ -187,9 +187,10 @@ def send_memory(protocol: Protocol, mark: str) -> None:
 
 def import_runtime() -> tuple[str, str, Any]:
     """The name of the runtime's package, its version, and its module with `Interpreter`. The first package that is there is used."""
-    site = os.path.join(os.path.dirname(os.path.abspath(__file__)), "site")
-    if os.path.isdir(site):
-        sys.path.insert(0, site)
+    packages = os.path.join(os.path.dirname(os.path.abspath(__file__)), "site", "python.zip")
+    if os.path.isfile(packages):
+        sys.path.insert(0, packages)
+        importlib.import_module("edgekit_packed")
     for package in ("ai_edge_litert", "tflite_runtime"):
         try:
             version = getattr(importlib.import_module(package), "__version__", "unknown")

@@ -1,14 +1,14 @@
 """The ExecuTorch runtime: a small native program, compiled against the headers and shared libraries of the executorch wheel.
 
-It is pinned to the wheel's version, because the C++ interface has no stability promise. What is compiled once stays in the cache.
+It is pinned to the wheel's version, because the C++ interface has no stability promise. What is compiled once stays in the cache. For another
+architecture the wheel of the same version is fetched, and the program is cross-compiled. A machine without a C library of the usual kind, such as
+a phone, gets one beside the program, with its loader, through which the program is then started.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import importlib.util
-import json
 import platform
 import re
 import shutil
@@ -16,9 +16,8 @@ import struct
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.bundle import sha256_file
@@ -26,7 +25,9 @@ from edgekit.cache import cache_root, content_key
 from edgekit.device.local import LocalDevice
 from edgekit.errors import DeviceError, RunnerError, TransportError
 from edgekit.progress import Progress, silent
-from edgekit.runtimes import DIRECTORY, Platform, Runtime, RuntimeFile, describe_file, public_version
+from edgekit.runtimes import DIRECTORY, Platform, Runtime, older, public_version
+from edgekit.runtimes.kept import building, read_listing, write_listing
+from edgekit.runtimes.wheels import fetch_wheels
 
 SOURCES = Path(__file__).parents[1] / "runner" / "native"
 LIBRARIES = ("executorch_backend_xnnpack", "executorch_kernels_optimized", "executorch_kernels_quantized", "executorch_threadpool", "executorch")
@@ -34,18 +35,41 @@ LIBRARIES = ("executorch_backend_xnnpack", "executorch_kernels_optimized", "exec
 OLDEST_GLIBC = "2.28"
 """That of the executorch and ai-edge-litert wheels (manylinux_2_28)."""
 ELF_MACHINES = {62: "x86_64", 183: "aarch64"}
+LOADERS = {"x86_64": "ld-linux-x86-64.so.2", "aarch64": "ld-linux-aarch64.so.1"}
+DEBIAN_NAMES = {"x86_64": "amd64", "aarch64": "arm64"}
+SYSTEM_LIBRARIES = ("libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1", "libgcc_s.so.1", "libstdc++.so.6")
 COMPILE_TIMEOUT_S = 900.0
 
 
-def provide(platform: Platform, progress: Progress) -> Runtime:
-    return native_runner(arch=platform.arch, portable=not platform.is_host, progress=progress)
+def provide(target: Platform, cache: Path, progress: Progress) -> Runtime:
+    """The runner for a machine. Raises RunnerError: no wheel for its architecture, a C library that is too old, no compiler."""
+    if target.is_host:
+        return native_runner(cache=cache, progress=progress)
+    if target.arch not in ELF_MACHINES.values():
+        known = " and ".join(sorted(ELF_MACHINES.values()))
+        raise RunnerError(f"ExecuTorch runs on {known}, the device's programs are {target.arch}", hint="use a 64-bit system, or measure .tflite only")
+    if target.glibc is not None and older(target.glibc, OLDEST_GLIBC):
+        raise RunnerError(
+            f"the device's glibc is {target.glibc}, executorch needs {OLDEST_GLIBC} or newer", hint="update the system on the device (Debian 10 or newer)"
+        )
+    root = None if target.arch == platform.machine() else executorch_for(target.arch, cache, progress)
+    return native_runner(root, target.arch, portable=True, with_libc=target.glibc is None, cache=cache, progress=progress)
 
 
-def native_runner(executorch_root: Path | None = None, arch: str = "", *, portable: bool = False, progress: Progress = silent) -> Runtime:
+def native_runner(
+    executorch_root: Path | None = None,
+    arch: str = "",
+    *,
+    portable: bool = False,
+    with_libc: bool = False,
+    cache: Path | None = None,
+    progress: Progress = silent,
+) -> Runtime:
     """The native ExecuTorch runner, compiled when the cache does not have it (2 s with g++, about a minute the first time with zig).
 
     `executorch_root` is the `executorch` folder of a wheel for `arch`; default: the installed one and this machine. `portable` asks for
-    a program that runs on machines as old as the wheel's libraries do (glibc 2.28), which g++ cannot promise. Raises RunnerError.
+    a program that runs on machines as old as the wheel's libraries do (glibc 2.28), which g++ cannot promise. `with_libc` brings the loader and
+    the C and C++ libraries along. Raises RunnerError.
     """
     arch = arch or platform.machine()
     root = executorch_root or installed_executorch()
@@ -53,19 +77,26 @@ def native_runner(executorch_root: Path | None = None, arch: str = "", *, portab
     libraries = [root / "lib" / f"lib{name}.so" for name in LIBRARIES]
     for library in libraries:
         _require_arch(library, arch)
-    compiler = _compiler(arch, portable)
+    cache = cache or cache_root()
+    compiler = _compiler(arch, portable, cache)
     flags = _flags(root, version)
     settings = [flag.replace(str(root), "") for flag in flags]
-    key = content_key(_source_digest(), version, arch, compiler.kind, settings, [sha256_file(path) for path in libraries])
-    home = cache_root() / "runtimes" / f"executorch-{version}-{arch}-{compiler.kind}-{key[:12]}"
+    system = system_libraries(arch) if with_libc else []
+    key = content_key(_source_digest(), version, arch, compiler.kind, settings, [sha256_file(path) for path in (*libraries, *system)])
+    home = cache / "runtimes" / f"executorch-{version}-{arch}-{compiler.kind}-{key[:12]}"
     if not home.is_dir():
-        with _building(home, progress) as build:
+        with building(home, "compiles the runner", progress) as build:
             if build is not None:
                 _compile(compiler, flags, build / "edgekit_runner", progress)
                 for library in libraries:
                     shutil.copyfile(library, build / library.name)
-                _write_listing(build)
-    return Runtime("executorch", version, arch, _read_listing(home), ("env", f"LD_LIBRARY_PATH={DIRECTORY}", f"{DIRECTORY}/edgekit_runner"))
+                for library in system:
+                    (build / "lib").mkdir(exist_ok=True)
+                    shutil.copy(library, build / "lib" / library.name)  # the loader must stay executable
+                write_listing(build)
+    through = (f"{DIRECTORY}/lib/{LOADERS[arch]}", "--library-path", f"{DIRECTORY}:{DIRECTORY}/lib")
+    command = through if with_libc else ("env", f"LD_LIBRARY_PATH={DIRECTORY}")
+    return Runtime("executorch", version, arch, read_listing(home), (*command, f"{DIRECTORY}/edgekit_runner"))
 
 
 def installed_executorch() -> Path:
@@ -75,6 +106,33 @@ def installed_executorch() -> Path:
     if not places:
         raise RunnerError("executorch is not installed; its runner is built from it", hint="pip install 'edgekit[export]'")
     return Path(places[0])
+
+
+def executorch_for(arch: str, cache: Path, progress: Progress = silent) -> Path:
+    """Headers and libraries of the installed version of executorch for another architecture, from its wheel. Raises RunnerError."""
+    version = executorch_version(installed_executorch())
+    home = cache / "wheels" / f"executorch-{version}-{arch}"
+    if not home.is_dir():
+        python = f"{sys.version_info[0]}.{sys.version_info[1]}"  # any has the same libraries; this one is there, as it is installed
+        wheels = fetch_wheels([f"executorch=={version}"], arch=arch, python=python, glibc=OLDEST_GLIBC, cache=cache, progress=progress)
+        with tempfile.TemporaryDirectory(prefix=f".{home.name}-", dir=home.parent, ignore_cleanup_errors=True) as scratch:
+            with zipfile.ZipFile(wheels[0]) as wheel:
+                parts = ("executorch/include/", "executorch/lib/", "executorch/version.py")
+                wheel.extractall(scratch, [name for name in wheel.namelist() if name.startswith(parts)])
+            if not home.is_dir():
+                (Path(scratch) / "executorch").rename(home)
+    return home
+
+
+def system_libraries(arch: str) -> list[Path]:
+    """The loader and the C and C++ libraries of Debian's cross packages, or of this machine. Raises RunnerError: not installed."""
+    places = [Path(f"/usr/{arch}-linux-gnu/lib"), *([Path(f"/lib/{arch}-linux-gnu")] if arch == platform.machine() else [])]
+    for place in places:
+        found = [place / name for name in (LOADERS[arch], *SYSTEM_LIBRARIES)]
+        if all(path.exists() for path in found):
+            return found
+    packages = " ".join(f"{name}-{DEBIAN_NAMES[arch]}-cross" for name in ("libc6", "libgcc-s1", "libstdc++6"))
+    raise RunnerError(f"the device has no glibc, and there is none for {arch} here to bring along", hint=f"apt-get install {packages}")
 
 
 def executorch_version(root: Path) -> str:
@@ -94,7 +152,7 @@ class _Compiler:
     argv: tuple[str, ...]
 
 
-def _compiler(arch: str, portable: bool) -> _Compiler:
+def _compiler(arch: str, portable: bool, cache: Path) -> _Compiler:
     """g++ for this machine, being quick and usually there; zig, which links against any glibc, for others and where there is no g++."""
     native = arch == platform.machine() and not portable
     gcc = shutil.which("g++" if native else f"{arch}-linux-gnu-g++")
@@ -102,8 +160,7 @@ def _compiler(arch: str, portable: bool) -> _Compiler:
     if gcc and (native or not zig):
         return _Compiler("gcc", (gcc,))
     if zig:
-        cache = cache_root() / "zig"
-        environment = ("env", f"ZIG_GLOBAL_CACHE_DIR={cache}", f"ZIG_LOCAL_CACHE_DIR={cache}")
+        environment = ("env", f"ZIG_GLOBAL_CACHE_DIR={cache / 'zig'}", f"ZIG_LOCAL_CACHE_DIR={cache / 'zig'}")
         return _Compiler("zig", (*environment, sys.executable, "-m", "ziglang", "c++", "-target", f"{arch}-linux-gnu.{OLDEST_GLIBC}"))
     raise RunnerError(f"no C++ compiler for {arch}, and the ExecuTorch runner is to be built", hint="pip install ziglang, or install g++")
 
@@ -133,35 +190,6 @@ def _compile(compiler: _Compiler, flags: list[str], program: Path, progress: Pro
         details: dict[str, object] = {"argv": list(done.argv), "stderr": done.stderr.decode(errors="replace")[-8000:]}
         raise RunnerError(f"the ExecuTorch runner does not compile with {compiler.kind}: " + "; ".join(said[:3]), hint=hint, details=details)
     progress(task, 1, 1, f"{time.monotonic() - started:.1f} s")
-
-
-@contextmanager
-def _building(home: Path, progress: Progress) -> Iterator[Path | None]:
-    """A scratch directory that becomes `home` by one rename when the block is done; None when another process made `home` in the meantime."""
-    home.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with open(f"{home}.lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            progress("wait for another process that compiles the runner", 0, 0)
-            fcntl.flock(lock, fcntl.LOCK_EX)  # freed by the kernel when that process ends, however it ends
-        if home.is_dir():
-            yield None
-            return
-        with tempfile.TemporaryDirectory(prefix=f".{home.name}-", dir=home.parent, ignore_cleanup_errors=True) as scratch:
-            build = Path(scratch) / "build"
-            build.mkdir()
-            yield build
-            build.rename(home)
-
-
-def _write_listing(build: Path) -> None:
-    files = [describe_file(path, path.name, 0o755) for path in sorted(build.iterdir())]
-    (build / "files.json").write_text(json.dumps([asdict(file) | {"path": file.name} for file in files], indent=1))
-
-
-def _read_listing(home: Path) -> tuple[RuntimeFile, ...]:
-    return tuple(RuntimeFile(**entry | {"path": home / entry["path"]}) for entry in json.loads((home / "files.json").read_text()))
 
 
 def _source_digest() -> str:

@@ -11,12 +11,16 @@ from typing import Any
 import pytest
 
 from edgekit.device.local import LocalDevice
+from edgekit.progress import silent
 from edgekit.runtimes.litert import RUNNER
+from edgekit.runtimes.site import PACKED, pack
 from tests.runner.conftest import NONCE, Runner
+from tests.runtimes.wheelhouse import make_wheel
 
 
-def test_it_is_python_3_8() -> None:
-    tree = ast.parse(RUNNER.read_text(), feature_version=(3, 8))
+@pytest.mark.parametrize("source", [RUNNER, PACKED], ids=lambda path: path.stem)
+def test_it_is_python_3_8(source: Path) -> None:
+    tree = ast.parse(source.read_text(), feature_version=(3, 8))
     imported = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
     assert imported <= sys.stdlib_module_names
 
@@ -29,11 +33,14 @@ def test_no_runtime_is_a_clear_error(tmp_path: Path) -> None:
 
 
 def test_packages_beside_it_come_first(tmp_path: Path) -> None:
+    """As a board has them; here with a library missing."""
     shutil.copy(RUNNER, tmp_path)
-    package = tmp_path / "site" / "ai_edge_litert"
-    package.mkdir(parents=True)
-    (package / "__init__.py").write_text("__version__ = '0'\n")
-    (package / "interpreter.py").write_text("raise ImportError('libgone.so: cannot open shared object file')\n")
+    files = {
+        "ai_edge_litert/__init__.py": "__version__ = '0'\n",
+        "ai_edge_litert/interpreter.py": "raise ImportError('libgone.so: cannot open shared object file')\n",
+    }
+    wheel = make_wheel(tmp_path, "ai_edge_litert-0", "py3-none-any", files)
+    pack([wheel], f"{sys.version_info[0]}.{sys.version_info[1]}", tmp_path / "site", silent)
     argv = [sys.executable, "-I", str(tmp_path / RUNNER.name), "--model", "m", "--nonce", NONCE]
     done = LocalDevice().run(argv, timeout_s=30)
     assert done.exit_code == 3

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.errors import RunnerError
-from edgekit.runtimes import Platform, host_platform, native, runtime_for
+from edgekit.runtimes import Format, Platform, host_platform, native, runtime_for
 from edgekit.runtimes.native import executorch_version, installed_executorch, native_runner
 
 needs_executorch = pytest.mark.skipif(importlib.util.find_spec("executorch") is None, reason="needs pip install 'edgekit[export]'")
@@ -104,7 +104,7 @@ def test_no_compiler(compiler: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_packages_that_do_not_fit(compiler: Path, tmp_path: Path) -> None:
     with pytest.raises(RunnerError, match="the device is aarch64"):
-        runtime_for("executorch", Platform("aarch64"))
+        native_runner(arch="aarch64")
     with pytest.raises(RunnerError, match="not the executorch folder"):
         native_runner(tmp_path)
     shutil.copy(installed_executorch() / "version.py", tmp_path)
@@ -116,11 +116,36 @@ def test_packages_that_do_not_fit(compiler: Path, tmp_path: Path) -> None:
     assert runtime_for("executorch", host_platform(), exported_by=executorch_version(installed_executorch()) + "+cpu")
 
 
-def test_litert_for_this_machine_only(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("format", "board", "message", "hint"),
+    [
+        ("executorch", Platform("armv7l", glibc="2.36"), "ExecuTorch runs on aarch64 and x86_64, the device's programs are armv7l", "64-bit system"),
+        ("executorch", Platform("aarch64", glibc="2.24"), "the device's glibc is 2.24, executorch needs 2.28 or newer", "update the system"),
+        ("litert", Platform("aarch64", glibc="2.36"), "the device has no Python", "apt-get install python3"),
+        ("litert", Platform("aarch64", python="python3", python_version="3.11"), "the device has no glibc", "benchmark_model"),
+    ],
+)
+def test_boards_that_cannot_run_a_runtime(format: Format, board: Platform, message: str, hint: str, compiler: Path) -> None:
+    with pytest.raises(RunnerError, match=message) as raised:
+        runtime_for(format, board)
+    assert hint in raised.value.hint
+    assert calls(compiler) == 0
+
+
+def test_litert_on_this_machine() -> None:
     runtime = runtime_for("litert", host_platform())
     assert runtime.argv("/x") == (sys.executable, "-I", "/x/litert_runner.py")
-    with pytest.raises(RunnerError, match="another machine"):
-        runtime_for("litert", Platform("aarch64", python="/usr/bin/python3"))
+
+
+def test_a_machine_without_a_c_library_gets_one(compiler: Path, tmp_path: Path) -> None:
+    """As a phone does. The libraries of this machine stand in for those of a cross compiler, so that the command can be run here."""
+    runtime = native_runner(with_libc=True)
+    names = {file.name for file in runtime.files}
+    assert {"lib/libc.so.6", "lib/libstdc++.so.6", "edgekit_runner", "libexecutorch.so"} < names
+    loader = runtime.argv(str(runtime.files[0].path.parent))[0]
+    assert Path(loader).name in {name.removeprefix("lib/") for name in names}
+    said = subprocess.run([loader, "--library-path", str(Path(loader).parent), "/bin/true"], capture_output=True)
+    assert said.returncode == 0, said.stderr
 
 
 def test_nothing_heavy_is_imported(compiler: Path) -> None:
