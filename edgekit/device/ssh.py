@@ -27,9 +27,9 @@ from paramiko.message import Message
 
 from edgekit.device import Completed, Progress
 from edgekit.errors import DeviceError, ResultError, TransportError
+from edgekit.target import Timeouts
 
 CHUNK_BYTES = 128 << 10
-NO_PROGRESS_S = 30.0
 GONE = "check the network and the board's power, then run again"
 LEFTOVER_S = 0.3
 """Output that comes so long after the program's end is not its own."""
@@ -75,9 +75,10 @@ class Transport(paramiko.Transport):
 class SshDevice:
     """A board reached by an authenticated SSH client, which `close` closes (with the clients it was tunnelled through)."""
 
-    def __init__(self, name: str, clients: Sequence[paramiko.SSHClient]) -> None:
+    def __init__(self, name: str, clients: Sequence[paramiko.SSHClient], timeouts: Timeouts) -> None:
         self.name = name
         self._clients = clients
+        self._timeouts = timeouts
 
     def run(
         self,
@@ -95,9 +96,9 @@ class SshDevice:
         return self._execute(argv, chunks, stdout, stderr, timeout_s=timeout_s, no_progress_s=no_progress_s)
 
     def push(self, local: Path, remote: str, *, mode: int = 0o644, progress: Progress | None = None) -> None:
-        size = local.stat().st_size
         with local.open("rb") as stream:
-            done = self._transfer(["sh", "-c", PUSH, "edgekit", _absolute(remote), f"{mode:o}"], _chunks(stream, progress), size)
+            argv = ["sh", "-c", PUSH, "edgekit", _absolute(remote), f"{mode:o}"]
+            done = self._transfer(argv, _chunks(stream, progress), Capped(1 << 16))
         if not done.ok:
             raise DeviceError(f"{self.name}: cannot write {remote}: {_last_line(done.stderr)}", hint="check free space and permissions on the device")
 
@@ -115,9 +116,8 @@ class SshDevice:
             if progress is not None:
                 progress(len(chunk))
 
-        stdout, stderr = Capped(max_bytes, keep, collect=False), Capped(1 << 16)
         argv = ["sh", "-c", PULL, "edgekit", _absolute(remote)]
-        done = self._execute(argv, iter(()), stdout, stderr, timeout_s=_generous(max_bytes), no_progress_s=NO_PROGRESS_S)
+        done = self._transfer(argv, iter(()), Capped(max_bytes, keep, collect=False))
         if done.stdout_truncated:
             raise ResultError(f"{self.name}: {remote} is larger than {max_bytes} bytes", hint="the device sent more than was expected")
         if not done.ok:
@@ -127,8 +127,9 @@ class SshDevice:
         for client in self._clients:
             client.close()
 
-    def _transfer(self, argv: Sequence[str], chunks: Iterator[bytes], size: int) -> Completed:
-        return self._execute(argv, chunks, Capped(1 << 16), Capped(1 << 16), timeout_s=_generous(size), no_progress_s=NO_PROGRESS_S)
+    def _transfer(self, argv: Sequence[str], chunks: Iterator[bytes], stdout: Capped) -> Completed:
+        total_s, no_progress_s = self._timeouts.transfer_seconds, self._timeouts.no_progress_seconds
+        return self._execute(argv, chunks, stdout, Capped(1 << 16), timeout_s=total_s, no_progress_s=no_progress_s)
 
     def _execute(
         self,
@@ -178,7 +179,7 @@ class SshDevice:
             transport = self._clients[0].get_transport()
             if transport is None:
                 raise EOFError("not connected")
-            channel = transport.open_session(timeout=min(timeout_s, NO_PROGRESS_S))
+            channel = transport.open_session(timeout=min(timeout_s, self._timeouts.no_progress_seconds))
             channel.exec_command(command)
         except (paramiko.SSHException, EOFError, OSError) as error:
             raise TransportError(f"{self.name}: lost the connection: {error}", hint=GONE) from None
@@ -311,11 +312,6 @@ def _chunks(stream: BinaryIO, progress: Progress | None) -> Iterator[bytes]:
 def _absolute(path: str) -> str:
     """`cat` and the shell must not take a path for an option."""
     return path if path.startswith("/") else f"./{path}"
-
-
-def _generous(size: int) -> float:
-    """A total deadline that a link of 100 kB/s keeps; the no-progress deadline is the sharper one."""
-    return 120 + size / 100_000
 
 
 def _last_line(stderr: bytes | bytearray) -> str:

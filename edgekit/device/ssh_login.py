@@ -1,79 +1,49 @@
-"""Getting into a board over SSH: `~/.ssh/config`, host keys, jump hosts, keys and agent. Runs nothing on the board.
+"""Getting into a board over SSH: the way there through jump hosts, host keys, authentication. Runs nothing on the board.
 
-Host keys are looked up in the user's known_hosts and in edgekit's own (written by `edgekit target trust`); an unknown or changed
-key is an IdentityError before anything is sent. A password comes from EDGEKIT_SSH_PASSWORD or a prompt on a terminal, never from a file.
+An unknown or changed host key is an IdentityError before anything is sent. Settings are resolved in ssh_config.py, known keys kept by ssh_keys.py,
+and ssh_auth.py proves who we are.
 """
 
 from __future__ import annotations
 
-import base64
-import getpass
-import hashlib
 import os
 import socket
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import paramiko
-import platformdirs
 
 from edgekit.device.ssh import SshDevice, Transport
+from edgekit.device.ssh_auth import Authentication
+from edgekit.device.ssh_config import Login, resolve
+from edgekit.device.ssh_keys import Standing, fingerprint, known_hosts_files, known_keys, load_known_hosts, record, standing
 from edgekit.errors import EdgekitError, IdentityError, TransportError
-from edgekit.target import SshTarget
+from edgekit.target import SshTarget, Timeouts
 
-CONNECT_S = 15.0
+__all__ = ["HostKey", "Login", "connect", "connect_target", "login_of", "resolve", "trust", "trust_target"]
+
 KEEPALIVE_S = 10
+UNREACHABLE = "is the board on, reachable, and sshd running on that port?"
 
 
 @dataclass(frozen=True)
-class Login:
-    """Where and as whom, after `~/.ssh/config` was applied. `jump` is another Login to tunnel through."""
+class HostKey:
+    """The key that a machine on the way showed: `fingerprint` as `ssh-keygen -l` prints it, and what was known of that machine before."""
 
-    host: str
-    port: int
-    user: str
-    identity_files: tuple[str, ...]
-    jump: Login | None = None
-
-
-def known_hosts_files() -> tuple[Path, ...]:
-    """The files whose keys count; `target trust` writes to the last."""
-    return (Path.home() / ".ssh" / "known_hosts", Path("/etc/ssh/ssh_known_hosts"), Path(platformdirs.user_config_dir("edgekit")) / "known_hosts")
+    machine: str
+    kind: str
+    fingerprint: str
+    standing: Standing
 
 
-def resolve(host: str, *, port: int | None, user: str | None, identity_file: str | None, config: Path | None = None, depth: int = 0) -> Login:
-    """Apply the user's SSH configuration to a host or alias; what is given here wins.
-
-    Raises IdentityError: an unreadable configuration, or jump hosts that lead in a circle.
-    """
-    if depth > 8:
-        raise IdentityError(f"{host}: the jump hosts lead in a circle", hint="check ProxyJump in ~/.ssh/config")
-    path = config or Path.home() / ".ssh" / "config"
-    try:
-        settings = paramiko.SSHConfig.from_path(str(path)).lookup(host) if path.is_file() else {}
-    except (paramiko.ConfigParseError, OSError, UnicodeDecodeError) as error:
-        raise IdentityError(f"{path}: {error}", hint="mend the file; `ssh -G HOST` shows what OpenSSH makes of it") from None
-    jump = None
-    via = settings.get("proxyjump", "none")
-    if via != "none":
-        jump_user, _, jump_address = via.rpartition("@")
-        jump_host, _, jump_port = jump_address.partition(":")
-        jump = resolve(
-            jump_host, port=int(jump_port) if jump_port else None, user=jump_user or None, identity_file=None, config=config, depth=depth + 1
-        )
-    files = (identity_file,) if identity_file else tuple(settings.get("identityfile", ()))
-    return Login(
-        host=settings.get("hostname", host),
-        port=port or int(settings.get("port", 22)),
-        user=user or settings.get("user") or getpass.getuser(),
-        identity_files=tuple(os.path.expanduser(file) for file in files),
-        jump=jump,
-    )
+Confirm = Callable[[HostKey], bool]
 
 
 def connect_target(target: SshTarget) -> SshDevice:
     """The device of a target of kind ssh. Raises what `resolve` and `connect` raise."""
-    return connect(target.name, login_of(target))
+    return connect(target.name, login_of(target), timeouts=target.timeouts, known_hosts=target.known_hosts)
 
 
 def login_of(target: SshTarget) -> Login:
@@ -81,46 +51,73 @@ def login_of(target: SshTarget) -> Login:
     return resolve(target.host, port=target.port, user=target.user, identity_file=target.identity_file)
 
 
-def connect(name: str, login: Login) -> SshDevice:
-    """An authenticated connection. Raises TransportError (unreachable, no SSH there), IdentityError (host key, authentication)."""
+def connect(name: str, login: Login, *, timeouts: Timeouts | None = None, known_hosts: str | None = None) -> SshDevice:
+    """An authenticated connection. `known_hosts` is a file of host keys that then is the only one.
+
+    Raises TransportError (unreachable, no SSH there), IdentityError (host key, authentication).
+    """
+    timeouts = timeouts or Timeouts()
     clients: list[paramiko.SSHClient] = []
     try:
-        _open(name, login, clients)
+        _open(name, login, clients, timeouts.connect_seconds, known_hosts_files(known_hosts))
     except BaseException:
-        for client in clients:
-            client.close()
+        _close(clients)
         raise
-    return SshDevice(name, clients)
+    return SshDevice(name, clients, timeouts)
 
 
-def _open(name: str, login: Login, clients: list[paramiko.SSHClient]) -> paramiko.SSHClient:
+def trust_target(target: SshTarget, confirm: Confirm) -> tuple[HostKey, ...]:
+    """Record the host keys of a target that are not known, each after `confirm` agreed to it. See `trust`."""
+    return trust(target.name, login_of(target), confirm, timeouts=target.timeouts, known_hosts=target.known_hosts)
+
+
+def trust(
+    name: str, login: Login, confirm: Confirm = lambda key: True, *, timeouts: Timeouts | None = None, known_hosts: str | None = None
+) -> tuple[HostKey, ...]:
+    """Fetch the host keys of a board and of the jump hosts before it, and record those that are unknown or changed and that `confirm` agrees to.
+
+    Returns all of them, the board's last. The board itself is not logged in to; a jump host is, once its key is trusted.
+    Raises IdentityError (not confirmed, not let in by a jump host), TransportError (no SSH server answers).
+    """
+    connect_s, files = (timeouts or Timeouts()).connect_seconds, known_hosts_files(known_hosts)
+    found = []
+    for hop in login.hops:
+        key = _offered_key(name, hop, connect_s, files)
+        host_key = HostKey(hop.known_as, key.get_name(), fingerprint(key), standing(hop, key, files))
+        if host_key.standing != "known":
+            if not confirm(host_key):
+                raise IdentityError(f"{name}: the host key {host_key.fingerprint} of {host_key.machine} was not trusted", hint=_compare(name))
+            record(hop, key, files[0])
+        found.append(host_key)
+    return tuple(found)
+
+
+def _open(name: str, login: Login, clients: list[paramiko.SSHClient], connect_s: float, files: Sequence[Path]) -> paramiko.SSHClient:
     """Connect through the jump hosts; the board's client comes first in `clients`."""
+    where = f"{name} ({login})"
     sock = None
     if login.jump is not None:
-        through = _open(name, login.jump, clients).get_transport()
-        assert through is not None
-        sock = through.open_channel("direct-tcpip", (login.host, login.port), ("127.0.0.1", 0), timeout=CONNECT_S)
+        through = _open(name, login.jump, clients, connect_s, files)
+        sock = _tunnel(through, login, where, connect_s)
     client = paramiko.SSHClient()
     clients.insert(0, client)
-    for file in known_hosts_files():
-        if file.is_file():
-            client.load_host_keys(str(file)) if os.access(file, os.W_OK) else client.load_system_host_keys(str(file))
+    load_known_hosts(files, client.get_host_keys())
     client.set_missing_host_key_policy(_Refuse())
-    where = f"{name} ({login.user}@{login.host}:{login.port})"
     try:
         client.connect(
             login.host,
             port=login.port,
             username=login.user,
-            key_filename=[file for file in login.identity_files if Path(file).is_file()] or None,  # type: ignore[arg-type]  # a list is documented
-            password=os.environ.get("EDGEKIT_SSH_PASSWORD"),
-            timeout=CONNECT_S,
-            banner_timeout=CONNECT_S,
-            auth_timeout=CONNECT_S,
-            channel_timeout=CONNECT_S,
+            timeout=connect_s,
+            banner_timeout=connect_s,
+            auth_timeout=connect_s,
+            channel_timeout=connect_s,
             sock=sock,
             transport_factory=Transport,
+            auth_strategy=Authentication(login, where),  # type: ignore[arg-type]  # what it uses of one
         )
+    except EdgekitError:
+        raise
     except Exception as error:
         raise _translated(error, where, name, login) from None
     transport = client.get_transport()
@@ -129,57 +126,75 @@ def _open(name: str, login: Login, clients: list[paramiko.SSHClient]) -> paramik
     return client
 
 
+def _tunnel(through: paramiko.SSHClient, login: Login, where: str, connect_s: float) -> paramiko.Channel:
+    transport = through.get_transport()
+    assert transport is not None
+    try:
+        return transport.open_channel("direct-tcpip", (login.host, login.port), ("127.0.0.1", 0), timeout=connect_s)
+    except (paramiko.SSHException, EOFError, OSError) as error:
+        raise TransportError(f"{where}: the jump host {login.jump} does not get there: {error}", hint="must the jump host allow TCP forwarding?") from None
+
+
+def _offered_key(name: str, login: Login, connect_s: float, files: Sequence[Path]) -> paramiko.PKey:
+    """The key a server shows, of a kind that is known of it if it has one. Does not authenticate to it."""
+    clients: list[paramiko.SSHClient] = []
+    where = f"{name} ({login.host}:{login.port})"
+    try:
+        sock: socket.socket | paramiko.Channel
+        if login.jump is None:
+            sock = socket.create_connection((login.host, login.port), timeout=connect_s)
+        else:
+            sock = _tunnel(_open(name, login.jump, clients, connect_s, files), login, where, connect_s)
+        with sock:
+            transport = Transport(sock)
+            transport.banner_timeout = connect_s
+            known = known_keys(login, files)
+            options = transport.get_security_options()
+            options.key_types = sorted(options.key_types, key=lambda kind: kind not in known)
+            try:
+                transport.start_client(timeout=connect_s)
+                return transport.get_remote_server_key()
+            finally:
+                transport.close()
+    except (OSError, paramiko.SSHException, EOFError) as error:
+        raise _translated(error, where, name, login) from None
+    finally:
+        _close(clients)
+
+
+def _close(clients: Sequence[paramiko.SSHClient]) -> None:
+    for client in clients:
+        with suppress(OSError, EOFError):
+            client.close()
+
+
 class _Refuse(paramiko.MissingHostKeyPolicy):
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
-        raise _UnknownKey(fingerprint(key))
+        raise _UnknownKey(f"{key.get_name()} {fingerprint(key)}")
 
 
 class _UnknownKey(Exception):
     """Carries the fingerprint of the key a server showed."""
 
 
-def fingerprint(key: paramiko.PKey) -> str:
-    """As `ssh-keygen -l` prints it."""
-    digest = base64.b64encode(hashlib.sha256(key.asbytes()).digest()).decode().rstrip("=")
-    return f"{key.get_name()} SHA256:{digest}"
+def _compare(name: str) -> str:
+    return f"compare it with what `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` says on the machine itself, then `edgekit target trust {name}`"
 
 
 def _translated(error: Exception, where: str, name: str, login: Login) -> EdgekitError:
     if isinstance(error, _UnknownKey):
-        return IdentityError(f"{where}: unknown host key {error}", hint=f"compare it with the board's own, then `edgekit target trust {name}`")
+        return IdentityError(f"{where}: unknown host key {error}", hint=_compare(name))
     if isinstance(error, paramiko.BadHostKeyException):
-        shown, expected = fingerprint(error.key), fingerprint(error.expected_key)
-        hint = "if the board was flashed anew, remove its old line from known_hosts; if not, somebody is in between"
-        return IdentityError(f"{where}: the host key CHANGED: {shown}, known is {expected}", hint=hint)
-    if isinstance(error, paramiko.PasswordRequiredException):
-        return IdentityError(f"{where}: the private key is encrypted", hint="load it into the agent: ssh-add KEYFILE")
-    if isinstance(error, paramiko.AuthenticationException):
-        return IdentityError(
-            f"{where}: not let in: {error}", hint="check the user and the key; `ssh` with the same settings must work without a prompt"
+        shown, expected = (f"{key.get_name()} {fingerprint(key)}" for key in (error.key, error.expected_key))
+        hint = (
+            f"if the machine was set up anew: `edgekit target trust {name}`; "
+            f"`ssh-keygen -R {login.known_as}` for OpenSSH; if not, somebody is in between"
         )
+        return IdentityError(f"{where}: the host key CHANGED: {shown}, known is {expected}", hint=hint)
+    if isinstance(error, paramiko.AuthenticationException):
+        hint = "check the user and the key; `ssh` with the same settings must work without a prompt"
+        return IdentityError(f"{where}: not let in: {error}", hint=hint)
     if isinstance(error, socket.gaierror):
         return TransportError(f"{where}: no such host: {login.host}", hint="check the name, or use the board's IP address")
-    return TransportError(f"{where}: {error or type(error).__name__}", hint="is the board on, reachable, and sshd running on that port?")
-
-
-def trust(name: str, login: Login) -> str:
-    """Fetch the host key, record it in edgekit's known_hosts, and return its fingerprint. Does not authenticate.
-
-    Raises TransportError when no SSH server answers.
-    """
-    try:
-        with socket.create_connection((login.host, login.port), timeout=CONNECT_S) as sock:
-            transport = Transport(sock)
-            transport.start_client(timeout=CONNECT_S)
-            key = transport.get_remote_server_key()
-            transport.close()
-    except (OSError, paramiko.SSHException, EOFError) as error:
-        raise TransportError(
-            f"{name} ({login.host}:{login.port}): {error}", hint="is the board on, reachable, and sshd running on that port?"
-        ) from None
-    file = known_hosts_files()[-1]
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    keys = paramiko.HostKeys(str(file)) if file.is_file() else paramiko.HostKeys()
-    keys.add(login.host if login.port == 22 else f"[{login.host}]:{login.port}", key.get_name(), key)
-    keys.save(str(file))
-    return fingerprint(key)
+    reason = os.strerror(error.errno) if isinstance(error, OSError) and isinstance(error.errno, int) and error.errno > 0 else error
+    return TransportError(f"{where}: {reason or type(error).__name__}", hint=UNREACHABLE)

@@ -52,6 +52,7 @@ def running(directory: Path, *options: str) -> Iterator[Server]:
         Path("/run/sshd").mkdir(exist_ok=True)
     port = free_port()
     lines = [
+        *options,  # sshd takes the first of two values
         f"Port {port}",
         "ListenAddress 127.0.0.1",
         f"HostKey {directory / 'host_key'}",
@@ -62,7 +63,6 @@ def running(directory: Path, *options: str) -> Iterator[Server]:
         "MaxStartups 100",
         "MaxSessions 100",
         "PidFile none",
-        *options,
     ]
     (directory / "sshd_config").write_text("\n".join(lines) + "\n")
     log = (directory / "sshd.log").open("wb")
