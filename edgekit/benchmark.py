@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -20,20 +20,24 @@ from edgekit.bundle import Bundle
 from edgekit.deployment import Lock, deploy, hold, provision
 from edgekit.deployment.lock import LEASE_S
 from edgekit.device import Device, connect
-from edgekit.device.facts import DeviceFacts, DeviceState, collect, collect_state
+from edgekit.device.control import CoolDown, cool_down, governors, restore_governors
+from edgekit.device.facts import CpuTime, DeviceFacts, DeviceState, collect, collect_state
 from edgekit.errors import EdgekitError, RunnerError, UsageError
-from edgekit.invocation import Placed, attempt, read_outputs
-from edgekit.measurement import ArtifactResult, Measurement, OutputCheck, Run, Settings
+from edgekit.invocation import Placed, attempt, read_outputs, watching
+from edgekit.measurement import ArtifactResult, Controlled, Measurement, OutputCheck, Run, Settings
+from edgekit.probes import Probe, device_probes
 from edgekit.progress import Progress, silent
 from edgekit.runtimes import Format, Runtime, runtime_for
 from edgekit.runtimes.board import platform_of
 from edgekit.stats import Fidelity
-from edgekit.target import Target
-from edgekit.validity import artifact_notes, session_notes
+from edgekit.target import Control, Target
+from edgekit.validity import artifact_notes, run_notes, session_notes
 from edgekit.wire import RunnerRun
 
 SNR_MIN_DB = 20.0
 COSINE_MIN = 0.99
+PROBE_EVERY_S = 0.5
+"""How often a runner reads clocks and temperatures between inferences."""
 LEASE_MARGIN_S = 120.0
 """What may pass between a renewal of the device's lock and the end of the run after it, beside the run itself."""
 
@@ -47,6 +51,8 @@ class _Session:
 
     facts: DeviceFacts
     states: list[DeviceState]
+    probes: tuple[Probe, ...]
+    waits: list[CoolDown] = field(default_factory=list)
     created: str = field(default_factory=lambda: _now())
     began: float = field(default_factory=time.monotonic)
     runs: dict[str, list[Run]] = field(default_factory=dict)
@@ -98,15 +104,22 @@ def bench(
         placed = _place(bundle, target, device, lock, progress)
         lease_s = max(LEASE_S, 2 * (target.timeouts.run_seconds + LEASE_MARGIN_S))  # `renew` leaves at least half of it
         try:
-            return measure(
-                *(bundle, target, device, placed, settings),
-                before_run=lambda: lock.renew(lease_s),
-                progress=progress,
-                on_partial=on_partial,
-            )
+            with _governed(device, lock, target.control):
+                return measure(
+                    *(bundle, target, device, placed, settings),
+                    before_run=lambda: lock.renew(lease_s),
+                    progress=progress,
+                    on_partial=on_partial,
+                )
         finally:
             with suppress(EdgekitError):
                 device.run(["rm", "-f", _outputs(lock)], timeout_s=target.timeouts.connect_seconds)
+
+
+def _governed(device: Device, lock: Lock, control: Control) -> AbstractContextManager[None]:
+    """The clocks as the target wants them. What a session that died left behind is undone in any case."""
+    restore_governors(device, lock.root)
+    return governors(device, lock.root, control.governor) if control.governor else nullcontext()
 
 
 def _settings(**values: float) -> Settings:
@@ -164,7 +177,8 @@ def measure(
     on_partial: Partial | None = None,
 ) -> Measurement:
     """Measure artifacts that are on a device already. See `bench`."""
-    session = _Session(collect(device), [collect_state(device)])
+    state = collect_state(device)
+    session = _Session(collect(device), [state], device_probes(state))
     total, task = settings.runs * len(placed), f"measure on {target.name}"
     try:
         for index in range(settings.runs):
@@ -195,10 +209,12 @@ def _run_once(
     session: _Session, bundle: Bundle, target: Target, device: Device, placed: Placed, settings: Settings, index: int, name: str
 ) -> None:
     """One process, its outputs, and the device's state after it. Whatever goes wrong is raised with the device and the run in its message."""
-    key, before, started = placed.artifact.key, session.states[-1], _now()
+    key, timeouts = placed.artifact.key, target.timeouts
     try:
+        before, started = _cool(session, target, device), _now()
+        watch = watching(session.probes, target.control.cpus, every_s=PROBE_EVERY_S)
         made = attempt(
-            *(device, placed, settings, before), timeout_s=target.timeouts.run_seconds, no_progress_s=target.timeouts.no_progress_seconds
+            *(device, placed, settings, before), timeout_s=timeouts.run_seconds, no_progress_s=timeouts.no_progress_seconds, more=watch
         )
         session.runs.setdefault(key, []).append(_run(index, started, made.run, before, None))
         if made.error:
@@ -215,6 +231,25 @@ def _run_once(
     session.runs[key][-1] = _run(index, started, made.run, before, after)
 
 
+def _cool(session: _Session, target: Target, device: Device) -> DeviceState:
+    """The device's state before a run, after a wait for it to cool where the target asks for one."""
+    if target.control.cool_down is None:
+        return session.states[-1]
+    waited, state = cool_down(device, session.states[-1], target.control.cool_down.below_c, target.control.cool_down.timeout_seconds)
+    session.waits.append(waited)
+    return state
+
+
+def _controlled(session: _Session, control: Control) -> Controlled:
+    return Controlled(
+        governor=control.governor,
+        cpus=control.cpus,
+        cool_below_c=control.cool_down.below_c if control.cool_down else None,
+        cooled_seconds=sum(wait.seconds for wait in session.waits),
+        still_hot_runs=sum(not wait.reached for wait in session.waits),
+    )
+
+
 def _run(index: int, started: str, said: RunnerRun, before: DeviceState, after: DeviceState | None) -> Run:
     return Run(
         index=index,
@@ -229,6 +264,9 @@ def _run(index: int, started: str, said: RunnerRun, before: DeviceState, after: 
         memory=said.memory,
         before=before,
         after=after,
+        cpu_ns=said.cpu_ns,
+        device_cpu=CpuTime.of_ticks(said.ticks) if len(said.ticks) >= 4 and min(said.ticks) >= 0 else None,
+        windows=said.windows,
     )
 
 
@@ -236,7 +274,9 @@ def _finished(
     session: _Session, bundle: Bundle, target: Target, placed: Sequence[Placed], settings: Settings, *, failure: str = ""
 ) -> Measurement:
     results = tuple(session.result(one) for one in placed)
+    controlled = _controlled(session, target.control)
     notes = session_notes(session.facts, session.states, target.timings_reason)
+    notes += run_notes([run for result in results for run in result.runs], session.probes, controlled)
     for result in results:
         notes += artifact_notes(result, snr_min_db=SNR_MIN_DB, cosine_min=COSINE_MIN)
     return Measurement(
@@ -256,6 +296,8 @@ def _finished(
         artifacts=results,
         notes=tuple(notes),
         failure=failure,
+        controlled=controlled,
+        probes=session.probes,
     )
 
 

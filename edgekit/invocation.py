@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import signal
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from edgekit.device.facts import DeviceState, collect_state
 from edgekit.errors import DeviceError, EdgekitError, ResultError, RunnerError, TransportError
 from edgekit.inert import printable
 from edgekit.measurement import Settings
+from edgekit.probes import Probe
 from edgekit.stats import Fidelity, fidelity
 from edgekit.wire import MAX_OUTPUT_BYTES, Mode, RunnerRun, TensorInfo, parse_runner_output
 
@@ -43,8 +45,8 @@ class Attempt:
     error: EdgekitError | None = None
 
 
-def runner_argv(placed: Placed, settings: Settings, nonce: str, mode: Mode = "measure") -> list[str]:
-    """The command line of protocol 1. Times are whole nanoseconds."""
+def runner_argv(placed: Placed, settings: Settings, nonce: str, mode: Mode = "measure", more: Sequence[str] = ()) -> list[str]:
+    """The command line of protocol 1, `more` at its end. Times are whole nanoseconds."""
     times = {
         "--warmup-min-ns": settings.warmup_min_seconds,
         "--min-ns": settings.min_seconds,
@@ -55,10 +57,27 @@ def runner_argv(placed: Placed, settings: Settings, nonce: str, mode: Mode = "me
         *("--inputs", placed.inputs, "--samples", str(placed.artifact.reference_samples), "--outputs", placed.outputs),
         *("--threads", str(settings.threads), "--min-iterations", str(settings.min_iterations)),
         *(part for name, seconds in times.items() for part in (name, str(round(seconds * 1e9)))),
+        *more,
     ]
 
 
-def attempt(device: Device, placed: Placed, settings: Settings, before: DeviceState, *, timeout_s: float, no_progress_s: float | None) -> Attempt:
+def watching(probes: Sequence[Probe], cpus: Sequence[int], *, every_s: float) -> list[str]:
+    """Options for a run on some cores (none: on all) that reads probes every so often."""
+    bound = ["--cpus", ",".join(map(str, cpus))] if cpus else []
+    return [*bound, *(["--window-ns", str(round(every_s * 1e9)), "--probes", ":".join(probe.path for probe in probes)] if probes else [])]
+
+
+def attempt(
+    device: Device,
+    placed: Placed,
+    settings: Settings,
+    before: DeviceState,
+    *,
+    timeout_s: float,
+    no_progress_s: float | None,
+    mode: Mode = "measure",
+    more: Sequence[str] = (),
+) -> Attempt:
     """Run the runner once in a fresh process and read its output. A failure of the run is returned, not raised, with what was printed before it.
 
     Raises TransportError when the device cannot be reached any more, and Interrupted or KeyboardInterrupt as they come.
@@ -66,7 +85,7 @@ def attempt(device: Device, placed: Placed, settings: Settings, before: DeviceSt
     nonce, printed = secrets.token_hex(16), bytearray()
     try:
         done = device.run(
-            runner_argv(placed, settings, nonce),
+            runner_argv(placed, settings, nonce, mode, more),
             timeout_s=timeout_s,
             no_progress_s=no_progress_s,
             max_stdout_bytes=MAX_OUTPUT_BYTES,
@@ -85,7 +104,10 @@ def attempt(device: Device, placed: Placed, settings: Settings, before: DeviceSt
         return Attempt(partial, failed(done, partial, before, _state_or_none(device)))
     try:
         size = placed.artifact.file.bytes
-        run = parse_runner_output(done.stdout, nonce=nonce, model_bytes=size, outputs_wanted=True, truncated=done.stdout_truncated)
+        wanted = mode != "profile"
+        run = parse_runner_output(
+            done.stdout, nonce=nonce, mode=mode, model_bytes=size, outputs_wanted=wanted, truncated=done.stdout_truncated
+        )
         check_tensors(placed.artifact, run)
     except (ResultError, RunnerError) as error:
         return Attempt(_kept(done.stdout, nonce), error)

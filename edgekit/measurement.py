@@ -17,10 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edgekit import stats
 from edgekit.bundle import Artifact
-from edgekit.device.facts import DeviceFacts, DeviceState
+from edgekit.device.facts import CpuTime, DeviceFacts, DeviceState
+from edgekit.probes import Probe
 from edgekit.stats import Estimate, Fidelity, Outliers, Ratio
 from edgekit.stats.compare import FULL_RUNS
-from edgekit.wire import HelloValues, MemoryMark
+from edgekit.wire import HelloValues, MemoryMark, WindowValues
 
 Level = Literal["invalid", "warning", "unknown", "note"]
 Seconds = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
@@ -51,8 +52,22 @@ class Settings(Part):
     threads: Annotated[int, Field(ge=1, le=256)]
 
 
+class Controlled(Part):
+    """What the target's `control` changed while it was measured; how long runs waited for the device to cool, and how many waited in vain."""
+
+    governor: str | None = None
+    cpus: tuple[int, ...] = ()
+    cool_below_c: float | None = None
+    cooled_seconds: float = 0.0
+    still_hot_runs: int = 0
+
+
 class Run(Part):
-    """One process of a runner. Not `complete` when it crashed, hung or was stopped; then it holds what came before."""
+    """One process of a runner. Not `complete` when it crashed, hung or was stopped; then it holds what came before.
+
+    `cpu_ns` is the processor time of the process, `device_cpu` that of all processes in the same time. `windows` say what the measurement's probes
+    read between inferences of the steady phase.
+    """
 
     index: int
     started: str
@@ -66,6 +81,16 @@ class Run(Part):
     memory: tuple[MemoryMark, ...]
     before: DeviceState
     after: DeviceState | None
+    cpu_ns: int | None = None
+    device_cpu: CpuTime | None = None
+    windows: tuple[WindowValues, ...] = ()
+
+    @property
+    def others_share(self) -> float | None:
+        """The part of the device's processor time that went to other processes during the run, 0 to 1; None where the runner does not tell."""
+        if self.device_cpu is None or self.cpu_ns is None or self.device_cpu.total_s <= 0:
+            return None
+        return max(0.0, self.device_cpu.busy_s - self.cpu_ns / 1e9) / self.device_cpu.total_s
 
     @property
     def median_ns(self) -> float:
@@ -178,6 +203,8 @@ class Measurement(Part):
     artifacts: tuple[ArtifactResult, ...]
     notes: tuple[Note, ...] = ()
     failure: str = ""
+    controlled: Controlled = Controlled()
+    probes: tuple[Probe, ...] = ()
 
     @property
     def quick(self) -> bool:

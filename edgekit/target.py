@@ -66,6 +66,29 @@ class Runners(Section):
     litert: LitertRunner = LitertRunner()
 
 
+class CoolDown(Section):
+    """Wait before each run until the hottest thermal zone is below a temperature."""
+
+    below_c: Annotated[float, Field(ge=-40, le=150, allow_inf_nan=False)] = Field(description="°C.", examples=[50])
+    timeout_seconds: Positive = Field(default=300.0, description="Then the run starts all the same, and the measurement says so.")
+
+
+class Control(Section):
+    """What may be changed on the device while it is measured. It is undone afterwards, also when the host dies."""
+
+    governor: Annotated[str, Matches(r"[a-z][a-z0-9_]{0,31}", "expected a governor such as performance")] | None = Field(
+        default=None, description="Of all clocks, while artifacts are measured. Needs root on the device.", examples=["performance"]
+    )
+    cpus: tuple[Annotated[int, Field(ge=0, le=1023)], ...] = Field(default=(), description="Cores the runner may use. Default: all.", examples=[[2, 3]])
+    cool_down: CoolDown | None = Field(default=None, description="Wait for a cool device before each run.", examples=[{"below_c": 50}])
+
+    @model_validator(mode="after")
+    def _each_core_once(self) -> Self:
+        if len(set(self.cpus)) < len(self.cpus):
+            raise invalid("a core is named twice", key="cpus")
+        return self
+
+
 class TargetBase(Section):
     """What every target has. How it is reached is the key `kind`."""
 
@@ -78,6 +101,7 @@ class TargetBase(Section):
     )
     timings_reason: str = Field(default="", description="Why timings are meaningless.", examples=["runs under qemu"])
     runners: Runners = Runners()
+    control: Control = Control()
     require_signature: LocalPath | None = Field(
         default=None,
         description="An Ed25519 public key file, relative to this file or `~/…`: only bundles signed with its private key are deployed.",

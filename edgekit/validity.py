@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from statistics import median
 
 from edgekit import stats
 from edgekit.device.facts import DeviceFacts, DeviceState
-from edgekit.measurement import ArtifactResult, Note, OutputCheck, summarise
+from edgekit.measurement import ArtifactResult, Controlled, Note, OutputCheck, Run, summarise
+from edgekit.probes import Probe, extremes
 from edgekit.stats.compare import FULL_RUNS
 
 BUSY_LOAD_PER_CPU = 0.5
@@ -18,6 +20,9 @@ P99_SAMPLES = 1024
 P99_SECONDS = 60.0
 MEMORY_PRESSURE_PERCENT = 1.0
 OVERHEAD_FRACTION = 0.01
+OTHERS_SHARE = 0.05
+STOLEN_SHARE = 0.01
+CLOCK_FRACTION = 0.95
 LIVE_FLAGS = {0: "under-voltage", 1: "clock capped", 2: "throttled", 3: "soft temperature limit"}
 """Bits of Raspberry Pi's get_throttled; each has happened since boot when the bit 16 higher is set."""
 
@@ -36,6 +41,26 @@ def session_notes(facts: DeviceFacts, states: Sequence[DeviceState], timings_rea
     pressure = max((s.memory_pressure_percent for s in states[1:] if s.memory_pressure_percent is not None), default=0.0)
     if pressure > MEMORY_PRESSURE_PERCENT:
         notes.append(Note(level="warning", code="memory_pressure", text=f"tasks waited for memory {pressure:.1f} % of the time"))
+    return notes
+
+
+def run_notes(runs: Sequence[Run], probes: Sequence[Probe], controlled: Controlled) -> list[Note]:
+    """What went on while the artifacts ran: other programs, clocks, heat."""
+    notes = []
+    shares = [share for run in runs if (share := run.others_share) is not None]
+    if shares and max(shares) > OTHERS_SHARE:
+        text = f"other programs had {100 * median(shares):.0f} % of the device's processor time (at most {100 * max(shares):.0f} % in a run)"
+        notes.append(Note(level="warning", code="other_programs", text=text))
+    stolen = [run.device_cpu.stolen_s / run.device_cpu.total_s for run in runs if run.device_cpu and run.device_cpu.total_s]
+    if stolen and max(stolen) > STOLEN_SHARE:
+        notes.append(Note(level="warning", code="stolen", text=f"the host of this virtual machine took up to {100 * max(stolen):.0f} % of a run"))
+    for name, (low, high) in extremes(probes, [window for run in runs for window in run.windows], "frequency_khz").items():
+        if low < CLOCK_FRACTION * high:
+            text = f"the clock of {name} ran between {low / 1e3:.0f} and {high / 1e3:.0f} MHz"
+            notes.append(Note(level="warning", code="clock", text=text))
+    if controlled.still_hot_runs:
+        text = f"{controlled.still_hot_runs} runs started before the device was below {controlled.cool_below_c:g} °C"
+        notes.append(Note(level="warning", code="hot", text=text))
     return notes
 
 

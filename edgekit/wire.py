@@ -25,7 +25,11 @@ MAX_BRACKETS = 512
 MAX_VALUES_PER_LINE = 4096
 MAX_SAMPLES = 5_000_000
 
-Mode = Literal["measure", "evaluate"]
+MAX_WINDOWS = 15_000
+MAX_OPERATORS = 4096
+PROBES = 32
+
+Mode = Literal["measure", "evaluate", "profile", "sustain"]
 Value = TypeVar("Value", bound="Said")
 
 
@@ -38,6 +42,8 @@ def _no_control_characters(text: str) -> str:
 Nanoseconds = Annotated[int, Field(ge=0, le=3_600 * 10**9)]
 Bytes = Annotated[int, Field(ge=0, le=1 << 48)]
 Count = Annotated[int, Field(ge=0, le=1 << 31)]
+Instant = Annotated[int, Field(ge=0, le=1 << 62)]
+"""A reading of CLOCK_MONOTONIC in ns."""
 Label = Annotated[str, Field(max_length=256), AfterValidator(_no_control_characters)]
 Message = Annotated[str, Field(max_length=16 << 10), AfterValidator(lambda text: printable(text, limit=1000))]
 
@@ -56,7 +62,7 @@ class Said(BaseModel):
 
 
 class HelloValues(Said):
-    """The program that ran. `threads` are those of the runtime."""
+    """The program that ran. `threads` are those of the runtime, `cpus` the processors it may use, `at_ns` is when it said so, by its clock."""
 
     runtime: Literal["executorch", "litert"]
     runtime_version: Label
@@ -65,6 +71,8 @@ class HelloValues(Said):
     pid: Annotated[int, Field(ge=1, le=1 << 31)]
     threads: Annotated[int, Field(ge=1, le=4096)]
     clock: Literal["CLOCK_MONOTONIC"]
+    at_ns: Instant | None = None
+    cpus: Annotated[tuple[Annotated[int, Field(ge=0, le=4095)], ...], Field(max_length=4096, strict=False)] = ()
 
 
 class MemoryMark(Said):
@@ -109,6 +117,28 @@ class OutputsValues(Said):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
 
 
+class WindowValues(Said):
+    """A moment of the steady phase: when, the inferences until then, some of the times since the last (only in mode `sustain`), and the probes."""
+
+    at_ns: Instant
+    iterations: Count
+    ns: Annotated[tuple[Nanoseconds, ...], Field(max_length=64, strict=False)] = ()
+    values: Annotated[tuple[Annotated[int, Field(ge=-(1 << 62), le=1 << 62)] | None, ...], Field(max_length=PROBES, strict=False)] = ()
+
+
+class OperatorValues(Said):
+    """An operator's times, one an inference, with the runtime's own name for it.
+
+    `instruction` is the place in the method's list of instructions, −1 for the method as a whole. What is `delegated` ran inside that instruction.
+    """
+
+    name: Label
+    instruction: Annotated[int, Field(ge=-1, le=1 << 31)]
+    delegate_id: Annotated[int, Field(ge=-1, le=1 << 32)] = -1
+    delegated: bool
+    ns: Annotated[tuple[Nanoseconds, ...], Field(max_length=MAX_VALUES_PER_LINE, strict=False)]
+
+
 class HelloLine(HelloValues, Line):
     type: Literal["hello"]
 
@@ -139,6 +169,14 @@ class SamplesLine(Line):
     ns: Annotated[tuple[Nanoseconds, ...], Field(max_length=MAX_VALUES_PER_LINE)]
 
 
+class WindowLine(WindowValues, Line):
+    type: Literal["window"]
+
+
+class OperatorLine(OperatorValues, Line):
+    type: Literal["operator"]
+
+
 class OverheadLine(Line):
     type: Literal["overhead"]
     ns_per_iteration: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
@@ -151,6 +189,8 @@ class OutputsLine(OutputsValues, Line):
 class EndLine(Line):
     type: Literal["end"]
     iterations: Count
+    cpu_ns: Annotated[int, Field(ge=0, le=1 << 62)] | None = None
+    ticks: Annotated[tuple[Annotated[int, Field(le=1 << 62)], ...], Field(max_length=8)] = ()
     ok: Literal[True]
 
 
@@ -161,7 +201,18 @@ class ErrorLine(Line):
 
 
 AnyLine = Annotated[
-    HelloLine | MemoryLine | LoadLine | TensorsLine | FirstLine | SamplesLine | OverheadLine | OutputsLine | EndLine | ErrorLine,
+    HelloLine
+    | MemoryLine
+    | LoadLine
+    | TensorsLine
+    | FirstLine
+    | SamplesLine
+    | WindowLine
+    | OperatorLine
+    | OverheadLine
+    | OutputsLine
+    | EndLine
+    | ErrorLine,
     Field(discriminator="type"),
 ]
 _LINE: TypeAdapter[AnyLine] = TypeAdapter(AnyLine)
@@ -172,6 +223,8 @@ REQUIRED: dict[Mode, tuple[str, ...]] = {
         *("memory baseline", "memory loaded", "memory first", "memory steady"),
     ),
     "evaluate": ("hello", "load", "tensors", "outputs", "end"),
+    "profile": ("hello", "load", "tensors", "first", "samples steady", "operator", "end"),
+    "sustain": ("hello", "load", "tensors", "first", "window", "end"),
 }
 
 
@@ -179,7 +232,9 @@ REQUIRED: dict[Mode, tuple[str, ...]] = {
 class RunnerRun:
     """One run of a runner. When `complete`, every line its mode requires was there and consistent; otherwise it holds what came before the end.
 
-    `warmup_ns` and `steady_ns` are the raw samples in order; `error` is what the runner itself reported as its failure.
+    `warmup_ns` and `steady_ns` are the raw samples in order; `cpu_ns` is the processor time of the process since hello, `ticks` are
+    those of the whole device in the same time (user, nice, system, idle, iowait, irq, softirq, steal; empty when unknown); `error` is what the runner
+    itself reported as its failure.
     """
 
     complete: bool
@@ -194,6 +249,10 @@ class RunnerRun:
     overhead_ns_per_iteration: float | None
     output_file: OutputsValues | None
     error: str | None = None
+    cpu_ns: int | None = None
+    ticks: tuple[int, ...] = ()
+    windows: tuple[WindowValues, ...] = ()
+    operators: tuple[OperatorValues, ...] = ()
 
 
 def parse_runner_output(
@@ -268,8 +327,10 @@ def _kind(line: AnyLine) -> str:
 
 
 def _check_order(lines: Sequence[tuple[int, AnyLine]]) -> None:
-    """hello first, nothing twice, nothing after end or error, samples without a gap."""
+    """hello first, nothing twice, nothing after end or error, samples without a gap, windows in the order of time and not too many."""
     seen: set[str] = set()
+    last = (0, 0)
+    listed = {"window": 0, "operator": 0}
     counted = {"warmup": 0, "steady": 0}
     for number, line in lines:
         kind = _kind(line)
@@ -277,8 +338,16 @@ def _check_order(lines: Sequence[tuple[int, AnyLine]]) -> None:
             raise _bad(number, f"{kind} before hello")
         if seen & {"end", "error"}:
             raise _bad(number, f"{kind} after the end")
-        if kind in seen and not isinstance(line, SamplesLine):
+        if kind in seen and not isinstance(line, SamplesLine | WindowLine | OperatorLine):
             raise _bad(number, f"{kind} a second time")
+        if kind in listed:
+            listed[kind] += 1
+            if listed[kind] > {"window": MAX_WINDOWS, "operator": MAX_OPERATORS}[kind]:
+                raise _bad(number, f"too many lines of this type: {kind}")
+        if isinstance(line, WindowLine):
+            if (line.at_ns, line.iterations) < last or line.iterations < last[1]:
+                raise _bad(number, "windows out of order")
+            last = (line.at_ns, line.iterations)
         if isinstance(line, SamplesLine):
             if line.offset != counted[line.phase]:
                 raise _bad(number, f"{line.phase} samples start at {line.offset}, expected {counted[line.phase]}")
@@ -301,14 +370,16 @@ def _check_counts(lines: Sequence[tuple[int, AnyLine]], run: RunnerRun, mode: Mo
     number, end = lines[-1]
     if not isinstance(end, EndLine):
         raise _bad(number, f"{_kind(end)} where end was expected")
-    counted = len(run.steady_ns) if mode == "measure" or run.output_file is None else run.output_file.samples
+    counted = run.windows[-1].iterations if mode == "sustain" else len(run.steady_ns)
+    if mode == "evaluate" and run.output_file:
+        counted = run.output_file.samples
     if end.iterations != counted or counted == 0:
         raise _bad(number, f"claims {end.iterations} iterations, {counted} were reported")
 
 
 def _assemble(lines: Sequence[tuple[int, AnyLine]]) -> RunnerRun:
     by_kind = {_kind(line): line for _, line in lines}
-    tensors, first, overhead, error = (by_kind.get(kind) for kind in ("tensors", "first", "overhead", "error"))
+    tensors, first, overhead, error, end = (by_kind.get(kind) for kind in ("tensors", "first", "overhead", "error", "end"))
     samples = [line for _, line in lines if isinstance(line, SamplesLine)]
     return RunnerRun(
         complete=False,
@@ -323,6 +394,10 @@ def _assemble(lines: Sequence[tuple[int, AnyLine]]) -> RunnerRun:
         overhead_ns_per_iteration=overhead.ns_per_iteration if isinstance(overhead, OverheadLine) else None,
         output_file=_values(OutputsValues, by_kind.get("outputs")),
         error=f"{error.code}: {error.message}" if isinstance(error, ErrorLine) else None,
+        cpu_ns=end.cpu_ns if isinstance(end, EndLine) else None,
+        ticks=end.ticks if isinstance(end, EndLine) else (),
+        windows=tuple(window for _, line in lines if (window := _values(WindowValues, line))),
+        operators=tuple(operator for _, line in lines if (operator := _values(OperatorValues, line))),
     )
 
 

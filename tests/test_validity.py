@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from edgekit.bundle import Bundle
-from edgekit.device.facts import Cooling, DeviceFacts, DeviceState, parse_state
-from edgekit.measurement import ArtifactResult, OutputCheck
-from edgekit.validity import artifact_notes, can_tell_throttling, mismatch, session_notes, throttling
+from edgekit.device.facts import Cooling, CpuTime, DeviceFacts, DeviceState, parse_state
+from edgekit.measurement import ArtifactResult, Controlled, OutputCheck
+from edgekit.probes import device_probes
+from edgekit.validity import artifact_notes, can_tell_throttling, mismatch, run_notes, session_notes, throttling
+from edgekit.wire import WindowValues
 from tests.measured import CAPTURED, make_bundle, make_measurement
 
 PI = DeviceFacts(cpus=4)
@@ -125,6 +127,25 @@ def test_what_is_wrong_with_an_artifacts_runs(result: ArtifactResult) -> None:
     notes = artifact_notes(result.model_copy(update={"runs": (moved, *runs[1:])}), snr_min_db=20, cosine_min=0.99)
     assert [note.code for note in notes][-1] == "not_steady"
     assert re.search(r"in 1 of 10 runs: the median moved by up to \+(29|30) %", notes[-1].text)
+
+
+def test_what_went_on_during_the_runs(result: ArtifactResult) -> None:
+    quiet = result.runs[0].model_copy(update={"cpu_ns": 950_000_000, "device_cpu": CpuTime(busy_s=1.0, idle_s=3.0)})
+    assert quiet.others_share == pytest.approx(0.0125)
+    assert result.runs[0].others_share is None
+    assert run_notes([quiet], (), Controlled()) == []
+    busy = quiet.model_copy(update={"device_cpu": CpuTime(busy_s=2.95, idle_s=1.02, stolen_s=0.03)})
+    assert [(note.code, note.text) for note in run_notes([quiet, busy], (), Controlled())] == [
+        ("other_programs", "other programs had 26 % of the device's processor time (at most 50 % in a run)")
+    ]
+    stolen = busy.model_copy(update={"device_cpu": CpuTime(busy_s=1, idle_s=0, stolen_s=1)})
+    assert [note.code for note in run_notes([stolen], (), Controlled())] == ["stolen"]
+    probes = device_probes(state("raspberry-pi-4"))
+    windows = tuple(WindowValues(at_ns=i, iterations=i, values=(khz, 50_000)) for i, khz in enumerate((1_800_000, 600_000)))
+    [note] = run_notes([quiet.model_copy(update={"windows": windows})], probes, Controlled())
+    assert note.text == "the clock of policy0 ran between 600 and 1800 MHz"
+    [note] = run_notes([quiet], (), Controlled(cool_below_c=50, still_hot_runs=2))
+    assert note.text == "2 runs started before the device was below 50 °C"
 
 
 def test_a_short_p99_is_labelled(result: ArtifactResult) -> None:

@@ -8,7 +8,7 @@ Captures are untrusted: text is made printable, and a source that does not look 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -33,11 +33,11 @@ exit 0
 STATE_SCRIPT = r"""
 thermal=/sys/class/thermal
 policy=/sys/devices/system/cpu/cpufreq/policy
-grep -asH '' /proc/sys/kernel/random/boot_id /proc/loadavg /proc/pressure/memory \
+grep -asH '' /proc/sys/kernel/random/boot_id /proc/loadavg /proc/pressure/memory /proc/pressure/cpu "$policy"*/stats/time_in_state \
   "$policy"*/scaling_governor "$policy"*/scaling_cur_freq "$policy"*/scaling_min_freq "$policy"*/scaling_max_freq \
   "$thermal"/thermal_zone*/type "$thermal"/thermal_zone*/temp \
   "$thermal"/cooling_device*/type "$thermal"/cooling_device*/cur_state "$thermal"/cooling_device*/stats/total_trans
-grep -asH -e '^MemAvailable' -e '^oom_kill ' -e '^Cpus_allowed_list' /proc/meminfo /proc/vmstat /proc/self/status
+grep -asH -e '^MemAvailable' -e '^oom_kill ' -e '^Cpus_allowed_list' -e '^cpu ' /proc/meminfo /proc/vmstat /proc/self/status /proc/stat
 if command -v vcgencmd >/dev/null 2>&1; then echo "vcgencmd:$(vcgencmd get_throttled 2>/dev/null)"; fi
 if command -v dumpsys >/dev/null 2>&1; then echo "thermalservice:$(dumpsys thermalservice 2>/dev/null | grep -i -m 1 'thermal status')"; fi
 exit 0
@@ -50,6 +50,10 @@ ARM_CORES = {
     0x41D4D: "Cortex-A715", 0x41D4E: "Cortex-X3", 0x41D40: "Neoverse-V1", 0x41D49: "Neoverse-N2", 0x41D80: "Cortex-A520", 0x41D81: "Cortex-A720",
 }
 """Implementer and part number of /proc/cpuinfo (MIDR_EL1), as in Arm's technical reference manuals."""
+
+CPUFREQ = "/sys/devices/system/cpu/cpufreq/"
+USER_HZ = 100
+"""Ticks a second in what the kernel shows to programs, on every architecture that edgekit knows."""
 
 Sources = Mapping[str, tuple[str, ...]]
 Parsed = TypeVar("Parsed")
@@ -74,13 +78,35 @@ class DeviceFacts(Part):
 
 
 class Clock(Part):
-    """A group of cores that share a clock."""
+    """A group of cores that share a clock. `time_in_state_ms` says how long since boot it ran at each frequency, by kHz."""
 
     policy: str
     governor: str | None = None
     current_khz: Khz | None = None
     min_khz: Khz | None = None
     max_khz: Khz | None = None
+    time_in_state_ms: Annotated[dict[Khz, Annotated[int, Field(ge=0)]], Field(max_length=256)] = {}
+
+
+class CpuTime(Part):
+    """Processor time of the whole device since boot, summed over its cores. `stolen_s` is what a virtual machine wanted and did not get."""
+
+    busy_s: Annotated[float, Field(ge=0)]
+    idle_s: Annotated[float, Field(ge=0)]
+    stolen_s: Annotated[float, Field(ge=0)] = 0.0
+
+    @property
+    def total_s(self) -> float:
+        return self.busy_s + self.idle_s + self.stolen_s
+
+    @classmethod
+    def of_ticks(cls, ticks: Sequence[int]) -> CpuTime:
+        """From the numbers of a `cpu` line of /proc/stat, see proc(5): user nice system idle iowait irq softirq steal. Missing ones count as 0.
+
+        Raises ValueError: fewer than four. pydantic.ValidationError: negative ones.
+        """
+        user, nice, system, idle, iowait, irq, softirq, stolen = (count / USER_HZ for count in [*ticks, *[0] * 4][:8])
+        return cls(busy_s=user + nice + system + irq + softirq, idle_s=idle + iowait, stolen_s=stolen)
 
 
 class Cooling(Part):
@@ -101,6 +127,8 @@ class DeviceState(Part):
     load_1min: Annotated[float, Field(ge=0, le=1e6)] | None = None
     available_bytes: Annotated[int, Field(ge=0, le=1 << 50)] | None = None
     memory_pressure_percent: Annotated[float, Field(ge=0, le=100)] | None = None
+    cpu_pressure_percent: Annotated[float, Field(ge=0, le=100)] | None = None
+    cpu_time: CpuTime | None = None
     oom_kills: Annotated[int, Field(ge=0)] | None = None
     affinity: str | None = None
     clocks: tuple[Clock, ...] = ()
@@ -186,16 +214,18 @@ def _facts(sources: Sources) -> DeviceFacts:
 
 def _state(sources: Sources) -> DeviceState:
     load, oom = _first(sources, "/proc/loadavg"), _field(sources.get("/proc/vmstat", ()), "oom_kill", " ")
-    pressure = _field(sources.get("/proc/pressure/memory", ()), "some avg10", "=")
-    thermal = _first(sources, "thermalservice")
+    pressure, cpu_pressure = (_field(sources.get(f"/proc/pressure/{kind}", ()), "some avg10", "=") for kind in ("memory", "cpu"))
+    thermal, stat = _first(sources, "thermalservice"), _first(sources, "/proc/stat")
     return DeviceState(
         boot_id=_text(_first(sources, "/proc/sys/kernel/random/boot_id")),
         load_1min=float(load.split()[0]) if load else None,
         available_bytes=_kilobytes(sources.get("/proc/meminfo", ()), "MemAvailable"),
         memory_pressure_percent=float(pressure.split()[0]) if pressure else None,
+        cpu_pressure_percent=float(cpu_pressure.split()[0]) if cpu_pressure else None,
+        cpu_time=CpuTime.of_ticks([int(ticks) for ticks in stat.split()[1:9]]) if stat else None,
         oom_kills=int(oom) if oom else None,
         affinity=_text(_field(sources.get("/proc/self/status", ()), "Cpus_allowed_list")),
-        clocks=tuple(_clock(policy, files) for policy, files in _groups(sources, "/sys/devices/system/cpu/cpufreq/").items()),
+        clocks=tuple(_clock(policy, files, sources) for policy, files in _groups(sources, CPUFREQ).items()),
         temperatures_c=_temperatures(sources),
         cooling=tuple(_cooling(files) for files in _groups(sources, "/sys/class/thermal/cooling_device").values() if "cur_state" in files),
         throttled_flags=parse_throttled(_first(sources, "vcgencmd") or ""),
@@ -203,9 +233,13 @@ def _state(sources: Sources) -> DeviceState:
     )
 
 
-def _clock(policy: str, files: Mapping[str, str]) -> Clock:
+def _clock(policy: str, files: Mapping[str, str], sources: Sources) -> Clock:
     current, low, high = (_integer(files.get(f"scaling_{name}_freq")) for name in ("cur", "min", "max"))
-    return Clock(policy=policy, governor=_text(files.get("scaling_governor")), current_khz=current, min_khz=low, max_khz=high)
+    states = (line.split() for line in sources.get(f"{CPUFREQ}{policy}/stats/time_in_state", ()))
+    spent = {int(khz): int(ticks) * 1000 // USER_HZ for khz, ticks in states}
+    return Clock(
+        policy=policy, governor=_text(files.get("scaling_governor")), current_khz=current, min_khz=low, max_khz=high, time_in_state_ms=spent
+    )
 
 
 def _cooling(files: Mapping[str, str]) -> Cooling:

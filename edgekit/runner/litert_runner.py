@@ -23,10 +23,12 @@ from typing import Any
 
 USAGE = """\
 usage: litert_runner.py --model PATH --nonce HEX [--inputs FILE --samples K] [--outputs FILE] [--threads T] [--warmup-min-ns N]
-                        [--min-iterations N] [--min-ns N] [--max-ns N] [--mode measure|evaluate]
+                        [--min-iterations N] [--min-ns N] [--max-ns N] [--mode measure|evaluate|sustain]
+                        [--cpus N,N…] [--window-ns N] [--probes PATH:PATH…]
 """
 EXIT_USAGE, EXIT_LOAD, EXIT_EXECUTION, EXIT_IO = 2, 3, 4, 5
 VALUES_PER_LINE = 4096
+TIMES_PER_WINDOW = 64
 MOST_ITERATIONS = 1 << 20  # of one phase: bounds what a tiny model prints
 SILENCE_NS = 2_000_000_000  # a line is due after this long, so that the host sees progress and a crash costs little
 HOUR_NS = 3_600_000_000_000
@@ -44,6 +46,9 @@ OPTIONS = (
     "--min-ns",
     "--max-ns",
     "--mode",
+    "--cpus",
+    "--window-ns",
+    "--probes",
 )
 
 now_ns = time.monotonic_ns  # CLOCK_MONOTONIC on Linux
@@ -75,9 +80,14 @@ class Options:
         self.max_ns = whole_number(given, "--max-ns", NEVER_NS, 1, NEVER_NS)
         require(self.model, "--model: missing")
         require(re.match(r"[0-9a-fA-F]{1,128}\Z", self.nonce), "--nonce: expected 1 to 128 hexadecimal digits")
-        require(self.mode in ("measure", "evaluate"), f"--mode: expected measure or evaluate, got '{self.mode}'")
+        self.window_ns = whole_number(given, "--window-ns", 0, 0, HOUR_NS)
+        self.cpus = [whole_number({"--cpus": part}, "--cpus", 0, 0, 1023) for part in given.get("--cpus", "").split(",") if part]
+        self.probes = [path for path in given.get("--probes", "").split(":") if path]
+        require(self.mode in ("measure", "evaluate", "sustain"), f"--mode: expected measure, evaluate or sustain, got '{self.mode}'")
+        require(len(self.probes) <= 32, "--probes: at most 32")
+        require(self.mode != "sustain" or self.window_ns, "--mode sustain: needs --window-ns")
         require(("--inputs" in given) == ("--samples" in given), "--inputs and --samples belong together")
-        require(self.mode == "measure" or (self.inputs and self.outputs), "--mode evaluate: needs --inputs, --samples and --outputs")
+        require(self.mode != "evaluate" or (self.inputs and self.outputs), "--mode evaluate: needs --inputs, --samples and --outputs")
 
 
 def pairs(argv: list[str]) -> dict[str, str]:
@@ -118,11 +128,45 @@ class Protocol:
             data = data[os.write(self._stdout, data) :]
 
 
-class Times:
-    """Times of one phase, printed in lines while it goes on."""
+class Windows:
+    """At the end of every window a line with the time, the inferences so far and what the probes say, read between two inferences."""
 
-    def __init__(self, protocol: Protocol, phase: str) -> None:
-        self._protocol, self._phase = protocol, phase
+    most = NEVER_NS
+
+    def __init__(self, protocol: Protocol, options: Options) -> None:
+        self._protocol, self._options = protocol, options
+        self._keeps = TIMES_PER_WINDOW if options.mode == "sustain" else 0
+        self._values: list[int] = []
+        self._opened_at = now_ns()
+        self._sent = self.count = 0
+        if options.window_ns:
+            self._send(self._opened_at)
+
+    def add(self, ns: int, now: int) -> None:
+        self.count += 1
+        if len(self._values) < self._keeps:
+            self._values.append(ns)
+        if self._options.window_ns and now - self._opened_at >= self._options.window_ns:
+            self._send(now)
+
+    def flush(self, now: int) -> None:
+        if self._options.window_ns and self.count > self._sent:
+            self._send(now)
+
+    def _send(self, now: int) -> None:
+        probed = [read_number(path) for path in self._options.probes]
+        self._protocol.send("window", at_ns=now, iterations=self.count, ns=self._values, values=probed)
+        self._values.clear()
+        self._sent, self._opened_at = self.count, now
+
+
+class Times:
+    """Every time of one phase, printed in lines while it goes on."""
+
+    most = MOST_ITERATIONS
+
+    def __init__(self, protocol: Protocol, phase: str, windows: Windows | None = None) -> None:
+        self._protocol, self._phase, self._windows = protocol, phase, windows
         self._values: list[int] = []
         self._sent_at = now_ns()
         self.count = 0
@@ -131,9 +175,16 @@ class Times:
         self._values.append(ns)
         self.count += 1
         if len(self._values) == VALUES_PER_LINE or now - self._sent_at > SILENCE_NS:
-            self.flush(now)
+            self._send(now)
+        if self._windows:
+            self._windows.add(ns, now)
 
     def flush(self, now: int) -> None:
+        self._send(now)
+        if self._windows:
+            self._windows.flush(now)
+
+    def _send(self, now: int) -> None:
         self._sent_at = now
         if self._values:
             self._protocol.send("samples", phase=self._phase, offset=self.count - len(self._values), ns=self._values)
@@ -152,6 +203,27 @@ def field_bytes(text: str, name: str) -> int | None:
     """`Name:   123 kB` at the start of a line of /proc/self/status or smaps_rollup, in bytes; None when it is not there."""
     found = re.search(rf"^{name}:\s+([0-9]+) kB", text, re.MULTILINE)
     return int(found.group(1)) * 1024 if found else None
+
+
+def read_number(path: str) -> int | None:
+    """The whole number a small file starts with, as those of /sys do."""
+    found = re.match(r"\s*(-?[0-9]{1,18})\b", read_proc(path))
+    return int(found.group(1)) if found else None
+
+
+def device_ticks() -> list[int]:
+    """Processor time of all processes in ticks since boot, by kind: user nice system idle iowait irq softirq steal, see proc(5)."""
+    found = re.match(r"cpu((?: +[0-9]{1,18}){8})", read_proc("/proc/stat"))
+    return [int(ticks) for ticks in found.group(1).split()] if found else []
+
+
+def bind_to(cpus: list[int]) -> None:
+    """Some processors for this thread and those it starts from now on."""
+    try:
+        if cpus:
+            os.sched_setaffinity(0, cpus)
+    except OSError as error:
+        raise Failure(EXIT_USAGE, f"--cpus: {error.strerror}") from None
 
 
 def since_process_start_ns() -> int | None:
@@ -309,7 +381,7 @@ def timed(body: Callable[[], object]) -> int:
     return now_ns() - start
 
 
-def repeat(times: Times, samples: Samples, body: Callable[[], object], done: Callable[[int, int], bool]) -> int:
+def repeat(times: Times | Windows, samples: Samples, body: Callable[[], object], done: Callable[[int, int], bool]) -> int:
     """Run `body` on one sample after the other until `done(iterations, elapsed_ns)`, checked after each."""
     start = now_ns()
     while True:
@@ -317,7 +389,7 @@ def repeat(times: Times, samples: Samples, body: Callable[[], object], done: Cal
         ns = timed(body)
         now = now_ns()
         times.add(ns, now)
-        if times.count >= MOST_ITERATIONS or done(times.count, now - start):
+        if times.count >= times.most or done(times.count, now - start):
             break
     times.flush(now)
     return times.count
@@ -359,7 +431,8 @@ def measure(options: Options, protocol: Protocol, model: Model, samples: Samples
     def enough(count: int, elapsed: int) -> bool:
         return (count >= options.min_iterations and elapsed >= options.min_ns) or elapsed >= options.max_ns
 
-    iterations = repeat(Times(protocol, "steady"), samples, model.run, enough)
+    windows = Windows(protocol, options)
+    iterations = repeat(windows if options.mode == "sustain" else Times(protocol, "steady", windows), samples, model.run, enough)
     send_memory(protocol, "steady")
     protocol.send("overhead", ns_per_iteration=overhead_ns_per_iteration())
     if options.outputs:
@@ -368,6 +441,7 @@ def measure(options: Options, protocol: Protocol, model: Model, samples: Samples
 
 
 def run(options: Options, protocol: Protocol, runtime: Any, start_ns: int | None) -> None:
+    cpu_ns, ticks = time.process_time_ns(), device_ticks()
     reset_peak_rss()
     send_memory(protocol, "baseline")
     if not os.path.isfile(options.model):
@@ -389,13 +463,15 @@ def run(options: Options, protocol: Protocol, runtime: Any, start_ns: int | None
     except (RuntimeError, ValueError) as error:
         raise Failure(EXIT_EXECUTION, f"inference failed: {error}") from None
     send_memory(protocol, "end")
-    protocol.send("end", iterations=iterations, ok=True)
+    spent = [now - ticks[i] for i, now in enumerate(device_ticks())] if ticks else []
+    protocol.send("end", iterations=iterations, cpu_ns=time.process_time_ns() - cpu_ns, ticks=spent, ok=True)
 
 
 def main(argv: list[str]) -> int:
     protocol: Protocol | None = None
     try:
         options = Options(argv)
+        bind_to(options.cpus)
         package, version, runtime = import_runtime()
         start_ns = since_process_start_ns()
         protocol = Protocol(options.nonce)
@@ -408,6 +484,8 @@ def main(argv: list[str]) -> int:
             pid=os.getpid(),
             threads=options.threads,
             clock="CLOCK_MONOTONIC",
+            at_ns=now_ns(),
+            cpus=sorted(os.sched_getaffinity(0)),
         )
         run(options, protocol, runtime, start_ns)
         return 0

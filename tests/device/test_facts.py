@@ -94,6 +94,10 @@ def test_throttled_flags(text: str, flags: int | None) -> None:
         "/sys/devices/system/cpu/cpufreq/policy0/scaling_cur_freq:1e6",
         "/proc/pressure/memory:some avg10=900.00 avg60=0.00",
         "thermalservice:Thermal Status: severe",
+        "/proc/stat:cpu  1 2",
+        "/proc/stat:cpu  1 2 -30 4",
+        "/sys/devices/system/cpu/cpufreq/policy0/stats/time_in_state:600000",
+        "/proc/pressure/cpu:some avg10=-1 avg60=0.00",
     ],
 )
 def test_garbage_is_refused(line: str) -> None:
@@ -116,6 +120,18 @@ def test_names_are_inert() -> None:
 
 def test_a_greeting_of_the_login_shell_is_dropped() -> None:
     assert parse_state(b"Welcome to the board!\nlast login: today\n/proc/loadavg:0.50 0 0 1/1 1\n").load_1min == 0.5
+
+
+def test_what_processors_and_clocks_did() -> None:
+    policy = "/sys/devices/system/cpu/cpufreq/policy0"
+    state = parse_state(
+        f"/proc/stat:cpu  100 20 30 4000 50 6 7 8 9 0\n/proc/pressure/cpu:some avg10=2.50 avg60=0.00\n{policy}/scaling_cur_freq:600000\n"
+        f"{policy}/stats/time_in_state:600000 1234\n{policy}/stats/time_in_state:1800000 5\n".encode()
+    )
+    assert state.cpu_time
+    assert (state.cpu_time.busy_s, state.cpu_time.idle_s, state.cpu_time.stolen_s) == pytest.approx((1.63, 40.5, 0.08))
+    assert state.cpu_pressure_percent == 2.5
+    assert state.clocks[0].time_in_state_ms == {600000: 12340, 1800000: 50}
 
 
 @given(st.binary(max_size=400))
@@ -143,3 +159,4 @@ def test_this_machine_is_understood() -> None:
     assert state.load_1min is not None
     assert state.available_bytes
     assert state.affinity
+    assert state.cpu_time

@@ -6,8 +6,10 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 
+#include <algorithm>
 #include <climits>
 #include <exception>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,6 +20,8 @@
 #include "process.hpp"
 #include "protocol.hpp"
 #include "samples.hpp"
+#include "times.hpp"
+#include "tracer.hpp"
 
 #ifndef EDGEKIT_EXECUTORCH_VERSION
 #error "define EDGEKIT_EXECUTORCH_VERSION as the version of the wheel this is built against"
@@ -26,40 +30,10 @@
 namespace edgekit {
 namespace {
 
-constexpr size_t kValuesPerLine = 4096;
-constexpr int64_t kMostIterations = int64_t{1} << 20;  // of one phase: bounds what a tiny model prints
-constexpr int64_t kSilenceNs = 2'000'000'000;         // a line is due after this long, so that the host sees progress and a crash costs little
-
 std::string machine() {
   utsname name;
   return uname(&name) == 0 ? name.machine : "unknown";
 }
-
-// Times of one phase, printed in lines while it goes on.
-class Times {
- public:
-  Times(const Protocol& protocol, const char* phase) : protocol_(protocol), phase_(phase) { values_.reserve(kValuesPerLine); }
-
-  void add(int64_t ns, int64_t now) {
-    values_.push_back(ns);
-    ++count_;
-    if (values_.size() == kValuesPerLine || now - sent_at_ > kSilenceNs) flush(now);
-  }
-  void flush(int64_t now) {
-    sent_at_ = now;
-    if (values_.empty()) return;
-    protocol_.send(protocol_.line("samples").add("phase", phase_).add("offset", count_ - static_cast<int64_t>(values_.size())).add("ns", values_));
-    values_.clear();
-  }
-  int64_t count() const { return count_; }
-
- private:
-  const Protocol& protocol_;
-  const char* phase_;
-  std::vector<int64_t> values_;
-  int64_t count_ = 0;
-  int64_t sent_at_ = now_ns();
-};
 
 template <typename Body>
 int64_t timed(Body&& body) {
@@ -68,19 +42,19 @@ int64_t timed(Body&& body) {
   return now_ns() - start;
 }
 
-// Runs `body(iteration)` until `done(iterations, elapsed_ns)`, checked after each.
-template <typename Prepare, typename Body, typename Done>
-int64_t repeat(Times& times, Prepare&& prepare, Body&& body, Done&& done) {
+// Runs `body(prepare(i))` on one i after the other until `done(iterations, elapsed_ns)`, checked after each; `sink` gets the times.
+template <typename Sink, typename Prepare, typename Body, typename Done>
+int64_t repeat(Sink& sink, Prepare&& prepare, Body&& body, Done&& done) {
   const int64_t start = now_ns();
   int64_t now = start;
   do {
-    const auto prepared = prepare(times.count());
+    const auto prepared = prepare(sink.count());
     const int64_t ns = timed([&] { body(prepared); });
     now = now_ns();
-    times.add(ns, now);
-  } while (times.count() < kMostIterations && !done(times.count(), now - start));
-  times.flush(now);
-  return times.count();
+    sink.add(ns, now);
+  } while (!sink.full() && !done(sink.count(), now - start));
+  sink.flush(now);
+  return sink.count();
 }
 
 // Mean time of the loop's own two clock readings around an empty body.
@@ -123,23 +97,59 @@ int64_t write_outputs(const Options& o, const Protocol& protocol, Model& model, 
   return samples.count();
 }
 
-int64_t measure(const Options& o, const Protocol& protocol, Model& model, Samples& samples) {
+void warm_up(const Options& o, const Protocol& protocol, Model& model, Samples& samples) {
   uint8_t* const first = samples.at(0);
   protocol.send(protocol.line("first").add("ns", timed([&] { model.run(first); })));
   protocol.send(memory_line(protocol, "first"));
+  if (o.warmup_min_ns <= 0) return;
+  Times warmup(protocol, "warmup");
   const auto sample = [&](int64_t iteration) { return samples.at(iteration); };
-  const auto infer = [&](uint8_t* data) { model.run(data); };
-  if (o.warmup_min_ns > 0) {
-    Times warmup(protocol, "warmup");
-    repeat(warmup, sample, infer, [&](int64_t, int64_t elapsed) { return elapsed >= o.warmup_min_ns; });
-  }
-  Times steady(protocol, "steady");
-  const int64_t iterations = repeat(steady, sample, infer, [&](int64_t count, int64_t elapsed) {
+  repeat(warmup, sample, [&](uint8_t* data) { model.run(data); }, [&](int64_t, int64_t elapsed) { return elapsed >= o.warmup_min_ns; });
+}
+
+template <typename Sink>
+int64_t steady(const Options& o, Sink& sink, Model& model, Samples& samples) {
+  const auto sample = [&](int64_t iteration) { return samples.at(iteration); };
+  return repeat(sink, sample, [&](uint8_t* data) { model.run(data); }, [&](int64_t count, int64_t elapsed) {
     return (count >= o.min_iterations && elapsed >= o.min_ns) || elapsed >= o.max_ns;
   });
+}
+
+int64_t measure(const Options& o, const Protocol& protocol, Model& model, Samples& samples) {
+  warm_up(o, protocol, model, samples);
+  int64_t iterations = 0;
+  Windows windows(protocol, o, o.mode == Mode::sustain);
+  if (o.mode == Mode::sustain) {
+    iterations = steady(o, windows, model, samples);
+  } else {
+    Times times(protocol, "steady", &windows);
+    iterations = steady(o, times, model, samples);
+  }
   protocol.send(memory_line(protocol, "steady"));
   protocol.send(protocol.line("overhead").raw("ns_per_iteration", std::to_string(overhead_ns_per_iteration())));
   if (!o.outputs.empty()) write_outputs(o, protocol, model, samples, nullptr);
+  return iterations;
+}
+
+// Inferences with a tracer listening. What it adds to each is in the times, so they are told apart from those of `measure`.
+int64_t profile(const Options& o, const Protocol& protocol, Model& model, Samples& samples, Tracer& tracer) {
+  warm_up(o, protocol, model, samples);
+  tracer = Tracer();
+  Times times(protocol, "steady");
+  const auto sample = [&](int64_t iteration) {
+    tracer.begin_inference();
+    return samples.at(iteration);
+  };
+  const int64_t iterations = repeat(times, sample, [&](uint8_t* data) { model.run(data); }, [&](int64_t count, int64_t elapsed) {
+    return count >= std::min<int64_t>(o.min_iterations, kValuesPerLine) || elapsed >= o.max_ns;
+  });
+  for (const Operator& op : tracer.operators())
+    protocol.send(protocol.line("operator")
+                      .add("name", op.name.substr(0, 200))
+                      .add("instruction", op.instruction)
+                      .add("delegate_id", op.delegate_id)
+                      .raw("delegated", op.delegated ? "true" : "false")
+                      .add("ns", op.ns));
   return iterations;
 }
 
@@ -159,15 +169,22 @@ std::string absolute(const std::string& path) {  // the loader fails on relative
   return realpath(path.c_str(), resolved) ? resolved : path;
 }
 
+int64_t work(const Options& o, const Protocol& protocol, Model& model, Samples& samples, Tracer* tracer) {
+  if (o.mode == Mode::evaluate) return evaluate(o, protocol, model, samples);
+  return tracer ? profile(o, protocol, model, samples, *tracer) : measure(o, protocol, model, samples);
+}
+
 void run(const Options& o, const Protocol& protocol, const std::optional<int64_t>& start_ns) {
+  const Usage usage;
   start_runtime(o.threads);
   reset_peak_rss();
   protocol.send(memory_line(protocol, "baseline"));
 
   const std::string path = absolute(o.model);
   const int64_t model_bytes = file_bytes(path);
+  const auto tracer = o.mode == Mode::profile ? std::make_unique<Tracer>() : nullptr;
   std::optional<Model> model;
-  const int64_t load_ns = timed([&] { model.emplace(path); });
+  const int64_t load_ns = timed([&] { model.emplace(path, tracer.get()); });
   protocol.send(protocol.line("load")
                     .add("ns", load_ns)
                     .add("start_ns", start_ns)
@@ -177,9 +194,9 @@ void run(const Options& o, const Protocol& protocol, const std::optional<int64_t
   protocol.send(protocol.line("tensors").add("inputs", describe(model->inputs())).add("outputs", describe(model->outputs())));
 
   Samples samples(o.inputs, o.samples, *model);
-  const int64_t iterations = o.evaluate ? evaluate(o, protocol, *model, samples) : measure(o, protocol, *model, samples);
+  const int64_t iterations = work(o, protocol, *model, samples, tracer.get());
   protocol.send(memory_line(protocol, "end"));
-  protocol.send(protocol.line("end").add("iterations", iterations).raw("ok", "true"));
+  protocol.send(protocol.line("end").add("iterations", iterations).add("cpu_ns", usage.process_ns()).add("ticks", usage.ticks()).raw("ok", "true"));
 }
 
 int version() {
@@ -195,6 +212,7 @@ int start(int argc, char** argv) {
   std::optional<Protocol> protocol;
   try {
     const Options options = parse_options(argc, argv);
+    bind_to(options.cpus);
     protocol.emplace(options.nonce);
     protocol->send(protocol->line("hello")
                        .add("runtime", "executorch")
@@ -203,7 +221,9 @@ int start(int argc, char** argv) {
                        .add("arch", machine())
                        .add("pid", getpid())
                        .add("threads", options.threads)
-                       .add("clock", "CLOCK_MONOTONIC"));
+                       .add("clock", "CLOCK_MONOTONIC")
+                       .add("at_ns", now_ns())
+                       .add("cpus", allowed_cpus()));
     run(options, *protocol, start_ns);
     return static_cast<int>(Exit::ok);
   } catch (const Failure& failure) {

@@ -10,6 +10,7 @@
 
 #include <executorch/extension/data_loader/mmap_data_loader.h>
 #include <executorch/runtime/backend/interface.h>
+#include <executorch/runtime/core/event_tracer.h>
 #include <executorch/runtime/executor/memory_manager.h>
 #include <executorch/runtime/executor/method.h>
 #include <executorch/runtime/executor/program.h>
@@ -121,7 +122,8 @@ struct Slot {
 
 class Model {
  public:
-  explicit Model(const std::string& path) {
+  // `tracer`, if there is one, hears of every operator.
+  Model(const std::string& path, et::EventTracer* tracer) {
     using executorch::extension::MmapDataLoader;
     auto* loader = new et::Result<MmapDataLoader>(MmapDataLoader::from(path.c_str(), MmapDataLoader::MlockConfig::NoMlock));
     check(loader->error(), Exit::load, "cannot open the model");
@@ -131,7 +133,7 @@ class Model {
     check(meta->error(), Exit::load, "the program has no method 'forward'");
     require_backends(**meta);
     plan(**meta);
-    auto* method = new et::Result<et::Method>((*program)->load_method(kMethod, memory_));
+    auto* method = new et::Result<et::Method>((*program)->load_method(kMethod, memory_, tracer));
     check(method->error(), Exit::load, "cannot load the method 'forward'");
     method_ = &method->get();
     for (size_t i = 0; i < (*meta)->num_inputs(); ++i) add_input(i, (*meta)->input_tag(i), (*meta)->input_tensor_meta(i));

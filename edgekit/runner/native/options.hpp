@@ -1,6 +1,7 @@
 // The command line of the runner, checked strictly. Owns names, types and ranges; what cannot be understood ends the program with exit code 2.
 #pragma once
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
@@ -9,6 +10,7 @@
 #include <limits>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "failure.hpp"
 
@@ -16,21 +18,27 @@ namespace edgekit {
 
 constexpr const char* kUsage =
     "usage: edgekit_runner --model PATH --nonce HEX [--inputs FILE --samples K] [--outputs FILE] [--threads T] [--warmup-min-ns N]\n"
-    "                      [--min-iterations N] [--min-ns N] [--max-ns N] [--mode measure|evaluate]\n"
+    "                      [--min-iterations N] [--min-ns N] [--max-ns N] [--mode measure|evaluate|profile|sustain]\n"
+    "                      [--cpus N,N…] [--window-ns N] [--probes PATH:PATH…]\n"
     "       edgekit_runner --version\n";
+
+enum class Mode { measure, evaluate, profile, sustain };
 
 struct Options {
   std::string model;
   std::string nonce;
   std::string inputs;   // empty: pseudo-random data
   std::string outputs;  // empty: not written
-  bool evaluate = false;
+  Mode mode = Mode::measure;
   int64_t samples = 1;
   int64_t threads = 1;
   int64_t warmup_min_ns = 0;
   int64_t min_iterations = 1;
   int64_t min_ns = 0;
   int64_t max_ns = std::numeric_limits<int64_t>::max();
+  int64_t window_ns = 0;             // 0: no windows
+  std::vector<int> cpus;             // empty: where the scheduler likes
+  std::vector<std::string> probes;  // files with a whole number each, read at the end of every window
 };
 
 inline int64_t whole_number(const std::string& name, const std::string& text, int64_t low, int64_t high) {
@@ -51,7 +59,7 @@ inline void require(bool condition, const std::string& message) {
 
 inline std::map<std::string, std::string> pairs(int argc, char** argv) {
   static const char* const known[] = {"--model", "--nonce", "--inputs", "--samples", "--outputs", "--threads", "--warmup-min-ns",
-                                      "--min-iterations", "--min-ns", "--max-ns", "--mode"};
+                                      "--min-iterations", "--min-ns", "--max-ns", "--mode", "--cpus", "--window-ns", "--probes"};
   std::map<std::string, std::string> found;
   for (int i = 1; i < argc; i += 2) {
     const std::string name = argv[i];
@@ -62,6 +70,24 @@ inline std::map<std::string, std::string> pairs(int argc, char** argv) {
     require(found.emplace(name, argv[i + 1]).second, name + ": given twice");
   }
   return found;
+}
+
+inline std::vector<std::string> parts(const std::string& text, char separator) {
+  std::vector<std::string> found;
+  for (size_t start = 0; start < text.size();) {
+    const size_t end = std::min(text.find(separator, start), text.size());
+    found.push_back(text.substr(start, end - start));
+    start = end + 1;
+  }
+  return found;
+}
+
+inline Mode parse_mode(const std::string& text) {
+  static const std::map<std::string, Mode> known = {
+      {"measure", Mode::measure}, {"evaluate", Mode::evaluate}, {"profile", Mode::profile}, {"sustain", Mode::sustain}};
+  const auto found = known.find(text);
+  require(found != known.end(), "--mode: expected measure, evaluate, profile or sustain, got '" + text + "'");
+  return found->second;
 }
 
 inline Options parse_options(int argc, char** argv) {
@@ -80,20 +106,23 @@ inline Options parse_options(int argc, char** argv) {
   o.nonce = text("--nonce", "");
   o.inputs = text("--inputs", "");
   o.outputs = text("--outputs", "");
-  const std::string mode = text("--mode", "measure");
-  o.evaluate = mode == "evaluate";
+  o.mode = parse_mode(text("--mode", "measure"));
   o.samples = number("--samples", 1, 1, int64_t{1} << 31);
   o.threads = number("--threads", 1, 1, 256);
   o.warmup_min_ns = number("--warmup-min-ns", 0, 0, kHour);
   o.min_iterations = number("--min-iterations", 1, 1, int64_t{1} << 20);
   o.min_ns = number("--min-ns", 0, 0, kHour);
   o.max_ns = number("--max-ns", kMost, 1, kMost);
+  o.window_ns = number("--window-ns", 0, 0, kHour);
+  o.probes = parts(text("--probes", ""), ':');
+  for (const std::string& cpu : parts(text("--cpus", ""), ',')) o.cpus.push_back(static_cast<int>(whole_number("--cpus", cpu, 0, 1023)));
   require(!o.model.empty(), "--model: missing");
   require(!o.nonce.empty() && o.nonce.size() <= 128 && o.nonce.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos,
           "--nonce: expected 1 to 128 hexadecimal digits");
-  require(mode == "measure" || mode == "evaluate", "--mode: expected measure or evaluate, got '" + mode + "'");
   require(given.count("--inputs") == given.count("--samples"), "--inputs and --samples belong together");
-  require(!o.evaluate || (!o.inputs.empty() && !o.outputs.empty()), "--mode evaluate: needs --inputs, --samples and --outputs");
+  require(o.probes.size() <= 32, "--probes: at most 32");
+  require(o.mode != Mode::sustain || o.window_ns > 0, "--mode sustain: needs --window-ns");
+  require(o.mode != Mode::evaluate || (!o.inputs.empty() && !o.outputs.empty()), "--mode evaluate: needs --inputs, --samples and --outputs");
   return o;
 }
 

@@ -2,16 +2,19 @@
 #pragma once
 
 #include <fcntl.h>
+#include <sched.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "protocol.hpp"
 
@@ -65,6 +68,62 @@ inline void reset_peak_rss() {
   (void)ignored;
   close(fd);
 }
+
+// The whole number a small file starts with, as those of /sys do.
+inline std::optional<int64_t> read_number(const std::string& path) {
+  const std::string text = read_proc(path.c_str());
+  char* end = nullptr;
+  const long long value = std::strtoll(text.c_str(), &end, 10);
+  return end == text.c_str() ? std::nullopt : std::optional<int64_t>(value);
+}
+
+// Binds this thread, and those it starts from now on, to some processors.
+inline void bind_to(const std::vector<int>& cpus) {
+  if (cpus.empty()) return;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (const int cpu : cpus) CPU_SET(static_cast<size_t>(cpu), &set);
+  if (sched_setaffinity(0, sizeof set, &set) != 0) throw Failure(Exit::usage, std::string("--cpus: ") + std::strerror(errno));
+}
+
+inline std::vector<int64_t> allowed_cpus() {
+  std::vector<int64_t> cpus;
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return cpus;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+    if (CPU_ISSET(static_cast<size_t>(cpu), &set)) cpus.push_back(cpu);
+  return cpus;
+}
+
+// Processor time of all processes in the kernel's ticks since boot, by kind: user nice system idle iowait irq softirq steal, see proc(5).
+inline std::vector<int64_t> device_ticks() {
+  std::vector<int64_t> ticks;
+  const std::string stat = read_proc("/proc/stat");
+  if (stat.rfind("cpu ", 0) != 0) return ticks;
+  const char* at = stat.c_str() + 4;
+  for (char* end = nullptr; ticks.size() < 8; at = end) {
+    const int64_t value = std::strtoll(at, &end, 10);
+    if (end == at) return {};
+    ticks.push_back(value);
+  }
+  return ticks;
+}
+
+// What processors did since this was made: this process, and all of them.
+class Usage {
+ public:
+  int64_t process_ns() const { return clock_ns(CLOCK_PROCESS_CPUTIME_ID) - process_ns_; }
+  std::vector<int64_t> ticks() const {
+    std::vector<int64_t> now = device_ticks();
+    if (now.size() != ticks_.size()) return {};
+    for (size_t i = 0; i < now.size(); ++i) now[i] -= ticks_[i];
+    return now;
+  }
+
+ private:
+  int64_t process_ns_ = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+  std::vector<int64_t> ticks_ = device_ticks();
+};
 
 inline Object memory_line(const Protocol& protocol, const char* mark) {
   const std::string status = read_proc("/proc/self/status");

@@ -47,6 +47,11 @@ class Object {
     for (const int64_t value : values) list += (list.empty() ? "" : ",") + std::to_string(value);
     return raw(name, "[" + list + "]");
   }
+  Object& add(const char* name, const std::vector<std::optional<int64_t>>& values) {
+    std::string list;
+    for (const auto& value : values) list += (list.empty() ? "" : ",") + (value ? std::to_string(*value) : "null");
+    return raw(name, "[" + list + "]");
+  }
   Object& add(const char* name, const std::vector<Object>& values) {
     std::string list;
     for (const Object& value : values) list += (list.empty() ? "" : ",") + value.text();
