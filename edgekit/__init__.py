@@ -4,7 +4,9 @@ The public API, one function per command:
 
     load_recipe, explain, recipe_json_schema        recipes, without training
     build, run, judge, open_bundle                  recipes to bundles, measurements and a verdict
-    load_target, deploy, bench                      devices
+    add_target, trust, check, setup                 boards, from the first contact to ready
+    list_targets, load_target, target_json_schema   targets
+    connect, deploy, verify, rollback, bench        bundles on boards
     open_store                                      what was measured
 
 Names are imported on first use: `import edgekit` costs nothing, and torch is only imported by `build` when something is to be trained or exported.
@@ -19,8 +21,16 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from edgekit.benchmark import bench as bench
+    from edgekit.board.adding import add_target as add_target
+    from edgekit.board.adding import list_targets as list_targets
+    from edgekit.board.adding import trust as trust
+    from edgekit.board.check import check as check
+    from edgekit.board.deploying import deploy as deploy
+    from edgekit.board.deploying import rollback as rollback
+    from edgekit.board.deploying import setup as setup
+    from edgekit.board.deploying import verify as verify
     from edgekit.bundle import open_bundle as open_bundle
-    from edgekit.deployment import deploy as deploy
+    from edgekit.device import connect as connect
     from edgekit.pipeline import build as build
     from edgekit.recipe.explain import explain as explain
     from edgekit.recipe.json_schema import recipe_json_schema as recipe_json_schema
@@ -29,19 +39,29 @@ if TYPE_CHECKING:
     from edgekit.session import run as run
     from edgekit.store import open_store as open_store
     from edgekit.target import load_target as load_target
+    from edgekit.target import target_json_schema as target_json_schema
 
 _PUBLIC = {
+    "add_target": "edgekit.board.adding",
     "bench": "edgekit.benchmark",
     "build": "edgekit.pipeline",
-    "deploy": "edgekit.deployment",
+    "check": "edgekit.board.check",
+    "connect": "edgekit.device",
+    "deploy": "edgekit.board.deploying",
     "explain": "edgekit.recipe.explain",
     "judge": "edgekit.session",
+    "list_targets": "edgekit.board.adding",
     "load_recipe": "edgekit.recipe.load",
     "load_target": "edgekit.target",
     "open_bundle": "edgekit.bundle",
     "open_store": "edgekit.store",
     "recipe_json_schema": "edgekit.recipe.json_schema",
+    "rollback": "edgekit.board.deploying",
     "run": "edgekit.session",
+    "setup": "edgekit.board.deploying",
+    "target_json_schema": "edgekit.target",
+    "trust": "edgekit.board.adding",
+    "verify": "edgekit.board.deploying",
 }
 __all__ = ["__version__", *_PUBLIC]
 

@@ -10,12 +10,14 @@ from edgekit import budget, store
 from edgekit.benchmark import bench
 from edgekit.budget import Check
 from edgekit.bundle import Bundle
+from edgekit.errors import EdgekitError
+from edgekit.fleet import TargetsFailed, on_each, require_distinct
 from edgekit.measurement import Measurement
 from edgekit.pipeline import BuildResult, build
 from edgekit.progress import Progress, silent
 from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import Recipe
-from edgekit.target import load_target
+from edgekit.target import Target, load_target
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,14 @@ class RunResult:
     build: BuildResult
     measurements: dict[str, Measurement]
     checks: tuple[Check, ...]
+
+
+class RunFailed(TargetsFailed):
+    """Some of several targets failed; `result` is of the others."""
+
+    def __init__(self, failures: dict[str, EdgekitError], result: RunResult) -> None:
+        super().__init__(failures, result.measurements, told={name: found.as_dict() for name, found in result.measurements.items()})
+        self.result = result
 
 
 def run(
@@ -37,18 +47,28 @@ def run(
 ) -> RunResult:
     """Build a recipe, deploy the bundle to each target, measure every artifact there, keep the results, and judge the recipe's budget.
 
-    Targets are names or files and are all read before anything is built, so that a typing error does not cost a training.
-    Raises what `build` and `bench` raise; what was measured before a failure is in the results store, marked incomplete.
+    Targets are names or files and are all read before anything is built, so that a typing error does not cost a training. Several are measured at the
+    same time, and one that fails does not stop the others.
+
+    Raises what `build` and `bench` raise; with several targets RunFailed, whose `result` is the RunResult of those that did not fail. What was measured
+    before a failure is in the results store, marked incomplete.
     """
     loaded = load_recipe(Path(recipe), overrides=overrides)
     boards = [load_target(target) for target in targets]
+    require_distinct(boards)
     built = build(loaded, output=output, progress=progress)
     settings = loaded.recipe.bench.model_dump()
-    measurements = {}
-    for board in boards:
-        measurements[board.name] = bench(built.bundle, board, **settings, progress=progress, on_partial=store.save)
-        store.save(measurements[board.name])
-    return RunResult(built, measurements, judge(built.bundle, measurements))
+
+    def measured(board: Target, show: Progress) -> Measurement:
+        measurement = bench(built.bundle, board, **settings, progress=show, on_partial=store.save)
+        store.save(measurement)
+        return measurement
+
+    found = on_each(boards, measured, progress=progress)
+    result = RunResult(built, found.done, judge(built.bundle, found.done))
+    if found.failures:
+        raise RunFailed(found.failures, result)
+    return result
 
 
 def judge(bundle: Bundle, measurements: dict[str, Measurement] | None = None) -> tuple[Check, ...]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from platformdirs import user_config_path
-from pydantic import Field, TypeAdapter, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from edgekit.errors import UsageError
 from edgekit.fields import LocalPath, Matches, Name, Positive, Section, invalid
@@ -162,6 +162,11 @@ Target = Annotated[LocalTarget | SshTarget | AdbTarget, Field(discriminator="kin
 BUILT_IN = {"local": LocalTarget(edgekit=1, name="local", kind="local", description="This machine.")}
 
 
+def as_target(given: Target | str | Path) -> Target:
+    """A target, or the one that a name or path means. Raises what `load_target` raises."""
+    return load_target(given) if isinstance(given, str | Path) else given
+
+
 def load_target(name_or_path: str | Path) -> Target:
     """The target in a file (`x.yaml`, `dir/x`), or the one called so in ./targets, in the user's configuration, or built in.
 
@@ -187,6 +192,15 @@ def read_target(path: Path) -> Target:
     if problems:
         refuse(problems)
     return _with_absolute_paths(target, path.absolute().parent)
+
+
+def new_target(name: str, values: dict[str, Any]) -> Target:
+    """A target from values that came by another way than a file. Raises UsageError with every problem in them."""
+    try:
+        found: Target = TypeAdapter(Target).validate_python({"edgekit": 1, "name": name, **values})
+    except ValidationError as error:
+        raise UsageError("; ".join(f"{problem['loc'][-1]}: {problem['msg']}" for problem in error.errors())) from None
+    return found
 
 
 def target_directories() -> tuple[Path, Path]:

@@ -50,10 +50,19 @@ def run(
 ) -> None:
     """Build a recipe, deploy its bundle to each target, measure it there, store the result, and judge the budget.
 
-    Example: edgekit run recipes/quickstart.yaml --target local
+    Several targets are measured at the same time; one that fails does not stop the others.
+
+    Example: edgekit run recipes/quickstart.yaml --target pi5 --target pi4
     """
-    with live_progress(quiet=as_json) as progress:
-        result = edgekit.run(recipe, targets=target or ["local"], overrides=overrides or (), output=output, progress=progress)
+    from edgekit.session import RunFailed  # here, so that --help does not wait for the schema
+
+    try:
+        with live_progress(quiet=as_json) as progress:
+            result = edgekit.run(recipe, targets=target or ["local"], overrides=overrides or (), output=output, progress=progress)
+    except RunFailed as failed:
+        if not as_json:
+            print_tables(failed.result.build, failed.result.measurements, failed.result.checks)
+        raise
     show(result.build, result.measurements, result.checks, as_json=as_json)
 
 
@@ -62,17 +71,21 @@ def show(result: BuildResult, measurements: dict[str, Measurement], checks: tupl
     if as_json:
         print(json.dumps(as_dict(result, measurements, checks)))
     else:
-        from edgekit.report import terminal  # here, so that --help does not wait for numpy
-
-        console = Console()
-        for part in terminal.summary(result.bundle.manifest, result.trace, measurements, checks):
-            console.print(part)
-        console.print(f"bundle: {result.bundle.path}", highlight=False, soft_wrap=True)
+        print_tables(result, measurements, checks)
     failed = [check for check in checks if not check.ok]
     if failed and as_json:
         raise typer.Exit(GateFailed.exit_code)
     if failed:
         raise GateFailed(f"{len(failed)} of {len(checks)} limits of the budget are not met: " + ", ".join(f"{c.artifact} {c.limit}" for c in failed))
+
+
+def print_tables(result: BuildResult, measurements: dict[str, Measurement], checks: tuple[Check, ...]) -> None:
+    from edgekit.report import terminal  # here, so that --help does not wait for numpy
+
+    console = Console()
+    for part in terminal.summary(result.bundle.manifest, result.trace, measurements, checks):
+        console.print(part)
+    console.print(f"bundle: {result.bundle.path}", highlight=False, soft_wrap=True)
 
 
 def as_dict(result: BuildResult, measurements: dict[str, Measurement], checks: tuple[Check, ...]) -> dict[str, Any]:

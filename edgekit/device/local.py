@@ -24,6 +24,8 @@ CHUNK_BYTES = 1 << 20
 STDERR_TAIL_BYTES = 2000
 LAST_WORDS_S = 1.0
 """How long to go on reading after a program has exited, if something that left its process group keeps writing."""
+SLICE_S = 0.2
+"""The longest wait in one piece: a thread is interrupted (edgekit/fleet.py) between two of them."""
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -164,7 +166,7 @@ def _communicate(
         selector.register(exited, selectors.EVENT_READ)
         while True:
             until = deadline if no_progress_s is None else min(deadline, progressed_at + no_progress_s)
-            events = selector.select(max(0.0, until - time.monotonic()))
+            events = selector.select(min(SLICE_S, max(0.0, until - time.monotonic())))
             if time.monotonic() >= until and not any(key.fd in (exited, *sinks) for key, _ in events):
                 return False
             for key, _ in events:

@@ -1,0 +1,196 @@
+"""`edgekit target`: boards, from the first contact to ready."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+import edgekit
+from edgekit.cli.live import live_progress
+from edgekit.cli.options import Json, TargetName
+from edgekit.errors import IdentityError
+
+if TYPE_CHECKING:
+    from edgekit.device.ssh_login import Confirm, HostKey
+    from edgekit.runtimes import Format
+
+app = typer.Typer(name="target", help="Your own boards: add, trust, check and set them up.", no_args_is_help=True)
+
+Fingerprints = Annotated[
+    list[str] | None, typer.Option("--fingerprint", metavar="SHA256:…", help="Trust the host key with this fingerprint, and no other. May be repeated.")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Trust the host keys that are shown, unseen. Only on a network that you trust.")]
+
+
+class Runtime(StrEnum):
+    executorch = "executorch"
+    litert = "litert"
+
+
+@app.command("list")
+def list_(as_json: Json = False) -> None:
+    """List the targets that can be used by name: those in ./targets, in your configuration, and built in.
+
+    Example: edgekit target list
+    """
+    found = edgekit.list_targets()
+    if as_json:
+        print(json.dumps({"targets": [dataclasses.asdict(target) for target in found]}))
+        return
+    from edgekit.report.boards import target_table  # here and below, so that --help waits for nothing
+
+    Console().print(target_table(found))
+
+
+@app.command()
+def show(name: TargetName, as_json: Json = False) -> None:
+    """Show every setting of a target, defaults included.
+
+    Example: edgekit target show pi5
+    """
+    print(edgekit.load_target(name).model_dump_json(indent=None if as_json else 2))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of targets.
+
+    An editor with the YAML language server completes and checks a target that begins with
+    `# yaml-language-server: $schema=target.schema.json`.
+
+    Example: edgekit target schema > target.schema.json
+    """
+    print(json.dumps(edgekit.target_json_schema(), indent=1))
+
+
+@app.command()
+def add(
+    name: Annotated[str, typer.Argument(help="What to call it.", show_default=False)],
+    ssh: Annotated[str | None, typer.Option(metavar="USER@HOST[:PORT]", help="Reach it over SSH; HOST may be an alias from ~/.ssh/config.")] = None,
+    adb: Annotated[str | None, typer.Option(metavar="SERIAL", help="Reach it by adb; `adb devices` shows serials.")] = None,
+    allow_network: Annotated[bool, typer.Option("--allow-network", help="For a device that adb reaches over the network.")] = False,
+    identity_file: Annotated[Path | None, typer.Option(metavar="FILE", help="Private key for SSH. Default: the agent and ~/.ssh/config.")] = None,
+    fingerprints: Fingerprints = None,
+    yes: Yes = False,
+    directory: Annotated[Path, typer.Option(help="Where target files are.")] = Path("targets"),
+    replace: Annotated[bool, typer.Option("--replace", help="Overwrite the file if it is there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Connect to a board, ask what it is, and write a target file for it.
+
+    An SSH host key that is not known yet is shown first, as `edgekit target trust` does.
+
+    Example: edgekit target add pi5 --ssh pi@raspberrypi.local
+    """
+    from edgekit.board.adding import confirmed_by
+
+    command = " ".join(["edgekit target add", name, *(["--ssh", ssh] if ssh else [])])
+    added = edgekit.add_target(
+        name,
+        ssh=ssh,
+        adb=adb,
+        allow_network=allow_network,
+        identity_file=identity_file,
+        confirm=confirmed_by(tuple(fingerprints or ()), _asking(command, yes=yes)),
+        directory=directory,
+        replace=replace,
+    )
+    if as_json:
+        print(json.dumps({"file": str(added.path), "target": added.target.model_dump(mode="json"), "facts": added.facts.model_dump(mode="json")}))
+    else:
+        _say(f"{added.path}: {added.target.description}")
+        _say(f"next: edgekit target check {name}")
+
+
+@app.command()
+def trust(name: TargetName, fingerprints: Fingerprints = None, yes: Yes = False, as_json: Json = False) -> None:
+    """Show the SSH host key of a target and, when you agree that it is the board's own, record it.
+
+    Compare it with what the board itself says: `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub`.
+
+    Example: edgekit target trust pi5 --fingerprint SHA256:mVPwvezndPv/ARoIadVY98vAC0g+P/5633yTC4d/wXE
+    """
+    confirm = _asking(f"edgekit target trust {name}", yes=yes)
+    keys = edgekit.trust(name, confirm=confirm, fingerprints=tuple(fingerprints or ()))
+    if as_json:
+        print(json.dumps({"target": name, "host_keys": [dataclasses.asdict(key) for key in keys]}))
+        return
+    for key in keys:
+        _say(f"{_shown(key)}: {'known already' if key.standing == 'known' else 'recorded'}")
+
+
+@app.command()
+def check(name: TargetName, as_json: Json = False) -> None:
+    """Look whether a board is ready to measure on: what is missing, and the command that fixes it.
+
+    The exit code is that of the first problem; warnings do not count.
+
+    Example: edgekit target check pi5
+    """
+    report = edgekit.check(name)
+    if as_json:
+        print(json.dumps({**dataclasses.asdict(report), "exit_code": report.exit_code}))
+    else:
+        from edgekit.report.boards import check_report
+
+        console = Console(highlight=False, soft_wrap=False)
+        for part in check_report(report):
+            console.print(part)
+    if report.exit_code:
+        raise typer.Exit(report.exit_code)
+
+
+@app.command()
+def setup(
+    name: TargetName,
+    runtimes: Annotated[list[Runtime] | None, typer.Option("--runtime", help="Only this one. May be repeated.")] = None,
+    offline_cache: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep what is fetched and built there, and take it from there where there is no internet.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Install the runtimes on a board. The board needs no internet: this machine fetches and builds what is needed.
+
+    Example: edgekit target setup pi5
+    """
+    from edgekit.board.deploying import FORMATS
+
+    formats: tuple[Format, ...] = tuple(format for format in FORMATS if not runtimes or format in runtimes)
+    with live_progress(quiet=as_json) as progress:
+        report = edgekit.setup(name, formats=formats, offline_cache=offline_cache, progress=progress)
+    if as_json:
+        print(json.dumps(dataclasses.asdict(report)))
+        return
+    for runtime in report.runtimes:
+        _say(f"{report.target}: {runtime['format']} {runtime['version']} for {runtime['arch']}")
+
+
+def _asking(command: str, *, yes: bool) -> Confirm:
+    """Asks on a terminal. Elsewhere the answer must be on the command line."""
+
+    def confirm(key: HostKey) -> bool:
+        if yes:
+            return True
+        changed = key.standing == "changed"
+        shown = f"{_shown(key)}{', which is not the key known of it until now' if changed else ''}"
+        if not sys.stdin.isatty():
+            hint = f"compare it with the machine's own, then: {command} --fingerprint {key.fingerprint}"
+            raise IdentityError(f"the host key of {shown} is not trusted, and there is no terminal to ask on", hint=hint)
+        return typer.confirm(f"{shown}\nIs this the machine's own key?", err=True)
+
+    return confirm
+
+
+def _shown(key: HostKey) -> str:
+    return f"{key.machine} {key.kind} {key.fingerprint}"
+
+
+def _say(text: str) -> None:
+    Console(highlight=False, soft_wrap=True, markup=False).print(text)
