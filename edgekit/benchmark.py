@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
 from pydantic import ValidationError
 
-from edgekit import __version__
+from edgekit import __version__, passes
 from edgekit.bundle import Bundle
 from edgekit.deployment import Lock, deploy, hold, provision
 from edgekit.deployment.lock import LEASE_S
@@ -81,13 +82,16 @@ def bench(
     min_seconds: float = 0.5,
     max_seconds: float = 60.0,
     threads: int = 1,
+    profile: bool = False,
+    sustained_seconds: float | None = None,
     progress: Progress = silent,
     on_partial: Partial | None = None,
 ) -> Measurement:
     """Deploy a bundle to a target and measure every artifact of it there, `runs` fresh processes each, in turn.
 
-    The settings are those of edgekit.recipe.schema.Bench. The device's lock is held from the first byte sent to the last run. Whatever ends the
-    session early, Ctrl-C included, `on_partial` gets what was measured until then before the error is raised.
+    The settings are those of edgekit.recipe.schema.Bench. After the measurement each artifact runs once more in a process of its own for `profile`
+    (time by operator), and one of `sustained_seconds` (at most 3600) for the curve of a long run. The device's lock is held from the first byte
+    sent to the last run. Whatever ends the session early, Ctrl-C included, `on_partial` gets what was measured until then before the error is raised.
 
     Raises UsageError (settings out of range), what `deploy` raises, RunnerError (no runtime, a crash, a hang, out of memory), ResultError (what
     came back is not acceptable), TransportError; the message names device, artifact and run.
@@ -102,15 +106,21 @@ def bench(
     )
     with closing(connect(target)) as device, hold(device, target.workdir) as lock:
         placed = _place(bundle, target, device, lock, progress)
-        lease_s = max(LEASE_S, 2 * (target.timeouts.run_seconds + LEASE_MARGIN_S))  # `renew` leaves at least half of it
+        longest_s = target.timeouts.run_seconds + LEASE_MARGIN_S + (sustained_seconds or 0.0)
+        lease_s = max(LEASE_S, 2 * longest_s)  # `renew` leaves at least half of it
         try:
             with _governed(device, lock, target.control):
-                return measure(
+                measured = measure(
                     *(bundle, target, device, placed, settings),
                     before_run=lambda: lock.renew(lease_s),
                     progress=progress,
                     on_partial=on_partial,
                 )
+                where = passes.Bench(target, device, settings, measured.probes, lambda: lock.renew(lease_s))
+                wanted: dict[str, passes.Pass] = {"profile": passes.profile} if profile else {}
+                if sustained_seconds is not None:
+                    wanted["sustained"] = partial(passes.sustain, seconds=sustained_seconds)
+                return _observed(measured, where, placed, wanted, progress, on_partial)
         finally:
             with suppress(EdgekitError):
                 device.run(["rm", "-f", _outputs(lock)], timeout_s=target.timeouts.connect_seconds)
@@ -194,11 +204,35 @@ def measure(
     return _finished(session, bundle, target, placed, settings)
 
 
-def _hand_over(on_partial: Partial | None, partial: Measurement, error: BaseException) -> None:
+def _observed(
+    measured: Measurement,
+    where: passes.Bench,
+    placed: Sequence[Placed],
+    wanted: Mapping[str, passes.Pass],
+    progress: Progress,
+    on_partial: Partial | None,
+) -> Measurement:
+    """A measurement with what further passes found out, by the field of ArtifactResult it goes to. If one fails, the rest is handed over."""
+    results, total = {result.key: result for result in measured.artifacts}, len(wanted) * len(placed)
+    for at, (field_name, observe) in enumerate(wanted.items()):
+        for place, one in enumerate(placed):
+            progress("further runs", at * len(placed) + place, total, f"{one.artifact.key}, {field_name}")
+            try:
+                results[one.artifact.key] = results[one.artifact.key].model_copy(update={field_name: observe(where, one)})
+            except (EdgekitError, KeyboardInterrupt) as error:
+                so_far = {"artifacts": tuple(results.values()), "failure": str(error) or "interrupted"}
+                _hand_over(on_partial, measured.model_copy(update=so_far), error)
+                raise
+    if wanted:
+        progress("further runs", total, total)
+    return measured.model_copy(update={"artifacts": tuple(results.values())})
+
+
+def _hand_over(on_partial: Partial | None, found: Measurement, error: BaseException) -> None:
     """Let the caller keep a partial measurement. That it cannot must not hide why the session ended."""
     try:
         if on_partial:
-            on_partial(partial)
+            on_partial(found)
     except EdgekitError as lost:
         if not isinstance(error, EdgekitError):
             raise

@@ -53,13 +53,25 @@ class File(Part):
     deflated_bytes: Bytes
 
 
+class Operation(Part):
+    """An operator of the lowered graph, the module of the PyTorch model it came from, and which delegate call it is inside (None: of none)."""
+
+    operator: str
+    layer: str = ""
+    delegate: int | None = None
+
+
 class Delegation(Part):
-    """Where the operators of an artifact run: counts by operator name, and why the rest fell back."""
+    """Where the operators of an artifact run: counts by operator name, and why the rest fell back.
+
+    `sequence` is what runs in its order, for profiles to name modules; empty where the exporter does not know it.
+    """
 
     delegate: str
     delegated: dict[str, int]
     fallback: dict[str, int]
     reasons: dict[str, str] = {}
+    sequence: tuple[Operation, ...] = ()
 
 
 class Verification(Part):

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from edgekit import stats
 from edgekit.bundle import Artifact
 from edgekit.device.facts import CpuTime, DeviceFacts, DeviceState
+from edgekit.observations import Accuracy, Energy, Profile, Sustained
 from edgekit.probes import Probe
 from edgekit.stats import Estimate, Fidelity, Outliers, Ratio
 from edgekit.stats.compare import FULL_RUNS
@@ -139,6 +140,10 @@ class ArtifactResult(Part):
     arena_bytes: int | None
     outputs: tuple[OutputCheck, ...]
     runs: tuple[Run, ...]
+    profile: Profile | None = None
+    sustained: Sustained | None = None
+    accuracy: Accuracy | None = None
+    energy: Energy | None = None
 
     @property
     def key(self) -> str:
@@ -151,6 +156,16 @@ class ArtifactResult(Part):
     @property
     def run_medians_ns(self) -> list[float]:
         return [run.median_ns for run in self.complete_runs]
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """Resident bytes of the runner process at a mark, medians over runs: by kind, its proportional share (PSS), and all of it less the empty runner."""
+
+    anon: int
+    file: int
+    pss: int | None
+    beyond_baseline: int | None
 
 
 @dataclass(frozen=True)
@@ -176,6 +191,7 @@ class Summary:
     first_ms: float | None
     overhead_ns: float | None
     memory_bytes: dict[str, int]
+    memory_kinds: dict[str, MemoryUse]
     steady_anon_bytes: int | None
     steady_file_bytes: int | None
     peak_bytes: int | None
@@ -285,11 +301,23 @@ def summarise(result: ArtifactResult) -> Summary:
         first_ms=_median_ms([run.first_ns for run in runs]),
         overhead_ns=_median([run.overhead_ns_per_iteration for run in runs]),
         memory_bytes={kind: int(np.median([mark.rss_bytes for mark in found])) for kind, found in marks.items() if found},
+        memory_kinds={kind: _memory_use(found, marks["baseline"]) for kind, found in marks.items() if found},
         steady_anon_bytes=int(np.median([m.rss_anon_bytes for m in marks["steady"]])) if marks["steady"] else None,
         steady_file_bytes=int(np.median([m.rss_file_bytes for m in marks["steady"]])) if marks["steady"] else None,
         peak_bytes=max((run.peak_bytes for run in runs if run.peak_bytes is not None), default=None),
         outliers=stats.outliers(pooled),
         unsteady_runs=sum(1 for found in steadiness if found and not found.steady),
+    )
+
+
+def _memory_use(marks: list[MemoryMark], baseline: list[MemoryMark]) -> MemoryUse:
+    pss = [mark.pss_bytes for mark in marks if mark.pss_bytes is not None]
+    own = int(np.median([mark.rss_bytes for mark in marks]))
+    return MemoryUse(
+        anon=int(np.median([mark.rss_anon_bytes for mark in marks])),
+        file=int(np.median([mark.rss_file_bytes + mark.rss_shmem_bytes for mark in marks])),
+        pss=int(np.median(pss)) if pss else None,
+        beyond_baseline=own - int(np.median([mark.rss_bytes for mark in baseline])) if baseline else None,
     )
 
 
@@ -305,6 +333,7 @@ def summary_dict(summary: Summary) -> dict[str, Any]:
     counts = {name: getattr(summary, name) for name in ("runs", "samples", "counted_seconds")}
     plain = counts | {name: getattr(summary, name) for name in ("mad_ns", "start_ms", "load_ms", "first_ms", "overhead_ns")}
     memory = {name: getattr(summary, name) for name in ("memory_bytes", "steady_anon_bytes", "steady_file_bytes", "peak_bytes", "unsteady_runs")}
+    memory["memory_kinds"] = {mark: vars(use) for mark, use in summary.memory_kinds.items()}
     latency = {name: ms(getattr(summary, name)) for name in ("p50", "p90", "p95", "p99")}
     return {**plain, **latency, **memory, "outliers": vars(summary.outliers)}
 

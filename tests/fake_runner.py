@@ -53,11 +53,24 @@ def main(behaviour: str, median_ns: int, outputs: str, options: dict[str, str]) 
     memory("first", 3 << 20)
     if behaviour == "silent":
         time.sleep(60)
+    mode = options.get("--mode", "measure")
+    if mode == "sustain":
+        window_ns = int(options["--window-ns"])
+        for at in range(int(options["--min-ns"]) // window_ns + 1):
+            level = median_ns * (2 if at > 5 else 1)  # as if it throttled
+            send("window", at_ns=10**9 + at * window_ns, iterations=100 * at, ns=[level] * (64 if at else 0), values=[])
+    if mode == "profile":
+        send("samples", phase="steady", offset=0, ns=[median_ns, median_ns])
+        for name, share in (("DELEGATE_CALL", 1.0), ("Convolution (NHWC, F32) IGEMM #1", 0.75), ("Mean (ND) #1", 0.25)):
+            send("operator", name=name, instruction=0, delegate_id=-1, delegated="#" in name, ns=[int(median_ns * share)] * 2)
+        send("end", iterations=2, ok=True)
+        return 0
     random.seed(nonce)
     level = median_ns * random.uniform(0.99, 1.01)
     times = [int(level * random.uniform(0.98, 1.03)) for _ in range(int(options["--min-iterations"]))]
     send("samples", phase="warmup", offset=0, ns=[2 * median_ns])
-    send("samples", phase="steady", offset=0, ns=times)
+    if mode == "measure":
+        send("samples", phase="steady", offset=0, ns=times)
     if behaviour == "crash":
         sys.stderr.write("free(): invalid pointer\n")
         os.abort()
@@ -74,7 +87,8 @@ def main(behaviour: str, median_ns: int, outputs: str, options: dict[str, str]) 
             stream.write(computed[:-1] if behaviour == "short" else computed)
         send("outputs", samples=int(options["--samples"]), bytes=len(computed))
     memory("end", 3 << 20)
-    send("end", iterations=len(times), ok=True)
+    iterations = {"measure": len(times), "evaluate": int(options["--samples"])}.get(mode)
+    send("end", iterations=100 * at if iterations is None else iterations, ok=True)
     return 0
 
 

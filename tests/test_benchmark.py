@@ -85,6 +85,42 @@ def test_bench_deploys_measures_and_leaves_no_traces(tmp_path: Path) -> None:
     assert kept[0].artifacts[0].runs[0].steady_ns == ()
 
 
+def with_program(tmp_path: Path, behaviour: str = "good") -> tuple[Bundle, LocalTarget]:
+    """A bundle of one .pte, and this machine with a fake runner as the user's own program for it."""
+    bundle = make_bundle(tmp_path / "bundle", ["fp32.pte"])
+    program = tmp_path / "runner"
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(place(bundle, tmp_path, {"fp32.pte": behaviour})[0].command)} "$@"\n')
+    program.chmod(0o755)
+    runners = {"executorch": {"program": str(program)}}
+    return bundle, LocalTarget.model_validate({"edgekit": 1, "name": "desk", "kind": "local", "workdir": str(tmp_path / "device"), "runners": runners})
+
+
+def test_further_runs_are_kept_apart_from_the_latency_samples(tmp_path: Path) -> None:
+    bundle, target = with_program(tmp_path)
+    found = bench(bundle, target, runs=2, warmup_min_seconds=0, min_seconds=0, profile=True, sustained_seconds=20)
+    [result] = found.artifacts
+    assert [len(run.steady_ns) for run in result.runs] == [64, 64]
+    assert result.profile
+    assert [(row.name, row.share) for row in result.profile.operators] == [("Convolution (NHWC, F32) IGEMM #1", 0.75), ("Mean (ND) #1", 0.25)]
+    assert result.sustained
+    assert (result.sustained.burst_ns, result.sustained.sustained_ns) == (2e6, 4e6)
+    assert len(result.sustained.curve) == 20
+    assert result.sustained.curve[0] == (1.0, 2e6, 100.0)
+    assert Measurement.model_validate_json(found.model_dump_json()) == found
+
+
+def test_a_further_run_that_fails_leaves_the_measurement(tmp_path: Path) -> None:
+    bundle, target = with_program(tmp_path)
+    program = Path(str(target.runners.executorch.program))
+    program.write_text(program.read_text().replace("exec", 'case "$*" in *profile*) exit 4 ;; esac\nexec'))
+    kept: list[Measurement] = []
+    with pytest.raises(RunnerError, match=r"desk: fp32\.pte, profile: the runner ended with exit code 4"):
+        bench(bundle, target, runs=2, warmup_min_seconds=0, min_seconds=0, profile=True, on_partial=kept.append)
+    assert len(kept[0].artifacts[0].complete_runs) == 2
+    assert kept[0].artifacts[0].profile is None
+    assert "exit code 4" in kept[0].failure
+
+
 def test_a_session_end_to_end(bundle: Bundle, tmp_path: Path) -> None:
     seen: list[str] = []
     placed = place(bundle, tmp_path, medians_ns={"fp32.pte": 4_000_000, "int8.tflite": 1_000_000})

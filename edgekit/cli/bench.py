@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 import edgekit
 from edgekit.cli.live import live_progress
+from edgekit.errors import UsageError
+from edgekit.inert import printable
+
+QUICK_RUNS = 3
 
 
 def bench(
@@ -18,6 +23,11 @@ def bench(
     target: Annotated[str, typer.Option("--target", "-t", help="Where to measure: a name from targets/ or a file.")] = "local",
     runs: Annotated[int | None, typer.Option(help="Fresh runner processes per artifact; below 10 the result is labelled quick.", min=1)] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads of the runtime.", min=1)] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="3 runs: to look at. Labelled quick, and judges nothing.")] = False,
+    profile: Annotated[bool, typer.Option("--profile", help="Also the time by operator, from a process of its own.")] = False,
+    sustained: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Also one run of so long, such as 90s or 10m, at most 1h: the curve beside the burst.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, no progress.")] = False,
 ) -> None:
     """Deploy a bundle to a target, measure every artifact of it there, and store the result.
@@ -29,12 +39,18 @@ def bench(
     from edgekit import store  # here, so that --help does not wait for the database and the schema
     from edgekit.recipe.schema import Bench
     from edgekit.report import terminal
+    from edgekit.report.observations import observations
 
     opened = edgekit.open_bundle(bundle)
+    if quick and runs is not None:
+        raise UsageError("--quick and --runs exclude one another", hint="--quick is --runs 3")
+    runs = QUICK_RUNS if quick else runs
+    seconds = None if sustained is None else parse_seconds(sustained)
     given = {key: value for key, value in {"runs": runs, "threads": threads}.items() if value is not None}
     settings = {**Bench().model_dump(), **opened.manifest.recipe.get("bench", {}), **given}
+    more: dict[str, Any] = {"profile": profile, "sustained_seconds": seconds}
     with live_progress(quiet=as_json) as progress:
-        measurement = edgekit.bench(opened, edgekit.load_target(target), **settings, progress=progress, on_partial=store.save)
+        measurement = edgekit.bench(opened, edgekit.load_target(target), **settings, **more, progress=progress, on_partial=store.save)
     store.save(measurement)
     if as_json:
         print(json.dumps(measurement.as_dict()))
@@ -42,3 +58,14 @@ def bench(
     console = Console()
     for part in terminal.summary(opened.manifest, (), {measurement.target: measurement}, ()):
         console.print(part)
+    for part in observations(measurement):
+        console.print(part)
+
+
+def parse_seconds(text: str) -> float:
+    """`90s`, `10m` or `1h` in seconds, from 1 second to 1 hour. Raises UsageError."""
+    found = re.fullmatch(r"([0-9]{1,4})(s|m|h)", text)
+    seconds = float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]] if found else 0.0
+    if not 1 <= seconds <= 3600:
+        raise UsageError(f"--sustained: expected a time from 1s to 1h, got {printable(text)!r}", hint="for example 10m")
+    return seconds

@@ -72,9 +72,10 @@ def show(identity: Identity = "latest", db: Database = None, as_json: Json = Fal
         print(json.dumps(measurement.as_dict()))
         return
     from edgekit.report import terminal
+    from edgekit.report.observations import observations
 
     console = Console()
-    for part in terminal.measurement_report(measurement):
+    for part in (*terminal.measurement_report(measurement), *observations(measurement)):
         console.print(part)
 
 

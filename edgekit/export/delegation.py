@@ -15,7 +15,8 @@ from typing import Any
 
 from torch import fx
 
-from edgekit.bundle import Delegation
+from edgekit.bundle import Delegation, Operation
+from edgekit.compress.graph import layer_of
 
 PARTITIONER_LOGS = "executorch.backends.xnnpack.partition"
 
@@ -62,13 +63,39 @@ def executorch_delegation(graph: fx.GraphModule, reasons: Mapping[str, str]) -> 
     backends = {module.backend_id for module in lowered}
     absent = "XNNPACK has no such operator" if lowered else "portable kernels were asked for"
     why = {name: reasons.get(name, absent) for name in fallback}
-    return Delegation(delegate=", ".join(sorted(backends)) or "none", delegated=_sorted(delegated), fallback=_sorted(fallback), reasons=why)
+    return Delegation(
+        delegate=", ".join(sorted(backends)) or "none",
+        delegated=_sorted(delegated),
+        fallback=_sorted(fallback),
+        reasons=why,
+        sequence=tuple(_sequence(graph)),
+    )
+
+
+def _sequence(graph: fx.GraphModule) -> Iterator[Operation]:
+    """Everything that runs, in order; delegate calls are numbered in the order of their calls."""
+    from executorch.exir.delegate import executorch_call_delegate
+
+    calls = 0
+    for node in graph.graph.nodes:
+        if node.op == "call_function" and node.target is executorch_call_delegate:
+            lowered = getattr(graph, str(node.args[0]))
+            for inner in lowered.original_module.graph.nodes:
+                if _is_operator(inner) and "quantize_per_" not in operator_name(inner):
+                    yield Operation(operator=operator_name(inner), layer=layer_of(inner), delegate=calls)
+            calls += 1
+        elif _is_operator(node):
+            yield Operation(operator=operator_name(node), layer=layer_of(node))
 
 
 def _operators(graph: fx.Graph) -> Iterator[str]:
     for node in graph.nodes:
-        if node.op == "call_function" and hasattr(node.target, "_schema"):
+        if _is_operator(node):
             yield operator_name(node)
+
+
+def _is_operator(node: fx.Node) -> bool:
+    return node.op == "call_function" and hasattr(node.target, "_schema")
 
 
 def litert_delegation(operators: Sequence[Mapping[str, Any]], types: Mapping[int, str]) -> Delegation:

@@ -55,7 +55,7 @@ def measurement_report(measurement: Measurement) -> Iterator[RenderableType]:
 
 def results_table(rows: Sequence[Row]) -> Table:
     """Stored measurements, one a line."""
-    table = _table("Measurements", "id", "created (UTC)")
+    table = new_table("Measurements", "id", "created (UTC)")
     for column in ("bundle", "target", "machine", "artifacts", "runs", "remarks"):
         table.add_column(column, overflow="fold")
     for row in rows:
@@ -83,8 +83,8 @@ def plain(text: str | None, *, limit: int = 100) -> Text:
 
 def trace_table(rows: Sequence[TraceRow]) -> Table:
     """What each stage gave and cost."""
-    table = _table("What each stage gave and cost", "stage", "kind")
-    _numbers(table, "params", "≠ 0 %", "MACs", "size", "deflated", "top-1 % (95 %)", "seconds")
+    table = new_table("What each stage gave and cost", "stage", "kind")
+    number_columns(table, "params", "≠ 0 %", "MACs", "size", "deflated", "top-1 % (95 %)", "seconds")
     for row in rows:
         seconds = Text("cached", style="dim") if row.reused else f"{row.seconds:.1f}"
         nonzero = f"{100 * row.nonzero_fraction:.1f}"
@@ -95,8 +95,8 @@ def trace_table(rows: Sequence[TraceRow]) -> Table:
 
 def artifact_table(artifacts: Sequence[Artifact], baseline: str) -> Table:
     """Size and accuracy of each artifact, against the baseline variant's artifact of the same format."""
-    table = _table(f"Artifacts, against {printable(baseline)} of the same format", "artifact")
-    _numbers(table, "size", "deflated", "smaller", "top-1 % (95 %)", "drop", "as eager %", "delegated %")
+    table = new_table(f"Artifacts, against {printable(baseline)} of the same format", "artifact")
+    number_columns(table, "size", "deflated", "smaller", "top-1 % (95 %)", "drop", "as eager %", "delegated %")
     for artifact in artifacts:
         base = _baseline_of(artifact, artifacts, baseline)
         check, file = artifact.verification, artifact.file
@@ -139,8 +139,8 @@ def latency_table(measurement: Measurement, baseline: str) -> Table:
     useless = measurement.timings == "meaningless"
     mark = MEANINGLESS if useless else ""
     caption = f"{MEANINGLESS} meaningless: {printable(measurement.timings_reason)}" if useless else None
-    table = _table(f"On {printable(measurement.target)}, times in ms, 95 % intervals", "artifact", caption=caption)
-    _numbers(table, f"p50{mark}", f"faster{mark}", f"p90{mark}", f"p99{mark}", f"load{mark}", f"first{mark}", "peak RSS")
+    table = new_table(f"On {printable(measurement.target)}, times in ms, 95 % intervals", "artifact", caption=caption)
+    number_columns(table, f"p50{mark}", f"faster{mark}", f"p90{mark}", f"p99{mark}", f"load{mark}", f"first{mark}", "peak RSS")
     artifacts = [result.artifact for result in measurement.artifacts]
     for artifact in artifacts:
         found = measurement.summaries.get(artifact.key)
@@ -158,8 +158,8 @@ def latency_table(measurement: Measurement, baseline: str) -> Table:
 
 def distribution_table(measurement: Measurement) -> Table:
     """Spread of the runs' medians (MAD), percentiles of all counted samples, and what disturbs them. Times in ms."""
-    table = _table(f"Distribution on {printable(measurement.target)}, times in ms, 95 % intervals", "artifact")
-    _numbers(table, "samples", "MAD", "p90", "p99", "outliers %", "unsteady")
+    table = new_table(f"Distribution on {printable(measurement.target)}, times in ms, 95 % intervals", "artifact")
+    number_columns(table, "samples", "MAD", "p90", "p99", "outliers %", "unsteady")
     for key, found in measurement.summaries.items():
         tails = [numbers.estimate_ms(value) for value in (found.p90, found.p99)]
         strange = f"{100 * found.outliers.total / found.samples:.1f}"
@@ -169,14 +169,17 @@ def distribution_table(measurement: Measurement) -> Table:
 
 
 def memory_table(measurement: Measurement) -> Table:
-    """Resident memory of the runner process at each mark, medians over runs, and what the runtime plans for activations."""
-    table = _table(f"Memory on {printable(measurement.target)}", "artifact")
-    _numbers(table, "empty", "loaded", "first", "steady", "anonymous", "of files", "peak", "arena")
+    """Resident memory of the runner process at each mark, medians over runs; at the steady one by kind, its share (PSS) and what is beyond the empty
+    runner; and what the runtime plans for activations (LiteRT does not say)."""
+    table = new_table(f"Memory on {printable(measurement.target)}", "artifact")
+    number_columns(table, "empty", "loaded", "steady", "anon", "files", "PSS", "beyond", "peak", "arena")
     for result in measurement.artifacts:
         found = measurement.summaries.get(result.key)
         if found:
-            marks = [numbers.size(found.memory_bytes.get(mark)) for mark in ("baseline", "loaded", "first", "steady")]
-            kinds = [numbers.size(count) for count in (found.steady_anon_bytes, found.steady_file_bytes, found.peak_bytes, result.arena_bytes)]
+            marks = [numbers.size(found.memory_bytes.get(mark)) for mark in ("baseline", "loaded", "steady")]
+            steady = found.memory_kinds.get("steady")
+            parts = (steady.anon, steady.file, steady.pss, steady.beyond_baseline) if steady else (None,) * 4
+            kinds = [numbers.size(count) for count in (*parts, found.peak_bytes, result.arena_bytes)]
             table.add_row(plain(result.key), *marks, *kinds)
     return table
 
@@ -199,8 +202,8 @@ def notes(measurement: Measurement) -> Iterator[Text]:
 
 def budget_table(checks: Sequence[Check]) -> Table:
     """Each limit of the budget against what was measured."""
-    table = _table("Budget", "verdict", "artifact", "limit")
-    _numbers(table, "allowed", "measured")
+    table = new_table("Budget", "verdict", "artifact", "limit")
+    number_columns(table, "allowed", "measured")
     table.add_column("note", overflow="fold")
     for check in checks:
         verdict = Text("met", style="green") if check.ok else Text("NOT MET", style="bold red")
@@ -209,7 +212,7 @@ def budget_table(checks: Sequence[Check]) -> Table:
     return table
 
 
-def _table(title: str, *columns: str, caption: str | None = None) -> Table:
+def new_table(title: str, *columns: str, caption: str | None = None) -> Table:
     """A table whose first columns are names, which do not wrap."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 0, 0, 1))
     table.title, table.caption = Text(title, style="bold"), Text(caption) if caption else None
@@ -219,7 +222,7 @@ def _table(title: str, *columns: str, caption: str | None = None) -> Table:
     return table
 
 
-def _numbers(table: Table, *columns: str) -> None:
+def number_columns(table: Table, *columns: str) -> None:
     for column in columns:
         table.add_column(column, justify="right", overflow="fold")
 
