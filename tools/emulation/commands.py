@@ -1,0 +1,103 @@
+"""What tools/emulated_pi does: one image and one running board below the user's cache. Tests run boards of their own from the same image."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+import time
+from pathlib import Path
+
+from edgekit.cache import cache_root
+from edgekit.progress import Progress, silent
+from tools.emulation import image, machine
+
+PORT = 2922
+PROGRAMS = {
+    "mmdebstrap": "mmdebstrap",
+    "mke2fs": "e2fsprogs",
+    "cpio": "cpio",
+    "ssh": "openssh-client",
+    "qemu-img": "qemu-utils",
+    machine.QEMU: "qemu-system-arm",
+}
+"""Programs and their Debian packages."""
+ADMIN_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
+
+
+def home() -> Path:
+    return cache_root() / "emulated-pi"
+
+
+def missing() -> str:
+    """The command that installs what is missing; empty when nothing is."""
+    packages = [package for program, package in PROGRAMS.items() if not (shutil.which(program) or shutil.which(program, path=ADMIN_PATH))]
+    return f"apt-get install {' '.join(packages)}" if packages else ""
+
+
+def is_built() -> bool:
+    return (home() / "image" / "memory").is_file() and (home() / "image" / "key").read_text() == _key()
+
+
+def build(progress: Progress = silent) -> str:
+    """Make the image unless there is one made by this code. Raises RuntimeError, and what making runtimes raises."""
+    if is_built():
+        return f"{home() / 'image'}: is there"
+    if command := missing():
+        raise RuntimeError(f"some programs are missing: {command}")
+    image.sources()
+    home().mkdir(parents=True, exist_ok=True, mode=0o700)
+    started = time.monotonic()
+    with (home() / "build.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not is_built():
+            _build(home() / "image.part", progress)
+    return f"{home() / 'image'}: built in {time.monotonic() - started:.0f} s"
+
+
+def start(port: int = PORT, progress: Progress = silent) -> str:
+    """Start the board, with its image if that is missing, and put its host key where its target looks. Raises RuntimeError."""
+    build(progress)
+    if (up := machine.running(home(), home() / "image")) is not None:
+        return f"it runs already: ssh port {up.port}, pid {up.pid}"
+    started = time.monotonic()
+    up = machine.start(home() / "image", home(), port)
+    shutil.copyfile(home() / "image" / "user_key", home() / "user_key")
+    (home() / "user_key").chmod(0o600)
+    return f"started in {time.monotonic() - started:.1f} s: ssh port {up.port}, pid {up.pid}; target: emulated-pi. Its timings mean nothing."
+
+
+def stop() -> str:
+    """Switch the board off, if it runs."""
+    up = machine.running(home(), home() / "image")
+    if up is None:
+        return "it does not run"
+    machine.stop(up)
+    return "stopped"
+
+
+def status() -> tuple[str, bool]:
+    """What to tell the user, and whether the board runs."""
+    up = machine.running(home(), home() / "image")
+    built = "built" if is_built() else "made by other code: it will be rebuilt" if (home() / "image").is_dir() else "not built"
+    return f"image: {built} ({home() / 'image'})\nboard: " + (f"runs, ssh port {up.port}, pid {up.pid}" if up else "does not run"), up is not None
+
+
+def _build(part: Path, progress: Progress) -> None:
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(mode=0o700)
+    image.build(part, progress)
+    machine.save(part, progress)
+    (part / "key").write_text(_key())
+    stop()
+    shutil.rmtree(home() / "image", ignore_errors=True)
+    part.rename(home() / "image")
+
+
+def _key() -> str:
+    """A hash of what makes the image. Runtimes in it may be older than edgekit: deployment then sends newer ones."""
+    digest = hashlib.sha256()
+    for path in sorted(image.HERE.iterdir()):
+        if path.is_file() and path.name != "__main__.py":
+            digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
