@@ -8,6 +8,7 @@ import shutil
 import time
 from pathlib import Path
 
+import edgekit
 from edgekit.cache import cache_root
 from edgekit.progress import Progress, silent
 from tools.emulation import image, machine
@@ -95,9 +96,10 @@ def _build(part: Path, progress: Progress) -> None:
 
 
 def _key() -> str:
-    """A hash of what makes the image. Runtimes in it may be older than edgekit: deployment then sends newer ones."""
+    """A hash of what makes the image, the runtimes in it included."""
     digest = hashlib.sha256()
-    for path in sorted(image.HERE.iterdir()):
-        if path.is_file() and path.name != "__main__.py":
-            digest.update(path.name.encode() + path.read_bytes())
+    for directory in (image.HERE, Path(edgekit.__file__).parent / "runner", Path(edgekit.__file__).parent / "runtimes"):
+        for path in sorted(directory.rglob("*")):
+            if path.is_file() and path.suffix != ".pyc" and path.name not in ("__main__.py", "commands.py"):
+                digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()

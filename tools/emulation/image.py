@@ -12,6 +12,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from edgekit.deployment import provision
@@ -40,7 +41,7 @@ cd "$KERNEL_INTO" && apt-get -o APT::Sandbox::User=root download "$package"
 def build(into: Path, progress: Progress) -> None:
     """Fill an empty directory with disk.raw, kernel, initrd, user_key, host_key.pub. Raises RuntimeError with what the tool that failed said."""
     root = into / "root"
-    steps = (
+    steps: tuple[tuple[str, Callable[[], None]], ...] = (
         ("fetch and unpack Debian arm64", lambda: _unpack(root, into)),
         ("make keys and configure", lambda: _configure(root, into)),
         ("provide the runtimes", lambda: _provide(root, progress)),

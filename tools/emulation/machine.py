@@ -62,7 +62,7 @@ def save(image: Path, progress: Progress) -> None:
     disk = image / "disk.qcow2"
     _tool("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", "disk.raw", str(disk))
     state.mkdir(mode=0o700)
-    machine = _launch(image, state, _free_port(), f"if=none,id=disk,file={disk},format=qcow2", ())
+    machine = _launch(image, state, free_port(), f"if=none,id=disk,file={disk},format=qcow2", ())
     try:
         _wait(machine)
         ssh(machine, "root", "sync; echo 3 >/proc/sys/vm/drop_caches")  # a smaller memory to read back at each start
@@ -140,13 +140,19 @@ def _wait(machine: Machine) -> None:
     """Until the board's sshd answers; then its clock is set, which stood still while it was saved."""
     deadline = time.monotonic() + BOOT_S
     while not _banner(machine.port):
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(machine.pid, os.WNOHANG)
-        if running(machine.state, machine.image) is None or time.monotonic() > deadline:
-            said = "\n".join((machine.state / name).read_text(errors="replace")[-1500:] for name in ("qemu.log", "console") if (machine.state / name).exists())
-            raise RuntimeError(f"the emulated board does not start: {said.strip() or 'it says nothing'}")
+        _require_running(machine, deadline)
         time.sleep(0.1)
     ssh(machine, "root", f"date -u -s @{time.time():.0f}")
+    _require_running(machine, deadline)  # it was not another board that answered on a port which this one could not have
+
+
+def _require_running(machine: Machine, deadline: float) -> None:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(machine.pid, os.WNOHANG)
+    if running(machine.state, machine.image) is None or time.monotonic() > deadline:
+        logs = [path for name in ("qemu.log", "console") if (path := machine.state / name).exists()]
+        said = "\n".join(path.read_text(errors="replace")[-1500:] for path in logs).strip()
+        raise RuntimeError(f"the emulated board does not start: {said or 'it says nothing'}")
 
 
 def _banner(port: int) -> bool:
@@ -181,7 +187,7 @@ def _prompts(line: socket.socket) -> Iterator[str]:
     raise RuntimeError("qemu ended")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
