@@ -1,0 +1,60 @@
+"""`tools/flash_pi.py` as a user runs it, on files that stand for cards."""
+
+from __future__ import annotations
+
+import gzip
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from edgekit import load_target
+from edgekit.flash import new_host_key
+from edgekit.flash.disk import Disk
+from edgekit.flash.filesystem import root_partition
+from edgekit.flash.firstboot import KEY_FILES, SEED
+from tests.flash.conftest import needs_tools
+
+pytestmark = needs_tools
+
+SCRIPT = Path(__file__).parents[2] / "tools" / "flash_pi.py"
+
+
+def flash(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, str(SCRIPT), *arguments], cwd=directory, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+
+
+def test_an_image_becomes_a_card_and_a_target(make_card: Callable[..., Disk], tmp_path: Path) -> None:
+    image = make_card({}, {"etc/cloud/cloud.cfg": "#"}, "os.img").path
+    packed, key = tmp_path / "os.img.gz", tmp_path / "me.pub"
+    packed.write_bytes(gzip.compress(image.read_bytes(), 1))
+    key.write_text(" ".join(new_host_key().public.split()))
+    arguments = (str(packed), "card", "--hostname", "desk", "--ssh-key", str(key), "--address", "127.0.0.1:2222")
+    refused = flash(tmp_path, *arguments)
+    assert refused.returncode == 2
+    assert "add --yes" in refused.stderr
+    assert not (tmp_path / "card").exists()
+    done = flash(tmp_path, *arguments, "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "first boot by cloud-init" in done.stdout
+    target = load_target(tmp_path / "targets" / "desk.yaml")
+    assert target.kind == "ssh"
+    assert (target.name, target.host, target.port, target.user, target.workdir) == ("desk", "127.0.0.1", 2222, "pi", "~/edgekit")
+    root = root_partition(Disk(tmp_path / "card", None, True))
+    public = root.read(f"{KEY_FILES}.pub").decode().split()[1]
+    assert Path(str(target.known_hosts)).read_text() == f"[127.0.0.1]:2222 ssh-ed25519 {public}\n"
+    assert key.read_text().encode() in root.read(f"{SEED}/user-data")
+
+
+def test_mistakes_are_one_line_without_a_traceback(make_card: Callable[..., Disk], tmp_path: Path) -> None:
+    image, key = make_card({}, {}, "os.img").path, tmp_path / "me.pub"
+    key.write_text("ssh-ed25519 AAAA me")
+    cases = {
+        (str(image), "/dev/null"): (2, "neither a disk nor a file"),
+        (str(tmp_path / "none.img"), "card"): (2, "No such file"),
+        (str(image), "card"): (7, "no first-boot mechanism"),
+    }
+    for paths, (code, said) in cases.items():
+        done = flash(tmp_path, *paths, "--hostname", "desk", "--ssh-key", str(key), "--yes")
+        assert (done.returncode, said in done.stderr, "Traceback" in done.stderr) == (code, True, False), done.stderr
+    assert not (tmp_path / "targets").exists()

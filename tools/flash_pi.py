@@ -1,0 +1,102 @@
+"""Flash a card so that the board can be measured at once: image, first boot, runtimes, bundle, and a target file that already trusts it.
+
+    tools/flash_pi.py raspios-lite.img.xz /dev/sdX --hostname pi5-desk --ssh-key ~/.ssh/id_ed25519.pub --bundle build/quickstart-0123456789ab
+    edgekit run recipes/quickstart.yaml --target pi5-desk
+
+DEVICE may also be a file, which then stands for a card. What was on it is lost. Interrupted at any point, the same command starts again.
+The password of a wireless network is taken from EDGEKIT_WIFI_PASSWORD. Copy this script and change it: it uses nothing but edgekit's public API.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgekit import flash, open_bundle
+from edgekit.bundle import Bundle
+from edgekit.cli import report
+from edgekit.cli.live import live_progress
+from edgekit.deployment import deploy, provision
+from edgekit.device.local import LocalDevice
+from edgekit.errors import EdgekitError, UsageError
+from edgekit.progress import Progress
+from edgekit.runtimes import prepare
+
+WORKDIR = "/opt/edgekit"
+TARGET = """\
+# edgekit run recipes/quickstart.yaml --target {name}
+edgekit: 1
+name: {name}
+description: Flashed by tools/flash_pi.py from {image}.
+kind: ssh
+host: {host}
+port: {port}
+user: {user}
+known_hosts: {name}.known_hosts
+workdir: {workdir}
+"""
+
+
+def main(
+    image: Annotated[Path, typer.Argument(help="The image: plain, .gz, .xz or .zst.", show_default=False)],
+    device: Annotated[Path, typer.Argument(help="The card, such as /dev/sdX, or a file.", show_default=False)],
+    hostname: Annotated[str, typer.Option(help="The board's name.", show_default=False)],
+    ssh_key: Annotated[list[Path], typer.Option(help="Public key that may log in. May be repeated.", show_default=False)],
+    user: Annotated[str, typer.Option(help="The board's first user.")] = "pi",
+    wifi: Annotated[str | None, typer.Option(help="Name of a wireless network.")] = None,
+    wifi_country: Annotated[str | None, typer.Option(help="Two letters, such as DE.")] = None,
+    bundle: Annotated[Path | None, typer.Option(help="A bundle to place on the card, with the runtimes it needs.")] = None,
+    target_name: Annotated[str | None, typer.Option(help="Name of the target. Default: the host name.")] = None,
+    address: Annotated[str | None, typer.Option(help="HOST or HOST:PORT where the board will be reached. Default: HOSTNAME.local")] = None,
+    max_gb: Annotated[int, typer.Option(help="Refuse a disk that is larger.")] = 256,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before overwriting.")] = False,
+) -> None:
+    """Write IMAGE to DEVICE and read it back, prepare the first boot, and write the target file."""
+    name = target_name or hostname
+    opened = open_bundle(bundle) if bundle else None
+    first_boot = flash.FirstBoot(
+        hostname, user, flash.read_public_keys(ssh_key), wifi_ssid=wifi, wifi_password=os.environ.get("EDGEKIT_WIFI_PASSWORD"), wifi_country=wifi_country
+    )
+    disk = flash.open_disk(device, max_bytes=max_gb * flash.GB)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError(f"{device} would be overwritten", hint="add --yes")
+        typer.confirm(f"Overwrite {device} {disk.model} {disk.bytes or 0:,} bytes with {image.name}?", abort=True)
+    with live_progress(quiet=False) as progress:
+        written = flash.write_image(image, disk, progress=progress)
+        host_key = flash.new_host_key()
+        mechanism = flash.prepare_first_boot(disk, first_boot, host_key)
+        placed = place(opened, disk, progress) if opened else 0
+    host, _, port = (address or f"{hostname}.local").partition(":")
+    targets = Path("targets")
+    targets.mkdir(exist_ok=True)
+    (targets / f"{name}.known_hosts").write_text(host_key.known_hosts_line(host, int(port or 22)))
+    content = TARGET.format(name=name, image=image.name, host=host, port=port or 22, user=user, workdir=WORKDIR if opened else "~/edgekit")
+    (targets / f"{name}.yaml").write_text(content)
+    print(f"{device}: {written.bytes:,} bytes of {image.name}, read back (SHA-256 {written.sha256[:16]}…); first boot by {mechanism}; {placed:,} bytes placed")
+    print(f"put it in, then: edgekit target check {name}")
+
+
+def place(bundle: Bundle, disk: flash.Disk, progress: Progress) -> int:
+    """Fill a store here as a board's would be, and copy it onto the card."""
+    formats = tuple(dict.fromkeys(artifact.format for artifact in bundle.manifest.artifacts))
+    runtimes = prepare(flash.read_platform(disk), formats=formats, progress=progress)
+    with tempfile.TemporaryDirectory() as store:
+        here = LocalDevice("the card")
+        for runtime in runtimes:
+            provision(here, store, runtime, progress=progress)
+        deploy(bundle, here, store, progress=progress)
+        return flash.install_store(disk, Path(store), WORKDIR)
+
+
+if __name__ == "__main__":
+    try:
+        typer.run(main)
+    except EdgekitError as error:
+        report(error, as_json=False)
+        sys.exit(error.exit_code)
