@@ -1,8 +1,7 @@
 """The ExecuTorch runtime: a small native program, compiled against the headers and shared libraries of the executorch wheel.
 
 It is pinned to the wheel's version, because the C++ interface has no stability promise. What is compiled once stays in the cache. For another
-architecture the wheel of the same version is fetched, and the program is cross-compiled. A machine without a C library of the usual kind, such as
-a phone, gets one beside the program, with its loader, through which the program is then started.
+architecture the wheel of the same version is fetched, and the program is cross-compiled.
 """
 
 from __future__ import annotations
@@ -27,6 +26,7 @@ from edgekit.errors import DeviceError, RunnerError, TransportError
 from edgekit.progress import Progress, silent
 from edgekit.runtimes import DIRECTORY, Platform, Runtime, older, public_version
 from edgekit.runtimes.kept import building, read_listing, write_listing
+from edgekit.runtimes.own_libc import with_own_libc
 from edgekit.runtimes.wheels import fetch_wheels
 
 SOURCES = Path(__file__).parents[1] / "runner" / "native"
@@ -35,25 +35,22 @@ LIBRARIES = ("executorch_backend_xnnpack", "executorch_kernels_optimized", "exec
 OLDEST_GLIBC = "2.28"
 """That of the executorch and ai-edge-litert wheels (manylinux_2_28)."""
 ELF_MACHINES = {62: "x86_64", 183: "aarch64"}
-LOADERS = {"x86_64": "ld-linux-x86-64.so.2", "aarch64": "ld-linux-aarch64.so.1"}
-DEBIAN_NAMES = {"x86_64": "amd64", "aarch64": "arm64"}
-SYSTEM_LIBRARIES = ("libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1", "libgcc_s.so.1", "libstdc++.so.6")
+PINNED = "1.5.1"
+"""As in the extra `export`, for an installation without it."""
 COMPILE_TIMEOUT_S = 900.0
 
 
 def provide(target: Platform, cache: Path, progress: Progress) -> Runtime:
     """The runner for a machine. Raises RunnerError: no wheel for its architecture, a C library that is too old, no compiler."""
-    if target.is_host:
-        return native_runner(cache=cache, progress=progress)
     if target.arch not in ELF_MACHINES.values():
         known = " and ".join(sorted(ELF_MACHINES.values()))
         raise RunnerError(f"ExecuTorch runs on {known}, the device's programs are {target.arch}", hint="use a 64-bit system, or measure .tflite only")
     if target.glibc is not None and older(target.glibc, OLDEST_GLIBC):
-        raise RunnerError(
-            f"the device's glibc is {target.glibc}, executorch needs {OLDEST_GLIBC} or newer", hint="update the system on the device (Debian 10 or newer)"
-        )
-    root = None if target.arch == platform.machine() else executorch_for(target.arch, cache, progress)
-    return native_runner(root, target.arch, portable=True, with_libc=target.glibc is None, cache=cache, progress=progress)
+        message = f"the device's glibc is {target.glibc}, executorch needs {OLDEST_GLIBC} or newer"
+        raise RunnerError(message, hint="update the system on the device (Debian 10 or newer)")
+    root = executorch_for(target.arch, cache, progress)
+    runtime = native_runner(root, target.arch, portable=not target.is_host, cache=cache, progress=progress)
+    return runtime if target.is_host or target.glibc else with_own_libc(runtime, cache, progress)
 
 
 def native_runner(
@@ -61,59 +58,51 @@ def native_runner(
     arch: str = "",
     *,
     portable: bool = False,
-    with_libc: bool = False,
     cache: Path | None = None,
     progress: Progress = silent,
 ) -> Runtime:
     """The native ExecuTorch runner, compiled when the cache does not have it (2 s with g++, about a minute the first time with zig).
 
     `executorch_root` is the `executorch` folder of a wheel for `arch`; default: the installed one and this machine. `portable` asks for
-    a program that runs on machines as old as the wheel's libraries do (glibc 2.28), which g++ cannot promise. `with_libc` brings the loader and
-    the C and C++ libraries along. Raises RunnerError.
+    a program that runs on machines as old as the wheel's libraries do (glibc 2.28), which g++ cannot promise. Raises RunnerError.
     """
     arch = arch or platform.machine()
-    root = executorch_root or installed_executorch()
+    root = executorch_root or _installed_or_refuse()
     version = executorch_version(root)
     libraries = [root / "lib" / f"lib{name}.so" for name in LIBRARIES]
     for library in libraries:
         _require_arch(library, arch)
     cache = cache or cache_root()
-    compiler = _compiler(arch, portable, cache)
     flags = _flags(root, version)
     settings = [flag.replace(str(root), "") for flag in flags]
-    system = system_libraries(arch) if with_libc else []
-    key = content_key(_source_digest(), version, arch, compiler.kind, settings, [sha256_file(path) for path in (*libraries, *system)])
-    home = cache / "runtimes" / f"executorch-{version}-{arch}-{compiler.kind}-{key[:12]}"
+    key = content_key(_source_digest(), version, arch, portable, settings, [sha256_file(path) for path in libraries])
+    home = cache / "runtimes" / f"executorch-{version}-{arch}-{'portable' if portable else 'native'}-{key[:12]}"
     if not home.is_dir():
+        compiler = _compiler(arch, portable, cache)
         with building(home, "compiles the runner", progress) as build:
             if build is not None:
                 _compile(compiler, flags, build / "edgekit_runner", progress)
                 for library in libraries:
                     shutil.copyfile(library, build / library.name)
-                for library in system:
-                    (build / "lib").mkdir(exist_ok=True)
-                    shutil.copy(library, build / "lib" / library.name)  # the loader must stay executable
                 write_listing(build)
-    through = (f"{DIRECTORY}/lib/{LOADERS[arch]}", "--library-path", f"{DIRECTORY}:{DIRECTORY}/lib")
-    command = through if with_libc else ("env", f"LD_LIBRARY_PATH={DIRECTORY}")
-    return Runtime("executorch", version, arch, read_listing(home), (*command, f"{DIRECTORY}/edgekit_runner"))
+    return Runtime("executorch", version, arch, read_listing(home), ("env", f"LD_LIBRARY_PATH={DIRECTORY}", f"{DIRECTORY}/edgekit_runner"))
 
 
-def installed_executorch() -> Path:
+def installed_executorch() -> Path | None:
     """The folder of the installed executorch package, found without importing it (which would import torch)."""
     spec = importlib.util.find_spec("executorch")
-    places = list(spec.submodule_search_locations or ()) if spec else []
-    if not places:
-        raise RunnerError("executorch is not installed; its runner is built from it", hint="pip install 'edgekit[export]'")
-    return Path(places[0])
+    return next((Path(place) for place in (spec.submodule_search_locations if spec else None) or ()), None)
 
 
 def executorch_for(arch: str, cache: Path, progress: Progress = silent) -> Path:
-    """Headers and libraries of the installed version of executorch for another architecture, from its wheel. Raises RunnerError."""
-    version = executorch_version(installed_executorch())
+    """Headers and libraries of executorch for an architecture: the installed ones, or those of the same version's wheel. Raises RunnerError."""
+    installed = installed_executorch()
+    if installed is not None and arch == platform.machine():
+        return installed
+    version = executorch_version(installed) if installed is not None else PINNED
     home = cache / "wheels" / f"executorch-{version}-{arch}"
     if not home.is_dir():
-        python = f"{sys.version_info[0]}.{sys.version_info[1]}"  # any has the same libraries; this one is there, as it is installed
+        python = f"{sys.version_info[0]}.{sys.version_info[1]}"  # the libraries are the same in all of them
         wheels = fetch_wheels([f"executorch=={version}"], arch=arch, python=python, glibc=OLDEST_GLIBC, cache=cache, progress=progress)
         with tempfile.TemporaryDirectory(prefix=f".{home.name}-", dir=home.parent, ignore_cleanup_errors=True) as scratch:
             with zipfile.ZipFile(wheels[0]) as wheel:
@@ -124,15 +113,11 @@ def executorch_for(arch: str, cache: Path, progress: Progress = silent) -> Path:
     return home
 
 
-def system_libraries(arch: str) -> list[Path]:
-    """The loader and the C and C++ libraries of Debian's cross packages, or of this machine. Raises RunnerError: not installed."""
-    places = [Path(f"/usr/{arch}-linux-gnu/lib"), *([Path(f"/lib/{arch}-linux-gnu")] if arch == platform.machine() else [])]
-    for place in places:
-        found = [place / name for name in (LOADERS[arch], *SYSTEM_LIBRARIES)]
-        if all(path.exists() for path in found):
-            return found
-    packages = " ".join(f"{name}-{DEBIAN_NAMES[arch]}-cross" for name in ("libc6", "libgcc-s1", "libstdc++6"))
-    raise RunnerError(f"the device has no glibc, and there is none for {arch} here to bring along", hint=f"apt-get install {packages}")
+def _installed_or_refuse() -> Path:
+    installed = installed_executorch()
+    if installed is None:
+        raise RunnerError("executorch is not installed; its runner is built from it", hint="pip install 'edgekit[export]'")
+    return installed
 
 
 def executorch_version(root: Path) -> str:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import platform
 import shutil
 import subprocess
 import sys
 import threading
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from edgekit.errors import RunnerError
-from edgekit.runtimes import Format, Platform, host_platform, native, runtime_for
-from edgekit.runtimes.native import executorch_version, installed_executorch, native_runner
+from edgekit.progress import silent
+from edgekit.runtimes import Format, Platform, host_platform, native, own_libc, runtime_for
+from edgekit.runtimes.native import PINNED, executorch_version, installed_executorch, native_runner
+from edgekit.runtimes.own_libc import with_own_libc
+from tests.runtimes.wheelhouse import make_wheel, only_index
 
 needs_executorch = pytest.mark.skipif(importlib.util.find_spec("executorch") is None, reason="needs pip install 'edgekit[export]'")
 pytestmark = needs_executorch
@@ -44,6 +49,12 @@ def compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return log
 
 
+def installed() -> Path:
+    found = installed_executorch()
+    assert found
+    return found
+
+
 def calls(log: Path) -> int:
     return len(log.read_text().splitlines())
 
@@ -60,7 +71,7 @@ def test_compiled_once(compiler: Path) -> None:
     assert names["edgekit_runner"].mode == 0o755
     assert all(file.path.stat().st_size == file.bytes for file in first.files)
     assert first.argv("/x") == ("env", "LD_LIBRARY_PATH=/x", "/x/edgekit_runner")
-    assert first.version == executorch_version(installed_executorch())
+    assert first.version == executorch_version(installed())
 
 
 def test_changed_sources_are_compiled_again(compiler: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,13 +118,13 @@ def test_packages_that_do_not_fit(compiler: Path, tmp_path: Path) -> None:
         native_runner(arch="aarch64")
     with pytest.raises(RunnerError, match="not the executorch folder"):
         native_runner(tmp_path)
-    shutil.copy(installed_executorch() / "version.py", tmp_path)
+    shutil.copy(installed() / "version.py", tmp_path)
     with pytest.raises(RunnerError, match="missing from the executorch package"):
         native_runner(tmp_path)
     with pytest.raises(RunnerError, match=r"exported by executorch 0\.9\.0") as raised:
         runtime_for("executorch", host_platform(), exported_by="0.9.0")
     assert raised.value.hint.startswith("pip install executorch==0.9.0")
-    assert runtime_for("executorch", host_platform(), exported_by=executorch_version(installed_executorch()) + "+cpu")
+    assert runtime_for("executorch", host_platform(), exported_by=executorch_version(installed()) + "+cpu")
 
 
 @pytest.mark.parametrize(
@@ -138,14 +149,45 @@ def test_litert_on_this_machine() -> None:
 
 
 def test_a_machine_without_a_c_library_gets_one(compiler: Path, tmp_path: Path) -> None:
-    """As a phone does. The libraries of this machine stand in for those of a cross compiler, so that the command can be run here."""
-    runtime = native_runner(with_libc=True)
+    """As a phone does. The libraries of this machine stand in for those of a cross compiler, so that the loader can be run here."""
+    runtime = with_own_libc(native_runner(), tmp_path / "cache", silent)
     names = {file.name for file in runtime.files}
     assert {"lib/libc.so.6", "lib/libstdc++.so.6", "edgekit_runner", "libexecutorch.so"} < names
-    loader = runtime.argv(str(runtime.files[0].path.parent))[0]
-    assert Path(loader).name in {name.removeprefix("lib/") for name in names}
-    said = subprocess.run([loader, "--library-path", str(Path(loader).parent), "/bin/true"], capture_output=True)
+    for file in runtime.files:
+        (tmp_path / "on device" / file.name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file.path, tmp_path / "on device" / file.name)
+    loader, *options, program = runtime.argv(str(tmp_path / "on device"))
+    assert program == str(tmp_path / "on device" / "edgekit_runner")
+    said = subprocess.run([loader, *options, "--list", "/bin/sh"], capture_output=True, text=True)
     assert said.returncode == 0, said.stderr
+    assert f"{tmp_path / 'on device'}/lib/libc.so.6" in said.stdout
+
+
+def test_no_c_library_to_bring_along(compiler: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_libc, "LIBRARIES", ("libnothing.so.6",))
+    runtime = native_runner()
+    with pytest.raises(RunnerError, match="the device has no glibc") as raised:
+        with_own_libc(runtime, tmp_path / "cache", silent)
+    assert "apt-get install libc6-" in raised.value.hint
+
+
+def test_the_pinned_executorch_is_that_of_the_exporters() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    assert f"executorch=={PINNED}" in project["project"]["optional-dependencies"]["export"]
+
+
+def test_an_installation_without_exporters_fetches_the_wheel(compiler: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files: dict[str, bytes | str] = {f"executorch/lib/lib{name}.so": (installed() / "lib" / f"lib{name}.so").read_bytes() for name in native.LIBRARIES}
+    files |= {"executorch/version.py": f'__version__ = "{PINNED}+cpu"', "executorch/exir/large.py": ""}
+    tag = f"cp{sys.version_info[0]}{sys.version_info[1]}"
+    make_wheel(tmp_path / "index", f"executorch-{PINNED}", f"{tag}-{tag}-manylinux_2_28_{platform.machine()}", files)
+    only_index(tmp_path / "index", monkeypatch)
+    monkeypatch.setattr(native, "installed_executorch", lambda: None)
+    runtime = runtime_for("executorch", host_platform())
+    assert (runtime.version, len(runtime.files), calls(compiler)) == (PINNED, 6, 1)
+    only_index(tmp_path / "nothing", monkeypatch)
+    assert runtime_for("executorch", host_platform()) == runtime
+    assert not list((tmp_path / "cache").rglob("large.py"))
 
 
 def test_nothing_heavy_is_imported(compiler: Path) -> None:
