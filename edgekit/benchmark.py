@@ -17,6 +17,7 @@ from functools import partial
 from pydantic import ValidationError
 
 from edgekit import __version__, passes
+from edgekit.accuracy import accuracy, require_evaluation
 from edgekit.bundle import Bundle
 from edgekit.deployment import Lock, deploy, hold, provision
 from edgekit.deployment.lock import LEASE_S
@@ -84,13 +85,15 @@ def bench(
     threads: int = 1,
     profile: bool = False,
     sustained_seconds: float | None = None,
+    accuracy_samples: int | None = None,
     progress: Progress = silent,
     on_partial: Partial | None = None,
 ) -> Measurement:
     """Deploy a bundle to a target and measure every artifact of it there, `runs` fresh processes each, in turn.
 
     The settings are those of edgekit.recipe.schema.Bench. After the measurement each artifact runs once more in a process of its own for `profile`
-    (time by operator), and one of `sustained_seconds` (at most 3600) for the curve of a long run. The device's lock is held from the first byte
+    (time by operator), and one of `sustained_seconds` (at most 3600) for the curve of a long run; and as often as it takes for accuracy on
+    the first `accuracy_samples` of the bundle's evaluation set. The device's lock is held from the first byte
     sent to the last run. Whatever ends the session early, Ctrl-C included, `on_partial` gets what was measured until then before the error is raised.
 
     Raises UsageError (settings out of range), what `deploy` raises, RunnerError (no runtime, a crash, a hang, out of memory), ResultError (what
@@ -104,6 +107,8 @@ def bench(
         max_seconds=max_seconds,
         threads=threads,
     )
+    if accuracy_samples is not None:
+        require_evaluation(bundle)
     with closing(connect(target)) as device, hold(device, target.workdir) as lock:
         placed = _place(bundle, target, device, lock, progress)
         longest_s = target.timeouts.run_seconds + LEASE_MARGIN_S + (sustained_seconds or 0.0)
@@ -120,6 +125,10 @@ def bench(
                 wanted: dict[str, passes.Pass] = {"profile": passes.profile} if profile else {}
                 if sustained_seconds is not None:
                     wanted["sustained"] = partial(passes.sustain, seconds=sustained_seconds)
+                if accuracy_samples is not None:
+                    count = min(accuracy_samples, require_evaluation(bundle).samples)
+                    told = partial(progress, "accuracy on the device", total=count)
+                    wanted["accuracy"] = partial(accuracy, bundle=bundle, samples=count, told=told)
                 return _observed(measured, where, placed, wanted, progress, on_partial)
         finally:
             with suppress(EdgekitError):

@@ -6,6 +6,7 @@ Owns the manifest, hashes, open and verify.
       manifest.json              what this file describes
       fp32.pte  int8.tflite …    the artifacts, one per variant and format
       reference/*.bin            inputs and expected outputs, raw little-endian bytes in the artifact's own types
+      evaluation/*.bin           where the recipe asks for it: test samples, labels and outputs for accuracy on a device; stays on the host
 
 `id` is a hash over everything that determines behaviour (recipe hash, artifact and reference hashes), not over seconds or dates, so that the same
 recipe built twice has the same id. A manifest is untrusted input: names are checked against an allow-list and every file against its hash.
@@ -27,7 +28,7 @@ from edgekit.errors import UsageError
 MANIFEST = "manifest.json"
 FORMAT: Literal[1] = 1
 
-FileName = Annotated[str, Field(pattern=r"^(reference/)?[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+FileName = Annotated[str, Field(pattern=r"^((reference|evaluation)/)?[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Bytes = Annotated[int, Field(ge=0, le=1 << 40)]
 
@@ -144,6 +145,17 @@ class TraceRow(Part):
     notes: tuple[str, ...] = ()
 
 
+class Evaluation(Part):
+    """Samples of the test set in real numbers, for accuracy on a device: float32 inputs (samples, *shape), int32 labels, and for each artifact by key
+    its float32 real outputs (samples, …) on the build host. Raw little-endian."""
+
+    samples: Annotated[int, Field(ge=1, le=1 << 24)]
+    shape: tuple[int, ...]
+    inputs: File
+    labels: File | None = None
+    outputs: dict[str, File]
+
+
 class Manifest(Part):
     format: Literal[1] = FORMAT
     id: Sha256
@@ -158,6 +170,7 @@ class Manifest(Part):
     trace: tuple[TraceRow, ...]
     artifacts: tuple[Artifact, ...]
     comparisons: tuple[Comparison, ...] = ()
+    evaluation: Evaluation | None = None
 
 
 class Bundle(Part):
@@ -170,9 +183,14 @@ class Bundle(Part):
         return self.path / file.name
 
     def files(self) -> tuple[File, ...]:
-        """All files but the manifest, each once, in a stable order."""
+        """What a device gets: all files but the manifest and the evaluation set, each once, in a stable order."""
         found = {f.name: f for a in self.manifest.artifacts for f in (a.file, a.reference_inputs, a.reference_outputs)}
         return tuple(found[name] for name in sorted(found))
+
+    def all_files(self) -> tuple[File, ...]:
+        """All files but the manifest."""
+        held = self.manifest.evaluation
+        return (*self.files(), *(() if held is None else filter(None, (held.inputs, held.labels, *held.outputs.values()))))
 
 
 def sha256_file(path: Path) -> str:
@@ -226,13 +244,13 @@ def open_bundle(path: str | Path, *, verify: bool = True) -> Bundle:
 
 
 def _verify_files(bundle: Bundle) -> None:
-    for file in bundle.files():
+    for file in bundle.all_files():
         path = bundle.file(file)
         if path.is_symlink() or not path.is_file():
             raise UsageError(f"{path}: missing from the bundle, or not a plain file", hint="build the bundle again")
         if path.stat().st_size != file.bytes or sha256_file(path) != file.sha256:
             raise UsageError(f"{path}: does not match its hash in the manifest", hint="build the bundle again")
-    known = {file.name for file in bundle.files()} | {MANIFEST}
+    known = {file.name for file in bundle.all_files()} | {MANIFEST}
     surplus = sorted(str(p.relative_to(bundle.path)) for p in bundle.path.rglob("*") if p.is_file() and str(p.relative_to(bundle.path)) not in known)
     if surplus:
         raise UsageError(f"{bundle.path}: files the manifest does not name: {', '.join(surplus[:5])}", hint="remove them or build the bundle again")

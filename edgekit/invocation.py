@@ -35,6 +35,8 @@ class Placed:
     model: str
     inputs: str
     outputs: str
+    samples: int = 0
+    """How many samples `inputs` holds; 0: as many as the reference has."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def runner_argv(placed: Placed, settings: Settings, nonce: str, mode: Mode = "me
     }
     return [
         *(*placed.command, "--model", placed.model, "--nonce", nonce, "--mode", mode),
-        *("--inputs", placed.inputs, "--samples", str(placed.artifact.reference_samples), "--outputs", placed.outputs),
+        *("--inputs", placed.inputs, "--samples", str(placed.samples or placed.artifact.reference_samples), "--outputs", placed.outputs),
         *("--threads", str(settings.threads), "--min-iterations", str(settings.min_iterations)),
         *(part for name, seconds in times.items() for part in (name, str(round(seconds * 1e9)))),
         *more,

@@ -25,6 +25,7 @@ from edgekit import bundle as bundles
 from edgekit.bundle import Artifact, Bundle, Comparison, Manifest, TraceRow
 from edgekit.cache import Cache, cache_root, content_key, library_versions, source_digest
 from edgekit.errors import ExportError, ModelError
+from edgekit.evaluation import evaluation_set, write_evaluation
 from edgekit.export.run import ExportJob, export_artifacts
 from edgekit.progress import Progress, silent
 from edgekit.recipe.lineage import parent_of, stage_name
@@ -34,7 +35,7 @@ from edgekit.stats import snr_db
 from edgekit.zoo.fingerprint import dataset_fingerprint, model_fingerprint, resolve_weights
 
 STAGE_SOURCES = ("zoo", "compress", "checkpoint.py", "stages.py")
-EXPORT_SOURCES = ("zoo", "compress", "checkpoint.py", "export")
+EXPORT_SOURCES = ("zoo", "compress", "checkpoint.py", "export", "tensors.py")
 TRAINING_LIBRARIES = ("torch", "torchvision", "torchao", "torch-pruning", "numpy")
 
 
@@ -98,7 +99,7 @@ def build(
     rows = _run_stages(loaded, planned, cache, progress)
     artifacts = _export(loaded, plan(loaded, cache=cache), cache, progress, parallel_exports or min(4, os.cpu_count() or 1))
     trace = tuple(_complete(row, loaded.recipe, artifacts) for row in rows)
-    opened = _assemble(loaded, Path(output), trace, artifacts)
+    opened = _assemble(loaded, cache, Path(output), trace, artifacts)
     return BuildResult(opened, trace, sum(export.cached is not None for export in planned.exports))
 
 
@@ -235,7 +236,7 @@ def _artifact(entry: Path) -> Artifact:
     return Artifact.model_validate_json((entry / "result.json").read_bytes())
 
 
-def _assemble(loaded: LoadedRecipe, output: Path, trace: tuple[TraceRow, ...], entries: Sequence[Path]) -> Bundle:
+def _assemble(loaded: LoadedRecipe, cache: Path, output: Path, trace: tuple[TraceRow, ...], entries: Sequence[Path]) -> Bundle:
     """Write the bundle beside its final place and rename it there. A bundle with the same id is left as it is."""
     artifacts = tuple(_artifact(entry) for entry in entries)
     sha256 = recipe_sha256(loaded.recipe)
@@ -257,15 +258,19 @@ def _assemble(loaded: LoadedRecipe, output: Path, trace: tuple[TraceRow, ...], e
         artifacts=artifacts,
         comparisons=_comparisons(loaded.recipe, artifacts, entries),
     )
+    evaluated = evaluation_set(loaded, cache)
     try:
         output.mkdir(parents=True, exist_ok=True)
         staged = Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=output))
         (staged / "reference").mkdir()
         opened = Bundle(path=staged, manifest=manifest)
+        if evaluated is not None:
+            outputs = {artifact.key: np.load(entry / "outputs.npy") for artifact, entry in zip(artifacts, entries, strict=True)}
+            opened = Bundle(path=staged, manifest=manifest.model_copy(update={"evaluation": write_evaluation(staged, evaluated, outputs)}))
         sources = {file.name: entry for entry in entries for file in _files(_artifact(entry))}
         for file in opened.files():
             shutil.copyfile(sources[file.name] / file.name, staged / file.name)
-        bundles.write_manifest(staged, manifest)
+        bundles.write_manifest(staged, opened.manifest)
         staged.chmod(0o755)
         if final.exists():  # left behind without a manifest: not a bundle
             shutil.rmtree(final)

@@ -6,11 +6,12 @@ What its model has for inputs and outputs stands in OUTPUTS_TO_COPY.tensors.json
 
 Behaviours: good, crash (after partial results), kill (SIGKILL on itself), segv, hang, silent, rubbish, nonce (that of another run), says
 (reports a failure of its own), tensors (of another model), endless (prints without end), noisy (50 MB of stderr), short (writes too few
-outputs), drop (writes none).
+outputs), drop (writes none), wrong and nan (bad outputs on an evaluation set).
 """
 
 from __future__ import annotations
 
+import array
 import json
 import os
 import random
@@ -82,6 +83,8 @@ def main(behaviour: str, median_ns: int, outputs: str, options: dict[str, str]) 
     send("overhead", ns_per_iteration=40.5)
     with open(outputs, "rb") as stream:
         computed = stream.read()
+    if mode == "evaluate":
+        computed = evaluated(options["--inputs"], behaviour)
     if behaviour != "drop":
         with open(options["--outputs"], "wb") as stream:
             stream.write(computed[:-1] if behaviour == "short" else computed)
@@ -90,6 +93,18 @@ def main(behaviour: str, median_ns: int, outputs: str, options: dict[str, str]) 
     iterations = {"measure": len(times), "evaluate": int(options["--samples"])}.get(mode)
     send("end", iterations=100 * at if iterations is None else iterations, ok=True)
     return 0
+
+
+def evaluated(inputs: str, behaviour: str) -> bytes:
+    """For each sample of two floats x, y the class scores (x, y, 0); `wrong` swaps the first two of the first sample of a chunk."""
+    with open(inputs, "rb") as stream:
+        given = array.array("f", stream.read())
+    scores = array.array("f", (value for i in range(0, len(given), 2) for value in (given[i], given[i + 1], 0.0)))
+    if behaviour == "wrong":
+        scores[0], scores[1] = scores[1], scores[0]
+    if behaviour == "nan":
+        scores[0] = float("nan")
+    return scores.tobytes()
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ from edgekit.errors import UsageError
 from edgekit.inert import printable
 
 QUICK_RUNS = 3
+MOST_SAMPLES = 1 << 24
+"""As many as a bundle can hold."""
 
 
 def bench(
@@ -27,6 +29,9 @@ def bench(
     profile: Annotated[bool, typer.Option("--profile", help="Also the time by operator, from a process of its own.")] = False,
     sustained: Annotated[
         str | None, typer.Option(metavar="TIME", help="Also one run of so long, such as 90s or 10m, at most 1h: the curve beside the burst.")
+    ] = None,
+    accuracy: Annotated[
+        str | None, typer.Option(metavar="N|all", help="Also accuracy on the device over N samples of the bundle's evaluation set.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, no progress.")] = False,
 ) -> None:
@@ -46,9 +51,10 @@ def bench(
         raise UsageError("--quick and --runs exclude one another", hint="--quick is --runs 3")
     runs = QUICK_RUNS if quick else runs
     seconds = None if sustained is None else parse_seconds(sustained)
+    samples = None if accuracy is None else parse_samples(accuracy)
     given = {key: value for key, value in {"runs": runs, "threads": threads}.items() if value is not None}
     settings = {**Bench().model_dump(), **opened.manifest.recipe.get("bench", {}), **given}
-    more: dict[str, Any] = {"profile": profile, "sustained_seconds": seconds}
+    more: dict[str, Any] = {"profile": profile, "sustained_seconds": seconds, "accuracy_samples": samples}
     with live_progress(quiet=as_json) as progress:
         measurement = edgekit.bench(opened, edgekit.load_target(target), **settings, **more, progress=progress, on_partial=store.save)
     store.save(measurement)
@@ -60,6 +66,13 @@ def bench(
         console.print(part)
     for part in observations(measurement):
         console.print(part)
+
+
+def parse_samples(text: str) -> int:
+    """A number of samples, or `all`. Raises UsageError."""
+    if text != "all" and not re.fullmatch(r"[1-9][0-9]{0,7}", text):
+        raise UsageError(f"--accuracy: expected a number of samples or `all`, got {printable(text)!r}")
+    return MOST_SAMPLES if text == "all" else int(text)
 
 
 def parse_seconds(text: str) -> float:

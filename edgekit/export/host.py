@@ -1,6 +1,6 @@
 """Artifacts on the build host: load one, run it sample by sample, in real numbers or in its own bytes.
 
-Owns the two host runtimes behind one small seam. A quantized tensor holds round(real / scale) + zero_point, saturated to its type.
+Owns the two host runtimes behind one small seam.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from edgekit.bundle import Delegation, TensorSpec
 from edgekit.errors import ExportError
 from edgekit.export.delegation import litert_delegation
+from edgekit.tensors import dequantize, quantize
 
 Array = NDArray[Any]
 
@@ -33,22 +34,6 @@ class HostModel:
         prepared = quantize(samples, self.input)
         outputs = np.stack([self.run(prepared[index : index + 1])[0] for index in range(len(prepared))])
         return dequantize(outputs, self.output)
-
-
-def quantize(values: NDArray[np.float32], spec: TensorSpec) -> Array:
-    """Real values in the type of a tensor, saturating. A float tensor is only cast."""
-    if spec.scale is None:
-        return np.ascontiguousarray(values, dtype=spec.dtype)
-    limits = np.iinfo(spec.dtype)
-    integers = np.rint(values / np.float32(spec.scale)) + np.float32(spec.zero_point or 0)
-    return np.ascontiguousarray(np.clip(integers, limits.min, limits.max).astype(spec.dtype))
-
-
-def dequantize(values: Array, spec: TensorSpec) -> NDArray[np.float32]:
-    """The real values a tensor stands for: (integer − zero_point) · scale."""
-    if spec.scale is None:
-        return np.asarray(values, dtype=np.float32)
-    return (values.astype(np.float32) - np.float32(spec.zero_point or 0)) * np.float32(spec.scale)
 
 
 def open_pte(path: Path, *, threads: int) -> HostModel:

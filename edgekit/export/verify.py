@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgekit.errors import ExportError
-from edgekit.export.host import HostModel, quantize
+from edgekit.export.host import HostModel
+from edgekit.tensors import quantize
 
 Outputs = NDArray[np.float32]
 

@@ -344,6 +344,10 @@ class Export(Section):
     formats: tuple[Format, ...] = Field(default=("executorch", "litert"), min_length=1, description="ExecuTorch (.pte) and/or LiteRT (.tflite).")
     backend: Literal["xnnpack", "portable"] = Field(default="xnnpack", description="ExecuTorch only: delegate to XNNPACK, or plain portable kernels.")
 
+    evaluation_set: Annotated[int, Field(ge=0, le=1 << 24)] = Field(
+        default=0, description="Test samples put into the bundle, for `edgekit bench --accuracy` on machines without torch. 0: none.", examples=[1000]
+    )
+
     @model_validator(mode="after")
     def _each_format_once(self) -> Self:
         if len(set(self.formats)) < len(self.formats):

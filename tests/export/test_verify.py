@@ -11,8 +11,9 @@ import torch
 from edgekit.bundle import TensorSpec
 from edgekit.errors import ExportError
 from edgekit.export import verify
-from edgekit.export.host import HostModel, dequantize, quantize
+from edgekit.export.host import HostModel
 from edgekit.export.verify import Thresholds, artifact_outputs, compare, reference_bytes, require, top1_correct
+from edgekit.tensors import dequantize, quantize
 from edgekit.zoo.datasets import Split
 
 pytestmark = pytest.mark.torch
