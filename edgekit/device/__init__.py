@@ -15,7 +15,11 @@ from typing import TYPE_CHECKING, Protocol, cast
 if TYPE_CHECKING:
     from edgekit.target import Target
 
-TRANSPORTS = {"local": "edgekit.device.local:connect", "ssh": "edgekit.device.ssh_login:connect_target"}
+TRANSPORTS = {
+    "local": "edgekit.device.local:connect",
+    "ssh": "edgekit.device.ssh_login:connect_target",
+    "adb": "edgekit.device.adb:connect",
+}
 """Kind of target to `module:function`; the function takes the target and returns a connected `Device`."""
 
 Progress = Callable[[int], None]

@@ -54,7 +54,7 @@ class LocalDevice:
         on_stdout: Callable[[bytes], None] | None = None,
     ) -> Completed:
         started = time.monotonic()
-        stdout, stderr = _Capped(max_stdout_bytes, on_stdout), _Capped(max_stderr_bytes)
+        stdout, stderr = Capped(max_stdout_bytes, on_stdout), Capped(max_stderr_bytes)
         with _process_group(self.name, argv) as process:
             finished = _communicate(process, stdin, stdout, stderr, started + timeout_s, no_progress_s)
         if not finished:
@@ -76,7 +76,7 @@ class LocalDevice:
         )
 
     def push(self, local: Path, remote: str, *, mode: int = 0o644, progress: Progress | None = None) -> None:
-        with _host_file(local, "rb") as source, self._translated(remote, "write"):
+        with host_file(local, "rb") as source, self._translated(remote, "write"):
             flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
             with open(os.open(Path.home() / remote, flags, mode), "wb") as sink:
                 _require_plain_file(sink)
@@ -87,7 +87,7 @@ class LocalDevice:
     def pull(self, remote: str, local: Path, *, max_bytes: int, progress: Progress | None = None) -> None:
         with self._translated(remote, "read"), open(os.open(Path.home() / remote, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as source:
             _require_plain_file(source)
-            with _host_file(local, "wb") as sink:
+            with host_file(local, "wb") as sink:
                 whole = _copy(source, sink, progress, max_bytes)
         if not whole:
             local.unlink()
@@ -106,17 +106,19 @@ class LocalDevice:
             raise DeviceError(f"{self.name}: cannot {verb} {remote!r}: {reason}", hint=hint) from None
 
 
-class _Capped:
-    """Output up to a number of bytes; what comes after is counted as truncated and dropped."""
+class Capped:
+    """Output up to a number of bytes; what comes after is counted as truncated and dropped. Without `collect` only the observer gets it."""
 
-    def __init__(self, max_bytes: int, observer: Callable[[bytes], None] | None = None) -> None:
+    def __init__(self, max_bytes: int, observer: Callable[[bytes], None] | None = None, *, collect: bool = True) -> None:
         self.data, self.truncated = bytearray(), False
-        self._max_bytes, self._observer = max_bytes, observer
+        self._left, self._observer, self._collect = max_bytes, observer, collect
 
     def add(self, chunk: bytes) -> None:
-        kept = chunk[: self._max_bytes - len(self.data)]
+        kept = chunk[: self._left]
+        self._left -= len(kept)
         self.truncated = self.truncated or len(kept) < len(chunk)
-        self.data += kept
+        if self._collect:
+            self.data += kept
         if kept and self._observer:
             self._observer(kept)
 
@@ -149,7 +151,7 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
 
 
 def _communicate(
-    process: subprocess.Popen[bytes], stdin: bytes, stdout: _Capped, stderr: _Capped, deadline: float, no_progress_s: float | None
+    process: subprocess.Popen[bytes], stdin: bytes, stdout: Capped, stderr: Capped, deadline: float, no_progress_s: float | None
 ) -> bool:
     """Feed and drain a program until it exits; False when a deadline passed first.
 
@@ -200,7 +202,7 @@ def _feed(fd: int, unsent: memoryview) -> memoryview:
         return unsent[:0]
 
 
-def _last_words(sinks: dict[int, _Capped]) -> None:
+def _last_words(sinks: dict[int, Capped]) -> None:
     """Read what is in the pipes, without waiting for more."""
     until = time.monotonic() + LAST_WORDS_S
     for fd, sink in sinks.items():
@@ -219,7 +221,8 @@ def _pidfd(pid: int) -> Iterator[int]:
 
 
 @contextmanager
-def _host_file(path: Path, mode: str) -> Iterator[IO[bytes]]:
+def host_file(path: Path, mode: str) -> Iterator[IO[bytes]]:
+    """A file of this machine. Raises UsageError when it cannot be opened."""
     try:
         stream = cast(IO[bytes], open(path, mode))  # noqa: SIM115
     except OSError as error:

@@ -26,6 +26,7 @@ from paramiko.common import MSG_CHANNEL_REQUEST
 from paramiko.message import Message
 
 from edgekit.device import Completed, Progress
+from edgekit.device.shell import KILL, PULL, PUSH, absolute, last_line
 from edgekit.errors import DeviceError, ResultError, TransportError
 from edgekit.target import Timeouts
 
@@ -33,15 +34,7 @@ CHUNK_BYTES = 128 << 10
 GONE = "check the network and the board's power, then run again"
 LEFTOVER_S = 0.3
 """Output that comes so long after the program's end is not its own."""
-PULL = '[ -f "$1" ] || { echo "not a plain file" >&2; exit 1; }; exec cat "$1"'
-PUSH = 'umask 077; cat >"$1" && chmod "$2" "$1"'
 WRAPPER = 'read -r a b c d group rest <"/proc/$$/stat"; printf "%s %s\\n" "$1" "$group"; shift; exec "$@"'
-KILL = """
-kill -TERM "-$1" 2>/dev/null
-i=0
-while [ $i -lt 10 ] && kill -0 "-$1" 2>/dev/null; do sleep 0.1; i=$((i+1)); done
-kill -KILL "-$1" 2>/dev/null
-"""
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
 """Preferred first: two to three times the throughput of paramiko's default."""
 
@@ -97,10 +90,10 @@ class SshDevice:
 
     def push(self, local: Path, remote: str, *, mode: int = 0o644, progress: Progress | None = None) -> None:
         with local.open("rb") as stream:
-            argv = ["sh", "-c", PUSH, "edgekit", _absolute(remote), f"{mode:o}"]
+            argv = ["sh", "-c", PUSH, "edgekit", absolute(remote), f"{mode:o}"]
             done = self._transfer(argv, _chunks(stream, progress), Capped(1 << 16))
         if not done.ok:
-            raise DeviceError(f"{self.name}: cannot write {remote}: {_last_line(done.stderr)}", hint="check free space and permissions on the device")
+            raise DeviceError(f"{self.name}: cannot write {remote}: {last_line(done.stderr)}", hint="check free space and permissions on the device")
 
     def pull(self, remote: str, local: Path, *, max_bytes: int, progress: Progress | None = None) -> None:
         try:
@@ -116,12 +109,12 @@ class SshDevice:
             if progress is not None:
                 progress(len(chunk))
 
-        argv = ["sh", "-c", PULL, "edgekit", _absolute(remote)]
+        argv = ["sh", "-c", PULL, "edgekit", absolute(remote)]
         done = self._transfer(argv, iter(()), Capped(max_bytes, keep, collect=False))
         if done.stdout_truncated:
             raise ResultError(f"{self.name}: {remote} is larger than {max_bytes} bytes", hint="the device sent more than was expected")
         if not done.ok:
-            raise DeviceError(f"{self.name}: cannot read {remote}: {_last_line(done.stderr)}", hint="check that the file is there and readable")
+            raise DeviceError(f"{self.name}: cannot read {remote}: {last_line(done.stderr)}", hint="check that the file is there and readable")
 
     def close(self) -> None:
         for client in self._clients:
@@ -170,7 +163,7 @@ class SshDevice:
         number = getattr(signal, f"SIG{name}", signal.SIGTERM).value if name else None
         missing = channel.exit_status in (126, 127) and b"exec:" in stderr.content
         if missing or (channel.exit_status in (126, 127) and stderr.content.startswith(b"edgekit:")):
-            raise DeviceError(f"{self.name}: cannot start {argv[0]}: {_last_line(stderr.content)}", hint="is the program installed and executable?")
+            raise DeviceError(f"{self.name}: cannot start {argv[0]}: {last_line(stderr.content)}", hint="is the program installed and executable?")
         exit_code = None if name else channel.exit_status
         return Completed(tuple(argv), exit_code, number, bytes(stdout.content), bytes(stderr.content), seconds, stdout.truncated, stderr.truncated)
 
@@ -307,13 +300,3 @@ def _chunks(stream: BinaryIO, progress: Progress | None) -> Iterator[bytes]:
         yield chunk
         if progress is not None:
             progress(len(chunk))
-
-
-def _absolute(path: str) -> str:
-    """`cat` and the shell must not take a path for an option."""
-    return path if path.startswith("/") else f"./{path}"
-
-
-def _last_line(stderr: bytes | bytearray) -> str:
-    lines = bytes(stderr).decode(errors="replace").strip().splitlines()
-    return "".join(c for c in lines[-1] if c.isprintable())[:200] if lines else "no message"

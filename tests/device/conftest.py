@@ -13,10 +13,12 @@ import pytest
 
 import edgekit
 from edgekit.bundle import Bundle
-from edgekit.device import Device
+from edgekit.device import Device, adb
 from edgekit.device.local import LocalDevice
 from edgekit.device.ssh_login import connect, resolve, trust
-from tests.device import sshd
+from edgekit.target import AdbTarget
+from tests.device import adbd, sshd
+from tests.tiers import cannot_run
 
 
 def open_local(request: pytest.FixtureRequest) -> AbstractContextManager[Device]:
@@ -31,7 +33,14 @@ def open_ssh(request: pytest.FixtureRequest) -> AbstractContextManager[Device]:
     return closing(connect("board", login))
 
 
-OPENERS: dict[str, Callable[[pytest.FixtureRequest], AbstractContextManager[Device]]] = {"local": open_local, "ssh": open_ssh}
+def open_adb(request: pytest.FixtureRequest) -> AbstractContextManager[Device]:
+    daemon: adbd.Daemon = request.getfixturevalue("adb_daemon")
+    request.getfixturevalue("own_adb_server")
+    target = AdbTarget(edgekit=1, name="phone", kind="adb", serial=daemon.serial, allow_network=True)
+    return closing(adb.connect(target))
+
+
+OPENERS: dict[str, Callable[[pytest.FixtureRequest], AbstractContextManager[Device]]] = {"local": open_local, "ssh": open_ssh, "adb": open_adb}
 
 
 @pytest.fixture(params=[pytest.param(name, marks=[] if name == "local" else [pytest.mark.device]) for name in OPENERS])
@@ -46,6 +55,26 @@ def ssh_server() -> Iterator[sshd.Server]:
         pytest.skip(reason)
     with tempfile.TemporaryDirectory(prefix="edgekit-sshd-") as directory, sshd.running(Path(directory)) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def adb_daemon() -> Iterator[adbd.Daemon]:
+    adbd.require()
+    with tempfile.TemporaryDirectory(prefix="edgekit-adbd-") as directory, adbd.running(Path(directory)) as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="session")
+def adb_environment() -> Iterator[dict[str, str]]:
+    with tempfile.TemporaryDirectory(prefix="edgekit-adb-") as home, adbd.server(Path(home)) as environment:
+        yield environment
+
+
+@pytest.fixture
+def own_adb_server(adb_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The adb program talks to a server of the tests, not to the user's."""
+    for key, value in adb_environment.items():
+        monkeypatch.setenv(key, value)
 
 
 @pytest.fixture

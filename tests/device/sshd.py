@@ -32,6 +32,11 @@ def why_not() -> str:
     """Why no server can be started here; empty when one can."""
     if shutil.which("sshd", path="/usr/sbin:/usr/bin:/sbin") is None:
         return "needs sshd: apt-get install openssh-server"
+    return user_missing()
+
+
+def user_missing() -> str:
+    """Make the unprivileged user that servers let in, when that is root's job; empty when it is there or not needed."""
     if os.geteuid() == 0 and not _user_exists():
         made = subprocess.run(["useradd", "--create-home", "--shell", "/bin/bash", "--password", "*", USER], capture_output=True)
         if made.returncode:

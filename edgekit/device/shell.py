@@ -1,0 +1,27 @@
+"""What every POSIX shell on a device can do, Android's included: the few scripts that transports send. Owns no quoting and no connection."""
+
+from __future__ import annotations
+
+PULL = '[ -f "$1" ] || { echo "not a plain file" >&2; exit 1; }; exec cat "$1"'
+"""PATH. Prints a plain file."""
+
+PUSH = 'umask 077; cat >"$1" && chmod "$2" "$1"'
+"""PATH MODE. Writes standard input to a file."""
+
+KILL = """
+kill -TERM "-$1" 2>/dev/null
+i=0
+while [ $i -lt 10 ] && kill -0 "-$1" 2>/dev/null; do sleep 0.1; i=$((i+1)); done
+kill -KILL "-$1" 2>/dev/null
+"""
+"""GROUP. Ends a process group: politely, then for good."""
+
+
+def absolute(path: str) -> str:
+    """`cat` and the shell must not take a path for an option."""
+    return path if path.startswith("/") else f"./{path}"
+
+
+def last_line(stderr: bytes | bytearray) -> str:
+    lines = bytes(stderr).decode(errors="replace").strip().splitlines()
+    return "".join(c for c in lines[-1] if c.isprintable())[:200] if lines else "no message"
