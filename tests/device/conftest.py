@@ -18,7 +18,6 @@ from edgekit.device.local import LocalDevice
 from edgekit.device.ssh_login import connect, resolve, trust
 from edgekit.target import AdbTarget
 from tests.device import adbd, sshd
-from tests.tiers import cannot_run
 
 
 def open_local(request: pytest.FixtureRequest) -> AbstractContextManager[Device]:

@@ -10,10 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from edgekit.bundle import Bundle
+from edgekit.deployment import deploy, verify
 from edgekit.device import adb, adb_server
 from edgekit.device.local import Capped
 from edgekit.errors import DeviceError, EdgekitError, IdentityError, TransportError
 from edgekit.target import AdbTarget
+from tests.deployment.conftest import LARGE_BYTES
+from tests.deployment.conftest import new as new
+from tests.deployment.conftest import old as old
 from tests.device import adbd
 
 DEVICES = """* daemon not running; starting now at tcp:5037
@@ -188,3 +193,24 @@ def test_the_server_dies_while_a_program_runs(server: None, stack: ExitStack) ->
             on_stdout=lambda _: subprocess.run(["adb", "kill-server"], capture_output=True) and None,
         )
     assert device.run(["true"], timeout_s=20).ok
+
+
+@pytest.mark.device
+def test_the_server_dies_while_a_bundle_is_sent(server: None, stack: ExitStack, old: Bundle, new: Bundle) -> None:
+    daemon = start(stack)
+    device = adb.connect(target(daemon.serial))
+    store = str(daemon.directory / "tmp" / "edgekit")
+    deploy(old, device, store)
+    seen: list[int] = []
+
+    def kill_server(task: str, done: int, total: int, detail: str = "") -> None:
+        if done > total // 2 and not seen:
+            seen.append(done)
+            subprocess.run(["adb", "kill-server"], check=True, capture_output=True)
+
+    with pytest.raises(TransportError):
+        deploy(new, device, store, progress=kill_server)
+    assert verify(device, store).bundle.startswith(old.manifest.id[:12])
+    report = deploy(new, device, store)
+    assert 0 < report.bytes_moved < LARGE_BYTES
+    assert verify(device, store).bundle.startswith(new.manifest.id[:12])
