@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from edgekit.bundle import Bundle, Evaluation
 from edgekit.errors import ResultError, UsageError
-from edgekit.invocation import Placed, real_values
+from edgekit.invocation import Placed
 from edgekit.observations import Accuracy
 from edgekit.passes import Bench
-from edgekit.tensors import quantize
+from edgekit.tensors import dequantize, quantize
 
 CHUNK_BYTES = 8 << 20
 CHUNK_SAMPLES = 1000
@@ -78,14 +78,18 @@ def _outputs(bench: Bench, placed: Placed, inputs: NDArray[np.float32]) -> Reals
         local.write_bytes(quantize(inputs, spec).tobytes())
         device.push(local, chunk.inputs)
         try:
-            run = bench.run(chunk, "evaluate", bench.settings, f"accuracy of {count} samples")
+            run = bench.run(chunk, "evaluate", bench.settings, f"accuracy of {count} samples").run
         finally:
             device.run(["rm", "-f", chunk.inputs], timeout_s=bench.target.timeouts.connect_seconds)
-        size = count * sum(math.prod(output.shape) * np.dtype(output.dtype).itemsize for output in placed.artifact.outputs)
+        [output] = placed.artifact.outputs
+        size = count * math.prod(output.shape) * np.dtype(output.dtype).itemsize
         if run.output_file is None or (run.output_file.samples, run.output_file.bytes) != (count, size):
             raise ResultError(f"{device.name}: {placed.artifact.key}: the runner wrote outputs of another size than {count} samples have")
         device.pull(chunk.outputs, local, max_bytes=size)
-        [values] = real_values(local.read_bytes(), placed.artifact.outputs, count)
+        raw = np.frombuffer(local.read_bytes(), dtype=np.dtype(output.dtype).newbyteorder("<"))
+        if raw.nbytes != size:
+            raise ResultError(f"{device.name}: {placed.artifact.key}: the file of outputs holds {raw.nbytes} bytes, expected {size}")
+    values = dequantize(raw.reshape(count, -1), output).astype(np.float64)  # as on the build host, to the last bit
     if not np.isfinite(values).all():
         raise ResultError(f"{device.name}: {placed.artifact.key}: an output on the evaluation set is NaN or infinite", hint="compare with the build host")
     return values

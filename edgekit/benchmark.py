@@ -27,6 +27,7 @@ from edgekit.device.facts import CpuTime, DeviceFacts, DeviceState, collect, col
 from edgekit.errors import EdgekitError, RunnerError, UsageError
 from edgekit.invocation import Placed, attempt, read_outputs, watching
 from edgekit.measurement import ArtifactResult, Controlled, Measurement, OutputCheck, Run, Settings
+from edgekit.power.session import measure_energy, meter
 from edgekit.probes import Probe, device_probes
 from edgekit.progress import Progress, silent
 from edgekit.runtimes import Format, Runtime, runtime_for
@@ -86,15 +87,16 @@ def bench(
     profile: bool = False,
     sustained_seconds: float | None = None,
     accuracy_samples: int | None = None,
+    energy: bool = False,
     progress: Progress = silent,
     on_partial: Partial | None = None,
 ) -> Measurement:
     """Deploy a bundle to a target and measure every artifact of it there, `runs` fresh processes each, in turn.
 
     The settings are those of edgekit.recipe.schema.Bench. After the measurement each artifact runs once more in a process of its own for `profile`
-    (time by operator), and one of `sustained_seconds` (at most 3600) for the curve of a long run; and as often as it takes for accuracy on
-    the first `accuracy_samples` of the bundle's evaluation set. The device's lock is held from the first byte
-    sent to the last run. Whatever ends the session early, Ctrl-C included, `on_partial` gets what was measured until then before the error is raised.
+    (time by operator), in one of `sustained_seconds` (at most 3600) for the curve of a long run, in as many as it takes for accuracy on the first
+    `accuracy_samples` of the bundle's evaluation set, and in one for `energy` by the target's power sensor. The device's lock is held from the first
+    byte sent to the last run. Whatever ends the session early, Ctrl-C included, `on_partial` gets what was measured until then before the error is raised.
 
     Raises UsageError (settings out of range), what `deploy` raises, RunnerError (no runtime, a crash, a hang, out of memory), ResultError (what
     came back is not acceptable), TransportError; the message names device, artifact and run.
@@ -111,7 +113,7 @@ def bench(
         require_evaluation(bundle)
     with closing(connect(target)) as device, hold(device, target.workdir) as lock:
         placed = _place(bundle, target, device, lock, progress)
-        longest_s = target.timeouts.run_seconds + LEASE_MARGIN_S + (sustained_seconds or 0.0)
+        longest_s = target.timeouts.run_seconds + LEASE_MARGIN_S + max(sustained_seconds or 0.0, target.power.seconds if target.power else 0.0)
         lease_s = max(LEASE_S, 2 * longest_s)  # `renew` leaves at least half of it
         try:
             with _governed(device, lock, target.control):
@@ -129,7 +131,10 @@ def bench(
                     count = min(accuracy_samples, require_evaluation(bundle).samples)
                     told = partial(progress, "accuracy on the device", total=count)
                     wanted["accuracy"] = partial(accuracy, bundle=bundle, samples=count, told=told)
-                return _observed(measured, where, placed, wanted, progress, on_partial)
+                with meter(target, device) if energy else nullcontext(None) as power:
+                    if power is not None:
+                        wanted["energy"] = partial(measure_energy, open_meter=power)
+                    return _observed(measured, where, placed, wanted, progress, on_partial)
         finally:
             with suppress(EdgekitError):
                 device.run(["rm", "-f", _outputs(lock)], timeout_s=target.timeouts.connect_seconds)

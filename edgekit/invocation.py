@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import signal
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,10 +42,12 @@ class Placed:
 
 @dataclass(frozen=True)
 class Attempt:
-    """What came of one process: its output as far as it goes, and the error that ended it, if one did."""
+    """What came of one process: its output as far as it goes, and the error that ended it, if one did. `heard_s` is when its first output came, by
+    time.monotonic() of this host."""
 
     run: RunnerRun
     error: EdgekitError | None = None
+    heard_s: float | None = None
 
 
 def runner_argv(placed: Placed, settings: Settings, nonce: str, mode: Mode = "measure", more: Sequence[str] = ()) -> list[str]:
@@ -84,7 +87,13 @@ def attempt(
 
     Raises TransportError when the device cannot be reached any more, and Interrupted or KeyboardInterrupt as they come.
     """
-    nonce, printed = secrets.token_hex(16), bytearray()
+    nonce, printed, heard = secrets.token_hex(16), bytearray(), list[float]()
+
+    def hear(chunk: bytes) -> None:
+        if not heard:
+            heard.append(time.monotonic())
+        printed.extend(chunk)
+
     try:
         done = device.run(
             runner_argv(placed, settings, nonce, mode, more),
@@ -92,7 +101,7 @@ def attempt(
             no_progress_s=no_progress_s,
             max_stdout_bytes=MAX_OUTPUT_BYTES,
             max_stderr_bytes=MAX_STDERR_BYTES,
-            on_stdout=printed.extend,
+            on_stdout=hear,
         )
     except TransportError as error:
         after = _state_or_none(device)
@@ -113,7 +122,7 @@ def attempt(
         check_tensors(placed.artifact, run)
     except (ResultError, RunnerError) as error:
         return Attempt(_kept(done.stdout, nonce), error)
-    return Attempt(run)
+    return Attempt(run, heard_s=heard[0] if heard else None)
 
 
 def hung(error: TransportError, before: DeviceState, after: DeviceState) -> RunnerError:

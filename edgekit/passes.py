@@ -13,17 +13,17 @@ from pydantic import BaseModel
 from edgekit.device import Device
 from edgekit.device.facts import collect_state
 from edgekit.errors import EdgekitError
-from edgekit.invocation import Placed, attempt, watching
+from edgekit.invocation import Attempt, Placed, attempt, watching
 from edgekit.measurement import Settings
 from edgekit.observations import Profile, Sustained
 from edgekit.probes import Probe
 from edgekit.profiling import profile_of
 from edgekit.target import Target
 from edgekit.validity import throttling
-from edgekit.wire import Mode, RunnerRun
+from edgekit.wire import Mode
 
 Pass = Callable[["Bench", Placed], BaseModel]
-PROFILED_INFERENCES = 64
+PROFILED_INFERENCES = 256
 WINDOW_S = 1.0
 NO_LITERT_PROFILER = "LiteRT's Python interpreter exposes no profiler; Google's benchmark_model has one (--enable_op_profiling=true)"
 
@@ -38,8 +38,8 @@ class Bench:
     probes: tuple[Probe, ...]
     before_run: Callable[[], None]
 
-    def run(self, placed: Placed, mode: Mode, settings: Settings, what: str, *, seconds: float = 0.0, every_s: float = 0.0) -> RunnerRun:
-        """One process in a mode. Raises what went wrong, named by device, artifact and pass; `seconds` are what it takes beside the usual."""
+    def run(self, placed: Placed, mode: Mode, settings: Settings, what: str, *, seconds: float = 0.0, every_s: float = 0.0) -> Attempt:
+        """One process in a mode, without an error. Raises what went wrong, named by device, artifact and pass; `seconds` are what it takes beside the usual."""
         timeouts = self.target.timeouts
         watch = watching(self.probes if every_s else (), self.target.control.cpus, every_s=every_s)
         if every_s and not self.probes:
@@ -57,7 +57,7 @@ class Bench:
                 raise made.error
         except EdgekitError as error:
             raise type(error)(f"{self.device.name}: {placed.artifact.key}, {what}: {error.message}", hint=error.hint, details=error.details) from error
-        return made.run
+        return made
 
 
 def profile(bench: Bench, placed: Placed) -> Profile:
@@ -65,12 +65,12 @@ def profile(bench: Bench, placed: Placed) -> Profile:
     if placed.artifact.format == "litert":
         return Profile(unavailable=NO_LITERT_PROFILER)
     settings = bench.settings.model_copy(update={"min_iterations": PROFILED_INFERENCES})
-    return profile_of(bench.run(placed, "profile", settings, "profile"), placed.artifact.delegation.sequence)
+    return profile_of(bench.run(placed, "profile", settings, "profile").run, placed.artifact.delegation.sequence)
 
 
 def sustain(bench: Bench, placed: Placed, seconds: float) -> Sustained:
     """Inference after inference for so long, from a device as it is after the measurement (or cooled down to what the target says)."""
     settings = bench.settings.model_copy(update={"warmup_min_seconds": 0.0, "min_seconds": seconds, "max_seconds": seconds, "min_iterations": 1})
     before = collect_state(bench.device)
-    run = bench.run(placed, "sustain", settings, f"sustained for {seconds:g} s", seconds=seconds, every_s=WINDOW_S)
+    run = bench.run(placed, "sustain", settings, f"sustained for {seconds:g} s", seconds=seconds, every_s=WINDOW_S).run
     return Sustained(seconds=seconds, windows=run.windows, throttled=throttling(before, collect_state(bench.device)))

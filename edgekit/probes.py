@@ -15,11 +15,11 @@ from edgekit.device.facts import CPUFREQ, DeviceState
 from edgekit.wire import PROBES, WindowValues
 
 MOST_OF_A_KIND = 12
-Kind = Literal["frequency_khz", "temperature_c", "power_w"]
+Kind = Literal["frequency_khz", "temperature_c", "power_w", "power_part"]
 
 
 class Probe(BaseModel):
-    """A file on the device that holds a whole number; `scale` makes it a value of `kind`."""
+    """A file on the device that holds a whole number; `scale` makes it a value of `kind`. A `power_part` means something only with its siblings."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

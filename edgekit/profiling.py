@@ -37,17 +37,26 @@ WRAPPERS = ("DELEGATE_CALL", "OPERATOR_CALL")
 
 
 def profile_of(run: RunnerRun, sequence: Sequence[Operation]) -> Profile:
-    """Mean times by operator, because XNNPACK counts in whole µs. A delegate call whose inside is not known counts as one operator."""
+    """Interquartile means by operator: XNNPACK counts in whole µs, which medians would keep, and a busy device disturbs plain means.
+
+    A delegate call whose inside is not known counts as one operator.
+    """
     opened = {operator.instruction for operator in run.operators if operator.name not in WRAPPERS}
     shown = [operator for operator in run.operators if operator.ns and not _is_wrapper(operator, opened)]
     layers = _layers(shown, sequence)
-    means = [fmean(operator.ns) for operator in shown]
+    means = [_middle_mean(operator.ns) for operator in shown]
     total = sum(means)
     rows = [
         OperatorTime(name=printable(operator.name), layer=printable(layer), delegated=operator.delegated, mean_ns=ns, share=ns / total if total else 0.0)
         for operator, layer, ns in zip(shown, layers, means, strict=True)
     ]
     return Profile(inferences=len(run.steady_ns), median_ns=float(median(run.steady_ns)), operators=tuple(rows))
+
+
+def _middle_mean(values: Sequence[int]) -> float:
+    """The mean of the middle half."""
+    cut = len(values) // 4
+    return fmean(sorted(values)[cut : len(values) - cut])
 
 
 def _is_wrapper(operator: OperatorValues, opened: set[int]) -> bool:

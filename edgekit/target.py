@@ -89,6 +89,40 @@ class Control(Section):
         return self
 
 
+class PowerSensor(Section):
+    """How the device's power is read, for `edgekit bench --energy`."""
+
+    sensor: Literal["hwmon", "battery", "serial"] = Field(
+        description="hwmon: an INA2xx or the like that the device's kernel knows. battery: the device's own gauge. serial: a meter at this machine."
+    )
+    seconds: Annotated[float, Field(ge=1, le=3600)] = Field(default=10.0, description="How long each artifact runs; for a battery's gauge at least 60.")
+    chip: Annotated[str, Matches(r"[A-Za-z0-9_-]{1,64}", "expected a name from /sys/class/hwmon/*/name")] | None = Field(
+        default=None, description="hwmon: its name. Default: the only one with the channel.", examples=["ina226"]
+    )
+    channel: Annotated[int, Field(ge=0, le=99)] = Field(default=1, description="hwmon: the number in power1_input or curr1_input.")
+    port: LocalPath | None = Field(default=None, description="serial: the port.", examples=["/dev/ttyUSB0"])
+    baud: Literal[9600, 19200, 38400, 57600, 115200] = Field(default=115200, description="serial: its speed.")
+    pattern: Annotated[str, Field(max_length=200)] | None = Field(
+        default=None,
+        description="serial: a regular expression for a line, with a group `watts`, or `volts` and `amperes`.",
+        examples=[r"(?P<volts>[0-9.]+)V (?P<amperes>[0-9.]+)A"],
+    )
+
+    @model_validator(mode="after")
+    def _a_serial_meter_is_described(self) -> Self:
+        if self.sensor != "serial":
+            return self
+        if self.port is None or self.pattern is None:
+            raise invalid("a serial meter needs `port` and `pattern`", key="port" if self.port is None else "pattern")
+        try:
+            groups = set(re.compile(self.pattern).groupindex)
+        except re.error as error:
+            raise invalid(f"not a regular expression: {error}", key="pattern") from None
+        if not ({"watts"} <= groups or {"volts", "amperes"} <= groups):
+            raise invalid("expected a group called `watts`, or `volts` and `amperes`", key="pattern")
+        return self
+
+
 class TargetBase(Section):
     """What every target has. How it is reached is the key `kind`."""
 
@@ -102,6 +136,7 @@ class TargetBase(Section):
     timings_reason: str = Field(default="", description="Why timings are meaningless.", examples=["runs under qemu"])
     runners: Runners = Runners()
     control: Control = Control()
+    power: PowerSensor | None = Field(default=None, description="Where the device's power can be read. Default: nowhere, so that energy is n/a.")
     require_signature: LocalPath | None = Field(
         default=None,
         description="An Ed25519 public key file, relative to this file or `~/…`: only bundles signed with its private key are deployed.",

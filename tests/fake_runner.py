@@ -38,7 +38,7 @@ def main(behaviour: str, median_ns: int, outputs: str, options: dict[str, str]) 
             os.write(2, b"warning: \x1b[31mx\x1b[0m\n" * 3000)
     threads = int(options["--threads"])
     about = {"runtime": "litert", "runtime_version": "0", "runner": "ai_edge_litert", "arch": os.uname().machine, "clock": "CLOCK_MONOTONIC"}
-    send("hello", pid=os.getpid(), threads=threads, **about)
+    send("hello", pid=os.getpid(), threads=threads, at_ns=10**9, **about)
     if behaviour == "says":
         send("error", code=3, message="cannot load the model: \x1b[31mbad magic")
         return 3
@@ -59,7 +59,7 @@ def main(behaviour: str, median_ns: int, outputs: str, options: dict[str, str]) 
         window_ns = int(options["--window-ns"])
         for at in range(int(options["--min-ns"]) // window_ns + 1):
             level = median_ns * (2 if at > 5 else 1)  # as if it throttled
-            send("window", at_ns=10**9 + at * window_ns, iterations=100 * at, ns=[level] * (64 if at else 0), values=[])
+            send("window", at_ns=10**9 + at * window_ns, iterations=100 * at, ns=[level] * (64 if at else 0), values=probed(options))
     if mode == "profile":
         send("samples", phase="steady", offset=0, ns=[median_ns, median_ns])
         for name, share in (("DELEGATE_CALL", 1.0), ("Convolution (NHWC, F32) IGEMM #1", 0.75), ("Mean (ND) #1", 0.25)):
@@ -93,6 +93,14 @@ def main(behaviour: str, median_ns: int, outputs: str, options: dict[str, str]) 
     iterations = {"measure": len(times), "evaluate": int(options["--samples"])}.get(mode)
     send("end", iterations=100 * at if iterations is None else iterations, ok=True)
     return 0
+
+
+def probed(options: dict[str, str]) -> list[int]:
+    values = []
+    for path in filter(None, options.get("--probes", "").split(":")):
+        with open(path) as stream:
+            values.append(int(stream.read()))
+    return values
 
 
 def evaluated(inputs: str, behaviour: str) -> bytes:

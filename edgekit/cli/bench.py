@@ -33,6 +33,7 @@ def bench(
     accuracy: Annotated[
         str | None, typer.Option(metavar="N|all", help="Also accuracy on the device over N samples of the bundle's evaluation set.")
     ] = None,
+    energy: Annotated[bool, typer.Option("--energy", help="Also the energy of an inference, by the power sensor that the target names.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, no progress.")] = False,
 ) -> None:
     """Deploy a bundle to a target, measure every artifact of it there, and store the result.
@@ -54,7 +55,7 @@ def bench(
     samples = None if accuracy is None else parse_samples(accuracy)
     given = {key: value for key, value in {"runs": runs, "threads": threads}.items() if value is not None}
     settings = {**Bench().model_dump(), **opened.manifest.recipe.get("bench", {}), **given}
-    more: dict[str, Any] = {"profile": profile, "sustained_seconds": seconds, "accuracy_samples": samples}
+    more: dict[str, Any] = {"profile": profile, "sustained_seconds": seconds, "accuracy_samples": samples, "energy": energy}
     with live_progress(quiet=as_json) as progress:
         measurement = edgekit.bench(opened, edgekit.load_target(target), **settings, **more, progress=progress, on_partial=store.save)
     store.save(measurement)
