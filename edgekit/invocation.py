@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import signal
 import tempfile
@@ -142,9 +143,19 @@ def failed(done: Completed, partial: RunnerRun, before: DeviceState, after: Devi
         name = signal.Signals(done.signal).name if done.signal in set(signal.Signals) else f"signal {done.signal}"
         hint = "the runtime may be built for another CPU" if name == "SIGILL" else "the runtime crashed; see its messages with --debug"
         return RunnerError(f"the runner was ended by {name}{_said(done.stderr)}", hint=hint, details=details)
-    if partial.error:
-        return RunnerError(f"the runner reported: {partial.error}", details=details)
-    return RunnerError(f"the runner ended with exit code {done.exit_code}{_said(done.stderr)}", details=details)
+    text = f"the runner reported: {partial.error}" if partial.error else f"the runner ended with exit code {done.exit_code}{_said(done.stderr)}"
+    return RunnerError(text, hint=_remedy(partial.error or last_lines(done.stderr, 1)), details=details)
+
+
+def _remedy(said: str) -> str:
+    """For what the kernel or the dynamic loader say of a program that does not fit, or a library that is missing or too old."""
+    if "Exec format error" in said:
+        return "the program is for another architecture than the device's: build it for that, or let edgekit provide its own"
+    if "cannot open shared object file" in said:
+        return "install the library on the device; if it is one of edgekit's own, run again: what is missing is sent again"
+    if re.search(r"version .?[A-Z]+_[0-9.]+.? not found", said):
+        return "the device's system is older than the runtime: update it, or use a runner of its own (runners.executorch.program in the target)"
+    return ""
 
 
 def _killed(before: DeviceState, after: DeviceState | None) -> str:

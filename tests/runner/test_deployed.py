@@ -44,3 +44,15 @@ def test_the_portable_program_does_the_same(
         assert Runner("executorch", argv, models[0]).run(name, *given, "--outputs", str(outputs)).complete
         assert_outputs(outputs.read_bytes(), samples)
     assert runtime_for("executorch", Platform(runtime.arch)).files == runtime.files  # what another machine of this kind gets
+
+
+def test_a_library_that_is_gone_is_named_and_sent_again(native: Runtime, models: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    device, store = LocalDevice(), tmp_path / "store"
+    argv = [*provision(device, str(store), native), "--model", str(models[0] / "convolution.pte"), "--nonce", NONCE]
+    (lost,) = (file for file in native.files if file.name == "libexecutorch_kernels_quantized.so")
+    (store / "objects" / lost.sha256).unlink()
+    done = device.run(argv, timeout_s=60)
+    assert (done.exit_code, done.stdout) == (127, b"")
+    assert b"libexecutorch_kernels_quantized.so: cannot open shared object file" in done.stderr
+    provision(device, str(store), native)
+    assert parse_runner_output(device.run(argv, timeout_s=60).stdout, nonce=NONCE).complete

@@ -1,0 +1,119 @@
+"""Boards that cannot run what they are given: said before anything is sent, where it can be known by then.
+
+The board is a real server whose tools answer as those of another machine would.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from edgekit.benchmark import bench
+from edgekit.board.deploying import setup
+from edgekit.deployment import provision
+from edgekit.device import connect
+from edgekit.device.facts import DeviceState
+from edgekit.device.local import LocalDevice
+from edgekit.device.ssh_login import trust_target
+from edgekit.errors import RunnerError
+from edgekit.invocation import Placed, attempt
+from edgekit.measurement import Settings
+from edgekit.runtimes import Runtime, describe_file
+from edgekit.target import SshTarget
+from tests.device import sshd
+from tests.measured import make_bundle
+
+ARM_ELF = "7f454c4601010100000000000000000002002800"
+Board = Callable[..., SshTarget]
+
+
+@pytest.fixture
+def board_of(here: Path) -> Iterator[Board]:
+    """A function from {program: what it prints} to a target whose machine has these programs."""
+    if reason := sshd.why_not():
+        pytest.skip(reason)
+    with tempfile.TemporaryDirectory(prefix="edgekit-other-") as name:
+        directory = Path(name)
+        with sshd.running(directory, f"SetEnv PATH={directory}/bin:/usr/bin:/bin") as server:
+            directory.chmod(0o777)
+            access = {"host": "127.0.0.1", "port": server.port, "user": server.user, "identity_file": str(directory / "user_key")}
+
+            def make(**prints: str) -> SshTarget:
+                (directory / "bin").mkdir(mode=0o755)
+                for program, text in prints.items():
+                    (directory / "bin" / program).write_text(f"#!/bin/sh\necho '{text}'\n")
+                    (directory / "bin" / program).chmod(0o755)
+                target = SshTarget(edgekit=1, name="other", kind="ssh", workdir=f"{directory}/store", **access)
+                trust_target(target, lambda key: True)
+                return target
+
+            yield make
+
+
+def contents(target: SshTarget) -> list[str]:
+    """What is in the store beside its empty directories and its lock."""
+    with closing(connect(target)) as device:
+        found = device.run(["find", target.workdir, "-type", "f", "-o", "-path", "*/runtimes/*", "-o", "-path", "*/bundles/*"], timeout_s=20)
+    return found.stdout.decode().split()
+
+
+@pytest.mark.device
+@pytest.mark.parametrize(
+    ("prints", "message", "hint"),
+    [
+        ({"od": ARM_ELF}, "other: ExecuTorch runs on aarch64 and x86_64, the device's programs are armv7l", "64-bit"),
+        ({"od": "", "uname": "riscv64"}, "the device's programs are riscv64", "64-bit"),
+        ({"getconf": "glibc 2.24"}, "the device's glibc is 2.24, executorch needs 2.28 or newer", "update the system"),
+    ],
+)
+def test_another_architecture_or_c_library(prints: dict[str, str], message: str, hint: str, board_of: Board, tmp_path: Path) -> None:
+    target = board_of(**prints)
+    with pytest.raises(RunnerError, match=message) as raised:
+        bench(make_bundle(tmp_path / "bundle", ["fp32.pte"]), target, runs=1)
+    assert hint in raised.value.hint
+    assert raised.value.exit_code == 8
+    assert contents(target) == []
+
+
+@pytest.mark.device
+def test_no_python_on_the_board(board_of: Board, tmp_path: Path) -> None:
+    """Nor is the runtime sent that it could run: a bundle is measured whole."""
+    target = board_of(python3="not a Python")
+    with pytest.raises(RunnerError, match="the device has no Python") as raised:
+        bench(make_bundle(tmp_path / "bundle", ["int8.tflite"]), target, runs=1)
+    assert "python3" in raised.value.hint
+    assert contents(target) == []
+    with pytest.raises(RunnerError, match="other: the device has no Python"):
+        setup(target, formats=("litert",))
+
+
+@pytest.mark.parametrize(
+    ("says", "status", "message", "hint"),
+    [
+        (
+            "edgekit_runner: error while loading shared libraries: libexecutorch.so: cannot open shared object file: No such file or directory",
+            127,
+            "exit code 127: .*libexecutorch.so",
+            "what is missing is sent again",
+        ),
+        ("edgekit_runner: /lib/libc.so.6: version `GLIBC_2.34' not found (required by edgekit_runner)", 1, "GLIBC_2.34", "older than the runtime"),
+        ("cannot execute binary file: Exec format error", 126, "exit code 126: .*Exec format error", "another architecture"),
+    ],
+)
+def test_what_the_loader_says(says: str, status: int, message: str, hint: str, tmp_path: Path) -> None:
+    program = tmp_path / "runner"
+    program.write_text(f'#!/bin/sh\necho "{says.replace("`", chr(92) + "`")}" >&2\nexit {status}\n')
+    artifact = make_bundle(tmp_path / "bundle", ["fp32.pte"]).manifest.artifacts[0]
+    device = LocalDevice()
+    runtime = Runtime("executorch", "1", "any", (describe_file(program, "runner", 0o755),), ("{directory}/runner",))
+    placed = Placed(artifact, provision(device, str(tmp_path / "store"), runtime), "m", "i", "o")
+    settings = Settings(runs=1, warmup_min_seconds=0, min_iterations=1, min_seconds=0, max_seconds=1, threads=1)
+    error = attempt(device, placed, settings, DeviceState(), timeout_s=20, no_progress_s=None).error
+    assert isinstance(error, RunnerError)
+    with pytest.raises(RunnerError, match=message):
+        raise error
+    assert hint in error.hint
