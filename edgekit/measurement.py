@@ -269,13 +269,17 @@ class Measurement(Part):
         return None if wrong or key not in self.summaries else self.summaries[key].peak_bytes
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values: everything but the raw samples, with the summaries."""
+        """Plain JSON values: everything but the raw samples, with the summaries. Of a long run the curve: [end in s, median in ns, inferences/s]."""
         values = self.model_dump(mode="json", exclude={"artifacts": {"__all__": {"runs", "artifact"}}})
         for result, found in zip(values["artifacts"], self.artifacts, strict=True):
             result["artifact"] = found.key
             result["sha256"] = found.artifact.file.sha256
             result["bytes"] = found.artifact.file.bytes
             result["run_medians_ns"] = found.run_medians_ns
+            result["others_share"] = max((share for run in found.runs if (share := run.others_share) is not None), default=None)
+            if found.sustained:
+                del result["sustained"]["windows"]
+                result["sustained"] |= {"burst_ns": found.sustained.burst_ns, "sustained_ns": found.sustained.sustained_ns, "curve": found.sustained.curve}
             result["summary"] = summary_dict(self.summaries[found.key]) if found.key in self.summaries else None
         return {**values, "quick": self.quick, "valid": self.valid}
 

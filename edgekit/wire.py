@@ -345,8 +345,10 @@ def _check_order(lines: Sequence[tuple[int, AnyLine]]) -> None:
             if listed[kind] > {"window": MAX_WINDOWS, "operator": MAX_OPERATORS}[kind]:
                 raise _bad(number, f"too many lines of this type: {kind}")
         if isinstance(line, WindowLine):
-            if (line.at_ns, line.iterations) < last or line.iterations < last[1]:
+            if line.at_ns < last[0] or line.iterations < last[1]:
                 raise _bad(number, "windows out of order")
+            if len(line.ns) > line.iterations - last[1]:
+                raise _bad(number, "a window with more times than inferences")
             last = (line.at_ns, line.iterations)
         if isinstance(line, SamplesLine):
             if line.offset != counted[line.phase]:
@@ -371,6 +373,8 @@ def _check_counts(lines: Sequence[tuple[int, AnyLine]], run: RunnerRun, mode: Mo
     if not isinstance(end, EndLine):
         raise _bad(number, f"{_kind(end)} where end was expected")
     counted = run.windows[-1].iterations if mode == "sustain" else len(run.steady_ns)
+    if any(len(operator.ns) > counted for operator in run.operators):
+        raise _bad(number, "an operator with more times than inferences")
     if mode == "evaluate" and run.output_file:
         counted = run.output_file.samples
     if end.iterations != counted or counted == 0:

@@ -38,7 +38,7 @@ def main(behaviour: str, median_ns: int, outputs: str, options: dict[str, str]) 
             os.write(2, b"warning: \x1b[31mx\x1b[0m\n" * 3000)
     threads = int(options["--threads"])
     about = {"runtime": "litert", "runtime_version": "0", "runner": "ai_edge_litert", "arch": os.uname().machine, "clock": "CLOCK_MONOTONIC"}
-    send("hello", pid=os.getpid(), threads=threads, at_ns=10**9, **about)
+    send("hello", pid=os.getpid(), threads=threads, at_ns=10**9, cpus=[int(cpu) for cpu in options.get("--cpus", "").split(",") if cpu], **about)
     if behaviour == "says":
         send("error", code=3, message="cannot load the model: \x1b[31mbad magic")
         return 3

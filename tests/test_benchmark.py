@@ -25,7 +25,7 @@ from edgekit.device.local import LocalDevice
 from edgekit.errors import BusyError, DeviceError, EdgekitError, ResultError, RunnerError, StoreError, TransportError, UsageError
 from edgekit.invocation import Placed, failed, real_values
 from edgekit.measurement import Measurement, Settings
-from edgekit.target import LocalTarget, Timeouts
+from edgekit.target import Control, LocalTarget, Timeouts
 from edgekit.wire import parse_runner_output
 from tests.measured import make_bundle
 
@@ -95,6 +95,25 @@ def with_program(tmp_path: Path, behaviour: str = "good") -> tuple[Bundle, Local
     return bundle, LocalTarget.model_validate({"edgekit": 1, "name": "desk", "kind": "local", "workdir": str(tmp_path / "device"), "runners": runners})
 
 
+def test_what_the_target_controls_is_kept_with_the_numbers(tmp_path: Path) -> None:
+    bundle, target = with_program(tmp_path)
+    control = Control.model_validate({"cpus": [0], "cool_down": {"below_c": 50, "timeout_seconds": 0.01}})
+    found = bench(bundle, target.model_copy(update={"control": control}), runs=2, warmup_min_seconds=0, min_seconds=0)
+    assert found.artifacts[0].runner
+    assert found.artifacts[0].runner.cpus == (0,)
+    assert (found.controlled.cpus, found.controlled.cool_below_c) == ((0,), 50)
+    if not found.artifacts[0].runs[0].before.temperatures_c:  # whether it is cool is not known where no zone tells, which is not cool
+        assert "2 runs started before the device was below 50 °C" in [note.text for note in found.notes]
+
+
+def test_a_governor_that_cannot_be_set_ends_the_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle, target = with_program(tmp_path)
+    for policy in Path("/sys/devices/system/cpu/cpufreq").glob("policy*"):
+        pytest.skip(f"this machine has {policy}, which a test must not change")
+    with pytest.raises(DeviceError, match="the governor cannot be set: no clock has a governor"):
+        bench(bundle, target.model_copy(update={"control": Control(governor="performance")}), runs=1)
+
+
 def test_further_runs_are_kept_apart_from_the_latency_samples(tmp_path: Path) -> None:
     bundle, target = with_program(tmp_path)
     found = bench(bundle, target, runs=2, warmup_min_seconds=0, min_seconds=0, profile=True, sustained_seconds=20)
@@ -107,6 +126,8 @@ def test_further_runs_are_kept_apart_from_the_latency_samples(tmp_path: Path) ->
     assert len(result.sustained.curve) == 20
     assert result.sustained.curve[0] == (1.0, 2e6, 100.0)
     assert Measurement.model_validate_json(found.model_dump_json()) == found
+    plain = json.loads(json.dumps(found.as_dict(), allow_nan=False))["artifacts"][0]
+    assert (plain["sustained"]["sustained_ns"], len(plain["sustained"]["curve"]), "windows" in plain["sustained"]) == (4e6, 20, False)
 
 
 def test_a_further_run_that_fails_leaves_the_measurement(tmp_path: Path) -> None:

@@ -81,6 +81,63 @@ def test_evaluate_needs_outputs_but_no_timings() -> None:
         parse_runner_output(encode([*kept, line("end", iterations=3, ok=True)]), nonce=NONCE, mode="evaluate")
 
 
+def with_windows(*windows: dict[str, Any], iterations: int = 30) -> bytes:
+    """A sustained run."""
+    kept = [entry for entry in good_lines() if entry.get("phase") != "steady" and entry["type"] not in ("outputs", "end")]
+    return encode([*kept, *(line("window", **{"ns": [], "values": [], **window}) for window in windows), line("end", iterations=iterations, ok=True)])
+
+
+def test_a_sustained_run_is_read() -> None:
+    windows = [{"at_ns": 10, "iterations": 0}, {"at_ns": 20, "iterations": 30, "ns": [5, 6], "values": [-48, None]}]
+    run = parse_runner_output(with_windows(*windows), nonce=NONCE, mode="sustain")
+    assert [(window.at_ns, window.iterations, window.ns, window.values) for window in run.windows] == [(10, 0, (), ()), (20, 30, (5, 6), (-48, None))]
+    with pytest.raises(ResultError, match="claims 31 iterations, 30 were reported"):
+        parse_runner_output(with_windows(*windows, iterations=31), nonce=NONCE, mode="sustain")
+
+
+@pytest.mark.parametrize(
+    ("window", "words"),
+    [
+        ({"at_ns": 9, "iterations": 1}, "out of order"),
+        ({"at_ns": 11, "iterations": -1}, "greater than or equal"),
+        ({"at_ns": 11, "iterations": 1, "ns": [1, 2]}, "more times than inferences"),
+        ({"at_ns": 11, "iterations": 99, "ns": [1] * 65}, "at most 64"),
+        ({"at_ns": 11, "iterations": 1, "values": [0] * 33}, "at most 32"),
+        ({"at_ns": 11, "iterations": 1, "values": ["48"]}, "valid integer"),
+        ({"at_ns": 11, "iterations": 1, "values": [1 << 63]}, "less than or equal"),
+        ({"at_ns": 1.5, "iterations": 1}, "valid integer"),
+    ],
+)
+def test_hostile_windows_are_refused(window: dict[str, Any], words: str) -> None:
+    with pytest.raises(ResultError, match=words):
+        parse_runner_output(with_windows({"at_ns": 10, "iterations": 0}, window, iterations=1), nonce=NONCE, mode="sustain")
+
+
+def profile_lines(*operators: dict[str, Any]) -> bytes:
+    kept = [entry for entry in good_lines() if entry["type"] not in ("outputs", "overhead", "end")]
+    known = {"name": "Add #1", "instruction": 0, "delegate_id": -1, "delegated": True, "ns": [1, 2, 3, 4]}
+    return encode([*kept, *(line("operator", **{**known, **operator}) for operator in operators), line("end", iterations=4, ok=True)])
+
+
+def test_operators_are_read() -> None:
+    run = parse_runner_output(profile_lines({}, {"name": "Add #2", "ns": []}), nonce=NONCE, mode="profile")
+    assert [(operator.name, operator.ns) for operator in run.operators] == [("Add #1", (1, 2, 3, 4)), ("Add #2", ())]
+    with pytest.raises(ResultError, match="no operator"):
+        parse_runner_output(profile_lines(), nonce=NONCE, mode="profile")
+
+
+@pytest.mark.parametrize("operator", [{"name": "\x1b[2J"}, {"name": "x" * 257}, {"instruction": -2}, {"ns": [-1]}, {"ns": [1] * 5}, {"delegated": 1}])
+def test_hostile_operators_are_refused(operator: dict[str, Any]) -> None:
+    with pytest.raises(ResultError):
+        parse_runner_output(profile_lines(operator), nonce=NONCE, mode="profile")
+
+
+def test_endless_lists_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "MAX_OPERATORS", 3)
+    with pytest.raises(ResultError, match="too many lines of this type: operator"):
+        parse_runner_output(profile_lines({}, {}, {}, {}), nonce=NONCE, mode="profile")
+
+
 def test_truncation_at_every_byte_is_never_a_run() -> None:
     whole = encode(good_lines())
     for cut in range(len(whole)):

@@ -87,7 +87,8 @@ def store(tmp_path: Path) -> Path:
 
 FILE_TOOLS = ["cat", "chmod", "df", "find", "ln", "ls", "mkdir", "mv", "readlink", "rm", "sync", "touch"]
 TEXT_TOOLS = ["grep", "sha256sum", "sort", "tail", "wc", "xargs"]
-TOOLS = [*FILE_TOOLS, *TEXT_TOOLS]
+PROCESS_TOOLS = ["setsid", "sleep"]
+TOOLS = [*FILE_TOOLS, *TEXT_TOOLS, *PROCESS_TOOLS]
 
 
 def use_busybox(directory: Path, busybox: str) -> None:
