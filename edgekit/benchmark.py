@@ -16,7 +16,7 @@ from functools import partial
 
 from pydantic import ValidationError
 
-from edgekit import __version__, passes
+from edgekit import __version__, other_runners, passes
 from edgekit.accuracy import accuracy, require_evaluation
 from edgekit.bundle import Bundle
 from edgekit.deployment import Lock, deploy, hold, provision
@@ -71,6 +71,7 @@ class _Session:
             arena_bytes=said.load.arena_bytes if said and said.load else None,
             outputs=tuple(OutputCheck.worst(spec.name, list(found)) for spec, found in zip(specs, zip(*compared, strict=True), strict=False)),
             runs=tuple(self.runs.get(key, ())),
+            runner_kind=placed.runner_kind,
         )
 
 
@@ -111,6 +112,8 @@ def bench(
     )
     if accuracy_samples is not None:
         require_evaluation(bundle)
+    if profile or sustained_seconds is not None or accuracy_samples is not None:
+        _require_own_runners(bundle, target)
     with closing(connect(target)) as device, hold(device, target.workdir) as lock:
         placed = _place(bundle, target, device, lock, progress)
         longest_s = target.timeouts.run_seconds + LEASE_MARGIN_S + max(sustained_seconds or 0.0, target.power.seconds if target.power else 0.0)
@@ -140,6 +143,12 @@ def bench(
                 device.run(["rm", "-f", _outputs(lock)], timeout_s=target.timeouts.connect_seconds)
 
 
+def _require_own_runners(bundle: Bundle, target: Target) -> None:
+    for kind in {target.runners.kind(artifact.format) for artifact in bundle.manifest.artifacts} - {"edgekit"}:
+        hint = "leave out --profile, --sustained and --accuracy, or the kind in the target's runners"
+        raise UsageError(f"{target.name}: {kind} measures latency only", hint=hint)
+
+
 def _governed(device: Device, lock: Lock, control: Control) -> AbstractContextManager[None]:
     """The clocks as the target wants them. What a session that died left behind is undone in any case."""
     restore_governors(device, lock.root)
@@ -156,8 +165,8 @@ def _settings(**values: float) -> Settings:
 
 def _place(bundle: Bundle, target: Target, device: Device, lock: Lock, progress: Progress) -> list[Placed]:
     """Bring the bundle and the runtimes it needs onto the device."""
-    program = target.runners.executorch.program
-    commands: dict[Format, tuple[str, ...]] = {"executorch": (program.replace("~/", "./", 1),)} if program else {}  # programs start in the home directory
+    formats: tuple[Format, ...] = ("executorch", "litert")
+    commands: dict[Format, tuple[str, ...]] = {kind: (program,) for kind in formats if (program := target.runners.program(kind))}
     for kind, runtime in _runtimes(bundle, target, device, set(commands), progress).items():
         commands[kind] = provision(device, target.workdir, runtime, lock=lock, progress=progress)
     deployed = deploy(bundle, device, target.workdir, lock=lock, progress=progress)
@@ -168,6 +177,7 @@ def _place(bundle: Bundle, target: Target, device: Device, lock: Lock, progress:
             model=deployed.artifacts[artifact.key],
             inputs=f"{deployed.directory}/{artifact.reference_inputs.name}",
             outputs=_outputs(lock),
+            runner_kind=target.runners.kind(artifact.format),
         )
         for artifact in bundle.manifest.artifacts
     ]
@@ -261,15 +271,19 @@ def _run_once(
     try:
         before, started = _cool(session, target, device), _now()
         watch = watching(session.probes, target.control.cpus, every_s=PROBE_EVERY_S)
-        made = attempt(
-            *(device, placed, settings, before), timeout_s=timeouts.run_seconds, no_progress_s=timeouts.no_progress_seconds, more=watch
-        )
+        if placed.runner_kind != "edgekit":
+            made = other_runners.attempt(device, placed.runner_kind, placed, settings, before, timeout_s=timeouts.run_seconds)
+        else:
+            made = attempt(
+                *(device, placed, settings, before), timeout_s=timeouts.run_seconds, no_progress_s=timeouts.no_progress_seconds, more=watch
+            )
         session.runs.setdefault(key, []).append(_run(index, started, made.run, before, None))
         if made.error:
             raise made.error
         session.said[key] = made.run
-        reference = bundle.file(placed.artifact.reference_outputs).read_bytes()
-        session.outputs.setdefault(key, []).append(read_outputs(device, placed, made.run, reference))
+        if placed.runner_kind == "edgekit":
+            reference = bundle.file(placed.artifact.reference_outputs).read_bytes()
+            session.outputs.setdefault(key, []).append(read_outputs(device, placed, made.run, reference))
         after = collect_state(device)
         if before.boot_id != after.boot_id:
             raise RunnerError("the device rebooted during the run", hint="check its power supply and temperature")

@@ -19,7 +19,7 @@ from edgekit.device import Completed, Device
 from edgekit.device.facts import DeviceState, collect_state
 from edgekit.errors import DeviceError, EdgekitError, ResultError, RunnerError, TransportError
 from edgekit.inert import printable
-from edgekit.measurement import Settings
+from edgekit.measurement import RunnerKind, Settings
 from edgekit.probes import Probe
 from edgekit.stats import Fidelity, fidelity
 from edgekit.wire import MAX_OUTPUT_BYTES, Mode, RunnerRun, TensorInfo, parse_runner_output
@@ -39,6 +39,7 @@ class Placed:
     outputs: str
     samples: int = 0
     """How many samples `inputs` holds; 0: as many as the reference has."""
+    runner_kind: RunnerKind = "edgekit"
 
 
 @dataclass(frozen=True)

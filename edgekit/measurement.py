@@ -106,6 +106,9 @@ class Run(Part):
         return max((mark.peak_rss_bytes for mark in self.memory if mark.peak_rss_bytes is not None), default=None)
 
 
+RunnerKind = Literal["edgekit", "executor_runner", "benchmark_model"]
+
+
 class OutputCheck(Part):
     """One output tensor on the device against the bundle's reference, over all reference samples and runs: the worst of each measure.
 
@@ -144,6 +147,7 @@ class ArtifactResult(Part):
     sustained: Sustained | None = None
     accuracy: Accuracy | None = None
     energy: Energy | None = None
+    runner_kind: RunnerKind = "edgekit"
 
     @property
     def key(self) -> str:

@@ -45,6 +45,9 @@ class Timeouts(Section):
 class ExecutorchRunner(Section):
     """What runs `.pte` files."""
 
+    kind: Literal["edgekit", "executor_runner"] = Field(
+        default="edgekit", description="Whose runner `program` is: one that speaks edgekit's protocol, or ExecuTorch's own, whose numbers never pass a gate."
+    )
     program: DevicePath | None = Field(
         default=None, description="A runner that is on the device already. Default: edgekit builds its own for the device's architecture."
     )
@@ -53,6 +56,10 @@ class ExecutorchRunner(Section):
 class LitertRunner(Section):
     """What runs `.tflite` files."""
 
+    kind: Literal["edgekit", "benchmark_model"] = Field(
+        default="edgekit", description="`benchmark_model`: TensorFlow Lite's own program on the device, whose numbers never pass a gate."
+    )
+    program: DevicePath | None = Field(default=None, description="The benchmark_model that is on the device already.")
     python: Program = Field(default="python3", description="The device's Python.", examples=["python3", "/usr/bin/python3.11"])
     package: Literal["auto", "ai_edge_litert", "tflite_runtime"] = Field(
         default="auto", description="The runtime to provide; `auto` takes the newest that has a wheel for the device."
@@ -64,6 +71,23 @@ class Runners(Section):
 
     executorch: ExecutorchRunner = ExecutorchRunner()
     litert: LitertRunner = LitertRunner()
+
+    @model_validator(mode="after")
+    def _with_a_program(self) -> Self:
+        for name, runner in (("executorch", self.executorch), ("litert", self.litert)):
+            if runner.kind != "edgekit" and runner.program is None:
+                raise invalid(f"`kind: {runner.kind}` needs `program`, its path on the device", key=name)
+        if self.litert.kind == "edgekit" and self.litert.program:
+            raise invalid("`program` is for `kind: benchmark_model`; edgekit's own runner needs `python`", key="litert")
+        return self
+
+    def kind(self, format: Literal["executorch", "litert"]) -> Literal["edgekit", "executor_runner", "benchmark_model"]:
+        return self.executorch.kind if format == "executorch" else self.litert.kind
+
+    def program(self, format: Literal["executorch", "litert"]) -> str | None:
+        """The path of a runner that is on the device already, as programs find it: they start in the home directory."""
+        path = self.executorch.program if format == "executorch" else self.litert.program
+        return path.replace("~/", "./", 1) if path else None
 
 
 class CoolDown(Section):

@@ -72,6 +72,9 @@ def artifact_notes(result: ArtifactResult, *, snr_min_db: float, cosine_min: flo
         return Note.model_validate({"level": level, "code": code, "text": f"{key}: {text}", "artifact": key})
 
     notes = []
+    if result.runner_kind != "edgekit":
+        text = f"measured by {result.runner_kind}, which reports means and compares no outputs: to look at, not to judge by"
+        notes.append(note("invalid", "runner_kind", text))
     if len(runs) < len(result.runs):
         notes.append(note("invalid", "incomplete", f"{len(result.runs) - len(runs)} of {len(result.runs)} runs did not finish"))
     notes += [note("invalid", "outputs", text) for check in result.outputs if (text := mismatch(check, snr_min_db, cosine_min))]

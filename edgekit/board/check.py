@@ -18,7 +18,7 @@ from edgekit.board.deploying import AnyTarget
 from edgekit.device import Device, connect
 from edgekit.device.facts import DeviceFacts, DeviceState, collect, collect_state, parse_sources
 from edgekit.errors import DeviceError, EdgekitError, ResultError
-from edgekit.runtimes import Platform, host_platform, older
+from edgekit.runtimes import Format, Platform, host_platform, older
 from edgekit.runtimes.board import platform_of
 from edgekit.runtimes.native import OLDEST_GLIBC
 from edgekit.target import Target, as_target
@@ -184,10 +184,11 @@ def _store(said: dict[str, tuple[str, ...]], target: Target) -> Iterator[Finding
             fix = f"edgekit deploy BUNDLE --target {target.name}" if which == "current" else ""
             yield Finding(f"{which} bundle", "note", missing, fix)
     installed = [name for name in said.get("runtime", ()) if re.fullmatch(r"[a-z]+-[a-z0-9_]+-[0-9a-f]{32}", name)]
-    for format, suffix in (("executorch", ".pte"), ("litert", ".tflite")):
+    suffixes: dict[Format, str] = {"executorch": ".pte", "litert": ".tflite"}
+    for format, suffix in suffixes.items():
         there = [name for name in installed if name.startswith(f"{format}-")]
-        if format == "executorch" and target.runners.executorch.program:
-            yield Finding(f"runtime for {suffix}", "ok", f"your own: {target.runners.executorch.program}")
+        if own := target.runners.program(format):
+            yield Finding(f"runtime for {suffix}", "ok", f"your own: {own}")
         elif there:
             yield Finding(f"runtime for {suffix}", "ok", ", ".join(sorted({name.rpartition("-")[0] for name in there})))
         else:

@@ -76,7 +76,7 @@ def setup(
     with reached(wanted, device) as board:
         platform = platform_of(wanted, board)
         for format in formats:
-            if format == "executorch" and wanted.runners.executorch.program:
+            if wanted.runners.program(format):
                 continue  # the board has its own
             try:
                 made += prepare(platform, formats=(format,), offline_cache=Path(offline_cache) if offline_cache else None, progress=progress)

@@ -41,6 +41,7 @@ def rows(measurement: Measurement) -> Iterator[dict[str, Any]]:
             "deflated_bytes": artifact.file.deflated_bytes,
             "top1_correct": artifact.verification.top1_correct,
             "top1_total": artifact.verification.top1_total,
+            "runner_kind": result.runner_kind,
             "runtime": result.runner.runtime if result.runner else None,
             "runtime_version": result.runner.runtime_version if result.runner else None,
             "runs": len(result.complete_runs),
