@@ -1,4 +1,4 @@
-"""One export in a process of its own: `python -m edgekit.export.child JOB.json`.
+"""One export in a process of its own, forked by nursery.py.
 
 A converter that crashes or eats all memory takes this process with it and nothing else. What the libraries print goes to stderr; stdout carries one
 JSON object per line for the parent (run.py): {"step": NAME} as work goes on, {"error": {...}} when edgekit refuses. Exit code 0 means that
@@ -12,7 +12,6 @@ import json
 import os
 import signal
 import sys
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ PR_SET_PDEATHSIG = 1
 
 def main(arguments: list[str]) -> int:
     say = _protocol()
-    _die_with_parent()
+    die_with_parent()
     job = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
     try:
         run(job, step=lambda name: say({"step": name}))
@@ -89,12 +88,7 @@ def _protocol() -> Callable[[dict[str, Any]], None]:
     return say
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Ask Linux to kill this process when the parent dies, however it dies."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-if __name__ == "__main__":
-    warnings.simplefilter("ignore")
-    sys.exit(main(sys.argv[1:]))

@@ -1,7 +1,7 @@
 """Exports in child processes: start them, watch them, and turn whatever becomes of them into artifacts or one ExportError. Imports no torch.
 
-Each child exports one artifact (child.py) in its own process group. A child that is killed, runs out of memory or hangs does not take the caller down;
-when one fails, or on Ctrl-C, the others are killed and nothing of theirs stays.
+Each child exports one artifact (child.py) in its own process group, forked from one process that has imported the libraries (nursery.py). A child that is
+killed, runs out of memory or hangs does not take the caller down; when one fails, or on Ctrl-C, the others are killed and nothing of theirs stays.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import json
 import os
 import selectors
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -30,6 +32,7 @@ from edgekit.progress import Progress, silent
 STEPS = ("load", "lower", "verify", "write")
 TAIL_LINES = 8
 TAIL_BYTES = 64 << 10
+PACKET_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -62,12 +65,14 @@ class ExportJob:
 
 @dataclass
 class _Child:
-    """A running export. `step` is what it last said it does, `error` what it refused with."""
+    """An export that was ordered. It runs when `pid` is known; `step` is what it last said it does, `error` what it refused with, `status` how it ended."""
 
     job: ExportJob
-    process: subprocess.Popen[bytes]
+    stdout: IO[bytes]
     log: IO[bytes]
     deadline: float
+    pid: int | None = None
+    status: int | None = None
     pending: bytes = b""
     step: str = "start"
     error: dict[str, Any] | None = field(default=None)
@@ -83,56 +88,94 @@ def export_artifacts(
     """
     parallel = max(1, min(parallel, len(jobs)))
     waiting, running = list(reversed(jobs)), list[_Child]()
-    with tempfile.TemporaryDirectory(prefix="edgekit-export-") as scratch, selectors.DefaultSelector() as selector:
-        try:
-            while waiting or running:
-                while waiting and len(running) < parallel:
-                    child = _start(waiting.pop(), Path(scratch), threads=max(1, (os.cpu_count() or 1) // parallel), timeout_s=timeout_s)
-                    running.append(child)
-                    assert child.process.stdout is not None
-                    selector.register(child.process.stdout, selectors.EVENT_READ, child)
-                for key, _ in selector.select(timeout=max(0.0, min(child.deadline for child in running) - time.monotonic())):
-                    if not _listen(key.data, progress):
-                        selector.unregister(key.fileobj)
-                        running.remove(key.data)
-                        _finish(key.data)
-                for child in running:
-                    if time.monotonic() > child.deadline:
-                        raise _failure(child, f"took longer than {timeout_s:g} s", "is the model very large? try fewer exports at a time")
-        finally:
+    with ExitStack() as stack:
+        for job in jobs:
+            stack.callback(clear_staging, job.output)
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgekit-export-")))
+        selector = stack.enter_context(selectors.DefaultSelector())
+        stack.callback(_kill, running)
+        nursery = stack.enter_context(_nursery(scratch))
+        selector.register(nursery, selectors.EVENT_READ)
+        while waiting or running:
+            while waiting and len(running) < parallel:
+                threads = max(1, (os.cpu_count() or 1) // parallel)
+                running.append(_order(nursery, waiting.pop(), scratch, threads=threads, timeout_s=timeout_s))
+                selector.register(running[-1].stdout, selectors.EVENT_READ, running[-1])
+            for key, _ in selector.select(timeout=max(0.0, min(child.deadline for child in running) - time.monotonic())):
+                if key.fileobj is nursery:
+                    _hear(nursery, running)
+                elif not _listen(key.data, progress):
+                    selector.unregister(key.fileobj)
+                    while key.data.status is None:
+                        _hear(nursery, running)
+                    running.remove(key.data)
+                    _finish(key.data, progress)
             for child in running:
-                _kill(child)
-            for job in jobs:
-                clear_staging(job.output)
+                if time.monotonic() > child.deadline:
+                    raise _failure(child, f"took longer than {timeout_s:g} s", "is the model very large? try fewer exports at a time")
     return [Artifact.model_validate_json((job.output / "result.json").read_bytes()) for job in jobs]
 
 
-def _start(job: ExportJob, scratch: Path, *, threads: int, timeout_s: float) -> _Child:
-    description = scratch / f"{job.key}.json"
-    description.write_text(json.dumps({**dataclasses.asdict(job), "threads": threads}, default=str), encoding="utf-8")
-    log = (scratch / f"{job.key}.log").open("w+b")
+@contextmanager
+def _nursery(scratch: Path) -> Iterator[socket.socket]:
+    """The process that forks the children, for as long as the context is open."""
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     environment = {
         **os.environ,
-        "OMP_NUM_THREADS": str(threads),
+        "OMP_NUM_THREADS": "1",  # one thread until the fork; each child then sets its own number
         "PYTHONHASHSEED": "0",  # the order of sets is then the same from run to run, and so are the artifact's bytes
         "LITERT_TORCH_SHOW_PROGRESS": "n",
         "TF_CPP_MIN_LOG_LEVEL": "2",
     }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "edgekit.export.child", str(description)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        env=environment,
-        start_new_session=True,
-    )
-    return _Child(job, process, log, time.monotonic() + timeout_s)
+    with here, (scratch / "nursery.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "edgekit.export.nursery", str(there.fileno())],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environment,
+            pass_fds=[there.fileno()],
+            start_new_session=True,
+        )
+        there.close()
+        try:
+            yield here
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _order(nursery: socket.socket, job: ExportJob, scratch: Path, *, threads: int, timeout_s: float) -> _Child:
+    description = scratch / f"{job.key}.json"
+    description.write_text(json.dumps({**dataclasses.asdict(job), "threads": threads}, default=str), encoding="utf-8")
+    log = (scratch / f"{job.key}.log").open("w+b")
+    read, write = os.pipe()
+    order = json.dumps({"key": job.key, "format": job.format, "job": str(description)}).encode()
+    child = _Child(job, os.fdopen(read, "rb", buffering=0), log, time.monotonic() + timeout_s)
+    try:
+        socket.send_fds(nursery, [order], [write, log.fileno()])
+    except OSError:
+        raise _failure(child, "could not be started", "is there memory enough?") from None
+    finally:
+        os.close(write)
+    return child
+
+
+def _hear(nursery: socket.socket, running: Sequence[_Child]) -> None:
+    """Take what the nursery says of a child. Raises ExportError when the nursery is gone."""
+    packet = nursery.recv(PACKET_BYTES)
+    if not packet:
+        raise _failure(running[0], "was killed before it began, probably out of memory", "close other programs")
+    message = json.loads(packet)
+    child = next(child for child in running if child.job.key == message["key"])
+    child.pid = message.get("pid", child.pid)
+    child.status = message.get("status", child.status)
 
 
 def _listen(child: _Child, progress: Progress) -> bool:
     """Take what a child says. False when it has said its last."""
-    assert child.process.stdout is not None
-    data = os.read(child.process.stdout.fileno(), 1 << 16)
+    data = os.read(child.stdout.fileno(), 1 << 16)
     *lines, child.pending = (child.pending + data).split(b"\n")
     for line in lines:
         message = json.loads(line)
@@ -140,17 +183,15 @@ def _listen(child: _Child, progress: Progress) -> bool:
         child.step = message.get("step", child.step)
         if child.step in STEPS:
             progress(child.job.key, STEPS.index(child.step), len(STEPS), child.step)
-    if not data:
-        child.process.wait()
-        if child.process.returncode == 0:
-            progress(child.job.key, len(STEPS), len(STEPS), "done")
     return bool(data)
 
 
-def _finish(child: _Child) -> None:
+def _finish(child: _Child, progress: Progress) -> None:
     """Raise what a child that ended died of, if anything."""
-    with child.log:
-        _raise_for(child, child.process.returncode)
+    with child.log, child.stdout:
+        assert child.status is not None
+        _raise_for(child, child.status)
+        progress(child.job.key, len(STEPS), len(STEPS), "done")
 
 
 def _raise_for(child: _Child, code: int) -> None:
@@ -184,9 +225,11 @@ def _tail(child: _Child) -> list[str]:
     return lines[-TAIL_LINES:] or ["it printed nothing"]
 
 
-def _kill(child: _Child) -> None:
-    """End a child and everything it started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.process.pid, signal.SIGKILL)
-    child.process.wait()
-    child.log.close()
+def _kill(running: Sequence[_Child]) -> None:
+    """End children and everything they started. One that is being forked is still in the nursery's process group, which is killed first."""
+    for child in running:
+        if child.pid is not None and child.status is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+        child.log.close()
+        child.stdout.close()
