@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 import edgekit
+from edgekit.cli.console import stdout
 from edgekit.cli.live import live_progress
 from edgekit.errors import UsageError
 from edgekit.inert import printable
@@ -62,7 +62,7 @@ def bench(
     if as_json:
         print(json.dumps(measurement.as_dict()))
         return
-    console = Console()
+    console = stdout()
     for part in terminal.summary(opened.manifest, (), {measurement.target: measurement}, ()):
         console.print(part)
     for part in observations(measurement):

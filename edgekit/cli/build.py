@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 import edgekit
+from edgekit.cli.console import stdout
 from edgekit.cli.live import live_progress
 from edgekit.errors import GateFailed
 
@@ -82,7 +82,7 @@ def show(result: BuildResult, measurements: dict[str, Measurement], checks: tupl
 def print_tables(result: BuildResult, measurements: dict[str, Measurement], checks: tuple[Check, ...]) -> None:
     from edgekit.report import terminal  # here, so that --help does not wait for numpy
 
-    console = Console()
+    console = stdout()
     for part in terminal.summary(result.bundle.manifest, result.trace, measurements, checks):
         console.print(part)
     console.print(f"bundle: {result.bundle.path}", highlight=False, soft_wrap=True)

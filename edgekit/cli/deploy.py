@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 import edgekit
+from edgekit.cli.console import stdout
 from edgekit.cli.live import live_progress
 from edgekit.cli.options import Json, OneTarget, Targets
 
@@ -68,4 +68,4 @@ def rollback(target: OneTarget, as_json: Json = False) -> None:
 
 
 def _say(text: str) -> None:
-    Console(highlight=False, soft_wrap=True, markup=False).print(text)
+    stdout(highlight=False, soft_wrap=True, markup=False).print(text)

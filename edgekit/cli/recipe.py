@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
+from edgekit.cli.console import stdout
 from edgekit.errors import UsageError
 from edgekit.problems import Origin, Problem, refuse
 
@@ -45,7 +45,7 @@ def validate(
         print(json.dumps({"files": [str(file) for file in files], "problems": []}))
     else:
         for file in files:
-            Console().print(f"[green]✓[/] {escape(str(file))}", highlight=False)
+            stdout().print(f"[green]✓[/] {escape(str(file))}", highlight=False)
 
 
 @app.command()
@@ -67,7 +67,7 @@ def explain(
     if as_json:
         print(json.dumps(dataclasses.asdict(plan)))
         return
-    console = Console(highlight=False)
+    console = stdout(highlight=False)
     console.print(stage_tree(plan))
     console.print()
     console.print(value_table(plan))

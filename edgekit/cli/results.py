@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from edgekit import store
+from edgekit.cli.console import stdout
 from edgekit.errors import UsageError
 from edgekit.inert import printable
 
@@ -55,7 +55,7 @@ def list_(
     from edgekit.report.terminal import results_table
 
     if rows:
-        Console().print(results_table(rows))
+        stdout().print(results_table(rows))
     else:
         print("no measurements yet: see `edgekit bench`")
 
@@ -74,7 +74,7 @@ def show(identity: Identity = "latest", db: Database = None, as_json: Json = Fal
     from edgekit.report import terminal
     from edgekit.report.observations import observations
 
-    console = Console()
+    console = stdout()
     for part in (*terminal.measurement_report(measurement), *observations(measurement)):
         console.print(part)
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 import edgekit
+from edgekit.cli.console import stdout
 from edgekit.cli.live import live_progress
 from edgekit.cli.options import Json, TargetName
 from edgekit.errors import IdentityError
@@ -46,7 +46,7 @@ def list_(as_json: Json = False) -> None:
         return
     from edgekit.report.boards import target_table  # here and below, so that --help waits for nothing
 
-    Console().print(target_table(found))
+    stdout().print(target_table(found))
 
 
 @app.command()
@@ -140,7 +140,7 @@ def check(name: TargetName, as_json: Json = False) -> None:
     else:
         from edgekit.report.boards import check_report
 
-        console = Console(highlight=False, soft_wrap=False)
+        console = stdout(highlight=False, soft_wrap=False)
         for part in check_report(report):
             console.print(part)
     if report.exit_code:
@@ -193,4 +193,4 @@ def _shown(key: HostKey) -> str:
 
 
 def _say(text: str) -> None:
-    Console(highlight=False, soft_wrap=True, markup=False).print(text)
+    stdout(highlight=False, soft_wrap=True, markup=False).print(text)
