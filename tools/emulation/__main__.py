@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import subprocess
 import sys
 
 from edgekit.errors import EdgekitError
@@ -21,7 +22,9 @@ def main() -> int:
     chosen.add_parser("stop", help="switch it off; what was written to it is dropped")
     arguments = parser.parse_args()
     if not commands.is_built() and arguments.command in ("build", "start") and os.geteuid() != 0 and shutil.which("fakeroot"):
-        os.execvp("fakeroot", ["fakeroot", sys.executable, "-m", "tools.emulation", *sys.argv[1:]])
+        built = subprocess.run(["fakeroot", sys.executable, "-m", "tools.emulation", "build"])  # only the build: the board outlives this command
+        if built.returncode or arguments.command == "build":
+            return built.returncode
     try:
         if arguments.command == "start":
             print(commands.start(arguments.port, say))
