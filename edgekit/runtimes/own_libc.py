@@ -1,7 +1,7 @@
 """A C library and its loader beside a native runner, for machines that have none of the usual kind, such as phones.
 
 The runner is then started through that loader, so that nothing of the machine but its kernel is used. The libraries are those of Debian's cross
-packages (or this machine's own, for one of its kind), and kept in the cache. Proven on emulated arm64, not on a phone.
+packages (or this machine's own, for one of its kind), and kept in the cache. Not proven on a phone.
 """
 
 from __future__ import annotations

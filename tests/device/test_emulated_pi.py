@@ -6,7 +6,6 @@ Slow: the first time an image is built (a minute or two), the runner is cross-co
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,9 +20,8 @@ from edgekit.deployment import deploy, provision, verify
 from edgekit.device import connect
 from edgekit.device.facts import collect
 from edgekit.recipe.schema import Recipe
-from edgekit.runtimes import Platform, runtime_for
+from edgekit.runtimes import runtime_for
 from edgekit.runtimes.board import platform_of
-from edgekit.runtimes.own_libc import system_libraries
 from edgekit.target import SshTarget, load_target
 from tests.tiers import cannot_run
 from tools.emulation import commands, image, machine
@@ -102,17 +100,3 @@ def test_a_port_that_is_taken(board: machine.Machine, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r"does not start: .*host forwarding"):
         machine.start(board.image, tmp_path, board.port)
     assert machine.running(board.state, board.image) == board
-
-
-def test_a_runner_that_brings_its_own_c_library(target: SshTarget) -> None:
-    """As a phone gets it: started through its own loader, with nothing of the board's."""
-    if not system_libraries("aarch64"):
-        cannot_run("needs a C library to bring along: apt-get install libc6-arm64-cross libgcc-s1-arm64-cross libstdc++6-arm64-cross")
-    with closing(connect(target)) as device:
-        loader, *rest = provision(device, target.workdir, runtime_for("executorch", Platform("aarch64")))
-        said = device.run([loader, *rest, "--version"], timeout_s=60).stdout
-        used = device.run([loader, *rest[:-1], "--list", rest[-1]], timeout_s=60).stdout.decode()
-    assert json.loads(said)["arch"] == "aarch64"
-    needed = [line.split(" => ")[1] for line in used.splitlines() if " => " in line]
-    assert needed
-    assert all(path.startswith(str(Path(loader).parents[1])) for path in needed), used
