@@ -16,6 +16,7 @@ import edgekit
 from edgekit.errors import ExportError, ModelError
 from edgekit.pipeline import BuildResult, plan
 from edgekit.recipe.load import load_recipe
+from edgekit.target import LocalTarget
 
 pytestmark = pytest.mark.torch
 
@@ -163,3 +164,25 @@ def test_a_full_disk_leaves_no_half_bundle(recipe: Path, workshop: Path, built: 
         assert list(small.iterdir()) == []
     finally:
         subprocess.run(["umount", str(small)], check=True)
+
+
+@pytest.mark.usefixtures("_cache")
+def test_accuracy_on_this_machine_is_that_of_the_build(built: BuildResult, recipe: Path, workshop: Path) -> None:
+    """The evaluation set costs no new export, and the runners' outputs on all of it are those of the build, to the last bit."""
+    again = edgekit.build(recipe, overrides=["export.evaluation_set=100"], output=workshop / "evaluated")
+    assert again.reused_exports == 4
+    assert again.bundle.manifest.id != built.bundle.manifest.id
+    held = again.bundle.manifest.evaluation
+    assert held
+    assert (held.samples, held.shape, held.inputs.bytes) == (100, (1, 8, 8), 100 * 64 * 4)
+    target = LocalTarget(edgekit=1, name="here", kind="local", workdir=str(workshop / "device"))
+    found = edgekit.bench(again.bundle, target, runs=1, min_seconds=0.01, profile=True, accuracy_samples=1000)
+    for result, artifact in zip(found.artifacts, again.bundle.manifest.artifacts, strict=True):
+        assert result.accuracy
+        assert (result.accuracy.samples, result.accuracy.top1_correct) == (100, artifact.verification.top1_correct)
+        assert (result.accuracy.same_top1, result.accuracy.snr_db) == (100, None)
+    profiles = {result.key: result.profile for result in found.artifacts}
+    assert [bool(profile and profile.operators) for profile in profiles.values()] == [True, False, True, False]
+    int8 = profiles["int8.pte"]
+    assert int8
+    assert {row.layer for row in int8.operators if row.name.startswith(("Convolution", "Fully"))} >= {"classifier"}
