@@ -39,7 +39,10 @@ grep -asH '' /proc/sys/kernel/random/boot_id /proc/loadavg /proc/pressure/memory
   "$thermal"/cooling_device*/type "$thermal"/cooling_device*/cur_state "$thermal"/cooling_device*/stats/total_trans
 grep -asH -e '^MemAvailable' -e '^oom_kill ' -e '^Cpus_allowed_list' -e '^cpu ' /proc/meminfo /proc/vmstat /proc/self/status /proc/stat
 if command -v vcgencmd >/dev/null 2>&1; then echo "vcgencmd:$(vcgencmd get_throttled 2>/dev/null)"; fi
-if command -v dumpsys >/dev/null 2>&1; then echo "thermalservice:$(dumpsys thermalservice 2>/dev/null | grep -i -m 1 'thermal status')"; fi
+if command -v dumpsys >/dev/null 2>&1; then
+  dumpsys thermalservice 2>/dev/null | sed 's/^/thermalservice:/'
+  dumpsys battery 2>/dev/null | sed 's/^/battery:/'
+fi
 exit 0
 """
 
@@ -50,6 +53,9 @@ ARM_CORES = {
     0x41D4D: "Cortex-A715", 0x41D4E: "Cortex-X3", 0x41D40: "Neoverse-V1", 0x41D49: "Neoverse-N2", 0x41D80: "Cortex-A520", 0x41D81: "Cortex-A720",
 }
 """Implementer and part number of /proc/cpuinfo (MIDR_EL1), as in Arm's technical reference manuals."""
+
+NOT_TEMPERATURES = (-1, 6, 7, 8)
+"""Types of android.hardware.thermal's TemperatureType: unknown, and voltage, current and charge of the battery."""
 
 CPUFREQ = "/sys/devices/system/cpu/cpufreq/"
 USER_HZ = 100
@@ -120,6 +126,14 @@ class Cooling(Part):
     transitions: Annotated[int, Field(ge=0)] | None = None
 
 
+class BatteryState(Part):
+    """What Android says of its battery. `powered` is whether a charger of any kind is connected."""
+
+    level_percent: Annotated[float, Field(ge=0, le=100)]
+    temperature_c: Annotated[float, Field(ge=-60, le=150)] | None = None
+    powered: bool
+
+
 class DeviceState(Part):
     """How a device is doing at one moment. `throttled_flags` are those of Raspberry Pi's `vcgencmd get_throttled`, `thermal_status` is Android's."""
 
@@ -136,6 +150,7 @@ class DeviceState(Part):
     cooling: tuple[Cooling, ...] = ()
     throttled_flags: Annotated[int, Field(ge=0, lt=1 << 32)] | None = None
     thermal_status: Annotated[int, Field(ge=0, le=10)] | None = None
+    battery: BatteryState | None = None
 
 
 def collect(device: Device) -> DeviceFacts:
@@ -194,6 +209,34 @@ def parse_throttled(text: str) -> int | None:
     return int(match[1], 16) if match else None
 
 
+def parse_thermalservice(lines: tuple[str, ...]) -> tuple[int | None, dict[str, float]]:
+    """Android's thermal status, and degrees Celsius by sensor, from what `dumpsys thermalservice` prints (Android 10 and newer).
+
+    What the HAL reads now is taken, not what was cached; voltages and currents are left out, and so are sensors that read exactly 0 (not fitted).
+    """
+    status = _field(lines, "Thermal Status")
+    heading = "Current temperatures from HAL:"
+    current = lines[lines.index(heading) + 1 :] if heading in lines else ()
+    found = {}
+    for line in current:
+        match = re.fullmatch(r"\s*Temperature\{mValue=(-?[0-9.]{1,20}), mType=(-?[0-9]{1,3}), mName=([^,}]{1,60}), mStatus=[0-9]+\}\s*", line)
+        if match is None:
+            break
+        if int(match[2]) not in NOT_TEMPERATURES and float(match[1]) != 0:
+            found[_text(match[3]) or "?"] = float(match[1])
+    return int(status) if status else None, found
+
+
+def parse_battery(lines: tuple[str, ...]) -> BatteryState | None:
+    """What `dumpsys battery` prints; None where there is no battery. Its temperature is in tenths of a degree."""
+    level, scale, tenths = (_field(lines, key) for key in ("level", "scale", "temperature"))
+    if level is None or _field(lines, "present") == "false":
+        return None
+    powered = any(_field(lines, f"{source} powered") == "true" for source in ("AC", "USB", "Wireless", "Dock"))
+    percent = 100 * int(level) / (int(scale or 0) or 100)
+    return BatteryState(level_percent=percent, temperature_c=int(tenths) / 10 if tenths else None, powered=powered)
+
+
 def _facts(sources: Sources) -> DeviceFacts:
     kernel, release, arch = (_first(sources, "uname") or "  ").split(" ", 2)
     cpu, cpus = parse_cpu(sources.get("/proc/cpuinfo", ()))
@@ -215,7 +258,8 @@ def _facts(sources: Sources) -> DeviceFacts:
 def _state(sources: Sources) -> DeviceState:
     load, oom = _first(sources, "/proc/loadavg"), _field(sources.get("/proc/vmstat", ()), "oom_kill", " ")
     pressure, cpu_pressure = (_field(sources.get(f"/proc/pressure/{kind}", ()), "some avg10", "=") for kind in ("memory", "cpu"))
-    thermal, stat = _first(sources, "thermalservice"), _first(sources, "/proc/stat")
+    stat = _first(sources, "/proc/stat")
+    thermal_status, hal_temperatures = parse_thermalservice(sources.get("thermalservice", ()))
     return DeviceState(
         boot_id=_text(_first(sources, "/proc/sys/kernel/random/boot_id")),
         load_1min=float(load.split()[0]) if load else None,
@@ -226,10 +270,11 @@ def _state(sources: Sources) -> DeviceState:
         oom_kills=int(oom) if oom else None,
         affinity=_text(_field(sources.get("/proc/self/status", ()), "Cpus_allowed_list")),
         clocks=tuple(_clock(policy, files, sources) for policy, files in _groups(sources, CPUFREQ).items()),
-        temperatures_c=_temperatures(sources),
+        temperatures_c=_temperatures(sources) or hal_temperatures,
         cooling=tuple(_cooling(files) for files in _groups(sources, "/sys/class/thermal/cooling_device").values() if "cur_state" in files),
         throttled_flags=parse_throttled(_first(sources, "vcgencmd") or ""),
-        thermal_status=int(thermal.rpartition(":")[2]) if thermal else None,
+        thermal_status=thermal_status,
+        battery=parse_battery(sources.get("battery", ())),
     )
 
 

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.device import facts
-from edgekit.device.facts import Clock, Cooling, DeviceFacts, DeviceState, parse_facts, parse_state, parse_throttled
+from edgekit.device.facts import BatteryState, Clock, Cooling, DeviceFacts, DeviceState, parse_facts, parse_state, parse_throttled
 from edgekit.errors import ResultError
 
 CAPTURED = Path(__file__).parents[1] / "captured"
-BOARDS = sorted(p.name for p in CAPTURED.iterdir() if p.is_dir())
+BOARDS = sorted(p.parent.name for p in CAPTURED.glob("*/facts.txt"))
 
 
 def captured_facts(board: str) -> DeviceFacts:
@@ -64,6 +64,8 @@ def test_an_android_phone_with_three_kinds_of_cores() -> None:
     assert found.system == "Android 14"
     assert found.cpu == "4× Cortex-A55 + 2× Cortex-A78 + 2× Cortex-X1"
     state = captured_state("android-phone")
+    assert state.temperatures_c == {"AP": 41.5, "BAT": 33.2, "VIRTUAL-SKIN": 36.25}
+    assert state.battery == BatteryState(level_percent=57, temperature_c=33.2, powered=True)
     assert [clock.max_khz for clock in state.clocks] == [1803000, 2253000, 2802000]
     assert state.thermal_status == 1
     assert state.throttled_flags is None
@@ -160,3 +162,25 @@ def test_this_machine_is_understood() -> None:
     assert state.available_bytes
     assert state.affinity
     assert state.cpu_time
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "thermalservice:Thermal Status: very",
+        "thermalservice:Thermal Status: 99",
+        "battery:  level: 300",
+        "battery:  level: x",
+        "battery:  level: 5\nbattery:  scale: 0x",
+        "battery:  level: 105\nbattery:  scale: 0",
+        "battery:  level: 5\nbattery:  temperature: 99999",
+    ],
+)
+def test_what_android_says_is_read_strictly(lines: str) -> None:
+    with pytest.raises(ResultError):
+        parse_state(lines.encode())
+
+
+def test_android_services_that_are_not_there() -> None:
+    state = parse_state(b"thermalservice:Can't find service: thermalservice\nbattery:  present: false\nbattery:  level: 0\n")
+    assert (state.thermal_status, state.temperatures_c, state.battery) == (None, {}, None)
