@@ -7,6 +7,7 @@ The public API, one function per command:
     add_target, trust, check, setup                 boards, from the first contact to ready
     list_targets, load_target, target_json_schema   targets
     connect, deploy, verify, rollback, bench        bundles on boards
+    open_model                                      a model that edgekit did not build, as a bundle
     open_store                                      what was measured
 
 Names are imported on first use: `import edgekit` costs nothing, and torch is only imported by `build` when something is to be trained or exported.
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from edgekit.board.deploying import verify as verify
     from edgekit.bundle import open_bundle as open_bundle
     from edgekit.device import connect as connect
+    from edgekit.foreign import open_model as open_model
     from edgekit.pipeline import build as build
     from edgekit.recipe.explain import explain as explain
     from edgekit.recipe.json_schema import recipe_json_schema as recipe_json_schema
@@ -54,6 +56,7 @@ _PUBLIC = {
     "load_recipe": "edgekit.recipe.load",
     "load_target": "edgekit.target",
     "open_bundle": "edgekit.bundle",
+    "open_model": "edgekit.foreign",
     "open_store": "edgekit.store",
     "recipe_json_schema": "edgekit.recipe.json_schema",
     "rollback": "edgekit.board.deploying",

@@ -281,7 +281,7 @@ def _run_once(
         if made.error:
             raise made.error
         session.said[key] = made.run
-        if placed.runner_kind == "edgekit":
+        if placed.runner_kind == "edgekit" and placed.artifact.reference_outputs is not None:
             reference = bundle.file(placed.artifact.reference_outputs).read_bytes()
             session.outputs.setdefault(key, []).append(read_outputs(device, placed, made.run, reference))
         after = collect_state(device)

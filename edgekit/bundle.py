@@ -76,12 +76,15 @@ class Delegation(Part):
 
 
 class Verification(Part):
-    """The artifact against eager PyTorch on real test samples (SNR in dB, infinite noise-free SNR stored as null)."""
+    """The artifact against eager PyTorch on real test samples (SNR in dB, infinite noise-free SNR stored as null).
+
+    `samples` 0: nothing to compare with, for a model that edgekit did not export; all else is then null.
+    """
 
     samples: int
-    max_abs_error: float
+    max_abs_error: float | None
     snr_db: float | None
-    cosine: float
+    cosine: float | None
     top1_agreement_percent: float | None
     top1_correct: int | None = Field(default=None, description="Correct answers of the exported artifact on the test set; null without labels.")
     top1_total: int | None = None
@@ -98,7 +101,9 @@ class Artifact(Part):
     outputs: tuple[TensorSpec, ...]
     arena_bytes: int | None = Field(default=None, description="Memory the runtime plans for activations, if the format says.")
     reference_inputs: File = Field(description="`reference_samples` samples; each is the concatenation of the input tensors' bytes.")
-    reference_outputs: File = Field(description="What this artifact returned for them on the build host.")
+    reference_outputs: File | None = Field(
+        default=None, description="What this artifact returned for them on the build host; null for a model that edgekit did not export."
+    )
     reference_samples: int
     delegation: Delegation
     verification: Verification
@@ -184,7 +189,7 @@ class Bundle(Part):
 
     def files(self) -> tuple[File, ...]:
         """What a device gets: all files but the manifest and the evaluation set, each once, in a stable order."""
-        found = {f.name: f for a in self.manifest.artifacts for f in (a.file, a.reference_inputs, a.reference_outputs)}
+        found = {f.name: f for a in self.manifest.artifacts for f in (a.file, a.reference_inputs, a.reference_outputs) if f}
         return tuple(found[name] for name in sorted(found))
 
     def all_files(self) -> tuple[File, ...]:
@@ -209,7 +214,7 @@ def describe_file(path: Path, name: str) -> File:
 
 
 def bundle_id(recipe_sha256: str, artifacts: tuple[Artifact, ...]) -> str:
-    parts = [[a.key, a.file.sha256, a.reference_inputs.sha256, a.reference_outputs.sha256] for a in artifacts]
+    parts = [[a.key, a.file.sha256, a.reference_inputs.sha256, a.reference_outputs and a.reference_outputs.sha256] for a in artifacts]
     return hashlib.sha256(canonical_json([FORMAT, recipe_sha256, sorted(parts)])).hexdigest()
 
 

@@ -284,7 +284,7 @@ def _assemble(loaded: LoadedRecipe, cache: Path, output: Path, trace: tuple[Trac
 
 
 def _files(artifact: Artifact) -> tuple[bundles.File, ...]:
-    return (artifact.file, artifact.reference_inputs, artifact.reference_outputs)
+    return tuple(file for file in (artifact.file, artifact.reference_inputs, artifact.reference_outputs) if file)
 
 
 def _classes(entries: Sequence[Path]) -> tuple[str, ...]:

@@ -78,6 +78,8 @@ def artifact_notes(result: ArtifactResult, *, snr_min_db: float, cosine_min: flo
     if len(runs) < len(result.runs):
         notes.append(note("invalid", "incomplete", f"{len(result.runs) - len(runs)} of {len(result.runs)} runs did not finish"))
     notes += [note("invalid", "outputs", text) for check in result.outputs if (text := mismatch(check, snr_min_db, cosine_min))]
+    if result.artifact.reference_outputs is None:
+        notes.append(note("unknown", "parity", "parity is not available: edgekit did not export the model, so there is nothing to compare its outputs with"))
     if len(runs) < FULL_RUNS:
         notes.append(note("warning", "quick", f"quick: {len(runs)} runs, {FULL_RUNS} make a full measurement"))
     if not runs:

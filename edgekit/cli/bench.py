@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import edgekit
 from edgekit.cli.console import stdout
 from edgekit.cli.live import live_progress
+from edgekit.cli.options import Json
 from edgekit.errors import UsageError
 from edgekit.inert import printable
+
+if TYPE_CHECKING:
+    from edgekit.bundle import Bundle
+    from edgekit.measurement import Measurement
+    from edgekit.progress import Progress
+    from edgekit.target import Target
 
 QUICK_RUNS = 3
 MOST_SAMPLES = 1 << 24
@@ -21,8 +30,10 @@ MOST_SAMPLES = 1 << 24
 
 
 def bench(
-    bundle: Annotated[Path, typer.Argument(help="The bundle directory that `edgekit build` printed.", show_default=False)],
-    target: Annotated[str, typer.Option("--target", "-t", help="Where to measure: a name from targets/ or a file.")] = "local",
+    bundle: Annotated[Path, typer.Argument(help="The bundle directory that `edgekit build` printed, or any .tflite or .pte.", show_default=False)],
+    targets: Annotated[
+        list[str] | None, typer.Option("--target", "-t", help="Where to measure: a name from targets/ or a file. May be repeated. Default: local.")
+    ] = None,
     runs: Annotated[int | None, typer.Option(help="Fresh runner processes per artifact; below 10 the result is labelled quick.", min=1)] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads of the runtime.", min=1)] = None,
     quick: Annotated[bool, typer.Option("--quick", help="3 runs: to look at. Labelled quick, and judges nothing.")] = False,
@@ -34,39 +45,67 @@ def bench(
         str | None, typer.Option(metavar="N|all", help="Also accuracy on the device over N samples of the bundle's evaluation set.")
     ] = None,
     energy: Annotated[bool, typer.Option("--energy", help="Also the energy of an inference, by the power sensor that the target names.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, no progress.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Deploy a bundle to a target, measure every artifact of it there, and store the result.
 
-    Settings not given here come from the recipe in the bundle.
+    Settings not given here come from the recipe in the bundle. A model that edgekit did not build is measured with random inputs; whether its
+    outputs are right is then not known. Several targets are measured at the same time.
 
-    Example: edgekit bench build/quickstart-0123456789ab --target local --runs 3
+    Example: edgekit bench build/quickstart-0123456789ab --target pi5 --runs 3
     """
     from edgekit import store  # here, so that --help does not wait for the database and the schema
+    from edgekit.fleet import TargetsFailed, on_each
     from edgekit.recipe.schema import Bench
-    from edgekit.report import terminal
-    from edgekit.report.observations import observations
 
-    opened = edgekit.open_bundle(bundle)
     if quick and runs is not None:
         raise UsageError("--quick and --runs exclude one another", hint="--quick is --runs 3")
     runs = QUICK_RUNS if quick else runs
     seconds = None if sustained is None else parse_seconds(sustained)
     samples = None if accuracy is None else parse_samples(accuracy)
-    given = {key: value for key, value in {"runs": runs, "threads": threads}.items() if value is not None}
-    settings = {**Bench().model_dump(), **opened.manifest.recipe.get("bench", {}), **given}
     more: dict[str, Any] = {"profile": profile, "sustained_seconds": seconds, "accuracy_samples": samples, "energy": energy}
-    with live_progress(quiet=as_json) as progress:
-        measurement = edgekit.bench(opened, edgekit.load_target(target), **settings, **more, progress=progress, on_partial=store.save)
-    store.save(measurement)
-    if as_json:
-        print(json.dumps(measurement.as_dict()))
-        return
+    given = {key: value for key, value in {"runs": runs, "threads": threads}.items() if value is not None}
+    with _opened(bundle) as opened:
+        settings = {**Bench().model_dump(), **opened.manifest.recipe.get("bench", {}), **given}
+        loaded = [edgekit.load_target(target) for target in targets or ["local"]]
+
+        def measure(target: Target, progress: Progress) -> Measurement:
+            measurement = edgekit.bench(opened, target, **settings, **more, progress=progress, on_partial=store.save)
+            store.save(measurement)
+            return measurement
+
+        with live_progress(quiet=as_json) as progress:
+            found = on_each(loaded, measure, progress=progress)
+    told = {name: measurement.as_dict() for name, measurement in found.done.items()}
+    if as_json and not found.failures:
+        print(json.dumps(told[loaded[0].name] if len(loaded) == 1 else {"targets": told}))
+    elif not as_json:
+        _print_tables(opened, found.done)
+    if found.failures:
+        raise TargetsFailed(found.failures, found.done, told=told)
+
+
+def _print_tables(bundle: Bundle, measurements: dict[str, Measurement]) -> None:
+    from edgekit.report import terminal
+    from edgekit.report.observations import observations
+
     console = stdout()
-    for part in terminal.summary(opened.manifest, (), {measurement.target: measurement}, ()):
+    for part in terminal.summary(bundle.manifest, (), measurements, ()):
         console.print(part)
-    for part in observations(measurement):
-        console.print(part)
+    for measurement in measurements.values():
+        for part in observations(measurement):
+            console.print(part)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Bundle]:
+    from edgekit.foreign import is_model
+
+    if is_model(path):
+        with edgekit.open_model(path) as bundle:
+            yield bundle
+    else:
+        yield edgekit.open_bundle(path)
 
 
 def parse_samples(text: str) -> int:
