@@ -7,6 +7,7 @@ The public API, one function per command:
     add_target, trust, check, setup                 boards, from the first contact to ready
     list_targets, load_target, target_json_schema   targets
     connect, deploy, verify, rollback, bench        bundles on boards
+    keygen, sign, verify_signature                  signed bundles
     open_model                                      a model that edgekit did not build, as a bundle
     open_store                                      what was measured
 
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     from edgekit.recipe.load import load_recipe as load_recipe
     from edgekit.session import judge as judge
     from edgekit.session import run as run
+    from edgekit.signature import keygen as keygen
+    from edgekit.signature import sign as sign
+    from edgekit.signature import verify_signature as verify_signature
     from edgekit.store import open_store as open_store
     from edgekit.target import load_target as load_target
     from edgekit.target import target_json_schema as target_json_schema
@@ -52,6 +56,7 @@ _PUBLIC = {
     "deploy": "edgekit.board.deploying",
     "explain": "edgekit.recipe.explain",
     "judge": "edgekit.session",
+    "keygen": "edgekit.signature",
     "list_targets": "edgekit.board.adding",
     "load_recipe": "edgekit.recipe.load",
     "load_target": "edgekit.target",
@@ -62,9 +67,11 @@ _PUBLIC = {
     "rollback": "edgekit.board.deploying",
     "run": "edgekit.session",
     "setup": "edgekit.board.deploying",
+    "sign": "edgekit.signature",
     "target_json_schema": "edgekit.target",
     "trust": "edgekit.board.adding",
     "verify": "edgekit.board.deploying",
+    "verify_signature": "edgekit.signature",
 }
 __all__ = ["__version__", *_PUBLIC]
 

@@ -32,6 +32,7 @@ from edgekit.probes import Probe, device_probes
 from edgekit.progress import Progress, silent
 from edgekit.runtimes import Format, Runtime, runtime_for
 from edgekit.runtimes.board import platform_of
+from edgekit.signature import require_signature
 from edgekit.stats import Fidelity
 from edgekit.target import Control, Target
 from edgekit.validity import artifact_notes, run_notes, session_notes
@@ -99,8 +100,8 @@ def bench(
     `accuracy_samples` of the bundle's evaluation set, and in one for `energy` by the target's power sensor. The device's lock is held from the first
     byte sent to the last run. Whatever ends the session early, Ctrl-C included, `on_partial` gets what was measured until then before the error is raised.
 
-    Raises UsageError (settings out of range), what `deploy` raises, RunnerError (no runtime, a crash, a hang, out of memory), ResultError (what
-    came back is not acceptable), TransportError; the message names device, artifact and run.
+    Raises UsageError (settings out of range), what `deploy` raises, RunnerError (no runtime, a crash, a hang, out of memory), ResultError (not signed as
+    the target demands; what came back is not acceptable), TransportError; the message names device, artifact and run.
     """
     settings = _settings(
         runs=runs,
@@ -114,6 +115,7 @@ def bench(
         require_evaluation(bundle)
     if profile or sustained_seconds is not None or accuracy_samples is not None:
         _require_own_runners(bundle, target)
+    require_signature(bundle, target)
     with closing(connect(target)) as device, hold(device, target.workdir) as lock:
         placed = _place(bundle, target, device, lock, progress)
         longest_s = target.timeouts.run_seconds + LEASE_MARGIN_S + max(sustained_seconds or 0.0, target.power.seconds if target.power else 0.0)

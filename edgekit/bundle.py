@@ -4,6 +4,7 @@ Owns the manifest, hashes, open and verify.
 
     NAME-ID12/
       manifest.json              what this file describes
+      manifest.json.sig          of a signed bundle: the signature of the manifest
       fp32.pte  int8.tflite …    the artifacts, one per variant and format
       reference/*.bin            inputs and expected outputs, raw little-endian bytes in the artifact's own types
       evaluation/*.bin           where the recipe asks for it: test samples, labels and outputs for accuracy on a device; stays on the host
@@ -26,6 +27,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from edgekit.errors import UsageError
 
 MANIFEST = "manifest.json"
+SIGNATURE = f"{MANIFEST}.sig"
+"""Of a signed bundle, see edgekit/signature.py."""
 FORMAT: Literal[1] = 1
 
 FileName = Annotated[str, Field(pattern=r"^((reference|evaluation)/)?[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
@@ -255,7 +258,7 @@ def _verify_files(bundle: Bundle) -> None:
             raise UsageError(f"{path}: missing from the bundle, or not a plain file", hint="build the bundle again")
         if path.stat().st_size != file.bytes or sha256_file(path) != file.sha256:
             raise UsageError(f"{path}: does not match its hash in the manifest", hint="build the bundle again")
-    known = {file.name for file in bundle.all_files()} | {MANIFEST}
+    known = {file.name for file in bundle.all_files()} | {MANIFEST, SIGNATURE}
     surplus = sorted(str(p.relative_to(bundle.path)) for p in bundle.path.rglob("*") if p.is_file() and str(p.relative_to(bundle.path)) not in known)
     if surplus:
         raise UsageError(f"{bundle.path}: files the manifest does not name: {', '.join(surplus[:5])}", hint="remove them or build the bundle again")

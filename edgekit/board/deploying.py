@@ -15,6 +15,7 @@ from edgekit.errors import RunnerError
 from edgekit.progress import Progress, silent
 from edgekit.runtimes import Format, Runtime, as_dict, prepare
 from edgekit.runtimes.board import platform_of
+from edgekit.signature import require_signature
 from edgekit.target import Target, as_target
 
 FORMATS: tuple[Format, ...] = ("executorch", "litert")
@@ -34,11 +35,12 @@ def deploy(
 ) -> DeployReport:
     """Make a bundle the current one of a target's board. What was current can be rolled back to; content that is there is not sent again.
 
-    With `dry_run` nothing changes on the board. Raises UsageError (no such target, not a bundle), BusyError (somebody else uses the board), DeviceError
-    (disk, permissions), TransportError, IdentityError.
+    With `dry_run` nothing changes on the board. Raises UsageError (no such target, not a bundle), ResultError (not signed as the target demands; nothing
+    is sent), BusyError (somebody else uses the board), DeviceError (disk, permissions), TransportError, IdentityError.
     """
     wanted = as_target(target)
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
+    require_signature(opened, wanted)
     with reached(wanted, device) as board:
         return deployment.deploy(opened, board, wanted.workdir, dry_run=dry_run, progress=progress)
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from edgekit import __version__
-from edgekit.cli import bench, build, deploy, recipe, results, target
+from edgekit.cli import bench, build, bundle, deploy, recipe, results, target
 from edgekit.errors import EdgekitError, Interrupted, UsageError
 
 # Typer carries a click of its own; this is the base of its usage errors, wherever it lives in the installed version.
@@ -34,6 +34,7 @@ app.command(name="bench")(bench.bench)
 app.command(name="deploy")(deploy.deploy)
 app.command(name="verify")(deploy.verify)
 app.command(name="rollback")(deploy.rollback)
+app.add_typer(bundle.app, name="bundle")
 app.add_typer(target.app, name="target")
 app.add_typer(recipe.app, name="recipe")
 app.add_typer(results.app, name="results")

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from edgekit.bundle import MANIFEST, Bundle, canonical_json, sha256_file
+from edgekit.bundle import MANIFEST, SIGNATURE, Bundle, canonical_json, sha256_file
 from edgekit.deployment.lock import Lock, hold
 from edgekit.deployment.objects import Content, Survey, failpoint, send, survey
 from edgekit.deployment.scripts import ACTIVATE, COLLECT, HASHING_S, PLANT, READ_BACK, ROLL_BACK, call
@@ -142,9 +142,10 @@ def _place(lock: Lock, tree: _Tree, task: str, progress: Progress) -> Survey:
 
 
 def _bundle_tree(bundle: Bundle) -> _Tree:
-    manifest = bundle.path / MANIFEST
     files = {file.name: Content(bundle.file(file), file.sha256, file.bytes) for file in bundle.files()}
-    files[MANIFEST] = Content(manifest, sha256_file(manifest), manifest.stat().st_size)
+    for path in (bundle.path / MANIFEST, bundle.path / SIGNATURE):
+        if path.name == MANIFEST or path.is_file():
+            files[path.name] = Content(path, sha256_file(path), path.stat().st_size)
     return _Tree(f"bundles/{bundle.manifest.id[:12]}-{_digest(files)}", files)
 
 
