@@ -26,6 +26,7 @@ from edgekit.validity import BUSY_LOAD_PER_CPU, can_tell_throttling, throttling
 
 Level = Literal["ok", "note", "unknown", "warning", "problem"]
 
+SUFFIXES: dict[Format, str] = {"executorch": ".pte", "litert": ".tflite"}
 CLOCK_S = 60
 DISK_WARNING_BYTES, DISK_PROBLEM_BYTES = 500 << 20, 50 << 20
 MEMORY_WARNING_BYTES = 200 << 20

@@ -22,6 +22,9 @@ TRANSPORTS = {
 }
 """Kind of target to `module:function`; the function takes the target and returns a connected `Device`."""
 
+SLICE_S = 0.2
+"""The longest that a transport waits in one piece: a thread is interrupted (edgekit/fleet.py) between two of them."""
+
 Progress = Callable[[int], None]
 """Called with the number of bytes moved since the last call."""
 

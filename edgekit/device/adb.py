@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from edgekit.device import Completed, Progress, adb_server
+from edgekit.device import SLICE_S, Completed, Progress, adb_server
 from edgekit.device.local import Capped, host_file
 from edgekit.device.shell import KILL, PULL, PUSH, absolute, last_line
 from edgekit.errors import DeviceError, ResultError, TransportError
@@ -300,7 +300,7 @@ def _pump(
                     leftover = True
                     yield "leftover"
                 until = min(until, now + LEFTOVER_S / 2)
-            for key, _ in selector.select(max(0.0, until - now)):
+            for key, _ in selector.select(min(SLICE_S, max(0.0, until - now))):
                 if key.fd in sinks:
                     if chunk := os.read(key.fd, 1 << 20):
                         sinks[key.fd].add(chunk)

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
-from edgekit.device import Completed, Progress
+from edgekit.device import SLICE_S, Completed, Progress
 from edgekit.errors import DeviceError, ResultError, TransportError, UsageError
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ CHUNK_BYTES = 1 << 20
 STDERR_TAIL_BYTES = 2000
 LAST_WORDS_S = 1.0
 """How long to go on reading after a program has exited, if something that left its process group keeps writing."""
-SLICE_S = 0.2
-"""The longest wait in one piece: a thread is interrupted (edgekit/fleet.py) between two of them."""
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 

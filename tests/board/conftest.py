@@ -12,6 +12,9 @@ import pytest
 from edgekit.device import connect
 from edgekit.device.ssh_login import trust_target
 from edgekit.target import SshTarget
+from tests.device.conftest import adb_daemon as adb_daemon
+from tests.device.conftest import adb_environment as adb_environment
+from tests.device.conftest import own_adb_server as own_adb_server
 from tests.device.conftest import ssh_server as ssh_server
 from tests.device.conftest import trusting as trusting
 from tests.device.sshd import Server

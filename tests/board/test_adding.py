@@ -14,6 +14,7 @@ from edgekit.cli import run
 from edgekit.device.facts import DeviceFacts
 from edgekit.errors import IdentityError, UsageError
 from edgekit.target import AdbTarget, SshTarget, load_target, new_target
+from tests.device import adbd
 from tests.device.sshd import Server
 
 
@@ -134,3 +135,16 @@ def test_show_and_schema(here: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert json.loads(capsys.readouterr().out)["timeouts"]["connect_seconds"] > 0
     assert run(["target", "schema"]) == 0
     assert json.loads(capsys.readouterr().out) == edgekit.target_json_schema()
+
+
+@pytest.mark.device
+def test_add_by_adb(here: Path, adb_daemon: adbd.Daemon, own_adb_server: None, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["target", "add", "phone", "--adb", adb_daemon.serial]
+    assert run(command) == 2
+    assert "on the network" in capsys.readouterr().err
+    assert run([*command, "--allow-network", "--json"]) == 0
+    target = load_target("phone")
+    assert isinstance(target, AdbTarget)
+    assert (target.serial, target.allow_network) == (adb_daemon.serial, True)
+    found = {finding.check: finding for finding in edgekit.check("phone").findings}
+    assert {found[name].level for name in ("reachable", "architecture", "tools")} == {"ok"}
