@@ -30,7 +30,9 @@ from edgekit.errors import DeviceError, ResultError, TransportError
 from edgekit.inert import printable
 from edgekit.target import AdbTarget, Timeouts
 
-CHUNK_BYTES = 128 << 10
+CHUNK_BYTES = 256 << 10
+PIPE_BYTES = 1 << 20
+"""To and from the adb client: fewer turns between it and this process, which a large file feels."""
 KILL_S = 5.0
 LEFTOVER_S = 0.3
 """Output that comes so long after the program's end is not its own."""
@@ -199,7 +201,7 @@ class AdbDevice:
         """An adb client in a session of its own, so that Ctrl-C meets edgekit first."""
         argv = [adb_server.find_adb(), "-s", self.serial, "shell", "-T", command]
         pipe = subprocess.PIPE
-        client = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True, bufsize=0)
+        client = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True, bufsize=0, pipesize=PIPE_BYTES)
         try:
             yield client
         finally:
