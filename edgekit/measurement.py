@@ -204,10 +204,14 @@ class Summary:
 
 
 class Measurement(Part):
-    """A bundle measured on a target. Times are UTC, ISO 8601. `failure` says what ended the session early; its last run is then incomplete."""
+    """A bundle measured on a target. Times are UTC, ISO 8601. `failure` says what ended the session early; its last run is then incomplete.
+
+    Measurements of one `session` were measured in turn on one device, and can be compared.
+    """
 
     format: Literal[1] = 1
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    session: Annotated[str, Field(pattern=r"^([0-9a-f]{32})?$")] = ""
     created: str
     seconds: float
     edgekit_version: str

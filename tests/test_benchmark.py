@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgekit.benchmark import bench, measure
+from edgekit.benchmark import bench
 from edgekit.bundle import Bundle, TensorSpec
 from edgekit.deployment import hold
 from edgekit.device import Completed
@@ -25,6 +25,7 @@ from edgekit.device.local import LocalDevice
 from edgekit.errors import BusyError, DeviceError, EdgekitError, ResultError, RunnerError, StoreError, TransportError, UsageError
 from edgekit.invocation import Placed, failed, real_values
 from edgekit.measurement import Measurement, Settings
+from edgekit.measuring import measure
 from edgekit.target import Control, LocalTarget, Timeouts
 from edgekit.wire import parse_runner_output
 from tests.measured import make_bundle

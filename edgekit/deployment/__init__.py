@@ -22,7 +22,7 @@ from edgekit.errors import DeviceError
 from edgekit.progress import Progress, silent
 from edgekit.runtimes import Runtime
 
-__all__ = ["DeployReport", "Lock", "Verified", "deploy", "hold", "provision", "rollback", "verify"]
+__all__ = ["DeployReport", "Lock", "Verified", "collect_unused", "deploy", "hold", "place_bundle", "provision", "rollback", "verify"]
 
 RUNTIMES_KEPT = 4
 
@@ -84,9 +84,21 @@ def deploy(
         held.renew()
         call(device, ACTIVATE, held.root, tree.place)
         failpoint("activated")
-        call(device, COLLECT, held.root, str(RUNTIMES_KEPT), timeout_s=HASHING_S)
+        collect_unused(held)
         failpoint("collected")
         return _report(bundle, tree, found, held.root, time.monotonic() - started, activated=True)
+
+
+def place_bundle(bundle: Bundle, lock: Lock, *, progress: Progress = silent) -> DeployReport:
+    """Bring a bundle onto a device without making it the current one. It stays until `collect_unused`, or the next deployment. Raises what `deploy` raises."""
+    started, tree = time.monotonic(), _bundle_tree(bundle)
+    found = _place(lock, tree, f"send to {lock.device.name}", progress)
+    return _report(bundle, tree, found, lock.root, time.monotonic() - started, activated=found.current == tree.place)
+
+
+def collect_unused(lock: Lock) -> None:
+    """Delete the bundles that are neither current nor previous, and what no bundle and no kept runtime needs."""
+    call(lock.device, COLLECT, lock.root, str(RUNTIMES_KEPT), timeout_s=HASHING_S)
 
 
 def provision(device: Device, workdir: str, runtime: Runtime, *, lock: Lock | None = None, progress: Progress = silent) -> tuple[str, ...]:

@@ -11,9 +11,9 @@ import resource
 import statistics
 import sys
 
-from edgekit.benchmark import PROBE_EVERY_S
 from edgekit.device.facts import collect_state
 from edgekit.device.local import LocalDevice
+from edgekit.measuring import PROBE_EVERY_S
 from edgekit.runtimes.litert import RUNNER, litert_runtime
 from edgekit.runtimes.native import native_runner
 from edgekit.wire import parse_runner_output
