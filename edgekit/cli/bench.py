@@ -86,8 +86,8 @@ def bench(
 
 
 def _print_tables(bundle: Bundle, measurements: dict[str, Measurement]) -> None:
-    from edgekit.report import terminal
-    from edgekit.report.observations import observations
+    from edgekit.reporting import terminal
+    from edgekit.reporting.observations import observations
 
     console = stdout()
     for part in terminal.summary(bundle.manifest, (), measurements, ()):

@@ -80,7 +80,7 @@ def show(result: BuildResult, measurements: dict[str, Measurement], checks: tupl
 
 
 def print_tables(result: BuildResult, measurements: dict[str, Measurement], checks: tuple[Check, ...]) -> None:
-    from edgekit.report import terminal  # here, so that --help does not wait for numpy
+    from edgekit.reporting import terminal  # here, so that --help does not wait for numpy
 
     console = stdout()
     for part in terminal.summary(result.bundle.manifest, result.trace, measurements, checks):

@@ -28,7 +28,7 @@ def deploy(
     Example: edgekit deploy build/quickstart-0123456789ab --target pi5 --target pi4
     """
     from edgekit.fleet import TargetsFailed, on_each
-    from edgekit.report import boards
+    from edgekit.reporting import boards
 
     opened, loaded = edgekit.open_bundle(bundle), [edgekit.load_target(target) for target in targets]
     with live_progress(quiet=as_json) as progress:

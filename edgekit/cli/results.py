@@ -52,7 +52,7 @@ def list_(
     if as_json:
         print(json.dumps({"measurements": [vars(row) for row in rows]}))
         return
-    from edgekit.report.terminal import results_table
+    from edgekit.reporting.terminal import results_table
 
     if rows:
         stdout().print(results_table(rows))
@@ -71,8 +71,8 @@ def show(identity: Identity = "latest", db: Database = None, as_json: Json = Fal
     if as_json:
         print(json.dumps(measurement.as_dict()))
         return
-    from edgekit.report import terminal
-    from edgekit.report.observations import observations
+    from edgekit.reporting import terminal
+    from edgekit.reporting.observations import observations
 
     console = stdout()
     for part in (*terminal.measurement_report(measurement), *observations(measurement)):
@@ -91,7 +91,7 @@ def export(
 
     Example: edgekit results export --format csv -o results.csv
     """
-    from edgekit.report.export import write_csv, write_jsonl
+    from edgekit.reporting.export import write_csv, write_jsonl
 
     if raw and format is not Format.jsonl:
         raise UsageError("--raw needs --format jsonl", hint="a CSV file holds summaries only")

@@ -44,7 +44,7 @@ def list_(as_json: Json = False) -> None:
     if as_json:
         print(json.dumps({"targets": [dataclasses.asdict(target) for target in found]}))
         return
-    from edgekit.report.boards import target_table  # here and below, so that --help waits for nothing
+    from edgekit.reporting.boards import target_table  # here and below, so that --help waits for nothing
 
     stdout().print(target_table(found))
 
@@ -138,7 +138,7 @@ def check(name: TargetName, as_json: Json = False) -> None:
     if as_json:
         print(json.dumps({**dataclasses.asdict(report), "exit_code": report.exit_code}))
     else:
-        from edgekit.report.boards import check_report
+        from edgekit.reporting.boards import check_report
 
         console = stdout(highlight=False, soft_wrap=False)
         for part in check_report(report):

@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from edgekit.inert import printable
-from edgekit.report.numbers import size
-from edgekit.report.terminal import plain
+from edgekit.reporting.numbers import size
+from edgekit.reporting.terminal import plain
 
 if TYPE_CHECKING:
     from edgekit.board.adding import Listed

@@ -11,7 +11,7 @@ from rich.console import Console
 from edgekit.measurement import Measurement
 from edgekit.observations import Accuracy, Energy, OperatorTime, Profile, Sustained
 from edgekit.probes import Probe
-from edgekit.report.observations import observations
+from edgekit.reporting.observations import observations
 from edgekit.wire import WindowValues
 from tests.measured import make_bundle, make_measurement
 

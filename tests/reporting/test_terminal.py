@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 from edgekit.budget import Check
 from edgekit.bundle import Bundle, Comparison, TraceRow
 from edgekit.measurement import Measurement, Note
-from edgekit.report import numbers, terminal
+from edgekit.reporting import numbers, terminal
 from edgekit.stats import Estimate, Ratio
 from edgekit.store.results import Row
 from tests.measured import make_bundle, make_measurement

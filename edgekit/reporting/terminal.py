@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgekit.inert import printable
-from edgekit.report import numbers
+from edgekit.reporting import numbers
 
 if TYPE_CHECKING:
     from edgekit.budget import Check

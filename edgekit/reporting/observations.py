@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from edgekit.probes import extremes
-from edgekit.report import numbers
-from edgekit.report.terminal import DASH, MEANINGLESS, new_table, number_columns, plain, spaced
+from edgekit.reporting import numbers
+from edgekit.reporting.terminal import DASH, MEANINGLESS, new_table, number_columns, plain, spaced
 
 if TYPE_CHECKING:
     from edgekit.measurement import ArtifactResult, Measurement
