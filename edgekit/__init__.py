@@ -9,7 +9,7 @@ The public API, one function per command:
     connect, deploy, verify, rollback, bench        bundles on boards
     keygen, sign, verify_signature                  signed bundles
     open_model                                      a model that edgekit did not build, as a bundle
-    open_store                                      what was measured
+    open_store, report                              what was measured, in a program or on a page
 
 Names are imported on first use: `import edgekit` costs nothing, and torch is only imported by `build` when something is to be trained or exported.
 """
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from edgekit.recipe.explain import explain as explain
     from edgekit.recipe.json_schema import recipe_json_schema as recipe_json_schema
     from edgekit.recipe.load import load_recipe as load_recipe
+    from edgekit.reporting.page import report as report
     from edgekit.session import judge as judge
     from edgekit.session import run as run
     from edgekit.signature import keygen as keygen
@@ -64,6 +65,7 @@ _PUBLIC = {
     "open_model": "edgekit.foreign",
     "open_store": "edgekit.store",
     "recipe_json_schema": "edgekit.recipe.json_schema",
+    "report": "edgekit.reporting.page",
     "rollback": "edgekit.board.deploying",
     "run": "edgekit.session",
     "setup": "edgekit.board.deploying",

@@ -19,7 +19,7 @@ import typer
 
 from edgekit import flash, open_bundle
 from edgekit.bundle import Bundle
-from edgekit.cli import report
+from edgekit.cli import tell
 from edgekit.cli.live import live_progress
 from edgekit.deployment import deploy, provision
 from edgekit.device.local import LocalDevice
@@ -98,5 +98,5 @@ if __name__ == "__main__":
     try:
         typer.run(main)
     except EdgekitError as error:
-        report(error, as_json=False)
+        tell(error, as_json=False)
         sys.exit(error.exit_code)

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from edgekit import __version__
-from edgekit.cli import bench, build, bundle, deploy, recipe, results, target
+from edgekit.cli import bench, build, bundle, deploy, recipe, report, results, target
 from edgekit.errors import EdgekitError, Interrupted, UsageError
 
 # Typer carries a click of its own; this is the base of its usage errors, wherever it lives in the installed version.
@@ -35,6 +35,7 @@ app.command(name="deploy")(deploy.deploy)
 app.command(name="verify")(deploy.verify)
 app.command(name="rollback")(deploy.rollback)
 app.add_typer(bundle.app, name="bundle")
+app.command(name="report")(report.report)
 app.add_typer(target.app, name="target")
 app.add_typer(recipe.app, name="recipe")
 app.add_typer(results.app, name="results")
@@ -68,10 +69,10 @@ def run(arguments: list[str]) -> int:
     except EdgekitError as error:
         if debug:
             traceback.print_exc()
-        report(error, as_json=as_json)
+        tell(error, as_json=as_json)
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        report(Interrupted("interrupted", hint="finished stages are kept; the same command goes on from there"), as_json=as_json)
+        tell(Interrupted("interrupted", hint="finished stages are kept; the same command goes on from there"), as_json=as_json)
         return Interrupted.exit_code
     except ClickException as error:
         error.show()
@@ -79,7 +80,7 @@ def run(arguments: list[str]) -> int:
     return code if isinstance(code, int) else 0  # the code of typer.Exit, else what the command returned: nothing
 
 
-def report(error: EdgekitError, *, as_json: bool) -> None:
+def tell(error: EdgekitError, *, as_json: bool) -> None:
     """One line of what failed and one of what to do; a list of problems one line each."""
     if as_json:
         print(json.dumps({"error": error.message, "hint": error.hint, "exit_code": error.exit_code, **error.details}, default=str))

@@ -98,13 +98,13 @@ def artifact_table(artifacts: Sequence[Artifact], baseline: str) -> Table:
     table = new_table(f"Artifacts, against {printable(baseline)} of the same format", "artifact")
     number_columns(table, "size", "deflated", "smaller", "top-1 % (95 %)", "drop", "as eager %", "delegated %")
     for artifact in artifacts:
-        base = _baseline_of(artifact, artifacts, baseline)
+        base = baseline_of(artifact, artifacts, baseline)
         check, file = artifact.verification, artifact.file
         smaller = DASH if base is None or base.key == artifact.key else f"{base.file.bytes / file.bytes:.2f}×"
         agreement = numbers.NOT_AVAILABLE if check.top1_agreement_percent is None else f"{check.top1_agreement_percent:.1f}"
         sizes = (numbers.size(file.bytes), numbers.size(file.deflated_bytes), smaller)
         accuracy = numbers.top1(check.top1_correct, check.top1_total)
-        table.add_row(plain(artifact.key), *sizes, accuracy, _drop(artifact, base), agreement, _delegated(artifact))
+        table.add_row(plain(artifact.key), *sizes, accuracy, top1_drop(artifact, base), agreement, delegated_share(artifact))
     return table
 
 
@@ -147,7 +147,7 @@ def latency_table(measurement: Measurement, baseline: str) -> Table:
         if found is None:
             table.add_row(plain(artifact.key), Text("no complete run", style="red"))
             continue
-        base = _baseline_of(artifact, artifacts, baseline)
+        base = baseline_of(artifact, artifacts, baseline)
         faster = DASH if base is None or base.key == artifact.key else numbers.ratio(measurement.latency_ratio(base.key, artifact.key))
         times = (numbers.estimate_ms(found.p50), faster, *_tail(found), numbers.milliseconds(found.load_ms), numbers.milliseconds(found.first_ms))
         marked = [time if time in (DASH, numbers.NOT_AVAILABLE) else time + mark for time in times]
@@ -227,11 +227,11 @@ def number_columns(table: Table, *columns: str) -> None:
         table.add_column(column, justify="right", overflow="fold")
 
 
-def _baseline_of(artifact: Artifact, artifacts: Iterable[Artifact], baseline: str) -> Artifact | None:
+def baseline_of(artifact: Artifact, artifacts: Iterable[Artifact], baseline: str) -> Artifact | None:
     return next((a for a in artifacts if a.variant == baseline and a.format == artifact.format), None)
 
 
-def _drop(artifact: Artifact, base: Artifact | None) -> str:
+def top1_drop(artifact: Artifact, base: Artifact | None) -> str:
     """Percentage points below the baseline."""
     if base is None or base.key == artifact.key:
         return DASH
@@ -242,7 +242,7 @@ def _drop(artifact: Artifact, base: Artifact | None) -> str:
     return f"{points:+.2f}" if points < 0 else f"{points:.2f}"
 
 
-def _delegated(artifact: Artifact) -> str:
+def delegated_share(artifact: Artifact) -> str:
     """Share of the operators that the delegate runs."""
     delegated, fallback = sum(artifact.delegation.delegated.values()), sum(artifact.delegation.fallback.values())
     return f"{100 * delegated / (delegated + fallback):.0f}" if delegated + fallback else numbers.NOT_AVAILABLE

@@ -44,6 +44,17 @@ class Row:
     failure: str
 
 
+@dataclass(frozen=True)
+class Past:
+    """An artifact's result in one measurement of a history. `counts`: it was neither quick nor invalid and ran to its end."""
+
+    id: str
+    created: str
+    artifact: str
+    p50_ns: float | None
+    counts: bool
+
+
 class Store:
     """An open results database. `left_in_spool` says, for each measurement that waits and could not be stored on opening, why."""
 
@@ -98,6 +109,25 @@ class Store:
             which = "several measurements start" if found else "no measurement starts"
             raise UsageError(f"{which} with {printable(prefix)!r}", hint="see `edgekit results list`")
         return str(found[0])
+
+    def newest_of(self, bundle_id: str) -> list[str]:
+        """The ids of the newest measurement of a bundle on each target, the newest first."""
+        query = select(measurements.c.id, measurements.c.target).where(measurements.c.bundle_id == bundle_id)
+        query = query.order_by(measurements.c.created.desc(), measurements.c.id.desc())
+        newest: dict[str, str] = {}
+        with translated(self.url), self._engine.connect() as connection:
+            for identity, target in connection.execute(query):
+                newest.setdefault(target, identity)
+        return list(newest.values())
+
+    def history(self, bundle_name: str, target: str) -> list[Past]:
+        """Every stored result of bundles of this name on a target, the oldest first; without samples, so that ten thousand take no time."""
+        shown = (measurements.c.id, measurements.c.created, artifact_results.c.artifact, artifact_results.c.p50_ns)
+        judged = (measurements.c.quick, measurements.c.valid, measurements.c.failure)
+        query = select(*shown, *judged).join_from(measurements, artifact_results)
+        query = query.where(measurements.c.bundle_name == bundle_name, measurements.c.target == target).order_by(measurements.c.created, measurements.c.id)
+        with translated(self.url), self._engine.connect() as connection:
+            return [Past(*row[:4], counts=row[5] and not row[4] and not row[6]) for row in connection.execute(query)]
 
     def load(self, prefix: str) -> Measurement:
         """A whole measurement by its id or the start of it. Raises UsageError (none or several), StoreError (damaged, or of a newer edgekit)."""

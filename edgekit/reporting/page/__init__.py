@@ -1,0 +1,82 @@
+"""`edgekit report`: a bundle and what was measured of it as one HTML file. Owns which measurements are shown and where the file goes.
+
+    values     what a page is made of
+    build      sections on the bundle          overview   all in one line, accuracy against latency, runtimes side by side
+    session    device and validity             latency, memory, observed, history   what was measured
+    content    the sections in their order     document   the file
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekit.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgekit.bundle import Bundle
+    from edgekit.measurement import Measurement
+    from edgekit.store.results import Store
+
+MOST = 12
+"""Measurements on one page: it stays readable, and below some megabytes."""
+
+
+def report(
+    bundle: Bundle | str | Path | None = None, *, measurements: Sequence[str] = (), output: str | Path = "report.html", db: str | None = None
+) -> Path:
+    """Write one self-contained HTML page and return its path.
+
+    `measurements` are starts of ids or `latest`. By default they are the newest of the bundle on each target; without a bundle, the latest of all.
+    `db` is as for `open_store`.
+
+    Raises UsageError (no such bundle or measurement, measurements of another bundle, more than 12, the file cannot be written), StoreError.
+    """
+    from edgekit.bundle import Bundle, open_bundle
+    from edgekit.reporting.page.content import page
+    from edgekit.reporting.page.document import html
+    from edgekit.session import judge
+    from edgekit.store import open_store
+
+    opened = bundle if bundle is None or isinstance(bundle, Bundle) else open_bundle(bundle)
+    with open_store(db) as store:
+        shown = _chosen(store, opened, measurements)
+        past = {measurement.id: store.history(measurement.bundle_name, measurement.target) for measurement in shown}
+    by_target = {measurement.target: measurement for measurement in reversed(shown)}
+    checks = judge(opened, by_target) if opened and opened.manifest.recipe else None
+    text = html(page(opened, shown, checks, past), made=datetime.now(UTC).isoformat(timespec="seconds"))
+    return _written(Path(output), text)
+
+
+def _chosen(store: Store, bundle: Bundle | None, wanted: Sequence[str]) -> list[Measurement]:
+    identities = [store.find(prefix) for prefix in wanted]
+    if not wanted:
+        identities = store.newest_of(bundle.manifest.id) if bundle else [store.find("latest")]
+    identities = list(dict.fromkeys(identities))
+    if len(identities) > MOST:
+        if wanted:
+            raise UsageError(f"{len(identities)} measurements are too many for a page", hint=f"give at most {MOST} by --measurement")
+        identities = identities[:MOST]
+    found = [store.load(identity) for identity in identities]
+    for measurement in found:
+        if bundle and measurement.bundle_id != bundle.manifest.id:
+            text = f"measurement {measurement.id[:12]} is of bundle {measurement.bundle_id[:12]}, not of {bundle.manifest.id[:12]}"
+            raise UsageError(text, hint="leave the bundle out to see it alone")
+    return found
+
+
+def _written(path: Path, text: str) -> Path:
+    """The whole file or the one that was there before."""
+    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        staged.write_text(text, encoding="utf-8", newline="\n")
+        staged.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            staged.unlink()
+        raise UsageError(f"{path}: cannot be written: {error.strerror}") from None
+    return path

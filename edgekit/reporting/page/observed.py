@@ -1,0 +1,162 @@
+"""What was found out beside latency: time by operator, the long run, accuracy on the device, energy. Says of each that is missing how to get it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+from edgekit.inert import printable
+from edgekit.measurement import ArtifactResult, Measurement
+from edgekit.probes import series
+from edgekit.reporting import numbers
+from edgekit.reporting.page.build import decibels, percent
+from edgekit.reporting.page.style import flag, mark, styles
+from edgekit.reporting.page.values import SOFT, Absent, Block, Figure, Table, axis, cells, label, layout, thinned
+
+OPERATORS = 16
+CURVE_POINTS = 600
+
+
+def operator_blocks(measurement: Measurement, command: str) -> Iterator[Block]:
+    """Bars of the artifacts of one format beside one another, by module where the profile knows it, else by operator."""
+    profiled = [result for result in measurement.artifacts if result.profile and not result.profile.unavailable]
+    for runtime in dict.fromkeys(result.artifact.format for result in profiled):
+        yield _operator_figure(measurement, [result for result in profiled if result.artifact.format == runtime])
+    for reason in dict.fromkeys(result.profile.unavailable for result in measurement.artifacts if result.profile and result.profile.unavailable):
+        keys = ", ".join(result.key for result in measurement.artifacts if result.profile and result.profile.unavailable == reason)
+        yield Absent(f"time by operator of {keys}", reason)
+    if not any(result.profile for result in measurement.artifacts):
+        yield Absent("time by operator", "it was not asked for", f"{command} --profile")
+
+
+def _operator_figure(measurement: Measurement, results: list[ArtifactResult]) -> Figure:
+    times = {result.key: _times(result) for result in results}
+    total = defaultdict[str, float](float)
+    for found in times.values():
+        for name, time in found.items():
+            total[name] += time
+    ranked = [name for name in sorted(total, key=lambda name: -total[name]) if total[name] > 0][:OPERATORS]
+    looks, useless = styles(measurement), mark(measurement)
+    data = tuple(
+        {
+            "type": "bar",
+            "orientation": "h",
+            "name": label(key),
+            "x": [float(f"{found.get(name, 0.0):.4g}") for name in reversed(ranked)],
+            "y": [label(name, limit=36) for name in reversed(ranked)],
+            "marker": {"color": looks[key].colour},
+            "hovertemplate": "%{x} µs: %{y}<extra>%{fullData.name}</extra>",
+        }
+        for key, found in reversed(times.items())
+    )
+    slowed = [f"{result.key}: {numbers.milliseconds(result.profile.median_ns / 1e6)} ms" for result in results if result.profile and result.profile.median_ns]
+    left = f"{len(total) - len(ranked)} others take less (XNNPACK counts whole µs). " if len(total) > len(ranked) else ""
+    caption = f"{left}Means with the profiler listening, which slows a whole inference to {', '.join(slowed)}{useless}. {flag(measurement)}"
+    whole = layout(x=axis(f"µs an inference{useless}", rangemode="tozero"), y=axis(type="category"), barmode="group", bargap=0.25)
+    whole["legend"] = {**whole["legend"], "traceorder": "reversed"}
+    title = f"Time by operator on {printable(measurement.target)}, {'ExecuTorch' if results[0].artifact.format == 'executorch' else 'LiteRT'}{useless}"
+    return Figure(f"operators-{results[0].artifact.format}", title, data, whole, 110 + len(ranked) * (12 + 11 * len(results)), printable(caption, limit=500))
+
+
+def _times(result: ArtifactResult) -> dict[str, float]:
+    """µs by module, or by operator where the module is not known."""
+    found = defaultdict[str, float](float)
+    for operator in result.profile.operators if result.profile else ():
+        outside = "" if operator.delegated else " (not delegated)"
+        found[(operator.layer or operator.name) + outside] += operator.mean_ns / 1e3
+    return found
+
+
+def sustained_blocks(measurement: Measurement, command: str) -> Iterator[Block]:
+    """Latency of every second of the long run, with the temperature, and burst and sustained as two numbers."""
+    results = [result for result in measurement.artifacts if result.sustained and result.sustained.curve]
+    if not results:
+        yield Absent("the long run", "it was not asked for", f"{command} --sustained 10m")
+        return
+    useless = mark(measurement)
+    looks, data = styles(measurement), list[dict[str, Any]]()
+    for result in results:
+        curve = thinned(result.sustained.curve if result.sustained else [], CURVE_POINTS)
+        line = {"color": looks[result.key].colour, "dash": looks[result.key].dash, "width": 1.5}
+        points = {"x": [round(at, 2) for at, _, _ in curve], "y": [float(f"{median / 1e6:.4g}") for _, median, _ in curve]}
+        hover = "%{x:.0f} s: %{y} ms<extra>%{fullData.name}</extra>"
+        data.append({"type": "scatter", "mode": "lines", "name": label(result.key), **points, "line": line, "hovertemplate": hover})
+    heat = [trace for result in results for trace in _heat(measurement, result)]
+    whole = layout(x=axis("seconds"), y=axis(f"ms{useless}", rangemode="tozero", domain=[0.36, 1.0] if heat else [0.0, 1.0]))
+    if heat:
+        whole = {**whole, "yaxis2": axis("°C", domain=[0.0, 0.28]), "xaxis": {**whole["xaxis"], "anchor": "y2"}}
+    title = f"The long run on {printable(measurement.target)}{useless}"
+    yield Figure("sustained", title, (*data, *heat), whole, 420 if heat else 320, flag(measurement))
+    yield _sustained_table(results, useless)
+
+
+def _heat(measurement: Measurement, result: ArtifactResult) -> Iterator[dict[str, Any]]:
+    windows = result.sustained.windows if result.sustained else ()
+    for name, values in list(series(measurement.probes, windows, "temperature_c").items())[:1]:
+        points = thinned([((window.at_ns - windows[0].at_ns) / 1e9, value) for window, value in zip(windows, values, strict=True)], CURVE_POINTS)
+        at = {"x": [round(at, 2) for at, _ in points], "y": [value for _, value in points], "yaxis": "y2"}
+        trace = {"type": "scatter", "mode": "lines", "name": label(f"{result.key}: {name}"), **at}
+        yield {**trace, "line": {"color": SOFT, "width": 1}, "showlegend": False, "hovertemplate": "%{y} °C<extra>%{fullData.name}</extra>"}
+
+
+def _sustained_table(results: list[ArtifactResult], useless: str) -> Table:
+    rows = []
+    for result in results:
+        if (run := result.sustained) is None:
+            continue
+        burst, late = run.burst_ns, run.sustained_ns
+        slower = f"{100 * (late / burst - 1):+.1f} %" if burst and late else None
+        times = [numbers.milliseconds(None if ns is None else ns / 1e6) + useless for ns in (burst, late)]
+        rows.append(cells(result.key, f"{run.seconds:g} s", *times, slower, numbers.significant(run.curve[-1][2]) + useless, run.throttled or "not seen"))
+    columns = ("artifact", "length", "burst ms", "sustained ms", "slower", "per second", "throttled")
+    return Table(columns, tuple(rows), texts=(6,), caption="Burst: the first second. Sustained: the last quarter. Medians.")
+
+
+def accuracy_block(measurement: Measurement, command: str) -> Block:
+    """The artifact's answers on the device, and whether they are those it gave on the build host."""
+    rows = []
+    for result in measurement.artifacts:
+        if found := result.accuracy:
+            same = None if found.same_top1 is None else f"{100 * found.same_top1 / found.samples:.2f} %"
+            top = [percent(numbers.top1(correct, found.samples)) for correct in (found.top1_correct, found.top5_correct)]
+            rows.append(cells(result.key, str(found.samples), *top, same, f"{found.max_abs_error:.3g}", decibels(found.snr_db)))
+    if not rows:
+        why = "it was not measured there; the accuracy above is of the same files on the build host"
+        return Absent("accuracy on the device", why, f"{command} --accuracy all")
+    columns = ("artifact", "samples", "top-1 (95 %)", "top-5 (95 %)", "as on the host", "max abs error", "SNR")
+    return Table(columns, tuple(rows), title="Accuracy on the device, and against the same file on the build host")
+
+
+def outputs_table(measurement: Measurement) -> Table:
+    """The outputs for the bundle's reference samples on the device against those on the build host, the worst of all runs."""
+    rows = tuple(
+        cells(
+            result.key,
+            check.name,
+            "equal" if check.equal else "finite" if check.finite else "NaN or infinite",
+            f"{check.max_abs_error:.3g}",
+            decibels(check.snr_db),
+            f"{check.cosine:.6f}",
+        )
+        for result in measurement.artifacts
+        for check in result.outputs
+    )
+    columns = ("artifact", "output", "is", "max abs error", "SNR", "cosine")
+    return Table(columns, rows, names=2, texts=(2,), title="Reference outputs, device against build host")
+
+
+def energy_block(measurement: Measurement, command: str) -> Block:
+    """Energy of one inference, or why there is none."""
+    rows = []
+    for result in measurement.artifacts:
+        found = result.energy
+        if found and found.joules is not None:
+            values = [None if value is None else f"{numbers.significant(value * 1e3)} mJ" for value in (found.joules, found.gross_joules)]
+            idle = None if found.idle_watts is None else f"{numbers.significant(found.idle_watts)} W"
+            rows.append(cells(result.key, found.sensor, *values, idle, str(found.inferences)))
+    if rows:
+        columns = ("artifact", "sensor", "beyond idle", "in all", "idle", "inferences")
+        return Table(columns, tuple(rows), names=2, title="Energy of an inference")
+    said = next((result.energy.unavailable for result in measurement.artifacts if result.energy and result.energy.unavailable), "")
+    return Absent("energy", said) if said else Absent("energy", "it was not asked for", f"{command} --energy")

@@ -1,0 +1,166 @@
+"""What a reader wants first: every artifact in one line, accuracy against latency, and the two runtimes side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from edgekit.budget import top1_percent
+from edgekit.bundle import Artifact, Manifest
+from edgekit.inert import printable
+from edgekit.measurement import ArtifactResult, Measurement
+from edgekit.reporting import numbers
+from edgekit.reporting.page.build import decibels, percent
+from edgekit.reporting.page.latency import marked_cell
+from edgekit.reporting.page.style import flag, mark, styles
+from edgekit.reporting.page.values import SOFT, Absent, Block, Cell, Figure, Table, axis, cells, label, layout, with_interval
+from edgekit.reporting.terminal import DASH, baseline_of
+from edgekit.stats import wilson
+
+BUBBLE_PX = 46.0
+SMALLEST_BUBBLE_PX = 9.0
+
+
+def glance_table(artifacts: Sequence[Artifact], baseline: str, measurements: Sequence[Measurement], met: Mapping[str, bool]) -> Table:
+    """An artifact a line: size, accuracy, and for each target the median and how much faster it is than the baseline."""
+    several = len(measurements) > 1
+    columns = ["artifact", "size", "smaller", "top-1 (95 %)"]
+    for measurement in measurements:
+        where = f" on {measurement.target}" if several else ""
+        columns += [f"p50 ms{where}", f"faster{where}", f"peak memory{where}"]
+    if met:
+        columns.append("budget")
+    rows = tuple(_glance_row(artifact, artifacts, baseline, measurements, met) for artifact in artifacts)
+    said = "; ".join(dict.fromkeys(f"{m.target}: {flag(m)}" for m in measurements if flag(m)))
+    return Table(tuple(columns), rows, caption=said)
+
+
+def _glance_row(
+    artifact: Artifact, artifacts: Sequence[Artifact], baseline: str, measurements: Sequence[Measurement], met: Mapping[str, bool]
+) -> tuple[Cell, ...]:
+    base, verified = baseline_of(artifact, artifacts, baseline), artifact.verification
+    alone = base is None or base.key == artifact.key
+    smaller = DASH if base is None or alone or not artifact.file.bytes else f"{base.file.bytes / artifact.file.bytes:.2f}×"
+    row = [Cell(artifact.key), Cell(numbers.size(artifact.file.bytes)), Cell(smaller), percent(numbers.top1(verified.top1_correct, verified.top1_total))]
+    for measurement in measurements:
+        found, useless = measurement.summaries.get(artifact.key), mark(measurement)
+        dim = bool(useless) or bool(measurement.unjudged(artifact.key))
+        ratio = DASH if base is None or alone else numbers.ratio(measurement.latency_ratio(base.key, artifact.key))
+        times = [with_interval(numbers.estimate_ms(found.p50 if found else None)), with_interval(ratio)]
+        row += [marked_cell(cell, useless, dim=dim) for cell in times]
+        row.append(Cell(numbers.size(found.peak_bytes if found else None)))
+    if met:
+        ok = met.get(artifact.key, met.get(artifact.variant))
+        row.append(Cell(DASH) if ok is None else Cell("met", tone="good") if ok else Cell("not met", tone="bad"))
+    return cells(*row)
+
+
+def pareto_figure(measurement: Measurement) -> Block:
+    """Accuracy against latency, bubbles by size; the line joins what nothing beats in both."""
+    shown = [(result, top1_percent(result.artifact)) for result in measurement.artifacts if result.key in measurement.summaries]
+    measured = [(result, accuracy) for result, accuracy in shown if accuracy is not None]
+    if not measured:
+        return Absent(f"accuracy against latency on {measurement.target}", "no run finished" if not shown else "the evaluation set has no labels")
+    looks, useless, largest = styles(measurement), mark(measurement), max(result.artifact.file.bytes for result, _ in measured) or 1
+    points = [(measurement.summaries[result.key].p50.value / 1e6, accuracy) for result, accuracy in measured]
+    edge = frontier(points)
+    line = {"color": SOFT, "width": 1, "dash": "dash"}
+    path = {"type": "scatter", "mode": "lines", "name": "not beaten in both", "x": [x for x, _ in edge], "y": [y for _, y in edge], "hoverinfo": "skip"}
+    data = [{**path, "line": line}] if len(edge) > 1 else []
+    data += [_bubble(measurement, result, point, looks[result.key], largest) for (result, _), point in zip(measured, points, strict=True)]
+    whole = layout(x=axis(f"p50, ms{useless}, logarithmic", type="log", tickformat=".3~g", tickangle=0, nticks=8), y=axis("top-1, %"))
+    caption = "Bars are 95 % intervals; the area of a bubble is the size of the file; hollow ones are not to be judged. Left and up is better. "
+    title = f"Accuracy against latency on {printable(measurement.target)}{useless}"
+    return Figure("pareto", title, tuple(data), whole, 420, caption + flag(measurement))
+
+
+def _bubble(measurement: Measurement, result: ArtifactResult, point: tuple[float, float], style: Any, largest: int) -> dict[str, Any]:
+    found, verified = measurement.summaries[result.key].p50, result.artifact.verification
+    low, high = wilson(verified.top1_correct or 0, verified.top1_total or 1)
+    size = max(SMALLEST_BUBBLE_PX, BUBBLE_PX * (result.artifact.file.bytes / largest) ** 0.5)
+    hollow = bool(measurement.unjudged(result.key))
+    marker = {"size": size, "sizemode": "diameter", "color": style.colour, "symbol": style.symbol + "-open" * hollow, "opacity": 0.8, "line": {"width": 1.5}}
+    bars = {"type": "data", "symmetric": False, "thickness": 1, "width": 0, "color": style.colour}
+    times = {**bars, "array": [((found.high or found.value) - found.value) / 1e6], "arrayminus": [(found.value - (found.low or found.value)) / 1e6]}
+    shares = {**bars, "array": [100 * high - point[1]], "arrayminus": [point[1] - 100 * low]}
+    about = f"{numbers.size(result.artifact.file.bytes)}, {label(result.key)}"
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": label(result.key),
+        "x": [point[0]],
+        "y": [point[1]],
+        "error_x": times,
+        "error_y": shares,
+        "marker": marker,
+        "text": [about],
+        "hovertemplate": "%{y:.2f} % at %{x:.4g} ms, %{text}<extra></extra>",
+    }
+
+
+def frontier(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The points (less is better, more is better) that no other beats in both, from left to right."""
+    best: list[tuple[float, float]] = []
+    for x, y in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not best or y > best[-1][1]:
+            best.append((x, y))
+    return best
+
+
+def parity_blocks(measurement: Measurement, manifest: Manifest | None) -> Iterator[Block]:
+    """The same variant in both runtimes, measured in turn on one device. A ratio above 1: ExecuTorch takes that much longer."""
+    pairs = [(pte, lite) for pte in measurement.artifacts for lite in measurement.artifacts if _is_pair(pte, lite)]
+    if not pairs:
+        yield Absent("the two runtimes side by side", "no variant was measured in both formats", "edgekit run RECIPE")
+        return
+    useless, rows = mark(measurement), []
+    for pair in pairs:
+        quantities = [_sides(measurement, result) for result in pair]
+        names = ("ExecuTorch .pte", "LiteRT .tflite")
+        rows += [cells(result.artifact.variant, name, *side) for result, name, side in zip(pair, names, quantities, strict=True)]
+        ratio = with_interval(numbers.ratio(measurement.latency_ratio(pair[0].key, pair[1].key)))
+        rows.append(cells(Cell(""), Cell("first ÷ second", tone="dim"), marked_cell(ratio, useless, dim=bool(useless)), *_ratios(measurement, *pair)))
+    columns = ("variant", "runtime", "p50 ms", "load ms", "memory beyond empty", "peak memory", "size", "top-1 (95 %)")
+    yield Table(columns, tuple(rows), names=2, caption="One checkpoint, two files, their runs in turn on the same device. 95 % intervals. " + flag(measurement))
+    agreements = [pair for pair in manifest.comparisons if {pair.a, pair.b} in [{one.key, other.key} for one, other in pairs]] if manifest else []
+    if agreements:
+        found = tuple(cells(f"{p.a} and {p.b}", f"{100 * p.same_top1 / p.samples:.2f} %" if p.samples else None, decibels(p.snr_db)) for p in agreements)
+        yield Table(("pair", "same top-1", "SNR"), found, title="Answers of the two files on the test set")
+    else:
+        yield Absent("how far the answers of the two files are apart", "it is in the bundle, and none was given", "edgekit report BUNDLE")
+
+
+def _is_pair(pte: ArtifactResult, lite: ArtifactResult) -> bool:
+    return (pte.artifact.format, lite.artifact.format) == ("executorch", "litert") and pte.artifact.variant == lite.artifact.variant
+
+
+def _sides(measurement: Measurement, result: ArtifactResult) -> list[Cell]:
+    found, useless = measurement.summaries.get(result.key), mark(measurement)
+    steady = found.memory_kinds.get("steady") if found else None
+    times = [with_interval(numbers.estimate_ms(found.p50 if found else None)), Cell(numbers.milliseconds(found.load_ms if found else None))]
+    verified = result.artifact.verification
+    return [
+        *(marked_cell(cell, useless, dim=bool(useless)) for cell in times),
+        Cell(numbers.size(steady.beyond_baseline if steady else None)),
+        Cell(numbers.size(found.peak_bytes if found else None)),
+        Cell(numbers.size(result.artifact.file.bytes)),
+        percent(numbers.top1(verified.top1_correct, verified.top1_total)),
+    ]
+
+
+def _ratios(measurement: Measurement, one: ArtifactResult, other: ArtifactResult) -> list[Cell]:
+    def times(first: float | None, second: float | None) -> Cell:
+        return Cell(f"{first / second:.2f}×" if first and second and second > 0 else DASH)
+
+    found = [measurement.summaries.get(result.key) for result in (one, other)]
+    steady = [summary.memory_kinds.get("steady") if summary else None for summary in found]
+    beyond = [use.beyond_baseline if use else None for use in steady]
+    accuracies = [top1_percent(result.artifact) for result in (one, other)]
+    points = None if accuracies[0] is None or accuracies[1] is None else accuracies[0] - accuracies[1]
+    return [
+        times(*[summary.load_ms if summary else None for summary in found]),
+        times(*beyond),
+        times(*[summary.peak_bytes if summary else None for summary in found]),
+        times(one.artifact.file.bytes, other.artifact.file.bytes),
+        Cell(DASH if points is None else f"{points:+.2f} points"),
+    ]

@@ -1,0 +1,159 @@
+"""What a page is made of: frozen values between the sections that fill them and the template that draws them. Owns no content.
+
+Text in cells, facts, notes and titles is escaped by the template. Text in figures is read by plotly, which understands a little HTML of its own, so it
+must go through `label`. A figure's colours are names of CSS variables, so that one figure serves light, dark and print.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from edgekit.inert import printable
+from edgekit.reporting.numbers import NOT_AVAILABLE
+
+Tone = Literal["", "good", "bad", "warn", "dim"]
+INK, SOFT, LINE, ACCENT = "var(--ink)", "var(--soft)", "var(--line)", "var(--accent)"
+SERIES = tuple(f"var(--series-{number})" for number in range(8))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A table's cell. `detail` stands smaller behind it, such as an interval; `share` (0 to 1) draws a bar."""
+
+    text: str
+    detail: str = ""
+    tone: Tone = ""
+    share: float | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """The first `names` columns hold names, the others numbers, unless a column is listed in `texts`."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    names: int = 1
+    texts: tuple[int, ...] = ()
+    title: str = ""
+    caption: str = ""
+    kind: ClassVar[str] = "table"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A plotly figure: `data` and `layout` as plain JSON values. `title` says what is seen in words, also to those who do not see it."""
+
+    name: str
+    title: str
+    data: tuple[dict[str, Any], ...]
+    layout: dict[str, Any]
+    height_px: int = 340
+    caption: str = ""
+    half: bool = False
+    kind: ClassVar[str] = "figure"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Names and values."""
+
+    pairs: tuple[tuple[str, str], ...]
+    title: str = ""
+    kind: ClassVar[str] = "facts"
+
+
+@dataclass(frozen=True)
+class Notes:
+    """Lines with how serious they are: `invalid`, `warning`, `unknown`, `note`, or `ok`."""
+
+    lines: tuple[tuple[str, str], ...]
+    title: str = ""
+    kind: ClassVar[str] = "notes"
+
+
+@dataclass(frozen=True)
+class Absent:
+    """What is not there, why, and the command that gets it."""
+
+    what: str
+    why: str
+    command: str = ""
+    kind: ClassVar[str] = "absent"
+
+
+@dataclass(frozen=True)
+class Code:
+    """Text to copy. `folded` hides it behind its title."""
+
+    text: str
+    title: str = ""
+    folded: bool = False
+    kind: ClassVar[str] = "code"
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Operators in their order: for each whether the delegate runs it, and what it is."""
+
+    title: str
+    detail: str
+    cells: tuple[tuple[bool, str], ...]
+    kind: ClassVar[str] = "strip"
+
+
+@dataclass(frozen=True)
+class Heading:
+    """Between blocks of a section; `flag` is said beside it, such as that timings mean nothing."""
+
+    text: str
+    flag: str = ""
+    kind: ClassVar[str] = "heading"
+
+
+Block = Table | Figure | Facts | Notes | Absent | Code | Strip | Heading
+
+
+@dataclass(frozen=True)
+class Section:
+    """`name` is the anchor; `lead` one or two sentences on how to read it."""
+
+    name: str
+    title: str
+    blocks: tuple[Block, ...]
+    lead: str = ""
+
+
+def label(text: str, *, limit: int = 60) -> str:
+    """Text for plotly: on one line, without control characters, and never read as plotly's pseudo-HTML."""
+    return html.escape(printable(text, limit=limit))
+
+
+def cells(*texts: str | Cell | None) -> tuple[Cell, ...]:
+    return tuple(text if isinstance(text, Cell) else Cell(NOT_AVAILABLE if text is None else printable(text, limit=300)) for text in texts)
+
+
+def with_interval(text: str, tone: Tone = "") -> Cell:
+    """`4.01 (3.97–4.05)` of edgekit.reporting.numbers as a cell whose interval stands behind."""
+    value, _, interval = text.partition(" (")
+    return Cell(value, interval.rstrip(")"), tone)
+
+
+def axis(title: str = "", **more: Any) -> dict[str, Any]:
+    return {"title": {"text": title, "standoff": 8}, "automargin": True, "zeroline": False, **more}
+
+
+def layout(*, x: Mapping[str, Any], y: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """The layout that all figures share; fonts and colours are the page's."""
+    legend = {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0}
+    shared = {"margin": {"l": 8, "r": 12, "t": 8, "b": 8}, "hovermode": "closest", "legend": legend}
+    return {**shared, "xaxis": dict(x), "yaxis": dict(y), **more}
+
+
+def thinned(values: Sequence[Any], most: int) -> list[Any]:
+    """At most `most` of the values, evenly, the first and the last among them."""
+    if len(values) <= most:
+        return list(values)
+    return [values[round(at * (len(values) - 1) / (most - 1))] for at in range(most)]

@@ -1,0 +1,172 @@
+"""The page as a document: what is on it, what is said of what is not, and that nothing of it comes alive. Without a browser."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any
+
+import plotly.graph_objects
+import pytest
+
+from edgekit.budget import Check
+from edgekit.bundle import Bundle
+from edgekit.measurement import Measurement
+from edgekit.reporting.page import content, document, values
+from edgekit.session import judge
+from edgekit.store.results import Past
+from tests.reporting.page.conftest import HOSTILE, hostile
+
+URL = "http://127.0.0.1:9/x"
+PARTS = ("At a glance", "Budget", "Pipeline", "Artifacts", "Measured on", "Latency on", "Memory on", "The two runtimes on", "Time by operator on")
+
+
+class Seen(HTMLParser):
+    """Tags with their attributes, and the text between them, scripts and styles apart."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text, self.data, self._inside = "", "", ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._inside = tag if tag in ("script", "style") else self._inside
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = "" if tag == self._inside else self._inside
+
+    def handle_data(self, data: str) -> None:
+        if self._inside == "script" and data.startswith('{"figure'):
+            self.data += data
+        elif not self._inside:
+            self.text += data
+
+
+def made(bundle: Bundle | None, *measurements: Measurement, checks: tuple[Check, ...] | None = None, past: Any = None) -> content.Page:
+    return content.page(bundle, measurements, checks, past or {})
+
+
+def seen(page: content.Page) -> Seen:
+    return Seen(document.html(page, made="2026-01-01"))
+
+
+def figures(page: content.Page) -> Iterator[values.Figure]:
+    return (block for section in page.sections for block in section.blocks if isinstance(block, values.Figure))
+
+
+def test_a_full_measurement_shows_everything(bundle: Bundle, measurement: Measurement) -> None:
+    past = [Past("a", "2026-01-01T00:00:00+00:00", "fp32.pte", 1e6, True), Past("b", "2026-01-02T00:00:00+00:00", "fp32.pte", 1.1e6, False)]
+    page = made(bundle, measurement, checks=judge(bundle, {measurement.target: measurement}), past={measurement.id: past})
+    titles = [section.title for section in page.sections]
+    assert [part for part in PARTS if not any(title.startswith(part) for title in titles)] == []
+    names = [figure.name.removeprefix("figure-") for figure in figures(page)]
+    assert names == ["pareto", "medians", "distribution", "timeline", "memory", "operators-executorch", "sustained", "history"]
+    found = seen(page)
+    assert "budget not met: 1 of 1 limits" in found.text
+    assert f"edgekit bench {bundle.path} --target pi4 --runs 10 --threads 1 --profile --sustained 6s --accuracy 100 --energy" in found.text
+    assert "no profiler in LiteRT" in found.text
+
+
+def test_what_is_not_there_is_said_with_its_remedy(bundle: Bundle, measurement: Measurement) -> None:
+    bare = measurement.model_copy(
+        update={"artifacts": tuple(r.model_copy(update={"profile": None, "sustained": None, "accuracy": None, "energy": None}) for r in measurement.artifacts)}
+    )
+    text = seen(made(None, bare)).text
+    for option in ("--profile", "--sustained 10m", "--accuracy all", "--energy"):
+        assert re.search(rf"To get it: edgekit bench build/tiny-\w+ --target pi4 --runs 10 --threads 1 {option}", text)
+    assert "To get it: edgekit report BUNDLE" in text
+    assert "the database holds one measurement" in text
+    assert f"edgekit bench {bundle.path} --target local" in seen(made(bundle)).text
+
+
+def test_figures_are_figures(bundle: Bundle, measurement: Measurement) -> None:
+    """plotly's own schema knows every key and value of them."""
+    found = list(figures(made(bundle, measurement)))
+    assert found
+    for figure in found:
+        plotly.graph_objects.Figure(data=list(figure.data), layout=figure.layout).to_plotly_json()
+        assert figure.data
+
+
+def test_the_timeline_has_temperature_and_clock(measurement: Measurement) -> None:
+    timeline = next(figure for figure in figures(made(None, measurement)) if figure.name == "figure-timeline")
+    titles = [axis["title"]["text"] for name, axis in timeline.layout.items() if name.startswith("yaxis")]
+    assert titles == ["% off the median", "°C", "MHz", "% CPU of others"]
+    assert [trace["y"][:3] for trace in timeline.data if trace["name"] == "cpu-thermal 0"] == [[50.0, 50.1, 50.2]]
+    axes = {trace["yaxis"] for trace in timeline.data}
+    assert axes == {"y", "y2", "y3", "y4"}
+
+
+def test_meaningless_timings_are_marked_wherever_they_are(bundle: Bundle, measurement: Measurement) -> None:
+    emulated = measurement.model_copy(update={"timings": "meaningless", "timings_reason": "it is emulated"})
+    page = made(bundle, emulated)
+    timed = [figure for figure in figures(page) if figure.name != "figure-memory"]
+    assert all("it is emulated" in figure.caption for figure in timed)
+    assert all("†" in figure.title or figure.name == "figure-timeline" for figure in timed)
+    tables = [block for section in page.sections for block in section.blocks if isinstance(block, values.Table)]
+    cells = [(column, row[at]) for table in tables for row in table.rows for at, column in enumerate(table.columns) if re.search(r"\bms\b|faster", column)]
+    assert cells
+    assert all("†" in cell.text or cell.text in ("n/a", "–") for _, cell in cells), cells
+    assert page.flags == ("pi4: † timings are meaningless: it is emulated",)
+
+
+def test_hostile_names_stay_text(bundle: Bundle, measurement: Measurement) -> None:
+    harmless, attacked = seen(made(None, measurement)), seen(made(None, hostile(measurement, URL)))
+    allowed = {tag for tag, _ in harmless.tags}
+    assert {tag for tag, _ in attacked.tags} <= allowed | {"span"}
+    assert not any(name.startswith("on") or name in ("src", "srcdoc", "formaction") for _, given in attacked.tags for name in given)
+    links = [given.get("href") for tag, given in attacked.tags if tag == "a"]
+    assert links
+    assert all(link and link.startswith("#") for link in links)
+    assert "\x1b" not in attacked.text + attacked.data
+    assert "<script>document.title" in attacked.text
+    assert "'owned'" not in attacked.data or "<" not in attacked.data
+    for words in strings(json.loads(attacked.data)):
+        assert "<img" not in words
+        assert "<a " not in words
+
+
+def strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from strings(item)
+
+
+def test_commands_quote_what_they_name(measurement: Measurement) -> None:
+    text = seen(made(None, measurement.model_copy(update={"target": "a b; rm -rf $HOME"}))).text
+    assert "--target 'a b; rm -rf $HOME'" in text
+
+
+def test_the_policy_names_the_scripts_and_nothing_else(measurement: Measurement) -> None:
+    html = document.html(made(None, measurement), made="")
+    given = re.search(r'Content-Security-Policy" content="([^"]*)"', html)
+    assert given
+    scripts = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    assert len(scripts) == 2
+    assert given[1].replace("&#39;", "'") == document.policy(*scripts)
+    assert "default-src 'none'" in document.policy()
+    assert not re.search(r"""<(?:link|img|iframe|script)[^>]+(?:src|href)=""", html[: html.index("<script")])
+
+
+def test_data_cannot_end_its_element() -> None:
+    assert document.embedded({"x": "</script><!--&"}) == '{"x":"\\u003c/script\\u003e\\u003c!--\\u0026"}'
+    with pytest.raises(ValueError, match="Out of range"):
+        document.embedded({"x": float("nan")})
+
+
+def test_labels_are_inert_in_plotly() -> None:
+    assert values.label("<b>a</b>\x1b[31m&\n") == "&lt;b&gt;a&lt;/b&gt;\ufffd[31m&amp;\ufffd"
+    assert "<" not in values.label(HOSTILE, limit=500)
+
+
+def test_anchors_are_unique_with_several_targets(bundle: Bundle, measurement: Measurement) -> None:
+    other = measurement.model_copy(update={"id": "f" * 32, "target": "pi5"})
+    found = seen(made(bundle, measurement, other))
+    names = [given["id"] for _, given in found.tags if given.get("id")]
+    assert len(names) == len(set(names))
+    assert {str(given["href"])[1:] for tag, given in found.tags if tag == "a"} <= set(names)
