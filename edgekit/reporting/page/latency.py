@@ -153,7 +153,7 @@ def _device_panels(measurement: Measurement, origin: datetime) -> Iterator[tuple
 
 
 def _probed(measurement: Measurement, runs: list[Run], origin: datetime, kind: Any, scale: float = 1.0) -> list[dict[str, Any]]:
-    found: dict[str, list[tuple[float, float | None]]] = {}
+    found: dict[str, list[tuple[float, float]]] = {}
     for run in runs:
         began = instant(run.started)
         if not began or not run.windows:
@@ -164,7 +164,7 @@ def _probed(measurement: Measurement, runs: list[Run], origin: datetime, kind: A
             kept = [(round(at, 2), value * scale) for at, value in zip(times, values, strict=True) if value is not None]
             found.setdefault(name, []).extend(kept)
     colours = (ACCENT, SOFT, LINE)
-    return [_line(name, thinned(points, PROBE_POINTS), colours[min(at, 2)]) for at, (name, points) in enumerate(found.items()) if points]
+    return [_line(name, thinned(sorted(points), PROBE_POINTS), colours[min(at, 2)]) for at, (name, points) in enumerate(found.items()) if points]
 
 
 def _states(runs: list[Run], origin: datetime, read: Any) -> list[dict[str, Any]]:

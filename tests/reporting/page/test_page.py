@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects
@@ -14,7 +15,8 @@ import pytest
 from edgekit.budget import Check
 from edgekit.bundle import Bundle
 from edgekit.measurement import Measurement
-from edgekit.reporting.page import content, document, values
+from edgekit.recipe.load import load_recipe, recipe_sha256, resolved
+from edgekit.reporting.page import build, content, document, values
 from edgekit.session import judge
 from edgekit.store.results import Past
 from tests.reporting.page.conftest import HOSTILE, hostile
@@ -96,7 +98,9 @@ def test_the_timeline_has_temperature_and_clock(measurement: Measurement) -> Non
     timeline = next(figure for figure in figures(made(None, measurement)) if figure.name == "figure-timeline")
     titles = [axis["title"]["text"] for name, axis in timeline.layout.items() if name.startswith("yaxis")]
     assert titles == ["% off the median", "°C", "MHz", "% CPU of others"]
-    assert [trace["y"][:3] for trace in timeline.data if trace["name"] == "cpu-thermal 0"] == [[50.0, 50.1, 50.2]]
+    heat = [trace for trace in timeline.data if trace["name"] == "cpu-thermal 0"]
+    assert [set(trace["y"]) for trace in heat] == [{50.0, 50.1, 50.2}]
+    assert heat[0]["x"] == sorted(heat[0]["x"])
     axes = {trace["yaxis"] for trace in timeline.data}
     assert axes == {"y", "y2", "y3", "y4"}
 
@@ -142,6 +146,15 @@ def test_commands_quote_what_they_name(measurement: Measurement) -> None:
     assert "--target 'a b; rm -rf $HOME'" in text
 
 
+def test_the_recipe_on_the_page_is_the_one_it_was_built_from(bundle: Bundle, tmp_path: Path) -> None:
+    loaded = load_recipe(Path(__file__).parents[3] / "recipes" / "quickstart.yaml")
+    manifest = bundle.manifest.model_copy(update={"recipe": resolved(loaded.recipe)})
+    *_, code = build.reproduce_section(manifest, bundle.path, []).blocks
+    assert isinstance(code, values.Code)
+    (tmp_path / "recipe.yaml").write_text(code.text, encoding="utf-8")
+    assert recipe_sha256(load_recipe(tmp_path / "recipe.yaml").recipe) == recipe_sha256(loaded.recipe)
+
+
 def test_the_policy_names_the_scripts_and_nothing_else(measurement: Measurement) -> None:
     html = document.html(made(None, measurement), made="")
     given = re.search(r'Content-Security-Policy" content="([^"]*)"', html)
@@ -149,7 +162,11 @@ def test_the_policy_names_the_scripts_and_nothing_else(measurement: Measurement)
     scripts = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
     assert len(scripts) == 2
     assert given[1].replace("&#39;", "'") == document.policy(*scripts)
-    assert "default-src 'none'" in document.policy()
+    rules = dict(rule.split(" ", 1) for rule in document.policy(*scripts).split("; "))
+    assert rules["default-src"] == "'none'"
+    assert re.fullmatch(r"('sha256-[A-Za-z0-9+/=]{44}' ?){2}", rules["script-src"])
+    assert set(rules) == {"default-src", "script-src", "style-src", "img-src", "base-uri", "form-action"}
+    assert "http" not in document.policy(*scripts)
     assert not re.search(r"""<(?:link|img|iframe|script)[^>]+(?:src|href)=""", html[: html.index("<script")])
 
 
