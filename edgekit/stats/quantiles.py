@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -104,13 +105,20 @@ def interval_ranks(n: int, p: float, confidence: float = CONFIDENCE) -> tuple[in
     Each tail is at most (1 − confidence)/2. The number of values below the quantile is Binomial(n, p) whatever the distribution (Conover,
     Practical Nonparametric Statistics, 3rd ed., §3.2).
     """
-    from scipy.special import bdtr
-
     tail = (1 - confidence) / 2
-    below = bdtr(np.arange(n), n, p)
+    below = _binomial_cdf(n, p)
     low = int(np.searchsorted(below, tail, side="right"))
     high = int(np.searchsorted(below, 1 - tail, side="left")) + 1
     return (low, high) if low >= 1 and high <= n else None
+
+
+def _binomial_cdf(n: int, p: float) -> NDArray[np.float64]:
+    """The probabilities of at most 0, 1, …, n − 1 successes in n trials. In logarithms up to the largest, as n may be a million."""
+    k = np.arange(1, n + 1)
+    logs = np.concatenate([[0.0], np.cumsum(np.log((n - k + 1) / k) + math.log(p / (1 - p)))])
+    sums = np.cumsum(np.exp(logs - logs.max()))
+    below: NDArray[np.float64] = sums[:-1] / sums[-1]
+    return below
 
 
 def mad(values: ArrayLike) -> float:
@@ -153,11 +161,9 @@ def wilson(successes: int, total: int, *, confidence: float = CONFIDENCE) -> tup
 
     Raises ValueError unless 0 ≤ successes ≤ total and total > 0.
     """
-    from scipy.special import ndtri
-
     if not 0 <= successes <= total or total == 0:
         raise ValueError(f"{successes} of {total} is not a proportion")
-    z = float(ndtri((1 + confidence) / 2))
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
     share, weight = successes / total, z * z / total
     middle = (share + weight / 2) / (1 + weight)
     half = z * math.sqrt(share * (1 - share) / total + weight / (4 * total)) / (1 + weight)

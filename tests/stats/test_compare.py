@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu
 
@@ -28,9 +30,22 @@ def test_mann_whitney_by_hand() -> None:
     assert mann_whitney_p([1, 2, 3], [4, 5, 6, 7]) == pytest.approx(2 / 35)
 
 
-def test_mann_whitney_is_scipys_on_ties() -> None:
-    first, second = [1, 2, 2, 3, 5, 5, 7, 8, 9, 9], [2, 4, 6, 6, 8, 9, 10, 11, 12, 13]
-    assert mann_whitney_p(first, second) == mannwhitneyu(first, second).pvalue
+@given(
+    first=st.lists(st.integers(0, 40), min_size=1, max_size=14),
+    second=st.lists(st.integers(0, 40), min_size=1, max_size=14),
+)
+def test_mann_whitney_is_scipys(first: list[int], second: list[int]) -> None:
+    with np.errstate(all="ignore"):
+        expected = mannwhitneyu(first, second).pvalue
+    assert mann_whitney_p(first, second) == pytest.approx(1.0 if np.isnan(expected) else expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("sizes", [(1, 5), (6, 6), (8, 30), (9, 9), (40, 25)])
+def test_mann_whitney_is_scipys_without_ties(sizes: tuple[int, int]) -> None:
+    generator = np.random.default_rng(1)
+    for shift in (0.0, 0.5, 5.0):
+        first, second = generator.normal(size=sizes[0]), generator.normal(shift, size=sizes[1])
+        assert mann_whitney_p(first, second) == pytest.approx(mannwhitneyu(first, second).pvalue, rel=1e-9, abs=1e-15)
 
 
 def test_holm_textbook_example() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 
 from edgekit import stats
-from edgekit.stats.quantiles import interval_ranks
+from edgekit.stats.quantiles import _binomial_cdf, interval_ranks
 
 
 @pytest.mark.parametrize(("p", "floor"), [(0.5, 11), (0.9, 64), (0.95, 130), (0.99, 662), (0.999, 6636)])
@@ -41,6 +41,12 @@ def test_ranks_of_the_medians_interval(n: int, low: int, high: int, coverage_per
     """The table of sign-test intervals for the median as statistics textbooks print it."""
     assert interval_ranks(n, 0.5) == (low, high)
     assert round(100 * (binom.cdf(high - 1, n, 0.5) - binom.cdf(low - 1, n, 0.5)), 1) == pytest.approx(coverage_percent)
+
+
+@pytest.mark.parametrize("p", [0.01, 0.5, 0.99])
+@pytest.mark.parametrize("n", [1, 7, 1000, 300_000])
+def test_binomial_probabilities_are_scipys(n: int, p: float) -> None:
+    assert np.allclose(_binomial_cdf(n, p), binom.cdf(np.arange(n), n, p), rtol=0, atol=1e-9)
 
 
 def test_five_values_bound_no_median() -> None:
