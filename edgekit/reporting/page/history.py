@@ -11,7 +11,7 @@ import numpy as np
 from edgekit.inert import printable
 from edgekit.reporting.page.latency import instant
 from edgekit.reporting.page.style import flag, mark, styles
-from edgekit.reporting.page.values import Absent, Block, Figure, axis, label, layout
+from edgekit.reporting.page.values import Absent, Block, Figure, axis, label, layout, log_axis
 
 if TYPE_CHECKING:
     from edgekit.measurement import Measurement
@@ -30,7 +30,7 @@ def history_figure(measurement: Measurement, past: Sequence[Past]) -> Block:
         return Absent(f"the history on {measurement.target}", f"the database holds one measurement of {measurement.bundle_name} there")
     data = tuple(trace for key, looks in known.items() for trace in _traces(key, series[key], looks.colour, looks.symbol))
     useless = mark(measurement)
-    whole = layout(x=axis(type="date"), y=axis(f"p50, ms{useless}, logarithmic", type="log", tickformat=".3~g"))
+    whole = layout(x=axis(type="date"), y=log_axis(f"p50, ms{useless}", [ms for trace in data for ms in trace["y"]]))
     buckets = f" Each point is the median of a bucket; there are {len(past):,} results." if any(len(found) > BUCKETS for found in series.values()) else ""
     caption = f"{len({found.id for found in past}):,} stored measurements; hollow: quick, invalid or incomplete.{buckets} {flag(measurement)}"
     title = f"History of {printable(measurement.bundle_name)} on {printable(measurement.target)}{useless}"

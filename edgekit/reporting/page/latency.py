@@ -14,7 +14,23 @@ from edgekit.measurement import ArtifactResult, Measurement, Run
 from edgekit.probes import series
 from edgekit.reporting import numbers
 from edgekit.reporting.page.style import flag, mark, styles
-from edgekit.reporting.page.values import ACCENT, LINE, SOFT, Absent, Block, Cell, Figure, Table, axis, cells, label, layout, thinned, with_interval
+from edgekit.reporting.page.values import (
+    ACCENT,
+    LINE,
+    SOFT,
+    Absent,
+    Block,
+    Cell,
+    Figure,
+    Table,
+    axis,
+    cells,
+    label,
+    layout,
+    log_axis,
+    thinned,
+    with_interval,
+)
 from edgekit.reporting.terminal import DASH, baseline_of
 
 CURVE_POINTS = 240
@@ -76,14 +92,15 @@ def distribution_figures(measurement: Measurement) -> Iterator[Block]:
         times, shares = distribution(result)
         curve = {"type": "scatter", "mode": "lines", "name": name, "x": times, "y": shares, "line": {"color": style.colour, "dash": style.dash, "width": 2}}
         curves.append({**curve, "hovertemplate": "%{y:.1f} % within %{x:.4g} ms<extra>%{fullData.name}</extra>"})
-    latency = axis(f"ms{useless}, logarithmic", type="log", tickformat=".3~g", tickangle=0, nticks=6)
     ends = [bound / 1e6 for result in results for bound in np.quantile(np.concatenate([run.steady_ns for run in result.complete_runs]), [0, SHOWN])]
+    latency = log_axis(f"ms{useless}", ends)
+    medians_axis = log_axis(f"ms{useless}", [median / 1e6 for result in results for median in result.run_medians_ns])
     window = [math.log10(max(min(ends), 1e-9)) - 0.02, math.log10(max(*ends, 1e-9)) + 0.05]
     order = [label(result.key) for result in reversed(results)]
     names = axis(type="category", categoryorder="array", categoryarray=order)
     caption = flag(measurement)
     title = f"Median of each run on {target}{useless}"
-    yield Figure("medians", title, tuple(dots), layout(x=latency, y=names), 90 + 44 * len(results), caption, half=True)
+    yield Figure("medians", title, tuple(dots), layout(x=medians_axis, y=names), 90 + 44 * len(results), caption, half=True)
     share = axis("% of samples", range=[-2, 102])
     slowest = max(max(run.steady_ns) for result in results for run in result.complete_runs) / 1e6
     caption = f"The axis ends behind {100 * SHOWN:g} % of the samples; the slowest of all took {numbers.significant(slowest)} ms{useless}. {caption}"

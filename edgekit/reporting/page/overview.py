@@ -13,7 +13,7 @@ from edgekit.reporting import numbers
 from edgekit.reporting.page.build import decibels, percent
 from edgekit.reporting.page.latency import marked_cell
 from edgekit.reporting.page.style import flag, mark, styles
-from edgekit.reporting.page.values import SOFT, Absent, Block, Cell, Figure, Table, axis, cells, label, layout, with_interval
+from edgekit.reporting.page.values import SOFT, Absent, Block, Cell, Figure, Table, axis, cells, label, layout, log_axis, with_interval
 from edgekit.reporting.terminal import DASH, baseline_of
 from edgekit.stats import wilson
 
@@ -68,7 +68,7 @@ def pareto_figure(measurement: Measurement) -> Block:
     path = {"type": "scatter", "mode": "lines", "name": "not beaten in both", "x": [x for x, _ in edge], "y": [y for _, y in edge], "hoverinfo": "skip"}
     data = [{**path, "line": line}] if len(edge) > 1 else []
     data += [_bubble(measurement, result, point, looks[result.key], largest) for (result, _), point in zip(measured, points, strict=True)]
-    whole = layout(x=axis(f"p50, ms{useless}, logarithmic", type="log", tickformat=".3~g", tickangle=0, nticks=8), y=axis("top-1, %"))
+    whole = layout(x=log_axis(f"p50, ms{useless}", [x for x, _ in points]), y=axis("top-1, %"))
     caption = "Bars are 95 % intervals; the area of a bubble is the size of the file; hollow ones are not to be judged. Left and up is better. "
     title = f"Accuracy against latency on {printable(measurement.target)}{useless}"
     return Figure("pareto", title, tuple(data), whole, 420, caption + flag(measurement))

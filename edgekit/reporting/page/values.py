@@ -7,6 +7,7 @@ must go through `label`. A figure's colours are names of CSS variables, so that 
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -143,6 +144,21 @@ def with_interval(text: str, tone: Tone = "") -> Cell:
 
 def axis(title: str = "", **more: Any) -> dict[str, Any]:
     return {"title": {"text": title, "standoff": 8}, "automargin": True, "zeroline": False, **more}
+
+
+def log_axis(title: str, values: Sequence[float]) -> dict[str, Any]:
+    """A logarithmic axis whose few labels fit a phone: 1, 2 and 5 of each decade where that gives three, else more of each."""
+    shown = [value for value in values if value > 0]
+    if not shown:
+        return axis(title)
+    low, high = 0.9 * min(shown), 1.1 * max(shown)
+    decades = [10.0**power for power in range(math.floor(math.log10(low)), math.floor(math.log10(high)) + 1)]
+    for steps in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), tuple(1 + at / 10 for at in range(90))):
+        ticks = [tick for decade in decades for step in steps if low <= (tick := decade * step) <= high]
+        if len(ticks) >= 4:
+            break
+    ticks = [float(f"{tick:.4g}") for tick in thinned(ticks, 6)]
+    return axis(f"{title}, logarithmic", type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks], tickangle=0)
 
 
 def layout(*, x: Mapping[str, Any], y: Mapping[str, Any], **more: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from edgekit.reporting.page.history import BUCKETS, bucketed
 from edgekit.reporting.page.latency import distribution
 from edgekit.reporting.page.memory import memory_blocks
 from edgekit.reporting.page.overview import frontier
-from edgekit.reporting.page.values import Figure, thinned
+from edgekit.reporting.page.values import Figure, log_axis, thinned
 from edgekit.store.results import Past
 
 POINTS = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=1, max_size=12)
@@ -54,6 +54,13 @@ def test_a_long_history_is_bucketed_and_what_does_not_count_is_left_out() -> Non
     assert all(counts and ms < 2 for _, ms, counts in points)
     assert [when for when, _, _ in points] == sorted(when for when, _, _ in points)
     assert bucketed([Past("x", "nonsense", "a", 1.0, True), Past("y", "2026-01-01", "a", None, True)]) == []
+
+
+@given(st.lists(st.floats(1e-4, 1e5), min_size=1, max_size=5))
+def test_a_logarithmic_axis_has_few_labels_and_some(values: list[float]) -> None:
+    ticks = log_axis("ms", values)["tickvals"]
+    assert 1 <= len(ticks) <= 6
+    assert all(0.89 * min(values) <= tick <= 1.11 * max(values) for tick in ticks)
 
 
 @given(st.lists(st.integers(), max_size=50), st.integers(2, 20))
