@@ -13,9 +13,9 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from edgekit import __version__
+from edgekit.errors import UsageError
 from edgekit.inert import printable
 from edgekit.reporting.page.content import Page
 from edgekit.reporting.page.values import Figure
@@ -25,8 +25,8 @@ MOST_CHARACTERS = 10_000
 
 
 def html(page: Page, *, made: str) -> str:
-    """The file's text. `made` is when, for the foot of the page."""
-    plotly, script = _script(get_plotlyjs()), _script(_read("page.js"))
+    """The file's text. `made` is when, for the foot of the page. Raises UsageError without plotly."""
+    plotly, script = _script(_plotly_js()), _script(_read("page.js"))
     environment = Environment(autoescape=True, finalize=_inert, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(_read("page.html.j2")).render(
         page=page,
@@ -38,6 +38,14 @@ def html(page: Page, *, made: str) -> str:
         made=made,
         version=__version__,
     )
+
+
+def _plotly_js() -> str:
+    try:
+        from plotly.offline import get_plotlyjs
+    except ImportError:
+        raise UsageError("the report needs plotly, which is not installed", hint="pip install 'edgekit[report]'") from None
+    return str(get_plotlyjs())
 
 
 def figures(page: Page) -> dict[str, Any]:
