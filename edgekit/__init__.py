@@ -9,6 +9,7 @@ The public API, one function per command:
     connect, deploy, verify, rollback, bench        bundles on boards
     keygen, sign, verify_signature                  signed bundles
     open_model                                      a model that edgekit did not build, as a bundle
+    compare, compare_stored                         which of two is better
     open_store, report                              what was measured, in a program or on a page
 
 Names are imported on first use: `import edgekit` costs nothing, and torch is only imported by `build` when something is to be trained or exported.
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from edgekit.board.deploying import setup as setup
     from edgekit.board.deploying import verify as verify
     from edgekit.bundle import open_bundle as open_bundle
+    from edgekit.decision.comparing import compare as compare
+    from edgekit.decision.comparing import compare_stored as compare_stored
     from edgekit.device import connect as connect
     from edgekit.foreign import open_model as open_model
     from edgekit.pipeline import build as build
@@ -53,6 +56,8 @@ _PUBLIC = {
     "bench": "edgekit.benchmark",
     "build": "edgekit.pipeline",
     "check": "edgekit.board.check",
+    "compare": "edgekit.decision.comparing",
+    "compare_stored": "edgekit.decision.comparing",
     "connect": "edgekit.device",
     "deploy": "edgekit.board.deploying",
     "explain": "edgekit.recipe.explain",

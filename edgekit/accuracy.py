@@ -5,6 +5,7 @@ Owns the stream and the counting. What the set is, is evaluation.py's; how one p
 
 from __future__ import annotations
 
+import hashlib
 import math
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.bundle import Bundle, Evaluation
+from edgekit.bundle import Bundle, Evaluation, File
 from edgekit.errors import ResultError, UsageError
 from edgekit.invocation import Placed
 from edgekit.observations import Accuracy
@@ -57,7 +58,11 @@ def accuracy(bench: Bench, placed: Placed, bundle: Bundle, samples: int, *, told
         found = _outputs(bench, placed, inputs[start:stop])
         count.add(expected[start:stop], found, None if labels is None else labels[start:stop])
         told(stop)
-    return count.result()
+    return count.result(None if held.labels is None else _data_sha256(held.inputs, held.labels, samples))
+
+
+def _data_sha256(inputs: File, labels: File, samples: int) -> str:
+    return hashlib.sha256(f"{inputs.sha256} {labels.sha256} {samples}".encode()).hexdigest()
 
 
 def _chunks(samples: int, placed: Placed) -> Iterator[tuple[int, int]]:
@@ -102,6 +107,7 @@ class _Count:
         self.samples = self.top1 = self.top5 = self.same = self.classes = 0
         self.labelled = False
         self.signal = self.noise = self.worst = 0.0
+        self.right: list[NDArray[np.bool_]] = []
 
     def add(self, expected: Reals, found: Reals, labels: NDArray[np.int32] | None) -> None:
         self.samples, self.classes = self.samples + len(found), found.shape[1]
@@ -115,10 +121,11 @@ class _Count:
             own = found[np.arange(len(found)), labels][:, None]
             before = np.arange(self.classes)[None, :] < labels[:, None]
             rank = (found > own).sum(1) + ((found == own) & before).sum(1)
+            self.right.append(rank == 0)
             self.top1 += int((rank == 0).sum())
             self.top5 += int((rank < TOP).sum())
 
-    def result(self) -> Accuracy:
+    def result(self, data_sha256: str | None) -> Accuracy:
         classes = self.classes > 1
         return Accuracy(
             samples=self.samples,
@@ -127,4 +134,6 @@ class _Count:
             same_top1=self.same if classes else None,
             max_abs_error=self.worst,
             snr_db=None if self.noise == 0 else 10 * math.log10(max(self.signal, 1e-300) / self.noise),
+            right=Accuracy.bits(np.concatenate(self.right)) if self.labelled and classes else "",
+            data_sha256=data_sha256 or "",
         )

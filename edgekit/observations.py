@@ -5,9 +5,11 @@ Each comes from processes of its own, so that its numbers never mix with the lat
 
 from __future__ import annotations
 
+import base64
 from typing import Annotated
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from edgekit.wire import WindowValues
@@ -80,7 +82,8 @@ class Accuracy(Part):
     """The artifact on the device over samples of the evaluation set. `same_top1` counts answers that are those of the artifact on the build host.
 
     Without labels `top1_correct` and `top5_correct` are None; `top5_correct` also with fewer than six classes. `max_abs_error` and `snr_db` (None:
-    equal) compare all real outputs with the build host's.
+    equal) compare all real outputs with the build host's. `right` has a bit a sample, from the highest of the first byte on, set where the top answer
+    is the label, in base64; `data_sha256` says which samples and labels they are.
     """
 
     samples: Annotated[int, Field(ge=1)]
@@ -89,6 +92,18 @@ class Accuracy(Part):
     same_top1: int | None
     max_abs_error: float
     snr_db: float | None
+    right: str = ""
+    data_sha256: str = ""
+
+    @classmethod
+    def bits(cls, right: NDArray[np.bool_]) -> str:
+        return base64.b64encode(np.packbits(right).tobytes()).decode("ascii")
+
+    def right_samples(self) -> NDArray[np.bool_] | None:
+        """Which samples are answered right; None where that was not kept. Raises ValueError for another number of them."""
+        if not self.right:
+            return None
+        return np.unpackbits(np.frombuffer(base64.b64decode(self.right, validate=True), dtype=np.uint8), count=self.samples).astype(bool)
 
 
 class Energy(Part):

@@ -2,7 +2,7 @@
 
     python fake_runner.py BEHAVIOUR MEDIAN_NS OUTPUTS_TO_COPY <options of protocol 1>
 
-What its model has for inputs and outputs stands in OUTPUTS_TO_COPY.tensors.json.
+A model that starts with `slow` takes twice as long. What its model has for inputs and outputs stands in OUTPUTS_TO_COPY.tensors.json.
 
 Behaviours: good, crash (after partial results), kill (SIGKILL on itself), segv, hang, silent, rubbish, nonce (that of another run), says
 (reports a failure of its own), tensors (of another model), endless (prints without end), noisy (50 MB of stderr), short (writes too few
@@ -44,7 +44,10 @@ def main(behaviour: str, median_ns: int, outputs: str, options: dict[str, str]) 
         return 3
     memory("baseline", 1 << 20)
     with open(options["--model"], "rb") as model:
-        size = len(model.read())
+        content = model.read()
+    size = len(content)
+    if content.startswith(b"slow"):
+        median_ns *= 2
     send("load", ns=7_000_000, start_ns=20_000_000, arena_bytes=4096, model_bytes=size)
     memory("loaded", 2 << 20)
     with open(outputs + ".tensors.json") as stream:

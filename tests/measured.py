@@ -22,13 +22,13 @@ SPECS: dict[str, dict[str, Any]] = {
 }
 
 
-def make_artifact(directory: Path, key: str) -> Artifact:
+def make_artifact(directory: Path, key: str, text: str = "model") -> Artifact:
     """Files of an artifact of opaque bytes whose reference outputs are small numbers, and its description."""
     output, variant = SPECS[key]["output"], key.partition(".")[0]
     values = np.arange(SAMPLES * 3, dtype=np.float32) + 1
     stored = values if output.scale is None else np.round(values / output.scale) + output.zero_point
     contents = {
-        key: f"model {key}".encode() * 50,
+        key: f"{text} {key}".encode() * 50,
         f"reference/{key}.inputs.bin": bytes(SAMPLES * 8),
         f"reference/{key}.outputs.bin": stored.astype(output.dtype).tobytes(),
     }
@@ -59,14 +59,14 @@ def make_artifact(directory: Path, key: str) -> Artifact:
     )
 
 
-def make_bundle(directory: Path, keys: Sequence[str] = tuple(SPECS)) -> Bundle:
+def make_bundle(directory: Path, keys: Sequence[str] = tuple(SPECS), *, text: str = "model", recipe: dict[str, Any] | None = None) -> Bundle:
     (directory / "reference").mkdir(parents=True)
-    artifacts = tuple(make_artifact(directory, key) for key in keys)
+    artifacts = tuple(make_artifact(directory, key, text) for key in keys)
     manifest = Manifest(
         id=bundle_id("0" * 64, artifacts),
         name="tiny",
         created="2026-01-01T00:00:00+00:00",
-        recipe={},
+        recipe=recipe or {},
         recipe_sha256="0" * 64,
         versions={},
         seed=0,

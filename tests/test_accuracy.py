@@ -47,7 +47,12 @@ def test_counted_in_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
             seen.append(done)
 
     found = measured(with_evaluation(bundle), target, progress=progress)
-    assert found == Accuracy(samples=5, top1_correct=4, top5_correct=None, same_top1=5, max_abs_error=0.0, snr_db=None)
+    right = found.right_samples()
+    assert right is not None
+    assert (len(right), right.sum()) == (5, 4)
+    assert len(found.data_sha256) == 64
+    counted = found.model_copy(update={"right": "", "data_sha256": ""})
+    assert counted == Accuracy(samples=5, top1_correct=4, top5_correct=None, same_top1=5, max_abs_error=0.0, snr_db=None)
     assert seen == [2, 4, 5]
     assert not (tmp_path / "device" / "outputs.bin.inputs").exists()
     assert not any("evaluation" in str(path) for path in (tmp_path / "device").rglob("*"))

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from edgekit import __version__
-from edgekit.cli import bench, build, bundle, deploy, recipe, report, results, target
+from edgekit.cli import bench, build, bundle, compare, deploy, recipe, report, results, target
 from edgekit.errors import EdgekitError, Interrupted, UsageError
 
 # Typer carries a click of its own; this is the base of its usage errors, wherever it lives in the installed version.
@@ -31,6 +31,7 @@ app = typer.Typer(
 app.command(name="run")(build.run)
 app.command(name="build")(build.build)
 app.command(name="bench")(bench.bench)
+app.command(name="compare")(compare.compare)
 app.command(name="deploy")(deploy.deploy)
 app.command(name="verify")(deploy.verify)
 app.command(name="rollback")(deploy.rollback)

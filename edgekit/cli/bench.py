@@ -65,7 +65,7 @@ def bench(
     samples = None if accuracy is None else parse_samples(accuracy)
     more: dict[str, Any] = {"profile": profile, "sustained_seconds": seconds, "accuracy_samples": samples, "energy": energy}
     given = {key: value for key, value in {"runs": runs, "threads": threads}.items() if value is not None}
-    with _opened(bundle) as opened:
+    with opened_bundle(bundle) as opened:
         settings = {**Bench().model_dump(), **opened.manifest.recipe.get("bench", {}), **given}
         loaded = [edgekit.load_target(target) for target in targets or ["local"]]
 
@@ -98,7 +98,8 @@ def _print_tables(bundle: Bundle, measurements: dict[str, Measurement]) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Bundle]:
+def opened_bundle(path: Path) -> Iterator[Bundle]:
+    """A bundle directory, or a model file as a bundle while the block runs."""
     from edgekit.foreign import is_model
 
     if is_model(path):

@@ -90,14 +90,14 @@ def deploy(
 
 
 def place_bundle(bundle: Bundle, lock: Lock, *, progress: Progress = silent) -> DeployReport:
-    """Bring a bundle onto a device without making it the current one. It stays until `collect_unused`, or the next deployment. Raises what `deploy` raises."""
+    """Bring a bundle onto a device without making it the current one. It stays until unused ones are collected. Raises what `deploy` raises."""
     started, tree = time.monotonic(), _bundle_tree(bundle)
     found = _place(lock, tree, f"send to {lock.device.name}", progress)
     return _report(bundle, tree, found, lock.root, time.monotonic() - started, activated=found.current == tree.place)
 
 
 def collect_unused(lock: Lock) -> None:
-    """Delete the bundles that are neither current nor previous, and what no bundle and no kept runtime needs."""
+    """Delete the bundles that are neither current nor previous (where one is current), and what no bundle and no kept runtime needs."""
     call(lock.device, COLLECT, lock.root, str(RUNTIMES_KEPT), timeout_s=HASHING_S)
 
 

@@ -3,6 +3,7 @@
     quantiles   percentiles and medians with distribution-free intervals, spread, outliers, proportions
     steady      has a series settled?
     compare     ratio of two builds, tests, and the regression rule
+    proportions how far apart two accuracies are
     fidelity    how far one set of outputs is from another
 
 The unit of replication is a process run, not an iteration: iterations within a process share its memory layout, caches and clock speed, so
@@ -12,8 +13,9 @@ medians of runs.
 
 from __future__ import annotations
 
-from edgekit.stats.compare import Decision, Ratio, decide, holm, mann_whitney_p, ratio_of_medians
+from edgekit.stats.compare import Decision, Difference, Ratio, decide, differ, holm, mann_whitney_p, ratio_of_medians
 from edgekit.stats.fidelity import Fidelity, cosine, fidelity, snr_db
+from edgekit.stats.proportions import Shift, independent_shift, paired_shift
 from edgekit.stats.quantiles import (
     Drop,
     Estimate,
@@ -31,21 +33,26 @@ from edgekit.stats.steady import Steadiness, steadiness
 
 __all__ = [
     "Decision",
+    "Difference",
     "Drop",
     "Estimate",
     "Fidelity",
     "Outliers",
     "Ratio",
+    "Shift",
     "Steadiness",
     "cosine",
     "decide",
+    "differ",
     "drop",
     "fidelity",
     "holm",
+    "independent_shift",
     "mad",
     "mann_whitney_p",
     "median",
     "outliers",
+    "paired_shift",
     "percentile",
     "percentile_floor",
     "ratio_of_medians",

@@ -1,4 +1,4 @@
-"""Two builds against each other: the ratio of their medians, and the rule that says regressed, not regressed, or not known yet.
+"""Two builds against each other: the ratio of their medians, the rule that says regressed, not regressed, or not known yet, and the two-sided one.
 
 Values are medians of process runs, in one unit, of runs that were interleaved in one session on one device; lower is better.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,7 +25,9 @@ RESAMPLES = 4_999
 MOST_RUNS = 1_000
 """More runs than this are not worth asking for: the builds are then as good as at the threshold."""
 
+Name = TypeVar("Name")
 Verdict = Literal["regressed", "no_regression", "inconclusive"]
+Side = Literal["higher", "lower", "same", "inconclusive"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,20 @@ class Decision:
     """
 
     verdict: Verdict
+    ratio: Ratio
+    p: float
+    more_runs: int | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How a second build differs from a first: its values are `higher`, `lower`, the `same` within a margin, or that is not known yet.
+
+    Otherwise as Decision; `ratio` is second over first.
+    """
+
+    side: Side
     ratio: Ratio
     p: float
     more_runs: int | None
@@ -123,17 +139,40 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
 
 
 def decide(
-    pairs: Mapping[str, tuple[ArrayLike, ArrayLike]], *, threshold_ratio: float = 1.05, alpha: float = 0.05, seed: int = 0
-) -> dict[str, Decision]:
+    pairs: Mapping[Name, tuple[ArrayLike, ArrayLike]],
+    *,
+    threshold_ratio: float | Mapping[Name, float] = 1.05,
+    alpha: float = 0.05,
+    seed: int = 0,
+) -> dict[Name, Decision]:
     """Judge each (baseline runs, candidate runs) by name; the tests are corrected over all of them.
 
-    Regressed: adjusted p < alpha, and the interval of candidate/baseline lies above 1, and the ratio exceeds `threshold_ratio`.
-    No regression: the interval lies below `threshold_ratio`. Everything else, and anything with fewer than 10 runs a side, is inconclusive.
+    Regressed: adjusted p < alpha, and the interval of candidate/baseline lies above 1, and the ratio exceeds `threshold_ratio` (one for all, or by
+    name). No regression: the interval lies below `threshold_ratio`. Everything else, and anything with fewer than 10 runs a side, is inconclusive.
     """
-    adjusted = holm([mann_whitney_p(baseline, candidate) for baseline, candidate in pairs.values()])
     return {
-        name: _judge(ratio_of_medians(candidate, baseline, seed=seed), p, min(np.size(baseline), np.size(candidate)), threshold_ratio, alpha)
-        for (name, (baseline, candidate)), p in zip(pairs.items(), adjusted, strict=True)
+        name: _judge(ratio, p, runs, threshold_ratio[name] if isinstance(threshold_ratio, Mapping) else threshold_ratio, alpha)
+        for name, (ratio, p, runs) in _compared(pairs, seed).items()
+    }
+
+
+def differ(
+    pairs: Mapping[Name, tuple[ArrayLike, ArrayLike]], *, margin_ratio: float = 1.05, alpha: float = 0.05, seed: int = 0
+) -> dict[Name, Difference]:
+    """The regression rule in both directions, for each (first runs, second runs) by name; the tests are corrected over all of them.
+
+    Higher: adjusted p < alpha, and the interval of second/first lies above 1, and the ratio exceeds `margin_ratio`; lower: the same of first/second.
+    Same: the interval lies between 1/`margin_ratio` and `margin_ratio`. Everything else, and fewer than 10 runs a side, is inconclusive.
+    """
+    return {name: _tell_apart(ratio, p, runs, margin_ratio, alpha) for name, (ratio, p, runs) in _compared(pairs, seed).items()}
+
+
+def _compared(pairs: Mapping[Name, tuple[ArrayLike, ArrayLike]], seed: int) -> dict[Name, tuple[Ratio, float, int]]:
+    """Of each pair: second over first, the corrected p, and the runs of the smaller side."""
+    adjusted = holm([mann_whitney_p(first, second) for first, second in pairs.values()])
+    return {
+        name: (ratio_of_medians(second, first, seed=seed), p, min(np.size(first), np.size(second)))
+        for (name, (first, second)), p in zip(pairs.items(), adjusted, strict=True)
     }
 
 
@@ -146,6 +185,24 @@ def _judge(ratio: Ratio, p: float, runs: int, threshold: float, alpha: float) ->
     if ratio.high < threshold:
         return Decision("no_regression", ratio, p, None, f"ratio {interval}, all below {threshold:g}")
     return Decision("inconclusive", ratio, p, more_runs(ratio, runs, threshold), f"ratio {interval}, threshold {threshold:g}")
+
+
+def _tell_apart(ratio: Ratio, p: float, runs: int, margin: float, alpha: float) -> Difference:
+    interval = f"ratio {ratio.mid:.3f}, 95 % interval {ratio.low:.3f} to {ratio.high:.3f}"
+    if runs < FULL_RUNS:
+        return Difference("inconclusive", ratio, p, FULL_RUNS - runs, f"only {runs} runs, {FULL_RUNS} are needed")
+    if p < alpha and ratio.low > 1 and ratio.mid > margin:
+        return Difference("higher", ratio, p, None, f"{interval}, p = {p:.2g}")
+    if p < alpha and ratio.high < 1 and ratio.mid < 1 / margin:
+        return Difference("lower", ratio, p, None, f"{interval}, p = {p:.2g}")
+    if ratio.low > 1 / margin and ratio.high < margin:
+        return Difference("same", ratio, p, None, f"{interval}, all within {100 * (margin - 1):g} %")
+    # Bounds of an interval that is not bounded need no inverse: with that few runs it is inconclusive above.
+    turned = Ratio(1 / ratio.high, 1 / ratio.mid, 1 / ratio.low)
+    above, below = more_runs(ratio, runs, margin), more_runs(turned, runs, margin)
+    outside = ratio.mid > margin or turned.mid > margin
+    needed = (above if ratio.mid > margin else below) if outside else None if above is None or below is None else max(above, below)
+    return Difference("inconclusive", ratio, p, needed, interval)
 
 
 def more_runs(ratio: Ratio, runs: int, threshold: float) -> int | None:

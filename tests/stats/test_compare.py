@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu
 
-from edgekit.stats import Ratio, decide, holm, mann_whitney_p, ratio_of_medians
+from edgekit.stats import Ratio, decide, differ, holm, mann_whitney_p, ratio_of_medians
 from edgekit.stats.compare import _judge, more_runs
 
 RUN_SIGMA = 0.05
@@ -177,3 +177,64 @@ def test_the_runs_asked_for_do_decide() -> None:
         decided += decide({"a": (runs(generator, n, sigma=0.08), runs(generator, n, sigma=0.08))}, seed=i)["a"].verdict != "inconclusive"
     assert tried > 30
     assert decided >= 0.5 * tried
+
+
+def test_the_two_sided_rule_in_both_directions() -> None:
+    generator = np.random.default_rng(11)
+    base = runs(generator, 20, sigma=0.02)
+    found = differ({"slow": (base, 1.2 * base), "fast": (base, base / 1.2), "same": (base, 1.01 * base)}, margin_ratio=1.05)
+    assert {name: one.side for name, one in found.items()} == {"slow": "higher", "fast": "lower", "same": "same"}
+    spread = np.linspace(1.0, 2.0, 10)
+    assert differ({"a": (spread, spread)})["a"].side == "inconclusive"
+    assert differ({"a": (base[:5], 2 * base[:5])})["a"].side == "inconclusive"
+
+
+@pytest.mark.parametrize("sigma", [0.02, 0.10])
+def test_identical_builds_are_rarely_told_apart_in_either_direction(sigma: float) -> None:
+    generator = np.random.default_rng(13)
+    sides = [differ({"a": (runs(generator, 10, sigma=sigma), runs(generator, 10, sigma=sigma))}, seed=i)["a"].side for i in range(1000)]
+    assert sides.count("higher") + sides.count("lower") <= 50
+
+
+def test_a_threshold_of_its_own_for_each() -> None:
+    generator = np.random.default_rng(12)
+    base = runs(generator, 20, sigma=0.01)
+    pairs = {"strict": (base, 1.1 * base), "lax": (base, 1.1 * base)}
+    assert {k: v.verdict for k, v in decide(pairs, threshold_ratio={"strict": 1.05, "lax": 1.2}).items()} == {
+        "strict": "regressed",
+        "lax": "no_regression",
+    }
+
+
+VALUES = st.lists(st.floats(1e3, 1e9), min_size=10, max_size=30)
+
+
+@given(first=VALUES, second=VALUES)
+@settings(max_examples=50, deadline=None)
+def test_scale_does_not_matter_and_turning_the_sides_turns_the_ratio(first: list[float], second: list[float]) -> None:
+    found, scaled = differ({"a": (first, second)})["a"], differ({"a": ([4 * v for v in first], [4 * v for v in second])})["a"]
+    assert (scaled.side, scaled.ratio, scaled.p) == (found.side, found.ratio, found.p)
+    assert mann_whitney_p(first, second) == pytest.approx(mann_whitney_p(second, first))
+    turned = ratio_of_medians(second, first)
+    assert turned.mid == pytest.approx(1 / ratio_of_medians(first, second).mid)
+    assert turned.low <= turned.mid * (1 + 1e-9)
+    assert turned.high >= turned.mid * (1 - 1e-9)
+
+
+@given(p_values=st.lists(st.floats(0, 1), max_size=12))
+def test_holm_never_lowers_a_p_value_and_keeps_their_order(p_values: list[float]) -> None:
+    adjusted = holm(p_values)
+    assert all(q >= p for p, q in zip(p_values, adjusted, strict=True))
+    assert all(q <= 1 for q in adjusted)
+    ordered = sorted(zip(p_values, adjusted, strict=True))
+    assert [q for _, q in ordered] == sorted(q for _, q in ordered)
+
+
+@given(data=st.data(), n=st.integers(10, 25))
+@settings(max_examples=30, deadline=None)
+def test_what_regressed_is_not_also_passed_by_a_laxer_eye(data: st.DataObject, n: int) -> None:
+    """Raising the threshold never turns a pass into a regression."""
+    values = st.lists(st.floats(1e5, 1e7), min_size=n, max_size=n)
+    pair = (data.draw(values), data.draw(values))
+    strict, lax = (decide({"a": pair}, threshold_ratio=threshold)["a"].verdict for threshold in (1.05, 1.3))
+    assert (strict, lax) not in {("no_regression", "regressed"), ("inconclusive", "regressed")}
