@@ -32,6 +32,7 @@ from torchao.quantization.pt2e.quantizer import QuantizationConfig
 from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 from torchao.quantization.pt2e.utils import _fuse_linear_bn_, _is_conv_or_conv_transpose_node, fold_bn_weights_into_conv_node
 
+from edgekit.compress.clamps import AfterClamps
 from edgekit.compress.fast_qat import fast_patterns
 from edgekit.compress.graph import argument, batch_norms, capture, layer_of, set_training, tensor_of
 from edgekit.compress.lstm import rewrite_lstm
@@ -64,7 +65,7 @@ def prepare_ptq(model: nn.Module, example: Tensor, *, keep_float: Sequence[str] 
     config = dataclasses.replace(config, input_activation=activation, output_activation=activation)
     graph = capture(model, example)
     with fast_patterns():
-        graph = prepare_pt2e(graph, _quantizer(model, keep_float).set_global(config))
+        graph = prepare_pt2e(graph, _quantizer(model, keep_float, AfterClamps).set_global(config))
     widen_shared(graph)
     return graph
 
@@ -205,9 +206,9 @@ def _qat_config() -> QuantizationConfig:
     return dataclasses.replace(config, input_activation=activation_spec, output_activation=activation_spec, weight=weight_spec)
 
 
-def _quantizer(model: nn.Module, keep_float: Sequence[str]) -> XNNPACKQuantizer:
+def _quantizer(model: nn.Module, keep_float: Sequence[str], kind: type[XNNPACKQuantizer] = XNNPACKQuantizer) -> XNNPACKQuantizer:
     require_matches([name for name, _ in model.named_modules() if name], keep_float, purpose="layers to keep float")
-    return XNNPACKQuantizer().set_filter_function(lambda node: not matches(layer_of(node), keep_float))
+    return kind().set_filter_function(lambda node: not matches(layer_of(node), keep_float))
 
 
 def _fold_batch_norm(graph: GraphModule, layers: Sequence[str]) -> None:
