@@ -4,6 +4,7 @@ The public API, one function per command:
 
     load_recipe, explain, recipe_json_schema        recipes, without training
     build, run, judge, open_bundle                  recipes to bundles, measurements and a verdict
+    doctor                                          this machine, and what to install on it
     add_target, trust, check, setup                 boards, from the first contact to ready
     list_targets, load_target, target_json_schema   targets
     connect, deploy, verify, rollback, bench        bundles on boards
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from edgekit.decision.comparing import compare_stored as compare_stored
     from edgekit.device import connect as connect
     from edgekit.foreign import open_model as open_model
+    from edgekit.host import doctor as doctor
     from edgekit.pipeline import build as build
     from edgekit.recipe.explain import explain as explain
     from edgekit.recipe.json_schema import recipe_json_schema as recipe_json_schema
@@ -60,6 +62,7 @@ _PUBLIC = {
     "compare_stored": "edgekit.decision.comparing",
     "connect": "edgekit.device",
     "deploy": "edgekit.board.deploying",
+    "doctor": "edgekit.host",
     "explain": "edgekit.recipe.explain",
     "judge": "edgekit.session",
     "keygen": "edgekit.signature",

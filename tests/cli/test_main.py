@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 import edgekit
-from edgekit.cli import run
+from edgekit.cli import app, run
 
 
 def test_help_lists_the_commands_and_imports_no_torch() -> None:
@@ -76,6 +81,28 @@ def test_the_python_api_is_the_command_line() -> None:
         edgekit.biuld  # noqa: B018
 
 
+def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, command in group.commands.items():
+        yield from commands(command, (*path, name)) if hasattr(command, "commands") else [((*path, name), command)]
+
+
+ALL = dict(commands(typer.main.get_command(app)))
+WITHOUT_JSON = {("recipe", "schema"), ("target", "schema"), ("results", "export"), ("results", "prune")}
+"""Those that print JSON, or a format of their choice, anyway; and `prune`, whose answer is a line for each measurement."""
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_every_command_has_an_example_and_json(path: tuple[str, ...]) -> None:
+    """The example is a command line of that command, with options that it has."""
+    command, (_, found, example) = ALL[path], (ALL[path].help or "").partition("Example: ")
+    assert found, "its help has no example"
+    words = shlex.split(example.split("\n\n")[0].replace("\n", " "), comments=True)
+    assert words[: 1 + len(path)] == ["edgekit", *path]
+    options = {option for parameter in command.params for option in parameter.opts}
+    assert {word.partition("=")[0] for word in words if word.startswith("-")} <= options
+    assert "--json" in options or path in WITHOUT_JSON
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts(shell: str) -> None:
     done = subprocess.run(
@@ -86,3 +113,18 @@ def test_completion_scripts(shell: str) -> None:
         env={"PATH": "/usr/bin:/bin", "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"},
     )
     assert "edgekit" in done.stdout.lower()
+
+
+def test_installed_completion_completes_in_bash(tmp_path: Path) -> None:
+    """As a user does it: install into a home, start a shell there, and ask it to complete."""
+    home = {**os.environ, "HOME": str(tmp_path), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    program = tmp_path / "bin" / "edgekit"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m edgekit.cli "$@"\n')
+    program.chmod(0o755)
+    home |= {"PATH": f"{program.parent}:/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents[2])}
+    subprocess.run([program, "--install-completion", "bash"], env=home, check=True, capture_output=True)
+    function = r"$(complete -p edgekit | sed 's/.*-F \([^ ]*\) .*/\1/')"
+    ask = f'source ~/.bashrc; COMP_WORDS=(edgekit recipe va); COMP_CWORD=2; {function} edgekit; echo "${{COMPREPLY[@]}}"'
+    done = subprocess.run(["bash", "-c", ask], env=home, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["validate"], done.stderr

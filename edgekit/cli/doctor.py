@@ -1,0 +1,34 @@
+"""`edgekit doctor`: is this machine ready, and what would make it so."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Annotated
+
+import typer
+
+import edgekit
+from edgekit.cli.console import stdout
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+
+
+def doctor(as_json: Json = False) -> None:
+    """Look whether this machine has what edgekit needs: what is missing, and the command that installs it. Boards: `edgekit target check`.
+
+    The exit code is that of the first problem; notes and warnings do not count.
+
+    Example: edgekit doctor
+    """
+    report = edgekit.doctor()
+    if as_json:
+        print(json.dumps({**dataclasses.asdict(report), "exit_code": report.exit_code}))
+    else:
+        from edgekit.reporting.boards import check_report  # here, so that --help waits for nothing
+
+        console = stdout(highlight=False, soft_wrap=False)
+        for part in check_report(report):
+            console.print(part)
+    if report.exit_code:
+        raise typer.Exit(report.exit_code)
