@@ -84,7 +84,7 @@ def bench(
 ) -> Measurement:
     """Deploy a bundle to a target and measure every artifact of it there, `runs` fresh processes each, in turn.
 
-    The settings are those of edgekit.recipe.schema.Bench. After the measurement each artifact runs once more in a process of its own for `profile`
+    The settings are those of edgekit.recipe.limits.Bench. After the measurement each artifact runs once more in a process of its own for `profile`
     (time by operator), in one of `sustained_seconds` (at most 3600) for the curve of a long run, in as many as it takes for accuracy on the first
     `accuracy_samples` of the bundle's evaluation set, and in one for `energy` by the target's power sensor. The device's lock is held from the first
     byte sent to the last run. Whatever ends the session early, Ctrl-C included, `on_partial` gets what was measured until then before the error is raised.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edgekit.bundle import Artifact, Manifest
-from edgekit.recipe.schema import Budget, VariantBudget
+from edgekit.recipe.limits import Budget, VariantBudget
 from edgekit.stats import Ratio
 
 LATENCY_LIMITS = frozenset({"latency_p50_max_ms", "latency_min_speedup_ratio", "peak_memory_max_bytes"})

@@ -59,5 +59,7 @@ LocalPath = Annotated[str, Field(min_length=1), AfterValidator(check_local_path)
 Name = Annotated[
     str, Matches(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "expected up to 64 letters, digits, '.', '_' or '-', the first a letter or a digit")
 ]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]

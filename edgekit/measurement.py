@@ -43,7 +43,7 @@ class Note(Part):
 
 
 class Settings(Part):
-    """How the artifacts were measured; see edgekit.recipe.schema.Bench. The upper bounds are those of the runners."""
+    """How the artifacts were measured; see edgekit.recipe.limits.Bench. The upper bounds are those of the runners."""
 
     runs: Annotated[int, Field(ge=1)]
     warmup_min_seconds: Seconds

@@ -9,7 +9,7 @@ import pytest
 
 from edgekit.budget import Check, judge
 from edgekit.bundle import Artifact, Comparison, Manifest, open_bundle
-from edgekit.recipe.schema import Budget
+from edgekit.recipe.limits import Budget
 from edgekit.stats import Ratio
 from tests.test_bundle import make_bundle
 

@@ -56,7 +56,7 @@ def bench(
     """
     from edgekit import store  # here, so that --help does not wait for the database and the schema
     from edgekit.fleet import TargetsFailed, on_each
-    from edgekit.recipe.schema import Bench
+    from edgekit.recipe.limits import Bench
 
     if quick and runs is not None:
         raise UsageError("--quick and --runs exclude one another", hint="--quick is --runs 3")

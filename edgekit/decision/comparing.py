@@ -14,7 +14,7 @@ from edgekit.errors import UsageError
 from edgekit.measurement import Measurement
 from edgekit.measuring import Partial
 from edgekit.progress import Progress, silent
-from edgekit.recipe.schema import Bench
+from edgekit.recipe.limits import Bench
 from edgekit.target import Target, as_target
 
 MARGIN_PERCENT = 5.0
@@ -63,7 +63,7 @@ def compare(
     """Measure two bundles in turn in one session on one device, and say how `b` differs from `a`; without `b`, how each `.tflite` of `a` differs from
     its `.pte`.
 
-    `pairs` are keys of artifacts; by default those that both bundles have. `settings` are those of edgekit.recipe.schema.Bench, by default the second
+    `pairs` are keys of artifacts; by default those that both bundles have. `settings` are those of edgekit.recipe.limits.Bench, by default the second
     bundle's recipe's. Differences up to `margin_percent`, of accuracy a percentage point, count as none. No bundle becomes the device's current one.
 
     Raises UsageError (nothing to compare), and what `bench` raises.

@@ -1,6 +1,6 @@
 """The recipe: what a user may write, as frozen pydantic models. Owns keys, types, ranges, defaults, what must hold within one
 section, and descriptions (the editor's hover help and the generated reference come from here). Does not read files (load.py),
-does not relate stages to each other (rules.py) and does not know torch.
+does not relate stages to each other (rules.py) and does not know torch. What a result must reach, and how it is measured, is in limits.py.
 
 A recipe is a list of `stages`, run in the order written. Each stage continues from the one before it, or from the stage named by
 `from`, so that one recipe can branch: train → (ptq) and train → prune → finetune → qat. `export: NAME` on a stage publishes its
@@ -14,14 +14,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from edgekit.fields import Count, Name, Positive, Section, check_local_path, invalid
+from edgekit.fields import Count, Finite, Name, NonNegative, Positive, Section, check_local_path, invalid
+from edgekit.recipe.limits import Bench, Budget, Verify
 
 MAX_STAGES = 100
 
 Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Pattern = Annotated[str, Field(min_length=1, description="A layer's dotted name, or a shell-style pattern such as `features.*.conv`.")]
 
 
@@ -352,55 +350,6 @@ class Export(Section):
     def _each_format_once(self) -> Self:
         if len(set(self.formats)) < len(self.formats):
             raise invalid("a format is named twice", key="formats")
-        return self
-
-
-class Verify(Section):
-    """When an artifact counts as the model it came from. Compared with eager PyTorch on real test samples; a failed check publishes nothing."""
-
-    samples: Count = Field(default=64, description="Test samples compared.")
-    snr_min_db: Finite = Field(default=20.0, description="Signal-to-noise ratio of the outputs, at least.")
-    cosine_min: Annotated[float, Field(ge=-1, le=1)] = Field(default=0.99, description="Cosine similarity of the outputs, at least.")
-    max_abs_error: Positive | None = Field(default=None, description="Largest absolute difference of any output, at most.")
-    top1_agreement_min_percent: Percent = Field(default=98.0, description="Samples on which artifact and eager agree on the top class, at least.")
-
-
-class VariantBudget(Section):
-    """Limits for one variant. Each applies to every artifact of it."""
-
-    top1_min_percent: Percent | None = Field(default=None, description="Accuracy of the exported artifact on the test set.")
-    top1_max_drop_points: Percent | None = Field(default=None, description="Percentage points below the baseline variant, at most.")
-    runtimes_min_agreement_percent: Percent | None = Field(default=None, description="Test samples on which the .pte and the .tflite agree.")
-    size_max_bytes: Count | None = Field(default=None, description="Artifact size.")
-    size_min_shrink_ratio: Positive | None = Field(default=None, description="Times smaller than the baseline artifact of the same format.")
-    latency_p50_max_ms: Positive | None = Field(default=None, description="Median latency on the target.")
-    latency_min_speedup_ratio: Positive | None = Field(
-        default=None, description="Times faster than the baseline artifact of the same format, interleaved on the same target."
-    )
-    peak_memory_max_bytes: Count | None = Field(default=None, description="Peak resident memory of the runner process on the target.")
-
-
-class Budget(Section):
-    """What the result must keep; the verdict of a run. A limit that could not be measured is not met."""
-
-    baseline: Name | None = Field(default=None, description="The variant that drops, ratios and speed-ups refer to. Default: the first exported one.")
-    variants: dict[Name, VariantBudget] = Field(default={}, description="Limits by variant name.", examples=[{"int8": {"top1_max_drop_points": 1.0}}])
-
-
-class Bench(Section):
-    """How artifacts are measured on the target. Fewer than 10 runs is a `quick` measurement and never gates a release."""
-
-    runs: Count = Field(default=10, description="Fresh runner processes per artifact, interleaved over the artifacts.")
-    warmup_min_seconds: NonNegative = Field(default=0.2, description="Warm up at least this long, before the first counted inference.")
-    min_iterations: Count = Field(default=64, description="Counted inferences per process, at least.")
-    min_seconds: NonNegative = Field(default=0.5, description="Counted time per process, at least.")
-    max_seconds: Positive = Field(default=60.0, description="Stop counting after this long, even below `min_iterations`.")
-    threads: Count = Field(default=1, description="CPU threads of the runtime.")
-
-    @model_validator(mode="after")
-    def _time_for_the_minimum(self) -> Self:
-        if self.max_seconds < self.min_seconds:
-            raise invalid(f"must be at least min_seconds {self.min_seconds:g}, got {self.max_seconds:g}", key="max_seconds")
         return self
 
 
