@@ -18,6 +18,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from edgekit.errors import UsageError
 from edgekit.fields import LocalPath, Matches, Name, Positive, Section, invalid
 from edgekit.problems import Problem, quoted, refuse
+from edgekit.schema_help import documented
 from edgekit.validation import check, closest
 from edgekit.yaml_file import Document, read_yaml
 
@@ -49,7 +50,9 @@ class ExecutorchRunner(Section):
         default="edgekit", description="Whose runner `program` is: one that speaks edgekit's protocol, or ExecuTorch's own, whose numbers never pass a gate."
     )
     program: DevicePath | None = Field(
-        default=None, description="A runner that is on the device already. Default: edgekit builds its own for the device's architecture."
+        default=None,
+        description="A runner that is on the device already. Default: edgekit builds its own for the device's architecture.",
+        examples=["/data/local/tmp/executor_runner"],
     )
 
 
@@ -59,7 +62,9 @@ class LitertRunner(Section):
     kind: Literal["edgekit", "benchmark_model"] = Field(
         default="edgekit", description="`benchmark_model`: TensorFlow Lite's own program on the device, whose numbers never pass a gate."
     )
-    program: DevicePath | None = Field(default=None, description="The benchmark_model that is on the device already.")
+    program: DevicePath | None = Field(
+        default=None, description="The benchmark_model that is on the device already.", examples=["/data/local/tmp/benchmark_model"]
+    )
     python: Program = Field(default="python3", description="The device's Python.", examples=["python3", "/usr/bin/python3.11"])
     package: Literal["auto", "ai_edge_litert", "tflite_runtime"] = Field(
         default="auto", description="The runtime to provide; `auto` takes the newest that has a wheel for the device."
@@ -152,7 +157,7 @@ class TargetBase(Section):
 
     edgekit: Literal[1] = Field(description="Version of the target format.")
     name: Name = Field(description="How results call the device.", examples=["pi5-kitchen"])
-    description: str = Field(default="", description="One sentence for the reader.")
+    description: str = Field(default="", description="One sentence for the reader.", examples=["The Pi 5 on the desk."])
     timeouts: Timeouts = Timeouts()
     timings: Literal["meaningful", "meaningless"] = Field(
         default="meaningful", description="`meaningless` for emulated devices: latencies are labelled so and never judged."
@@ -160,10 +165,13 @@ class TargetBase(Section):
     timings_reason: str = Field(default="", description="Why timings are meaningless.", examples=["runs under qemu"])
     runners: Runners = Runners()
     control: Control = Control()
-    power: PowerSensor | None = Field(default=None, description="Where the device's power can be read. Default: nowhere, so that energy is n/a.")
+    power: PowerSensor | None = Field(
+        default=None, description="Where the device's power can be read. Default: nowhere, so that energy is n/a.", examples=[{"sensor": "hwmon"}]
+    )
     require_signature: LocalPath | None = Field(
         default=None,
         description="An Ed25519 public key file, relative to this file or `~/…`: only bundles signed with its private key are deployed.",
+        examples=["release.pub"],
     )
 
     @model_validator(mode="after")
@@ -185,14 +193,16 @@ class SshTarget(TargetBase):
 
     kind: Literal["ssh"]
     host: Host = Field(description="Host name, address, or an alias from ~/.ssh/config.", examples=["raspberrypi.local"])
-    port: Annotated[int, Field(ge=1, le=65535)] | None = Field(default=None, description="Default: from ~/.ssh/config, else 22.")
+    port: Annotated[int, Field(ge=1, le=65535)] | None = Field(default=None, description="Default: from ~/.ssh/config, else 22.", examples=[22])
     user: User | None = Field(default=None, description="Default: from ~/.ssh/config, else your own name.", examples=["pi"])
     identity_file: LocalPath | None = Field(
         default=None,
         description="Private key file, relative to this file or `~/…`. Default: the agent and ~/.ssh/config.",
         examples=["~/.ssh/id_ed25519"],
     )
-    known_hosts: LocalPath | None = Field(default=None, description="Trusted host keys, relative to this file or `~/…`. Default: ~/.ssh/known_hosts.")
+    known_hosts: LocalPath | None = Field(
+        default=None, description="Trusted host keys, relative to this file or `~/…`. Default: ~/.ssh/known_hosts.", examples=["known_hosts"]
+    )
     workdir: DevicePath = Field(default="~/edgekit", description="Where bundles are kept; made if it is missing.")
 
 
@@ -274,7 +284,7 @@ def target_names() -> list[str]:
 
 def target_json_schema() -> dict[str, Any]:
     """What a target file may hold, for editors."""
-    schema = TypeAdapter(Target).json_schema(by_alias=True)
+    schema = documented(TypeAdapter(Target).json_schema(by_alias=True))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "edgekit target", **schema}
 
 

@@ -36,7 +36,7 @@ def test_every_recipe_is_here() -> None:
 
 def test_each_opens_with_its_command() -> None:
     for path in RECIPES.glob("*.yaml"):
-        assert path.read_text().startswith(f"# edgekit run recipes/{path.name} --target local\n")
+        assert path.read_text().splitlines()[1] == f"# edgekit run recipes/{path.name} --target local"
 
 
 @pytest.fixture(scope="module")

@@ -228,4 +228,6 @@ def test_targets_are_shipped() -> None:
 def test_shipped_targets_load(path: Path) -> None:
     target = load_target(path)
     assert target.name == path.stem
-    assert path.read_text().startswith("# edgekit "), "a target opens with a command that uses it"
+    schema, command = path.read_text().splitlines()[:2]
+    assert schema == "# yaml-language-server: $schema=target.schema.json"
+    assert command.startswith("# edgekit "), "a target opens with a command that uses it"

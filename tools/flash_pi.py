@@ -29,6 +29,7 @@ from edgekit.runtimes import prepare
 
 WORKDIR = "/opt/edgekit"
 TARGET = """\
+# yaml-language-server: $schema=target.schema.json
 # edgekit run recipes/quickstart.yaml --target {name}
 edgekit: 1
 name: {name}

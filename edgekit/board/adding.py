@@ -17,9 +17,10 @@ from edgekit.device.ssh_config import split_address
 from edgekit.device.ssh_login import Confirm, HostKey, trust_target
 from edgekit.errors import IdentityError, UsageError
 from edgekit.inert import printable
-from edgekit.target import BUILT_IN, SshTarget, Target, as_target, new_target, read_target, target_directories, target_names
+from edgekit.target import BUILT_IN, SshTarget, Target, as_target, new_target, read_target, target_directories, target_json_schema, target_names
 
 TEMPLATE = """\
+# yaml-language-server: $schema=target.schema.json
 # edgekit bench BUNDLE --target {name}
 # Written on {date} from what the board reports; `edgekit target check {name}` looks at it again.
 edgekit: 1
@@ -68,7 +69,7 @@ def add_target(
     directory: str | Path = "targets",
     replace: bool = False,
 ) -> Added:
-    """Connect to a board, ask it what it is, and write `DIRECTORY/NAME.yaml`.
+    """Connect to a board, ask it what it is, and write `DIRECTORY/NAME.yaml`, and beside it the schema for editors.
 
     `ssh` is USER@HOST:PORT (user and port may be left out), `adb` a serial; `allow_network` is for one that adb reaches over the network. `confirm`
     is asked about host keys that are not known yet; without it an unknown key is refused. Nothing is written unless the board answers.
@@ -84,6 +85,7 @@ def add_target(
     with closing(connect(target)) as device:
         facts = collect(device)
     _write(path, _text(target, facts))
+    _write(path.with_name("target.schema.json"), json.dumps(target_json_schema(), indent=1, ensure_ascii=False) + "\n")  # its first line names it
     return Added(path, read_target(path), facts)
 
 

@@ -1,10 +1,14 @@
-"""Options that several commands share, and how targets are named on the command line."""
+"""Options that several commands share, how targets are named on the command line, and where a schema goes."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+
+from edgekit.errors import UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, no progress.")]
 TargetName = Annotated[str, typer.Argument(metavar="NAME", help="A name that `edgekit target list` shows, or a file.", show_default=False)]
@@ -12,3 +16,17 @@ OneTarget = Annotated[str, typer.Option("--target", "-t", help="A name that `edg
 Targets = Annotated[
     list[str], typer.Option("--target", "-t", help="A name that `edgekit target list` shows, or a file. May be repeated.", show_default=False)
 ]
+
+SchemaFile = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there instead.")]
+
+
+def write_schema(schema: dict[str, Any], output: Path | None) -> None:
+    """Raises UsageError when the file cannot be written."""
+    text = json.dumps(schema, indent=1, ensure_ascii=False)
+    if output is None:
+        print(text)
+        return
+    try:
+        output.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {output}: {error.strerror or error}", hint="choose another --output") from None

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.tree import Tree
 
 from edgekit.cli.console import stdout
+from edgekit.cli.options import SchemaFile, write_schema
 from edgekit.errors import UsageError
 from edgekit.problems import Origin, Problem, refuse
 
@@ -74,17 +75,17 @@ def explain(
 
 
 @app.command()
-def schema() -> None:
-    """Print the JSON Schema of recipes.
+def schema(output: SchemaFile = None) -> None:
+    """Print the JSON Schema of recipes: every key with its description, unit, default and examples.
 
-    An editor with the YAML language server completes and checks a recipe that begins with
-    `# yaml-language-server: $schema=recipe.schema.json`.
+    An editor with the YAML language server completes, explains and checks a recipe that begins with
+    `# yaml-language-server: $schema=recipe.schema.json`, the name of this file from where the recipe lies. Nothing is fetched.
 
-    Example: edgekit recipe schema > recipe.schema.json
+    Example: edgekit recipe schema -o recipes/recipe.schema.json
     """
     from edgekit.recipe.json_schema import recipe_json_schema
 
-    print(json.dumps(recipe_json_schema(), indent=1))
+    write_schema(recipe_json_schema(), output)
 
 
 def _problems(file: Path, overrides: Sequence[str]) -> Iterator[Problem]:

@@ -14,7 +14,7 @@ import typer
 import edgekit
 from edgekit.cli.console import stdout
 from edgekit.cli.live import live_progress
-from edgekit.cli.options import Json, TargetName
+from edgekit.cli.options import Json, SchemaFile, TargetName, write_schema
 from edgekit.errors import IdentityError
 
 if TYPE_CHECKING:
@@ -59,15 +59,15 @@ def show(name: TargetName, as_json: Json = False) -> None:
 
 
 @app.command()
-def schema() -> None:
-    """Print the JSON Schema of targets.
+def schema(output: SchemaFile = None) -> None:
+    """Print the JSON Schema of targets: every key with its description, unit, default and examples.
 
-    An editor with the YAML language server completes and checks a target that begins with
-    `# yaml-language-server: $schema=target.schema.json`.
+    An editor with the YAML language server completes, explains and checks a target that begins with
+    `# yaml-language-server: $schema=target.schema.json`, the name of this file from where the target lies. Nothing is fetched.
 
-    Example: edgekit target schema > target.schema.json
+    Example: edgekit target schema -o targets/target.schema.json
     """
-    print(json.dumps(edgekit.target_json_schema(), indent=1))
+    write_schema(edgekit.target_json_schema(), output)
 
 
 @app.command()

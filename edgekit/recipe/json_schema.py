@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from edgekit.recipe.schema import Recipe
+from edgekit.schema_help import documented
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def recipe_json_schema() -> dict[str, Any]:
     """What a recipe file may hold. A file that `extends` another may leave out what the other one has."""
-    schema = Recipe.model_json_schema(by_alias=True, mode="validation")
+    schema = documented(Recipe.model_json_schema(by_alias=True, mode="validation"))
     properties, definitions = schema["properties"], schema["$defs"]
     extends = {
         "type": "string",
@@ -25,6 +26,9 @@ def recipe_json_schema() -> dict[str, Any]:
         definition = definitions.get(part.get("$ref", "").rpartition("/")[2], {})
         if "required" in definition:
             complete["properties"][name] = {"required": definition.pop("required")}
+    # One list of all stages and methods: editors do not look for choices in lists within lists.
+    items = properties["stages"]["items"]
+    properties["stages"]["items"] = {"oneOf": [one for part in items["oneOf"] for one in part.get("oneOf", [part])]}
     definitions["OneShot"]["required"] = ["kind"]  # has a default in Python only
     description = "A model, what is done to it stage by stage, and what the result must keep."
     head = {"$schema": DIALECT, "title": "edgekit recipe", "description": description}

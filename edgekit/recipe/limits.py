@@ -17,7 +17,7 @@ class Verify(Section):
     samples: Count = Field(default=64, description="Test samples compared.")
     snr_min_db: Finite = Field(default=20.0, description="Signal-to-noise ratio of the outputs, at least.")
     cosine_min: Annotated[float, Field(ge=-1, le=1)] = Field(default=0.99, description="Cosine similarity of the outputs, at least.")
-    max_abs_error: Positive | None = Field(default=None, description="Largest absolute difference of any output, at most.")
+    max_abs_error: Positive | None = Field(default=None, description="Largest absolute difference of any output, at most.", examples=[0.01])
     top1_agreement_min_percent: Percent = Field(default=98.0, description="Samples on which artifact and eager agree on the top class, at least.")
 
 
@@ -39,7 +39,9 @@ class VariantBudget(Section):
 class Budget(Section):
     """What the result must keep; the verdict of a run. A limit that could not be measured is not met."""
 
-    baseline: Name | None = Field(default=None, description="The variant that drops, ratios and speed-ups refer to. Default: the first exported one.")
+    baseline: Name | None = Field(
+        default=None, description="The variant that drops, ratios and speed-ups refer to. Default: the first exported one.", examples=["fp32"]
+    )
     variants: dict[Name, VariantBudget] = Field(default={}, description="Limits by variant name.", examples=[{"int8": {"top1_max_drop_points": 1.0}}])
 
 

@@ -61,8 +61,8 @@ class Input(Section):
     shape: tuple[Count, ...] = Field(
         min_length=1, max_length=5, description="For images (channels, height, width); for series (steps, features).", examples=[[3, 32, 32]]
     )
-    mean: tuple[Finite, ...] | None = Field(default=None, description="Subtracted per channel after scaling pixels to 0…1.")
-    std: tuple[Positive, ...] | None = Field(default=None, description="Divided by per channel after `mean`.")
+    mean: tuple[Finite, ...] | None = Field(default=None, description="Subtracted per channel after scaling pixels to 0…1.", examples=[[0.5, 0.5, 0.5]])
+    std: tuple[Positive, ...] | None = Field(default=None, description="Divided by per channel after `mean`.", examples=[[0.25, 0.25, 0.25]])
 
     @model_validator(mode="after")
     def _one_value_per_channel(self) -> Self:
@@ -120,13 +120,13 @@ class Training(Section):
     warmup_epochs: NonNegative = Field(default=0.0, description="Linear rise of the learning rate from 0.")
     step_epochs: Positive = Field(default=10.0, description="For `schedule: step`: the learning rate is multiplied by 0.1 every so many epochs.")
     label_smoothing: Fraction = Field(default=0.0, description="Szegedy et al. 2016.")
-    gradient_clip_norm: Positive | None = Field(default=None, description="Clip the global gradient norm to this.")
+    gradient_clip_norm: Positive | None = Field(default=None, description="Clip the global gradient norm to this.", examples=[1.0])
     augment: tuple[str | dict[str, dict[str, Any]], ...] = Field(
         default=(),
         description="torchvision.transforms.v2 transforms by name, applied per batch in training; also `MixUp` and `CutMix` (with `alpha`).",
         examples=[["RandomHorizontalFlip", {"RandomCrop": {"size": 32, "padding": 4}}, {"MixUp": {"alpha": 0.2}}]],
     )
-    distill: Distill | None = Field(default=None, description="Learn from an earlier stage's model too.")
+    distill: Distill | None = Field(default=None, description="Learn from an earlier stage's model too.", examples=[{"teacher": "fp32"}])
 
     @model_validator(mode="after")
     def _warmup_ends(self) -> Self:
@@ -139,9 +139,13 @@ class StageBase(Section):
     """What every stage has. The stage kind is the key `stage`."""
 
     name: Name | None = Field(
-        default=None, description="How later stages (`from`, `distill.teacher`) and the trace call it. Default: the variant it exports, else KIND-N."
+        default=None,
+        description="How later stages (`from`, `distill.teacher`) and the trace call it. Default: the variant it exports, else KIND-N.",
+        examples=["pruned"],
     )
-    from_: Name | None = Field(default=None, alias="from", description="Continue from this stage instead of the one written before: a branch.")
+    from_: Name | None = Field(
+        default=None, alias="from", description="Continue from this stage instead of the one written before: a branch.", examples=["fp32"]
+    )
     export: Name | None = Field(
         default=None,
         description="Publish the result of this stage as the variant of this name, in every format of `export.formats`.",
@@ -193,7 +197,7 @@ class Polynomial(Section):
     end_step: Count | None = Field(default=None, description="Step that reaches the final sparsity. Default: 3/4 of the training steps.")
     power: Positive = Field(default=3.0, description="Exponent of the decay.")
     frequency: Count = Field(default=100, description="Update the masks every so many steps.")
-    train: Training = Field(description="The training during which the sparsity rises.")
+    train: Training = Field(description="The training during which the sparsity rises.", examples=[{"epochs": 3}])
 
     @model_validator(mode="after")
     def _ends_after_it_begins(self) -> Self:
@@ -357,14 +361,19 @@ class Recipe(Section):
     """The whole recipe."""
 
     edgekit: Literal[1] = Field(description="Version of the recipe format.")
-    name: Name = Field(description="Names the bundle.")
-    description: str = Field(default="", description="One sentence for the reader.")
+    name: Name = Field(description="Names the bundle.", examples=["my-net"])
+    description: str = Field(default="", description="One sentence for the reader.", examples=["A small CNN on digits."])
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(default=0, description="Seeds weights, shuffling, augmentation and subsets.")
     deterministic: bool = Field(default=False, description="Only deterministic kernels; slower, and equal from run to run on one machine.")
     model: Model
     input: Input
     data: Data
-    stages: tuple[Stage, ...] = Field(min_length=1, max_length=MAX_STAGES, description="Run in the order written: train, prune, finetune, quantize.")
+    stages: tuple[Stage, ...] = Field(
+        min_length=1,
+        max_length=MAX_STAGES,
+        description="Run in the order written: train, prune, finetune, quantize.",
+        examples=[[{"stage": "train", "epochs": 10, "export": "fp32"}, {"stage": "quantize", "method": "ptq", "export": "int8"}]],
+    )
     export: Export = Export()
     verify: Verify = Verify()
     budget: Budget = Budget()

@@ -37,13 +37,14 @@ def test_add_by_fingerprint(address: str, ssh_server: Server, capsys: pytest.Cap
     assert isinstance(target, SshTarget)
     assert address_of(target) == address
     text = Path("targets/pi5.yaml").read_text()
-    assert text.startswith("# edgekit bench BUNDLE --target pi5\n")
+    assert text.startswith("# yaml-language-server: $schema=target.schema.json\n# edgekit bench BUNDLE --target pi5\n")
+    assert json.loads(Path("targets/target.schema.json").read_text())["title"] == "edgekit target", "an editor finds it"
     assert load_target(uncommented(text)) == target, "what is commented out says the defaults"
 
 
 def uncommented(text: str) -> Path:
     """The file with all settings in place, but for the ones that have no default."""
-    lines = [line.removeprefix("# ") for line in text.splitlines()[2:] if "require_signature" not in line]
+    lines = [line.removeprefix("# ") for line in text.splitlines()[3:] if "require_signature" not in line]
     Path("uncommented.yaml").write_text("\n".join(lines) + "\n")
     return Path("uncommented.yaml")
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,11 +46,35 @@ def test_an_editor_finds_what_it_shows(schema: dict[str, Any]) -> None:
     assert sections["Training"]["properties"]["epochs"]["default"] == 1
     assert sections["QuantizeQat"]["properties"]["train"]["default"]["lr"] == 1e-4
     assert sections["Model"]["properties"]["name"]["examples"]
-    assert set(sections["Train"]["properties"]["stage"].values()) >= {"train"}
+    assert sections["Train"]["properties"]["stage"]["const"] == "train"
     assert {"stage", "method", "sparsity"} <= set(sections["PruneUnstructured"]["required"])
-    stages = schema["properties"]["stages"]["items"]
-    assert stages["discriminator"]["propertyName"] == "stage"
-    assert len(stages["oneOf"]) == 5
+    stages = [sections[part["$ref"].rpartition("/")[2]]["properties"] for part in schema["properties"]["stages"]["items"]["oneOf"]]
+    assert len({(stage["stage"]["const"], stage.get("method", {}).get("const")) for stage in stages}) == len(stages) == 11
+
+
+def test_every_key_has_a_description_and_an_example() -> None:
+    for one in (recipe_json_schema(), target_json_schema()):
+        validator = Draft202012Validator(one)
+        for name, section in [("", one), *one["$defs"].items()]:
+            for key, part in section.get("properties", {}).items():
+                assert len(part["description"]) > 3, f"{name}.{key}"
+                assert part["examples"], f"{name}.{key}"
+                for example in part["examples"]:
+                    assert validator.evolve(schema={**part, "$defs": one["$defs"]}).is_valid(example), f"{name}.{key}: {example}"
+
+
+def test_keys_with_a_unit_say_it(schema: dict[str, Any]) -> None:
+    sections = schema["$defs"]
+    assert sections["VariantBudget"]["properties"]["latency_p50_max_ms"]["description"].endswith("Milliseconds.")
+    assert "fraction" in sections["PruneStructured"]["properties"]["ratio"]["description"].lower()
+    assert "econds" in sections["Bench"]["properties"]["max_seconds"]["description"]
+
+
+@pytest.mark.parametrize("kind", ["recipe", "target"])
+def test_the_shipped_schemas_are_todays(kind: str) -> None:
+    file = Path(__file__).parents[2] / f"{kind}s" / f"{kind}.schema.json"
+    now = recipe_json_schema() if kind == "recipe" else target_json_schema()
+    assert json.loads(file.read_text()) == now, f"run: edgekit {kind} schema -o {kind}s/{kind}.schema.json"
 
 
 @pytest.mark.parametrize(

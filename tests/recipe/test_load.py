@@ -528,6 +528,7 @@ def test_recipes_are_shipped() -> None:
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_shipped_recipes_load(path: Path) -> None:
     load_recipe(path)
-    first = path.read_text().splitlines()[0]
-    assert first.startswith("# edgekit "), "a recipe opens with the command that runs it"
-    assert path.name in first
+    schema, command = path.read_text().splitlines()[:2]
+    assert schema == "# yaml-language-server: $schema=recipe.schema.json"
+    assert command.startswith("# edgekit "), "a recipe opens with the command that runs it"
+    assert path.name in command
