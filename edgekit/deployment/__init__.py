@@ -14,9 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from edgekit.bundle import MANIFEST, SIGNATURE, Bundle, canonical_json, sha256_file
+from edgekit.deployment.content import Content
 from edgekit.deployment.lock import Lock, hold
-from edgekit.deployment.objects import Content, Survey, failpoint, send, survey
-from edgekit.deployment.scripts import ACTIVATE, COLLECT, HASHING_S, PLANT, READ_BACK, ROLL_BACK, call
+from edgekit.deployment.objects import Survey, failpoint, send, survey
+from edgekit.deployment.packs import links
+from edgekit.deployment.scripts import ACTIVATE, COLLECT, HASHING_S, PLANT, READ_BACK, ROLL_BACK, UNPACK, call
 from edgekit.device import Device
 from edgekit.errors import DeviceError
 from edgekit.progress import Progress, silent
@@ -56,13 +58,17 @@ class _Tree:
     place: str
     files: dict[str, Content]
 
-    def lines(self) -> list[str]:
-        """For PLANT: mode, link target (relative, up to the root and into objects), name."""
+    def links(self) -> dict[str, str]:
+        """The target of each file's link: relative, up to the root and into objects."""
         for name in self.files:
             parts = name.split("/")
             if {"", ".", "..", ".objects"} & set(parts) or "\n" in name or name != name.strip():
                 raise DeviceError(f"{name!r} cannot be the name of a file on a device")
-        return [f"{c.mode:o} {'../' * (2 + name.count('/'))}objects/{c.sha256} {name}" for name, c in sorted(self.files.items())]
+        return {name: f"{'../' * (2 + name.count('/'))}objects/{content.sha256}" for name, content in sorted(self.files.items())}
+
+    def lines(self) -> list[str]:
+        """For PLANT."""
+        return [f"{self.files[name].mode:o} {target} {name}" for name, target in self.links().items()]
 
 
 def deploy(
@@ -77,7 +83,7 @@ def deploy(
     tree = _bundle_tree(bundle)
     wanted = list(tree.files.values())
     if dry_run:
-        found = survey(device, workdir, wanted, mend=False)
+        found = survey(device, workdir, wanted, tree.place, mend=False)
         return _report(bundle, tree, found, workdir, time.monotonic() - started, activated=found.current == tree.place)
     with _held(device, workdir, lock) as held:
         found = _place(held, tree, f"deploy to {device.name}", progress)
@@ -136,7 +142,8 @@ def _held(device: Device, workdir: str, lock: Lock | None) -> Iterator[Lock]:
 def _place(lock: Lock, tree: _Tree, task: str, progress: Progress) -> Survey:
     """Send what is missing of a tree and plant it. Returns what was there before."""
     wanted = list(tree.files.values())
-    found = survey(lock.device, lock.root, wanted, mend=True)
+    lines = tree.lines()
+    found = survey(lock.device, lock.root, wanted, tree.place, mend=True)
     failpoint("surveyed")
     total, done = found.bytes_to_send(wanted), 0
 
@@ -147,7 +154,10 @@ def _place(lock: Lock, tree: _Tree, task: str, progress: Progress) -> Survey:
 
     progress(task, 0, total)
     send(lock, found.missing(wanted), found, moved)
-    call(lock.device, PLANT, lock.root, tree.place, lines=tree.lines())
+    if not found.planted:
+        call(lock.device, UNPACK, lock.root, "tree", data=links(tree.links()))
+        failpoint("linked")
+    call(lock.device, PLANT, lock.root, tree.place, lines=lines)
     failpoint("planted")
     progress(task, total, total)
     return found

@@ -2,22 +2,26 @@
 the store.
 
 Content gets into `objects` only by a rename after its hash was computed on the device. An upload that was cut short goes on where it stopped
-when the part that arrived is a prefix of the content; the rest is sent as a second file and appended there.
+when the part that arrived is a prefix of the content; the rest is sent as a second file and appended there. Small content travels many at a time
+(see packs.py); what of it arrived whole is not sent again.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
+import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edgekit.deployment.content import Content
 from edgekit.deployment.lock import LEASE_S, Lock
-from edgekit.deployment.scripts import ADMIT, APPEND, DISCARD, HASHING_S, SURVEY, call
+from edgekit.deployment.packs import PACK_S, PACKED_BYTES, Pack, packs
+from edgekit.deployment.scripts import ADMIT, APPEND, DISCARD, HASHING_S, SURVEY, UNPACK, call
 from edgekit.device import Device
 from edgekit.errors import DeviceError, TransportError
 
@@ -27,21 +31,12 @@ SPARE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Content:
-    """A file of the host that is wanted on a device."""
-
-    path: Path
-    sha256: str
-    bytes: int
-    mode: int = 0o644
-
-
-@dataclass(frozen=True)
 class Survey:
-    """What a device has of the wanted content. `arrived` is how many bytes of an object are there already and right."""
+    """What a device has of the wanted content. `arrived` is how many bytes of an object are there already and right, `planted` whether the tree is."""
 
     free_bytes: int | None
     current: str
+    planted: bool
     present: frozenset[str]
     arrived: dict[str, int] = field(default_factory=dict)
 
@@ -60,21 +55,23 @@ def failpoint(step: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def survey(device: Device, workdir: str, wanted: Sequence[Content], *, mend: bool) -> Survey:
+def survey(device: Device, workdir: str, wanted: Sequence[Content], tree: str, *, mend: bool) -> Survey:
     """Ask a device what it has; everything there is hashed. With `mend` (only under the lock) an interrupted resumption is put together first."""
     sizes = {content.sha256: content for content in wanted}
-    lines = call(device, SURVEY, workdir, "mend" if mend else "", lines=sizes, timeout_s=HASHING_S)
+    lines = call(device, SURVEY, workdir, "mend" if mend else "look", tree, lines=sizes, timeout_s=HASHING_S)
     text = "\n".join(lines)
     free = re.search(r"^free ([0-9]{1,15})$", text, re.MULTILINE)
     current = re.search(r"^current (bundles/[A-Za-z0-9._-]{1,200})$", text, re.MULTILINE)
     hashes = re.findall(r"^([0-9a-f]{64}) [ *](objects|staging)/([0-9a-f]{64})$", text, re.MULTILINE)
-    partial = {name: int(size) for name, size in re.findall(r"^partial ([0-9a-f]{64}) +([0-9]{1,15})$", text, re.MULTILINE)}
+    partial = {name: int(size) for size, name in re.findall(r"^ *([0-9]{1,15}) ([0-9a-f]{64})$", text, re.MULTILINE)}
     staged = {name: digest for digest, place, name in hashes if place == "staging"}
+    arrived = {name: size for name, size in partial.items() if name in sizes and sizes[name].starts_with(size, staged.get(name))}
     return Survey(
         free_bytes=int(free[1]) * 1024 if free else None,
         current=current[1] if current else "",
+        planted="tree" in lines,
         present=frozenset(name for digest, place, name in hashes if place == "objects" and digest == name),
-        arrived={name: size for name, size in partial.items() if name in sizes and _is_prefix(sizes[name], size, staged.get(name))},
+        arrived={name: size for name, size in arrived.items() if size == sizes[name].bytes or sizes[name].bytes > PACKED_BYTES},
     )
 
 
@@ -88,8 +85,12 @@ def send(lock: Lock, content: Sequence[Content], found: Survey, moved: Callable[
         return
     _require_space(lock.device, content, found)
     lock.renew(LEASE_S + found.bytes_to_send(content) / SLOWEST_BYTES_PER_S)
-    for item in content:
-        _send_one(lock, item, found.arrived.get(item.sha256, 0), moved)
+    unfinished = [item for item in content if item.bytes == 0 or found.arrived.get(item.sha256, 0) < item.bytes]
+    for pack in packs(item for item in unfinished if item.bytes <= PACKED_BYTES):
+        _send_pack(lock, pack, moved)
+    for item in unfinished:
+        if item.bytes > PACKED_BYTES:
+            _send_one(lock, item, found.arrived.get(item.sha256, 0), moved)
     failpoint("sent")
     answers = call(lock.device, ADMIT, lock.root, lines=[item.sha256 for item in content], timeout_s=HASHING_S)
     failpoint("admitted")
@@ -100,6 +101,14 @@ def send(lock: Lock, content: Sequence[Content], found: Survey, moved: Callable[
         raise TransportError(f"{lock.device.name}: {names} arrived damaged and was discarded", hint=hint)
 
 
+def _send_pack(lock: Lock, pack: Pack, moved: Callable[[int], None]) -> None:
+    with _discarding(lock, pack.content):
+        call(lock.device, UNPACK, lock.root, "", data=pack.archive, timeout_s=PACK_S)
+    for item in pack.content:
+        moved(item.bytes)
+        failpoint(f"sending {item.path.name}")
+
+
 def _send_one(lock: Lock, item: Content, arrived: int, moved: Callable[[int], None]) -> None:
     staged = f"{lock.root}/staging/{item.sha256}"
 
@@ -107,19 +116,25 @@ def _send_one(lock: Lock, item: Content, arrived: int, moved: Callable[[int], No
         moved(count)
         failpoint(f"sending {item.path.name}")
 
-    try:
+    with _discarding(lock, [item]):
         if arrived == 0:
             lock.device.push(item.path, staged, mode=item.mode, progress=progress)
-        elif arrived < item.bytes:
-            with tempfile.NamedTemporaryFile(prefix="edgekit-") as rest, item.path.open("rb") as source:
-                source.seek(arrived)
-                while chunk := source.read(1 << 20):
-                    rest.write(chunk)
-                rest.flush()
-                lock.device.push(Path(rest.name), f"{staged}.tail", mode=item.mode, progress=progress)
-            call(lock.device, APPEND, lock.root, item.sha256, timeout_s=HASHING_S)
+            return
+        with tempfile.NamedTemporaryFile(prefix="edgekit-") as rest, item.path.open("rb") as source:
+            source.seek(arrived)
+            shutil.copyfileobj(source, rest, 1 << 20)
+            rest.flush()
+            lock.device.push(Path(rest.name), f"{staged}.tail", mode=item.mode, progress=progress)
+        call(lock.device, APPEND, lock.root, item.sha256, timeout_s=HASHING_S)
+
+
+@contextmanager
+def _discarding(lock: Lock, content: Sequence[Content]) -> Iterator[None]:
+    """A device that cannot take content is freed of the parts it took."""
+    try:
+        yield
     except DeviceError:
-        call(lock.device, DISCARD, lock.root, item.sha256)
+        call(lock.device, DISCARD, lock.root, lines=[item.sha256 for item in content])
         raise
 
 
@@ -128,15 +143,3 @@ def _require_space(device: Device, content: Sequence[Content], found: Survey) ->
     if found.free_bytes is not None and found.free_bytes < needed:
         message = f"{device.name}: {found.free_bytes >> 20} MiB free, {-(-needed >> 20)} MiB needed"
         raise DeviceError(message, hint="free some space, or choose another workdir in the target")
-
-
-def _is_prefix(content: Content, size: int, digest: str | None) -> bool:
-    """Whether the first `size` bytes of a content have this hash."""
-    if digest is None or not 0 < size <= content.bytes:
-        return False
-    hasher = hashlib.sha256()
-    with content.path.open("rb") as stream:
-        while size and (chunk := stream.read(min(size, 1 << 20))):
-            hasher.update(chunk)
-            size -= len(chunk)
-    return size == 0 and hasher.hexdigest() == digest

@@ -28,6 +28,7 @@ _HEAD = r"""
 LC_ALL=C; export LC_ALL; umask 077
 fail() { echo "$1" >&2; exit 65; }
 case $1 in "~/"*) root=$HOME/${1#"~/"} ;; *) root=$1 ;; esac
+to_disk() { sync -f . 2>/dev/null || sync; }
 """
 
 PREPARE = (
@@ -59,12 +60,14 @@ SURVEY = (
     + r"""
 wanted=$(cat)
 mend=$2
+tree=$3
 place=$root
 while [ ! -d "$place" ] && [ -n "$place" ]; do place=${place%/*}; done
 set -- $(df -Pk "${place:-/}" 2>/dev/null | tail -n 1)
 echo "free ${4:-}"
 [ -d "$root" ] && cd "$root" || exit 0
 echo "current $(readlink current)"
+[ ! -d "$tree" ] || echo tree
 for name in $wanted; do
   if [ -L "objects/$name" ] || [ -d "objects/$name" ]; then fail "$root/objects/$name is not a plain file"; fi
   if [ -L "staging/$name" ] || [ -d "staging/$name" ]; then fail "$root/staging/$name is not a plain file"; fi
@@ -76,67 +79,81 @@ for name in $wanted; do
   if [ -f "objects/$name" ]; then echo "objects/$name"; fi
   if [ -f "staging/$name" ]; then echo "staging/$name"; fi
 done | xargs sha256sum
-for name in $wanted; do
-  if [ -f "staging/$name" ]; then echo "partial $name $(wc -c <"staging/$name")"; fi
-done
+cd staging && for name in $wanted; do
+  if [ -f "$name" ]; then echo "$name"; fi
+done | xargs wc -c
 """
 )
-"""WORKDIR [mend]; wanted hashes on standard input. Prints `free KIB`, `current LINK`, `HASH  objects/NAME` and `HASH  staging/NAME` for
-what is there, and `partial NAME BYTES` for what an upload left behind. `mend` adds the tail of a resumed upload that was interrupted, too;
-without it nothing changes."""
+"""WORKDIR mend|look TREE; wanted hashes on standard input. Prints `free KIB`, `current LINK`, `tree` if TREE is there, `HASH  objects/NAME` and
+`HASH  staging/NAME` for what is there, and `BYTES NAME` for what an upload left behind. `mend` adds the tail of a resumed upload that was
+interrupted, too; `look` changes nothing."""
 
 APPEND = _HEAD + r"""cd "$root/staging" && cat "$2.tail" >>"$2" && rm -f "$2.tail" """
 """WORKDIR HASH. Completes a resumed upload."""
 
-DISCARD = _HEAD + r"""cd "$root/staging" && rm -f "$2" "$2.tail" """
-"""WORKDIR HASH. Gives up an upload."""
+DISCARD = _HEAD + r"""cd "$root/staging" && for name in $(cat); do echo "$name"; echo "$name.tail"; done | xargs rm -f"""
+"""WORKDIR; hashes on standard input. Gives up uploads."""
+
+UNPACK = (
+    _HEAD
+    + r"""
+umask 022
+cd "$root/staging" || exit 65
+[ -z "$2" ] || { rm -rf "$2" && mkdir "$2" && cd "$2"; } || exit 65
+case $(tar --version 2>/dev/null) in *GNU*) directly=P ;; *) directly= ;; esac
+said=$(tar "-xmo${directly}f" - 2>&1) && exit 0
+case $said in *"No space left"*) said="No space left on device" ;; esac
+fail "cannot write to $root: ${said%%
+*}"
+"""
+)
+"""WORKDIR DIRECTORY; a tar archive on standard input. Unpacks it in staging, or in a fresh DIRECTORY there: one program for any number of files.
+Without -P, GNU tar makes and removes a file for every link that leads upwards."""
 
 ADMIT = (
     _HEAD
     + r"""
 cd "$root/staging" || exit 65
-sync -f . 2>/dev/null || sync
+to_disk
 xargs sha256sum | while read -r sum name; do
-  if [ "$sum" = "$name" ]; then mv -f "$name" "../objects/$name" && echo "ok $name"
-  elif [ "$name" != - ]; then rm -f "$name"; echo "bad $name"; fi
-done
-sync -f . 2>/dev/null || sync
+  if [ "$sum" = "$name" ]; then echo "$name"; elif [ "$name" != - ]; then rm -f "$name"; fi
+done | xargs sh -c '[ $# = 0 ] || { mv -f "$@" ../objects/ && for name; do echo "ok $name"; done; }' edgekit
 """
 )
-"""WORKDIR; hashes on standard input. Moves staged content that is what it is called to objects and deletes the rest; prints `ok HASH`, `bad HASH`."""
+"""WORKDIR; hashes on standard input. Moves staged content that is what it is called to objects and deletes the rest; prints `ok HASH` for what it
+moved. The data is on the disk before it gets its name."""
 
 PLANT = (
     _HEAD
     + r"""
 cd "$root" || exit 65
 [ ! -L "$2" ] || fail "$root/$2 is a symbolic link"
-if [ -d "$2" ]; then tree=$2; else tree=staging/tree; rm -rf "$tree" && mkdir "$tree" || exit 65; fi
-: >"$tree/.objects.new" || exit 65
+changed=
+if [ -d "$2" ]; then tree=$2; else tree=staging/tree changed=yes; [ -d "$tree" ] || mkdir "$tree" || exit 65; fi
 while read -r mode target name; do
   object=objects/${target##*/}
   [ -f "$object" ] || fail "$root/$object is gone"
-  [ "$mode" != 755 ] || [ -x "$object" ] || chmod 755 "$object" || exit 65
-  echo "${target##*/}" >>"$tree/.objects.new" || exit 65
-  if [ "$tree" = "$2" ] && [ "$(readlink "$tree/$name")" = "$target" ]; then continue; fi
+  echo "${target##*/}" || exit 65
+  [ "$mode" != 755 ] || [ -x "$object" ] || { changed=yes && chmod 755 "$object"; } || exit 65
+  if [ -L "$tree/$name" ] && [ "$tree/$name" -ef "$object" ]; then continue; fi
+  changed=yes
   case $name in */*) [ -d "$tree/${name%/*}" ] || mkdir -p "$tree/${name%/*}" || exit 65 ;; esac
-  if [ "$tree" = "$2" ]; then rm -f "$tree/$name" || exit 65; fi
-  ln -s "$target" "$tree/$name" || exit 65
-done
-mv -f "$tree/.objects.new" "$tree/.objects" || exit 65
-sync -f . 2>/dev/null || sync
+  rm -f "$tree/$name" && ln -s "$target" "$tree/$name" || exit 65
+done >staging/list || exit 65
+if ! cmp -s staging/list "$tree/.objects"; then changed=yes; mv -f staging/list "$tree/.objects" || exit 65; fi
+[ -z "$changed" ] || to_disk
 [ "$tree" = "$2" ] || mv "$tree" "$2" || exit 65
 touch "$2"
 """
 )
-"""WORKDIR TREE; lines `MODE LINK NAME` on standard input. Makes a tree of links by one rename, or mends the one that is there."""
+"""WORKDIR TREE; lines `MODE LINK NAME` on standard input. Makes a tree of links by one rename, from those that were unpacked to staging/tree and what
+they lack, or mends the one that is there."""
 
 _SWITCH = r"""
-switch() {
-  rm -f "$2.new"
-  ln -s "$1" "$2.new" || exit 65
-  mv -fT "$2.new" "$2" 2>/dev/null || { ln -sfn "$1" "$2" && rm -f "$2.new"; } || exit 65
-}
+link() { rm -f "$2.new" && ln -s "$1" "$2.new" || exit 65; }
+swap() { mv -fT "$1.new" "$1" 2>/dev/null || { ln -sfn "$(readlink "$1.new")" "$1" && rm -f "$1.new"; } || exit 65; }
 """
+"""`mv` without -T (Android before 10) would move into the old bundle; there a moment without a link remains."""
 
 ACTIVATE = (
     _HEAD
@@ -145,13 +162,17 @@ ACTIVATE = (
 cd "$root" || exit 65
 old=$(readlink current)
 if [ "$old" != "$2" ]; then
-  [ -z "$old" ] || switch "$old" previous
-  switch "$2" current
-  sync -f . 2>/dev/null || sync
+  link "$2" current
+  [ -z "$old" ] || link "$old" previous
+  to_disk
+  [ -z "$old" ] || swap previous
+  swap current
+  to_disk
 fi
 """
 )
-"""WORKDIR TREE. Makes a bundle the current one by one rename; what was current becomes the previous one, before that."""
+"""WORKDIR TREE. Makes a bundle the current one by one rename; what was current becomes the previous one, before that. Everything
+is on the disk before, and the switch itself before this returns."""
 
 ROLL_BACK = (
     _HEAD
@@ -161,9 +182,12 @@ cd "$root" || exit 65
 new=$(readlink previous) || fail "there is no previous bundle"
 old=$(readlink current)
 [ -d "$new" ] || fail "the previous bundle is gone: $new"
-switch "$new" current
-[ -z "$old" ] || switch "$old" previous
-sync -f . 2>/dev/null || sync
+link "$new" current
+[ -z "$old" ] || link "$old" previous
+to_disk
+swap current
+[ -z "$old" ] || swap previous
+to_disk
 echo "$new"
 """
 )
@@ -200,7 +224,7 @@ for tree in bundles/* runtimes/*; do
   [ ! -d "$tree" ] || cat "$tree/.objects"
 done | sort -u >staging/keep
 [ -s staging/keep ] || exit 0
-ls objects | grep -vxFf staging/keep | while read -r name; do rm -f "objects/$name"; done
+ls objects | grep -vxFf staging/keep | { cd objects && xargs rm -f; }
 rm -rf staging/*
 """
 )
@@ -229,17 +253,19 @@ done
 """WORKDIR NUMBER CONTENT BOOT_ID. Puts the entry after NUMBER, if that is still the newest and the device still up; exit code 75 otherwise."""
 
 
-def call(device: Device, script: str, *arguments: str, lines: Iterable[str] = (), timeout_s: float = TIMEOUT_S) -> list[str]:
+def call(device: Device, script: str, *arguments: str, lines: Iterable[str] = (), data: bytes = b"", timeout_s: float = TIMEOUT_S) -> list[str]:
     """Run a script and return the lines it printed. Raises DeviceError with the last thing it said, and what `device.run` raises."""
-    code, output = attempt(device, script, *arguments, lines=lines, timeout_s=timeout_s)
+    code, output = attempt(device, script, *arguments, lines=lines, data=data, timeout_s=timeout_s)
     if code:
         raise DeviceError(f"{device.name}: {printable(output[-1]) if output else f'a command of edgekit ended with {code}'}")
     return output
 
 
-def attempt(device: Device, script: str, *arguments: str, lines: Iterable[str] = (), timeout_s: float = TIMEOUT_S) -> tuple[int, list[str]]:
-    """Run a script: its exit code, and the lines of standard output, or of standard error when the code is not 0."""
-    data = "".join(f"{line}\n" for line in lines).encode()
+def attempt(
+    device: Device, script: str, *arguments: str, lines: Iterable[str] = (), data: bytes = b"", timeout_s: float = TIMEOUT_S
+) -> tuple[int, list[str]]:
+    """Run a script with `data` or `lines` as its input: its exit code, and the lines of standard output, or of standard error when it is not 0."""
+    data = data or "".join(f"{line}\n" for line in lines).encode()
     done = device.run(["sh", "-c", script, "edgekit", *arguments], timeout_s=timeout_s, stdin=data)
     if done.exit_code is None:
         raise DeviceError(f"{device.name}: a command of edgekit was ended by signal {done.signal}")
