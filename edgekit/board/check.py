@@ -31,7 +31,8 @@ CLOCK_S = 60
 DISK_WARNING_BYTES, DISK_PROBLEM_BYTES = 500 << 20, 50 << 20
 MEMORY_WARNING_BYTES = 200 << 20
 HOT_C = 75.0
-TOOLS = ("cat", "chmod", "df", "find", "grep", "ln", "ls", "mkdir", "mv", "readlink", "rm", "sha256sum", "sort", "sync", "tail", "touch", "wc", "xargs")
+FILES = ("cat", "chmod", "df", "find", "ln", "ls", "mkdir", "mv", "readlink", "rm", "sync", "tar", "touch")
+TOOLS = (*FILES, "grep", "sha256sum", "sort", "tail", "wc", "xargs")
 """What deployment runs on a board."""
 PROBE = r"""
 echo "clock:$(date +%s)"
@@ -141,7 +142,7 @@ def _place(target: Target, device: Device) -> Iterator[Finding]:
     said = parse_sources(done.stdout)
     yield from _clock(_number(said, "clock"), now, target)
     if missing := [tool for tool in said.get("missing", ()) if tool in TOOLS]:
-        fix = advice.install(target, "coreutils", "findutils", "grep") or "toybox or busybox has them all"
+        fix = advice.install(target, "coreutils", "findutils", "grep", "tar") or "toybox or busybox has them all"
         yield Finding("tools", "problem", f"missing: {', '.join(missing)}", fix, DeviceError.exit_code)
     else:
         yield Finding("tools", "ok", "all that deployment needs")

@@ -140,7 +140,10 @@ while read -r mode target name; do
   case $name in */*) [ -d "$tree/${name%/*}" ] || mkdir -p "$tree/${name%/*}" || exit 65 ;; esac
   rm -f "$tree/$name" && ln -s "$target" "$tree/$name" || exit 65
 done >staging/list || exit 65
-if ! cmp -s staging/list "$tree/.objects"; then changed=yes; mv -f staging/list "$tree/.objects" || exit 65; fi
+if [ ! -f "$tree/.objects" ] || [ "$(cat staging/list)" != "$(cat "$tree/.objects")" ]; then
+  changed=yes
+  mv -f staging/list "$tree/.objects" || exit 65
+fi
 [ -z "$changed" ] || to_disk
 [ "$tree" = "$2" ] || mv "$tree" "$2" || exit 65
 touch "$2"

@@ -85,7 +85,7 @@ def store(tmp_path: Path) -> Path:
     return tmp_path / "board" / "edgekit"
 
 
-FILE_TOOLS = ["cat", "chmod", "cmp", "df", "find", "ln", "ls", "mkdir", "mv", "readlink", "rm", "sync", "tar", "touch"]
+FILE_TOOLS = ["cat", "chmod", "df", "find", "ln", "ls", "mkdir", "mv", "readlink", "rm", "sync", "tar", "touch"]
 TEXT_TOOLS = ["grep", "sha256sum", "sort", "tail", "wc", "xargs"]
 PROCESS_TOOLS = ["setsid", "sleep"]
 TOOLS = [*FILE_TOOLS, *TEXT_TOOLS, *PROCESS_TOOLS]

@@ -19,7 +19,7 @@ from edgekit.deployment import deploy
 from edgekit.device.local import LocalDevice
 deploy(open_bundle(sys.argv[1]), LocalDevice(), sys.argv[2])
 """
-STEPS = ["locked", "surveyed", "sending manifest.json", "sending fp32.pte", "sent", "admitted", "planted", "activated", "collected"]
+STEPS = ["locked", "surveyed", "sending manifest.json", "sending fp32.pte", "sent", "admitted", "linked", "planted", "activated", "collected"]
 CHUNK_BYTES = 1 << 20
 
 
@@ -39,7 +39,7 @@ def test_killed_at(step: str, old: Bundle, new: Bundle, store: Path) -> None:
     assert live(store) == contents(new.path)
     assert contents(store / "previous") == contents(old.path)
     assert verify(LocalDevice(), str(store)).files == 7
-    if step in ("sent", "admitted", "planted", "activated", "collected"):
+    if step in ("sent", "admitted", "linked", "planted", "activated", "collected"):
         assert report.bytes_moved == 0
     if step == "sending fp32.pte":
         assert report.bytes_moved == LARGE_BYTES - CHUNK_BYTES
