@@ -10,7 +10,8 @@ The public API, one function per command:
     connect, deploy, verify, rollback, bench        bundles on boards
     keygen, sign, verify_signature                  signed bundles
     open_model                                      a model that edgekit did not build, as a bundle
-    compare, compare_stored                         which of two is better
+    compare, compare_stored, gate                   which of two is better, and whether one may go out
+    set_baseline, open_baseline, list_baselines, remove_baseline
     open_store, report                              what was measured, in a program or on a page
 
 Names are imported on first use: `import edgekit` costs nothing, and torch is only imported by `build` when something is to be trained or exported.
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from edgekit.bundle import open_bundle as open_bundle
     from edgekit.decision.comparing import compare as compare
     from edgekit.decision.comparing import compare_stored as compare_stored
+    from edgekit.decision.gating import gate as gate
     from edgekit.device import connect as connect
     from edgekit.foreign import open_model as open_model
     from edgekit.host import doctor as doctor
@@ -50,6 +52,10 @@ if TYPE_CHECKING:
     from edgekit.signature import sign as sign
     from edgekit.signature import verify_signature as verify_signature
     from edgekit.store import open_store as open_store
+    from edgekit.store.baselines import list_baselines as list_baselines
+    from edgekit.store.baselines import open_baseline as open_baseline
+    from edgekit.store.baselines import remove_baseline as remove_baseline
+    from edgekit.store.baselines import set_baseline as set_baseline
     from edgekit.target import load_target as load_target
     from edgekit.target import target_json_schema as target_json_schema
 
@@ -64,18 +70,23 @@ _PUBLIC = {
     "deploy": "edgekit.board.deploying",
     "doctor": "edgekit.host",
     "explain": "edgekit.recipe.explain",
+    "gate": "edgekit.decision.gating",
     "judge": "edgekit.session",
     "keygen": "edgekit.signature",
+    "list_baselines": "edgekit.store.baselines",
     "list_targets": "edgekit.board.adding",
     "load_recipe": "edgekit.recipe.load",
     "load_target": "edgekit.target",
+    "open_baseline": "edgekit.store.baselines",
     "open_bundle": "edgekit.bundle",
     "open_model": "edgekit.foreign",
     "open_store": "edgekit.store",
     "recipe_json_schema": "edgekit.recipe.json_schema",
+    "remove_baseline": "edgekit.store.baselines",
     "report": "edgekit.reporting.page",
     "rollback": "edgekit.board.deploying",
     "run": "edgekit.session",
+    "set_baseline": "edgekit.store.baselines",
     "setup": "edgekit.board.deploying",
     "sign": "edgekit.signature",
     "target_json_schema": "edgekit.target",

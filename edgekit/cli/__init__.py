@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from edgekit import __version__
-from edgekit.cli import bench, build, bundle, compare, deploy, doctor, recipe, report, results, target
+from edgekit.cli import bench, build, bundle, compare, deploy, doctor, gate, recipe, report, results, target
 from edgekit.errors import EdgekitError, Interrupted, UsageError
 
 # Typer carries a click of its own; this is the base of its usage errors, wherever it lives in the installed version.
@@ -32,6 +32,7 @@ app.command(name="run")(build.run)
 app.command(name="build")(build.build)
 app.command(name="bench")(bench.bench)
 app.command(name="compare")(compare.compare)
+app.command(name="gate")(gate.gate)
 app.command(name="deploy")(deploy.deploy)
 app.command(name="verify")(deploy.verify)
 app.command(name="rollback")(deploy.rollback)
@@ -39,6 +40,7 @@ app.add_typer(bundle.app, name="bundle")
 app.command(name="report")(report.report)
 app.add_typer(target.app, name="target")
 app.add_typer(recipe.app, name="recipe")
+app.add_typer(gate.app, name="baseline")
 app.add_typer(results.app, name="results")
 app.command(name="doctor")(doctor.doctor)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from edgekit.fields import Count, Finite, Name, NonNegative, Positive, Section, invalid
 
+Margin = Annotated[float, Field(ge=1, le=100, allow_inf_nan=False)]
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 
 
@@ -60,3 +61,16 @@ class Bench(Section):
         if self.max_seconds < self.min_seconds:
             raise invalid(f"must be at least min_seconds {self.min_seconds:g}, got {self.max_seconds:g}", key="max_seconds")
         return self
+
+
+class Gate(Section):
+    """How much worse than its baseline a bundle may be, for `edgekit gate`. Ratios are candidate over baseline; null: not judged."""
+
+    latency_p50_max_ratio: Margin | None = Field(default=1.05, description="Median latency.")
+    latency_p99_max_ratio: Margin | None = Field(default=None, description="99th percentile of each run; needs 662 samples a run (bench.min_iterations).")
+    peak_memory_max_ratio: Margin | None = Field(default=1.05, description="Peak resident memory of the runner process.")
+    size_max_ratio: Margin | None = Field(default=1.05, description="Artifact size.")
+    accuracy_max_drop_points: Percent | None = Field(
+        default=1.0, description="Top-1, in percentage points: on the device where the bundles hold an evaluation set, else that of the build host."
+    )
+    inconclusive: Literal["fail", "pass"] = Field(default="fail", description="What to do when the measurement does not tell.")

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from edgekit.fields import Count, Finite, Name, NonNegative, Positive, Section, check_local_path, invalid
-from edgekit.recipe.limits import Bench, Budget, Verify
+from edgekit.recipe.limits import Bench, Budget, Gate, Verify
 
 MAX_STAGES = 100
 
@@ -378,3 +378,4 @@ class Recipe(Section):
     verify: Verify = Verify()
     budget: Budget = Budget()
     bench: Bench = Bench()
+    gate: Gate = Gate()

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
 from rich.text import Text
 
 from edgekit.decision.comparing import Compared
 from edgekit.decision.findings import Finding
+from edgekit.decision.gating import Gated
 from edgekit.reporting import numbers
 from edgekit.reporting.terminal import comparisons, device_line, new_table, notes, number_columns, plain, spaced
+
+if TYPE_CHECKING:
+    from edgekit.store.baselines import Baseline
 
 METRICS = {"latency_p50": "latency p50", "latency_p99": "latency p99", "peak_memory": "peak memory", "size": "size", "accuracy": "accuracy"}
 BETTER = {"latency_p50": "faster", "latency_p99": "faster", "peak_memory": "smaller", "size": "smaller", "accuracy": "more accurate"}
@@ -26,6 +31,24 @@ def comparison(found: Compared) -> Iterator[RenderableType]:
     if found.agreement:
         yield comparisons(found.agreement)
     yield spaced(device_line(found.b), *notes(found.b))
+
+
+def gate(found: Gated) -> Iterator[RenderableType]:
+    """The table of a gate, its verdict, and what to know about the candidate's measurement."""
+    names = [f"{plain(m.bundle_name).plain} {m.bundle_id[:12]}" for m in (found.candidate, found.baseline)]
+    yield spaced(_table(found.findings, f"B = {names[0]} against its baseline A = {names[1]}", allowed=True))
+    for key in found.new:
+        yield plain(f"{key} is new: nothing to judge it by")
+    yield Text.assemble(("passed: ", "bold green") if found.passed else ("failed: ", "bold red"), plain(found.summary, limit=1000))
+    yield spaced(device_line(found.candidate), *notes(found.candidate))
+
+
+def baselines_table(found: Sequence[Baseline]) -> RenderableType:
+    """Names and what they stand for."""
+    table = new_table("Baselines", "name", "bundle", "id", "set", "from")
+    for one in found:
+        table.add_row(plain(one.name), plain(one.bundle_name), one.bundle_id[:12], one.created[:19], plain(one.directory))
+    return table
 
 
 def verdict_words(finding: Finding) -> str:
@@ -64,15 +87,15 @@ def change(finding: Finding) -> str:
     return f"{shown} ({-finding.high:+.2f} to {-finding.low:+.2f})" if points else f"{shown} ({finding.low:.3f}–{finding.high:.3f})"
 
 
-def _table(findings: tuple[Finding, ...], title: str) -> RenderableType:
+def _table(findings: tuple[Finding, ...], title: str, *, allowed: bool = False) -> RenderableType:
     table = new_table(title, "artifact", "metric")
-    number_columns(table, "A", "B", "B / A (95 %)")
+    number_columns(table, "A", "B", "B / A (95 %)", *(("allowed",) if allowed else ()))
     table.add_column("verdict", overflow="fold")
     for finding in findings:
         said = verdict_words(finding)
         if finding.verdict in ("inconclusive", "not_judged") and not finding.more_runs and finding.reason:
             said += f": {finding.reason}"
-        cells = (value(finding, finding.a), value(finding, finding.b), change(finding))
+        cells = (value(finding, finding.a), value(finding, finding.b), change(finding), *((margin(finding),) if allowed else ()))
         table.add_row(plain(finding.pair), METRICS[finding.metric], *cells, Text(said, style=STYLES[finding.verdict]))
     return table
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
-HEAD = "0001"
+HEAD = "0002"
 VERSION_TABLE = "edgekit_schema"
 
 metadata = MetaData()
@@ -74,4 +74,16 @@ run_samples = Table(
     Column("phase", String(8), primary_key=True),
     Column("count", Integer, nullable=False),
     Column("data", LargeBinary, nullable=False),
+)
+
+baselines = Table(
+    "baselines",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("created", String(40), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("bundle_name", Text, nullable=False),
+    Column("bundle_id", String(64), nullable=False),
+    Column("directory", Text, nullable=False),
+    Index("baselines_by_name", "name", "created"),
 )

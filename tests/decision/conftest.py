@@ -25,7 +25,7 @@ def fast(tmp_path: Path) -> Bundle:
 @pytest.fixture
 def slow(tmp_path: Path) -> Bundle:
     """Twice as slow as `fast`."""
-    return make_bundle(tmp_path / "slow", ["fp32.pte"], text="slow model")
+    return make_bundle(tmp_path / "slow", ["fp32.pte"], text="slow!")
 
 
 @pytest.fixture

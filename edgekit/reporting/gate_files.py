@@ -1,0 +1,68 @@
+"""A gate's verdict as files for CI systems: JUnit XML and Markdown. Text from devices and files is made inert."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+from edgekit.decision.findings import Finding
+from edgekit.decision.gating import Gated
+from edgekit.inert import printable
+from edgekit.reporting.decisions import METRICS, change, margin, value, verdict_words
+
+
+def junit(found: Gated) -> str:
+    """One test case a metric of an artifact: a failure where it regressed, or is inconclusive and the recipe does not let that pass."""
+    suite = ElementTree.Element("testsuite", name=f"edgekit gate on {printable(found.candidate.target)}", time=f"{found.candidate.seconds:.3f}")
+    failures = skipped = 0
+    for finding in found.findings:
+        case = ElementTree.SubElement(suite, "testcase", classname=printable(finding.pair), name=METRICS[finding.metric])
+        if _fails(finding, found):
+            failures += 1
+            ElementTree.SubElement(case, "failure", type=finding.verdict, message=_line(finding))
+        elif finding.verdict in ("inconclusive", "not_judged"):
+            skipped += 1
+            ElementTree.SubElement(case, "skipped", message=_line(finding))
+        else:
+            ElementTree.SubElement(case, "system-out").text = _line(finding)
+    for name, reason in [(key, "not in the candidate") for key in found.missing] + [("outputs", text) for text in found.wrong]:
+        failed = name == "outputs" or found.limits.inconclusive == "fail"
+        failures, skipped = failures + failed, skipped + (not failed)
+        case = ElementTree.SubElement(suite, "testcase", classname=printable(name), name="outputs" if name == "outputs" else "present")
+        ElementTree.SubElement(case, "failure" if failed else "skipped", message=printable(reason))
+    suite.attrib |= {"tests": str(len(suite)), "failures": str(failures), "errors": "0", "skipped": str(skipped)}
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def markdown(found: Gated) -> str:
+    """A heading, the verdict, and a table."""
+    names = [f"{m.bundle_name} {m.bundle_id[:12]}" for m in (found.candidate, found.baseline)]
+    target = _cell(found.candidate.target)
+    lines = [
+        f"### edgekit gate: {'passed' if found.passed else 'FAILED'}",
+        "",
+        f"{_cell(names[0])} against baseline {_cell(names[1])} on {target}: {_cell(found.summary)}",
+        "",
+        "| artifact | metric | baseline | candidate | change (95 %) | allowed | verdict |",
+        "|---|---|---:|---:|---:|---:|---|",
+    ]
+    for finding in found.findings:
+        numbers = (value(finding, finding.a), value(finding, finding.b), change(finding), margin(finding))
+        cells = (finding.pair, METRICS[finding.metric], *numbers, _line(finding) if finding.verdict == "inconclusive" else verdict_words(finding))
+        lines.append(f"| {' | '.join(_cell(cell) for cell in cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _fails(finding: Finding, found: Gated) -> bool:
+    return finding.verdict == "regressed" or (finding.verdict == "inconclusive" and found.limits.inconclusive == "fail")
+
+
+def _line(finding: Finding) -> str:
+    said = verdict_words(finding)
+    return printable(f"{said}: {finding.reason}" if finding.reason and finding.reason not in said else said, limit=500)
+
+
+def _cell(text: str) -> str:
+    """Text that is neither HTML nor Markdown."""
+    shown = printable(text, limit=500).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\|*_`\[\]!#])", r"\\\1", shown)
