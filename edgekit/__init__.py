@@ -2,7 +2,8 @@
 
 The public API, one function per command:
 
-    load_recipe, explain, recipe_json_schema        recipes, without training
+    new_recipe, load_recipe, explain                recipes, without training
+    recipe_json_schema                              what editors know about them
     build, run, judge, open_bundle                  recipes to bundles, measurements and a verdict
     doctor                                          this machine, and what to install on it
     add_target, trust, check, setup                 boards, from the first contact to ready
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from edgekit.recipe.explain import explain as explain
     from edgekit.recipe.json_schema import recipe_json_schema as recipe_json_schema
     from edgekit.recipe.load import load_recipe as load_recipe
+    from edgekit.recipe.scaffold import new_recipe as new_recipe
     from edgekit.reporting.page import report as report
     from edgekit.session import judge as judge
     from edgekit.session import run as run
@@ -77,6 +79,7 @@ _PUBLIC = {
     "list_targets": "edgekit.board.adding",
     "load_recipe": "edgekit.recipe.load",
     "load_target": "edgekit.target",
+    "new_recipe": "edgekit.recipe.scaffold",
     "open_baseline": "edgekit.store.baselines",
     "open_bundle": "edgekit.bundle",
     "open_model": "edgekit.foreign",

@@ -44,6 +44,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("recipes")
 
 
+def test_a_new_recipe_runs_as_it_is(cache: Path) -> None:
+    (cache / "mine.yaml").write_text(edgekit.new_recipe("mine.yaml"))
+    result = build(str(cache / "mine"), cache, [])
+    assert all(check.ok for check in edgekit.judge(result.bundle))
+
+
 def build(name: str, place: Path, overrides: list[str]) -> BuildResult:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGEKIT_CACHE", str(place / "cache"))

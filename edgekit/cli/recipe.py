@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
+from edgekit.cli import authoring
 from edgekit.cli.console import stdout
 from edgekit.cli.options import SchemaFile, write_schema
 from edgekit.errors import UsageError
@@ -21,7 +22,8 @@ from edgekit.problems import Origin, Problem, refuse
 if TYPE_CHECKING:
     from edgekit.recipe import explain as plans
 
-app = typer.Typer(name="recipe", help="Check and explain recipes. Nothing is trained.", no_args_is_help=True)
+app = typer.Typer(name="recipe", help="Write, check and explain recipes. Nothing is trained.", no_args_is_help=True)
+app.command()(authoring.new)
 
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value, e.g. `stages.qat.train.epochs=1`. May be repeated.")

@@ -87,8 +87,8 @@ def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
 
 
 ALL = dict(commands(typer.main.get_command(app)))
-WITHOUT_JSON = {("recipe", "schema"), ("target", "schema"), ("results", "export"), ("results", "prune")}
-"""Those that print JSON, or a format of their choice, anyway; and `prune`, whose answer is a line for each measurement."""
+WITHOUT_JSON = {("recipe", "schema"), ("target", "schema"), ("results", "export"), ("results", "prune"), ("baseline", "remove")}
+"""Those that print JSON, or a format of their choice, anyway; and those that remove something and say what."""
 
 
 @pytest.mark.parametrize("path", ALL, ids=" ".join)

@@ -1,0 +1,114 @@
+"""`edgekit recipe new`: a first recipe, from flags or from answers. What is in it is recipe/scaffold.py."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgekit.cli.console import stdout
+from edgekit.cli.options import Json, write_schema
+from edgekit.errors import UsageError
+
+CHECKPOINTS = (".safetensors", ".pt", ".pth")
+ARTIFACTS = (".tflite", ".pte")
+
+
+def new(
+    file: Annotated[Path, typer.Argument(help="The recipe to write, a YAML file.", show_default=False)],
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="SOURCE",
+            help="A model's name (built-in, torchvision's, package.module:factory); a .safetensors, .pt or .pth checkpoint; or a .tflite or .pte.",
+        ),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="The model that a checkpoint belongs to, or the same as --from.")] = None,
+    data: Annotated[str | None, typer.Option(help="digits, fashion_mnist, japanese_vowels, sample_photos, a folder of images, package.module:factory.")] = None,
+    method: Annotated[str | None, typer.Option(help="none, ptq, qat, pruned-qat, sparse-ptq, fp16 or dynamic.")] = None,
+    shape: Annotated[str | None, typer.Option(metavar="C,H,W", help="One sample. Default: what fits model and data.")] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes of the first training.")] = 10,
+    replace: Annotated[bool, typer.Option("--replace", help="Overwrite the file if it is there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a commented recipe that runs as it is. On a terminal it asks for what no option says.
+
+    A .tflite or .pte needs no recipe: the command that measures it is printed.
+
+    Example: edgekit recipe new mine.yaml --from resnet8 --data fashion_mnist --method pruned-qat
+    """
+    suffix = Path(source).suffix.lower() if source and ":" not in source else ""
+    if source and suffix in ARTIFACTS:
+        _measured_only(source, as_json)
+        return
+    from edgekit.recipe.load import load_recipe  # here, so that --help does not wait for the schema
+    from edgekit.recipe.scaffold import DATA, METHODS, new_recipe
+
+    if file.exists() and not replace:
+        raise UsageError(f"{file} is there already", hint="choose another name, or overwrite it with --replace")
+    weights = source if suffix in CHECKPOINTS else None
+    if weights and not model:
+        raise UsageError("a checkpoint is weights without a model", hint="name it, e.g. --model mobilenet_v2 or --model my_nets:build")
+    asking = sys.stdin.isatty() and not as_json
+    chosen = model or source or _asked("Model", "small_cnn", ("small_cnn", "resnet8", "mobilenet_v2", "lstm", "my_nets:build"), asking)
+    given = data or _asked("Data", "japanese_vowels" if chosen == "lstm" else "digits", (*DATA, "photos/"), asking)
+    how = method or _asked("Method", "dynamic" if chosen == "lstm" else "ptq", METHODS, asking)
+    text = new_recipe(
+        str(file),
+        model=chosen,
+        data=_relative(given, file) if "/" in given and ":" not in given else given,
+        method=how,
+        weights=_relative(weights, file) if weights else None,
+        shape=_numbers(shape) if shape else (),
+        epochs=epochs,
+    )
+    _write(file, text)
+    load_recipe(file)
+    if as_json:
+        print(json.dumps({"file": str(file), "model": chosen, "data": given, "method": how}))
+    else:
+        stdout(highlight=False, soft_wrap=True, markup=False).print(f"{file}\nnext: edgekit recipe lint {file}, then edgekit run {file} --target local")
+
+
+def _asked(what: str, default: str, choices: Iterable[str], asking: bool) -> str:
+    if not asking:
+        return default
+    return str(typer.prompt(f"{what} ({', '.join(choices)})", default=default, err=True))
+
+
+def _measured_only(source: str, as_json: bool) -> None:
+    if not Path(source).is_file():
+        raise UsageError(f"{source}: no such file", hint="give a .tflite or .pte that is there")
+    command = f"edgekit bench {source} --target local"
+    print(json.dumps({"command": command}) if as_json else f"a finished model needs no recipe; measure it with:\n{command}")
+
+
+def _relative(path: str, file: Path) -> str:
+    """A path from the working directory, as the recipe beside `file` must call it; one that is elsewhere is made absolute."""
+    relative = os.path.relpath(path, file.parent)
+    return os.path.abspath(path) if relative.startswith("..") else relative + ("/" if path.endswith("/") else "")
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"--shape: expected numbers with commas between, got {text!r}", hint="for instance --shape 3,32,32") from None
+
+
+def _write(file: Path, text: str) -> None:
+    """The recipe, and beside it the schema that its first line names."""
+    from edgekit.recipe.json_schema import recipe_json_schema
+
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {file}: {error.strerror or error}", hint="choose another place") from None
+    write_schema(recipe_json_schema(), file.with_name("recipe.schema.json"))

@@ -1,0 +1,219 @@
+"""A first recipe: commented, complete, and running as it is. Owns its text and the choice of input, arguments and stages that fit a model and data;
+asks nobody and writes nothing. Imports no torch, so that what a user's own factory takes is the user's to fill in.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edgekit.errors import UsageError
+from edgekit.problems import quoted
+from edgekit.recipe.schema import Format
+from edgekit.validation import closest
+from edgekit.zoo import MODELS
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a built-in model or a dataset brings: the shape of a sample, and how many classes."""
+
+    shape: tuple[int, ...]
+    classes: int
+
+
+DATA = {
+    "digits": Kind((1, 8, 8), 10),
+    "fashion_mnist": Kind((1, 32, 32), 10),
+    "japanese_vowels": Kind((29, 12), 9),
+    "sample_photos": Kind((3, 224, 224), 1000),
+}
+LARGER = {"ds_cnn": 49, "mobilenet_v1_025": 32, "mobilenet_v2_small": 32, "resnet8": 32, "efficientnet_lite0": 64}
+"""Images smaller than this are padded to it: the model would leave nothing of them."""
+RGB_ONLY = ("efficientnet_lite0",)
+
+METHODS: Mapping[str, tuple[str, str]] = {
+    "none": ("nothing is compressed", ""),
+    "ptq": (
+        "int8 by calibration: a quarter of the size, usually faster, minutes of work",
+        """
+  - stage: quantize
+    method: ptq
+    export: int8
+    calibration_samples: 256      # training samples shown to the observers""",
+    ),
+    "qat": (
+        "int8 by training with fake quantization: for when ptq loses too much accuracy",
+        """
+  - stage: quantize
+    method: qat
+    export: int8
+    train: {{epochs: {fewer}, lr: 0.0003}}""",
+    ),
+    "pruned-qat": (
+        "half the multiply-accumulates by whole channels, accuracy won back from the unpruned model, then int8",
+        """
+  - stage: prune
+    method: structured
+    macs: 0.5                     # the fraction of multiply-accumulates that stays
+  - stage: finetune
+    name: finetuned
+    epochs: {fewer}
+    lr: 0.001
+    distill: {{teacher: fp32}}      # the unpruned model teaches
+  - stage: quantize
+    method: qat
+    export: pruned-int8
+    train: {{epochs: {fewer}, lr: 0.0003}}""",
+    ),
+    "sparse-ptq": (
+        "half of the weights zero, then int8: compresses better, runs no faster",
+        """
+  - stage: prune
+    method: unstructured
+    sparsity: 0.5
+  - stage: finetune
+    epochs: {fewer}
+    lr: 0.001
+  - stage: quantize
+    method: ptq
+    export: sparse-int8""",
+    ),
+    "fp16": (
+        "weights in half precision: half the size, the same accuracy, about the same speed",
+        """
+  - stage: quantize
+    method: fp16
+    export: fp16""",
+    ),
+    "dynamic": (
+        "int8 weights of linear and LSTM layers, activations quantized while running: no calibration",
+        """
+  - stage: quantize
+    method: dynamic
+    export: int8-dynamic""",
+    ),
+}
+
+TEMPLATE = """\
+# yaml-language-server: $schema=recipe.schema.json
+# edgekit run {file} --target local
+#
+# {method}: {does}.
+# `edgekit recipe lint {file}` looks for what will not work, `edgekit recipe explain {file}` shows what it comes to.
+edgekit: 1
+name: {name}
+model:
+  name: {model}                   # {model_note}
+{arguments}input:
+  shape: {shape}                # one sample, without the batch
+data:
+  name: {data}
+{data_arguments}stages:                           # run in the order written; `export` publishes a variant
+{first}{stages}
+export:
+  formats: [{formats}]
+budget:                           # the verdict of a run; exit code 1 when it is not met
+  baseline: fp32
+  variants:
+{budget}
+bench:
+  runs: 10                        # fresh processes for each artifact; fewer is `quick` and judges nothing
+"""
+TRAIN = """\
+  - stage: train
+    export: fp32
+    epochs: {epochs}
+    lr: 0.003
+    weight_decay: 0.01"""
+IMPORT = """\
+  - stage: import                 # the weights as they are
+    export: fp32"""
+
+
+def new_recipe(
+    file: str,
+    *,
+    model: str = "small_cnn",
+    data: str = "digits",
+    method: str | None = None,
+    weights: str | None = None,
+    shape: Sequence[int] = (),
+    formats: Sequence[Format] = ("executorch", "litert"),
+    epochs: int = 10,
+) -> str:
+    """The text of a recipe. `file` is where it will be, for its name and its commands; `weights` and `data` folders are relative to it.
+
+    `method` is one of METHODS (default: dynamic for LSTMs, else ptq). `shape` is needed for models and data that are not built in.
+    With `weights` nothing is trained first. Raises UsageError for a name or a combination that cannot run.
+    """
+    chosen = method or ("dynamic" if model == "lstm" else "ptq")
+    if chosen not in METHODS:
+        raise UsageError(f"no method is called {quoted(chosen)}{closest(chosen, METHODS)}", hint=f"one of {', '.join(METHODS)}")
+    known = DATA.get(data)
+    if known is None and ":" not in data and "/" not in data:
+        raise UsageError(f"no data is called {quoted(data)}{closest(data, DATA)}", hint=f"{', '.join(DATA)}, a folder (photos/), or package.module:factory")
+    sample = tuple(shape) or (_fitting(model, known) if known else (3, 32, 32))
+    _require_match(model, data, sample)
+    variant = next((line.partition("export: ")[2] for line in METHODS[chosen][1].splitlines() if "export: " in line), None)
+    smaller = {"dynamic": 1.2, "fp16": 1.8}.get(chosen, 2)
+    budget = ["    fp32: {}", *([f"    {variant}: {{size_min_shrink_ratio: {smaller}}}"] if variant else [])]
+    labelled = data != "sample_photos"
+    arguments = _arguments(model, sample, known.classes if known else None)
+    return TEMPLATE.format(
+        file=file,
+        name=_name(file),
+        method=chosen,
+        does=METHODS[chosen][0],
+        model=json.dumps(model) if ":" in model else model,
+        model_note="a built-in; also any torchvision classifier, or package.module:factory" if model in MODELS else "any callable that returns an nn.Module",
+        arguments=(f"  args: {_flow(arguments)}\n" if arguments else "") + (f"  weights: {json.dumps(weights)}\n" if weights else ""),
+        shape=_flow(list(sample)),
+        data="image_folder" if "/" in data else json.dumps(data) if ":" in data else data,
+        data_arguments=f"  args: {{path: {json.dumps(data)}}}   # a folder for each class\n" if "/" in data else "",
+        first=IMPORT if weights or not labelled else TRAIN.format(epochs=epochs),
+        stages=METHODS[chosen][1].format(fewer=max(1, epochs // 3)),
+        formats=", ".join(formats),
+        budget="\n".join(budget),
+    )
+
+
+def _name(file: str) -> str:
+    stem = file.replace("\\", "/").rpartition("/")[2].rpartition(".")[0] or "mine"
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in stem)[:64].lstrip("._-")
+    return kept or "mine"
+
+
+def _fitting(model: str, data: Kind) -> tuple[int, ...]:
+    """The data's own shape, or the padded one that a larger model needs."""
+    if len(data.shape) == 2:
+        return data.shape
+    least = LARGER.get(model, 0 if model in MODELS else 32)
+    channels = 3 if model in RGB_ONLY or model not in MODELS else data.shape[0]
+    return channels, max(least, data.shape[1]), max(least, data.shape[2])
+
+
+def _require_match(model: str, data: str, sample: tuple[int, ...]) -> None:
+    if (model == "lstm") != (len(sample) == 2) and model in MODELS:
+        raise UsageError(f"model {model} and data {data} do not fit: one is for series, the other for images", hint="lstm goes with japanese_vowels")
+
+
+def _arguments(model: str, sample: tuple[int, ...], classes: int | None) -> dict[str, Any]:
+    """What built-in and torchvision models take; of the user's own factory nothing is known."""
+    if ":" in model:
+        return {}
+    found: dict[str, Any] = {} if classes is None else {"num_classes": classes}
+    if model == "lstm":
+        found["features"] = sample[1]
+    elif model in MODELS and model not in RGB_ONLY:
+        found["in_channels"] = sample[0]
+    return found
+
+
+def _flow(value: Any) -> str:
+    """A short value as one line of YAML."""
+    return "{" + ", ".join(f"{k}: {v}" for k, v in value.items()) + "}" if isinstance(value, dict) else json.dumps(value)
+
+

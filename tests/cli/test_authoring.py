@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from edgekit.cli import run
+from edgekit.recipe.load import load_recipe
+from edgekit.recipe.scaffold import DATA, METHODS, new_recipe
+from edgekit.zoo import DATASETS, MODELS
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_tables_name_what_there_is() -> None:
+    assert set(DATA) | {"image_folder"} == set(DATASETS)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("model", [*MODELS, "mobilenet_v2", "my_nets:build"])
+def test_whatever_is_chosen_is_a_recipe(model: str, method: str) -> None:
+    data = "japanese_vowels" if model == "lstm" else "digits"
+    text = new_recipe("mine.yaml", model=model, data=data, method=method)
+    Path("mine.yaml").write_text(text)
+    recipe = load_recipe("mine.yaml").recipe
+    assert (recipe.name, recipe.model.name, recipe.data.name) == ("mine", model, data)
+    assert text.count("#") > 8, "it is commented"
+    assert "{}" not in text.replace("fp32: {}", "")
+
+
+def test_from_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["recipe", "new", "recipes/mine.yaml", "--from", "resnet8", "--data", "fashion_mnist", "--method", "pruned-qat"]) == 0
+    recipe = load_recipe("recipes/mine.yaml").recipe
+    assert (recipe.model.name, recipe.data.name, recipe.input.shape, len(recipe.stages)) == ("resnet8", "fashion_mnist", (1, 32, 32), 4)
+    assert "edgekit run recipes/mine.yaml" in capsys.readouterr().out
+    assert json.loads(Path("recipes/recipe.schema.json").read_text())["title"] == "edgekit recipe"
+    assert run(["recipe", "new", "recipes/mine.yaml"]) == 2, "it is there already"
+    assert run(["recipe", "new", "recipes/mine.yaml", "--replace", "--json"]) == 0
+    assert load_recipe("recipes/mine.yaml").recipe.model.name == "small_cnn"
+
+
+def test_from_a_checkpoint(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("nets").mkdir()
+    assert run(["recipe", "new", "a.yaml", "--from", "nets/net.safetensors"]) == 2
+    assert "--model" in capsys.readouterr().err
+    assert run(["recipe", "new", "a.yaml", "--from", "nets/net.safetensors", "--model", "resnet8", "--data", "photos/", "--shape", "3,48,48"]) == 0
+    recipe = load_recipe("a.yaml").recipe
+    assert (recipe.model.weights, recipe.stages[0].stage, recipe.data.args) == ("nets/net.safetensors", "import", {"path": "photos/"})
+
+
+def test_a_finished_model_needs_no_recipe(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("net.tflite").write_bytes(b"")
+    assert run(["recipe", "new", "a.yaml", "--from", "net.tflite"]) == 0
+    assert "edgekit bench net.tflite --target local" in capsys.readouterr().out
+    assert not Path("a.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--method", "qta"], "did you mean 'qat'?"),
+        (["--data", "digit"], "did you mean 'digits'?"),
+        (["--from", "lstm", "--data", "digits"], "do not fit"),
+        (["--shape", "a,b"], "numbers with commas"),
+    ],
+)
+def test_mistakes(options: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["recipe", "new", "a.yaml", *options]) == 2
+    assert says in capsys.readouterr().err
+    assert not Path("a.yaml").exists()
+
+
+def test_it_asks_on_a_terminal() -> None:
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen([sys.executable, "-m", "edgekit.cli", "recipe", "new", "a.yaml"], stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
+    os.write(ours, b"ds_cnn\n\nfp16\n")
+    assert process.wait(60) == 0, os.read(ours, 10000)
+    recipe = YAML(typ="safe").load(Path("a.yaml"))
+    assert (recipe["model"]["name"], recipe["data"]["name"], recipe["stages"][-1]["method"]) == ("ds_cnn", "digits", "fp16")
