@@ -96,7 +96,8 @@ def main(rounds: int) -> None:
             return command_seconds([sys.executable, "-m", "edgekit.cli", "build", str(work / "recipe.yaml"), "-o", str(work / "out")], environment)
 
         def libraries() -> float:
-            return command_seconds([sys.executable, str(work / "libraries.py"), str(state), str(work)])
+            fixed = {"PYTHONHASHSEED": "0"}  # as edgekit sets it: the exporters write sets in the order of their hashes
+            return command_seconds([sys.executable, str(work / "libraries.py"), str(state), str(work)], fixed)
 
         edgekit()
         stages = [json.loads((p / "trace.json").read_text())["kind"] == "quantize" and p for p in work.glob("*/stages/*")]
