@@ -204,13 +204,11 @@ def test_the_same_model_gives_the_same_bytes(format: Format, tmp_path: Path, pre
     assert first == second
 
 
-def test_beyond_the_thresholds_nothing_is_published_and_the_old_artifact_stays(tmp_path: Path, prepared: dict[str, nn.Module]) -> None:
+def test_beyond_the_thresholds_nothing_is_published_and_the_old_artifact_stays(tmp_path: Path) -> None:
     test = samples(conv_net(), IMAGE)
     export(conv_net(), "executorch", tmp_path, test=test)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(ExportError, match=r"differs from eager PyTorch on 16 test samples: SNR .* dB < 200 dB, largest error") as caught:
-        export(
-            prepared["ptq"], "executorch", tmp_path, method="ptq", test=test, thresholds=Thresholds(16, snr_min_db=200, max_abs_error=1e-9)
-        )
+        export(conv_net(), "executorch", tmp_path, method="fp16", test=test, thresholds=Thresholds(16, snr_min_db=200, max_abs_error=1e-9))
     assert caught.value.exit_code == 4
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
