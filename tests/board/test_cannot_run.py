@@ -26,6 +26,7 @@ from edgekit.runtimes import Runtime, describe_file
 from edgekit.target import SshTarget
 from tests.device import sshd
 from tests.measured import make_bundle
+from tests.tiers import cannot_run
 
 ARM_ELF = "7f454c4601010100000000000000000002002800"
 Board = Callable[..., SshTarget]
@@ -35,7 +36,7 @@ Board = Callable[..., SshTarget]
 def board_of(here: Path) -> Iterator[Board]:
     """A function from {program: what it prints} to a target whose machine has these programs."""
     if reason := sshd.why_not():
-        pytest.skip(reason)
+        cannot_run(reason)
     with tempfile.TemporaryDirectory(prefix="edgekit-other-") as name:
         directory = Path(name)
         with sshd.running(directory, f"SetEnv PATH={directory}/bin:/usr/bin:/bin") as server:

@@ -22,6 +22,7 @@ from tests.board.conftest import write
 from tests.deployment.conftest import new as new
 from tests.deployment.conftest import old as old
 from tests.runtimes.wheelhouse import make_wheel, only_index
+from tests.tiers import cannot_run
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.device
@@ -65,7 +66,7 @@ def litert_wheels(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEKIT_CACHE", str(folder / "cache"))
     version = subprocess.run(["/usr/bin/python3", "-c", "import sys; print('cp%d%d' % sys.version_info[:2])"], capture_output=True, text=True)
     if version.returncode:
-        pytest.skip("needs /usr/bin/python3: apt-get install python3")
+        cannot_run("needs /usr/bin/python3: apt-get install python3")
     tag = version.stdout.strip()
     for name in ("ai_edge_litert-2.3.0", "numpy-2.0.0"):
         make_wheel(folder, name, f"{tag}-{tag}-manylinux_2_17_{platform.machine()}", {f"{name.partition('-')[0]}/__init__.py": ""})

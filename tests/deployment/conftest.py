@@ -14,6 +14,7 @@ import pytest
 
 from edgekit.bundle import Artifact, Bundle, Manifest, bundle_id, describe_file, open_bundle, write_manifest
 from tests.device.conftest import tiny_disk as tiny_disk
+from tests.tiers import cannot_run
 
 LARGE_BYTES = 3 << 20
 """More than a transport's chunk, so that an upload can be cut in the middle of a file."""
@@ -114,7 +115,7 @@ def shell(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     if request.param in SHELLS:
         program = shutil.which(request.param)
         if not program or (request.param == "toybox" and not shutil.which("mksh")):
-            pytest.skip(f"needs {request.param}: apt-get install busybox toybox mksh")
+            cannot_run(f"needs {request.param}: apt-get install busybox toybox mksh")
         directory = tmp_path / "bin"
         directory.mkdir()
         SHELLS[request.param](directory, program)

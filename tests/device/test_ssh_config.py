@@ -11,6 +11,7 @@ import pytest
 
 from edgekit.device.ssh_config import Login, resolve, split_address
 from edgekit.errors import IdentityError, UsageError
+from tests.tiers import cannot_run
 
 CONFIG = """\
 Include included/*.conf
@@ -115,7 +116,7 @@ def test_no_addresses(text: str) -> None:
 @pytest.mark.parametrize("host", ["board", "from-include", "elsewhere", "matched"])
 def test_openssh_understands_the_same(config: Path, host: str) -> None:
     """ssh takes the home directory from the password database, so includes are given by absolute path here."""
-    ssh = shutil.which("ssh") or pytest.skip("needs ssh: apt-get install openssh-client")
+    ssh = shutil.which("ssh") or cannot_run("needs ssh: apt-get install openssh-client")
     for file in (config, config.parent / "included" / "a.conf"):
         file.write_text(file.read_text().replace("Include ", f"Include {config.parent}/"))
     said = subprocess.run([ssh, "-G", "-F", str(config), host], capture_output=True, text=True, check=True).stdout

@@ -20,9 +20,7 @@ from edgekit.flash.filesystem import Entry, boot_partition, partitions, root_par
 from edgekit.flash.firstboot import KEY_FILES, REGENERATE_KEYS, SEED, custom_toml
 from edgekit.flash.platform import parse_status
 from tests.deployment.conftest import write_bundle
-from tests.flash.conftest import BOOT, ROOT, STATUS, is_clean, needs_tools, on_root
-
-pytestmark = needs_tools
+from tests.flash.conftest import BOOT, ROOT, STATUS, is_clean, on_root
 
 ME = FirstBoot("desk", "eve", ("ssh-ed25519 AAAA me",), wifi_ssid='my "net"', wifi_password="s3cret: #", wifi_country="DE")
 CLOUD = {"etc/cloud/cloud.cfg": "# here"}

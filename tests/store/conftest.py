@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.tiers import cannot_run
+
 
 @pytest.fixture(scope="session")
 def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     pytest.importorskip("psycopg", reason="pip install 'edgekit[postgres]'")
     if not shutil.which("initdb") or not shutil.which("pg_ctl"):
-        pytest.skip("needs PostgreSQL's programs: install the package postgresql and put initdb and pg_ctl on PATH")
+        cannot_run("needs PostgreSQL's programs: install the package postgresql and put initdb and pg_ctl on PATH")
     data = tmp_path_factory.mktemp("postgres")
     account: dict[str, int] = {}
     if os.getuid() == 0:  # PostgreSQL refuses to run as root
