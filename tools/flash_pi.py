@@ -9,6 +9,7 @@ The password of a wireless network is taken from EDGEKIT_WIFI_PASSWORD. Copy thi
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
@@ -33,13 +34,13 @@ TARGET = """\
 # edgekit run recipes/quickstart.yaml --target {name}
 edgekit: 1
 name: {name}
-description: Flashed by tools/flash_pi.py from {image}.
+description: {description}
 kind: ssh
 host: {host}
 port: {port}
 user: {user}
 known_hosts: {name}.known_hosts
-workdir: {workdir}
+{identity}workdir: {workdir}
 """
 
 
@@ -77,10 +78,25 @@ def main(
     targets = Path("targets")
     targets.mkdir(exist_ok=True)
     (targets / f"{name}.known_hosts").write_text(host_key.known_hosts_line(host, int(port or 22)))
-    content = TARGET.format(name=name, image=image.name, host=host, port=port or 22, user=user, workdir=WORKDIR if opened else "~/edgekit")
+    content = TARGET.format(
+        name=name,
+        description=json.dumps(f"Flashed by tools/flash_pi.py from {image.name}."),
+        host=host,
+        port=port or 22,
+        user=user,
+        identity=identity(ssh_key),
+        workdir=WORKDIR if opened else "~/edgekit",
+    )
     (targets / f"{name}.yaml").write_text(content)
     print(f"{device}: {written.bytes:,} bytes of {image.name}, read back (SHA-256 {written.sha256[:16]}…); first boot by {mechanism}; {placed:,} bytes placed")
     print(f"put it in, then: edgekit target check {name}")
+
+
+def identity(public_keys: list[Path]) -> str:
+    """The target's line for the first private key that lies beside its public one; none where they are all kept by an agent."""
+    private = (key.absolute().with_suffix("") for key in public_keys if key.suffix == ".pub")
+    found = next((key for key in private if key.is_file()), None)
+    return f"identity_file: {json.dumps(str(found))}\n" if found else ""
 
 
 def place(bundle: Bundle, disk: flash.Disk, progress: Progress) -> int:

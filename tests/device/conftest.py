@@ -18,6 +18,8 @@ from edgekit.device.local import LocalDevice
 from edgekit.device.ssh_login import connect, resolve, trust
 from edgekit.target import AdbTarget
 from tests.device import adbd, sshd
+from tests.tiers import cannot_run
+from tools.emulation import commands, image
 
 
 def open_local(request: pytest.FixtureRequest) -> AbstractContextManager[Device]:
@@ -51,9 +53,20 @@ def device(request: pytest.FixtureRequest) -> Iterator[Device]:
 @pytest.fixture(scope="session")
 def ssh_server() -> Iterator[sshd.Server]:
     if reason := sshd.why_not():
-        pytest.skip(reason)
+        cannot_run(reason)
     with tempfile.TemporaryDirectory(prefix="edgekit-sshd-") as directory, sshd.running(Path(directory)) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def emulated_image() -> Path:
+    """The directory with the image of the emulated board, and with that of a card. Made once, in half a minute to two, and kept in the user's cache."""
+    if command := commands.missing():
+        cannot_run(f"needs programs for an emulated board: {command}")
+    if image.codename() is None:
+        cannot_run("needs Debian's packages for the image of the emulated board: run it on Debian, or in a container of it")
+    commands.build()
+    return commands.home() / "image"
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ Slow: the first time an image is built (a minute or two), the runner is cross-co
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,25 +21,21 @@ from edgekit.deployment import deploy, provision, verify
 from edgekit.device import connect
 from edgekit.device.facts import collect
 from edgekit.recipe.schema import Recipe
-from edgekit.runtimes import runtime_for
+from edgekit.runtimes import Platform, runtime_for
 from edgekit.runtimes.board import platform_of
+from edgekit.runtimes.own_libc import system_libraries
 from edgekit.target import SshTarget, load_target
 from tests.tiers import cannot_run
-from tools.emulation import commands, image, machine
+from tools.emulation import machine
 
 pytestmark = [pytest.mark.device, pytest.mark.slow, pytest.mark.torch]
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def board() -> Iterator[machine.Machine]:
-    if command := commands.missing():
-        cannot_run(f"needs programs for an emulated board: {command}")
-    if image.codename() is None:
-        cannot_run("needs Debian's packages for the image of the emulated board: run it on Debian, or in a container of it")
-    commands.build()
+def board(emulated_image: Path) -> Iterator[machine.Machine]:
     with tempfile.TemporaryDirectory(prefix="edgekit-pi-") as directory:
-        started = machine.start(commands.home() / "image", Path(directory), machine.free_port())
+        started = machine.start(emulated_image, Path(directory), machine.free_port())
         try:
             yield started
         finally:
@@ -70,6 +67,20 @@ def test_runtimes_are_on_it_already(target: SshTarget) -> None:
             runtime = runtime_for(format, platform_of(target, device))
             provision(device, target.workdir, runtime, progress=lambda task, done, total, text="": sent.append(total))
     assert set(sent) == {0}
+
+
+def test_a_runner_that_brings_its_own_c_library(target: SshTarget) -> None:
+    """As a phone gets it: started through its own loader, with nothing of the board's."""
+    if not system_libraries("aarch64"):
+        cannot_run("needs a C library to bring along: apt-get install libc6-arm64-cross libgcc-s1-arm64-cross libstdc++6-arm64-cross")
+    with closing(connect(target)) as device:
+        loader, *rest = provision(device, target.workdir, runtime_for("executorch", Platform("aarch64")))
+        said = device.run([loader, *rest, "--version"], timeout_s=60).stdout
+        used = device.run([loader, *rest[:-1], "--list", rest[-1]], timeout_s=60).stdout.decode()
+    assert json.loads(said)["arch"] == "aarch64"
+    needed = [line.split(" => ")[1] for line in used.splitlines() if " => " in line]
+    assert needed
+    assert all(path.startswith(str(Path(loader).parents[1])) for path in needed), used
 
 
 def test_the_quickstart_runs_there_as_it_does_here(quickstart_bundle: Bundle, target: SshTarget) -> None:

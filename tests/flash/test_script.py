@@ -13,9 +13,6 @@ from edgekit.flash import new_host_key
 from edgekit.flash.disk import Disk
 from edgekit.flash.filesystem import root_partition
 from edgekit.flash.firstboot import KEY_FILES, SEED
-from tests.flash.conftest import needs_tools
-
-pytestmark = needs_tools
 
 SCRIPT = Path(__file__).parents[2] / "tools" / "flash_pi.py"
 
@@ -26,7 +23,7 @@ def flash(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_an_image_becomes_a_card_and_a_target(make_card: Callable[..., Disk], tmp_path: Path) -> None:
     image = make_card({}, {"etc/cloud/cloud.cfg": "#"}, "os.img").path
-    packed, key = tmp_path / "os.img.gz", tmp_path / "me.pub"
+    packed, key = tmp_path / "os: a #1.img.gz", tmp_path / "me: a #1.pub"
     packed.write_bytes(gzip.compress(image.read_bytes(), 1))
     key.write_text(" ".join(new_host_key().public.split()))
     arguments = (str(packed), "card", "--hostname", "desk", "--ssh-key", str(key), "--address", "127.0.0.1:2222")
@@ -40,10 +37,23 @@ def test_an_image_becomes_a_card_and_a_target(make_card: Callable[..., Disk], tm
     target = load_target(tmp_path / "targets" / "desk.yaml")
     assert target.kind == "ssh"
     assert (target.name, target.host, target.port, target.user, target.workdir) == ("desk", "127.0.0.1", 2222, "pi", "~/edgekit")
+    assert packed.name in target.description
+    assert target.identity_file is None  # its private half is not here
     root = root_partition(Disk(tmp_path / "card", None, True))
     public = root.read(f"{KEY_FILES}.pub").decode().split()[1]
     assert Path(str(target.known_hosts)).read_text() == f"[127.0.0.1]:2222 ssh-ed25519 {public}\n"
     assert key.read_text().encode() in root.read(f"{SEED}/user-data")
+
+
+def test_the_target_names_the_key_that_was_made_for_it(make_card: Callable[..., Disk], tmp_path: Path) -> None:
+    image, key = make_card({}, {"etc/cloud/cloud.cfg": "#"}, "os.img").path, new_host_key()
+    (tmp_path / "me: a #1.pub").write_text(key.public)
+    (tmp_path / "me: a #1").write_text(key.private)
+    done = flash(tmp_path, str(image), "card", "--hostname", "desk", "--ssh-key", "me: a #1.pub", "--yes")
+    assert done.returncode == 0, done.stderr
+    target = load_target(tmp_path / "targets" / "desk.yaml")
+    assert target.kind == "ssh"
+    assert target.identity_file == str(tmp_path / "me: a #1")
 
 
 def test_mistakes_are_one_line_without_a_traceback(make_card: Callable[..., Disk], tmp_path: Path) -> None:

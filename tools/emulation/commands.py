@@ -12,18 +12,21 @@ import edgekit
 from edgekit.cache import cache_root
 from edgekit.progress import Progress, silent
 from tools.emulation import image, machine
+from tools.emulation.programs import ADMIN_PATH
 
 PORT = 2922
 PROGRAMS = {
     "mmdebstrap": "mmdebstrap",
     "mke2fs": "e2fsprogs",
+    "sfdisk": "fdisk",
+    "mkfs.vfat": "dosfstools",
+    "mcopy": "mtools",
     "cpio": "cpio",
     "ssh": "openssh-client",
     "qemu-img": "qemu-utils",
     machine.QEMU: "qemu-system-arm",
 }
 """Programs and their Debian packages."""
-ADMIN_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
 def home() -> Path:

@@ -6,6 +6,7 @@ Each start is the same board: what was written to its disk is dropped when it st
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shlex
 import shutil
@@ -18,14 +19,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.progress import Progress
+from tools.emulation.programs import run
 
 QEMU = "qemu-system-aarch64"
 BOOT_S = 180.0
 MEMORY_MB = 768
 MACHINE = (
     *("-M", "virt", "-cpu", "cortex-a72", "-smp", "2", "-m", str(MEMORY_MB), "-accel", "tcg,thread=multi"),
-    *("-display", "none", "-nodefaults", "-append", "console=ttyAMA0 quiet mitigations=off audit=0"),
+    *("-display", "none", "-nodefaults"),
 )
+KERNEL_SETTINGS = "console=ttyAMA0 quiet mitigations=off audit=0 net.ifnames=0"
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,32 @@ def start(image: Path, state: Path, port: int) -> Machine:
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     saved = image / "memory"
     drive = f"if=none,id=disk,file={image / 'disk.qcow2'},format=qcow2,snapshot=on"
-    machine = _launch(image, state, port, drive, ("-incoming", f"exec:cat {shlex.quote(str(saved))}"))
-    try:
+    _write_known_hosts(image, state, port)
+    machine = _launch(image, state, port, drive, "/dev/vda", ("-incoming", f"exec:cat {shlex.quote(str(saved))}"))
+    with _stopping_on_error(machine):
         _wait(machine)
+    return machine
+
+
+def start_card(image: Path, card: Path, state: Path, port: int) -> Machine:
+    """Start a machine from a card: a flashed copy of the `card.img` in `image`, which is changed by it. Returns when its sshd answers.
+
+    Raises RuntimeError: it does not start, with the end of its console.
+    """
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    machine = _launch(image, state, port, f"if=none,id=disk,file={card},format=raw", "/dev/vda2", ())
+    with _stopping_on_error(machine):
+        _wait_for_sshd(machine)
+    return machine
+
+
+@contextlib.contextmanager
+def _stopping_on_error(machine: Machine) -> Iterator[None]:
+    try:
+        yield
     except BaseException:
         stop(machine)
         raise
-    return machine
 
 
 def save(image: Path, progress: Progress) -> None:
@@ -60,9 +82,11 @@ def save(image: Path, progress: Progress) -> None:
     task, state = "boot the emulated board and save it", image / "booting"
     progress(task, 0, 1)
     disk = image / "disk.qcow2"
-    _tool("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", "disk.raw", str(disk))
+    run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", "disk.raw", str(disk))
     state.mkdir(mode=0o700)
-    machine = _launch(image, state, free_port(), f"if=none,id=disk,file={disk},format=qcow2", ())
+    port = free_port()
+    _write_known_hosts(image, state, port)
+    machine = _launch(image, state, port, f"if=none,id=disk,file={disk},format=qcow2", "/dev/vda", ())
     try:
         _wait(machine)
         ssh(machine, "root", "sync; echo 3 >/proc/sys/vm/drop_caches")  # a smaller memory to read back at each start
@@ -114,12 +138,15 @@ def ssh(machine: Machine, user: str, command: str, timeout_s: float = 60.0) -> s
     return done.stdout
 
 
-def _launch(image: Path, state: Path, port: int, drive: str, more: tuple[str, ...]) -> Machine:
+def _write_known_hosts(image: Path, state: Path, port: int) -> None:
     key = " ".join((image / "host_key.pub").read_text().split()[:2])
     (state / "known_hosts").write_text(f"[127.0.0.1]:{port} {key}\n")
+
+
+def _launch(image: Path, state: Path, port: int, drive: str, root: str, more: tuple[str, ...]) -> Machine:
     (state / "monitor").unlink(missing_ok=True)
     argv = [
-        *(QEMU, *MACHINE, "-kernel", str(image / "kernel"), "-initrd", str(image / "initrd")),
+        *(QEMU, *MACHINE, "-kernel", str(image / "kernel"), "-initrd", str(image / "initrd"), "-append", f"{KERNEL_SETTINGS} root={root}"),
         *("-serial", f"file:{state / 'console'}", "-monitor", _monitor_option(state)),
         *("-drive", drive, "-device", "virtio-blk-device,drive=disk", "-device", "virtio-rng-device"),
         *("-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22", "-device", "virtio-net-device,netdev=net"),
@@ -138,15 +165,19 @@ def _launch(image: Path, state: Path, port: int, drive: str, more: tuple[str, ..
 
 def _wait(machine: Machine) -> None:
     """Until the board's sshd answers; then its clock is set, which stood still while it was saved."""
+    _wait_for_sshd(machine)
+    ssh(machine, "root", f"date -u -s @{time.time():.0f}")
+    _require_running(machine)  # it was not another board that answered on a port which this one could not have
+
+
+def _wait_for_sshd(machine: Machine) -> None:
     deadline = time.monotonic() + BOOT_S
     while not _banner(machine.port):
         _require_running(machine, deadline)
         time.sleep(0.1)
-    ssh(machine, "root", f"date -u -s @{time.time():.0f}")
-    _require_running(machine, deadline)  # it was not another board that answered on a port which this one could not have
 
 
-def _require_running(machine: Machine, deadline: float) -> None:
+def _require_running(machine: Machine, deadline: float = math.inf) -> None:
     with contextlib.suppress(ChildProcessError):
         os.waitpid(machine.pid, os.WNOHANG)
     if running(machine.state, machine.image) is None or time.monotonic() > deadline:
@@ -191,12 +222,3 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _tool(*argv: str) -> None:
-    try:
-        subprocess.run(argv, check=True, capture_output=True)
-    except FileNotFoundError:
-        raise RuntimeError(f"{argv[0]} is not installed") from None
-    except subprocess.CalledProcessError as error:
-        raise RuntimeError(f"{argv[0]}: {error.stderr.decode(errors='replace').strip()}") from None
