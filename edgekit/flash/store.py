@@ -26,8 +26,11 @@ def install_store(disk: Disk, store: Path, workdir: str, *, owner: int = FIRST_U
 
 def _entries(store: Path, workdir: str, owner: int) -> Iterator[Entry]:
     for directory, names, files in os.walk(store):
-        names[:] = sorted(name for name in names if name != "staging")
         place = Path(directory)
+        if place == store / "staging":
+            names.clear()
+            continue  # the directory itself stays: deployment expects it where there are objects
+        names.sort()
         for name in sorted([*names, *(file for file in files if not file.startswith("lock"))]):
             path = place / name
             target = f"{workdir}/{path.relative_to(store)}"
