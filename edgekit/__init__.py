@@ -13,6 +13,7 @@ The public API, one function per command:
     open_model                                      a model that edgekit did not build, as a bundle
     compare, compare_stored, gate                   which of two is better, and whether one may go out
     set_baseline, open_baseline, list_baselines, remove_baseline
+    selftest                                        how often that errs on a board
     open_store, report                              what was measured, in a program or on a page
 
 Names are imported on first use: `import edgekit` costs nothing, and torch is only imported by `build` when something is to be trained or exported.
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from edgekit.decision.comparing import compare as compare
     from edgekit.decision.comparing import compare_stored as compare_stored
     from edgekit.decision.gating import gate as gate
+    from edgekit.decision.selftesting import selftest as selftest
     from edgekit.device import connect as connect
     from edgekit.foreign import open_model as open_model
     from edgekit.host import doctor as doctor
@@ -89,6 +91,7 @@ _PUBLIC = {
     "report": "edgekit.reporting.page",
     "rollback": "edgekit.board.deploying",
     "run": "edgekit.session",
+    "selftest": "edgekit.decision.selftesting",
     "set_baseline": "edgekit.store.baselines",
     "setup": "edgekit.board.deploying",
     "sign": "edgekit.signature",

@@ -19,6 +19,7 @@ from edgekit.errors import UsageError
 from edgekit.inert import printable
 
 if TYPE_CHECKING:
+    from edgekit.measurement import Measurement
     from edgekit.store.results import Store
 
 app = typer.Typer(name="results", help="Look at stored measurements.", no_args_is_help=True)
@@ -33,6 +34,7 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")
 class Format(StrEnum):
     csv = "csv"
     jsonl = "jsonl"
+    parquet = "parquet"
 
 
 @app.command("list")
@@ -82,32 +84,61 @@ def show(identity: Identity = "latest", db: Database = None, as_json: Json = Fal
 @app.command()
 def export(
     identities: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Starts of ids. Default: all.", show_default=False)] = None,
-    format: Annotated[Format, typer.Option(help="csv: a row an artifact. jsonl: an object an artifact.")] = Format.csv,
+    format: Annotated[Format, typer.Option(help="csv, parquet: a row an artifact. jsonl: an object an artifact.")] = Format.csv,
     raw: Annotated[bool, typer.Option("--raw", help="With jsonl: whole measurements, every sample included.")] = False,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="A file. Default: stdout.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A file; parquet needs one. Default: stdout.")] = None,
     db: Database = None,
 ) -> None:
     """Write measurements for other programs, the oldest first.
 
     Example: edgekit results export --format csv -o results.csv
     """
-    from edgekit.reporting.export import write_csv, write_jsonl
+    from edgekit.reporting.export import write_csv, write_jsonl, write_parquet
 
     if raw and format is not Format.jsonl:
-        raise UsageError("--raw needs --format jsonl", hint="a CSV file holds summaries only")
-    with _opened(db) as results, _sink(output) as stream:
-        wanted = identities or [row.id for row in reversed(results.rows())]
-        measurements = (results.load(identity) for identity in wanted)
-        if format is Format.csv:
-            write_csv(measurements, stream)
-        else:
-            write_jsonl(measurements, stream, raw=raw)
+        raise UsageError("--raw needs --format jsonl", hint="other files hold summaries only")
+    if format is Format.parquet and output is None:
+        raise UsageError("--format parquet needs --output FILE", hint="it is not text")
+    with _opened(db) as results:
+        measurements = _wanted(results, identities)
+        if format is Format.parquet and output is not None:
+            write_parquet(measurements, output)
+            return
+        with _sink(output) as stream:
+            if format is Format.csv:
+                write_csv(measurements, stream)
+            else:
+                write_jsonl(measurements, stream, raw=raw)
+
+
+@app.command("log-mlflow")
+def log_mlflow(
+    identities: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Starts of ids. Default: all.", show_default=False)] = None,
+    experiment: Annotated[str, typer.Option(help="The experiment, made if there is none.")] = "edgekit",
+    tracking_uri: Annotated[str | None, typer.Option(metavar="URI", help="Default: MLflow's own, such as MLFLOW_TRACKING_URI.")] = None,
+    db: Database = None,
+) -> None:
+    """Log measurements to MLflow, a run an artifact. What was logged before is left as it is.
+
+    Example: edgekit results log-mlflow --tracking-uri http://127.0.0.1:5000
+    """
+    from edgekit.reporting.mlflow_log import log_mlflow
+
+    with _opened(db) as results:
+        made = log_mlflow(_wanted(results, identities), experiment=experiment, tracking_uri=tracking_uri)
+    print(f"logged {made} run{'s' * (made != 1)}")
+
+
+def _wanted(results: Store, identities: list[str] | None) -> Iterator[Measurement]:
+    """By ids, else all, the oldest first."""
+    return (results.load(identity) for identity in identities or [row.id for row in reversed(results.rows())])
 
 
 @app.command()
 def prune(
     keep: Annotated[int | None, typer.Option(help="Keep the newest so many.", min=0)] = None,
     older_than_days: Annotated[float | None, typer.Option(help="Delete only what is older than so many days.", min=0)] = None,
+    before: Annotated[datetime | None, typer.Option(help="Delete only what is older than this day or time, in UTC.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
     db: Database = None,
 ) -> None:
@@ -115,11 +146,13 @@ def prune(
 
     Example: edgekit results prune --keep 1000 --older-than-days 365 --dry-run
     """
-    if keep is None and older_than_days is None:
-        raise UsageError("nothing says which measurements are old", hint="give --keep N, --older-than-days N, or both")
-    before = None if older_than_days is None else (datetime.now(UTC) - timedelta(days=older_than_days)).isoformat(timespec="milliseconds")
+    if keep is None and older_than_days is None and before is None:
+        raise UsageError("nothing says which measurements are old", hint="give --keep N, --older-than-days N, --before DATE, or several")
+    limits = [] if older_than_days is None else [datetime.now(UTC) - timedelta(days=older_than_days)]
+    limits += [] if before is None else [before.replace(tzinfo=UTC)]
+    oldest = min(limits).isoformat(timespec="milliseconds") if limits else None
     with _opened(db) as results:
-        deleted = results.prune(keep=keep, before=before, dry_run=dry_run)
+        deleted = results.prune(keep=keep, before=oldest, dry_run=dry_run)
     print(f"{'would delete' if dry_run else 'deleted'} {len(deleted)} measurement{'s' * (len(deleted) != 1)}")
 
 

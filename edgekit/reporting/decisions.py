@@ -11,6 +11,7 @@ from rich.text import Text
 from edgekit.decision.comparing import Compared
 from edgekit.decision.findings import Finding
 from edgekit.decision.gating import Gated
+from edgekit.decision.selftesting import SelfTest
 from edgekit.reporting import numbers
 from edgekit.reporting.terminal import comparisons, device_line, new_table, notes, number_columns, plain, spaced
 
@@ -41,6 +42,19 @@ def gate(found: Gated) -> Iterator[RenderableType]:
         yield plain(f"{key} is new: nothing to judge it by")
     yield Text.assemble(("passed: ", "bold green") if found.passed else ("failed: ", "bold red"), plain(found.summary, limit=1000))
     yield spaced(device_line(found.candidate), *notes(found.candidate))
+
+
+def selftest(found: SelfTest) -> Iterator[RenderableType]:
+    """The rates in two lines, and what to know about the measurement."""
+    rates = found.rates
+    interval = f"{100 * rates.false_positive_low:.1f}–{100 * rates.false_positive_high:.1f}"
+    lines = [
+        f"{found.artifact} against itself, {rates.rounds} rounds, {rates.resamples} resamples",
+        f"identical builds told apart: {100 * rates.false_positive_rate:.1f} % ({interval}); called a regression: {100 * rates.false_regression_rate:.1f} %",
+        f"a true {rates.slowdown_ratio:g}× slow-down found with {rates.power_runs} runs: {100 * rates.power:.1f} %",
+    ]
+    yield spaced(*(plain(line, limit=200) for line in lines))
+    yield spaced(device_line(found.b), *notes(found.b))
 
 
 def baselines_table(found: Sequence[Baseline]) -> RenderableType:

@@ -1,12 +1,15 @@
-"""Measurements as rows for other programs: CSV for spreadsheets, JSON lines for everything else. One row an artifact of a measurement."""
+"""Measurements as rows for other programs: CSV for spreadsheets, JSON lines for everything else, Parquet for tables. One row an artifact of a measurement."""
 
 from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import IO, Any
 
+from edgekit.errors import UsageError
 from edgekit.inert import csv_cell
 from edgekit.measurement import Measurement
 from edgekit.stats import Estimate
@@ -78,6 +81,27 @@ def write_jsonl(measurements: Iterable[Measurement], stream: IO[str], *, raw: bo
             stream.write(measurement.model_dump_json() + "\n")
         else:
             stream.writelines(json.dumps(row, allow_nan=False) + "\n" for row in rows(measurement))
+
+
+def write_parquet(measurements: Iterable[Measurement], path: Path) -> None:
+    """A file, under its name only when whole. Raises UsageError: pyarrow is not installed, or the file cannot be written."""
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError:
+        raise UsageError("Parquet needs pyarrow, which is not installed", hint="pip install 'edgekit[parquet]'") from None
+    found = [row for measurement in measurements for row in rows(measurement)]
+    whole = {key for key in (found[0] if found else ()) if key.endswith(("bytes", "correct", "total")) or key in ("runs", "samples", "threads")}
+    kinds = {"quick": pa.bool_(), "valid": pa.bool_()} | dict.fromkeys(whole, pa.int64())
+    texts = {key for row in found for key, value in row.items() if isinstance(value, str)}
+    fields = [(key, kinds.get(key, pa.string() if key in texts or key == "machine" else pa.float64())) for key in (found[0] if found else ())]
+    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        parquet.write_table(pa.Table.from_pylist(found, schema=pa.schema(fields)), staged)
+        staged.replace(path)
+    except OSError as error:
+        staged.unlink(missing_ok=True)
+        raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
 def _latency(name: str, estimate: Estimate | None) -> dict[str, float | None]:

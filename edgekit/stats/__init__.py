@@ -4,6 +4,7 @@
     steady      has a series settled?
     compare     ratio of two builds, tests, and the regression rule
     proportions how far apart two accuracies are
+    errors      how often the rule errs
     fidelity    how far one set of outputs is from another
 
 The unit of replication is a process run, not an iteration: iterations within a process share its memory layout, caches and clock speed, so

@@ -142,13 +142,12 @@ class Store:
             raise StoreError(f"{shown(self.url)}: measurement {identity} cannot be read", hint=hint) from None
 
     def prune(self, *, keep: int | None = None, before: str | None = None, dry_run: bool = False) -> list[str]:
-        """Delete measurements beyond the newest `keep`, or created before an ISO 8601 time in UTC; returns their ids, newest first."""
-        query = select(measurements.c.id).order_by(measurements.c.created.desc(), measurements.c.id.desc())
-        if before is not None:
-            query = query.where(measurements.c.created < before)
+        """Delete measurements beyond the newest `keep`, and of these only what was created before an ISO 8601 time in UTC; returns their ids, newest first."""
+        query = select(measurements.c.id, measurements.c.created).order_by(measurements.c.created.desc(), measurements.c.id.desc())
         with translated(self.url):
             with self._engine.begin() as connection:
-                ids = list(connection.execute(query).scalars().all()[keep or 0 :])
+                old = connection.execute(query).all()[keep or 0 :]
+                ids = [str(identity) for identity, created in old if before is None or created < before]
                 for identity in () if dry_run else ids:
                     connection.execute(delete(measurements).where(measurements.c.id == identity))
             if ids and not dry_run:

@@ -113,3 +113,37 @@ def test_what_waits_in_the_spool_is_said(saved: list[Measurement], capsys: pytes
 def test_looking_at_results_never_imports_torch(saved: list[Measurement]) -> None:
     code = "import sys; from edgekit.cli import run; run(['results', 'show']); sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=120)
+
+
+def test_export_parquet(saved: list[Measurement], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pip install 'edgekit[parquet]'")
+    file = tmp_path / "out.parquet"
+    assert run(["results", "export", "--format", "parquet"]) == 2
+    assert run(["results", "export", "--format", "parquet", "-o", str(file)]) == 0
+    assert [path.name for path in tmp_path.glob("*.parquet")] == ["out.parquet"]
+    rows = parquet.read_table(file).to_pylist()
+    assert run(["results", "export", "--format", "jsonl"]) == 0
+    assert rows == [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert str(parquet.read_schema(file).field("p99_ms").type) == "double"
+    assert run(["results", "export", "--format", "parquet", "-o", "/nonexistent/x.parquet"]) == 2
+
+
+def test_log_to_mlflow(saved: list[Measurement], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Into a local file store; a second time nothing is new."""
+    tracking = pytest.importorskip("mlflow.tracking", reason="pip install 'edgekit[mlflow]'")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")  # its file store is in maintenance and asks for this
+    uri = (tmp_path / "mlruns").as_uri()
+    for logged in ("logged 2 runs", "logged 0 runs"):
+        assert run(["results", "log-mlflow", saved[0].id, "--tracking-uri", uri]) == 0
+        assert logged in capsys.readouterr().out
+    client = tracking.MlflowClient(tracking_uri=uri)
+    place = client.get_experiment_by_name("edgekit").experiment_id
+    found = {one.data.params["artifact"]: one for one in client.search_runs([place])}
+    assert found["fp32.pte"].data.metrics["p50_ms"] == saved[0].summaries["fp32.pte"].p50.value / 1e6
+    assert found["int8.tflite"].data.params["target"] == "pi4"
+
+
+def test_prune_before_a_day(saved: list[Measurement], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["results", "prune", "--before", "2025-12-31"]) == 0
+    assert run(["results", "prune", "--before", "2026-01-02", "--dry-run"]) == 0
+    assert capsys.readouterr().out == "deleted 0 measurements\nwould delete 3 measurements\n"

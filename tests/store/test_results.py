@@ -103,6 +103,8 @@ def test_pruning_deletes_whole_measurements_and_gives_space_back(bundle: Bundle,
             opened.save(make_measurement(bundle, number=number, runs=20))
         size = Path(database).stat().st_size
         assert len(opened.prune(keep=4, dry_run=True)) == 1
+        assert opened.prune(keep=5, before="2027") == []  # the newest stay, however old
+        assert [int(i, 16) for i in opened.prune(keep=3, before="2026-01-01T00:00:02", dry_run=True)] == [1]
         assert [int(i, 16) for i in opened.prune(keep=3)] == [2, 1]
         assert [int(i, 16) for i in opened.prune(before="2026-01-01T00:00:04")] == [3]
         assert len(opened.rows()) == 2

@@ -1,0 +1,47 @@
+"""Measurements as runs of MLflow: one run an artifact of a measurement, with its numbers as metrics and the rest as parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from edgekit.errors import StoreError, UsageError
+from edgekit.inert import printable
+from edgekit.measurement import Measurement
+from edgekit.reporting.export import rows
+
+METRIC_ENDS = ("_ms", "_ns", "bytes", "_correct", "_total", "runs", "samples")
+TAG = "edgekit.measurement"
+
+
+def log_mlflow(measurements: Iterable[Measurement], *, experiment: str = "edgekit", tracking_uri: str | None = None) -> int:
+    """Log measurements and return how many runs are new; what is there already is left as it is.
+
+    `tracking_uri` is by default what MLflow itself uses. Raises UsageError (mlflow is not installed), StoreError (the tracking server refuses).
+    """
+    try:
+        from mlflow.exceptions import MlflowException
+        from mlflow.tracking import MlflowClient
+    except ImportError:
+        raise UsageError("logging to MLflow needs mlflow, which is not installed", hint="pip install 'edgekit[mlflow]'") from None
+    made = 0
+    try:
+        client = MlflowClient(tracking_uri=tracking_uri)
+        found = client.get_experiment_by_name(experiment)
+        place = found.experiment_id if found else client.create_experiment(experiment)
+        for measurement in measurements:
+            if client.search_runs([place], f"tags.`{TAG}` = '{measurement.id}'", max_results=1):
+                continue
+            for row in rows(measurement):
+                start = int(datetime.fromisoformat(measurement.created).timestamp() * 1000)
+                run = client.create_run(place, start_time=start, tags={TAG: measurement.id}, run_name=f"{measurement.bundle_name} {row['artifact']}")
+                for key, value in row.items():
+                    if key.endswith(METRIC_ENDS) and value is not None:
+                        client.log_metric(run.info.run_id, key, float(value), timestamp=start)
+                    elif not key.endswith(METRIC_ENDS):
+                        client.log_param(run.info.run_id, key, printable(str(value)))
+                client.set_terminated(run.info.run_id, end_time=start + int(measurement.seconds * 1000))
+                made += 1
+    except MlflowException as error:
+        raise StoreError(f"MLflow: {printable(error.message)}", hint="check MLFLOW_TRACKING_URI, or give --tracking-uri") from None
+    return made
