@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import selectors
 import signal
 import stat
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1 << 20
 STDERR_TAIL_BYTES = 2000
+SECRET = re.compile(r"PASS(WORD|WD|PHRASE)|SECRET|TOKEN|API_?KEY|CREDENTIAL|^EDGEKIT_DB$", re.IGNORECASE)
+"""Names of environment variables that no program on the device needs."""
 LAST_WORDS_S = 1.0
 """How long to go on reading after a program has exited, if something that left its process group keeps writing."""
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -32,7 +35,8 @@ def connect(target: Target) -> LocalDevice:
 
 
 class LocalDevice:
-    """This machine as a `Device`. Programs run in a session of their own, in the home directory, with this process' environment.
+    """This machine as a `Device`. Programs run in a session of their own, in the home directory, with this process' environment, except what
+    looks like a secret: what a runner prints comes back with its errors, as it would not from another machine.
 
     Relative paths start at the home directory, as they do over SSH. Needs Linux (pidfd).
     """
@@ -125,9 +129,9 @@ class Capped:
 def _process_group(device: str, argv: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
     """A started program in its own session. When the block is left, for whatever reason, nobody of its process group is alive."""
     try:
-        process = subprocess.Popen(
-            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, cwd=Path.home(), bufsize=0
-        )
+        environment = {name: value for name, value in os.environ.items() if not SECRET.search(name)}
+        pipe, home = subprocess.PIPE, Path.home()
+        process = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True, cwd=home, bufsize=0, env=environment)
     except (OSError, ValueError) as error:
         known = {errno.ENOENT: "no such program", errno.EACCES: "not executable", errno.ENOEXEC: "not a program for this machine"}
         reason = known.get(error.errno or 0) if isinstance(error, OSError) and error.filename == argv[0] else None
@@ -137,9 +141,9 @@ def _process_group(device: str, argv: Sequence[str]) -> Iterator[subprocess.Pope
     finally:
         _kill_group(process)
         process.wait()
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            if pipe:
-                pipe.close()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream:
+                stream.close()
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
