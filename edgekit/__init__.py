@@ -2,7 +2,7 @@
 
 The public API, one function per command:
 
-    new_recipe, load_recipe, explain                recipes, without training
+    new_recipe, load_recipe, lint, explain          recipes, without training
     recipe_json_schema                              what editors know about them
     build, run, judge, open_bundle                  recipes to bundles, measurements and a verdict
     doctor                                          this machine, and what to install on it
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from edgekit.device import connect as connect
     from edgekit.foreign import open_model as open_model
     from edgekit.host import doctor as doctor
+    from edgekit.linting import lint as lint
     from edgekit.pipeline import build as build
     from edgekit.recipe.explain import explain as explain
     from edgekit.recipe.json_schema import recipe_json_schema as recipe_json_schema
@@ -78,6 +79,7 @@ _PUBLIC = {
     "judge": "edgekit.session",
     "keygen": "edgekit.signature",
     "list_baselines": "edgekit.store.baselines",
+    "lint": "edgekit.linting",
     "list_targets": "edgekit.board.adding",
     "load_recipe": "edgekit.recipe.load",
     "load_target": "edgekit.target",

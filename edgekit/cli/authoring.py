@@ -1,22 +1,28 @@
-"""`edgekit recipe new`: a first recipe, from flags or from answers. What is in it is recipe/scaffold.py."""
+"""`edgekit recipe new`: a first recipe, from flags or from answers (recipe/scaffold.py). `edgekit recipe lint`: what will not work (linting.py)."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
+import edgekit
 from edgekit.cli.console import stdout
 from edgekit.cli.options import Json, write_schema
-from edgekit.errors import UsageError
+from edgekit.errors import GateFailed, UsageError
+
+if TYPE_CHECKING:
+    from edgekit.recipe.lint import Finding
 
 CHECKPOINTS = (".safetensors", ".pt", ".pth")
 ARTIFACTS = (".tflite", ".pte")
+STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
 
 def new(
@@ -74,6 +80,46 @@ def new(
         print(json.dumps({"file": str(file), "model": chosen, "data": given, "method": how}))
     else:
         stdout(highlight=False, soft_wrap=True, markup=False).print(f"{file}\nnext: edgekit recipe lint {file}, then edgekit run {file} --target local")
+
+
+def lint(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recipes.", show_default=False)],
+    target: Annotated[str | None, typer.Option("--target", "-t", help="A board to ask whether it can run the result.")] = None,
+    overrides: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value. May be repeated.")] = None,
+    fix: Annotated[bool, typer.Option("--fix", help="Put right in the file what is mechanical; comments and order stay.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Look for what is valid and still will not work: with the model, before anything is trained, and with a board when one is named.
+
+    The exit code is 1 when there is an error, with --fix one that is left; warnings and notes do not count.
+
+    Example: edgekit recipe lint recipes/quickstart.yaml
+    """
+    from edgekit.recipe.fixing import fixed_text, write_fixed
+
+    found = {file: edgekit.lint(file, overrides=overrides or (), target=target) for file in files}
+    done: list[Finding] = []
+    for file in files if fix else ():
+        text, put_right = fixed_text(file, found[file])
+        if put_right:
+            write_fixed(file, text)
+            done += put_right
+    findings = [finding for file in files for finding in found[file]]
+    if as_json:
+        print(json.dumps({"findings": [finding.as_json() | {"fixed": finding in done} for finding in findings]}))
+    else:
+        _show(findings, done)
+    if any(finding.severity == "error" and finding not in done for finding in findings):
+        raise typer.Exit(GateFailed.exit_code)
+
+
+def _show(findings: Sequence[Finding], done: Sequence[Finding]) -> None:
+    console = stdout(highlight=False, soft_wrap=True)
+    for finding in findings:
+        state = "[green]fixed[/]" if finding in done else f"[{STYLES[finding.severity]}]{finding.severity}[/]"
+        fix = f" [dim]({escape(finding.fix)}{', --fix does it' if finding.edit and finding not in done else ''})[/]" if finding.fix else ""
+        console.print(f"{escape(str(finding.origin))}: {state} {escape(finding.message)} [dim]\\[{finding.code}][/]{fix}")
+    console.print(f"{len(findings)} findings" if findings else "[green]nothing found[/]")
 
 
 def _asked(what: str, default: str, choices: Iterable[str], asking: bool) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(name="recipe", help="Write, check and explain recipes. Nothing is trained.", no_args_is_help=True)
 app.command()(authoring.new)
+app.command()(authoring.lint)
 
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value, e.g. `stages.qat.train.epochs=1`. May be repeated.")

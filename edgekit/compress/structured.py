@@ -103,6 +103,11 @@ def count_macs_params(model: nn.Module, example: Tensor) -> tuple[int, int]:
     return counter.get_total_flops() // 2 // len(example), sum(parameter.numel() for parameter in model.parameters())
 
 
+def prunable_layers(model: nn.Module, example: Tensor) -> frozenset[str]:
+    """Names of the layers whose output channels can be removed. Raises ModelError as `prune_structured` does."""
+    return frozenset(name for group in _groups(model, example, "magnitude", ("*",), (), (), None, ()) for name in group.members)
+
+
 def _groups(
     model: nn.Module,
     example: Tensor,

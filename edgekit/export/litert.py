@@ -103,11 +103,11 @@ def _convert(model: nn.Module, example: Tensor, *, int8: bool) -> tuple[bytes, t
         with fast_litert(model, program):
             return bytes(litert_torch.convert(model, (example,), quant_config=config).model_content()), held
     except Exception as error:  # the converter fails in many ways; an operator it does not know is the likeliest
-        _require_lowerings(trace(model, example))
+        require_lowerings(trace(model, example))
         raise ExportError(f"LiteRT cannot convert the model: {first_line(error)}") from error
 
 
-def _require_lowerings(program: ExportedProgram) -> None:
+def require_lowerings(program: ExportedProgram) -> None:
     """Raises ExportError for operators of the decomposed program that the converter has no lowering for."""
     from litert_torch import fx_infra
     from litert_torch.backend import lowerings
