@@ -2,7 +2,8 @@
 
 The public API, one function per command:
 
-    new_recipe, load_recipe, lint, explain          recipes, without training
+    new_recipe, load_recipe                         recipes, without training
+    lint, explain, estimate                         what one will not do, means, and comes to
     recipe_json_schema                              what editors know about them
     build, run, judge, open_bundle                  recipes to bundles, measurements and a verdict
     doctor                                          this machine, and what to install on it
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from edgekit.host import doctor as doctor
     from edgekit.linting import lint as lint
     from edgekit.pipeline import build as build
+    from edgekit.preview import estimate as estimate
     from edgekit.recipe.explain import explain as explain
     from edgekit.recipe.json_schema import recipe_json_schema as recipe_json_schema
     from edgekit.recipe.load import load_recipe as load_recipe
@@ -74,6 +76,7 @@ _PUBLIC = {
     "connect": "edgekit.device",
     "deploy": "edgekit.board.deploying",
     "doctor": "edgekit.host",
+    "estimate": "edgekit.preview",
     "explain": "edgekit.recipe.explain",
     "gate": "edgekit.decision.gating",
     "judge": "edgekit.session",

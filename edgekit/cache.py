@@ -68,14 +68,16 @@ class Cache:
     """Finished entries of one kind (`stages`, `artifacts`) below a root directory. The root is made private to the user."""
 
     def __init__(self, root: Path, kind: str) -> None:
-        self._entries = root / kind
-        self._partial = root / "partial"
-        for directory in (root, self._entries, self._partial):
-            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._root, self._entries, self._partial = root, root / kind, root / "partial"
 
     def get(self, key: str) -> Path | None:
         entry = self._entries / key
         return entry if entry.is_dir() else None
+
+    def _make(self) -> None:
+        """The directories, on first writing: looking leaves no trace."""
+        for directory in (self._root, self._entries, self._partial):
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     @contextmanager
     def claim(self, key: str, what: str) -> Iterator[Path]:
@@ -83,6 +85,7 @@ class Cache:
 
         Raises BusyError when another process works on the same key.
         """
+        self._make()
         work = self._partial / key
         with (self._partial / f"{key}.lock").open("w") as lock:
             try:
@@ -95,6 +98,7 @@ class Cache:
 
     def put(self, key: str, directory: Path) -> Path:
         """Make `directory` the entry of `key` by one rename. An entry that is there already wins: its content is the same by construction."""
+        self._make()
         entry = self._entries / key
         try:
             directory.rename(entry)
@@ -106,4 +110,5 @@ class Cache:
 
     def scratch(self) -> Path:
         """A fresh directory on the same file system, to be filled and given to `put`."""
+        self._make()
         return Path(tempfile.mkdtemp(prefix="entry-", dir=self._partial))

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,7 +22,7 @@ from edgekit.compress import structured
 from edgekit.errors import EdgekitError, ModelError
 from edgekit.export.layers import CONVOLUTIONS, kept_float, layers_with_weights
 from edgekit.recipe.lineage import parent_of, stage_name
-from edgekit.recipe.load import LoadedRecipe
+from edgekit.recipe.load import LoadedRecipe, load_recipe
 from edgekit.recipe.schema import PruneStructured, QuantizeBase, Recipe, Stage
 from edgekit.zoo.models import create_model
 
@@ -48,6 +50,14 @@ class Preview:
     stages: tuple[StageEstimate, ...]
     models: dict[str, nn.Module]
     example: Tensor
+
+
+def estimate(recipe: str | Path | LoadedRecipe, *, overrides: Sequence[str] = ()) -> tuple[StageEstimate, ...]:
+    """What each stage's network will be, before anything is trained. Raises UsageError (recipe) and ModelError, as `preview`."""
+    loaded = recipe if isinstance(recipe, LoadedRecipe) else load_recipe(Path(recipe), overrides=overrides)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what the libraries say of themselves
+        return preview(loaded).stages
 
 
 def preview(loaded: LoadedRecipe) -> Preview:

@@ -62,5 +62,8 @@ def test_a_second_process_is_told_to_wait(tmp_path: Path) -> None:
 
 
 def test_the_cache_is_private(tmp_path: Path) -> None:
-    Cache(tmp_path / "cache", "stages")
+    cache = Cache(tmp_path / "cache", "stages")
+    assert cache.get("k") is None
+    assert not (tmp_path / "cache").exists(), "looking leaves no trace"
+    cache.scratch()
     assert (tmp_path / "cache").stat().st_mode & 0o077 == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,16 +24,22 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value, e.g. `stages.qat.train.epochs=1`. May be repeated.")
 ]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Directory of bundles.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done and what it comes to; change nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, no progress.")]
 
 
-def build(recipe: RecipeFile, overrides: Overrides = None, output: Output = Path("build"), as_json: Json = False) -> None:
+def build(
+    recipe: RecipeFile, overrides: Overrides = None, output: Output = Path("build"), dry_run: DryRun = False, as_json: Json = False
+) -> None:
     """Train, compress and export a recipe's variants into a bundle.
 
     Finished stages are re-used; an interrupted build goes on after its last finished one.
 
     Example: edgekit build recipes/quickstart.yaml --set seed=1
     """
+    if dry_run:
+        _show_plan(recipe, overrides, (), as_json=as_json)
+        return
     with live_progress(quiet=as_json) as progress:
         result = edgekit.build(recipe, overrides=overrides or (), output=output, progress=progress)
     checks = edgekit.judge(result.bundle)
@@ -46,6 +53,7 @@ def run(
     ] = None,
     overrides: Overrides = None,
     output: Output = Path("build"),
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Build a recipe, deploy its bundle to each target, measure it there, store the result, and judge the budget.
@@ -54,6 +62,9 @@ def run(
 
     Example: edgekit run recipes/quickstart.yaml --target pi5 --target pi4
     """
+    if dry_run:
+        _show_plan(recipe, overrides, target or ["local"], as_json=as_json)
+        return
     from edgekit.session import RunFailed  # here, so that --help does not wait for the schema
 
     try:
@@ -64,6 +75,13 @@ def run(
             print_tables(failed.result.build, failed.result.measurements, failed.result.checks)
         raise
     show(result.build, result.measurements, result.checks, as_json=as_json)
+
+
+def _show_plan(recipe: Path, overrides: list[str] | None, targets: Sequence[str], *, as_json: bool) -> None:
+    from edgekit.cli.plans import show_plan
+
+    loaded, found = edgekit.load_recipe(recipe, overrides=overrides or ()), [edgekit.load_target(name) for name in targets]
+    show_plan(loaded, estimated=True, as_json=as_json, targets=found)
 
 
 def show(result: BuildResult, measurements: dict[str, Measurement], checks: tuple[Check, ...], *, as_json: bool) -> None:

@@ -1,26 +1,21 @@
-"""`edgekit recipe`: check recipes, show what one means, and print the JSON Schema for editors. None of it imports torch."""
+"""`edgekit recipe`: check recipes, show what one means, and print the JSON Schema for editors. Only explain's estimate, and lint,
+import torch."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
-from rich.tree import Tree
 
 from edgekit.cli import authoring
 from edgekit.cli.console import stdout
 from edgekit.cli.options import SchemaFile, write_schema
 from edgekit.errors import UsageError
 from edgekit.problems import Origin, Problem, refuse
-
-if TYPE_CHECKING:
-    from edgekit.recipe import explain as plans
 
 app = typer.Typer(name="recipe", help="Write, check and explain recipes. Nothing is trained.", no_args_is_help=True)
 app.command()(authoring.new)
@@ -56,25 +51,18 @@ def validate(
 def explain(
     file: Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)],
     overrides: Overrides = None,
+    no_estimate: Annotated[bool, typer.Option("--no-estimate", help="Do not build the network; then no torch is loaded.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show what a recipe means: its stages and artifacts, what of it is cached, and every value with the place it comes from.
+    """Show what a recipe means and comes to: its stages and artifacts, what of it is cached, parameters, multiply-accumulates, size and memory of
+    each stage before anything is trained, and every value with the place it comes from.
 
     Example: edgekit recipe explain recipes/quickstart.yaml --set seed=1
     """
-    from edgekit import pipeline  # here and below, so that --help does not wait for the schema
-    from edgekit.recipe import explain as plans
+    from edgekit.cli.plans import show_plan  # here and below, so that --help does not wait for the schema
     from edgekit.recipe.load import load_recipe
 
-    loaded = load_recipe(file, overrides=overrides or ())
-    plan = plans.explain(loaded, cached={stage.name: stage.cached is not None for stage in pipeline.plan(loaded).stages})
-    if as_json:
-        print(json.dumps(dataclasses.asdict(plan)))
-        return
-    console = stdout(highlight=False)
-    console.print(stage_tree(plan))
-    console.print()
-    console.print(value_table(plan))
+    show_plan(load_recipe(file, overrides=overrides or ()), estimated=not no_estimate, as_json=as_json)
 
 
 @app.command()
@@ -100,31 +88,3 @@ def _problems(file: Path, overrides: Sequence[str]) -> Iterator[Problem]:
         found: Any = error.details["problems"]
         for problem in found:
             yield Problem(Origin(problem["file"], problem["line"], problem["column"]), problem["message"], problem["hint"])
-
-
-def stage_tree(plan: plans.Plan) -> Tree:
-    """The stages as they branch, each with its settings that were written and the artifacts it becomes."""
-    tree = Tree(f"[bold]{escape(plan.name)}[/]  [dim]{plan.recipe_sha256[:12]}[/]")
-    nodes: dict[str | None, Tree] = {None: tree}
-    for stage in plan.stages:
-        nodes[stage.name] = nodes[stage.parent].add(_headline(stage))
-        for artifact in stage.artifacts:
-            baseline = "  [dim]baseline[/]" if stage.variant == plan.baseline else ""
-            nodes[stage.name].add(f"[green]→ {escape(artifact)}[/]{baseline}")
-    return tree
-
-
-def value_table(plan: plans.Plan) -> Table:
-    """Every value with its origin; defaults are dimmed."""
-    table = Table("key", "value", "origin", box=None, pad_edge=False)
-    for value in plan.values:
-        style = "dim" if value.origin == "default" else ""
-        table.add_row(escape(value.path), escape(json.dumps(value.value, ensure_ascii=False)), escape(value.origin), style=style)
-    return table
-
-
-def _headline(stage: plans.PlannedStage) -> str:
-    kind = stage.kind if stage.method is None else f"{stage.kind} {stage.method}"
-    settings = ", ".join(f"{s.path}={json.dumps(s.value, ensure_ascii=False)}" for s in stage.settings if s.origin != "default")
-    state = {True: "  [cyan]cached[/]", False: "  [yellow]to do[/]", None: ""}[stage.cached]
-    return f"[bold]{escape(stage.name)}[/]  {escape(kind)}  [dim]{escape(settings)}[/]{state}"

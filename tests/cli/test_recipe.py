@@ -50,17 +50,49 @@ def test_problems_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_explain(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     path = write(tmp_path, BASE)
-    assert run(["recipe", "explain", str(path), "--set", "stages.int8.train.lr=0.5"]) == 0
+    assert run(["recipe", "explain", str(path), "--set", "stages.int8.train.lr=0.5", "--no-estimate"]) == 0
     out = capsys.readouterr().out
     for expected in ("fp32.pte", "int8.tflite", "quantize qat", "train.lr=0.5", f"{path}:8:13", "--set stages.int8.train.lr=0.5", "default"):
         assert expected in out
-    assert run(["recipe", "explain", str(path), "--json"]) == 0
+    assert run(["recipe", "explain", str(path), "--json", "--no-estimate"]) == 0
     assert [stage["name"] for stage in json.loads(capsys.readouterr().out)["stages"]] == ["fp32", "int8"]
+
+
+TINY = BASE.replace("resnet8", "small_cnn").replace("[3, 32, 32]", "[1, 8, 8]").replace("fashion_mnist", "digits")
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("command", [["recipe", "explain"], ["build", "--dry-run"], ["run", "--dry-run", "--target", "local"]])
+def test_an_estimate_before_training_that_changes_nothing(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    path = write(tmp_path, TINY)
+    before = sorted(tmp_path.rglob("*"))
+    assert run([*command, str(path), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    fp32, int8 = answer["estimates"]
+    assert (fp32["name"], int8["name"], fp32["problem"]) == ("fp32", "int8", None)
+    assert 3 < fp32["weight_bytes"] / int8["weight_bytes"] <= 4
+    assert fp32["macs"] == int8["macs"] > 1e6
+    assert [target["name"] for target in answer.get("targets", [])] == (["local"] if "run" in command else [])
+    assert run([*command, str(path)]) == 0
+    assert "size ≥" in capsys.readouterr().out
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.torch
+def test_no_estimate_of_a_model_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path, TINY.replace("[1, 8, 8]", "[1, 8, 8, 8]"))
+    assert run(["recipe", "explain", str(path)]) == 0
+    assert "no estimate: model small_cnn does not run on input" in capsys.readouterr().out
 
 
 def test_markup_in_a_recipe_is_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path, BASE + 'description: "[bold]x[/] [link=http://x]y"\n')
-    assert run(["recipe", "explain", str(path)]) == 0
+    assert run(["recipe", "explain", str(path), "--no-estimate"]) == 0
     assert "[bold]x[/]" in capsys.readouterr().out
 
 

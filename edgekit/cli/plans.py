@@ -1,0 +1,98 @@
+"""What a recipe means and comes to, printed: for `edgekit recipe explain` and for `--dry-run`."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+from rich.table import Table
+from rich.tree import Tree
+
+import edgekit
+from edgekit.cli.console import stdout
+from edgekit.errors import ModelError
+
+if TYPE_CHECKING:
+    from edgekit.preview import StageEstimate
+    from edgekit.recipe import explain as plans
+    from edgekit.recipe.load import LoadedRecipe
+    from edgekit.target import Target
+
+
+def show_plan(loaded: LoadedRecipe, *, estimated: bool, as_json: bool, targets: Sequence[Target] = ()) -> None:
+    """Changes nothing, in the cache or elsewhere. A model that cannot be built leaves the estimate out, and says so."""
+    from edgekit import pipeline
+
+    plan = edgekit.explain(loaded, cached={stage.name: stage.cached is not None for stage in pipeline.plan(loaded).stages})
+    estimates: tuple[StageEstimate, ...] = ()
+    reason = "" if importlib.util.find_spec("torch") else "it needs torch: pip install 'edgekit[export]'"
+    if estimated and not reason:
+        try:
+            estimates = edgekit.estimate(loaded)
+        except ModelError as error:
+            reason = error.message
+    if as_json:
+        answer: dict[str, Any] = dataclasses.asdict(plan) | {"estimates": [_as_json(one) for one in estimates], "no_estimate": reason}
+        print(json.dumps(answer | ({"targets": [target.model_dump(mode="json") for target in targets]} if targets else {})))
+        return
+    console = stdout(highlight=False)
+    console.print(stage_tree(plan))
+    if estimates:
+        console.print("\nEstimate, before training; sizes are what the weights alone take")
+        console.print(estimate_table(estimates))
+    elif estimated:
+        console.print(f"\n[dim]no estimate: {escape(reason)}[/]")
+    for target in targets:
+        console.print(f"\nwould be deployed to and measured on [bold]{escape(target.name)}[/] ({target.kind}) {escape(target.description)}")
+    console.print()
+    console.print(value_table(plan))
+
+
+def _as_json(estimate: StageEstimate) -> dict[str, Any]:
+    return {**vars(estimate), "problem": estimate.problem.message if estimate.problem else None}
+
+
+def stage_tree(plan: plans.Plan) -> Tree:
+    """The stages as they branch, each with its settings that were written and the artifacts it becomes."""
+    tree = Tree(f"[bold]{escape(plan.name)}[/]  [dim]{plan.recipe_sha256[:12]}[/]")
+    nodes: dict[str | None, Tree] = {None: tree}
+    for stage in plan.stages:
+        nodes[stage.name] = nodes[stage.parent].add(_headline(stage))
+        for artifact in stage.artifacts:
+            baseline = "  [dim]baseline[/]" if stage.variant == plan.baseline else ""
+            nodes[stage.name].add(f"[green]→ {escape(artifact)}[/]{baseline}")
+    return tree
+
+
+def estimate_table(estimates: Sequence[StageEstimate]) -> Table:
+    """A line a stage; one that cannot be done says why."""
+    from edgekit.reporting.numbers import amount, size
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("stage", "params", "MACs", "size ≥", "activations ≥"):
+        table.add_column(column, justify="left" if column == "stage" else "right")
+    table.add_column("")
+    for one in estimates:
+        problem = f"[red]{escape(one.problem.message)}[/]" if one.problem else ""
+        table.add_row(escape(one.name), amount(one.parameters), amount(one.macs), size(one.weight_bytes), size(one.activation_bytes), problem)
+    return table
+
+
+def value_table(plan: plans.Plan) -> Table:
+    """Every value with its origin; defaults are dimmed."""
+    table = Table("key", "value", "origin", box=None, pad_edge=False)
+    for value in plan.values:
+        style = "dim" if value.origin == "default" else ""
+        table.add_row(escape(value.path), escape(json.dumps(value.value, ensure_ascii=False)), escape(value.origin), style=style)
+    return table
+
+
+def _headline(stage: plans.PlannedStage) -> str:
+    kind = stage.kind if stage.method is None else f"{stage.kind} {stage.method}"
+    settings = ", ".join(f"{s.path}={json.dumps(s.value, ensure_ascii=False)}" for s in stage.settings if s.origin != "default")
+    state = {True: "  [cyan]cached[/]", False: "  [yellow]to do[/]", None: ""}[stage.cached]
+    return f"[bold]{escape(stage.name)}[/]  {escape(kind)}  [dim]{escape(settings)}[/]{state}"
