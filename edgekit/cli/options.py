@@ -20,9 +20,17 @@ Targets = Annotated[
 SchemaFile = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there instead.")]
 
 
-def write_schema(schema: dict[str, Any], output: Path | None) -> None:
-    """Raises UsageError when the file cannot be written."""
-    text = json.dumps(schema, indent=1, ensure_ascii=False)
+Markdown = Annotated[bool, typer.Option("--markdown", help="As tables to be read, in place of JSON.")]
+
+
+def write_schema(schema: dict[str, Any], output: Path | None, *, markdown_by: str = "") -> None:
+    """As JSON, or as Markdown that names the command it is made by. Raises UsageError when the file cannot be written."""
+    if markdown_by:
+        from edgekit.recipe.reference import reference
+
+        text = reference(schema, markdown_by)
+    else:
+        text = json.dumps(schema, indent=1, ensure_ascii=False)
     if output is None:
         print(text)
         return

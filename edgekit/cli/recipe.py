@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from edgekit.cli import authoring
 from edgekit.cli.console import stdout
-from edgekit.cli.options import SchemaFile, write_schema
+from edgekit.cli.options import Markdown, SchemaFile, write_schema
 from edgekit.errors import UsageError
 from edgekit.problems import Origin, Problem, refuse
 
@@ -66,7 +66,7 @@ def explain(
 
 
 @app.command()
-def schema(output: SchemaFile = None) -> None:
+def schema(output: SchemaFile = None, markdown: Markdown = False) -> None:
     """Print the JSON Schema of recipes: every key with its description, unit, default and examples.
 
     An editor with the YAML language server completes, explains and checks a recipe that begins with
@@ -76,7 +76,7 @@ def schema(output: SchemaFile = None) -> None:
     """
     from edgekit.recipe.json_schema import recipe_json_schema
 
-    write_schema(recipe_json_schema(), output)
+    write_schema(recipe_json_schema(), output, markdown_by="edgekit recipe schema --markdown -o recipes/REFERENCE.md" if markdown else "")
 
 
 def _problems(file: Path, overrides: Sequence[str]) -> Iterator[Problem]:
