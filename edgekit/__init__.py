@@ -43,11 +43,11 @@ if TYPE_CHECKING:
     from edgekit.decision.gating import gate as gate
     from edgekit.decision.selftesting import selftest as selftest
     from edgekit.device import connect as connect
+    from edgekit.estimates import estimate as estimate
     from edgekit.foreign import open_model as open_model
     from edgekit.host import doctor as doctor
     from edgekit.linting import lint as lint
     from edgekit.pipeline import build as build
-    from edgekit.preview import estimate as estimate
     from edgekit.recipe.explain import explain as explain
     from edgekit.recipe.json_schema import recipe_json_schema as recipe_json_schema
     from edgekit.recipe.load import load_recipe as load_recipe
@@ -76,7 +76,7 @@ _PUBLIC = {
     "connect": "edgekit.device",
     "deploy": "edgekit.board.deploying",
     "doctor": "edgekit.host",
-    "estimate": "edgekit.preview",
+    "estimate": "edgekit.estimates",
     "explain": "edgekit.recipe.explain",
     "gate": "edgekit.decision.gating",
     "judge": "edgekit.session",

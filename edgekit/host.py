@@ -31,6 +31,8 @@ EXTRAS = {
     "data": "has data and weights of some shipped recipes",
     "flash": "flashes images compressed by zstd",
     "postgres": "keeps results in PostgreSQL",
+    "parquet": "exports results as Parquet",
+    "mlflow": "logs results to MLflow",
 }
 PROGRAMS = {
     "adb": ("reaches Android devices", "sudo apt-get install adb"),

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,27 +18,14 @@ from torch import Tensor, nn
 
 from edgekit.compress import structured
 from edgekit.errors import EdgekitError, ModelError
+from edgekit.estimates import StageEstimate
 from edgekit.export.layers import CONVOLUTIONS, kept_float, layers_with_weights
 from edgekit.recipe.lineage import parent_of, stage_name
-from edgekit.recipe.load import LoadedRecipe, load_recipe
+from edgekit.recipe.load import LoadedRecipe
 from edgekit.recipe.schema import PruneStructured, QuantizeBase, Recipe, Stage
 from edgekit.zoo.models import create_model
 
 BYTES = {"fp16": 2, "weight_only": 1, "dynamic": 1, "ptq": 1, "qat": 1}
-
-
-@dataclass(frozen=True)
-class StageEstimate:
-    """A stage's result. `weight_bytes` is the least its file holds (weights without scales and graph); `activation_bytes` the least that a layer's
-    input and output take together at its largest place. `problem` says why a stage cannot be done; what follows it is of the stage before.
-    """
-
-    name: str
-    parameters: int
-    macs: int
-    weight_bytes: int
-    activation_bytes: int
-    problem: EdgekitError | None = None
 
 
 @dataclass(frozen=True)
@@ -50,14 +35,6 @@ class Preview:
     stages: tuple[StageEstimate, ...]
     models: dict[str, nn.Module]
     example: Tensor
-
-
-def estimate(recipe: str | Path | LoadedRecipe, *, overrides: Sequence[str] = ()) -> tuple[StageEstimate, ...]:
-    """What each stage's network will be, before anything is trained. Raises UsageError (recipe) and ModelError, as `preview`."""
-    loaded = recipe if isinstance(recipe, LoadedRecipe) else load_recipe(Path(recipe), overrides=overrides)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what the libraries say of themselves
-        return preview(loaded).stages
 
 
 def preview(loaded: LoadedRecipe) -> Preview:

@@ -29,7 +29,7 @@ def test_nothing_is_there(home: Path) -> None:
 def test_programs_that_are_missing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr(commands, "ADMIN_PATH", "/nowhere")
-    with pytest.raises(RuntimeError, match="apt-get install mmdebstrap e2fsprogs cpio openssh-client qemu-utils qemu-system-arm"):
+    with pytest.raises(RuntimeError, match="apt-get install mmdebstrap e2fsprogs fdisk dosfstools mtools cpio openssh-client qemu-utils qemu-system-arm"):
         commands.build()
 
 

@@ -17,7 +17,7 @@ from edgekit.cli.console import stdout
 from edgekit.errors import ModelError
 
 if TYPE_CHECKING:
-    from edgekit.preview import StageEstimate
+    from edgekit.estimates import StageEstimate
     from edgekit.recipe import explain as plans
     from edgekit.recipe.load import LoadedRecipe
     from edgekit.target import Target
