@@ -28,7 +28,6 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from edgekit.benchmark import bench as bench
     from edgekit.board.adding import add_target as add_target
     from edgekit.board.adding import list_targets as list_targets
     from edgekit.board.adding import trust as trust
@@ -37,27 +36,28 @@ if TYPE_CHECKING:
     from edgekit.board.deploying import rollback as rollback
     from edgekit.board.deploying import setup as setup
     from edgekit.board.deploying import verify as verify
-    from edgekit.bundle import open_bundle as open_bundle
+    from edgekit.bundle.foreign import open_model as open_model
+    from edgekit.bundle.manifest import open_bundle as open_bundle
+    from edgekit.bundle.signature import keygen as keygen
+    from edgekit.bundle.signature import sign as sign
+    from edgekit.bundle.signature import verify_signature as verify_signature
     from edgekit.decision.comparing import compare as compare
     from edgekit.decision.comparing import compare_stored as compare_stored
     from edgekit.decision.gating import gate as gate
     from edgekit.decision.selftesting import selftest as selftest
     from edgekit.device import connect as connect
-    from edgekit.estimates import estimate as estimate
-    from edgekit.foreign import open_model as open_model
     from edgekit.host import doctor as doctor
-    from edgekit.linting import lint as lint
-    from edgekit.pipeline import build as build
+    from edgekit.measure.benchmark import bench as bench
+    from edgekit.pipeline.building import build as build
+    from edgekit.pipeline.estimates import estimate as estimate
     from edgekit.recipe.explain import explain as explain
     from edgekit.recipe.json_schema import recipe_json_schema as recipe_json_schema
+    from edgekit.recipe.linting import lint as lint
     from edgekit.recipe.load import load_recipe as load_recipe
     from edgekit.recipe.scaffold import new_recipe as new_recipe
     from edgekit.reporting.page import report as report
     from edgekit.session import judge as judge
     from edgekit.session import run as run
-    from edgekit.signature import keygen as keygen
-    from edgekit.signature import sign as sign
-    from edgekit.signature import verify_signature as verify_signature
     from edgekit.store import open_store as open_store
     from edgekit.store.baselines import list_baselines as list_baselines
     from edgekit.store.baselines import open_baseline as open_baseline
@@ -68,28 +68,28 @@ if TYPE_CHECKING:
 
 _PUBLIC = {
     "add_target": "edgekit.board.adding",
-    "bench": "edgekit.benchmark",
-    "build": "edgekit.pipeline",
+    "bench": "edgekit.measure.benchmark",
+    "build": "edgekit.pipeline.building",
     "check": "edgekit.board.check",
     "compare": "edgekit.decision.comparing",
     "compare_stored": "edgekit.decision.comparing",
     "connect": "edgekit.device",
     "deploy": "edgekit.board.deploying",
     "doctor": "edgekit.host",
-    "estimate": "edgekit.estimates",
+    "estimate": "edgekit.pipeline.estimates",
     "explain": "edgekit.recipe.explain",
     "gate": "edgekit.decision.gating",
     "judge": "edgekit.session",
-    "keygen": "edgekit.signature",
+    "keygen": "edgekit.bundle.signature",
     "list_baselines": "edgekit.store.baselines",
-    "lint": "edgekit.linting",
+    "lint": "edgekit.recipe.linting",
     "list_targets": "edgekit.board.adding",
     "load_recipe": "edgekit.recipe.load",
     "load_target": "edgekit.target",
     "new_recipe": "edgekit.recipe.scaffold",
     "open_baseline": "edgekit.store.baselines",
-    "open_bundle": "edgekit.bundle",
-    "open_model": "edgekit.foreign",
+    "open_bundle": "edgekit.bundle.manifest",
+    "open_model": "edgekit.bundle.foreign",
     "open_store": "edgekit.store",
     "recipe_json_schema": "edgekit.recipe.json_schema",
     "remove_baseline": "edgekit.store.baselines",
@@ -99,11 +99,11 @@ _PUBLIC = {
     "selftest": "edgekit.decision.selftesting",
     "set_baseline": "edgekit.store.baselines",
     "setup": "edgekit.board.deploying",
-    "sign": "edgekit.signature",
+    "sign": "edgekit.bundle.signature",
     "target_json_schema": "edgekit.target",
     "trust": "edgekit.board.adding",
     "verify": "edgekit.board.deploying",
-    "verify_signature": "edgekit.signature",
+    "verify_signature": "edgekit.bundle.signature",
 }
 __all__ = ["__version__", *_PUBLIC]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from edgekit.bundle import Artifact, Manifest
+from edgekit.bundle.manifest import Artifact, Manifest
 from edgekit.recipe.limits import Budget, VariantBudget
 from edgekit.stats import Ratio
 

@@ -24,7 +24,7 @@ from typing import Any
 
 import platformdirs
 
-from edgekit.bundle import canonical_json
+from edgekit.bundle.manifest import canonical_json
 from edgekit.errors import BusyError
 
 LIBRARIES = ("torch", "torchvision", "torchao", "torch-pruning", "executorch", "litert-torch", "ai-edge-quantizer", "ai-edge-litert", "numpy")

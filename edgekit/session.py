@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit import budget, store
-from edgekit.benchmark import bench
 from edgekit.budget import Check
-from edgekit.bundle import Bundle
+from edgekit.bundle.manifest import Bundle
 from edgekit.errors import EdgekitError
 from edgekit.fleet import TargetsFailed, on_each, require_distinct
-from edgekit.measurement import Measurement
-from edgekit.pipeline import BuildResult, build
+from edgekit.measure.benchmark import bench
+from edgekit.measure.measurement import Measurement
+from edgekit.pipeline.building import BuildResult, build
 from edgekit.progress import Progress, silent
 from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import Recipe

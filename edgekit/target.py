@@ -15,12 +15,12 @@ from typing import Annotated, Any, Literal, Self
 from platformdirs import user_config_path
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
+from edgekit.documents.fields import LocalPath, Matches, Name, Positive, Section, invalid
+from edgekit.documents.problems import Problem, quoted, refuse
+from edgekit.documents.schema_help import documented
+from edgekit.documents.validation import check, closest
+from edgekit.documents.yaml_file import Document, read_yaml
 from edgekit.errors import UsageError
-from edgekit.fields import LocalPath, Matches, Name, Positive, Section, invalid
-from edgekit.problems import Problem, quoted, refuse
-from edgekit.schema_help import documented
-from edgekit.validation import check, closest
-from edgekit.yaml_file import Document, read_yaml
 
 _COMPONENTS = r"(/(?!\.\.?(/|$))[A-Za-z0-9._+@=-]{1,100}){1,16}"
 DevicePath = Annotated[

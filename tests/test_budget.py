@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from edgekit.budget import Check, judge
-from edgekit.bundle import Artifact, Comparison, Manifest, open_bundle
+from edgekit.bundle.manifest import Artifact, Comparison, Manifest, open_bundle
 from edgekit.recipe.limits import Budget
 from edgekit.stats import Ratio
-from tests.test_bundle import make_bundle
+from tests.bundle.test_manifest import make_bundle
 
 
 @dataclass

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.bundle import Bundle
+from edgekit.bundle.manifest import Bundle
 from edgekit.cli import run
 from tests.decision.conftest import make_desk
 from tests.measured import make_bundle

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import edgekit
-from edgekit.pipeline import BuildResult
+from edgekit.pipeline.building import BuildResult
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
 

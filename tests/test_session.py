@@ -10,7 +10,7 @@ import pytest
 import edgekit
 from edgekit.cli import run as edgekit_command
 from edgekit.session import RunResult
-from tests.test_pipeline import RECIPE
+from tests.pipeline.test_building import RECIPE
 
 pytestmark = pytest.mark.torch
 

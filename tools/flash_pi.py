@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 
 from edgekit import flash, open_bundle
-from edgekit.bundle import Bundle
+from edgekit.bundle.manifest import Bundle
 from edgekit.cli import tell
 from edgekit.cli.live import live_progress
 from edgekit.deployment import deploy, provision

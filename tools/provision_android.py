@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 import edgekit
-from edgekit.bundle import Bundle
+from edgekit.bundle.manifest import Bundle
 from edgekit.errors import EdgekitError
 
 

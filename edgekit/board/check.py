@@ -18,11 +18,11 @@ from edgekit.board.deploying import AnyTarget
 from edgekit.device import Device, connect
 from edgekit.device.facts import DeviceFacts, DeviceState, collect, collect_state, parse_sources
 from edgekit.errors import DeviceError, EdgekitError, ResultError
+from edgekit.measure.validity import BUSY_LOAD_PER_CPU, can_tell_throttling, throttling
 from edgekit.runtimes import Format, Platform, host_platform, older
 from edgekit.runtimes.board import platform_of
 from edgekit.runtimes.native import OLDEST_GLIBC
 from edgekit.target import Target, as_target
-from edgekit.validity import BUSY_LOAD_PER_CPU, can_tell_throttling, throttling
 
 Level = Literal["ok", "note", "unknown", "warning", "problem"]
 

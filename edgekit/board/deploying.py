@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit import deployment
-from edgekit.bundle import Bundle, open_bundle
+from edgekit.bundle.manifest import Bundle, open_bundle
+from edgekit.bundle.signature import require_signature
 from edgekit.deployment import DeployReport, Verified
 from edgekit.device import Device, connect
 from edgekit.errors import RunnerError
 from edgekit.progress import Progress, silent
 from edgekit.runtimes import Format, Runtime, as_dict, prepare
 from edgekit.runtimes.board import platform_of
-from edgekit.signature import require_signature
 from edgekit.target import Target, as_target
 
 FORMATS: tuple[Format, ...] = ("executorch", "litert")

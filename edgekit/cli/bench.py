@@ -19,8 +19,8 @@ from edgekit.errors import UsageError
 from edgekit.inert import printable
 
 if TYPE_CHECKING:
-    from edgekit.bundle import Bundle
-    from edgekit.measurement import Measurement
+    from edgekit.bundle.manifest import Bundle
+    from edgekit.measure.measurement import Measurement
     from edgekit.progress import Progress
     from edgekit.target import Target
 
@@ -100,7 +100,7 @@ def _print_tables(bundle: Bundle, measurements: dict[str, Measurement]) -> None:
 @contextmanager
 def opened_bundle(path: Path) -> Iterator[Bundle]:
     """A bundle directory, or a model file as a bundle while the block runs."""
-    from edgekit.foreign import is_model
+    from edgekit.bundle.foreign import is_model
 
     if is_model(path):
         with edgekit.open_model(path) as bundle:

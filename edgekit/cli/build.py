@@ -16,8 +16,8 @@ from edgekit.errors import GateFailed
 
 if TYPE_CHECKING:
     from edgekit.budget import Check
-    from edgekit.measurement import Measurement
-    from edgekit.pipeline import BuildResult
+    from edgekit.measure.measurement import Measurement
+    from edgekit.pipeline.building import BuildResult
 
 RecipeFile = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)]
 Overrides = Annotated[

@@ -16,7 +16,7 @@ from edgekit.cli.options import Json
 from edgekit.errors import EdgekitError, GateFailed, UsageError
 
 if TYPE_CHECKING:
-    from edgekit.bundle import Bundle
+    from edgekit.bundle.manifest import Bundle
     from edgekit.decision.gating import Gated
 
 SUMMARY_FILE = "GITHUB_STEP_SUMMARY"

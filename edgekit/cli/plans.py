@@ -17,7 +17,7 @@ from edgekit.cli.console import stdout
 from edgekit.errors import ModelError
 
 if TYPE_CHECKING:
-    from edgekit.estimates import StageEstimate
+    from edgekit.pipeline.estimates import StageEstimate
     from edgekit.recipe import explain as plans
     from edgekit.recipe.load import LoadedRecipe
     from edgekit.target import Target
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def show_plan(loaded: LoadedRecipe, *, estimated: bool, as_json: bool, targets: Sequence[Target] = ()) -> None:
     """Changes nothing, in the cache or elsewhere. A model that cannot be built leaves the estimate out, and says so."""
-    from edgekit import pipeline
+    from edgekit.pipeline import building as pipeline
 
     plan = edgekit.explain(loaded, cached={stage.name: stage.cached is not None for stage in pipeline.plan(loaded).stages})
     estimates: tuple[StageEstimate, ...] = ()

@@ -19,7 +19,7 @@ from edgekit.errors import UsageError
 from edgekit.inert import printable
 
 if TYPE_CHECKING:
-    from edgekit.measurement import Measurement
+    from edgekit.measure.measurement import Measurement
     from edgekit.store.results import Store
 
 app = typer.Typer(name="results", help="Look at stored measurements.", no_args_is_help=True)

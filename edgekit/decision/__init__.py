@@ -6,5 +6,5 @@
     gating       edgekit.gate: a bundle against a baseline
     selftesting  edgekit.selftest: how often the rules err here
 
-The statistics are edgekit.stats'; what counts as measured is said by edgekit.validity.
+The statistics are edgekit.stats'; what counts as measured is said by edgekit.measure.validity.
 """

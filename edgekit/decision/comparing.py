@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edgekit.benchmark import Side, bench_together
-from edgekit.bundle import Bundle, Comparison
+from edgekit.bundle.manifest import Bundle, Comparison
 from edgekit.decision.findings import Finding, compared
 from edgekit.decision.observed import Pair, observe
 from edgekit.errors import UsageError
-from edgekit.measurement import Measurement
-from edgekit.measuring import Partial
+from edgekit.measure.benchmark import Side, bench_together
+from edgekit.measure.measurement import Measurement
+from edgekit.measure.measuring import Partial
 from edgekit.progress import Progress, silent
 from edgekit.recipe.limits import Bench
 from edgekit.target import Target, as_target

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edgekit.benchmark import Side, bench_together
-from edgekit.bundle import Bundle
+from edgekit.bundle.manifest import Bundle
 from edgekit.decision.comparing import bench_settings
 from edgekit.decision.findings import Finding, gated
 from edgekit.decision.observed import Metric, observe
 from edgekit.errors import UsageError
-from edgekit.measurement import Measurement
-from edgekit.measuring import Partial
-from edgekit.placing import artifacts_of
+from edgekit.measure.benchmark import Side, bench_together
+from edgekit.measure.measurement import Measurement
+from edgekit.measure.measuring import Partial
+from edgekit.measure.placing import artifacts_of
 from edgekit.progress import Progress, silent
 from edgekit.recipe.limits import Gate
 from edgekit.stats.compare import FULL_RUNS

@@ -9,7 +9,7 @@ from typing import Literal
 from edgekit import stats
 from edgekit.errors import UsageError
 from edgekit.inert import printable
-from edgekit.measurement import ArtifactResult, Measurement
+from edgekit.measure.measurement import ArtifactResult, Measurement
 from edgekit.stats import Shift
 
 Metric = Literal["latency_p50", "latency_p99", "peak_memory", "size", "accuracy"]

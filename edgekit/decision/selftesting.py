@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edgekit.benchmark import Side, bench_together
-from edgekit.bundle import Bundle
+from edgekit.bundle.manifest import Bundle
 from edgekit.decision.comparing import bench_settings
 from edgekit.errors import UsageError
-from edgekit.measurement import Measurement
-from edgekit.measuring import Partial
+from edgekit.measure.benchmark import Side, bench_together
+from edgekit.measure.measurement import Measurement
+from edgekit.measure.measuring import Partial
 from edgekit.progress import Progress, silent
 from edgekit.stats.compare import FULL_RUNS
 from edgekit.stats.errors import POWER_RUNS, ErrorRates, error_rates

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from edgekit.bundle import MANIFEST, SIGNATURE, Bundle, canonical_json, sha256_file
+from edgekit.bundle.manifest import MANIFEST, SIGNATURE, Bundle, canonical_json, sha256_file
 from edgekit.deployment.content import Content
 from edgekit.deployment.lock import Lock, hold
 from edgekit.deployment.objects import Survey, failpoint, send, survey

@@ -1,4 +1,4 @@
-"""What a device is and how it is doing: one program run on it, and pure parsers of what that prints. Owns no judgement (edgekit/validity.py).
+"""What a device is and how it is doing: one program run on it, and pure parsers of what that prints. Owns no judgement (edgekit/measure/validity.py).
 
 Each line of a capture is `source:line`, where the source is a file or a name of the script below; one `grep` reads all files, because starting a
 process costs a tenth of a second on a slow board. What a device does not offer is None, which means unknown and not good.

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from torch import Tensor, nn
 
-from edgekit.bundle import SUFFIX, Artifact, Delegation, Verification, describe_file
+from edgekit.bundle.manifest import SUFFIX, Artifact, Delegation, Verification, describe_file
 from edgekit.errors import ExportError
 from edgekit.export.host import HostModel, open_pte, open_tflite
 from edgekit.export.proof import prove

@@ -38,10 +38,10 @@ def run(job: dict[str, Any], *, step: Callable[[str], None]) -> None:
     step("load")
     import torch
 
-    from edgekit import checkpoint as checkpoints
     from edgekit.export.artifact import export_artifact
     from edgekit.export.publish import publish, staging, write
     from edgekit.export.verify import Thresholds
+    from edgekit.pipeline import checkpoint as checkpoints
     from edgekit.zoo.datasets import load_dataset
 
     torch.set_num_threads(job["threads"])

@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import fx
 
-from edgekit.bundle import Delegation, Operation
+from edgekit.bundle.manifest import Delegation, Operation
 from edgekit.compress.graph import layer_of
 
 PARTITIONER_LOGS = "executorch.backends.xnnpack.partition"

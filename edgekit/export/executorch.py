@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 
-from edgekit.bundle import Delegation
+from edgekit.bundle.manifest import Delegation
 from edgekit.compress.graph import layer_of
 from edgekit.errors import EdgekitError, ExportError
 from edgekit.export.delegation import executorch_delegation, operator_name, partitioner_reasons

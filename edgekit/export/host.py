@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.bundle import Delegation, TensorSpec
+from edgekit.bundle.manifest import Delegation, TensorSpec
 from edgekit.errors import ExportError
 from edgekit.export.delegation import litert_delegation
 from edgekit.tensors import dequantize, quantize

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from edgekit import errors
-from edgekit.bundle import SUFFIX, Artifact
+from edgekit.bundle.manifest import SUFFIX, Artifact
 from edgekit.errors import EdgekitError, ExportError
 from edgekit.export.publish import clear_staging
 from edgekit.progress import Progress, silent

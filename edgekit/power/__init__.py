@@ -20,10 +20,10 @@ import numpy as np
 
 from edgekit.device import Device
 from edgekit.errors import DeviceError
-from edgekit.observations import Energy
-from edgekit.probes import Probe
+from edgekit.measure.observations import Energy
+from edgekit.measure.probes import Probe
+from edgekit.measure.wire import WindowValues
 from edgekit.target import PowerSensor
-from edgekit.wire import WindowValues
 
 SENSORS = {
     "hwmon": "edgekit.power.hwmon:open_sensor",

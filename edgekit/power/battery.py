@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from edgekit.device import Device
 from edgekit.errors import DeviceError
+from edgekit.measure.probes import Probe
 from edgekit.power import read_files
-from edgekit.probes import Probe
 from edgekit.target import PowerSensor
 
 ROOT = "/sys/class/power_supply"

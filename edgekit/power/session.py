@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from edgekit.device import Device
 from edgekit.errors import DeviceError
 from edgekit.inert import printable
-from edgekit.invocation import Placed
-from edgekit.observations import Energy
-from edgekit.passes import Bench
+from edgekit.measure.invocation import Placed
+from edgekit.measure.observations import Energy
+from edgekit.measure.passes import Bench
 from edgekit.power import DeviceSensor, HostSensor, Sensor, Trace, energy, open_sensor, stretch, trace_of
 from edgekit.target import Target
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edgekit.bundle import SUFFIX
-from edgekit.problems import KeyPath, Origin
+from edgekit.bundle.manifest import SUFFIX
+from edgekit.documents.problems import KeyPath, Origin
 from edgekit.recipe.lineage import parent_of, stage_name
 from edgekit.recipe.load import LoadedRecipe, recipe_sha256, resolved
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from edgekit.problems import KeyPath, Origin, quoted
+from edgekit.documents.problems import KeyPath, Origin, quoted
 from edgekit.recipe.lineage import lineage, parent_of, stage_name
 from edgekit.recipe.load import LoadedRecipe
 from edgekit.recipe.schema import Iterative, Polynomial, PruneStructured, QuantizeBase, QuantizePtq, QuantizeQat, Stage, Train, Training

@@ -19,16 +19,16 @@ from typing import Any
 
 from pydantic_core import PydanticCustomError
 
-from edgekit.bundle import canonical_json
+from edgekit.bundle.manifest import canonical_json
+from edgekit.documents.fields import check_local_path
+from edgekit.documents.problems import KeyPath, Origin, Problem, describe, quoted, refuse
+from edgekit.documents.validation import check, closest
+from edgekit.documents.yaml_compose import MAX_DEPTH
+from edgekit.documents.yaml_file import Document, parse_yaml, paths_of, read_yaml, value_at
 from edgekit.errors import UsageError
-from edgekit.fields import check_local_path
-from edgekit.problems import KeyPath, Origin, Problem, describe, quoted, refuse
 from edgekit.recipe.lineage import lineage, links_in, names, parent_of, stage_name
 from edgekit.recipe.rules import cross_problems
 from edgekit.recipe.schema import Recipe
-from edgekit.validation import check, closest
-from edgekit.yaml_compose import MAX_DEPTH
-from edgekit.yaml_file import Document, parse_yaml, paths_of, read_yaml, value_at
 
 __all__ = ["DEFAULT", "LoadedRecipe", "lineage", "load_recipe", "parent_of", "recipe_sha256", "resolved", "stage_name"]
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from edgekit.problems import KeyPath, Problem, quoted
+from edgekit.documents.problems import KeyPath, Problem, quoted
+from edgekit.documents.validation import closest
+from edgekit.documents.yaml_file import Document, value_at
 from edgekit.recipe.lineage import Link, line, links_in, names, parents
 from edgekit.recipe.schema import MAX_STAGES
-from edgekit.validation import closest
-from edgekit.yaml_file import Document, value_at
 
 _TRAIN_AFTER_QUANTIZE = (
     "trains a model that stage {earlier} has quantized: what it would change are no longer the weights that run",

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edgekit.documents.problems import quoted
+from edgekit.documents.validation import closest
 from edgekit.errors import UsageError
-from edgekit.problems import quoted
 from edgekit.recipe.schema import Format
-from edgekit.validation import closest
 from edgekit.zoo import MODELS
 
 

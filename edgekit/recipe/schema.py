@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from edgekit.fields import Count, Finite, Name, NonNegative, Positive, Section, check_local_path, invalid
+from edgekit.documents.fields import Count, Finite, Name, NonNegative, Positive, Section, check_local_path, invalid
 from edgekit.recipe.limits import Bench, Budget, Gate, Verify
 
 MAX_STAGES = 100

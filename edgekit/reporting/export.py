@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from edgekit.errors import UsageError
 from edgekit.inert import csv_cell
-from edgekit.measurement import Measurement
+from edgekit.measure.measurement import Measurement
 from edgekit.stats import Estimate
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from edgekit.errors import StoreError, UsageError
 from edgekit.inert import printable
-from edgekit.measurement import Measurement
+from edgekit.measure.measurement import Measurement
 from edgekit.reporting.export import rows
 
 METRIC_ENDS = ("_ms", "_ns", "bytes", "_correct", "_total", "runs", "samples")

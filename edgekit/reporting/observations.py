@@ -9,13 +9,13 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from edgekit.probes import extremes
+from edgekit.measure.probes import extremes
 from edgekit.reporting import numbers
 from edgekit.reporting.terminal import DASH, MEANINGLESS, new_table, number_columns, plain, spaced
 
 if TYPE_CHECKING:
-    from edgekit.measurement import ArtifactResult, Measurement
-    from edgekit.observations import Profile
+    from edgekit.measure.measurement import ArtifactResult, Measurement
+    from edgekit.measure.observations import Profile
 
 OPERATORS_SHOWN = 12
 

@@ -18,8 +18,8 @@ from edgekit.reporting import numbers
 
 if TYPE_CHECKING:
     from edgekit.budget import Check
-    from edgekit.bundle import Artifact, Comparison, Manifest, TraceRow
-    from edgekit.measurement import Measurement, Note, Summary
+    from edgekit.bundle.manifest import Artifact, Comparison, Manifest, TraceRow
+    from edgekit.measure.measurement import Measurement, Note, Summary
     from edgekit.store.results import Row
 
 STYLES = {"invalid": "bold red", "warning": "yellow", "unknown": "dim", "note": "dim"}

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
-from edgekit.bundle import sha256_file
+from edgekit.bundle.manifest import sha256_file
 from edgekit.cache import cache_root
 from edgekit.errors import RunnerError
 from edgekit.progress import Progress, silent

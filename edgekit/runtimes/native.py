@@ -19,7 +19,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit.bundle import sha256_file
+from edgekit.bundle.manifest import sha256_file
 from edgekit.cache import cache_root, content_key
 from edgekit.device.local import LocalDevice
 from edgekit.errors import DeviceError, RunnerError, TransportError

@@ -11,7 +11,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from edgekit.bundle import sha256_file
+from edgekit.bundle.manifest import sha256_file
 from edgekit.cache import content_key
 from edgekit.errors import RunnerError
 from edgekit.progress import Progress

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edgekit.measurement import Measurement
+    from edgekit.measure.measurement import Measurement
     from edgekit.store.results import Store
 
 __all__ = ["open_store", "save"]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sqlalchemy import delete, insert, select
 
-from edgekit.bundle import Bundle, open_bundle
+from edgekit.bundle.manifest import Bundle, open_bundle
 from edgekit.errors import EdgekitError, StoreError, UsageError
 from edgekit.inert import printable
 from edgekit.store.database import translated

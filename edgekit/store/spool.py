@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from sqlalchemy.engine import URL
 
 from edgekit.errors import StoreError
-from edgekit.measurement import Measurement
+from edgekit.measure.measurement import Measurement
 from edgekit.store.database import sqlite_file
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.benchmark import bench
 from edgekit.board.deploying import setup
 from edgekit.deployment import provision
 from edgekit.device import connect
@@ -20,8 +19,9 @@ from edgekit.device.facts import DeviceState
 from edgekit.device.local import LocalDevice
 from edgekit.device.ssh_login import trust_target
 from edgekit.errors import RunnerError
-from edgekit.invocation import Placed, attempt
-from edgekit.measurement import Settings
+from edgekit.measure.benchmark import bench
+from edgekit.measure.invocation import Placed, attempt
+from edgekit.measure.measurement import Settings
 from edgekit.runtimes import Runtime, describe_file
 from edgekit.target import SshTarget
 from tests.device import sshd

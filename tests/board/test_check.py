@@ -14,7 +14,7 @@ import pytest
 import edgekit
 from edgekit.board import check as doctor
 from edgekit.board.check import CheckReport, Finding
-from edgekit.bundle import Bundle
+from edgekit.bundle.manifest import Bundle
 from edgekit.cli import run
 from edgekit.device.facts import DeviceState, parse_facts, parse_state
 from edgekit.runtimes import Platform

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import edgekit
-from edgekit.bundle import Bundle
+from edgekit.bundle.manifest import Bundle
 from edgekit.cli import run
 from edgekit.deployment import hold
 from edgekit.device import connect

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import edgekit
-from edgekit.bundle import Bundle
+from edgekit.bundle.manifest import Bundle
 from edgekit.cli import run
 from edgekit.device import connect
 from edgekit.fleet import on_each

@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, insert
 
 import edgekit
 from edgekit import store
-from edgekit.bundle import Bundle
+from edgekit.bundle.manifest import Bundle
 from edgekit.cli import run
 from edgekit.store.tables import artifact_results, measurements
 from tests.measured import make_bundle, make_measurement

@@ -13,7 +13,7 @@ import pytest
 
 from edgekit import store
 from edgekit.cli import run
-from edgekit.measurement import Measurement
+from edgekit.measure.measurement import Measurement
 from edgekit.store import spool
 from edgekit.store.database import database_url
 from tests.measured import make_bundle, make_measurement

@@ -10,13 +10,13 @@ import pytest
 
 import edgekit
 from edgekit import store
-from edgekit.bundle import Bundle
+from edgekit.bundle.manifest import Bundle
 from edgekit.cli import run
 from edgekit.cli.compare import split
 from edgekit.decision.comparing import Compared, own_pairs
 from edgekit.decision.findings import Finding
 from edgekit.errors import RunnerError, UsageError
-from edgekit.measurement import Measurement
+from edgekit.measure.measurement import Measurement
 from tests.decision.conftest import QUICK, make_desk
 from tests.measured import make_bundle, make_measurement
 

@@ -10,8 +10,8 @@ import pytest
 
 from edgekit.decision.findings import compared, gated
 from edgekit.decision.observed import Metric, Observed, observe
-from edgekit.measurement import Measurement, Note
-from edgekit.observations import Accuracy
+from edgekit.measure.measurement import Measurement, Note
+from edgekit.measure.observations import Accuracy
 from tests.measured import make_bundle, make_measurement
 
 KEY = [("fp32.pte", "fp32.pte")]

@@ -10,11 +10,11 @@ import pytest
 
 import edgekit
 from edgekit import store
-from edgekit.bundle import Bundle
+from edgekit.bundle.manifest import Bundle
 from edgekit.cli import run
 from edgekit.decision.gating import Gated
 from edgekit.errors import UsageError
-from edgekit.measurement import Measurement, Note
+from edgekit.measure.measurement import Measurement, Note
 from edgekit.recipe.limits import Gate
 from edgekit.reporting.gate_files import junit, markdown
 from tests.decision.conftest import QUICK

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.bundle import Artifact, Bundle, Manifest, bundle_id, describe_file, open_bundle, write_manifest
+from edgekit.bundle.manifest import Artifact, Bundle, Manifest, bundle_id, describe_file, open_bundle, write_manifest
 from tests.device.conftest import tiny_disk as tiny_disk
 from tests.tiers import cannot_run
 

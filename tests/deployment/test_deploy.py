@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from edgekit.bundle import Bundle
+from edgekit.bundle.manifest import Bundle
 from edgekit.deployment import deploy, hold, provision, rollback, verify
 from edgekit.deployment.scripts import ACTIVATE
 from edgekit.device import Completed

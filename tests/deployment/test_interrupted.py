@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.bundle import Bundle
+from edgekit.bundle.manifest import Bundle
 from edgekit.deployment import deploy, verify
 from edgekit.device.local import LocalDevice
 from tests.deployment.conftest import LARGE_BYTES, contents, live, run_python
 
 DEPLOY = """
 import sys
-from edgekit.bundle import open_bundle
+from edgekit.bundle.manifest import open_bundle
 from edgekit.deployment import deploy
 from edgekit.device.local import LocalDevice
 deploy(open_bundle(sys.argv[1]), LocalDevice(), sys.argv[2])

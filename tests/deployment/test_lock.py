@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.bundle import Bundle
+from edgekit.bundle.manifest import Bundle
 from edgekit.deployment import deploy, hold
 from edgekit.device.local import LocalDevice
 from edgekit.errors import BusyError

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.bundle import Bundle
+from edgekit.bundle.manifest import Bundle
 from edgekit.deployment import deploy
 from edgekit.device.local import LocalDevice
 from tests.deployment.test_interrupted import DEPLOY

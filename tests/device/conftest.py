@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import edgekit
-from edgekit.bundle import Bundle
+from edgekit.bundle.manifest import Bundle
 from edgekit.device import Device, adb
 from edgekit.device.local import LocalDevice
 from edgekit.device.ssh_login import connect, resolve, trust

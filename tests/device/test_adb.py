@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.bundle import Bundle
+from edgekit.bundle.manifest import Bundle
 from edgekit.deployment import deploy, verify
 from edgekit.device import adb, adb_server
 from edgekit.device.local import Capped

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgekit.bundle import Bundle
+from edgekit.bundle.manifest import Bundle
 from edgekit.deployment import deploy, provision, rollback, verify
 from edgekit.device import Device
 from edgekit.runtimes import Runtime, describe_file

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.benchmark import bench
-from edgekit.bundle import Bundle
+from edgekit.bundle.manifest import Bundle
 from edgekit.deployment import deploy, provision, verify
 from edgekit.device import connect
 from edgekit.device.facts import collect
+from edgekit.measure.benchmark import bench
 from edgekit.recipe.schema import Recipe
 from edgekit.runtimes import Platform, runtime_for
 from edgekit.runtimes.board import platform_of

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from edgekit import load_target
-from edgekit.bundle import Bundle
+from edgekit.bundle.manifest import Bundle
 from edgekit.deployment import deploy, provision
 from edgekit.device import connect
 from edgekit.errors import IdentityError

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.bundle import Bundle
+from edgekit.bundle.manifest import Bundle
 from edgekit.target import AdbTarget, load_target
 from tests.deployment.conftest import old as old
 from tests.device import adbd

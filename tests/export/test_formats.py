@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from edgekit.bundle import Artifact
+from edgekit.bundle.manifest import Artifact
 from edgekit.compress import quantize
 from edgekit.errors import ExportError, ModelError
 from edgekit.export.artifact import Format, export_artifact

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from edgekit import checkpoint as checkpoints
 from edgekit.errors import ExportError, ModelError
 from edgekit.export.artifact import export_artifact
 from edgekit.export.run import ExportJob, export_artifacts
 from edgekit.export.verify import Thresholds
+from edgekit.pipeline import checkpoint as checkpoints
 from edgekit.zoo.datasets import load_dataset
 from edgekit.zoo.models import create_model
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from edgekit.bundle import TensorSpec
+from edgekit.bundle.manifest import TensorSpec
 from edgekit.errors import ExportError
 from edgekit.export import verify
 from edgekit.export.host import HostModel

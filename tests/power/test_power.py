@@ -14,18 +14,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit import passes
-from edgekit.benchmark import bench
 from edgekit.device.local import LocalDevice
 from edgekit.errors import DeviceError, UsageError
-from edgekit.measurement import Settings
-from edgekit.observations import Energy
+from edgekit.measure import passes
+from edgekit.measure.benchmark import bench
+from edgekit.measure.measurement import Settings
+from edgekit.measure.observations import Energy
+from edgekit.measure.wire import WindowValues
 from edgekit.power import HostSensor, Stretch, battery, energy, hwmon, joules, open_sensor, session, stretch, trace_of
 from edgekit.power.serial_meter import open_port, watts_of
 from edgekit.power.session import Meter, measure_energy, meter
 from edgekit.target import LocalTarget, PowerSensor, read_target
-from edgekit.wire import WindowValues
-from tests.test_benchmark import place, with_program
+from tests.measure.test_benchmark import place, with_program
 
 DEVICE = LocalDevice("board")
 HWMON, BATTERY = PowerSensor(sensor="hwmon"), PowerSensor(sensor="battery")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edgekit.documents.problems import Origin
 from edgekit.errors import UsageError
-from edgekit.problems import Origin
 from edgekit.recipe.load import DEFAULT, LoadedRecipe, load_recipe, recipe_sha256, resolved
 from edgekit.recipe.schema import QuantizeQat, Recipe, Train
 from tests.yaml_faults import FAULTS, assert_reported, places

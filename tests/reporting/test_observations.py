@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from edgekit.measurement import Measurement
-from edgekit.observations import Accuracy, Energy, OperatorTime, Profile, Sustained
-from edgekit.probes import Probe
+from edgekit.measure.measurement import Measurement
+from edgekit.measure.observations import Accuracy, Energy, OperatorTime, Profile, Sustained
+from edgekit.measure.probes import Probe
+from edgekit.measure.wire import WindowValues
 from edgekit.reporting.observations import observations
-from edgekit.wire import WindowValues
 from tests.measured import make_bundle, make_measurement
 
 

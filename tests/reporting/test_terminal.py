@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console, RenderableType
 
 from edgekit.budget import Check
-from edgekit.bundle import Bundle, Comparison, TraceRow
-from edgekit.measurement import Measurement, Note
+from edgekit.bundle.manifest import Bundle, Comparison, TraceRow
+from edgekit.measure.measurement import Measurement, Note
 from edgekit.reporting import numbers, terminal
 from edgekit.stats import Estimate, Ratio
 from edgekit.store.results import Row

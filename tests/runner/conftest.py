@@ -12,10 +12,10 @@ import pytest
 
 from edgekit.device import Completed
 from edgekit.device.local import LocalDevice
+from edgekit.measure.wire import RunnerRun, parse_runner_output
 from edgekit.runtimes import Runtime, host_platform
 from edgekit.runtimes.litert import RUNNER, litert_runtime
 from edgekit.runtimes.native import native_runner
-from edgekit.wire import RunnerRun, parse_runner_output
 
 NONCE = "0123abcd"
 FORMATS = {"executorch": "pte", "litert": "tflite"}

@@ -9,10 +9,10 @@ import pytest
 
 from edgekit.deployment import provision
 from edgekit.device.local import LocalDevice
+from edgekit.measure.wire import parse_runner_output
 from edgekit.runtimes import Platform, Runtime, runtime_for
 from edgekit.runtimes.litert import litert_runtime
 from edgekit.runtimes.native import native_runner
-from edgekit.wire import parse_runner_output
 from tests.runner.conftest import FORMATS, NONCE, Runner, assert_outputs, inputs_file
 
 pytestmark = pytest.mark.torch

@@ -10,7 +10,7 @@ from torch import nn
 from edgekit.compress import quantize
 from edgekit.export.artifact import export_artifact
 from edgekit.export.verify import Thresholds
-from edgekit.profiling import profile_of
+from edgekit.measure.profiling import profile_of
 from tests.export.nets import IMAGE, Sorting, conv_net, samples
 from tests.runner.conftest import Runner
 

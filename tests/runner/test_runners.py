@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edgekit.errors import RunnerError
-from edgekit.wire import parse_runner_output
+from edgekit.measure.wire import parse_runner_output
 from tests.runner.conftest import NONCE, Runner, assert_outputs, inputs_file
 
 pytestmark = pytest.mark.torch

@@ -18,7 +18,7 @@ from sqlalchemy import event, inspect, text
 from sqlalchemy.engine import make_url
 
 from edgekit import store
-from edgekit.bundle import Bundle
+from edgekit.bundle.manifest import Bundle
 from edgekit.errors import StoreError
 from edgekit.store import database as module
 from edgekit.store import results, spool

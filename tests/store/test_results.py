@@ -14,9 +14,9 @@ from sqlalchemy import event, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from edgekit import store
-from edgekit.bundle import Bundle
+from edgekit.bundle.manifest import Bundle
 from edgekit.errors import StoreError, UsageError
-from edgekit.measurement import Measurement
+from edgekit.measure.measurement import Measurement
 from edgekit.store.results import Store, pack, unpack
 from edgekit.store.tables import artifact_results, bodies, measurements, run_samples
 from tests.measured import make_bundle, make_measurement

@@ -80,7 +80,7 @@ PLAIN = '''
 import sys
 from pathlib import Path
 import torch
-from edgekit import checkpoint
+from edgekit.pipeline import checkpoint
 from edgekit.compress import fast_qat
 from edgekit.export import fast_lowering
 fast_qat.is_proven = fast_lowering.usable = lambda: False

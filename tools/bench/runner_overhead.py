@@ -25,9 +25,9 @@ from typing import Any
 
 from paired import interleaved, report
 
+from edgekit.measure.wire import parse_runner_output
 from edgekit.runtimes.litert import RUNNER, litert_runtime
 from edgekit.runtimes.native import native_runner
-from edgekit.wire import parse_runner_output
 
 NONCE = "00"
 TARGET = "1.00 ± 0.03"

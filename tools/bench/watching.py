@@ -13,10 +13,10 @@ import sys
 
 from edgekit.device.facts import collect_state
 from edgekit.device.local import LocalDevice
-from edgekit.measuring import PROBE_EVERY_S
+from edgekit.measure.measuring import PROBE_EVERY_S
+from edgekit.measure.wire import parse_runner_output
 from edgekit.runtimes.litert import RUNNER, litert_runtime
 from edgekit.runtimes.native import native_runner
-from edgekit.wire import parse_runner_output
 
 PROBES = ["/proc/sys/vm/overcommit_ratio", "/proc/loadavg", "/proc/sys/vm/swappiness", "/proc/uptime"] * 6
 ROUNDS, SECONDS = 7, 0.5

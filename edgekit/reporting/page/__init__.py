@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgekit.bundle import Bundle
-    from edgekit.measurement import Measurement
+    from edgekit.bundle.manifest import Bundle
+    from edgekit.measure.measurement import Measurement
     from edgekit.store.results import Store
 
 MOST = 12
@@ -36,7 +36,7 @@ def report(
 
     Raises UsageError (no such bundle or measurement, measurements of another bundle, more than 12, the file cannot be written), StoreError.
     """
-    from edgekit.bundle import Bundle, open_bundle
+    from edgekit.bundle.manifest import Bundle, open_bundle
     from edgekit.reporting.page.content import page
     from edgekit.reporting.page.document import html
     from edgekit.session import judge

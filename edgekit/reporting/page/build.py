@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edgekit.budget import Check
-from edgekit.bundle import Artifact, Manifest, TraceRow
+from edgekit.bundle.manifest import Artifact, Manifest, TraceRow
 from edgekit.inert import printable
-from edgekit.measurement import Measurement
+from edgekit.measure.measurement import Measurement
 from edgekit.reporting import numbers
 from edgekit.reporting.page.values import Absent, Block, Cell, Code, Facts, Section, Strip, Table, cells, with_interval
 from edgekit.reporting.terminal import DASH, baseline_of, delegated_share, top1_drop

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from edgekit.budget import Check
-from edgekit.bundle import Artifact, Bundle
+from edgekit.bundle.manifest import Artifact, Bundle
 from edgekit.inert import printable
-from edgekit.measurement import Measurement
+from edgekit.measure.measurement import Measurement
 from edgekit.reporting.page import build, history, latency, memory, observed, overview, session
 from edgekit.reporting.page.style import flag
 from edgekit.reporting.page.values import Absent, Block, Figure, Heading, Section

@@ -14,7 +14,7 @@ from edgekit.reporting.page.style import flag, mark, styles
 from edgekit.reporting.page.values import Absent, Block, Figure, axis, label, layout, log_axis
 
 if TYPE_CHECKING:
-    from edgekit.measurement import Measurement
+    from edgekit.measure.measurement import Measurement
     from edgekit.store.results import Past
 
 BUCKETS = 250

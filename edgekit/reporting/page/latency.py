@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from edgekit.inert import printable
-from edgekit.measurement import ArtifactResult, Measurement, Run
-from edgekit.probes import series
+from edgekit.measure.measurement import ArtifactResult, Measurement, Run
+from edgekit.measure.probes import series
 from edgekit.reporting import numbers
 from edgekit.reporting.page.style import flag, mark, styles
 from edgekit.reporting.page.values import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edgekit.inert import printable
-from edgekit.measurement import Measurement
+from edgekit.measure.measurement import Measurement
 from edgekit.reporting import numbers
 from edgekit.reporting.page.values import ACCENT, INK, LINE, SOFT, Absent, Block, Cell, Figure, Table, axis, cells, label, layout
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from edgekit.inert import printable
-from edgekit.measurement import ArtifactResult, Measurement
-from edgekit.probes import series
+from edgekit.measure.measurement import ArtifactResult, Measurement
+from edgekit.measure.probes import series
 from edgekit.reporting import numbers
 from edgekit.reporting.page.build import decibels, percent
 from edgekit.reporting.page.style import flag, mark, styles

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from edgekit.budget import top1_percent
-from edgekit.bundle import Artifact, Manifest
+from edgekit.bundle.manifest import Artifact, Manifest
 from edgekit.inert import printable
-from edgekit.measurement import ArtifactResult, Measurement
+from edgekit.measure.measurement import ArtifactResult, Measurement
 from edgekit.reporting import numbers
 from edgekit.reporting.page.build import decibels, percent
 from edgekit.reporting.page.latency import marked_cell

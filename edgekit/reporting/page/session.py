@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgekit.inert import printable
-from edgekit.measurement import Measurement, Note
+from edgekit.measure.measurement import Measurement, Note
 from edgekit.reporting import numbers
 from edgekit.reporting.page.values import Facts, Notes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgekit.inert import printable
-from edgekit.measurement import Measurement
+from edgekit.measure.measurement import Measurement
 from edgekit.reporting.page.values import SERIES
 from edgekit.reporting.terminal import MEANINGLESS
 

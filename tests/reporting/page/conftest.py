@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from edgekit.bundle import Bundle, Comparison, Delegation, Operation, TraceRow, bundle_id, open_bundle, write_manifest
+from edgekit.bundle.manifest import Bundle, Comparison, Delegation, Operation, TraceRow, bundle_id, open_bundle, write_manifest
 from edgekit.device.facts import CpuTime
-from edgekit.measurement import Measurement, Note, Run
-from edgekit.observations import Accuracy, Energy, OperatorTime, Profile, Sustained
-from edgekit.probes import Probe
-from edgekit.wire import WindowValues
+from edgekit.measure.measurement import Measurement, Note, Run
+from edgekit.measure.observations import Accuracy, Energy, OperatorTime, Profile, Sustained
+from edgekit.measure.probes import Probe
+from edgekit.measure.wire import WindowValues
 from tests.measured import make_bundle, make_measurement
 
 KEYS = ("fp32.pte", "int8.tflite")

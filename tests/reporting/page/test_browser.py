@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.bundle import Bundle
-from edgekit.measurement import Measurement
+from edgekit.bundle.manifest import Bundle
+from edgekit.measure.measurement import Measurement
 from edgekit.reporting.page import content, document
 from edgekit.session import judge
 from tests.chromium import Browser

@@ -13,8 +13,8 @@ import plotly.graph_objects
 import pytest
 
 from edgekit.budget import Check
-from edgekit.bundle import Bundle
-from edgekit.measurement import Measurement
+from edgekit.bundle.manifest import Bundle
+from edgekit.measure.measurement import Measurement
 from edgekit.recipe.load import load_recipe, recipe_sha256, resolved
 from edgekit.reporting.page import build, content, document, values
 from edgekit.session import judge

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.measurement import Measurement
+from edgekit.measure.measurement import Measurement
 from edgekit.reporting.page.history import BUCKETS, bucketed
 from edgekit.reporting.page.latency import distribution
 from edgekit.reporting.page.memory import memory_blocks

@@ -1,0 +1,84 @@
+"""The evaluation set in a bundle: samples of the test set in real numbers, so that a machine without torch and without the data can measure accuracy.
+
+Owns how it gets from the recipe's data into a bundle. Running it on a device is measure/accuracy.py's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.bundle.manifest import Evaluation, describe_file
+from edgekit.cache import Cache, content_key, source_digest
+from edgekit.recipe.load import LoadedRecipe
+from edgekit.zoo.fingerprint import dataset_fingerprint
+
+Samples = tuple[NDArray[np.float32], NDArray[np.int32] | None]
+
+
+def evaluation_set(loaded: LoadedRecipe, cache: Path) -> Samples | None:
+    """Real inputs (N, *shape) and labels (N,) of the first N test samples, or None when the recipe asks for none. From the cache, or with torch.
+
+    Raises ModelError: the data cannot be had.
+    """
+    recipe, base = loaded.recipe, loaded.path.parent
+    count = recipe.export.evaluation_set
+    if count == 0:
+        return None
+    described = [recipe.input.model_dump(mode="json"), recipe.data.model_dump(mode="json"), recipe.seed, count]
+    key = content_key(dataset_fingerprint(recipe.data.name, recipe.data.args, base), described, source_digest("zoo", "pipeline/evaluation.py"))
+    store = Cache(cache, "evaluation")
+    entry = store.get(key)
+    if entry is None:
+        scratch = store.scratch()
+        _save(loaded, count, scratch)
+        entry = store.put(key, scratch)
+    labels = entry / "labels.npy"
+    return np.load(entry / "inputs.npy"), np.load(labels) if labels.exists() else None
+
+
+def _save(loaded: LoadedRecipe, count: int, directory: Path) -> None:
+    from edgekit.zoo.datasets import load_dataset
+
+    recipe = loaded.recipe
+    test = load_dataset(
+        recipe.data.name,
+        recipe.data.args,
+        shape=recipe.input.shape,
+        mean=recipe.input.mean,
+        std=recipe.input.std,
+        seed=recipe.seed,
+        train_limit=recipe.data.train_limit,
+        test_limit=recipe.data.test_limit,
+        base=loaded.path.parent,
+    ).test
+    whole = slice(0, min(count, len(test)))
+    np.save(directory / "inputs.npy", test.at(whole).numpy().astype(np.float32))
+    if test.labels is not None:
+        np.save(directory / "labels.npy", test.labels[whole].numpy().astype(np.int32))
+
+
+def write_evaluation(directory: Path, samples: Samples, outputs: Mapping[str, NDArray[np.float32]]) -> Evaluation:
+    """Write the files of an evaluation set below a bundle's directory. `outputs` are those of each artifact on the first test samples or more.
+
+    Artifacts whose outputs were not kept for all samples (dense predictions) shorten the set to what all have.
+    """
+    inputs, labels = samples
+    count = min(len(inputs), *(len(values) for values in outputs.values()))
+    (directory / "evaluation").mkdir()
+
+    def write(name: str, values: NDArray[Any], dtype: str) -> Any:
+        (directory / "evaluation" / name).write_bytes(np.ascontiguousarray(values[:count], dtype=dtype).tobytes())
+        return describe_file(directory / "evaluation" / name, f"evaluation/{name}")
+
+    return Evaluation(
+        samples=count,
+        shape=tuple(inputs.shape[1:]),
+        inputs=write("inputs.bin", inputs, "<f4"),
+        labels=None if labels is None else write("labels.bin", labels, "<i4"),
+        outputs={key: write(f"{key}.outputs.bin", values, "<f4") for key, values in outputs.items()},
+    )

@@ -1,0 +1,123 @@
+"""A bundle is only opened when it is whole, unaltered and follows the format."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edgekit.bundle.manifest import Artifact, Manifest, bundle_id, describe_file, open_bundle, write_manifest
+from edgekit.errors import UsageError
+
+
+def make_bundle(directory: Path) -> Path:
+    """A small bundle with one artifact of opaque bytes."""
+    (directory / "reference").mkdir(parents=True)
+    names = {"fp32.pte": b"model" * 100, "reference/fp32.pte.inputs.bin": b"\0" * 64, "reference/fp32.pte.outputs.bin": b"\1" * 8}
+    for name, content in names.items():
+        (directory / name).write_bytes(content)
+    files = {name: describe_file(directory / name, name) for name in names}
+    artifact = Artifact.model_validate(
+        {
+            "variant": "fp32",
+            "format": "executorch",
+            "file": files["fp32.pte"],
+            "inputs": [{"name": "x", "dtype": "float32", "shape": [1, 16]}],
+            "outputs": [{"name": "y", "dtype": "float32", "shape": [1, 2]}],
+            "reference_inputs": files["reference/fp32.pte.inputs.bin"],
+            "reference_outputs": files["reference/fp32.pte.outputs.bin"],
+            "reference_samples": 1,
+            "delegation": {"delegate": "none", "delegated": {}, "fallback": {}},
+            "verification": {"samples": 1, "max_abs_error": 0.0, "snr_db": None, "cosine": 1.0, "top1_agreement_percent": 100.0},
+        }
+    )
+    manifest = Manifest(
+        id=bundle_id("0" * 64, (artifact,)),
+        name="tiny",
+        created="2026-01-01T00:00:00+00:00",
+        recipe={},
+        recipe_sha256="0" * 64,
+        versions={},
+        seed=0,
+        git_revision=None,
+        trace=(),
+        artifacts=(artifact,),
+    )
+    write_manifest(directory, manifest)
+    return directory
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    return make_bundle(tmp_path / "bundle")
+
+
+def test_opens_what_was_written(bundle: Path) -> None:
+    opened = open_bundle(bundle)
+    assert [a.key for a in opened.manifest.artifacts] == ["fp32.pte"]
+    assert [f.name for f in opened.files()] == ["fp32.pte", "reference/fp32.pte.inputs.bin", "reference/fp32.pte.outputs.bin"]
+    assert opened.manifest.artifacts[0].file.deflated_bytes < opened.manifest.artifacts[0].file.bytes
+
+
+def test_a_flipped_bit_is_found(bundle: Path) -> None:
+    content = bytearray((bundle / "fp32.pte").read_bytes())
+    content[7] ^= 1
+    (bundle / "fp32.pte").write_bytes(content)
+    with pytest.raises(UsageError, match=r"fp32\.pte: does not match its hash"):
+        open_bundle(bundle)
+
+
+def test_a_missing_file_is_named(bundle: Path) -> None:
+    (bundle / "fp32.pte").unlink()
+    with pytest.raises(UsageError, match=r"fp32\.pte: missing"):
+        open_bundle(bundle)
+
+
+def test_a_symlink_is_not_a_file_of_the_bundle(bundle: Path, tmp_path: Path) -> None:
+    moved = (bundle / "fp32.pte").rename(tmp_path / "elsewhere")
+    (bundle / "fp32.pte").symlink_to(moved)
+    with pytest.raises(UsageError, match="not a plain file"):
+        open_bundle(bundle)
+
+
+def test_a_surplus_file_is_named(bundle: Path) -> None:
+    (bundle / "extra.so").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"does not name: extra\.so"):
+        open_bundle(bundle)
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "a/b", "-rf", "", "x" * 200, "a\nb", "reference/../x"])
+def test_a_name_that_leads_elsewhere_is_refused(bundle: Path, name: str) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest["artifacts"][0]["file"]["name"] = name
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UsageError, match="not a valid manifest"):
+        open_bundle(bundle)
+
+
+def test_a_changed_hash_changes_the_id(bundle: Path) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest["artifacts"][0]["file"]["sha256"] = "f" * 64
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UsageError, match="its id does not follow"):
+        open_bundle(bundle)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "null", "{", "[" * 50_000, '{"format": 2}', '{"format": 1, "surprise": 1}'])
+def test_garbage_is_not_a_manifest(bundle: Path, content: str) -> None:
+    (bundle / "manifest.json").write_text(content)
+    with pytest.raises(UsageError, match="not a valid manifest"):
+        open_bundle(bundle)
+
+
+def test_a_directory_without_manifest_is_not_a_bundle(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not a bundle"):
+        open_bundle(tmp_path)
+
+
+def test_the_id_ignores_when_and_how_long(bundle: Path, tmp_path: Path) -> None:
+    first = open_bundle(bundle).manifest
+    again = first.model_copy(update={"created": "2030-01-01T00:00:00+00:00"})
+    assert bundle_id(again.recipe_sha256, again.artifacts) == first.id
+    assert bundle_id("1" * 64, again.artifacts) != first.id

@@ -1,0 +1,173 @@
+"""Each rule on a recipe that breaks it and on one that does not; with real models, partitioner and quantizer."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+import edgekit
+from edgekit.cli import run
+from edgekit.pipeline.preview import preview
+from edgekit.recipe.lint import Finding, lint_text
+from edgekit.recipe.load import load_recipe
+
+HEAD = """\
+edgekit: 1
+name: net  # mine
+model: {name: small_cnn, args: {width: 8}}
+input: {shape: [1, 8, 8]}
+data: {name: digits}
+"""
+NETS = """\
+import torch
+from torch import nn
+
+class Odd(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 8, 3)
+        self.lstm = nn.LSTM(36, 8, batch_first=True)
+        self.classifier = nn.Linear(8, 10)
+    def forward(self, x):
+        x = torch.erf(self.conv(x)).flatten(2)
+        return self.classifier(self.lstm(x)[0][:, -1])
+"""
+
+
+def recipe(tmp_path: Path, stages: str, more: str = "", head: str = HEAD) -> Path:
+    path = tmp_path / "net.yaml"
+    path.write_text(f"{head}stages:\n{stages}{more}")
+    return path
+
+
+def codes(found: tuple[Finding, ...]) -> list[tuple[str, int | None]]:
+    return [(one.code, one.origin.line) for one in found]
+
+
+TEXT_CASES = [
+    ("  - {stage: train, export: a}\n  - {stage: finetune}\n", "", [("unused-stage", 8)]),
+    ("  - {stage: train, export: a, schedule: step, epochs: 3}\n", "", [("schedule-after-training", 7)]),
+    ("  - {stage: train}\n  - {stage: quantize, method: qat, export: a, freeze_observer_epoch: 1}\n", "", [("freeze-after-training", 8)]),
+    ("  - {stage: train}\n  - {stage: quantize, method: fp16, export: a}\n", "export: {backend: portable}\n", [("needs-xnnpack", 9)]),
+    (
+        "  - {stage: train}\n  - {stage: prune, method: structured, ratio: 0.5, round_to: 4}\n  - {stage: quantize, method: ptq, export: a}\n",
+        "",
+        [("round-to-kernel", 8), ("untrained-after-prune", 8)],
+    ),
+    ("  - {stage: train, export: a}\n", "bench: {runs: 3}\nbudget: {variants: {a: {latency_p50_max_ms: 1}}}\n", [("quick-budget", 8)]),
+    ("  - {stage: train, export: a}\n  - {stage: quantize, method: ptq, export: b}\n", "", []),
+]
+
+
+@pytest.mark.parametrize(("stages", "more", "expected"), TEXT_CASES)
+def test_rules_that_need_no_model(tmp_path: Path, stages: str, more: str, expected: list[tuple[str, int]]) -> None:
+    found = tuple(lint_text(load_recipe(recipe(tmp_path, stages, more))))
+    assert sorted(codes(found)) == expected
+    assert all(one.fix for one in found)
+
+
+def test_fix_keeps_comments_and_order(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    path = recipe(
+        tmp_path,
+        "  # first\n  - stage: train  # as usual\n    schedule: step\n    epochs: 3\n    export: a\n"
+        "  - {stage: quantize, method: qat, export: b, freeze_observer_epoch: 1, train: {epochs: 1}}\n",
+        "bench: {runs: 3}  # quick\nbudget: {variants: {a: {latency_p50_max_ms: 1}}}\n",
+    )
+    before = path.read_text()
+    monkeypatch.setattr("edgekit.recipe.linting._with_model", lambda loaded: iter(()))
+    assert run(["recipe", "lint", str(path), "--fix", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["findings"]
+    assert [one["fixed"] for one in found] == [True] * 3
+    expected = before.replace("schedule: step", "schedule: constant").replace(" freeze_observer_epoch: 1,", "").replace("runs: 3} ", "runs: 10}")
+    assert path.read_text() == expected, "the comment stays in its column"
+    assert run(["recipe", "lint", str(path)]) == 0
+    assert "nothing found" in capsys.readouterr().out
+
+
+def test_a_default_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = recipe(tmp_path, "  - {stage: train, export: a}\n", "budget: {variants: {a: {latency_p50_max_ms: 1}}}\n")
+    before = path.read_text()
+    monkeypatch.setattr("edgekit.recipe.linting._with_model", lambda loaded: iter(()))
+    run(["recipe", "lint", str(path), "--set", "bench.runs=3", "--fix"])
+    assert path.read_text() == before
+
+
+def test_without_torch_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert [one.code for one in edgekit.lint(recipe(tmp_path, "  - {stage: train, export: a}\n"))] == ["no-model"]
+
+
+@pytest.mark.torch
+def test_a_sound_recipe_has_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    stages = "  - {stage: train, export: a}\n  - {stage: quantize, method: ptq, export: b}\n"
+    assert edgekit.lint(recipe(tmp_path, stages, "budget: {variants: {b: {size_max_bytes: 30000}}}\n")) == ()
+    assert capfd.readouterr().out == "", "the libraries' own words are not repeated"
+
+
+@pytest.mark.torch
+def test_what_the_model_does_not_allow(tmp_path: Path) -> None:
+    stages = (
+        "  - {stage: train, export: a}\n"
+        "  - {stage: prune, method: structured, ratio: 0.5, round_to: 1, include: [block2, classifier], per_layer: {block9: 0.1}}\n"
+        "  - {stage: finetune, name: whole, from: a}\n"
+        "  - {stage: quantize, method: weight_only, export: w, keep_float: [clasifier]}\n"
+    )
+    found = edgekit.lint(recipe(tmp_path, stages, "export: {formats: [executorch]}\nbudget: {variants: {a: {size_max_bytes: 1000}}}\n"))
+    by_line = {(one.code, one.origin.line) for one in found if one.severity == "error"}
+    assert {("unknown-layer", 8), ("cannot-prune", 8), ("unknown-layer", 10), ("budget-out-of-reach", 12)} <= by_line
+    assert any("classifier" in one.fix for one in found if one.code == "unknown-layer")
+
+
+@pytest.mark.torch
+def test_layers_that_cannot_be_pruned(tmp_path: Path) -> None:
+    stages = (
+        "  - {stage: train}\n  - {stage: prune, method: structured, ratio: 0.5, round_to: 8, include: [block*, classifier]}\n"
+        "  - {stage: finetune, export: a}\n"
+    )
+    found = [one for one in edgekit.lint(recipe(tmp_path, stages, head=HEAD.replace("width: 8", "width: 16"))) if one.code == "not-prunable"]
+    assert [(one.origin.line, "classifier" in one.message) for one in found] == [(8, True)]
+
+
+@pytest.mark.torch
+def test_int8_and_operators(tmp_path: Path) -> None:
+    (tmp_path / "odd_nets.py").write_text(NETS)
+    head = HEAD.replace("{name: small_cnn, args: {width: 8}}", '{name: "odd_nets:Odd"}')
+    found = edgekit.lint(recipe(tmp_path, "  - {stage: train}\n  - {stage: quantize, method: ptq, export: a}\n", head=head))
+    sys.modules.pop("odd_nets")
+    assert any(one.code == "stays-float" and "lstm" in one.message for one in found), found
+    assert any(one.code == "falls-back" and "erf" in one.message for one in found), found
+
+
+@pytest.mark.torch
+def test_a_schedule_that_ends_after_training(tmp_path: Path) -> None:
+    schedule = "schedule: {kind: polynomial, end_step: 5000, frequency: 10, train: {epochs: 2, batch_size: 64}}"
+    path = recipe(tmp_path, f"  - {{stage: prune, method: unstructured, sparsity: 0.5, export: a, {schedule}}}\n")
+    found = [one for one in edgekit.lint(path) if one.code == "schedule-after-training"]
+    assert len(found) == 1
+    assert "are 44 steps" in found[0].message, "1,347 samples in batches of 64, twice"
+    assert run(["recipe", "lint", str(path), "--fix"]) == 0
+    assert "end_step: 33," in path.read_text()
+
+
+@pytest.mark.torch
+def test_a_board_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "pi.yaml").write_text("edgekit: 1\nname: pi\nkind: ssh\nhost: 127.0.0.1\nport: 1\ntimeouts: {connect_seconds: 1}\n")
+    found = edgekit.lint(recipe(tmp_path, "  - {stage: train, export: a}\n"), target=tmp_path / "pi.yaml")
+    assert [one.code for one in found] == ["board"]
+
+
+@pytest.mark.torch
+def test_preview_counts_what_pruning_leaves(tmp_path: Path) -> None:
+    stages = (
+        "  - {stage: train, export: a}\n  - {stage: prune, method: structured, macs: 0.5, round_to: 4}\n"
+        "  - {stage: finetune}\n  - {stage: quantize, method: ptq, export: b}\n"
+    )
+    whole, pruned, tuned, int8 = preview(load_recipe(recipe(tmp_path, stages, head=HEAD.replace("width: 8", "width: 16")))).stages
+    assert pruned.macs <= 0.5 * whole.macs
+    assert (tuned.parameters, tuned.weight_bytes) == (pruned.parameters, pruned.weight_bytes)
+    assert int8.parameters == pruned.parameters
+    assert int8.weight_bytes < 0.4 * pruned.weight_bytes
+    assert 0 < int8.activation_bytes < pruned.activation_bytes
