@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 def show_plan(loaded: LoadedRecipe, *, estimated: bool, as_json: bool, targets: Sequence[Target] = ()) -> None:
     """Changes nothing, in the cache or elsewhere. A model that cannot be built leaves the estimate out, and says so."""
-    from edgekit.pipeline import building as pipeline
+    from edgekit.pipeline.planning import plan as planned
 
-    plan = edgekit.explain(loaded, cached={stage.name: stage.cached is not None for stage in pipeline.plan(loaded).stages})
+    plan = edgekit.explain(loaded, cached={stage.name: stage.cached is not None for stage in planned(loaded).stages})
     estimates: tuple[StageEstimate, ...] = ()
     reason = "" if importlib.util.find_spec("torch") else "it needs torch: pip install 'edgekit[export]'"
     if estimated and not reason:

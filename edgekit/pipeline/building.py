@@ -2,8 +2,8 @@
 
     recipe ─▶ stages, each from the cache or run ─▶ exports, each from the cache or in a child process ─▶ comparisons ─▶ bundle
 
-Owns the order of work, the cache keys and the trace. How a stage does its work is in stages.py and below it (torch); nothing here imports torch, so
-that a build whose every part is cached takes no longer than reading it.
+Owns the order of work and the trace; what there is to do is planning.py's, how a stage is done stages.py's and what is below it (torch). Nothing here
+imports torch, so that a build whose every part is cached takes no longer than reading it.
 """
 
 from __future__ import annotations
@@ -23,49 +23,16 @@ import numpy as np
 
 from edgekit.bundle import manifest as bundles
 from edgekit.bundle.manifest import Artifact, Bundle, Comparison, Manifest, TraceRow
-from edgekit.cache import Cache, cache_root, content_key, library_versions, source_digest
+from edgekit.cache import Cache, cache_root, library_versions
 from edgekit.errors import ExportError, ModelError
 from edgekit.export.run import ExportJob, export_artifacts
 from edgekit.pipeline.evaluation import evaluation_set, write_evaluation
+from edgekit.pipeline.planning import Plan, PlannedExport, PlannedStage, plan
 from edgekit.progress import Progress, silent
-from edgekit.recipe.lineage import parent_of, stage_name
+from edgekit.recipe.lineage import stage_name
 from edgekit.recipe.load import LoadedRecipe, load_recipe, recipe_sha256, resolved
 from edgekit.recipe.schema import Recipe
 from edgekit.stats import snr_db
-from edgekit.zoo.fingerprint import dataset_fingerprint, model_fingerprint, resolve_weights
-
-STAGE_SOURCES = ("zoo", "compress", "pipeline/checkpoint.py", "pipeline/stages.py")
-EXPORT_SOURCES = ("zoo", "compress", "pipeline/checkpoint.py", "export", "tensors.py")
-TRAINING_LIBRARIES = ("torch", "torchvision", "torchao", "torch-pruning", "numpy")
-
-
-@dataclass(frozen=True)
-class PlannedStage:
-    """A stage with its key: what it is called, what it continues from, and where its result will be in the cache."""
-
-    index: int
-    name: str
-    kind: str
-    parent: int | None
-    key: str
-    cached: Path | None
-
-
-@dataclass(frozen=True)
-class PlannedExport:
-    stage: int
-    variant: str
-    format: str
-    key: str
-    cached: Path | None
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Everything a build would do, and what it finds in the cache."""
-
-    stages: tuple[PlannedStage, ...]
-    exports: tuple[PlannedExport, ...]
 
 
 @dataclass(frozen=True)
@@ -101,57 +68,6 @@ def build(
     trace = tuple(_complete(row, loaded.recipe, artifacts) for row in rows)
     opened = _assemble(loaded, cache, Path(output), trace, artifacts)
     return BuildResult(opened, trace, sum(export.cached is not None for export in planned.exports))
-
-
-def plan(loaded: LoadedRecipe, *, cache: Path | None = None) -> Plan:
-    """The keys of every stage and export, and which of them the cache holds. Imports no torch.
-
-    Raises ModelError when the model's or the data's own files cannot be found.
-    """
-    recipe, base = loaded.recipe, loaded.path.parent
-    stage_cache, artifact_cache = Cache(cache or cache_root(), "stages"), Cache(cache or cache_root(), "artifacts")
-    versions = library_versions()
-    training_versions = {name: versions.get(name) for name in TRAINING_LIBRARIES}
-    weights = resolve_weights(recipe.model.weights, base) if recipe.model.weights else None
-    root = content_key(
-        model_fingerprint(recipe.model.name, recipe.model.args, weights, base),
-        dataset_fingerprint(recipe.data.name, recipe.data.args, base),
-        [recipe.model.model_dump(mode="json"), recipe.input.model_dump(mode="json"), recipe.data.model_dump(mode="json")],
-        [recipe.seed, recipe.deterministic, training_versions, source_digest(*STAGE_SOURCES)],
-    )
-    stages: list[PlannedStage] = []
-    for index, stage in enumerate(recipe.stages):
-        parent = parent_of(recipe, index)
-        settings = stage.model_dump(mode="json", exclude={"name", "from_", "export"})
-        teachers = [_stage_key(stages, teacher) for teacher in _teachers(settings)]
-        key = content_key(root if parent is None else stages[parent].key, settings, teachers)
-        stages.append(PlannedStage(index, stage_name(recipe, index), stage.stage, parent, key, stage_cache.get(key)))
-    exports = []
-    for index, stage in enumerate(recipe.stages):
-        for format_ in recipe.export.formats if stage.export else ():
-            settings = {
-                "format": format_,
-                "backend": recipe.export.backend if format_ == "executorch" else None,
-                "verify": recipe.verify.model_dump(),
-            }
-            key = content_key(stages[index].key, stage.export, settings, versions, source_digest(*EXPORT_SOURCES))
-            exports.append(PlannedExport(index, str(stage.export), format_, key, artifact_cache.get(key)))
-    return Plan(tuple(stages), tuple(exports))
-
-
-def _teachers(settings: dict[str, Any]) -> list[str]:
-    """Names of the stages that a stage's (nested) training settings learn from."""
-    found = []
-    for key, value in settings.items():
-        if key == "distill" and value:
-            found.append(value["teacher"])
-        elif isinstance(value, dict):
-            found += _teachers(value)
-    return found
-
-
-def _stage_key(stages: Sequence[PlannedStage], name: str) -> str:
-    return next(stage.key for stage in stages if stage.name == name)
 
 
 def _run_stages(loaded: LoadedRecipe, planned: Plan, cache: Path, progress: Progress) -> tuple[TraceRow, ...]:

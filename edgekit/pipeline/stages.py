@@ -45,7 +45,7 @@ from edgekit.zoo.models import create_model
 from edgekit.zoo.weights import load_weights
 
 if TYPE_CHECKING:
-    from edgekit.pipeline.building import Plan, PlannedStage
+    from edgekit.pipeline.planning import Plan, PlannedStage
 
 
 class StageRunner:

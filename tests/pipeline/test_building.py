@@ -14,7 +14,8 @@ import pytest
 
 import edgekit
 from edgekit.errors import ExportError, ModelError
-from edgekit.pipeline.building import BuildResult, plan
+from edgekit.pipeline.building import BuildResult
+from edgekit.pipeline.planning import plan
 from edgekit.recipe.load import load_recipe
 from edgekit.target import LocalTarget
 
