@@ -10,6 +10,7 @@ import pytest
 import edgekit
 from edgekit.cli import run as edgekit_command
 from edgekit.session import RunResult
+from tests.device.sshd import free_port
 from tests.pipeline.test_building import RECIPE
 
 pytestmark = pytest.mark.torch
@@ -112,3 +113,17 @@ def test_bench_measures_a_bundle_again(result: RunResult, place: Path, capsys: p
     measured = json.loads(capsys.readouterr().out)
     assert measured["target"] == "here"
     assert measured["quick"]
+
+
+@pytest.mark.usefixtures("_same_place", "result")
+def test_a_dead_target_does_not_stop_the_other(place: Path, recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Case 54 of the faults: built once, the living target measured and stored, the dead one named, its exit code."""
+    (place / "dead.yaml").write_text(f"edgekit: 1\nname: dead\nkind: ssh\nhost: 127.0.0.1\nport: {free_port()}\n")
+    overrides = [part for setting in [*SHORT, "bench.runs=1"] for part in ("--set", setting)]
+    targets = ["--target", str(place / "dead.yaml"), "--target", str(place / "here.yaml")]
+    assert edgekit_command(["run", str(recipe), *targets, "--output", str(place / "out"), *overrides, "--json"]) == 5
+    told = json.loads(capsys.readouterr().out)
+    assert list(told["failures"]) == ["dead"]
+    measured = told["targets"]["here"]
+    with edgekit.open_store() as results:
+        assert measured["id"] in [row.id for row in results.rows(target="here", bundle_name=None, limit=20)]
