@@ -97,6 +97,7 @@ def lint(
     """
     from edgekit.recipe.fixing import fixed_text, write_fixed
 
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # TensorFlow is loaded below LiteRT's converter, and would say that it has them on
     found = {file: edgekit.lint(file, overrides=overrides or (), target=target) for file in files}
     done: list[Finding] = []
     for file in files if fix else ():

@@ -1,4 +1,5 @@
-"""What must hold between the parts of a recipe: the order of stages along a line, references to stages and variants, unique names.
+"""What must hold between the parts of a recipe, and what it names: the order of stages along a line, references to stages and variants, unique
+names, built-in data.
 
 Works on the data of the document and takes nothing for granted about them, so that these mistakes are reported together with all
 others. What is malformed counts as absent here; the schema reports it.
@@ -13,6 +14,7 @@ from edgekit.documents.validation import closest
 from edgekit.documents.yaml_file import Document, value_at
 from edgekit.recipe.lineage import Link, line, links_in, names, parents
 from edgekit.recipe.schema import MAX_STAGES
+from edgekit.zoo import DATASETS
 
 _TRAIN_AFTER_QUANTIZE = (
     "trains a model that stage {earlier} has quantized: what it would change are no longer the weights that run",
@@ -38,7 +40,14 @@ def cross_problems(document: Document) -> list[Problem]:
     links = links_in(document.data)
     if len(links) > MAX_STAGES:
         return []
-    return [problem for rule in (_order, _references, _uniqueness, _teachers, _budget) for problem in rule(links, document)]
+    return [problem for rule in (_data, _order, _references, _uniqueness, _teachers, _budget) for problem in rule(links, document)]
+
+
+def _data(links: Sequence[Link], document: Document) -> Iterator[Problem]:
+    name = value_at(document.data, ("data", "name"))
+    if isinstance(name, str) and ":" not in name and name not in DATASETS:
+        hint = f"built-in: {', '.join(DATASETS)}; your own: package.module:factory"
+        yield Problem(document.origin_of(("data", "name")), f"there is no data {quoted(name)}{closest(name, list(DATASETS))}", hint)
 
 
 def _order(links: Sequence[Link], document: Document) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ edgekit: 1
 name: net
 model: {name: m}
 input: {shape: [3, 32, 32]}
-data: {name: d}
+data: {name: digits}
 stages:
 - {stage: train}
 - {stage: train, export: fp32}

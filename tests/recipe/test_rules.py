@@ -8,7 +8,7 @@ from edgekit.errors import UsageError
 from edgekit.recipe.load import load_recipe
 from tests.yaml_faults import places, problems_in
 
-HEAD = "edgekit: 1\nname: net\nmodel: {name: m}\ninput: {shape: [3, 32, 32]}\ndata: {name: d}\nstages:\n"
+HEAD = "edgekit: 1\nname: net\nmodel: {name: m}\ninput: {shape: [3, 32, 32]}\ndata: {name: digits}\nstages:\n"
 
 TRAIN = "- {stage: train, name: a, export: fp32}\n"
 PTQ = "- {stage: quantize, method: ptq, name: q, export: int8}\n"
@@ -128,3 +128,14 @@ def test_rules_are_checked_beside_other_mistakes(tmp_path: Path) -> None:
     assert any(message.startswith("stage 'p' prunes a model") for message in messages)
     assert "unknown key 'exprot' (did you mean 'export'?)" in messages
     assert sum("no stage" in message or "already" in message for message in messages) == 0
+
+
+@pytest.mark.parametrize(("name", "said"), [("digit", "there is no data 'digit' (did you mean 'digits'?)"), ("x", "there is no data 'x'")])
+def test_data_that_is_not_built_in(name: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text((HEAD + TRAIN).replace("digits", name))
+    with pytest.raises(UsageError) as raised:
+        load_recipe(path)
+    assert places(raised.value) == {"5:14": said}
+    path.write_text((HEAD + TRAIN).replace("digits", '"mine:data"'))
+    load_recipe(path)
