@@ -4,6 +4,7 @@
     database    which database, opening it, and bringing its schema up to date
     spool       where a measurement waits until it is in the database
     results     saving, loading, listing and pruning
+    rows        a measurement as rows of these tables
     baselines   names for bundles, and copies of them
 
 Measurements are only ever added, or pruned whole. SQLAlchemy is imported on first use.

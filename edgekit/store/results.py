@@ -1,38 +1,37 @@
-"""Measurements in and out of the database. Owns rows, compression and the order spool → commit → forget; database.py owns the connection."""
+"""Measurements in and out of the database. Owns queries and the order spool → commit → forget; rows.py owns what is in
+the rows, database.py the connection. Listing needs neither numpy nor the model of a measurement, which take longer to import than 10,000 rows to read.
+"""
 
 from __future__ import annotations
 
-import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
-import numpy as np
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 
 from edgekit.errors import StoreError, UsageError
 from edgekit.inert import printable
-from edgekit.measure.measurement import ArtifactResult, Measurement, Run
 from edgekit.store import spool
 from edgekit.store.database import database_url, give_space_back, open_database, shown, translated
 from edgekit.store.tables import artifact_results, bodies, measurements, run_samples
 
-MAX_BODY_BYTES = 256 << 20
-SAMPLES = {"artifacts": {"__all__": {"runs": {"__all__": {"warmup_ns", "steady_ns"}}}}}
-"""The fields of a measurement that are stored apart from its body."""
+if TYPE_CHECKING:
+    from edgekit.measure.measurement import Measurement
 
 
 @dataclass(frozen=True)
 class Row:
-    """A measurement in a list. `artifacts` are keys such as `int8.tflite`."""
+    """A measurement in a list. `artifacts` are keys such as `int8.tflite`; measurements of one `session` were measured in turn."""
 
     id: str
     created: str
+    session: str
     bundle_name: str
     target: str
     machine: str | None
@@ -111,14 +110,23 @@ class Store:
         return str(found[0])
 
     def newest_of(self, bundle_id: str) -> list[str]:
-        """The ids of the newest measurement of a bundle on each target, the newest first."""
-        query = select(measurements.c.id, measurements.c.target).where(measurements.c.bundle_id == bundle_id)
+        """The ids of the newest measurement of a bundle on each target, of those with the most artifacts there: a comparison measures some only."""
+        query = select(measurements.c.id, measurements.c.target, measurements.c.artifacts).where(measurements.c.bundle_id == bundle_id)
         query = query.order_by(measurements.c.created.desc(), measurements.c.id.desc())
-        newest: dict[str, str] = {}
+        newest: dict[str, tuple[int, str]] = {}
         with translated(self.url), self._engine.connect() as connection:
-            for identity, target in connection.execute(query):
-                newest.setdefault(target, identity)
-        return list(newest.values())
+            for identity, target, artifacts in connection.execute(query):
+                count = len(artifacts.split("\n"))
+                if target not in newest or count > newest[target][0]:
+                    newest[target] = (count, identity)
+        return [identity for _, identity in newest.values()]
+
+    def beside(self, identity: str) -> list[str]:
+        """The ids of what was measured in turn with a measurement, in the same session; that of older databases is not known."""
+        own = select(measurements.c.session).where(measurements.c.id == identity).scalar_subquery()
+        query = select(measurements.c.id).where(measurements.c.session == own, measurements.c.session != "", measurements.c.id != identity)
+        with translated(self.url), self._engine.connect() as connection:
+            return list(connection.execute(query.order_by(measurements.c.created, measurements.c.id)).scalars())
 
     def history(self, bundle_name: str, target: str) -> list[Past]:
         """Every stored result of bundles of this name on a target, the oldest first; without samples, so that ten thousand take no time."""
@@ -131,12 +139,14 @@ class Store:
 
     def load(self, prefix: str) -> Measurement:
         """A whole measurement by its id or the start of it. Raises UsageError (none or several), StoreError (damaged, or of a newer edgekit)."""
+        from edgekit.store import rows
+
         identity = self.find(prefix)
         with translated(self.url), self._engine.connect() as connection:
             body = connection.execute(select(bodies.c.body).where(bodies.c.measurement_id == identity)).scalar_one()
             samples = connection.execute(select(run_samples).where(run_samples.c.measurement_id == identity)).mappings().all()
         try:
-            return _measurement(body, samples)
+            return rows.read(body, samples)
         except (ValueError, KeyError, IndexError, TypeError, RecursionError, zlib.error):
             hint = "it may be of a newer edgekit; or restore the database from a backup"
             raise StoreError(f"{shown(self.url)}: measurement {identity} cannot be read", hint=hint) from None
@@ -156,10 +166,12 @@ class Store:
 
     def _commit(self, measurement: Measurement) -> None:
         """All rows in one transaction. The first statement is a write, so that two writers wait for each other and never deadlock."""
+        from edgekit.store import rows
+
         with translated(self.url):
             try:
                 with self._engine.begin() as connection:
-                    _insert(connection, measurement)
+                    rows.write(connection, measurement)
             except IntegrityError:
                 if not self._has(measurement.id):
                     raise
@@ -185,74 +197,3 @@ def _spooled(directory: Path, measurement: Measurement) -> Iterator[None]:
     except StoreError as error:
         raise StoreError(f"{error.message}; the measurement waits in {path}", hint=error.hint, details={"spool": str(path)}) from None
     path.unlink(missing_ok=True)
-
-
-def _insert(connection: Connection, measurement: Measurement) -> None:
-    row = {name: getattr(measurement, name) for name in ("id", "created", "bundle_name", "bundle_id", "recipe_sha256", "target", "target_kind")}
-    row |= {name: getattr(measurement, name) for name in ("edgekit_version", "quick", "valid", "timings", "failure")}
-    row |= {"machine": measurement.device.machine, "runs": measurement.settings.runs}
-    row |= {"artifacts": "\n".join(result.key for result in measurement.artifacts)}
-    connection.execute(insert(measurements), row)
-    body = zlib.compress(measurement.model_dump_json(exclude=SAMPLES).encode())
-    connection.execute(insert(bodies), {"measurement_id": measurement.id, "body": body})
-    results = [_result_row(measurement, position, result) for position, result in enumerate(measurement.artifacts)]
-    samples = list(_sample_rows(measurement))
-    if results:
-        connection.execute(insert(artifact_results), results)
-    if samples:
-        connection.execute(insert(run_samples), samples)
-
-
-def _result_row(measurement: Measurement, position: int, result: ArtifactResult) -> dict[str, Any]:
-    summary = measurement.summaries.get(result.key)
-    return {
-        "measurement_id": measurement.id,
-        "position": position,
-        "artifact": result.key,
-        "sha256": result.artifact.file.sha256,
-        "bytes": result.artifact.file.bytes,
-        "runtime_version": result.runner.runtime_version if result.runner else None,
-        "runs": len(result.complete_runs),
-        "samples": summary.samples if summary else 0,
-        "p50_ns": summary.p50.value if summary else None,
-        "p50_low_ns": summary.p50.low if summary else None,
-        "p50_high_ns": summary.p50.high if summary else None,
-        "p90_ns": summary.p90.value if summary and summary.p90 else None,
-        "p99_ns": summary.p99.value if summary and summary.p99 else None,
-        "peak_bytes": summary.peak_bytes if summary else None,
-    }
-
-
-def _sample_rows(measurement: Measurement) -> Iterator[dict[str, Any]]:
-    for position, result in enumerate(measurement.artifacts):
-        for number, run in enumerate(result.runs):
-            for phase, values in _phases(run).items():
-                key = {"measurement_id": measurement.id, "position": position, "run": number, "phase": phase}
-                yield {**key, "count": len(values), "data": pack(values)}
-
-
-def _phases(run: Run) -> dict[str, tuple[int, ...]]:
-    return {"warmup": run.warmup_ns, "steady": run.steady_ns}
-
-
-def pack(values: Sequence[int]) -> bytes:
-    """Nanoseconds as deflated little-endian 64-bit integers."""
-    return zlib.compress(np.asarray(values, dtype="<i8").tobytes())
-
-
-def unpack(data: bytes, count: int) -> list[int]:
-    """Raises ValueError or zlib.error unless `data` holds exactly `count` values. Inflates no more than that."""
-    inflater = zlib.decompressobj()
-    raw = inflater.decompress(data, count * 8 + 1)
-    if len(raw) != count * 8:
-        raise ValueError("another number of samples than the row says")
-    return [int(value) for value in np.frombuffer(raw, dtype="<i8")]
-
-
-def _measurement(body: bytes, samples: Sequence[Any]) -> Measurement:
-    inflater = zlib.decompressobj()
-    values = json.loads(inflater.decompress(body, MAX_BODY_BYTES))
-    for row in samples:
-        run = values["artifacts"][row["position"]]["runs"][row["run"]]
-        run[f"{row['phase']}_ns"] = unpack(row["data"], row["count"])
-    return Measurement.model_validate(values)

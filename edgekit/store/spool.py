@@ -8,14 +8,16 @@ import hashlib
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from platformdirs import user_data_path
-from pydantic import ValidationError
 from sqlalchemy.engine import URL
 
 from edgekit.errors import StoreError
-from edgekit.measure.measurement import Measurement
 from edgekit.store.database import sqlite_file
+
+if TYPE_CHECKING:
+    from edgekit.measure.measurement import Measurement
 
 
 def spool_directory(url: URL) -> Path:
@@ -53,6 +55,10 @@ def waiting(directory: Path) -> list[Path]:
 
 def read(path: Path) -> Measurement | None:
     """A measurement that waits; None when another process has stored it by now. Raises StoreError for what is not a measurement."""
+    from pydantic import ValidationError
+
+    from edgekit.measure.measurement import Measurement
+
     try:
         return Measurement.model_validate_json(path.read_bytes())
     except FileNotFoundError:

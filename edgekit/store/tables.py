@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
-HEAD = "0002"
+HEAD = "0003"
 VERSION_TABLE = "edgekit_schema"
 
 metadata = MetaData()
@@ -35,7 +35,9 @@ measurements = Table(
     Column("valid", Boolean, nullable=False),
     Column("timings", String(16), nullable=False),
     Column("failure", Text, nullable=False),
+    Column("session", String(32), nullable=False, server_default=""),
     Index("measurements_by_time", "created", "id"),
+    Index("measurements_by_session", "session"),
 )
 
 bodies = Table(

@@ -178,7 +178,7 @@ def test_hostile_text_is_inert(bundle: Bundle) -> None:
     note = Note(level="warning", code="x", text=HOSTILE)
     device = measured(bundle).device.model_copy(update={"machine": HOSTILE, "cpu": HOSTILE})
     found = measured(bundle, target=HOSTILE, failure=HOSTILE, bundle_name=HOSTILE, notes=(note,), device=device)
-    row = Row(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, (HOSTILE,), 1, True, False, HOSTILE, HOSTILE)
+    row = Row(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, (HOSTILE,), 1, True, False, HOSTILE, HOSTILE)
     check = Check(HOSTILE, HOSTILE, 1.0, None, False, HOSTILE)
     trace = [TRACE[0].model_copy(update={"stage": HOSTILE, "kind": HOSTILE})]
     parts = [*terminal.measurement_report(found), terminal.results_table([row]), terminal.budget_table([check]), terminal.trace_table(trace)]

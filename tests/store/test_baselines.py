@@ -74,17 +74,26 @@ def test_rows_cannot_be_changed(bundle: Bundle, database: str) -> None:
         connection.execute(text("UPDATE baselines SET name = 'x'"))
 
 
-def test_a_database_of_the_first_schema_is_upgraded(bundle: Bundle, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_of_the_first_schema_is_upgraded(bundle: Bundle, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made by the first schema, with rows of today's that it had columns for."""
+    measured, today = make_measurement(bundle, session="a" * 32), str(tmp_path / "today.db")
+    save(measured, today)
     monkeypatch.setattr(module, "HEAD", "0001")
-    measured = make_measurement(bundle)
-    save(measured, database)
-    with sqlite3.connect(database) as connection:
-        assert not connection.execute("SELECT name FROM sqlite_master WHERE name = 'baselines'").fetchall()
-    connection.close()
+    Store(database).close()
     monkeypatch.undo()
+    with sqlite3.connect(database) as connection:
+        connection.execute("ATTACH ? AS today", (today,))
+        tables = [name for (name,) in connection.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'")]
+        assert "baselines" not in tables
+        for table in ("measurements", "measurement_bodies", "artifact_results", "run_samples"):
+            columns = ", ".join(row[1] for row in connection.execute(f"PRAGMA main.table_info({table})"))
+            connection.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM today.{table}")
+    connection.close()
     edgekit.set_baseline("main", bundle, database)
     with Store(database) as opened:
         assert opened.load("latest") == measured
+        assert [row.session for row in opened.rows()] == [""]
+        assert opened.beside(measured.id) == []
 
 
 @pytest.mark.device

@@ -21,7 +21,7 @@ from edgekit import store
 from edgekit.bundle.manifest import Bundle
 from edgekit.errors import StoreError
 from edgekit.store import database as module
-from edgekit.store import results, spool
+from edgekit.store import rows, spool
 from edgekit.store.database import database_url, open_database, shown
 from edgekit.store.results import Store
 from edgekit.store.tables import HEAD, VERSION_TABLE, metadata
@@ -180,7 +180,7 @@ def save_and_die(bundle: Bundle, database: Path, place: str) -> None:
     if place == "before commit":
         Store._commit = die  # type: ignore[method-assign]
     elif place == "within commit":
-        results._result_row = die  # type: ignore[assignment]
+        rows._result_row = die  # type: ignore[assignment]
     else:
         Path.unlink = die  # type: ignore[method-assign]
     store.save(make_measurement(bundle), str(database))
@@ -248,10 +248,11 @@ def test_a_password_is_never_shown(url: str, tmp_path: Path, monkeypatch: pytest
 
 
 def test_reading_needs_no_migration_tool(database: Path) -> None:
-    """Opening an up-to-date database does not import Alembic, which takes half a second on a good day."""
+    """Opening an up-to-date database imports neither Alembic, which takes half a second on a good day, nor numpy."""
     store.open_store(str(database)).close()
-    code = f"import sys; from edgekit.store import open_store; open_store({str(database)!r}).rows(); sys.exit('alembic' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
+    for name in ("alembic", "numpy"):
+        code = f"import sys; from edgekit.store import open_store; open_store({str(database)!r}).rows(); sys.exit({name!r} in sys.modules)"
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
     quiet = "import sys, edgekit.store; sys.exit('sqlalchemy' in sys.modules)"
     subprocess.run([sys.executable, "-c", quiet], cwd=ROOT, check=True, timeout=60)
 

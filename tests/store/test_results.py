@@ -17,7 +17,8 @@ from edgekit import store
 from edgekit.bundle.manifest import Bundle
 from edgekit.errors import StoreError, UsageError
 from edgekit.measure.measurement import Measurement
-from edgekit.store.results import Store, pack, unpack
+from edgekit.store.results import Store
+from edgekit.store.rows import pack, unpack
 from edgekit.store.tables import artifact_results, bodies, measurements, run_samples
 from tests.measured import make_bundle, make_measurement
 
@@ -75,6 +76,23 @@ def test_newest_first_and_filtered(bundle: Bundle, database: str) -> None:
         assert row.artifacts == ("fp32.pte", "int8.tflite")
         assert row.quick
         assert row.machine == "Raspberry Pi 4 Model B Rev 1.2"
+
+
+def test_what_was_measured_in_turn_is_found_again(bundle: Bundle, database: str) -> None:
+    with store.open_store(database) as opened:
+        for number, session in ((1, "a" * 32), (2, "b" * 32), (3, "a" * 32), (4, ""), (5, "")):
+            opened.save(make_measurement(bundle, number=number, runs=1, session=session))
+        assert [[int(i, 16) for i in opened.beside(f"{number:032x}")] for number in (1, 3, 2, 4)] == [[3], [1], [], []]
+        assert {row.session for row in opened.rows()} == {"a" * 32, "b" * 32, ""}
+
+
+def test_the_newest_of_a_bundle_has_all_artifacts(bundle: Bundle, database: str) -> None:
+    """A comparison of two of its artifacts, made later, does not push the whole measurement off the page."""
+    with store.open_store(database) as opened:
+        for number in (1, 2, 3):
+            whole = make_measurement(bundle, number=number, runs=1)
+            opened.save(whole if number < 3 else whole.model_copy(update={"artifacts": whole.artifacts[:1]}))
+        assert [int(identity, 16) for identity in opened.newest_of(bundle.manifest.id)] == [2]
 
 
 def test_an_id_may_be_shortened(bundle: Bundle, database: str) -> None:
