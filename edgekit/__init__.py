@@ -5,6 +5,7 @@ The public API, one function per command:
     new_recipe, load_recipe                         recipes, without training
     lint, explain, estimate                         what one will not do, means, and comes to
     recipe_json_schema                              what editors know about them
+    sensitivity                                     which layers int8 costs precision in
     build, run, judge, open_bundle                  recipes to bundles, measurements and a verdict
     doctor                                          this machine, and what to install on it
     add_target, trust, check, setup                 boards, from the first contact to ready
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from edgekit.measure.benchmark import bench as bench
     from edgekit.pipeline.building import build as build
     from edgekit.pipeline.estimates import estimate as estimate
+    from edgekit.pipeline.sensitivity import sensitivity as sensitivity
     from edgekit.recipe.explain import explain as explain
     from edgekit.recipe.json_schema import recipe_json_schema as recipe_json_schema
     from edgekit.recipe.linting import lint as lint
@@ -96,6 +98,7 @@ _PUBLIC = {
     "report": "edgekit.reporting.page",
     "rollback": "edgekit.board.deploying",
     "run": "edgekit.session",
+    "sensitivity": "edgekit.pipeline.sensitivity",
     "selftest": "edgekit.decision.selftesting",
     "set_baseline": "edgekit.store.baselines",
     "setup": "edgekit.board.deploying",

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from edgekit import __version__
-from edgekit.cli import bench, build, bundle, compare, deploy, doctor, gate, recipe, report, results, selftest, target
+from edgekit.cli import bench, build, bundle, compare, deploy, doctor, gate, recipe, report, results, selftest, sensitivity, target
 from edgekit.errors import EdgekitError, Interrupted, UsageError
 
 # Typer carries a click of its own; this is the base of its usage errors, wherever it lives in the installed version.
@@ -30,6 +30,7 @@ app = typer.Typer(
 )
 app.command(name="run")(build.run)
 app.command(name="build")(build.build)
+app.command(name="sensitivity")(sensitivity.sensitivity)
 app.command(name="bench")(bench.bench)
 app.command(name="compare")(compare.compare)
 app.command(name="gate")(gate.gate)

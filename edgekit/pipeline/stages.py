@@ -99,7 +99,8 @@ class StageRunner:
         self._progress(planned.name, 1, 1, "done")
         return row
 
-    def _checkpoint(self, index: int) -> Checkpoint:
+    def checkpoint(self, index: int) -> Checkpoint:
+        """The result of a stage that has been run or is in the cache."""
         if index not in self._done:
             cached = self._plan.stages[index].cached
             assert cached is not None, "stages run in order"
@@ -109,7 +110,7 @@ class StageRunner:
     def _parent(self, planned: PlannedStage) -> Checkpoint:
         """What the stage continues from, as a copy it may change."""
         if planned.parent is not None:
-            parent = self._checkpoint(planned.parent)
+            parent = self.checkpoint(planned.parent)
             return dataclasses.replace(parent, model=copy.deepcopy(parent.model))
         spec = ModelSpec(self._recipe.model.name, self._recipe.model.args, self._recipe.seed, self._base)
         model = create_model(spec.name, spec.args, seed=spec.seed, base=spec.base)
@@ -140,7 +141,7 @@ class StageRunner:
         arguments = {key: getattr(settings, key) for key in Training.model_fields if key != "distill"}
         if settings.distill is not None:
             teacher = next(stage.index for stage in self._plan.stages if stage.name == settings.distill.teacher)
-            arguments |= {"teacher": self._checkpoint(teacher).model.eval(), "temperature": settings.distill.temperature}
+            arguments |= {"teacher": self.checkpoint(teacher).model.eval(), "temperature": settings.distill.temperature}
             arguments["distill_weight"] = settings.distill.weight
         progress = functools.partial(self._progress, name)
         train.fit(model, self.data.train, **arguments, seed=self._recipe.seed + seed_offset, resume_path=resume_path, progress=progress, **hooks)

@@ -1,0 +1,86 @@
+"""The sensitivity of a recipe's int8 stage, layer by layer: runs or reads its stages, and asks compress/sensitivity.py on samples of the test set.
+
+Imports torch when called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekit.cache import Cache, cache_root
+from edgekit.documents.validation import closest
+from edgekit.errors import UsageError
+from edgekit.pipeline.planning import PlannedStage, plan
+from edgekit.progress import Progress, silent
+from edgekit.recipe.load import LoadedRecipe, load_recipe
+from edgekit.recipe.schema import QuantizePtq, QuantizeQat
+
+if TYPE_CHECKING:
+    from edgekit.compress.sensitivity import Sensitivity
+
+
+@dataclass(frozen=True)
+class SensitivityReport:
+    """`snr_db` is that of the whole int8 network against itself in float, on `samples` of the test set. `keep_float` are the layers that would have to
+    stay float to reach what was asked for, `reached_db` what they give, and `more_bytes` what they cost in weights; without such a wish they are empty,
+    `snr_db` and 0.
+    """
+
+    stage: str
+    samples: int
+    snr_db: float
+    layers: tuple[Sensitivity, ...]
+    keep_float: tuple[str, ...]
+    reached_db: float
+    more_bytes: int
+
+
+def sensitivity(
+    recipe: str | Path | LoadedRecipe,
+    *,
+    stage: str | None = None,
+    samples: int = 64,
+    reach_db: float | None = None,
+    overrides: Sequence[str] = (),
+    progress: Progress = silent,
+) -> SensitivityReport:
+    """Which layers an int8 stage (`ptq` or `qat`; the only one, when none is named) loses its precision in, measured at the network's output.
+
+    Stages that are not in the cache are run, as by `build`. With `reach_db` it also looks for the layers to keep in float to reach that SNR.
+    Raises UsageError (recipe, no such stage), ModelError and BusyError as `build`.
+    """
+    loaded = recipe if isinstance(recipe, LoadedRecipe) else load_recipe(Path(recipe), overrides=overrides)
+    planned = plan(loaded)
+    wanted = _wanted(loaded, planned.stages, stage)
+    from torch.fx import GraphModule
+
+    from edgekit.compress.sensitivity import PartlyQuantized, cheapest_float
+    from edgekit.pipeline.stages import StageRunner
+
+    runner = StageRunner(loaded, planned, Cache(cache_root(), "stages"), progress)
+    for one in planned.stages[: wanted.index + 1]:
+        if one.cached is None:
+            runner.run(one)
+    graph = runner.checkpoint(wanted.index).model
+    assert isinstance(graph, GraphModule)
+    batch = runner.data.test.at(slice(0, samples))
+    network = PartlyQuantized(graph, batch)
+    found, snr_db = network.sensitivities(progress), network.snr_db()
+    kept, reached = ((), snr_db) if reach_db is None else cheapest_float(network, found, reach_db=reach_db, progress=progress)
+    return SensitivityReport(wanted.name, len(batch), snr_db, found, kept, reached, 3 * sum(one.weights for one in found if one.name in kept))
+
+
+def _wanted(loaded: LoadedRecipe, stages: Sequence[PlannedStage], name: str | None) -> PlannedStage:
+    quantized = [one for one in stages if isinstance(loaded.recipe.stages[one.index], QuantizePtq | QuantizeQat)]
+    names = [one.name for one in quantized]
+    found = quantized if name is None else [one for one in quantized if one.name == name]
+    if len(found) == 1:
+        return found[0]
+    if not quantized:
+        raise UsageError(f"{loaded.path} has no stage with method ptq or qat", hint="only those have int8 activations to look at")
+    if name is None:
+        raise UsageError(f"{loaded.path} has several int8 stages: {', '.join(names)}", hint="name one with --stage")
+    raise UsageError(f"{loaded.path} has no int8 stage {name!r}{closest(name, names)}", hint=f"int8 stages: {', '.join(names)}")

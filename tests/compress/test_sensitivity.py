@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from edgekit.compress import quantize
+from edgekit.compress.sensitivity import INPUT, PartlyQuantized, cheapest_float
+from edgekit.stats import snr_db
+from tests.compress.nets import batch, separable
+
+pytestmark = pytest.mark.torch
+
+LAYERS = {"stem.0", "depthwise.0", "pointwise.0", "classifier"}
+SAMPLES = batch(32, 3, 8, 8, seed=1)
+
+
+def ptq(*keep_float: str) -> torch.fx.GraphModule:
+    graph = quantize.prepare_ptq(separable(), SAMPLES[:2], keep_float=keep_float)
+    quantize.calibrate(graph, [SAMPLES])
+    return graph
+
+
+def qat() -> torch.fx.GraphModule:
+    graph = quantize.prepare_qat(separable(), SAMPLES[:2])
+    quantize.set_qat_mode(graph, training=True)
+    graph(SAMPLES)
+    quantize.set_qat_mode(graph, training=False)
+    return graph
+
+
+def converted(graph: torch.fx.GraphModule) -> Tensor:
+    with torch.no_grad():
+        return torch.as_tensor(quantize.convert(graph, fold=True)(SAMPLES))
+
+
+def test_all_places_together_are_the_converted_graph() -> None:
+    graph = ptq()
+    with torch.no_grad():
+        expected = snr_db(separable()(SAMPLES).numpy(), converted(graph).numpy())
+    assert PartlyQuantized(graph, SAMPLES).snr_db() == pytest.approx(expected, abs=0.1)
+    assert PartlyQuantized(graph, SAMPLES).snr_db(only=()) == math.inf
+
+
+@pytest.mark.parametrize("layer", sorted(LAYERS))
+def test_a_layer_left_out_is_what_keeping_it_float_gives(layer: str) -> None:
+    graph = ptq(layer)
+    with torch.no_grad():
+        expected = snr_db(separable()(SAMPLES).numpy(), converted(graph).numpy())
+    assert PartlyQuantized(ptq(), SAMPLES).snr_db(without=(layer,)) == pytest.approx(expected, abs=1.5)
+
+
+@pytest.mark.parametrize("prepared", [ptq, qat])
+def test_every_layer_is_there_with_its_weights(prepared: object) -> None:
+    assert callable(prepared)
+    graph = prepared()
+    before = {name: tensor.clone() for name, tensor in graph.state_dict().items()}
+    found = {one.name: one for one in PartlyQuantized(graph, SAMPLES).sensitivities()}
+    assert {name for name, one in found.items() if one.weights} == LAYERS
+    assert found["stem.0"].weights == 8 * 3 * 9
+    assert found[INPUT].weights == 0
+    assert all(one.alone_db >= one.without_db or math.isinf(one.alone_db) for one in found.values() if one.weights), "less is quantized alone"
+    assert all(torch.equal(before[name], tensor) for name, tensor in graph.state_dict().items()), "the graph is left as it was"
+
+
+def test_no_more_is_kept_in_float_than_it_takes() -> None:
+    network = PartlyQuantized(ptq(), SAMPLES)
+    found = network.sensitivities()
+    assert [one.without_db for one in found] == sorted((one.without_db for one in found), reverse=True)
+    wanted = network.snr_db() + 0.5
+    kept, reached = cheapest_float(network, found, reach_db=wanted)
+    assert kept
+    assert reached == network.snr_db(without=kept) >= wanted
+    assert network.snr_db(without=kept[:-1]) < wanted
+
+
+def test_what_cannot_be_reached_and_what_is_reached_already() -> None:
+    network = PartlyQuantized(ptq(), SAMPLES)
+    found = network.sensitivities()
+    assert cheapest_float(network, found, reach_db=0) == ((), network.snr_db())
+    kept, reached = cheapest_float(network, found, reach_db=1000)
+    assert set(kept) == LAYERS
+    assert reached < 1000
