@@ -238,7 +238,8 @@ def open_bundle(path: str | Path, *, verify: bool = True) -> Bundle:
     """
     directory = Path(path)
     if not (directory / MANIFEST).is_file():
-        raise UsageError(f"{directory}: not a bundle (no {MANIFEST})", hint="give the directory that `edgekit build` printed")
+        what = f"not a bundle (no {MANIFEST})" if directory.exists() else "no such file or directory"
+        raise UsageError(f"{directory}: {what}", hint="give the directory that `edgekit build` printed")
     try:
         manifest = Manifest.model_validate_json((directory / MANIFEST).read_bytes())
     except (ValidationError, RecursionError) as error:

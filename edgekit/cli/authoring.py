@@ -26,7 +26,7 @@ STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
 
 def new(
-    file: Annotated[Path, typer.Argument(help="The recipe to write, a YAML file.", show_default=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The recipe to write, a YAML file.", show_default=False)],
     source: Annotated[
         str | None,
         typer.Option(

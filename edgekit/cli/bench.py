@@ -30,7 +30,9 @@ MOST_SAMPLES = 1 << 24
 
 
 def bench(
-    bundle: Annotated[Path, typer.Argument(help="The bundle directory that `edgekit build` printed, or any .tflite or .pte.", show_default=False)],
+    bundle: Annotated[
+        Path, typer.Argument(metavar="BUNDLE", help="The bundle directory that `edgekit build` printed, or any .tflite or .pte.", show_default=False)
+    ],
     targets: Annotated[
         list[str] | None, typer.Option("--target", "-t", help="Where to measure: a name from targets/ or a file. May be repeated. Default: local.")
     ] = None,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edgekit.measure.measurement import Measurement
     from edgekit.pipeline.building import BuildResult
 
-RecipeFile = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)]
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a YAML file.", show_default=False)]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value, e.g. `stages.qat.train.epochs=1`. May be repeated.")
 ]

@@ -16,7 +16,9 @@ app = typer.Typer(name="bundle", help="Sign bundles, for targets that demand it 
 
 @app.command()
 def keygen(
-    file: Annotated[Path, typer.Argument(help="Where to write the private key; the public one goes beside it, as FILE.pub.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Where to write the private key; the public one goes beside it, as FILE.pub.", show_default=False)
+    ],
     as_json: Json = False,
 ) -> None:
     """Make an Ed25519 key pair. The private key is not encrypted: keep it where only the signer reads it.
@@ -32,7 +34,7 @@ def keygen(
 
 @app.command()
 def sign(
-    bundle: Annotated[Path, typer.Argument(help="The bundle directory that `edgekit build` printed.", show_default=False)],
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle directory that `edgekit build` printed.", show_default=False)],
     key: Annotated[Path, typer.Option(help="The private key that `edgekit bundle keygen` wrote.", show_default=False)],
     as_json: Json = False,
 ) -> None:

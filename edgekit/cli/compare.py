@@ -23,8 +23,12 @@ if TYPE_CHECKING:
 
 
 def compare(
-    a: Annotated[str, typer.Argument(help="A bundle, BUNDLE:ARTIFACT such as build/net-0123:int8.tflite, or a model file.", show_default=False)],
-    b: Annotated[str | None, typer.Argument(help="What A is compared with. Without: A's .pte files with its .tflite files.", show_default=False)] = None,
+    a: Annotated[
+        str, typer.Argument(metavar="A", help="A bundle, BUNDLE:ARTIFACT such as build/net-0123:int8.tflite, or a model file.", show_default=False)
+    ],
+    b: Annotated[
+        str | None, typer.Argument(metavar="B", help="What A is compared with. Without: A's .pte files with its .tflite files.", show_default=False)
+    ] = None,
     target: Annotated[str, typer.Option("--target", "-t", help="Where to measure: a name from targets/ or a file.")] = "local",
     runs: Annotated[int | None, typer.Option(help="Fresh runner processes per artifact and side; below 10 nothing is decided.", min=1)] = None,
     margin: Annotated[float, typer.Option(help="Differences up to so many percent count as none.", min=0.1, max=100)] = 5.0,

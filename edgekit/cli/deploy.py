@@ -16,7 +16,7 @@ from edgekit.cli.options import Json, OneTarget, Targets
 
 
 def deploy(
-    bundle: Annotated[Path, typer.Argument(help="The bundle directory that `edgekit build` printed.", show_default=False)],
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle directory that `edgekit build` printed.", show_default=False)],
     targets: Targets,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent.")] = False,
     as_json: Json = False,

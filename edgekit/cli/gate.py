@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edgekit.decision.gating import Gated
 
 SUMMARY_FILE = "GITHUB_STEP_SUMMARY"
-BundlePath = Annotated[Path, typer.Argument(help="The bundle directory that `edgekit build` printed.", show_default=False)]
+BundlePath = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle directory that `edgekit build` printed.", show_default=False)]
 Database = Annotated[
     str | None, typer.Option("--db", metavar="URL", help="A database URL or an SQLite file. Default: EDGEKIT_DB, else the user's data directory.")
 ]
@@ -109,7 +109,7 @@ def _write(path: Path, text: str, mode: str) -> None:
 
 @app.command("set")
 def set_(
-    name: Annotated[str, typer.Argument(help="How gates will call it.", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="How gates will call it.", show_default=False)],
     bundle: BundlePath,
     db: Database = None,
     as_json: Json = False,
@@ -140,7 +140,7 @@ def list_(db: Database = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def remove(name: Annotated[str, typer.Argument(help="As `edgekit baseline list` shows it.", show_default=False)], db: Database = None) -> None:
+def remove(name: Annotated[str, typer.Argument(metavar="NAME", help="As `edgekit baseline list` shows it.", show_default=False)], db: Database = None) -> None:
     """Forget a baseline, and the copy of its bundle.
 
     Example: edgekit baseline remove main

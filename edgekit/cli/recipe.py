@@ -49,7 +49,7 @@ def validate(
 
 @app.command()
 def explain(
-    file: Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The recipe, a YAML file.", show_default=False)],
     overrides: Overrides = None,
     no_estimate: Annotated[bool, typer.Option("--no-estimate", help="Do not build the network; then no torch is loaded.")] = False,
     as_json: Json = False,

@@ -13,7 +13,9 @@ from edgekit.cli.options import Json
 
 
 def report(
-    bundle: Annotated[Path | None, typer.Argument(help="The bundle directory. Without it the page has what the measurements hold.", show_default=False)] = None,
+    bundle: Annotated[
+        Path | None, typer.Argument(metavar="BUNDLE", help="The bundle directory. Without it the page has what the measurements hold.", show_default=False)
+    ] = None,
     measurement: Annotated[
         list[str] | None,
         typer.Option(

@@ -16,7 +16,7 @@ from edgekit.errors import GateFailed, UsageError
 
 
 def selftest(
-    bundle: Annotated[Path, typer.Argument(help="The bundle directory that `edgekit build` printed.", show_default=False)],
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle directory that `edgekit build` printed.", show_default=False)],
     aa: Annotated[bool, typer.Option("--aa", help="Measure an artifact against itself.")] = False,
     target: Annotated[str, typer.Option("--target", "-t", help="Where to measure: a name from targets/ or a file.")] = "local",
     artifact: Annotated[str | None, typer.Option(help="Which, such as int8.tflite. Default: the bundle's first.")] = None,

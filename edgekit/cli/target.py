@@ -72,7 +72,7 @@ def schema(output: SchemaFile = None) -> None:
 
 @app.command()
 def add(
-    name: Annotated[str, typer.Argument(help="What to call it.", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it.", show_default=False)],
     ssh: Annotated[str | None, typer.Option(metavar="USER@HOST[:PORT]", help="Reach it over SSH; HOST may be an alias from ~/.ssh/config.")] = None,
     adb: Annotated[str | None, typer.Option(metavar="SERIAL", help="Reach it by adb; `adb devices` shows serials.")] = None,
     allow_network: Annotated[bool, typer.Option("--allow-network", help="For a device that adb reaches over the network.")] = False,

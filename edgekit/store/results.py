@@ -104,6 +104,8 @@ class Store:
             query = select(measurements.c.id).order_by(measurements.c.created.desc(), measurements.c.id.desc()).limit(1)
         with translated(self.url), self._engine.connect() as connection:
             found = connection.execute(query).scalars().all()
+        if not found and prefix == "latest":
+            raise UsageError(f"{shown(self.url)} holds no measurement yet", hint="`edgekit bench` and `edgekit run` store what they measure")
         if len(found) != 1 or not prefix:
             which = "several measurements start" if found else "no measurement starts"
             raise UsageError(f"{which} with {printable(prefix)!r}", hint="see `edgekit results list`")

@@ -228,3 +228,8 @@ def test_postgresql(bundle: Bundle, postgres_url: str, tmp_path: Path, monkeypat
             Store(postgres_url.replace("sesame", password))
         assert "sesame" not in refused.value.message + refused.value.hint
 
+
+
+def test_latest_of_none(tmp_path: Path) -> None:
+    with store.open_store(f"sqlite:///{tmp_path}/results.db") as results, pytest.raises(UsageError, match="holds no measurement yet"):
+        results.find("latest")
