@@ -6,7 +6,8 @@ counts. Taking, renewing and releasing all mean: put the entry N+1, provided tha
 lock one succeeds, and who was declared dead but is not notices at the next renewal.
 
 A held entry is void when its lease is over (by the device's uptime: clocks are set while a board runs), when the device was started again
-since, or when its holder was a process of this very host that is gone.
+since, or when its holder was a process of this very host that is gone. One of this very process is void when nothing in it holds that entry any
+more: the way to the device was lost before it could be released.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ RENEWED_AHEAD = 1.5
 """How many times as long as asked for a lease is made, so that not every renewal needs the device."""
 RELEASED = "free"
 ATTEMPTS = 3
+_held_here: set[str] = set()
+"""The entries that locks of this process hold, or are about to put."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class Lock:
         self._number, self._boot_id = state.number, state.boot_id
         self._device_ahead_s = state.uptime_s - read_at_s
         self._until_s = 0.0
+        self._content = ""
 
     def renew(self, lease_s: float = LEASE_S) -> None:
         """Hold on for at least `lease_s` more seconds. Raises BusyError when somebody else has taken over."""
@@ -78,17 +82,23 @@ class Lock:
             raise BusyError(f"{self.device.name}: the lock was lost: {reason}", hint="run it again")
 
     def release(self) -> None:
+        _held_here.discard(self._content)
         self._put(RELEASED)
 
     def _extend(self, lease_s: float) -> bool:
         """Put an own entry; False when the newest is not the one this lock knows."""
         until_s = _now_s() + lease_s
         pid = os.getpid()
-        entry = _Entry(int(until_s + self._device_ahead_s) + 1, self._boot_id, _host(), pid, _started(pid), _owner())
-        if not self._put(str(entry)):
-            return False
-        self._until_s = until_s
-        return True
+        content = str(_Entry(int(until_s + self._device_ahead_s) + 1, self._boot_id, _host(), pid, _started(pid), _owner()))
+        _held_here.add(content)
+        put = False
+        try:
+            put = self._put(content)
+        finally:
+            _held_here.discard(self._content if put else content)
+        if put:
+            self._content, self._until_s = content, until_s
+        return put
 
     def _put(self, content: str) -> bool:
         code, said = attempt(self.device, SWAP_LOCK, self.root, str(self._number), content, self._boot_id)
@@ -148,11 +158,13 @@ def _is_void(state: _State) -> bool:
     entry = _parse(state.content)
     if entry is None:
         return False
-    return entry.boot_id != state.boot_id or entry.until_s <= state.uptime_s or _is_dead_here(entry)
+    return entry.boot_id != state.boot_id or entry.until_s <= state.uptime_s or _is_dead_here(entry, state.content)
 
 
-def _is_dead_here(entry: _Entry) -> bool:
-    return entry.host == _host() and _started(entry.pid) != entry.started
+def _is_dead_here(entry: _Entry, content: str) -> bool:
+    if entry.host != _host():
+        return False
+    return content not in _held_here if entry.pid == os.getpid() else _started(entry.pid) != entry.started
 
 
 def _now_s() -> float:

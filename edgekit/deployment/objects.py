@@ -21,7 +21,7 @@ from pathlib import Path
 from edgekit.deployment.content import Content
 from edgekit.deployment.lock import LEASE_S, Lock
 from edgekit.deployment.packs import PACK_S, PACKED_BYTES, Pack, packs
-from edgekit.deployment.scripts import ADMIT, APPEND, DISCARD, HASHING_S, SURVEY, UNPACK, call
+from edgekit.deployment.scripts import ADMIT, APPEND, DISCARD, HASHING_S, SURVEY, UNPACK, call, during
 from edgekit.device import Device
 from edgekit.errors import DeviceError, TransportError
 
@@ -116,7 +116,7 @@ def _send_one(lock: Lock, item: Content, arrived: int, moved: Callable[[int], No
         moved(count)
         failpoint(f"sending {item.path.name}")
 
-    with _discarding(lock, [item]):
+    with _discarding(lock, [item]), during(lock.device, f"sending {item.path.name}"):
         if arrived == 0:
             lock.device.push(item.path, staged, mode=item.mode, progress=progress)
             return

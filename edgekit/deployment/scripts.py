@@ -13,10 +13,11 @@ busybox and toybox have in common. Entries of the store are named by hexadecimal
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from edgekit.device import Device
-from edgekit.errors import DeviceError
+from edgekit.errors import DeviceError, TransportError
 from edgekit.inert import printable
 
 TIMEOUT_S = 120.0
@@ -255,6 +256,22 @@ done
 )
 """WORKDIR NUMBER CONTENT BOOT_ID. Puts the entry after NUMBER, if that is still the newest and the device still up; exit code 75 otherwise."""
 
+_STEPS = {
+    PREPARE: "looking for the store",
+    SURVEY: "looking at what is there",
+    APPEND: "putting an upload together",
+    DISCARD: "giving up an upload",
+    UNPACK: "sending small files",
+    ADMIT: "checking what arrived",
+    PLANT: "linking the files",
+    ACTIVATE: "switching over",
+    ROLL_BACK: "switching back",
+    READ_BACK: "reading the bundle",
+    COLLECT: "removing what is old",
+    SWAP_LOCK: "locking",
+}
+"""What each script is for, in the message of a connection lost there."""
+
 
 def call(device: Device, script: str, *arguments: str, lines: Iterable[str] = (), data: bytes = b"", timeout_s: float = TIMEOUT_S) -> list[str]:
     """Run a script and return the lines it printed. Raises DeviceError with the last thing it said, and what `device.run` raises."""
@@ -269,8 +286,19 @@ def attempt(
 ) -> tuple[int, list[str]]:
     """Run a script with `data` or `lines` as its input: its exit code, and the lines of standard output, or of standard error when it is not 0."""
     data = data or "".join(f"{line}\n" for line in lines).encode()
-    done = device.run(["sh", "-c", script, "edgekit", *arguments], timeout_s=timeout_s, stdin=data)
+    with during(device, _STEPS[script]):
+        done = device.run(["sh", "-c", script, "edgekit", *arguments], timeout_s=timeout_s, stdin=data)
     if done.exit_code is None:
         raise DeviceError(f"{device.name}: a command of edgekit was ended by signal {done.signal}")
     text = done.stderr if done.exit_code else done.stdout
     return done.exit_code, text.decode("utf-8", "replace").splitlines()
+
+
+@contextmanager
+def during(device: Device, step: str) -> Iterator[None]:
+    """A TransportError from the block names the step."""
+    try:
+        yield
+    except TransportError as error:
+        said = error.message.removeprefix(f"{device.name}: ")
+        raise TransportError(f"{device.name}: {step}: {said}", hint=error.hint, details=error.details) from None

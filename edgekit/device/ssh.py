@@ -4,6 +4,9 @@ Every program runs as `exec sh -c 'say where you are; exec "$@"' edgekit ARGV…
 marker line, the line carries the process group that is killed on a deadline, and `exec` keeps the exit status or signal the
 program's own. ARGV is quoted in one place.
 
+A program may be silent for as long as it likes, a link may not: the server is asked for a sign of life now and then, and a connection over which
+none comes is closed, so that nothing waits for it.
+
 Host keys are always verified; an unknown or changed key is an IdentityError and nothing is sent. Knows no SFTP: `cat` is as fast, reports a full disk
 truthfully, and is there where the SFTP subsystem is not.
 """
@@ -14,19 +17,17 @@ import contextlib
 import secrets
 import shlex
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar
+from typing import BinaryIO, cast
 
 import paramiko
-from paramiko.common import MSG_CHANNEL_REQUEST
-from paramiko.message import Message
 
 from edgekit.device import Completed, Progress
 from edgekit.device.shell import KILL, PULL, PUSH, absolute, last_line
+from edgekit.device.ssh_transport import Transport
 from edgekit.errors import DeviceError, ResultError, TransportError
 from edgekit.target import Timeouts
 
@@ -34,35 +35,11 @@ CHUNK_BYTES = 128 << 10
 GONE = "check the network and the board's power, then run again"
 LEFTOVER_S = 0.3
 """Output that comes so long after the program's end is not its own."""
+ASK_EVERY_S = 10.0
+"""How often a server is asked for a sign of life; more often where a target's `no_progress_seconds` are few."""
+LAST_WORDS_S = 5.0
+"""How long a connection gets to end a program, or to close a channel, before it is given up itself."""
 WRAPPER = 'read -r a b c d group rest <"/proc/$$/stat"; printf "%s %s\\n" "$1" "$group"; shift; exec "$@"'
-CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
-"""Preferred first: two to three times the throughput of paramiko's default."""
-
-
-def _handle_request(channel: paramiko.Channel, message: Message) -> None:
-    """Paramiko drops the server's `exit-signal` (RFC 4254, 6.10); keep its name on the channel, then go on as usual."""
-    start = message.packet.tell()
-    if message.get_text() == "exit-signal":
-        message.get_boolean()
-        channel.exit_signal = message.get_text()  # type: ignore[attr-defined]
-    message.packet.seek(start)
-    channel._handle_request(message)  # type: ignore[attr-defined]
-
-
-class Transport(paramiko.Transport):
-    """A transport with fast ciphers first, that remembers by which signal a program died."""
-
-    _channel_handler_table: ClassVar[dict[int, Any]] = {
-        **paramiko.Transport._channel_handler_table,  # type: ignore[attr-defined]
-        MSG_CHANNEL_REQUEST: _handle_request,
-    }
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if isinstance(self.sock, socket.socket):  # not when tunnelled
-            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        options = self.get_security_options()
-        options.ciphers = [c for c in CIPHERS if c in options.ciphers] + [c for c in options.ciphers if c not in CIPHERS]
 
 
 class SshDevice:
@@ -72,6 +49,8 @@ class SshDevice:
         self.name = name
         self._clients = clients
         self._timeouts = timeouts
+        if transport := self._transport():
+            transport.keep_asking(min(ASK_EVERY_S, timeouts.no_progress_seconds / 3))
 
     def run(
         self,
@@ -117,8 +96,11 @@ class SshDevice:
             raise DeviceError(f"{self.name}: cannot read {remote}: {last_line(done.stderr)}", hint="check that the file is there and readable")
 
     def close(self) -> None:
-        for client in self._clients:
+        for client in reversed(self._clients):  # the way there first: what runs inside would say goodbye, and wait where nothing moves
             client.close()
+
+    def _transport(self) -> Transport | None:
+        return cast(Transport | None, self._clients[0].get_transport())
 
     def _transfer(self, argv: Sequence[str], chunks: Iterator[bytes], stdout: Capped) -> Completed:
         total_s, no_progress_s = self._timeouts.transfer_seconds, self._timeouts.no_progress_seconds
@@ -137,21 +119,21 @@ class SshDevice:
         started = time.monotonic()
         marker = secrets.token_hex(8)
         command = "exec " + shlex.join(["sh", "-c", WRAPPER, "edgekit", marker, *argv])
-        channel = self._open(command, timeout_s)
+        channel = self._open(timeout_s)
         stdout.wait_for(marker)
-        pumps = Pumps(channel, stdin, stdout, stderr)
+        pumps = Pumps(channel, command, stdin, stdout, stderr)
         try:
-            pumps.wait(timeout_s, no_progress_s)
+            pumps.wait(timeout_s, no_progress_s, self._require_link)
             if pumps.leftover and stdout.group is not None:
                 self._kill(stdout.group)
         except BaseException as error:
-            if isinstance(error, TransportError):
-                error.message = f"{self.name}: {argv[0]}: {error.message}"
             if stdout.group is not None and self._alive():
                 self._kill(stdout.group)
+            if isinstance(error, TransportError):
+                raise TransportError(f"{self.name}: {argv[0]}: {error.message}", hint=error.hint) from None
             raise
         finally:
-            channel.close()
+            self._hang_up(channel)
         if stdout.group is None and channel.exit_status == 0:
             raise TransportError(f"{self.name}: the login shell did not run the program", hint="the device's login shell must run `exec sh -c …`")
         return self._completed(argv, channel, stdout, stderr, time.monotonic() - started)
@@ -167,27 +149,43 @@ class SshDevice:
         exit_code = None if name else channel.exit_status
         return Completed(tuple(argv), exit_code, number, bytes(stdout.content), bytes(stderr.content), seconds, stdout.truncated, stderr.truncated)
 
-    def _open(self, command: str, timeout_s: float) -> paramiko.Channel:
+    def _open(self, timeout_s: float) -> paramiko.Channel:
         try:
-            transport = self._clients[0].get_transport()
+            transport = self._transport()
             if transport is None:
                 raise EOFError("not connected")
-            channel = transport.open_session(timeout=min(timeout_s, self._timeouts.no_progress_seconds))
-            channel.exec_command(command)
-        except (paramiko.SSHException, EOFError, OSError) as error:
-            raise TransportError(f"{self.name}: lost the connection: {error}", hint=GONE) from None
-        return channel
+            return transport.open_session(timeout=min(timeout_s, self._timeouts.no_progress_seconds))
+        except Exception as error:  # whatever ended paramiko's thread, of the cryptography library's too
+            raise TransportError(f"{self.name}: lost the connection: {str(error) or type(error).__name__}", hint=GONE) from None
 
     def _alive(self) -> bool:
-        transport = self._clients[0].get_transport()
+        transport = self._transport()
         return transport is not None and transport.is_active()
 
+    def _require_link(self) -> None:
+        """Give up a connection over which nothing comes any more, and raise TransportError."""
+        transport, longest_s = self._transport(), self._timeouts.no_progress_seconds
+        if transport is not None and transport.unanswered_s() > longest_s:
+            self.close()
+            raise TransportError(f"no sign of life for {longest_s:g} s", hint=GONE)
+
     def _kill(self, group: int) -> None:
-        """End a process group on the board: politely, then for good. Best effort: the board may be gone."""
-        with contextlib.suppress(TransportError, paramiko.SSHException, EOFError, OSError):
-            channel = self._open("exec " + shlex.join(["sh", "-c", KILL, "edgekit", str(group)]), 5)
-            channel.status_event.wait(5)
-            channel.close()
+        """End a process group on the board: politely, then for good. Best effort: the board may be gone, and then the connection is given up."""
+        try:
+            channel = self._open(LAST_WORDS_S)
+            command = "exec " + shlex.join(["sh", "-c", KILL, "edgekit", str(group)])
+            Pumps(channel, command, iter(()), Capped(0), Capped(0)).wait(LAST_WORDS_S, None, self._require_link)
+            self._hang_up(channel)
+        except TransportError:
+            self.close()
+
+    def _hang_up(self, channel: paramiko.Channel) -> None:
+        """Close a channel. That sends a message, which waits for ever on a link that takes none."""
+        closing = threading.Thread(target=channel.close, daemon=True)
+        closing.start()
+        closing.join(LAST_WORDS_S)
+        if closing.is_alive():
+            self.close()
 
 
 class Capped:
@@ -238,7 +236,7 @@ class Capped:
 class Pumps:
     """Three threads that move a channel's streams, and the clock that watches them."""
 
-    def __init__(self, channel: paramiko.Channel, stdin: Iterator[bytes], stdout: Capped, stderr: Capped) -> None:
+    def __init__(self, channel: paramiko.Channel, command: str, stdin: Iterator[bytes], stdout: Capped, stderr: Capped) -> None:
         self._channel = channel
         self._last = time.monotonic()
         self._failure: BaseException | None = None
@@ -247,18 +245,19 @@ class Pumps:
         self._changed = threading.Event()
         streams = ((channel.recv, stdout), (channel.recv_stderr, stderr))
         self._readers = [threading.Thread(target=self._read, args=stream, daemon=True) for stream in streams]
-        for thread in (*self._readers, threading.Thread(target=self._write, args=(stdin,), daemon=True)):
+        for thread in (*self._readers, threading.Thread(target=self._write, args=(command, stdin), daemon=True)):
             thread.start()
 
-    def wait(self, timeout_s: float, no_progress_s: float | None) -> None:
+    def wait(self, timeout_s: float, no_progress_s: float | None, require_link: Callable[[], None]) -> None:
         """Until the program has ended and its output is read. Raises TransportError on a deadline, or what a callback raised."""
         deadline = time.monotonic() + timeout_s
         while not self._over():
             now = time.monotonic()
             if now > deadline:
                 raise TransportError(f"the program did not end within {timeout_s:g} s", hint="give it more time, or see what it waits for")
-            if no_progress_s is not None and now - self._last > no_progress_s:
+            if no_progress_s is not None and now - max(self._last, getattr(self._channel, "taken_at", 0.0)) > no_progress_s:
                 raise TransportError(f"nothing for {no_progress_s:g} s", hint="the device or the network is stuck; check both, then run again")
+            require_link()
             self._changed.wait(0.05)
             self._changed.clear()
         if self._failure is not None:
@@ -281,18 +280,38 @@ class Pumps:
         except (OSError, EOFError):
             return
         except BaseException as error:  # a callback's; re-raised by wait
-            self._failure = error
+            self._fail(error)
         finally:
             self._changed.set()
 
-    def _write(self, chunks: Iterator[bytes]) -> None:
+    def _write(self, command: str, chunks: Iterator[bytes]) -> None:
+        try:
+            self._channel.exec_command(command)
+        except Exception as error:
+            self._fail(TransportError(f"lost the connection: {str(error) or type(error).__name__}", hint=GONE))
+            return
         try:
             for chunk in chunks:
-                self._channel.sendall(chunk)
+                if not self._sent(chunk):
+                    return
                 self._last = time.monotonic()
+        except BaseException as error:  # of the file that is sent, or a callback's; re-raised by wait
+            self._fail(error)
+            return
+        with contextlib.suppress(OSError, EOFError):
             self._channel.shutdown_write()
+
+    def _sent(self, chunk: bytes) -> bool:
+        """False when the program closed its input or the session ended: its status tells."""
+        try:
+            self._channel.sendall(chunk)
         except (OSError, EOFError):
-            return  # the program closed its input or the session ended: its status tells
+            return False
+        return True
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = error
+        self._changed.set()
 
 
 def _chunks(stream: BinaryIO, progress: Progress | None) -> Iterator[bytes]:

@@ -15,16 +15,16 @@ from pathlib import Path
 
 import paramiko
 
-from edgekit.device.ssh import SshDevice, Transport
+from edgekit.device.ssh import SshDevice
 from edgekit.device.ssh_auth import Authentication
 from edgekit.device.ssh_config import Login, resolve
 from edgekit.device.ssh_keys import Standing, fingerprint, known_hosts_files, known_keys, load_known_hosts, record, standing
+from edgekit.device.ssh_transport import Transport
 from edgekit.errors import EdgekitError, IdentityError, TransportError
 from edgekit.target import SshTarget, Timeouts
 
 __all__ = ["HostKey", "Login", "connect", "connect_target", "login_of", "resolve", "trust", "trust_target"]
 
-KEEPALIVE_S = 10
 UNREACHABLE = "is the board on, reachable, and sshd running on that port?"
 
 
@@ -120,9 +120,6 @@ def _open(name: str, login: Login, clients: list[paramiko.SSHClient], connect_s:
         raise
     except Exception as error:
         raise _translated(error, where, name, login) from None
-    transport = client.get_transport()
-    assert transport is not None
-    transport.set_keepalive(KEEPALIVE_S)
     return client
 
 
@@ -131,7 +128,7 @@ def _tunnel(through: paramiko.SSHClient, login: Login, where: str, connect_s: fl
     assert transport is not None
     try:
         return transport.open_channel("direct-tcpip", (login.host, login.port), ("127.0.0.1", 0), timeout=connect_s)
-    except (paramiko.SSHException, EOFError, OSError) as error:
+    except Exception as error:
         raise TransportError(f"{where}: the jump host {login.jump} does not get there: {error}", hint="must the jump host allow TCP forwarding?") from None
 
 
@@ -156,7 +153,9 @@ def _offered_key(name: str, login: Login, connect_s: float, files: Sequence[Path
                 return transport.get_remote_server_key()
             finally:
                 transport.close()
-    except (OSError, paramiko.SSHException, EOFError) as error:
+    except EdgekitError:
+        raise
+    except Exception as error:
         raise _translated(error, where, name, login) from None
     finally:
         _close(clients)
@@ -197,4 +196,4 @@ def _translated(error: Exception, where: str, name: str, login: Login) -> Edgeki
     if isinstance(error, socket.gaierror):
         return TransportError(f"{where}: no such host: {login.host}", hint="check the name, or use the board's IP address")
     reason = os.strerror(error.errno) if isinstance(error, OSError) and isinstance(error.errno, int) and error.errno > 0 else error
-    return TransportError(f"{where}: {reason or type(error).__name__}", hint=UNREACHABLE)
+    return TransportError(f"{where}: {str(reason) or type(error).__name__}", hint=UNREACHABLE)

@@ -26,11 +26,11 @@ def noise(seed: str, size: int) -> bytes:
     return hashlib.shake_256(seed.encode()).digest(size)
 
 
-def write_bundle(directory: Path, seed: str, shared: bytes = b"") -> Bundle:
+def write_bundle(directory: Path, seed: str, shared: bytes = b"", large_bytes: int = LARGE_BYTES) -> Bundle:
     """A bundle with a large artifact made from `seed`, a small one of `shared`, and references."""
     (directory / "reference").mkdir(parents=True)
     artifacts = []
-    for variant, model in (("fp32", noise(seed, LARGE_BYTES)), ("int8", shared or noise(f"small {seed}", 1000))):
+    for variant, model in (("fp32", noise(seed, large_bytes)), ("int8", shared or noise(f"small {seed}", 1000))):
         names = {f"{variant}.pte": model, f"reference/{variant}.inputs.bin": noise("inputs", 64), f"reference/{variant}.outputs.bin": model[:8]}
         for name, content in names.items():
             (directory / name).write_bytes(content)
