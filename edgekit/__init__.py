@@ -14,6 +14,7 @@ The public API, one function per command:
     keygen, sign, verify_signature                  signed bundles
     open_model                                      a model that edgekit did not build, as a bundle
     compare, compare_stored, gate                   which of two is better, and whether one may go out
+    sweep                                           which of many settings
     set_baseline, open_baseline, list_baselines, remove_baseline
     selftest                                        how often that errs on a board
     open_store, report                              what was measured, in a program or on a page
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from edgekit.decision.comparing import compare_stored as compare_stored
     from edgekit.decision.gating import gate as gate
     from edgekit.decision.selftesting import selftest as selftest
+    from edgekit.decision.sweeping import sweep as sweep
     from edgekit.device import connect as connect
     from edgekit.host import doctor as doctor
     from edgekit.measure.benchmark import bench as bench
@@ -103,6 +105,7 @@ _PUBLIC = {
     "set_baseline": "edgekit.store.baselines",
     "setup": "edgekit.board.deploying",
     "sign": "edgekit.bundle.signature",
+    "sweep": "edgekit.decision.sweeping",
     "target_json_schema": "edgekit.target",
     "trust": "edgekit.board.adding",
     "verify": "edgekit.board.deploying",

@@ -127,3 +127,27 @@ def test_a_dead_target_does_not_stop_the_other(place: Path, recipe: Path, capsys
     measured = told["targets"]["here"]
     with edgekit.open_store() as results:
         assert measured["id"] in [row.id for row in results.rows(target="here", bundle_name=None, limit=20)]
+
+
+@pytest.mark.usefixtures("_same_place", "result")
+def test_a_sweep_measures_what_is_different_once(place: Path, recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    overrides = [part for setting in SHORT for part in ("--set", setting)]
+    command = ["sweep", str(recipe), "--over", "stages.int8.observer=minmax,histogram", "--target", str(place / "here.yaml"), *overrides]
+    assert edgekit_command([*command, "--output", str(place / "out"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    found = {(one["settings"].get("stages.int8.observer"), one["artifact"]) for one in told["candidates"]}
+    assert found == {(None, "fp32.pte"), (None, "fp32.tflite"), *((o, k) for o in ("minmax", "histogram") for k in ("int8.pte", "int8.tflite"))}
+    assert all(one["p50_ms"] > 0 for one in told["candidates"])
+    assert any(one["best"] for one in told["candidates"])
+    assert len({measured["session"] for measured in told["measurements"]}) == 1
+    assert told["failures"] == []
+
+
+@pytest.mark.usefixtures("_same_place", "result")
+def test_a_sweep_goes_on_without_what_cannot_be_built(place: Path, recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["sweep", str(recipe), "--over", "stages.int8.keep_float=[],[nothing]", "--output", str(place / "out")]
+    assert edgekit_command(command) == 3
+    shown = capsys.readouterr().out
+    assert "int8.tflite" in shown
+    assert "not built stages.int8.keep_float=[nothing]" in shown
+    assert "n/a" in shown

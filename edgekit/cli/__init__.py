@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from edgekit import __version__
-from edgekit.cli import bench, build, bundle, compare, deploy, doctor, gate, recipe, report, results, selftest, sensitivity, target
+from edgekit.cli import bench, build, bundle, compare, deploy, doctor, gate, recipe, report, results, selftest, sensitivity, sweep, target
 from edgekit.errors import EdgekitError, Interrupted, UsageError
 
 # Typer carries a click of its own; this is the base of its usage errors, wherever it lives in the installed version.
@@ -32,6 +32,7 @@ MODELS, DECISIONS, BOARDS, MEASURED, HELP = "From a model to numbers", "Decision
 app.command(name="run", rich_help_panel=MODELS)(build.run)
 app.command(name="build", rich_help_panel=MODELS)(build.build)
 app.command(name="bench", rich_help_panel=MODELS)(bench.bench)
+app.command(name="sweep", rich_help_panel=MODELS)(sweep.sweep)
 app.command(name="sensitivity", rich_help_panel=MODELS)(sensitivity.sensitivity)
 app.command(name="compare", rich_help_panel=DECISIONS)(compare.compare)
 app.command(name="gate", rich_help_panel=DECISIONS)(gate.gate)

@@ -1,0 +1,106 @@
+"""`edgekit sweep`: one recipe with several values for some of its keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+import edgekit
+from edgekit.cli.build import Json, Output, Overrides, RecipeFile
+from edgekit.cli.console import stdout
+from edgekit.cli.live import live_progress
+from edgekit.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgekit.decision.sweeping import Candidate, Swept
+
+
+def sweep(
+    recipe: RecipeFile,
+    over: Annotated[list[str], typer.Option("--over", metavar="KEY=A,B,C", help="Values for a key. May be repeated: all combinations.")],
+    target: Annotated[
+        str | None, typer.Option("--target", "-t", help="Where to measure: a name from targets/ or a file. Without, nothing is.", show_default=False)
+    ] = None,
+    overrides: Overrides = None,
+    output: Output = Path("build"),
+    as_json: Json = False,
+) -> None:
+    """Build a recipe with every combination of some values, measure all of it in turn on a board, and say which artifacts no other one beats.
+
+    Combinations share their common stages. The exit code is that of the first combination that could not be built.
+
+    Example: edgekit sweep recipes/quickstart.yaml --over stages.pruned.macs=0.3,0.5,0.7 --target local
+    """
+    from edgekit import store  # here, so that --help does not wait for the database
+
+    values = dict(_values(one) for one in over)
+    with live_progress(quiet=as_json) as progress:
+        swept = edgekit.sweep(
+            recipe, values, target=target, overrides=overrides or (), output=output, progress=progress, on_partial=store.save
+        )
+    for measurement in swept.measurements:
+        store.save(measurement)
+    failures = [{"settings": dict(settings), "error": error.message, "hint": error.hint} for settings, error in swept.failures]
+    if as_json:
+        measured = [measurement.as_dict() for measurement in swept.measurements]
+        print(json.dumps({"candidates": [one.as_dict() for one in swept.candidates], "measurements": measured, "failures": failures}))
+    else:
+        _print(swept, list(values))
+    if swept.failures:
+        raise typer.Exit(swept.failures[0][1].exit_code)
+
+
+def _values(text: str) -> tuple[str, list[str]]:
+    key, equals, values = text.partition("=")
+    if not equals or not all(found := _split(values)):
+        raise UsageError(f"--over {text}: expected KEY=A,B,C", hint="for instance --over stages.pruned.macs=0.3,0.5")
+    return key, found
+
+
+def _split(values: str) -> list[str]:
+    """At commas that are not within brackets: a value may be a YAML list."""
+    parts, depth = [""], 0
+    for character in values:
+        depth += (character in "[{") - (character in "]}")
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part.strip() for part in parts]
+
+
+def _print(swept: Swept, keys: Sequence[str]) -> None:
+    from edgekit.reporting.terminal import notes
+
+    console = stdout(highlight=False)
+    console.print(_table(swept.candidates, keys))
+    for settings, error in swept.failures:
+        named = ", ".join(f"{key}={value}" for key, value in settings.items())
+        console.print(f"[red]not built[/] {escape(named)}: {escape(error.message)}", soft_wrap=True)
+    measured = "accuracy, latency and size" if swept.measurements else "accuracy and size (nothing was measured: no --target)"
+    console.print(f"★ none is as good in {measured}, and better in one of them")
+    for measurement in swept.measurements[:1]:  # they are of one session
+        for note in notes(measurement):
+            console.print(note, soft_wrap=True)
+
+
+def _table(candidates: Sequence[Candidate], keys: Sequence[str]) -> Table:
+    from edgekit.reporting.numbers import estimate_ms, size, top1
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("", *keys, "artifact"):
+        table.add_column(escape(column), overflow="fold")
+    for column in ("size", "top-1 % (95 %)", "p50 ms (95 %)"):
+        table.add_column(column, justify="right")
+    for one in candidates:
+        found = one.artifact.verification
+        settings = [escape(one.settings.get(key, "any")) for key in keys]
+        accuracy = top1(found.top1_correct, found.top1_total)
+        table.add_row("★" if one.best else "", *settings, escape(one.artifact.key), size(one.artifact.file.bytes), accuracy, estimate_ms(one.p50_ns))
+    return table
