@@ -18,6 +18,7 @@ SAMPLES = 4
 CAPTURED = Path(__file__).parent / "captured"
 SPECS: dict[str, dict[str, Any]] = {
     "fp32.pte": {"format": "executorch", "output": TensorSpec(name="logits", dtype="float32", shape=(1, 3))},
+    "fp32.tflite": {"format": "litert", "output": TensorSpec(name="logits", dtype="float32", shape=(1, 3))},
     "int8.tflite": {"format": "litert", "output": TensorSpec(name="logits", dtype="int8", shape=(1, 3), scale=0.5, zero_point=-3)},
 }
 
@@ -59,7 +60,7 @@ def make_artifact(directory: Path, key: str, text: str = "model") -> Artifact:
     )
 
 
-def make_bundle(directory: Path, keys: Sequence[str] = tuple(SPECS), *, text: str = "model", recipe: dict[str, Any] | None = None) -> Bundle:
+def make_bundle(directory: Path, keys: Sequence[str] = ("fp32.pte", "int8.tflite"), *, text: str = "model", recipe: dict[str, Any] | None = None) -> Bundle:
     (directory / "reference").mkdir(parents=True)
     artifacts = tuple(make_artifact(directory, key, text) for key in keys)
     manifest = Manifest(

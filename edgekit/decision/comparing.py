@@ -91,7 +91,7 @@ def compare_stored(
 
     Raises UsageError (no artifact in common).
     """
-    wanted = tuple(pairs) if pairs else _common([r.key for r in a.artifacts], [r.key for r in b.artifacts])
+    wanted = tuple(pairs) if pairs else _stored_pairs(a, b)
     interleaved = a.session == b.session != "" and a.id != b.id
     caveat = "" if interleaved else NOT_INTERLEAVED
     if (a.device.machine, a.device.cpu, a.target) != (b.device.machine, b.device.cpu, b.target):
@@ -114,6 +114,13 @@ def own_pairs(bundle: Bundle) -> tuple[Pair, ...]:
 def common_pairs(a: Bundle, b: Bundle) -> tuple[Pair, ...]:
     """The artifacts that both bundles have by the same key; of two bundles of a single artifact these. Raises UsageError when there are none."""
     return _common([artifact.key for artifact in a.manifest.artifacts], [artifact.key for artifact in b.manifest.artifacts])
+
+
+def _stored_pairs(a: Measurement, b: Measurement) -> tuple[Pair, ...]:
+    """Artifacts of the same key; where there are none, the two formats of a variant, as a comparison of a bundle with itself measures them."""
+    keys = [[result.key for result in one.artifacts] for one in (a, b)]
+    formats = tuple((one.key, other.key) for one in a.artifacts for other in b.artifacts if one.artifact.variant == other.artifact.variant)
+    return formats if formats and not set(keys[0]) & set(keys[1]) else _common(*keys)
 
 
 def _common(first: Sequence[str], second: Sequence[str]) -> tuple[Pair, ...]:

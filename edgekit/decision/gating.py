@@ -120,6 +120,15 @@ def gate(
     return Gated(before, after, findings, judged, tuple(new) if not artifacts else (), tuple(missing) if not artifacts else ())
 
 
+def judged_again(candidate: Measurement, baseline: Measurement, limits: Gate) -> Gated:
+    """The verdict on two stored measurements of one session, on the artifacts that both have. Raises UsageError: not of one session, nothing in common."""
+    theirs = [result.key for result in baseline.artifacts]
+    wanted = [result.key for result in candidate.artifacts if result.key in theirs]
+    if not wanted or not candidate.session == baseline.session != "":
+        raise UsageError("these measurements were not made in turn, or have no artifact in common", hint="run `edgekit gate`")
+    return Gated(baseline, candidate, gated(tuple(observe(baseline, candidate, [(key, key) for key in wanted])), by_metric(limits)), limits)
+
+
 def by_metric(limits: Gate) -> dict[Metric, float | None]:
     return {
         "latency_p50": limits.latency_p50_max_ratio,

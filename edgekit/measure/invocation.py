@@ -23,6 +23,7 @@ from edgekit.measure.measurement import RunnerKind, Settings
 from edgekit.measure.probes import Probe
 from edgekit.measure.wire import MAX_OUTPUT_BYTES, Mode, RunnerRun, TensorInfo, parse_runner_output
 from edgekit.stats import Fidelity, fidelity
+from edgekit.tensors import dequantize
 
 KILLED_EXIT_CODE = 128 + signal.SIGKILL
 MAX_STDERR_BYTES = 64 << 10
@@ -177,8 +178,9 @@ def check_tensors(artifact: Artifact, run: RunnerRun) -> None:
             raise ResultError(f"the model on the device has other {kind} than the bundle says: {printable(shown)}", hint="deploy the bundle again")
 
 
-def read_outputs(device: Device, placed: Placed, run: RunnerRun, reference: bytes) -> tuple[Fidelity, ...]:
-    """Fetch the outputs of the reference samples and compare them with the reference, one result per output tensor, in real values.
+def read_outputs(device: Device, placed: Placed, run: RunnerRun, reference: bytes) -> tuple[tuple[Fidelity, ...], list[NDArray[np.float64]]]:
+    """Fetch the outputs of the reference samples and compare them with the reference: one result and one array (samples, elements) per output tensor,
+    in real values.
 
     Raises ResultError (another amount of bytes than the reference has), and what `device.pull` raises.
     """
@@ -192,7 +194,7 @@ def read_outputs(device: Device, placed: Placed, run: RunnerRun, reference: byte
         raise ResultError(f"the file of outputs holds {len(content)} bytes, the reference {len(reference)}", hint="run the measurement again")
     specs, samples = placed.artifact.outputs, placed.artifact.reference_samples
     found, expected = (real_values(data, specs, samples) for data in (content, reference))
-    return tuple(fidelity(e, f) for e, f in zip(expected, found, strict=True))
+    return tuple(fidelity(e, f) for e, f in zip(expected, found, strict=True)), found
 
 
 def real_values(data: bytes, specs: tuple[TensorSpec, ...], samples: int) -> list[NDArray[np.float64]]:
@@ -211,13 +213,8 @@ def real_values(data: bytes, specs: tuple[TensorSpec, ...], samples: int) -> lis
         np.ascontiguousarray(rows[:, start : start + size]).view(dtype)
         for start, size, dtype in zip(starts, sizes, dtypes, strict=True)
     ]
-    return [dequantized(values, spec) for values, spec in zip(raw, specs, strict=True)]
-
-
-def dequantized(values: NDArray[np.generic], spec: TensorSpec) -> NDArray[np.float64]:
-    """(value − zero point)·scale, or the values as they are when the tensor is not quantized."""
-    real = values.astype(np.float64)
-    return real if spec.scale is None else (real - (spec.zero_point or 0)) * spec.scale
+    # In 32 bits as on the build host: with twice the precision, equal integers of scales that differ in the last bit would not be equal.
+    return [(values if spec.scale is None else dequantize(values, spec)).astype(np.float64) for values, spec in zip(raw, specs, strict=True)]
 
 
 def last_lines(stderr: bytes, count: int) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from edgekit import stats
-from edgekit.bundle.manifest import Artifact
+from edgekit.bundle.manifest import Artifact, Comparison
 from edgekit.device.facts import CpuTime, DeviceFacts, DeviceState
 from edgekit.measure.observations import Accuracy, Energy, Profile, Sustained
 from edgekit.measure.probes import Probe
@@ -206,7 +206,8 @@ class Summary:
 class Measurement(Part):
     """A bundle measured on a target. Times are UTC, ISO 8601. `failure` says what ended the session early; its last run is then incomplete.
 
-    Measurements of one `session` were measured in turn on one device, and can be compared.
+    Measurements of one `session` were measured in turn on one device, and can be compared. `runtimes` are the outputs of each variant's `.pte` and
+    `.tflite` against each other, as the device computed them of the bundle's reference samples.
     """
 
     format: Literal[1] = 1
@@ -229,6 +230,7 @@ class Measurement(Part):
     failure: str = ""
     controlled: Controlled = Controlled()
     probes: tuple[Probe, ...] = ()
+    runtimes: tuple[Comparison, ...] = ()
 
     @property
     def quick(self) -> bool:

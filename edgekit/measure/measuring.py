@@ -15,8 +15,11 @@ from datetime import UTC, datetime
 from itertools import zip_longest
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edgekit import __version__
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.manifest import Bundle, Comparison
 from edgekit.device import Device
 from edgekit.device.control import CoolDown, cool_down
 from edgekit.device.facts import CpuTime, DeviceFacts, DeviceState, collect, collect_state
@@ -28,7 +31,7 @@ from edgekit.measure.probes import Probe, device_probes
 from edgekit.measure.validity import artifact_notes, run_notes, session_notes
 from edgekit.measure.wire import RunnerRun
 from edgekit.progress import Progress, silent
-from edgekit.stats import Fidelity
+from edgekit.stats import Fidelity, fidelity
 from edgekit.target import Control, Target
 
 SNR_MIN_DB = 20.0
@@ -54,6 +57,8 @@ class _Session:
     runs: dict[str, list[Run]] = field(default_factory=dict)
     said: dict[str, RunnerRun] = field(default_factory=dict)
     outputs: dict[str, list[tuple[Fidelity, ...]]] = field(default_factory=dict)
+    answers: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    """The first output (samples, elements) of the reference samples in the newest run, by artifact key."""
 
     def result(self, placed: Placed) -> ArtifactResult:
         key, specs = placed.artifact.key, placed.artifact.outputs
@@ -103,8 +108,11 @@ def measure_together(
     task, done, total = f"measure on {target.name}", 0, settings.runs * sum(len(placed) for _, placed in sides)
 
     def finished(failure: str = "") -> tuple[Measurement, ...]:
-        each = zip(sessions, sides, strict=True)
-        return tuple(_finished(session, bundle, target, placed, settings, failure=failure) for session, (bundle, placed) in each)
+        found = []
+        for session, (bundle, placed) in zip(sessions, sides, strict=True):
+            own = [other for other, (whose, _) in zip(sessions, sides, strict=True) if whose.manifest.id == bundle.manifest.id]
+            found.append(_finished(session, bundle, target, placed, settings, _runtimes_compared(own), failure=failure))
+        return tuple(found)
 
     try:
         for index in range(settings.runs):
@@ -154,7 +162,8 @@ def _run_once(
         session.said[key] = made.run
         if placed.runner_kind == "edgekit" and placed.artifact.reference_outputs is not None:
             reference = bundle.file(placed.artifact.reference_outputs).read_bytes()
-            session.outputs.setdefault(key, []).append(read_outputs(device, placed, made.run, reference))
+            compared, (session.answers[key], *_) = read_outputs(device, placed, made.run, reference)
+            session.outputs.setdefault(key, []).append(compared)
         after = collect_state(device)
         if before.boot_id != after.boot_id:
             raise RunnerError("the device rebooted during the run", hint="check its power supply and temperature")
@@ -203,8 +212,20 @@ def _run(index: int, started: str, said: RunnerRun, before: DeviceState, after: 
     )
 
 
+def _runtimes_compared(sessions: Sequence[_Session]) -> tuple[Comparison, ...]:
+    """The `.pte` and the `.tflite` of each variant of a bundle against each other, as the device computed them in this session."""
+    answers = {key: values for session in sessions for key, values in session.answers.items()}
+    pairs = [(key, key.removesuffix(".pte") + ".tflite") for key in answers if key.endswith(".pte")]
+    return tuple(_compared(a, answers[a], b, answers[b]) for a, b in pairs if b in answers and answers[a].shape == answers[b].shape)
+
+
+def _compared(a: str, one: NDArray[np.float64], b: str, other: NDArray[np.float64]) -> Comparison:
+    same = int((one.argmax(axis=1) == other.argmax(axis=1)).sum())
+    return Comparison(a=a, b=b, samples=len(one), same_top1=same, snr_db=fidelity(one, other).snr_db)
+
+
 def _finished(
-    session: _Session, bundle: Bundle, target: Target, placed: Sequence[Placed], settings: Settings, *, failure: str = ""
+    session: _Session, bundle: Bundle, target: Target, placed: Sequence[Placed], settings: Settings, runtimes: tuple[Comparison, ...], *, failure: str = ""
 ) -> Measurement:
     results = tuple(session.result(one) for one in placed)
     controlled = _controlled(session, target.control)
@@ -232,6 +253,7 @@ def _finished(
         failure=failure,
         controlled=controlled,
         probes=session.probes,
+        runtimes=runtimes,
     )
 
 

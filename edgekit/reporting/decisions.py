@@ -30,7 +30,9 @@ def comparison(found: Compared) -> Iterator[RenderableType]:
     if found.caveat:
         yield Text.assemble(("warning: ", "bold yellow"), found.caveat)
     if found.agreement:
-        yield comparisons(found.agreement)
+        yield comparisons(found.agreement, " on the build host" if found.b.runtimes else "")
+    if found.a.bundle_id == found.b.bundle_id and found.b.runtimes:
+        yield comparisons(found.b.runtimes, " on the device")
     yield spaced(device_line(found.b), *notes(found.b))
 
 

@@ -39,7 +39,7 @@ def profile_part(key: str, profile: Profile, mark: str) -> RenderableType:
     if profile.unavailable:
         return plain(f"{key}: no time by operator: {profile.unavailable}", limit=300)
     whole = numbers.milliseconds((profile.median_ns or 0) / 1e6)
-    title = f"Where {key} spends its time, interquartile means of {profile.inferences} profiled inferences (median {whole} ms{mark})"
+    title = f"Where {key} spends its time, means of {profile.inferences} profiled inferences (median {whole} ms{mark})"
     table = new_table(title, "operator", "module")
     number_columns(table, f"µs{mark}", "% of all")
     ranked = sorted(profile.operators, key=lambda operator: -operator.mean_ns)

@@ -108,13 +108,13 @@ def artifact_table(artifacts: Sequence[Artifact], baseline: str) -> Table:
     return table
 
 
-def comparisons(found: Iterable[Comparison]) -> RenderableType:
-    """How often two artifacts give the same answer."""
+def comparisons(found: Iterable[Comparison], where: str = "") -> RenderableType:
+    """How often two artifacts give the same answer; `where` follows their names."""
     lines = []
     for pair in found:
         noise = "equal outputs" if pair.snr_db is None else f"SNR {pair.snr_db:.1f} dB"
         share = f"{100 * pair.same_top1 / pair.samples:.2f} %" if pair.samples else numbers.NOT_AVAILABLE
-        lines.append(plain(f"{pair.a} and {pair.b}: same top-1 on {share} of {pair.samples} samples, {noise}"))
+        lines.append(plain(f"{pair.a} and {pair.b}{where}: same top-1 on {share} of {pair.samples} samples, {noise}", limit=200))
     return Group(*lines)
 
 

@@ -1,7 +1,8 @@
 """`edgekit report`: a bundle and what was measured of it as one HTML file. Owns which measurements are shown and where the file goes.
 
     values     what a page is made of
-    build      sections on the bundle          overview   all in one line, accuracy against latency, runtimes side by side
+    build      sections on the bundle          overview   all in one line, accuracy against latency
+    verdicts   against what was measured in turn   parity     the two runtimes side by side
     session    device and validity             latency, memory, observed, history   what was measured
     content    the sections in their order     document   the file
 """
@@ -46,9 +47,10 @@ def report(
     with open_store(db) as store:
         shown = _chosen(store, opened, measurements)
         past = {measurement.id: store.history(measurement.bundle_name, measurement.target) for measurement in shown}
+        beside = {measurement.id: [store.load(identity) for identity in store.beside(measurement.id)[:MOST]] for measurement in shown}
     by_target = {measurement.target: measurement for measurement in reversed(shown)}
     checks = judge(opened, by_target) if opened and opened.manifest.recipe else None
-    text = html(page(opened, shown, checks, past), made=datetime.now(UTC).isoformat(timespec="seconds"))
+    text = html(page(opened, shown, checks, past, beside), made=datetime.now(UTC).isoformat(timespec="seconds"))
     return _written(Path(output), text)
 
 

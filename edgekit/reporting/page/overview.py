@@ -1,16 +1,16 @@
-"""What a reader wants first: every artifact in one line, accuracy against latency, and the two runtimes side by side."""
+"""What a reader wants first: every artifact in one line, and accuracy against latency."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgekit.budget import top1_percent
-from edgekit.bundle.manifest import Artifact, Manifest
+from edgekit.bundle.manifest import Artifact
 from edgekit.inert import printable
 from edgekit.measure.measurement import ArtifactResult, Measurement
 from edgekit.reporting import numbers
-from edgekit.reporting.page.build import decibels, percent
+from edgekit.reporting.page.build import percent
 from edgekit.reporting.page.latency import marked_cell
 from edgekit.reporting.page.style import flag, mark, styles
 from edgekit.reporting.page.values import SOFT, Absent, Block, Cell, Figure, Table, axis, cells, label, layout, log_axis, with_interval
@@ -105,62 +105,3 @@ def frontier(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]
         if not best or y > best[-1][1]:
             best.append((x, y))
     return best
-
-
-def parity_blocks(measurement: Measurement, manifest: Manifest | None) -> Iterator[Block]:
-    """The same variant in both runtimes, measured in turn on one device. A ratio above 1: ExecuTorch takes that much longer."""
-    pairs = [(pte, lite) for pte in measurement.artifacts for lite in measurement.artifacts if _is_pair(pte, lite)]
-    if not pairs:
-        yield Absent("the two runtimes side by side", "no variant was measured in both formats", "edgekit run RECIPE")
-        return
-    useless, rows = mark(measurement), []
-    for pair in pairs:
-        quantities = [_sides(measurement, result) for result in pair]
-        names = ("ExecuTorch .pte", "LiteRT .tflite")
-        rows += [cells(result.artifact.variant, name, *side) for result, name, side in zip(pair, names, quantities, strict=True)]
-        ratio = with_interval(numbers.ratio(measurement.latency_ratio(pair[0].key, pair[1].key)))
-        rows.append(cells(Cell(""), Cell("first ÷ second", tone="dim"), marked_cell(ratio, useless, dim=bool(useless)), *_ratios(measurement, *pair)))
-    columns = ("variant", "runtime", "p50 ms", "load ms", "memory beyond empty", "peak memory", "size", "top-1 (95 %)")
-    yield Table(columns, tuple(rows), names=2, caption="One checkpoint, two files, their runs in turn on the same device. 95 % intervals. " + flag(measurement))
-    agreements = [pair for pair in manifest.comparisons if {pair.a, pair.b} in [{one.key, other.key} for one, other in pairs]] if manifest else []
-    if agreements:
-        found = tuple(cells(f"{p.a} and {p.b}", f"{100 * p.same_top1 / p.samples:.2f} %" if p.samples else None, decibels(p.snr_db)) for p in agreements)
-        yield Table(("pair", "same top-1", "SNR"), found, title="Answers of the two files on the test set")
-    else:
-        yield Absent("how far the answers of the two files are apart", "it is in the bundle, and none was given", "edgekit report BUNDLE")
-
-
-def _is_pair(pte: ArtifactResult, lite: ArtifactResult) -> bool:
-    return (pte.artifact.format, lite.artifact.format) == ("executorch", "litert") and pte.artifact.variant == lite.artifact.variant
-
-
-def _sides(measurement: Measurement, result: ArtifactResult) -> list[Cell]:
-    found, useless = measurement.summaries.get(result.key), mark(measurement)
-    steady = found.memory_kinds.get("steady") if found else None
-    times = [with_interval(numbers.estimate_ms(found.p50 if found else None)), Cell(numbers.milliseconds(found.load_ms if found else None))]
-    verified = result.artifact.verification
-    return [
-        *(marked_cell(cell, useless, dim=bool(useless)) for cell in times),
-        Cell(numbers.size(steady.beyond_baseline if steady else None)),
-        Cell(numbers.size(found.peak_bytes if found else None)),
-        Cell(numbers.size(result.artifact.file.bytes)),
-        percent(numbers.top1(verified.top1_correct, verified.top1_total)),
-    ]
-
-
-def _ratios(measurement: Measurement, one: ArtifactResult, other: ArtifactResult) -> list[Cell]:
-    def times(first: float | None, second: float | None) -> Cell:
-        return Cell(f"{first / second:.2f}×" if first and second and second > 0 else DASH)
-
-    found = [measurement.summaries.get(result.key) for result in (one, other)]
-    steady = [summary.memory_kinds.get("steady") if summary else None for summary in found]
-    beyond = [use.beyond_baseline if use else None for use in steady]
-    accuracies = [top1_percent(result.artifact) for result in (one, other)]
-    points = None if accuracies[0] is None or accuracies[1] is None else accuracies[0] - accuracies[1]
-    return [
-        times(*[summary.load_ms if summary else None for summary in found]),
-        times(*beyond),
-        times(*[summary.peak_bytes if summary else None for summary in found]),
-        times(one.artifact.file.bytes, other.artifact.file.bytes),
-        Cell(DASH if points is None else f"{points:+.2f} points"),
-    ]

@@ -44,7 +44,7 @@ def server() -> Iterator[tuple[str, list[str]]]:
 def test_the_page_in_chromium(bundle: Bundle, measurement: Measurement, server: tuple[str, list[str]], tmp_path: Path) -> None:
     url, asked = server
     checks = judge(bundle, {measurement.target: measurement})
-    pages = {"plain.html": content.page(bundle, [measurement], checks, {}), "hostile.html": content.page(None, [hostile(measurement, url)], None, {})}
+    pages = {"plain.html": content.page(bundle, [measurement], checks, {}, {}), "hostile.html": content.page(None, [hostile(measurement, url)], None, {}, {})}
     for name, page in pages.items():
         (tmp_path / name).write_text(document.html(page, made="2026-01-01"), encoding="utf-8")
     with Browser(tmp_path / "profile") as browser:

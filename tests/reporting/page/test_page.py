@@ -13,12 +13,13 @@ import plotly.graph_objects
 import pytest
 
 from edgekit.budget import Check
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.manifest import Bundle, Comparison
 from edgekit.measure.measurement import Measurement
 from edgekit.recipe.load import load_recipe, recipe_sha256, resolved
 from edgekit.reporting.page import build, content, document, values
 from edgekit.session import judge
 from edgekit.store.results import Past
+from tests.measured import make_bundle, make_measurement
 from tests.reporting.page.conftest import HOSTILE, hostile
 
 URL = "http://127.0.0.1:9/x"
@@ -48,8 +49,8 @@ class Seen(HTMLParser):
             self.text += data
 
 
-def made(bundle: Bundle | None, *measurements: Measurement, checks: tuple[Check, ...] | None = None, past: Any = None) -> content.Page:
-    return content.page(bundle, measurements, checks, past or {})
+def made(bundle: Bundle | None, *measurements: Measurement, checks: tuple[Check, ...] | None = None, past: Any = None, beside: Any = None) -> content.Page:
+    return content.page(bundle, measurements, checks, past or {}, beside or {})
 
 
 def seen(page: content.Page) -> Seen:
@@ -83,6 +84,48 @@ def test_what_is_not_there_is_said_with_its_remedy(bundle: Bundle, measurement: 
     assert "To get it: edgekit report BUNDLE" in text
     assert "the database holds one measurement" in text
     assert f"edgekit bench {bundle.path} --target local" in seen(made(bundle)).text
+
+
+SESSION = "a" * 32
+
+
+def tables(page: content.Page, section: str) -> list[list[list[str]]]:
+    """The texts of all tables of a section."""
+    blocks = [block for one in page.sections if one.name.startswith(section) for block in one.blocks]
+    return [[[cell.text for cell in row] for row in block.rows] for block in blocks if isinstance(block, values.Table)]
+
+
+def test_what_was_measured_in_turn_is_compared_and_gated(bundle: Bundle, measurement: Measurement, tmp_path: Path) -> None:
+    base = make_bundle(tmp_path / "base", text="another build")
+    before = make_measurement(base, number=2, session=SESSION, medians_ns={"fp32.pte": 5e5, "int8.tflite": 2e6})
+    page = made(bundle, measurement.model_copy(update={"session": SESSION}), beside={measurement.id: [before]})
+    section = next(section for section in page.sections if section.name == "verdicts")
+    assert section.title == f"Against {base.manifest.id[:12]} on pi4"
+    [[slower, same]] = tables(page, "verdicts")
+    assert slower[:2] == ["fp32.pte", "slower"]
+    assert slower[-1] == "REGRESSED"
+    assert same[:2] == ["int8.tflite", "no\N{NO-BREAK SPACE}difference"]
+    assert "worse than the baseline: fp32.pte latency_p50" in seen(page).text
+    assert "latency p50, allowed 5 %" in seen(page).text
+    alone = made(None, measurement.model_copy(update={"session": SESSION}), beside={measurement.id: [before]})
+    assert "REGRESSED" not in seen(alone).text, "the limits are in the bundle"
+    assert "edgekit compare OTHER_BUNDLE" in seen(made(bundle, measurement)).text
+    stranger = before.model_copy(update={"artifacts": ()})
+    assert "edgekit compare OTHER_BUNDLE" in seen(made(bundle, measurement, beside={measurement.id: [stranger]})).text
+
+
+def test_the_two_runtimes_of_one_session_are_one_comparison(tmp_path: Path) -> None:
+    """As `edgekit compare BUNDLE` stores them: the .pte files in one measurement, the .tflite files in the other."""
+    whole = make_bundle(tmp_path / "whole", ["fp32.pte", "fp32.tflite"])
+    pair = Comparison(a="fp32.pte", b="fp32.tflite", samples=8, same_top1=7, snr_db=31.5)
+    both = make_measurement(whole, session=SESSION, runtimes=(pair,), medians_ns={"fp32.pte": 1e6, "fp32.tflite": 2e6})
+    pte, lite = (both.model_copy(update={"id": f"{n:032x}", "artifacts": both.artifacts[n : n + 1]}) for n in (0, 1))
+    page = made(whole, pte, lite, beside={pte.id: [lite], lite.id: [pte]})
+    [[compared]] = tables(page, "verdicts")
+    assert compared[:2] == ["fp32.pte → fp32.tflite", "slower"]
+    sides, answers = tables(made(None, both), "runtimes")
+    assert ["fp32.pte and fp32.tflite", "on the device, reference samples", "8", "87.50 %", "31.5 dB"] in answers
+    assert [row[1] for row in sides] == ["ExecuTorch .pte", "LiteRT .tflite", "first ÷ second"]
 
 
 def test_figures_are_figures(bundle: Bundle, measurement: Measurement) -> None:
@@ -179,6 +222,15 @@ def test_data_cannot_end_its_element() -> None:
 def test_labels_are_inert_in_plotly() -> None:
     assert values.label("<b>a</b>\x1b[31m&\n") == "&lt;b&gt;a&lt;/b&gt;\ufffd[31m&amp;\ufffd"
     assert "<" not in values.label(HOSTILE, limit=500)
+
+
+def test_measurements_on_one_target_are_told_apart(bundle: Bundle, measurement: Measurement) -> None:
+    other = measurement.model_copy(update={"id": "f" * 32})
+    text = seen(made(bundle, measurement, other)).text
+    assert "Latency on pi4 ffffff" in text
+    assert "Latency on pi4 000000" in text
+    assert "--target pi4 --runs" in text
+    assert "--target 'pi4" not in text
 
 
 def test_anchors_are_unique_with_several_targets(bundle: Bundle, measurement: Measurement) -> None:
