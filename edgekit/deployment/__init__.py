@@ -157,7 +157,7 @@ def _place(lock: Lock, tree: _Tree, task: str, progress: Progress) -> Survey:
     if not found.planted:
         call(lock.device, UNPACK, lock.root, "tree", data=links(tree.links()))
         failpoint("linked")
-    call(lock.device, PLANT, lock.root, tree.place, lines=lines)
+    call(lock.device, PLANT, lock.root, tree.place, str(len(lines)), lines=lines)
     failpoint("planted")
     progress(task, total, total)
     return found

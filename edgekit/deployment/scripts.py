@@ -9,6 +9,10 @@ busybox and toybox have in common. Entries of the store are named by hexadecimal
     WORKDIR/runtimes/NAME/…         the same for runtimes
     WORKDIR/current, previous       symbolic links to bundles/NAME
     WORKDIR/lock.N                  who holds the store, see lock.py
+
+A script may outlive the host that started it, and the next host be there already: what changes more than one entry runs `alone`, the store's
+directory locked in the device's kernel until the script ends, and only after it has read its input, which may never come. Where a device has
+no `flock`, scripts are still written so that two at once do no harm that a retry does not undo.
 """
 
 from __future__ import annotations
@@ -30,6 +34,7 @@ LC_ALL=C; export LC_ALL; umask 077
 fail() { echo "$1" >&2; exit 65; }
 case $1 in "~/"*) root=$HOME/${1#"~/"} ;; *) root=$1 ;; esac
 to_disk() { sync -f . 2>/dev/null || sync; }
+alone() { exec 9<. && { flock 0 <&9; } 2>/dev/null; }
 """
 
 PREPARE = (
@@ -67,6 +72,7 @@ while [ ! -d "$place" ] && [ -n "$place" ]; do place=${place%/*}; done
 set -- $(df -Pk "${place:-/}" 2>/dev/null | tail -n 1)
 echo "free ${4:-}"
 [ -d "$root" ] && cd "$root" || exit 0
+[ "$mend" != mend ] || alone
 echo "current $(readlink current)"
 [ ! -d "$tree" ] || echo tree
 for name in $wanted; do
@@ -89,7 +95,7 @@ done | xargs wc -c
 `HASH  staging/NAME` for what is there, and `BYTES NAME` for what an upload left behind. `mend` adds the tail of a resumed upload that was
 interrupted, too; `look` changes nothing."""
 
-APPEND = _HEAD + r"""cd "$root/staging" && cat "$2.tail" >>"$2" && rm -f "$2.tail" """
+APPEND = _HEAD + r"""cd "$root" && alone; cd staging && cat "$2.tail" >>"$2" && rm -f "$2.tail" """
 """WORKDIR HASH. Completes a resumed upload."""
 
 DISCARD = _HEAD + r"""cd "$root/staging" && for name in $(cat); do echo "$name"; echo "$name.tail"; done | xargs rm -f"""
@@ -114,9 +120,12 @@ Without -P, GNU tar makes and removes a file for every link that leads upwards."
 ADMIT = (
     _HEAD
     + r"""
-cd "$root/staging" || exit 65
+wanted=$(cat)
+cd "$root" || exit 65
+alone
+cd staging || exit 65
 to_disk
-xargs sha256sum | while read -r sum name; do
+echo "$wanted" | xargs sha256sum | while read -r sum name; do
   if [ "$sum" = "$name" ]; then echo "$name"; elif [ "$name" != - ]; then rm -f "$name"; fi
 done | xargs sh -c '[ $# = 0 ] || { mv -f "$@" ../objects/ && for name; do echo "ok $name"; done; }' edgekit
 """
@@ -129,6 +138,9 @@ PLANT = (
     + r"""
 cd "$root" || exit 65
 [ ! -L "$2" ] || fail "$root/$2 is a symbolic link"
+cat >"staging/wanted.$$" || exit 65
+[ "$(wc -l <"staging/wanted.$$")" -eq "$3" ] || fail "the list of files was cut short"
+alone
 changed=
 if [ -d "$2" ]; then tree=$2; else tree=staging/tree changed=yes; [ -d "$tree" ] || mkdir "$tree" || exit 65; fi
 while read -r mode target name; do
@@ -140,22 +152,23 @@ while read -r mode target name; do
   changed=yes
   case $name in */*) [ -d "$tree/${name%/*}" ] || mkdir -p "$tree/${name%/*}" || exit 65 ;; esac
   rm -f "$tree/$name" && ln -s "$target" "$tree/$name" || exit 65
-done >staging/list || exit 65
-if [ ! -f "$tree/.objects" ] || [ "$(cat staging/list)" != "$(cat "$tree/.objects")" ]; then
+done <"staging/wanted.$$" >"staging/list.$$" || exit 65
+if [ ! -f "$tree/.objects" ] || [ "$(cat "staging/list.$$")" != "$(cat "$tree/.objects")" ]; then
   changed=yes
-  mv -f staging/list "$tree/.objects" || exit 65
+  mv -f "staging/list.$$" "$tree/.objects" || exit 65
 fi
+rm -f "staging/wanted.$$" "staging/list.$$"
 [ -z "$changed" ] || to_disk
 [ "$tree" = "$2" ] || mv "$tree" "$2" || exit 65
 touch "$2"
 """
 )
-"""WORKDIR TREE; lines `MODE LINK NAME` on standard input. Makes a tree of links by one rename, from those that were unpacked to staging/tree and what
-they lack, or mends the one that is there."""
+"""WORKDIR TREE COUNT; COUNT lines `MODE LINK NAME` on standard input. Makes a tree of links by one rename, from those that were unpacked to
+staging/tree and what they lack, or mends the one that is there."""
 
 _SWITCH = r"""
 link() { rm -f "$2.new" && ln -s "$1" "$2.new" || exit 65; }
-swap() { mv -fT "$1.new" "$1" 2>/dev/null || { ln -sfn "$(readlink "$1.new")" "$1" && rm -f "$1.new"; } || exit 65; }
+swap() { mv -fT "$1.new" "$1" 2>/dev/null || { to=$(readlink "$1.new") && ln -sfn "$to" "$1" && rm -f "$1.new"; } || exit 65; }
 """
 """`mv` without -T (Android before 10) would move into the old bundle; there a moment without a link remains."""
 
@@ -164,6 +177,7 @@ ACTIVATE = (
     + _SWITCH
     + r"""
 cd "$root" || exit 65
+alone
 old=$(readlink current)
 if [ "$old" != "$2" ]; then
   link "$2" current
@@ -183,6 +197,7 @@ ROLL_BACK = (
     + _SWITCH
     + r"""
 cd "$root" || exit 65
+alone
 new=$(readlink previous) || fail "there is no previous bundle"
 old=$(readlink current)
 [ -d "$new" ] || fail "the previous bundle is gone: $new"
@@ -214,6 +229,7 @@ COLLECT = (
     _HEAD
     + r"""
 cd "$root" || exit 65
+alone
 current=$(readlink current); previous=$(readlink previous)
 if [ -n "$current" ]; then
   for tree in bundles/*; do
@@ -226,9 +242,9 @@ for tree in bundles/* runtimes/*; do
 done
 for tree in bundles/* runtimes/*; do
   [ ! -d "$tree" ] || cat "$tree/.objects"
-done | sort -u >staging/keep
-[ -s staging/keep ] || exit 0
-ls objects | grep -vxFf staging/keep | { cd objects && xargs rm -f; }
+done | sort -u >"staging/keep.$$"
+[ -s "staging/keep.$$" ] || exit 0
+ls objects | grep -vxFf "staging/keep.$$" | { cd objects && xargs rm -f; }
 rm -rf staging/*
 """
 )

@@ -67,8 +67,8 @@ def contents(directory: Path) -> Contents:
 
 
 def live(store: Path) -> Contents | None:
-    """What an application on the device sees, read through `current`; None when nothing is deployed."""
-    return contents(store / "current") if (store / "current").is_symlink() else None
+    """What an application on the device sees that opens `current` now; None when nothing is deployed."""
+    return contents((store / "current").resolve()) if (store / "current").is_symlink() else None
 
 
 @pytest.fixture(scope="session")
@@ -88,7 +88,7 @@ def store(tmp_path: Path) -> Path:
 
 FILE_TOOLS = ["cat", "chmod", "df", "find", "ln", "ls", "mkdir", "mv", "readlink", "rm", "sync", "tar", "touch"]
 TEXT_TOOLS = ["grep", "sha256sum", "sort", "tail", "wc", "xargs"]
-PROCESS_TOOLS = ["setsid", "sleep"]
+PROCESS_TOOLS = ["flock", "setsid", "sleep"]
 TOOLS = [*FILE_TOOLS, *TEXT_TOOLS, *PROCESS_TOOLS]
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from edgekit.bundle.manifest import Bundle
 from edgekit.deployment import deploy, verify
+from edgekit.deployment.scripts import COLLECT, PLANT, call
 from edgekit.device.local import LocalDevice
+from edgekit.errors import DeviceError
 from tests.deployment.conftest import LARGE_BYTES, contents, live, run_python
 
 DEPLOY = """
@@ -81,3 +85,38 @@ def test_what_an_interrupted_deployment_staged_is_collected_by_the_next(old: Bun
     deploy(old, LocalDevice(), str(store))
     assert not list((store / "staging").iterdir())
     assert live(store) == contents(old.path)
+
+
+def test_a_script_that_outlives_its_host_is_waited_for(old: Bundle, new: Bundle, store: Path) -> None:
+    """What the last host started may still be at work when the next one comes: here it takes its time, and then collects."""
+    deploy(old, LocalDevice(), str(store))
+    slow = subprocess.Popen(["sh", "-c", COLLECT.replace("\nalone\n", "\nalone\necho; sleep 1\n"), "edgekit", str(store), "4"], stdout=subprocess.PIPE)
+    assert slow.stdout
+    assert slow.stdout.readline() == b"\n"
+    started = time.monotonic()
+    deploy(new, LocalDevice(), str(store))
+    assert time.monotonic() - started > 0.5
+    assert slow.wait(10) == 0
+    slow.stdout.close()
+    assert live(store) == contents(new.path)
+
+
+def test_collecting_several_times_at_once_deletes_nothing_that_is_needed(shell: str, old: Bundle, new: Bundle, store: Path) -> None:
+    for bundle in (old, new):
+        deploy(bundle, LocalDevice(), str(store))
+    for _ in range(10):
+        started = [subprocess.Popen(["sh", "-c", COLLECT, "edgekit", str(store), "4"], stderr=subprocess.DEVNULL) for _ in range(4)]
+        for process in started:
+            process.wait(20)
+        assert live(store) == contents(new.path)
+    assert contents(store / "previous") == contents(old.path)
+
+
+def test_a_list_of_files_that_is_cut_short_is_not_planted(shell: str, old: Bundle, store: Path) -> None:
+    deploy(old, LocalDevice(), str(store))
+    [tree] = (store / "bundles").iterdir()
+    lines = (tree / ".objects").read_text().splitlines()
+    asked = [f"644 ../../objects/{digest} file{number}" for number, digest in enumerate(lines)]
+    with pytest.raises(DeviceError, match="cut short"):
+        call(LocalDevice(), PLANT, str(store), f"bundles/{tree.name}", str(len(asked)), lines=asked[:-1])
+    assert (tree / ".objects").read_text().splitlines() == lines
