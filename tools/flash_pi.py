@@ -18,7 +18,7 @@ from typing import Annotated
 
 import typer
 
-from edgekit import flash, open_bundle
+from edgekit import flash, load_target, open_bundle, verify_signature
 from edgekit.bundle.manifest import Bundle
 from edgekit.cli import tell
 from edgekit.cli.live import live_progress
@@ -40,7 +40,7 @@ host: {host}
 port: {port}
 user: {user}
 known_hosts: {name}.known_hosts
-{identity}workdir: {workdir}
+{more}workdir: {workdir}
 """
 
 
@@ -53,6 +53,7 @@ def main(
     wifi: Annotated[str | None, typer.Option(help="Name of a wireless network.")] = None,
     wifi_country: Annotated[str | None, typer.Option(help="Two letters, such as DE.")] = None,
     bundle: Annotated[Path | None, typer.Option(help="A bundle to place on the card, with the runtimes it needs.")] = None,
+    require_signature: Annotated[Path | None, typer.Option(help="Public key: the board takes only bundles signed with its private key.")] = None,
     target_name: Annotated[str | None, typer.Option(help="Name of the target. Default: the host name.")] = None,
     address: Annotated[str | None, typer.Option(help="HOST or HOST:PORT where the board will be reached. Default: HOSTNAME.local")] = None,
     max_gb: Annotated[int, typer.Option(help="Refuse a disk that is larger.")] = 256,
@@ -61,6 +62,10 @@ def main(
     """Write IMAGE to DEVICE and read it back, prepare the first boot, and write the target file."""
     name = target_name or hostname
     opened = open_bundle(bundle) if bundle else None
+    targets = Path("targets")
+    release_key = require_signature or demanded(targets / f"{name}.yaml")
+    if opened and release_key:
+        verify_signature(opened, release_key)
     first_boot = flash.FirstBoot(
         hostname, user, flash.read_public_keys(ssh_key), wifi_ssid=wifi, wifi_password=os.environ.get("EDGEKIT_WIFI_PASSWORD"), wifi_country=wifi_country
     )
@@ -75,7 +80,6 @@ def main(
         mechanism = flash.prepare_first_boot(disk, first_boot, host_key)
         placed = place(opened, disk, progress) if opened else 0
     host, _, port = (address or f"{hostname}.local").partition(":")
-    targets = Path("targets")
     targets.mkdir(exist_ok=True)
     (targets / f"{name}.known_hosts").write_text(host_key.known_hosts_line(host, int(port or 22)))
     content = TARGET.format(
@@ -84,7 +88,7 @@ def main(
         host=host,
         port=port or 22,
         user=user,
-        identity=identity(ssh_key),
+        more=identity(ssh_key) + signature(release_key) + timings(disk),
         workdir=WORKDIR if opened else "~/edgekit",
     )
     (targets / f"{name}.yaml").write_text(content)
@@ -97,6 +101,21 @@ def identity(public_keys: list[Path]) -> str:
     private = (key.absolute().with_suffix("") for key in public_keys if key.suffix == ".pub")
     found = next((key for key in private if key.is_file()), None)
     return f"identity_file: {json.dumps(str(found))}\n" if found else ""
+
+
+def demanded(file: Path) -> str | None:
+    """The key by which bundles for this board must be signed already. Writing the card anew does not lift that."""
+    return load_target(file).require_signature if file.is_file() else None
+
+
+def signature(public_key: Path | str | None) -> str:
+    return f"require_signature: {json.dumps(os.path.abspath(public_key))}\n" if public_key else ""
+
+
+def timings(disk: flash.Disk) -> str:
+    """The target's label for a board that only an emulator starts."""
+    reason = flash.read_emulation(disk)
+    return f"timings: meaningless\ntimings_reason: {json.dumps(reason, ensure_ascii=False)}\n" if reason else ""
 
 
 def place(bundle: Bundle, disk: flash.Disk, progress: Progress) -> int:

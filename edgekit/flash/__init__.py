@@ -3,7 +3,7 @@
     disk            which disks may be written to, and which never
     image           writing an image, plain or compressed, and reading it back
     filesystem      files inside the partitions of a card, without mounting it
-    platform        what system is on a card: architecture, C library, Python
+    platform        what system is on a card: architecture, C library, Python, emulated or not
     store           a device's store placed on a card
     firstboot       user, key, network and host key, by the image's own first-boot mechanism
 
@@ -13,7 +13,7 @@ Needs sfdisk, lsblk, mtools and e2fsprogs. Nothing is mounted, and an image file
 from edgekit.flash.disk import GB, Disk, open_disk
 from edgekit.flash.firstboot import FirstBoot, HostKey, new_host_key, prepare_first_boot, read_public_keys
 from edgekit.flash.image import Written, write_image
-from edgekit.flash.platform import read_platform
+from edgekit.flash.platform import read_emulation, read_platform
 from edgekit.flash.store import install_store
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "new_host_key",
     "open_disk",
     "prepare_first_boot",
+    "read_emulation",
     "read_platform",
     "read_public_keys",
     "write_image",

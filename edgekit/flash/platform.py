@@ -7,9 +7,12 @@ import re
 from edgekit.errors import DeviceError
 from edgekit.flash.disk import Disk
 from edgekit.flash.filesystem import root_partition
+from edgekit.inert import printable
 from edgekit.runtimes import Platform
 
 STATUS = "/var/lib/dpkg/status"
+EMULATED = "/etc/edgekit-emulated"
+"""In images made for an emulator: a line that says why timings there mean nothing."""
 ARCHITECTURES = {"arm64": "aarch64", "armhf": "armv7l", "amd64": "x86_64"}
 
 
@@ -25,6 +28,14 @@ def read_platform(disk: Disk) -> Platform:
         return parse_status(root.read(STATUS).decode(errors="replace"))
     except DeviceError as error:
         raise DeviceError(f"{disk.path}: {error.message}", hint=error.hint) from None
+
+
+def read_emulation(disk: Disk) -> str:
+    """Why timings of the system on a card mean nothing, as its image says; empty where the image is for real boards. Raises DeviceError."""
+    root = root_partition(disk)
+    if not root.exists(EMULATED):
+        return ""
+    return printable(root.read(EMULATED).decode(errors="replace").strip()) or "the image is for an emulator"
 
 
 def parse_status(status: str) -> Platform:

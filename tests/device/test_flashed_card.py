@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -16,11 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from edgekit import load_target
+from edgekit import keygen, load_target, open_bundle, sign
 from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.signature import require_signature
 from edgekit.deployment import deploy, provision
 from edgekit.device import connect
-from edgekit.errors import IdentityError
+from edgekit.errors import IdentityError, ResultError
 from edgekit.flash import new_host_key
 from edgekit.runtimes import runtime_for
 from edgekit.runtimes.board import platform_of
@@ -35,11 +37,12 @@ CARD_BYTES = 640 << 20
 
 @dataclass(frozen=True)
 class Flashed:
-    """Where the user flashed a card and what this user's programs see."""
+    """Where the user flashed a card and what this user's programs see; the bundle is signed, as the target demands."""
 
     directory: Path
     environment: Mapping[str, str]
     target: SshTarget
+    bundle: Bundle
 
 
 def call(where: Path, environment: Mapping[str, str], *argv: str | Path) -> str:
@@ -57,20 +60,23 @@ def flashed(quickstart_bundle: Bundle, emulated_image: Path, tmp_path_factory: p
     cache = emulated_image.parents[1]
     environment = {**kept, "HOME": str(home), "EDGEKIT_CACHE": str(cache), "EDGEKIT_DB": f"sqlite:///{home}/results.db", "PYTHONPATH": str(ROOT)}
     call(home, environment, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "board_key")
+    bundle = shutil.copytree(quickstart_bundle.path, home / quickstart_bundle.path.name)
+    private, public = keygen(home / "release")
+    sign(bundle, private)
     with (home / "card").open("wb") as stream:
         stream.truncate(CARD_BYTES)
     said = call(
         home,
         environment,
         *(sys.executable, ROOT / "tools" / "flash_pi.py", emulated_image / "card.img", "card", "--yes", "--hostname", "desk"),
-        *("--ssh-key", "board_key.pub", "--bundle", quickstart_bundle.path, "--address", f"127.0.0.1:{port}"),
+        *("--ssh-key", "board_key.pub", "--bundle", bundle, "--require-signature", public, "--address", f"127.0.0.1:{port}"),
     )
     assert "first boot by cloud-init" in said
     started = machine.start_card(emulated_image, home / "card", home / "machine", port)
     try:
         target = load_target(home / "targets" / "desk.yaml")
         assert isinstance(target, SshTarget)
-        yield Flashed(home, environment, target)
+        yield Flashed(home, environment, target, open_bundle(bundle))
     finally:
         machine.stop(started)
 
@@ -89,10 +95,17 @@ def test_another_machine_at_its_address_is_not_it(flashed: Flashed, tmp_path: Pa
         connect(flashed.target.model_copy(update={"known_hosts": str(tmp_path / "known_hosts")}))
 
 
-def test_all_it_needs_is_on_it(flashed: Flashed, quickstart_bundle: Bundle) -> None:
+def test_the_target_says_that_it_is_emulated_and_wants_signed_bundles(flashed: Flashed, quickstart_bundle: Bundle) -> None:
+    assert (flashed.target.timings, flashed.target.timings_reason) == ("meaningless", "the board is emulated by qemu")
+    with pytest.raises(ResultError, match="is not signed"):
+        require_signature(quickstart_bundle, flashed.target)
+    require_signature(flashed.bundle, flashed.target)
+
+
+def test_all_it_needs_is_on_it(flashed: Flashed) -> None:
     target, sent = flashed.target, list[float]()
     with closing(connect(target)) as device:
-        report = deploy(quickstart_bundle, device, target.workdir, dry_run=True)
+        report = deploy(flashed.bundle, device, target.workdir, dry_run=True)
         for format in ("executorch", "litert"):
             runtime = runtime_for(format, platform_of(target, device))
             provision(device, target.workdir, runtime, progress=lambda task, done, total, text="": sent.append(total))
@@ -100,12 +113,12 @@ def test_all_it_needs_is_on_it(flashed: Flashed, quickstart_bundle: Bundle) -> N
     assert set(sent) == {0}
 
 
-def test_it_is_measured_with_no_further_setup(flashed: Flashed, quickstart_bundle: Bundle) -> None:
+def test_it_is_measured_with_no_further_setup(flashed: Flashed) -> None:
     """By the command that the user would type. Models and runtimes are as flash_pi.py left them, to the time of the last change."""
     before = files(flashed.target)
-    bench = (sys.executable, "-m", "edgekit.cli", "bench", quickstart_bundle.path, "--target", "desk", "--runs", "1", "--json")
+    bench = (sys.executable, "-m", "edgekit.cli", "bench", flashed.bundle.path, "--target", "desk", "--runs", "1", "--json")
     told = json.loads(call(flashed.directory, flashed.environment, *bench))
-    assert {result["artifact"] for result in told["artifacts"]} == {artifact.key for artifact in quickstart_bundle.manifest.artifacts}
+    assert {result["artifact"] for result in told["artifacts"]} == {artifact.key for artifact in flashed.bundle.manifest.artifacts}
     assert {(result["runner"]["arch"], result["summary"]["runs"]) for result in told["artifacts"]} == {("aarch64", 1)}
     assert files(flashed.target) == before
 

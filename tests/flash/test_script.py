@@ -8,11 +8,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from edgekit import load_target
+from edgekit import keygen, load_target, sign
 from edgekit.flash import new_host_key
 from edgekit.flash.disk import Disk
 from edgekit.flash.filesystem import root_partition
 from edgekit.flash.firstboot import KEY_FILES, SEED
+from tests.deployment.conftest import write_bundle
 
 SCRIPT = Path(__file__).parents[2] / "tools" / "flash_pi.py"
 
@@ -54,6 +55,37 @@ def test_the_target_names_the_key_that_was_made_for_it(make_card: Callable[..., 
     target = load_target(tmp_path / "targets" / "desk.yaml")
     assert target.kind == "ssh"
     assert target.identity_file == str(tmp_path / "me: a #1")
+
+
+def test_a_card_for_an_emulator_is_labelled(make_card: Callable[..., Disk], tmp_path: Path) -> None:
+    image = make_card({}, {"etc/cloud/cloud.cfg": "#", "etc/edgekit-emulated": "by\x1b[2J qemu: \"fast\"\n"}, "os.img").path
+    (tmp_path / "me.pub").write_text(new_host_key().public)
+    done = flash(tmp_path, str(image), "card", "--hostname", "desk", "--ssh-key", "me.pub", "--yes")
+    assert done.returncode == 0, done.stderr
+    target = load_target(tmp_path / "targets" / "desk.yaml")
+    assert (target.timings, target.timings_reason) == ("meaningless", 'by\ufffd[2J qemu: "fast"')
+
+
+def test_only_signed_bundles_are_placed(make_card: Callable[..., Disk], tmp_path: Path) -> None:
+    """Asked for by the command or by the target that is there already; found out before the card is touched."""
+    image, bundle = make_card({}, {"etc/cloud/cloud.cfg": "#"}, "os.img").path, write_bundle(tmp_path / "bundle", "card")
+    (tmp_path / "me.pub").write_text(new_host_key().public)
+    (private, public), (other, _) = keygen(tmp_path / "release"), keygen(tmp_path / "other")
+    command = (str(image), "card", "--hostname", "desk", "--ssh-key", "me.pub", "--yes")
+    with_bundle = (*command, "--bundle", str(bundle.path))
+    done = flash(tmp_path, *with_bundle, "--require-signature", str(public))
+    assert (done.returncode, "is not signed" in done.stderr) == (9, True), done.stderr
+    done = flash(tmp_path, *command, "--require-signature", public.name)
+    assert done.returncode == 0, done.stderr
+    assert load_target(tmp_path / "targets" / "desk.yaml").require_signature == str(public)
+    (tmp_path / "card").unlink()
+    sign(bundle.path, other)
+    done = flash(tmp_path, *with_bundle)
+    assert (done.returncode, "is not valid" in done.stderr) == (9, True), done.stderr
+    assert not (tmp_path / "card").exists()
+    sign(bundle.path, private)
+    assert flash(tmp_path, *command).returncode == 0
+    assert load_target(tmp_path / "targets" / "desk.yaml").require_signature == str(public), "flashed anew, it still demands it"
 
 
 def test_mistakes_are_one_line_without_a_traceback(make_card: Callable[..., Disk], tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from edgekit.deployment import provision
 from edgekit.device.local import LocalDevice
+from edgekit.flash.platform import EMULATED
 from edgekit.progress import Progress
 from edgekit.runtimes import Platform, prepare
 from tools.emulation import card
@@ -109,6 +110,7 @@ def _configure(root: Path) -> None:
     if board(root).python_version == f"{sys.version_info.major}.{sys.version_info.minor}":
         modules = [str(path) for path in (root / "usr/lib").glob("python3*")]
         run(sys.executable, "-m", "compileall", "-q", "-j", "0", "-s", str(root), *modules)
+    (root / EMULATED.lstrip("/")).write_text("the board is emulated by qemu\n")
     for name in ("proc", "sys", "dev", "run", "tmp"):
         (root / name).mkdir(exist_ok=True)
     shutil.rmtree(root / "boot", ignore_errors=True)
