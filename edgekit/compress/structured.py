@@ -103,9 +103,14 @@ def count_macs_params(model: nn.Module, example: Tensor) -> tuple[int, int]:
     return counter.get_total_flops() // 2 // len(example), sum(parameter.numel() for parameter in model.parameters())
 
 
-def prunable_layers(model: nn.Module, example: Tensor) -> frozenset[str]:
-    """Names of the layers whose output channels can be removed. Raises ModelError as `prune_structured` does."""
-    return frozenset(name for group in _groups(model, example, "magnitude", ("*",), (), (), None, ()) for name in group.members)
+def channel_groups(model: nn.Module, example: Tensor) -> tuple[tuple[str, ...], ...]:
+    """The layers whose output channels can be removed, in groups that can only lose them together. Raises ModelError as `prune_structured` does."""
+    return tuple(group.members for group in _groups(model, example, "magnitude", ("*",), (), (), None, ()))
+
+
+def makes_channels(layer: nn.Module) -> bool:
+    """Whether the channels of a group are this layer's own; norms and depthwise convolutions have those of the layer before them."""
+    return isinstance(layer, nn.modules.conv._ConvNd | nn.Linear) and not _is_depthwise(layer)
 
 
 def _groups(
@@ -162,7 +167,7 @@ def _is_prunable(graph: tp.DependencyGraph, group: Any, include: Sequence[str], 
     if any(not dep.target.outputs for dep, _ in group if graph.is_out_channel_pruning_fn(dep.handler)):
         return False
     members = _members(graph, group)
-    made_by = [name for name, layer in members.items() if isinstance(layer, nn.modules.conv._ConvNd | nn.Linear) and not _is_depthwise(layer)]
+    made_by = [name for name, layer in members.items() if makes_channels(layer)]
     return all(matches(name, include) for name in made_by) and not any(matches(name, exclude) for name in members)
 
 

@@ -5,7 +5,7 @@ A finding that has an `Edit` can be put right mechanically (fixing.py): one valu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ REMOVE = object()
 KERNEL_BLOCK = 8
 """Channels that XNNPACK's int8 kernels compute at a time."""
 FULL_RUNS = 10
+SHOWN = 4
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,19 @@ def lint_text(loaded: LoadedRecipe) -> Iterator[Finding]:
             yield from _round_to(loaded, index, stage)
             yield from _untrained(loaded, index)
     yield from _quick(loaded)
+
+
+def origin_near(loaded: LoadedRecipe, *path: str | int) -> Origin:
+    """Where the nearest written value around a path is."""
+    while path and loaded.origins[path].line is None:
+        path = path[:-1]
+    return loaded.origins[path] if path else Origin(str(loaded.path), 1, 1)
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few of a list of names, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 def trainings(stage: Stage, index: int) -> Iterator[tuple[KeyPath, Training]]:

@@ -1,5 +1,5 @@
 """Looking over a recipe before it runs, with its model and with the board it is for: what cannot be pruned or quantized, what falls back to slow
-kernels, what a budget cannot get. Owns these rules; those that need no model are recipe/lint.py's.
+kernels, what a budget cannot get. Owns these rules but those on channels (channel_rules.py); those that need no model are lint.py's.
 
 Knowledge is asked for, not kept in lists: which channels hang together is DepGraph's, what is quantized the quantizer's, what falls back the
 partitioner's, and what a board has packages for the package index's.
@@ -14,12 +14,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit.documents.problems import KeyPath, Origin, quoted
+from edgekit.documents.problems import KeyPath, quoted
 from edgekit.errors import EdgekitError
 from edgekit.recipe.lineage import stage_name
-from edgekit.recipe.lint import Edit, Finding, lint_text, trainings
+from edgekit.recipe.lint import Edit, Finding, lint_text, origin_near, some, trainings
 from edgekit.recipe.load import LoadedRecipe, load_recipe
-from edgekit.recipe.schema import Polynomial, PruneStructured, QuantizeBase, QuantizePtq, QuantizeQat
+from edgekit.recipe.schema import Polynomial, QuantizeBase, QuantizePtq, QuantizeQat
 from edgekit.target import Target, as_target
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from edgekit.pipeline.preview import Preview
 
 ORDER = ("error", "warning", "note")
-SHOWN = 4
 FILE_SLACK_RATIO, FILE_SLACK_BYTES = 1.25, 65536
 """By how much a float artifact may be larger than its weights: names, graph, alignment. Generous, so that only the impossible is called so."""
 
@@ -41,7 +40,7 @@ def lint(recipe: str | Path | LoadedRecipe, *, overrides: Sequence[str] = (), ta
     loaded = recipe if isinstance(recipe, LoadedRecipe) else load_recipe(Path(recipe), overrides=overrides)
     found = list(lint_text(loaded))
     if importlib.util.find_spec("torch") is None:
-        found.append(Finding("no-model", "note", _origin(loaded), "the model was not looked at", "pip install 'edgekit[export]'"))
+        found.append(Finding("no-model", "note", origin_near(loaded), "the model was not looked at", "pip install 'edgekit[export]'"))
     else:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what the libraries say of themselves
@@ -51,29 +50,23 @@ def lint(recipe: str | Path | LoadedRecipe, *, overrides: Sequence[str] = (), ta
     return tuple(sorted(found, key=lambda one: (one.origin.source, one.origin.line or 0, ORDER.index(one.severity), one.code)))
 
 
-def _origin(loaded: LoadedRecipe, *path: str | int) -> Origin:
-    """Where the nearest written value around a path is."""
-    while path and loaded.origins[path].line is None:
-        path = path[:-1]
-    return loaded.origins[path] if path else Origin(str(loaded.path), 1, 1)
-
-
 def _with_model(loaded: LoadedRecipe) -> Iterator[Finding]:
     from edgekit.pipeline.preview import preview
+    from edgekit.recipe.channel_rules import channel_findings
 
     try:
         seen = preview(loaded)
     except EdgekitError as error:
-        yield Finding("model", "error", _origin(loaded, "model"), error.message, error.hint)
+        yield Finding("model", "error", origin_near(loaded, "model"), error.message, error.hint)
         return
     for index, estimate in enumerate(seen.stages):
         if estimate.problem is not None:
-            yield Finding("cannot-prune", "error", _origin(loaded, "stages", index), estimate.problem.message, estimate.problem.hint)
+            yield Finding("cannot-prune", "error", origin_near(loaded, "stages", index), estimate.problem.message, estimate.problem.hint)
         unknown = list(_patterns(loaded, index, seen))
         yield from unknown
         yield from _ends_too_late(loaded, index)
         if not unknown:
-            yield from _not_prunable(loaded, index, seen)
+            yield from channel_findings(loaded, index, seen)
             yield from _exported(loaded, index, seen)
     yield from _out_of_reach(loaded, seen)
 
@@ -89,26 +82,7 @@ def _patterns(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[Findi
                 require_matches(names, [pattern], purpose=key)
             except EdgekitError as error:
                 path: KeyPath = ("stages", index, key, pattern if key == "per_layer" else position)
-                yield Finding("unknown-layer", "error", _origin(loaded, *path), error.message, error.hint)
-
-
-def _not_prunable(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[Finding]:
-    """Layers that the recipe names to be pruned, and whose channels cannot go."""
-    from edgekit.compress.patterns import matches
-    from edgekit.compress.structured import prunable_layers
-    from edgekit.export.layers import layers_with_weights
-
-    stage = loaded.recipe.stages[index]
-    if not isinstance(stage, PruneStructured) or seen.stages[index].problem:
-        return
-    model = seen.models[stage_name(loaded.recipe, index)]
-    prunable = prunable_layers(model, seen.example)
-    named: list[tuple[KeyPath, str]] = [(("include", i), pattern) for i, pattern in enumerate(stage.include) if pattern != "*"]
-    named += [(("per_layer", pattern), pattern) for pattern in stage.per_layer]
-    for path, pattern in named:
-        if fixed := [name for name in layers_with_weights(model) if matches(name, [pattern]) and name not in prunable]:
-            message = f"the channels of {_some(fixed)} cannot be removed: they are the model's output, or cannot be followed"
-            yield Finding("not-prunable", "warning", _origin(loaded, "stages", index, *path), message, f"take {_some(fixed)} out of {path[0]}")
+                yield Finding("unknown-layer", "error", origin_near(loaded, *path), error.message, error.hint)
 
 
 def _ends_too_late(loaded: LoadedRecipe, index: int) -> Iterator[Finding]:
@@ -128,7 +102,7 @@ def _ends_too_late(loaded: LoadedRecipe, index: int) -> Iterator[Finding]:
             path: KeyPath = ("stages", index, "schedule", key)
             message = f"{key} {value} comes after the training has ended: {training.epochs:g} epochs are {steps} steps"
             better = max(1, steps * 3 // 4) if key == "end_step" else max(1, steps // 20) if key == "frequency" else 0
-            yield Finding("schedule-after-training", "error", _origin(loaded, *path), message, f"{key}: {better}", Edit(path, better))
+            yield Finding("schedule-after-training", "error", origin_near(loaded, *path), message, f"{key}: {better}", Edit(path, better))
 
 
 def _training_samples(loaded: LoadedRecipe) -> int | None:
@@ -164,8 +138,9 @@ def _exported(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[Findi
     if method == "weight_only" and "executorch" in export.formats:
         kept = kept_float(model, stage.keep_float)  # type: ignore[union-attr]
         if convolutions := [n for n, layer in layers_with_weights(model).items() if isinstance(layer, CONVOLUTIONS) and n not in kept]:
-            message = f"weight_only in .pte is for linear and recurrent layers, not for the convolutions {_some(convolutions)}"
-            yield Finding("weight-only-convolution", "error", _origin(loaded, "stages", index, "method"), message, "method: fp16, or list them in keep_float")
+            message = f"weight_only in .pte is for linear and recurrent layers, not for the convolutions {some(convolutions)}"
+            fix = "method: fp16, or list them in keep_float"
+            yield Finding("weight-only-convolution", "error", origin_near(loaded, "stages", index, "method"), message, fix)
     if isinstance(stage, QuantizePtq | QuantizeQat):
         yield from _guarded(loaded, index, lambda: _stays_float(loaded, index, seen))
     if "executorch" in export.formats and export.backend == "xnnpack":
@@ -178,7 +153,7 @@ def _guarded(loaded: LoadedRecipe, index: int, look: Callable[[], Iterator[Findi
     try:
         yield from look()
     except EdgekitError as error:
-        yield Finding("cannot-export", "error", _origin(loaded, "stages", index), error.message, error.hint)
+        yield Finding("cannot-export", "error", origin_near(loaded, "stages", index), error.message, error.hint)
 
 
 def _cannot_convert(model: nn.Module, example: Tensor) -> Iterator[Finding]:
@@ -196,9 +171,9 @@ def _stays_float(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[Fi
     assert isinstance(stage, QuantizeBase)
     left = float_layers(prepare_ptq(seen.models[stage_name(loaded.recipe, index)], seen.example, keep_float=stage.keep_float))
     if unasked := [name for name in left if not _kept(name, stage.keep_float)]:
-        message = f"{_some(unasked)} will not be quantized: the quantizer has no int8 form of what is there"
+        message = f"{some(unasked)} will not be quantized: the quantizer has no int8 form of what is there"
         fix = "method: dynamic or weight_only, or list them in keep_float"
-        yield Finding("stays-float", "warning", _origin(loaded, "stages", index, "method"), message, fix)
+        yield Finding("stays-float", "warning", origin_near(loaded, "stages", index, "method"), message, fix)
 
 
 def _kept(name: str, patterns: Sequence[str]) -> bool:
@@ -226,7 +201,7 @@ def _falls_back(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[Fin
         times = f"{fallback.count} times, first " if fallback.count > 1 else ""
         message = f"{fallback.operator} ({times}in {fallback.module or 'the model itself'}) would run in portable kernels, not in XNNPACK"
         fix = f"XNNPACK says: {fallback.reason}" if fallback.reason else "another operator there, or accept it: `edgekit bench --profile` shows what it costs"
-        yield Finding("falls-back", "note", _origin(loaded, "stages", index), message, fix)
+        yield Finding("falls-back", "note", origin_near(loaded, "stages", index), message, fix)
 
 
 def _out_of_reach(loaded: LoadedRecipe, seen: Preview) -> Iterator[Finding]:
@@ -239,11 +214,11 @@ def _out_of_reach(loaded: LoadedRecipe, seen: Preview) -> Iterator[Finding]:
         path: KeyPath = ("budget", "variants", variant)
         if limits.size_max_bytes is not None and limits.size_max_bytes < least:
             message = f"size_max_bytes {limits.size_max_bytes}: the weights of {variant} alone take {least}"
-            yield Finding("budget-out-of-reach", "error", _origin(loaded, *path, "size_max_bytes"), message, "prune more, or raise the limit")
+            yield Finding("budget-out-of-reach", "error", origin_near(loaded, *path, "size_max_bytes"), message, "prune more, or raise the limit")
         if limits.size_min_shrink_ratio is not None and least and limits.size_min_shrink_ratio > largest / least:
             wanted = f"size_min_shrink_ratio {limits.size_min_shrink_ratio:g}"
             message = f"{wanted}: {variant} holds {least} bytes of weights, at best {largest / least:.2g} times fewer than the baseline"
-            yield Finding("budget-out-of-reach", "error", _origin(loaded, *path, "size_min_shrink_ratio"), message, "prune more, or lower the limit")
+            yield Finding("budget-out-of-reach", "error", origin_near(loaded, *path, "size_min_shrink_ratio"), message, "prune more, or lower the limit")
 
 
 def _with_board(loaded: LoadedRecipe, target: Target) -> Iterator[Finding]:
@@ -251,7 +226,7 @@ def _with_board(loaded: LoadedRecipe, target: Target) -> Iterator[Finding]:
     from edgekit.runtimes import runtime_for
     from edgekit.runtimes.board import platform_of
 
-    origin = _origin(loaded, "export")
+    origin = origin_near(loaded, "export")
     try:
         with closing(connect(target)) as device:
             platform = platform_of(target, device)
@@ -264,8 +239,3 @@ def _with_board(loaded: LoadedRecipe, target: Target) -> Iterator[Finding]:
                 runtime_for(format_, platform)
             except EdgekitError as error:
                 yield Finding("no-runtime", "error", origin, f"{quoted(target.name)} cannot run {format_}: {error.message}", error.hint)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more

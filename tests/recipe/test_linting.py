@@ -13,6 +13,8 @@ from edgekit.cli import run
 from edgekit.pipeline.preview import preview
 from edgekit.recipe.lint import Finding, lint_text
 from edgekit.recipe.load import load_recipe
+from edgekit.runtimes import Platform
+from tests.runtimes.wheelhouse import only_index
 
 HEAD = """\
 edgekit: 1
@@ -34,6 +36,22 @@ class Odd(nn.Module):
     def forward(self, x):
         x = torch.erf(self.conv(x)).flatten(2)
         return self.classifier(self.lstm(x)[0][:, -1])
+"""
+
+RESIDUAL = """\
+from torch import nn
+
+class Residual(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 32, 3, padding=1)
+        self.inner = nn.Conv2d(32, 32, 3, padding=1)
+        self.body = nn.Conv2d(32, 32, 3, padding=1)
+        self.classifier = nn.Linear(32, 10)
+    def forward(self, x):
+        x = self.conv(x).relu()
+        x = x + self.body(self.inner(x).relu())
+        return self.classifier(x.mean((2, 3)))
 """
 
 
@@ -132,6 +150,32 @@ def test_layers_that_cannot_be_pruned(tmp_path: Path) -> None:
 
 
 @pytest.mark.torch
+def test_layers_that_lose_channels_only_together(tmp_path: Path) -> None:
+    """conv and body end in one sum, so that their channels are the same."""
+    (tmp_path / "residual_nets.py").write_text(RESIDUAL)
+    head = HEAD.replace("{name: small_cnn, args: {width: 8}}", '{name: "residual_nets:Residual"}')
+    prune = "  - {stage: prune, method: structured, round_to: 8, name: NAME, "
+    stages = (
+        "  - {stage: train, export: a}\n"
+        + prune.replace("NAME", "p") + "from: a, ratio: 0.5, include: [inner, body]}\n"
+        + prune.replace("NAME", "q") + "from: a, ratio: 0.5, exclude: [conv]}\n"
+        + prune.replace("NAME", "r") + "from: a, ratio: 0.5, per_layer: {conv: 0.25, inner: 0.75, body: 0.5}}\n"
+    )
+    found = [one for one in edgekit.lint(recipe(tmp_path, stages, head=head)) if one.origin.line in (8, 9, 10) and one.code != "unused-stage"]
+    sys.modules.pop("residual_nets")
+    assert [(one.code, one.severity, one.origin.line, one.origin.column) for one in found] == [
+        ("part-of-group", "warning", 8, 100),
+        ("kept-with-group", "note", 9, 93),
+        ("ratios-at-odds", "warning", 10, 126),
+    ]
+    part, kept, odds = found
+    assert part.message.startswith("body can lose channels only together with conv,")
+    assert part.fix == "add conv to include, or take body out"
+    assert kept.message.startswith("body stay whole too")
+    assert odds.message.startswith("body: 0.5 does not count")
+
+
+@pytest.mark.torch
 def test_int8_and_operators(tmp_path: Path) -> None:
     (tmp_path / "odd_nets.py").write_text(NETS)
     head = HEAD.replace("{name: small_cnn, args: {width: 8}}", '{name: "odd_nets:Odd"}')
@@ -157,6 +201,22 @@ def test_a_board_is_asked(tmp_path: Path) -> None:
     (tmp_path / "pi.yaml").write_text("edgekit: 1\nname: pi\nkind: ssh\nhost: 127.0.0.1\nport: 1\ntimeouts: {connect_seconds: 1}\n")
     found = edgekit.lint(recipe(tmp_path, "  - {stage: train, export: a}\n"), target=tmp_path / "pi.yaml")
     assert [one.code for one in found] == ["board"]
+
+
+def test_a_board_whose_python_has_no_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The board's answer is one of Debian's Python 3.7; the wheels are those that the index has, here none."""
+    monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "cache"))
+    only_index(tmp_path / "index", monkeypatch)
+    old = Platform("aarch64", python="python3", python_version="3.7", glibc="2.28")
+    monkeypatch.setattr("edgekit.recipe.linting._with_model", lambda loaded: iter(()))
+    monkeypatch.setattr("edgekit.runtimes.board.platform_of", lambda target, device: old)
+    (tmp_path / "pi.yaml").write_text(f"edgekit: 1\nname: pi\nkind: local\nworkdir: {tmp_path}/device\n")
+    path = recipe(tmp_path, "  - {stage: train, export: a}\n", "export:\n  formats: [litert]\n")
+    (found,) = edgekit.lint(path, target=tmp_path / "pi.yaml")
+    assert (found.code, found.severity, found.origin.line) == ("no-runtime", "error", 9)
+    assert "'pi' cannot run litert: " in found.message
+    assert "3.7" in found.message
+    assert found.fix
 
 
 @pytest.mark.torch
