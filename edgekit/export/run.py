@@ -65,7 +65,8 @@ class ExportJob:
 
 @dataclass
 class _Child:
-    """An export that was ordered. It runs when `pid` is known; `step` is what it last said it does, `error` what it refused with, `status` how it ended."""
+    """An export that was ordered. It runs when `pid` is known; `step` is what it last said it does, `error` what it refused with, `status` how it ended;
+    it is over when that is known and it is `silent`, having closed its stdout."""
 
     job: ExportJob
     stdout: IO[bytes]
@@ -75,6 +76,7 @@ class _Child:
     status: int | None = None
     pending: bytes = b""
     step: str = "start"
+    silent: bool = False
     error: dict[str, Any] | None = field(default=None)
 
 
@@ -106,10 +108,10 @@ def export_artifacts(
                     _hear(nursery, running)
                 elif not _listen(key.data, progress):
                     selector.unregister(key.fileobj)
-                    while key.data.status is None:
-                        _hear(nursery, running)
-                    running.remove(key.data)
-                    _finish(key.data, progress)
+                    key.data.silent = True
+            for child in [child for child in running if child.silent and child.status is not None]:
+                running.remove(child)
+                _finish(child, progress)
             for child in running:
                 if time.monotonic() > child.deadline:
                     raise _failure(child, f"took longer than {timeout_s:g} s", "is the model very large? try fewer exports at a time")

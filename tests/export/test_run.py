@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import selectors
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
 
 from edgekit.errors import ExportError, ModelError
+from edgekit.export import run as exports
 from edgekit.export.artifact import export_artifact
 from edgekit.export.run import ExportJob, export_artifacts
 from edgekit.export.verify import Thresholds
 from edgekit.pipeline import checkpoint as checkpoints
 from edgekit.zoo.datasets import load_dataset
 from edgekit.zoo.models import create_model
+from tests.deployment.conftest import write_bundle
 
 pytestmark = pytest.mark.torch
 
@@ -125,6 +133,43 @@ def test_a_child_that_dies_is_reported_and_the_old_artifact_stays(number: int, s
     assert "last words" in caught.value.details["stderr"]  # type: ignore[operator]
     assert [path.name for path in doomed.output.iterdir()] == ["tiny.pte"]
     assert (doomed.output / "tiny.pte").read_bytes() == b"old"
+
+
+@pytest.mark.timeout(60)
+def test_a_child_that_ended_before_anyone_looked(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a busy machine: its end, and what the nursery says of it, are found at the same time, and nothing more will come to wake this process."""
+
+    class Late(selectors.DefaultSelector):
+        def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+            time.sleep(0.1)
+            return sorted(super().select(timeout), key=lambda event: event[0].data is None)
+
+    artifact = write_bundle(base / "bundle", "x").manifest.artifacts[0]
+    monkeypatch.setattr(exports.selectors, "DefaultSelector", Late)
+    monkeypatch.setattr(exports, "_nursery", functools.partial(nursery_at_once, result=artifact.model_dump_json()))
+    assert export_artifacts([job(base)]) == [artifact]
+
+
+@contextmanager
+def nursery_at_once(scratch: Path, *, result: str) -> Iterator[socket.socket]:
+    """A nursery whose children end as soon as they are ordered."""
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+    def answer() -> None:
+        packet, descriptors, _, _ = socket.recv_fds(there, 1 << 16, 2)
+        told = json.loads(packet)
+        output = Path(json.loads(Path(told["job"]).read_text())["output"])
+        output.mkdir()
+        (output / "result.json").write_text(result)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        there.send(json.dumps({"key": told["key"], "status": 0}).encode())
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    with here, there:
+        yield here
+        thread.join()
 
 
 def test_what_the_child_refuses_keeps_its_class_and_names_the_artifact(base: Path) -> None:
