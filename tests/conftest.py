@@ -1,10 +1,14 @@
-"""What every test relies on."""
+"""What every test relies on, and what tests of several parts share."""
 
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 import pytest
+
+import edgekit
+from edgekit.bundle.manifest import Bundle
 
 # A shell starts background jobs with Ctrl-C ignored, and children inherit that: the tests of Ctrl-C need it to work.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -15,3 +19,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with slow tests come first, so that no process is left alone with them at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.fixture(scope="session")
+def quickstart_cache(pytestconfig: pytest.Config) -> Path:
+    """A cache with the quickstart's stages and exports once a test has built it; kept from one test run to the next."""
+    assert pytestconfig.cache
+    return pytestconfig.cache.mkdir("edgekit-quickstart")
+
+
+@pytest.fixture(scope="session")
+def quickstart_bundle(quickstart_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """What recipes/quickstart.yaml builds, all six artifacts. Takes half a minute when the cache is empty."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEKIT_CACHE", str(quickstart_cache))
+        return edgekit.build(Path(__file__).parents[1] / "recipes" / "quickstart.yaml", output=tmp_path_factory.mktemp("quickstart")).bundle

@@ -1,32 +1,71 @@
-"""The README's commands are commands: each names one that exists, with options it has, and those that are quick and safe are run."""
+"""The README's commands are commands: each names one that exists, with options it has, and is run here, or is listed with the reason why it cannot be."""
 
 from __future__ import annotations
 
 import re
 import shlex
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import typer
 
+import edgekit
+from edgekit.bundle.manifest import Bundle
 from edgekit.cli import app, run
 from edgekit.recipe.json_schema import recipe_json_schema
 from edgekit.recipe.reference import reference
 
 ROOT = Path(__file__).parents[1]
-BLOCKS = re.findall(r"^```console\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```console\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 LINES = [line.removeprefix("$ ") for block in BLOCKS for line in block.splitlines() if line.startswith("$ ")]
-COMMANDS = [line for line in LINES if line.startswith("edgekit ")]
-SAFE = ("edgekit recipe ", "edgekit doctor", "edgekit target list", "edgekit target schema")
+IN_CI = re.findall(r"^ *- (?:if: .*\n *)?run: (edgekit .*)$", README, re.MULTILINE)
+COMMANDS = [line.partition("  #")[0].rstrip() for line in LINES if line.startswith("edgekit ")]
+SETTINGS = "bench: {runs: 1, warmup_min_seconds: 0.01, min_seconds: 0.01, min_iterations: 64}\n"
+"""A measurement as short as it can be, in place of the recipe's own."""
+FEWER = {
+    "edgekit gate": ["--runs", "10"],
+    "edgekit compare": ["--runs", "1"],
+    "edgekit run mine.yaml": ["--set", "bench.runs=1", "--set", "stages.fp32.epochs=2"],
+}
+VERDICTS = {"edgekit gate": {0, 1}}
+"""A gate between a bundle and itself is passed on an idle machine; on a busy one it may be inconclusive, which fails."""
+NOT_HERE = {
+    "bash tools/quickstart": "installs several GB",
+    "bash tools/test": "is what runs this",
+    "edgekit target add pi5 --ssh pi@raspberrypi.local": "needs a board (tests/board/test_adding.py)",
+    "edgekit target check pi5": "needs a board (tests/board/test_check.py)",
+    "edgekit target setup pi5": "needs a board (tests/board/test_deploying.py)",
+    "edgekit run recipes/quickstart.yaml -t pi5 -t pixel": "needs two boards (tests/board/test_several.py)",
+    "edgekit target check board": "needs a board (tests/board/test_check.py)",
+    "sudo apt-get install mmdebstrap qemu-system-arm qemu-utils e2fsprogs fdisk dosfstools mtools cpio openssh-client": "changes the machine",
+    "tools/emulated_pi start": "takes minutes (tests/device/test_emulated_pi.py)",
+    "edgekit run recipes/quickstart.yaml --target emulated-pi --set bench.runs=1": "takes minutes (tests/device/test_emulated_pi.py)",
+    "edgekit sweep recipes/quickstart.yaml": "builds three times (tests/test_session.py)",
+    "edgekit run recipes/quickstart.yaml --target pi5-desk": "needs a card and a board (tests/device/test_flashed_card.py)",
+    "python tools/flash_pi.py": "needs a card and an image (tests/device/test_flashed_card.py)",
+}
+"""Commands by how they begin, with the reason why they are not run here, and where what they do is tested."""
+
+
+def not_here(line: str) -> str | None:
+    return next((beginning for beginning in NOT_HERE if line == beginning or line.startswith(f"{beginning} ")), None)
 
 
 def test_there_are_some() -> None:
     assert len(COMMANDS) > 8
-    assert any(line.startswith(SAFE) for line in COMMANDS)
+    assert IN_CI
+    assert sum(not_here(line) is None for line in COMMANDS) > 8
 
 
-@pytest.mark.parametrize("line", COMMANDS)
+def test_what_is_not_run_is_in_the_readme() -> None:
+    assert {not_here(line.partition("  #")[0].rstrip()) for line in LINES} - {None} == set(NOT_HERE)
+    assert all(line.startswith("edgekit ") or not_here(line) for line in LINES)
+
+
+@pytest.mark.parametrize("line", [*COMMANDS, *IN_CI])
 def test_a_command_exists_with_these_options(line: str) -> None:
     _, *words = shlex.split(line, comments=True)
     command = typer.main.get_command(app)
@@ -37,15 +76,88 @@ def test_a_command_exists_with_these_options(line: str) -> None:
     assert {word.partition("=")[0] for word in words if re.match(r"-[-a-z]", word)} <= options
 
 
-@pytest.mark.torch
-@pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith(SAFE)])
-def test_safe_commands_run(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_of_commands_has_all_of_them() -> None:
+    rows = re.findall(r"^\| (`edgekit .*?) \| ", README.partition("## Commands\n")[2].partition("\n## ")[0].replace("\\|", "/"), re.MULTILINE)
+    named = {tuple(words[1:] if words[0] == "edgekit" else words) for row in rows for one in re.findall(r"`([^`]*)`", row) for words in [_first_words(one)]}
+    assert {path for names in named for path in _spread(names)} == set(_paths(typer.main.get_command(app)))
+
+
+def _first_words(command: str) -> list[str]:
+    return [word for word in command.split() if re.fullmatch(r"[a-z][a-z/-]*", word)]
+
+
+def _spread(names: tuple[str, ...]) -> list[str]:
+    return [" ".join((*names[:-1], last)) for last in names[-1].split("/")]
+
+
+def _paths(command: typer.Typer, above: str = "") -> Iterator[str]:
+    for name, one in command.commands.items():  # type: ignore[attr-defined]
+        yield from _paths(one, f"{above}{name} ") if hasattr(one, "commands") else [f"{above}{name}"]
+
+
+@pytest.fixture(scope="module")
+def user(quickstart_cache: Path, quickstart_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A working directory with what the README's reader has: recipes, targets, a finished bundle, two model files."""
+    place = tmp_path_factory.mktemp("reader")
     for folder in ("recipes", "targets"):
-        shutil.copytree(ROOT / folder, tmp_path / folder)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("EDGEKIT_DB", str(tmp_path / "results.db"))
-    assert run(shlex.split(line, comments=True)[1:]) == 0, capsys.readouterr().err
+        shutil.copytree(ROOT / folder, place / folder)
+    recipe = place / "recipes" / "quickstart.yaml"
+    text = recipe.read_text()
+    recipe.write_text(text[: text.index("bench:")] + SETTINGS)
+    (place / "targets" / "local.yaml").write_text(f"edgekit: 1\nname: local\nkind: local\nworkdir: {place}/device\n")
+    for name in ("old", "new", "model"):
+        shutil.copy(quickstart_bundle.path / "int8.tflite", place / f"{name}.tflite")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        patch.setenv("EDGEKIT_CACHE", str(quickstart_cache))
+        patch.setenv("EDGEKIT_DB", f"sqlite:///{place}/results.db")
+        patch.setenv("HOME", str(place))
+        yield place
+
+
+@pytest.fixture(scope="module")
+def bundle(user: Path) -> Bundle:
+    """Built and measured once, so that what is said of a bundle and of its measurements can be said."""
+    result = edgekit.run("recipes/quickstart.yaml", targets=["local"])
+    edgekit.run("recipes/quickstart.yaml", targets=["local"])
+    return result.build.bundle
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+@pytest.mark.parametrize("line", [line for line in COMMANDS if not not_here(line)])
+def test_it_runs(line: str, user: Path, bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the order of the README. Ids stand for those of the bundle and of the measurements that are there; runs are fewer."""
+    ids = (row.id for row in edgekit.open_store().rows())
+    line = re.sub(r"build/quickstart-[0-9a-f]{12}", str(bundle.path), line)
+    line = re.sub(r"(?<=--measurement )[0-9a-f]{4}", lambda _: next(ids), line)
+    more = [word for beginning, words in FEWER.items() if line.startswith(beginning) for word in words]
+    expected = next((codes for beginning, codes in VERDICTS.items() if line.startswith(beginning)), {0})
+    assert run([*shlex.split(line, comments=True)[1:], *more]) in expected, capsys.readouterr().err
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+def test_the_python_runs(user: Path, bundle: Bundle) -> None:
+    examples = [text for text in re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL) if "edgekit.run(" in text]
+    assert len(examples) == 1
+    exec(examples[0], {})  # noqa: S102
+
+
+def test_recipes_and_targets_in_it_are_valid(tmp_path: Path) -> None:
+    """Whole recipes as they are, sections within the smallest recipe or target that takes them."""
+    blocks = re.findall(r"^```yaml\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    small = {
+        "recipe": "edgekit: 1\nname: a\nmodel: {name: small_cnn}\ninput: {shape: [1, 8, 8]}\ndata: {name: digits}\nstages: [{stage: train, export: a}]\n",
+        "target": "edgekit: 1\nname: a\nkind: local\n",
+    }
+    kinds = {"edgekit": "recipe", "gate": "recipe", "control": "target", "runners": "target", "jobs": None}
+    for block in blocks:
+        key = block.partition(":")[0]
+        kind, path = kinds[key], tmp_path / f"{key}.yaml"
+        if kind:
+            path.write_text(block if key == "edgekit" else small[kind] + block)
+            edgekit.load_recipe(path) if kind == "recipe" else edgekit.load_target(path)
 
 
 @pytest.mark.parametrize("script", sorted({word for line in LINES for word in line.split() if word.startswith("tools/")}))

@@ -5,11 +5,17 @@ What they reach in full is in the README, with machine and date; here it is show
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 import edgekit
+from edgekit.export import child
+from edgekit.export.run import ExportJob
+from edgekit.pipeline import building
 from edgekit.pipeline.building import BuildResult
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
@@ -30,8 +36,47 @@ SMALL = {
 }
 
 
+LITERT, EXECUTORCH = "export.formats=[litert]", "export.formats=[executorch]"
+GALLERY = {
+    "digits_sparse_iterative": ["stages.sparse.schedule.steps=2", "stages.sparse.schedule.train.epochs=1", LITERT],
+    "digits_n_m": ["stages.sparse.epochs=1"],
+    "digits_taylor_channels": ["stages.pruned.schedule.steps=2", "stages.pruned.schedule.train.epochs=1", EXECUTORCH],
+    "digits_ptq_keep_float": ["stages.int8.calibration_samples=64", "stages.int8-mixed.calibration_samples=64", LITERT],
+    "digits_portable": [],
+    "digits_ds_cnn_weight_only": ["stages.fp32.epochs=1"],
+    "digits_fp16": [EXECUTORCH],
+    "digits_mobilenet_v1_ptq": ["stages.fp32.epochs=1", "data.train_limit=400", "data.test_limit=100", "stages.int8.calibration_samples=64", EXECUTORCH],
+    "quickstart_lamp": ["stages.3.epochs=1", "stages.pruned-int8.train.epochs=1"],
+}
+"""Small recipes, one for each method and format, most of them with the quickstart's network, which is trained and exported once for all. Training is
+short, and of what export/test_formats.py tests in both formats one is made here."""
+
+
 def test_every_recipe_is_here() -> None:
-    assert {path.stem for path in RECIPES.glob("*.yaml")} == {"quickstart", *SMALL}
+    assert {path.stem for path in RECIPES.glob("*.yaml")} == {"quickstart", *SMALL, *GALLERY}
+
+
+def test_together_they_show_every_method_and_format() -> None:
+    recipes = [edgekit.load_recipe(path).recipe for path in RECIPES.glob("*.yaml")]
+    stages = [stage for recipe in recipes for stage in recipe.stages]
+    assert {stage.stage for stage in stages} == {"train", "finetune", "import", "prune", "quantize"}
+    assert {m for s in stages if (m := getattr(s, "method", None))} == {
+        *("structured", "unstructured", "n_m"),
+        *("fp16", "dynamic", "weight_only", "ptq", "qat"),
+    }
+    assert {s.schedule.kind for s in stages if s.stage == "prune"} == {"one_shot", "iterative", "polynomial"}
+    assert {s.importance for s in stages if getattr(s, "method", "") == "structured"} >= {"magnitude", "taylor", "lamp"}
+    assert {recipe.export.backend for recipe in recipes} == {"xnnpack", "portable"}
+    assert any(getattr(s, "keep_float", ()) for s in stages)
+    assert any(getattr(s, "distill", None) for s in stages)
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_each_opens_with_what_it_teaches(path: Path) -> None:
+    comments = path.read_text().split("\nedgekit: 1")[0].split("\nextends:")[0].splitlines()[2:]
+    assert all(line.startswith("#") for line in comments)
+    assert "Teaches " in "".join(comments)
+    assert "# Measured on " in "\n".join(comments)
 
 
 def test_each_opens_with_its_command() -> None:
@@ -44,26 +89,46 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("recipes")
 
 
-def test_a_new_recipe_runs_as_it_is(cache: Path) -> None:
-    (cache / "mine.yaml").write_text(edgekit.new_recipe("mine.yaml"))
-    result = build(str(cache / "mine"), cache, [])
-    assert all(check.ok for check in edgekit.judge(result.bundle))
-
-
-def build(name: str, place: Path, overrides: list[str]) -> BuildResult:
+def build(name: str, place: Path, overrides: list[str], cache: Path | None = None) -> BuildResult:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EDGEKIT_CACHE", str(place / "cache"))
+        patch.setenv("EDGEKIT_CACHE", str(cache or place / "cache"))
         return edgekit.build(RECIPES / f"{name}.yaml", overrides=overrides, output=place / "out")
 
 
-def test_quickstart_meets_its_budget(cache: Path) -> None:
-    result = build("quickstart", cache, [])
+def test_quickstart_meets_its_budget(cache: Path, quickstart_cache: Path) -> None:
+    result = build("quickstart", cache, [], quickstart_cache)
     assert [a.key for a in result.bundle.manifest.artifacts] == [f"{v}.{s}" for v in ("fp32", "int8", "pruned-int8") for s in ("pte", "tflite")]
     checks = edgekit.judge(result.bundle)
     assert len(checks) == 11
     assert all(check.ok for check in checks), checks
     pruned, whole = (next(row for row in result.trace if row.stage == name) for name in ("pruned", "fp32"))
     assert pruned.macs <= 0.5 * whole.macs
+
+
+def exported_here(jobs: Sequence[ExportJob], **_: object) -> None:
+    """What the children do, in this process, which imports the libraries once for all recipes (export/test_run.py tests that it is the same)."""
+    for job in jobs:
+        child.run(json.loads(json.dumps({**dataclasses.asdict(job), "threads": 1}, default=str)), step=lambda name: None)
+
+
+@pytest.mark.parametrize("name", GALLERY)
+def test_gallery_builds(name: str, cache: Path, quickstart_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "export_artifacts", exported_here)
+    result = build(name, cache, [*GALLERY[name], *LENIENT], quickstart_cache)
+    recipe, artifacts = result.bundle.manifest.recipe, {a.key: a for a in result.bundle.manifest.artifacts}
+    suffixes = {"executorch": "pte", "litert": "tflite"}
+    exported = {stage["export"] for stage in recipe["stages"] if stage["export"]}
+    assert set(artifacts) == {f"{variant}.{suffixes[one]}" for variant in exported for one in recipe["export"]["formats"]}
+    if name == "digits_n_m":
+        assert all(artifacts[key].verification.proof["zero_fraction"] > 0.48 for key in ("sparse.pte", "sparse.tflite"))
+    if name == "digits_sparse_iterative":
+        assert all(artifacts[key].verification.proof["zero_fraction"] > 0.78 for key in ("sparse.tflite", "sparse-int8.tflite"))
+    if name == "digits_taylor_channels":
+        assert result.trace[-1].parameters < 0.5 * result.trace[0].parameters
+    if name == "digits_portable":
+        assert artifacts["fp32.pte"].delegation.delegate == "none"
+    if name == "digits_ptq_keep_float":
+        assert artifacts["int8.tflite"].file.bytes < artifacts["int8-mixed.tflite"].file.bytes
 
 
 @pytest.mark.parametrize("name", SMALL)

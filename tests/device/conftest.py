@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-import edgekit
-from edgekit.bundle.manifest import Bundle
 from edgekit.device import Device, adb
 from edgekit.device.local import LocalDevice
 from edgekit.device.ssh_login import connect, resolve, trust
@@ -120,13 +118,3 @@ def tiny_disk() -> Iterator[Path]:
             pytest.skip("needs root with the right to mount a tmpfs")
         yield place
         subprocess.run(["umount", "-l", place], check=True)
-
-
-@pytest.fixture(scope="session")
-def quickstart_bundle(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """What recipes/quickstart.yaml builds, all six artifacts. Takes a minute or two; its stages are kept in pytest's cache."""
-    assert pytestconfig.cache
-    recipe = Path(__file__).parents[2] / "recipes" / "quickstart.yaml"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EDGEKIT_CACHE", str(pytestconfig.cache.mkdir("edgekit-quickstart")))
-        return edgekit.build(recipe, output=tmp_path_factory.mktemp("quickstart")).bundle
