@@ -1,10 +1,11 @@
 """Do edgekit's runners measure what the runtimes themselves measure? p50 of one inference, edgekit's runner against the usual way, on MobileNetV2.
 
-    python tools/bench/runner_overhead.py [--rounds 21] [--seconds 0.7] [--quantile 0.5] [--models DIR]
+    python tools/bench/runner_overhead.py [--rounds 15] [--seconds 0.6] [--quantile 0.5] [--models DIR]
 
-.pte: the native runner against executorch.runtime in Python (which needs torch). .tflite: the LiteRT runner against `litert-benchmark`
-(CompiledModel, from the ai-edge-litert wheel) and a bare Interpreter loop. One thread each, in turn A B A B; the target is a ratio of
-1.00 ± 0.03. The Python loops stay alive between turns (importing torch takes longer than measuring), all others are fresh processes.
+.pte: the native runner against executorch.runtime in Python (which needs torch). .tflite: the LiteRT runner against a bare Interpreter loop that sets
+the input and invokes, and `litert-benchmark` (CompiledModel, from the ai-edge-litert wheel). One thread each, in turn A B A B; the target is a ratio of
+1.00 ± 0.02. Every turn is a fresh process: where the weights happen to lie in memory makes one process 1 % slower than another for all of its life, and
+a single long-lived one as the base shifts every ratio by that.
 Inputs are random. --models keeps the exported models (two minutes to make) for the next time. On a machine that others use, medians hold
 their work too: a low --quantile compares the runs that were left alone.
 """
@@ -30,7 +31,7 @@ from edgekit.runtimes.litert import RUNNER, litert_runtime
 from edgekit.runtimes.native import native_runner
 
 NONCE = "00"
-TARGET = "1.00 ± 0.03"
+TARGET = "1.00 ± 0.02"
 MODELS = ("fp32.pte", "int8.pte", "fp32.tflite", "int8.tflite")
 
 EXECUTORCH_PYTHON = """
@@ -48,8 +49,10 @@ from ai_edge_litert.interpreter import Interpreter
 model = Interpreter(model_path=sys.argv[1], num_threads=1)
 model.allocate_tensors()
 given = model.get_input_details()[0]
-model.set_tensor(given["index"], (numpy.random.rand(*given["shape"]) * 2 - 1).astype(given["dtype"]))
-run = model.invoke
+x = (numpy.random.rand(*given["shape"]) * 2 - 1).astype(given["dtype"])
+def run():
+    model.set_tensor(given["index"], x)
+    model.invoke()
 """
 LOOP = """
 def times(seconds):
@@ -59,32 +62,15 @@ def times(seconds):
         run()
         values.append(time.monotonic_ns() - start)
     return values
-for line in sys.stdin:
-    times(float(line) / 2)
-    print(json.dumps(times(float(line))), flush=True)
+times(float(sys.argv[2]) / 2)
+print(json.dumps(times(float(sys.argv[2]))))
 """
 
 
-class PythonLoop:
-    """A Python process that sets up a model once and, whenever asked, warms up and returns the times of some inferences."""
-
-    def __init__(self, setup: str, model: Path) -> None:
-        argv = [sys.executable, "-c", "import json\n" + setup + LOOP, str(model)]
-        self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-
-    def times_ns(self, seconds: float) -> list[int]:
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.write(f"{seconds}\n".encode())
-        self._process.stdin.flush()
-        return list(json.loads(self._process.stdout.readline()))
-
-    def __enter__(self) -> PythonLoop:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait()
+def loop_ns(setup: str, model: Path, seconds: float) -> list[int]:
+    """A Python process that sets up a model, warms up, and prints the times of some inferences."""
+    argv = [sys.executable, "-c", "import json\n" + setup + LOOP, str(model), str(seconds)]
+    return list(json.loads(subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout))
 
 
 def edgekit_ns(argv: tuple[str, ...], model: Path, seconds: float) -> tuple[int, ...]:
@@ -150,30 +136,28 @@ def compare(models: Path, rounds: int, seconds: float, quantile: float) -> None:
     executorch = native.argv(str(native.files[0].path.parent))
     litert = litert_runtime().argv(str(RUNNER.parent))
     for name in ("fp32.pte", "int8.pte"):
-        with PythonLoop(EXECUTORCH_PYTHON, models / name) as python:
-            ways = {
-                "executorch.runtime (Python)": partial(at_quantile_ms, partial(python.times_ns, seconds)),
-                "edgekit native runner": partial(at_quantile_ms, partial(edgekit_ns, executorch, models / name, seconds)),
-            }
-            values = interleaved(ways, rounds=rounds)
+        ways = {
+            "executorch.runtime (Python)": partial(at_quantile_ms, partial(loop_ns, EXECUTORCH_PYTHON, models / name, seconds)),
+            "edgekit native runner": partial(at_quantile_ms, partial(edgekit_ns, executorch, models / name, seconds)),
+        }
+        values = interleaved(ways, rounds=rounds)
         report(f"MobileNetV2 {name}, quantile {quantile}", values, base="executorch.runtime (Python)", unit="ms", target=TARGET)
     statistic = {0.05: "p5_ms", 0.5: "median_ms"}[quantile]
     for name in ("fp32.tflite", "int8.tflite"):
         runs = max(10, int(seconds * 1e9 / statistics.median(edgekit_ns(litert, models / name, 0.5))))
-        with PythonLoop(LITERT_INTERPRETER, models / name) as python:
-            ways = {
-                "litert-benchmark": partial(litert_benchmark_ms, models / name, runs, statistic),
-                "Interpreter loop": partial(at_quantile_ms, partial(python.times_ns, seconds)),
-                "edgekit LiteRT runner": partial(at_quantile_ms, partial(edgekit_ns, litert, models / name, seconds)),
-            }
-            values = interleaved(ways, rounds=rounds)
+        ways = {
+            "litert-benchmark": partial(litert_benchmark_ms, models / name, runs, statistic),
+            "Interpreter loop": partial(at_quantile_ms, partial(loop_ns, LITERT_INTERPRETER, models / name, seconds)),
+            "edgekit LiteRT runner": partial(at_quantile_ms, partial(edgekit_ns, litert, models / name, seconds)),
+        }
+        values = interleaved(ways, rounds=rounds)
         report(f"MobileNetV2 {name}, quantile {quantile}", values, base="Interpreter loop", unit="ms", target=TARGET)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=21)
-    parser.add_argument("--seconds", type=float, default=0.7, help="measured per turn, after a warm-up of half of that")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--seconds", type=float, default=0.6, help="measured per turn, after a warm-up of half of that")
     parser.add_argument("--quantile", type=float, choices=(0.05, 0.5), default=0.5)
     parser.add_argument("--models", type=Path, help="where the models are kept")
     parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)

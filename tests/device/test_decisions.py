@@ -1,0 +1,94 @@
+"""Comparing and gating two builds over real SSH and over a real adbd, under a runner that says how long they take."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shlex
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import edgekit
+from edgekit.bundle.manifest import Bundle
+from edgekit.device import connect
+from edgekit.device.ssh_login import resolve, trust
+from edgekit.recipe.limits import Gate
+from edgekit.target import AdbTarget, SshTarget
+from tests.device import adbd, sshd
+from tests.measured import make_bundle
+
+pytestmark = pytest.mark.device
+PYTHON = "/usr/bin/python3"  # the one of the tests may lie where only root reaches
+SETTINGS = {"warmup_min_seconds": 0, "min_seconds": 0}
+LIMITS = Gate(accuracy_max_drop_points=None)
+
+
+@pytest.fixture
+def runner(builds: tuple[Bundle, Bundle]) -> Iterator[str]:
+    """The fake runner as a program that the board's unprivileged user can start."""
+    bundle, artifact = builds[0], builds[0].manifest.artifacts[0]
+    assert artifact.reference_outputs
+    with tempfile.TemporaryDirectory(prefix="edgekit-runner-") as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        script, computed, program = directory / "fake_runner.py", directory / "computed.bin", directory / "runner"
+        shutil.copyfile(Path(__file__).parents[1] / "fake_runner.py", script)
+        shutil.copyfile(bundle.file(artifact.reference_outputs), computed)
+        specs = {kind: [{"name": s.name, "dtype": s.dtype, "shape": s.shape} for s in getattr(artifact, kind)] for kind in ("inputs", "outputs")}
+        Path(f"{computed}.tensors.json").write_text(json.dumps(specs))
+        program.write_text(f'#!/bin/sh\nexec {shlex.join([PYTHON, str(script), "good", "2000000", str(computed)])} "$@"\n')
+        program.chmod(0o755)
+        yield str(program)
+
+
+@pytest.fixture
+def builds(tmp_path: Path) -> tuple[Bundle, Bundle]:
+    """One that takes 2 ms, one that takes 4 ms."""
+    return make_bundle(tmp_path / "fast", ["fp32.pte"]), make_bundle(tmp_path / "slow", ["fp32.pte"], text="slow!")
+
+
+@pytest.fixture(params=["ssh", "adb"])
+def board(request: pytest.FixtureRequest, runner: str) -> Iterator[SshTarget | AdbTarget]:
+    runners = {"executorch": {"program": runner}}
+    common = {"edgekit": 1, "name": "board", "kind": request.param, "runners": runners}
+    if request.param == "ssh":
+        server: sshd.Server = request.getfixturevalue("ssh_server")
+        request.getfixturevalue("trusting")
+        way = {"port": server.port, "user": server.user, "identity_file": str(server.directory / "user_key")}
+        trust("board", resolve("127.0.0.1", **way))
+        workdir = f"/tmp/edgekit-decisions-{secrets.token_hex(6)}"
+        found: SshTarget | AdbTarget = SshTarget.model_validate({**common, "host": "127.0.0.1", **way, "workdir": workdir})
+    else:
+        daemon: adbd.Daemon = request.getfixturevalue("adb_daemon")
+        request.getfixturevalue("own_adb_server")
+        workdir = str(daemon.directory / "tmp" / "edgekit-decisions")
+        found = AdbTarget.model_validate({**common, "serial": daemon.serial, "allow_network": True, "workdir": workdir})
+    yield found
+    with closing(connect(found)) as device:
+        device.run(["rm", "-rf", found.workdir], timeout_s=20)
+
+
+def test_a_slower_build_is_found_and_does_not_pass(board: SshTarget | AdbTarget, builds: tuple[Bundle, Bundle]) -> None:
+    fast, slow = builds
+    compared = edgekit.compare(fast, slow, board, settings=SETTINGS)
+    verdicts = {finding.metric: finding for finding in compared.findings}
+    assert (verdicts["latency_p50"].verdict, verdicts["size"].verdict) == ("worse", "same")
+    assert verdicts["latency_p50"].mid == pytest.approx(2, rel=0.05)
+    assert (compared.caveat, compared.b.target_kind) == ("", board.kind)
+    gated = edgekit.gate(slow, fast, board, limits=LIMITS, settings=SETTINGS)
+    assert [f"{finding.pair} {finding.metric}" for finding in gated.regressed] == ["fp32.pte latency_p50"]
+    with closing(connect(board)) as device:
+        there = device.run(["ls", "-A", board.workdir], timeout_s=20).stdout.split()
+    assert b"bundles" in there
+    assert b"current" not in there, "a comparison makes neither build the board's current one"
+
+
+def test_the_faster_build_passes(board: SshTarget | AdbTarget, builds: tuple[Bundle, Bundle]) -> None:
+    fast, slow = builds
+    gated = edgekit.gate(fast, slow, board, limits=LIMITS, settings=SETTINGS)
+    assert gated.passed, gated.summary
