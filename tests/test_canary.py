@@ -1,5 +1,6 @@
 """A secret in the environment, in a key file and in the user's configuration must not turn up in the database, the spool, exports, the report, output
-or a traceback, whether a session ends well or badly. (That of a database URL: tests/store; of targets: tests/test_target.py; of SSH: tests/device.)
+or a traceback, whether a session ends well or badly. (That of a database URL: tests/store; of targets: tests/test_target.py;
+over SSH: tests/device/test_canary.py.)
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ def test_no_secret_turns_up(secretive: Path, behaviour: str, capsys: pytest.Capt
     assert run(["results", "list"]) == 0
     assert run(["results", "show"]) == 0
     assert run(["results", "export", "--format", "jsonl", "--raw", "-o", str(secretive / "out.jsonl")]) == 0
+    assert run(["results", "export", "--format", "parquet", "-o", str(secretive / "out.parquet")]) == 0
+    assert run(["report", "-o", str(secretive / "report.html"), "--debug"]) == 0
     assert run(["baseline", "set", "main", str(bundle.path)]) == 0
     said = capsys.readouterr()
     assert CANARY not in said.out + said.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import getpass
 import os
 import pwd
@@ -9,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,6 +84,20 @@ def running(directory: Path, *options: str) -> Iterator[Server]:
         os.killpg(with_group, signal.SIGKILL)
         process.wait()
         log.close()
+
+
+@contextmanager
+def with_password(password: str) -> Iterator[Server]:
+    """A server that lets the user in by this password only. Needs root; one such server at a time on this machine, as there is one such user."""
+    hashed = subprocess.run(["openssl", "passwd", "-6", "-stdin"], input=password.encode(), capture_output=True, check=True).stdout.strip()
+    with open("/run/lock/edgekit-test-password", "w") as alone, tempfile.TemporaryDirectory(prefix="edgekit-password-") as directory:
+        fcntl.flock(alone, fcntl.LOCK_EX)
+        with running(Path(directory), "PasswordAuthentication yes", "AuthenticationMethods password") as server:
+            subprocess.run(["usermod", "-p", hashed.decode(), USER], check=True)
+            try:
+                yield server
+            finally:
+                subprocess.run(["usermod", "-p", "*", USER], check=True)
 
 
 def free_port() -> int:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import secrets
-import shlex
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -20,30 +16,18 @@ from edgekit.device.ssh_login import resolve, trust
 from edgekit.recipe.limits import Gate
 from edgekit.target import AdbTarget, SshTarget
 from tests.device import adbd, sshd
+from tests.device.programs import on_the_board
 from tests.measured import make_bundle
 
 pytestmark = pytest.mark.device
-PYTHON = "/usr/bin/python3"  # the one of the tests may lie where only root reaches
 SETTINGS = {"warmup_min_seconds": 0, "min_seconds": 0}
 LIMITS = Gate(accuracy_max_drop_points=None)
 
 
 @pytest.fixture
 def runner(builds: tuple[Bundle, Bundle]) -> Iterator[str]:
-    """The fake runner as a program that the board's unprivileged user can start."""
-    bundle, artifact = builds[0], builds[0].manifest.artifacts[0]
-    assert artifact.reference_outputs
-    with tempfile.TemporaryDirectory(prefix="edgekit-runner-") as name:
-        directory = Path(name)
-        directory.chmod(0o755)
-        script, computed, program = directory / "fake_runner.py", directory / "computed.bin", directory / "runner"
-        shutil.copyfile(Path(__file__).parents[1] / "fake_runner.py", script)
-        shutil.copyfile(bundle.file(artifact.reference_outputs), computed)
-        specs = {kind: [{"name": s.name, "dtype": s.dtype, "shape": s.shape} for s in getattr(artifact, kind)] for kind in ("inputs", "outputs")}
-        Path(f"{computed}.tensors.json").write_text(json.dumps(specs))
-        program.write_text(f'#!/bin/sh\nexec {shlex.join([PYTHON, str(script), "good", "2000000", str(computed)])} "$@"\n')
-        program.chmod(0o755)
-        yield str(program)
+    with on_the_board(builds[0]) as program:
+        yield program
 
 
 @pytest.fixture

@@ -198,23 +198,15 @@ def test_a_passphrase_is_asked_for_on_a_terminal(locked: SshTarget) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give the test's user a password")
 def test_a_password_from_the_environment(target: SshTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     password = secrets.token_hex(8)
-    hashed = subprocess.run(["openssl", "passwd", "-6", "-stdin"], input=password.encode(), capture_output=True, check=True).stdout.strip()
-    directory = Path("/tmp") / f"edgekit-password-{secrets.token_hex(4)}"
-    directory.mkdir()
-    try:
-        with sshd.running(directory, "PasswordAuthentication yes", "AuthenticationMethods password") as server:
-            subprocess.run(["usermod", "-p", hashed.decode(), sshd.USER], check=True)
-            there = target.model_copy(update={"port": server.port})
-            trust_target(there, lambda key: True)
-            for wrong in (None, "wrong"):
-                monkeypatch.setenv("EDGEKIT_SSH_PASSWORD", wrong) if wrong else monkeypatch.delenv("EDGEKIT_SSH_PASSWORD", raising=False)
-                with pytest.raises(IdentityError, match="not let in"):
-                    connect_target(there)
-            monkeypatch.setenv("EDGEKIT_SSH_PASSWORD", password)
-            assert said(there) == b"in\n"
-    finally:
-        subprocess.run(["usermod", "-p", "*", sshd.USER], check=True)
-        shutil.rmtree(directory)
+    with sshd.with_password(password) as server:
+        there = target.model_copy(update={"port": server.port})
+        trust_target(there, lambda key: True)
+        for wrong in (None, "wrong"):
+            monkeypatch.setenv("EDGEKIT_SSH_PASSWORD", wrong) if wrong else monkeypatch.delenv("EDGEKIT_SSH_PASSWORD", raising=False)
+            with pytest.raises(IdentityError, match="not let in"):
+                connect_target(there)
+        monkeypatch.setenv("EDGEKIT_SSH_PASSWORD", password)
+        assert said(there) == b"in\n"
 
 
 def test_a_server_that_says_nothing(tmp_path: Path) -> None:
