@@ -86,6 +86,7 @@ def test_a_killed_holder_of_this_host_is_noticed_at_once(store: Path) -> None:
         ("rubbish", False),
         ("held 1 x", False),
     ],
+    ids=["held", "over", "of another start", "free", "rubbish", "cut"],
 )
 def test_when_a_lock_is_void(content: str, void: bool, store: Path) -> None:
     put(store, content)
