@@ -6,8 +6,10 @@ Exit codes are those of edgekit/errors.py. Results go to stdout, progress and er
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import traceback
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -64,9 +66,16 @@ def options(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit with the code of its class of error."""
+    """Run the command line and exit with the code of its class of error. Ctrl-C cleans up first; a second one ends the process at once."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
     arguments = sys.argv[1:] if arguments is None else arguments
     sys.exit(run(arguments))
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    raise KeyboardInterrupt
 
 
 def run(arguments: list[str]) -> int:
@@ -80,11 +89,12 @@ def run(arguments: list[str]) -> int:
         tell(error, as_json=as_json)
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        tell(Interrupted("interrupted", hint="finished stages are kept; the same command goes on from there"), as_json=as_json)
-        return Interrupted.exit_code
+        code = Interrupted.exit_code
     except ClickException as error:
         error.show()
         return UsageError.exit_code
+    if code == Interrupted.exit_code:  # as Typer too makes of a KeyboardInterrupt
+        tell(Interrupted("interrupted", hint="finished stages are kept; the same command goes on from there"), as_json=as_json)
     return code if isinstance(code, int) else 0  # the code of typer.Exit, else what the command returned: nothing
 
 

@@ -161,10 +161,13 @@ rm -f "staging/wanted.$$" "staging/list.$$"
 [ -z "$changed" ] || to_disk
 [ "$tree" = "$2" ] || mv "$tree" "$2" || exit 65
 touch "$2"
+for other in "${2%/*}"/*; do
+  if [ "$other" -nt "$2" ]; then touch -t 197001020000 "$other"; fi
+done
 """
 )
 """WORKDIR TREE COUNT; COUNT lines `MODE LINK NAME` on standard input. Makes a tree of links by one rename, from those that were unpacked to
-staging/tree and what they lack, or mends the one that is there."""
+staging/tree and what they lack, or mends the one that is there. That one is the last used then, also where the clock was set back since."""
 
 _SWITCH = r"""
 link() { rm -f "$2.new" && ln -s "$1" "$2.new" || exit 65; }
