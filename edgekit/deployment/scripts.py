@@ -260,12 +260,17 @@ cd "$root" || exit 65
 read -r boot_id </proc/sys/kernel/random/boot_id
 [ "$boot_id" = "$4" ] || exit 75
 next=$(($2 + 1))
-ln -s "$3" "lock.$next" 2>/dev/null || { [ ! -L "lock.$next" ] || exit 75; fail "$root: cannot write a lock"; }
-for entry in lock.*; do
-  number=${entry#lock.}
-  case $number in '' | *[!0-9]*) continue ;; esac
-  if [ "$number" -gt "$next" ]; then rm -f "lock.$next"; exit 75; fi
-done
+newest() {
+  highest=0
+  for entry in lock.*; do
+    number=${entry#lock.}
+    case $number in '' | *[!0-9]*) continue ;; esac
+    [ "$number" -le "$highest" ] || highest=$number
+  done
+}
+ln -s "$3" "lock.$next" 2>/dev/null || { newest; [ "$highest" -lt "$next" ] || exit 75; fail "$root: cannot write a lock"; }
+newest
+if [ "$highest" -gt "$next" ]; then rm -f "lock.$next"; exit 75; fi
 for entry in lock.*; do
   number=${entry#lock.}
   case $number in '' | *[!0-9]*) continue ;; esac
@@ -273,7 +278,8 @@ for entry in lock.*; do
 done
 """
 )
-"""WORKDIR NUMBER CONTENT BOOT_ID. Puts the entry after NUMBER, if that is still the newest and the device still up; exit code 75 otherwise."""
+"""WORKDIR NUMBER CONTENT BOOT_ID. Puts the entry after NUMBER, if that is still the newest and the device still up; exit code 75 otherwise. An entry in
+the way may be gone a moment later, because a newer one has come."""
 
 _STEPS = {
     PREPARE: "looking for the store",
