@@ -6,7 +6,7 @@ A model that starts with `slow` takes twice as long. What its model has for inpu
 
 Behaviours: good, crash (after partial results), kill (SIGKILL on itself), segv, hang, silent, rubbish, nonce (that of another run), says
 (reports a failure of its own), tensors (of another model), endless (prints without end), noisy (50 MB of stderr), short (writes too few
-outputs), drop (writes none), wrong and nan (bad outputs on an evaluation set).
+outputs), drop (writes none), wrong and nan (bad outputs on an evaluation set), "named TEXT" (says TEXT wherever a name may stand).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import time
 
 def main(behaviour: str, median_ns: int, outputs: str, options: dict[str, str]) -> int:
     nonce = options["--nonce"] if behaviour != "nonce" else "0" * 32
+    named = behaviour.removeprefix("named ") if behaviour.startswith("named ") else ""
 
     def send(kind: str, **values: object) -> None:
         sys.stdout.write(json.dumps({"edgekit": 1, "nonce": nonce, "type": kind, **values}) + "\n")
@@ -37,7 +38,7 @@ def main(behaviour: str, median_ns: int, outputs: str, options: dict[str, str]) 
         for _ in range(800):
             os.write(2, b"warning: \x1b[31mx\x1b[0m\n" * 3000)
     threads = int(options["--threads"])
-    about = {"runtime": "litert", "runtime_version": "0", "runner": "ai_edge_litert", "arch": os.uname().machine, "clock": "CLOCK_MONOTONIC"}
+    about = {"runtime": "litert", "runtime_version": named or "0", "runner": "ai_edge_litert", "arch": os.uname().machine, "clock": "CLOCK_MONOTONIC"}
     send("hello", pid=os.getpid(), threads=threads, at_ns=10**9, cpus=[int(cpu) for cpu in options.get("--cpus", "").split(",") if cpu], **about)
     if behaviour == "says":
         send("error", code=3, message="cannot load the model: \x1b[31mbad magic")
@@ -52,6 +53,8 @@ def main(behaviour: str, median_ns: int, outputs: str, options: dict[str, str]) 
     memory("loaded", 2 << 20)
     with open(outputs + ".tensors.json") as stream:
         spec = json.load(stream)
+    for tensor in (*spec["inputs"], *spec["outputs"]) if named else ():
+        tensor["name"] = named
     send("tensors", **(spec if behaviour != "tensors" else {"inputs": spec["outputs"], "outputs": spec["inputs"]}))
     send("first", ns=3 * median_ns)
     memory("first", 3 << 20)

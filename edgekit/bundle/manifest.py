@@ -19,17 +19,19 @@ import hashlib
 import json
 import os
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from edgekit.errors import UsageError
+from edgekit.errors import ResultError, UsageError
 
 MANIFEST = "manifest.json"
 SIGNATURE = f"{MANIFEST}.sig"
 """Of a signed bundle, see edgekit/bundle/signature.py."""
 FORMAT: Literal[1] = 1
+MAX_MANIFEST_BYTES = 64 << 20
 
 FileName = Annotated[str, Field(pattern=r"^((reference|evaluation)/)?[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -180,6 +182,26 @@ class Manifest(Part):
     comparisons: tuple[Comparison, ...] = ()
     evaluation: Evaluation | None = None
 
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        """Two artifacts of one key, or one name for two contents: which of them would be checked, and which deployed?"""
+        keys = [artifact.key for artifact in self.artifacts]
+        if len(keys) != len(set(keys)):
+            raise ValueError("an artifact is listed twice")
+        contents: dict[str, File] = {}
+        for file in _files(self):
+            if contents.setdefault(file.name, file) != file:
+                raise ValueError(f"{file.name} is listed twice, with different contents")
+        return self
+
+
+def _files(manifest: Manifest) -> Iterator[File]:
+    """All that a manifest names, as often as it does."""
+    for artifact in manifest.artifacts:
+        yield from filter(None, (artifact.file, artifact.reference_inputs, artifact.reference_outputs))
+    if held := manifest.evaluation:
+        yield from filter(None, (held.inputs, held.labels, *held.outputs.values()))
+
 
 class Bundle(Part):
     """An opened bundle: its directory and its checked manifest."""
@@ -234,19 +256,21 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
 def open_bundle(path: str | Path, *, verify: bool = True) -> Bundle:
     """Open a bundle directory and, with `verify`, check the size and hash of every file.
 
-    Raises UsageError: not a bundle, a manifest that does not follow the format, a missing, altered or surplus file.
+    Raises UsageError (not a bundle), ResultError (a manifest that does not follow the format; a missing, altered or surplus file).
     """
     directory = Path(path)
     if not (directory / MANIFEST).is_file():
         what = f"not a bundle (no {MANIFEST})" if directory.exists() else "no such file or directory"
         raise UsageError(f"{directory}: {what}", hint="give the directory that `edgekit build` printed")
+    if (directory / MANIFEST).stat().st_size > MAX_MANIFEST_BYTES:
+        raise ResultError(f"{directory / MANIFEST}: larger than {MAX_MANIFEST_BYTES >> 20} MiB", hint="build the bundle again")
     try:
         manifest = Manifest.model_validate_json((directory / MANIFEST).read_bytes())
     except (ValidationError, RecursionError) as error:
-        raise UsageError(f"{directory / MANIFEST}: not a valid manifest: {_first(error)}", hint="build the bundle again") from None
+        raise ResultError(f"{directory / MANIFEST}: not a valid manifest: {_first(error)}", hint="build the bundle again") from None
     bundle = Bundle(path=directory, manifest=manifest)
     if bundle_id(manifest.recipe_sha256, manifest.artifacts) != manifest.id:
-        raise UsageError(f"{directory / MANIFEST}: its id does not follow from its contents: it was altered", hint="build the bundle again")
+        raise ResultError(f"{directory / MANIFEST}: its id does not follow from its contents: it was altered", hint="build the bundle again")
     if verify:
         _verify_files(bundle)
     return bundle
@@ -256,13 +280,13 @@ def _verify_files(bundle: Bundle) -> None:
     for file in bundle.all_files():
         path = bundle.file(file)
         if path.is_symlink() or not path.is_file():
-            raise UsageError(f"{path}: missing from the bundle, or not a plain file", hint="build the bundle again")
+            raise ResultError(f"{path}: missing from the bundle, or not a plain file", hint="build the bundle again")
         if path.stat().st_size != file.bytes or sha256_file(path) != file.sha256:
-            raise UsageError(f"{path}: does not match its hash in the manifest", hint="build the bundle again")
+            raise ResultError(f"{path}: does not match its hash in the manifest", hint="build the bundle again")
     known = {file.name for file in bundle.all_files()} | {MANIFEST, SIGNATURE}
     surplus = sorted(str(p.relative_to(bundle.path)) for p in bundle.path.rglob("*") if p.is_file() and str(p.relative_to(bundle.path)) not in known)
     if surplus:
-        raise UsageError(f"{bundle.path}: files the manifest does not name: {', '.join(surplus[:5])}", hint="remove them or build the bundle again")
+        raise ResultError(f"{bundle.path}: files the manifest does not name: {', '.join(surplus[:5])}", hint="remove them or build the bundle again")
 
 
 def _first(error: Exception) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.bundle.manifest import Artifact, Manifest, bundle_id, describe_file, open_bundle, write_manifest
-from edgekit.errors import UsageError
+from edgekit.errors import ResultError, UsageError
 
 
 def make_bundle(directory: Path) -> Path:
@@ -64,26 +64,26 @@ def test_a_flipped_bit_is_found(bundle: Path) -> None:
     content = bytearray((bundle / "fp32.pte").read_bytes())
     content[7] ^= 1
     (bundle / "fp32.pte").write_bytes(content)
-    with pytest.raises(UsageError, match=r"fp32\.pte: does not match its hash"):
+    with pytest.raises(ResultError, match=r"fp32\.pte: does not match its hash"):
         open_bundle(bundle)
 
 
 def test_a_missing_file_is_named(bundle: Path) -> None:
     (bundle / "fp32.pte").unlink()
-    with pytest.raises(UsageError, match=r"fp32\.pte: missing"):
+    with pytest.raises(ResultError, match=r"fp32\.pte: missing"):
         open_bundle(bundle)
 
 
 def test_a_symlink_is_not_a_file_of_the_bundle(bundle: Path, tmp_path: Path) -> None:
     moved = (bundle / "fp32.pte").rename(tmp_path / "elsewhere")
     (bundle / "fp32.pte").symlink_to(moved)
-    with pytest.raises(UsageError, match="not a plain file"):
+    with pytest.raises(ResultError, match="not a plain file"):
         open_bundle(bundle)
 
 
 def test_a_surplus_file_is_named(bundle: Path) -> None:
     (bundle / "extra.so").write_bytes(b"")
-    with pytest.raises(UsageError, match=r"does not name: extra\.so"):
+    with pytest.raises(ResultError, match=r"does not name: extra\.so"):
         open_bundle(bundle)
 
 
@@ -92,7 +92,36 @@ def test_a_name_that_leads_elsewhere_is_refused(bundle: Path, name: str) -> None
     manifest = json.loads((bundle / "manifest.json").read_text())
     manifest["artifacts"][0]["file"]["name"] = name
     (bundle / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(UsageError, match="not a valid manifest"):
+    with pytest.raises(ResultError, match="not a valid manifest"):
+        open_bundle(bundle)
+
+
+@pytest.mark.parametrize("what", ["artifact", "name"])
+def test_what_is_listed_twice_is_refused(bundle: Path, what: str) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    again = json.loads(json.dumps(manifest["artifacts"][0]))
+    if what == "name":
+        again |= {"variant": "int8", "reference_outputs": again["file"] | {"sha256": "f" * 64}}
+    manifest["artifacts"].append(again)
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ResultError, match="listed twice"):
+        open_bundle(bundle)
+
+
+def test_a_huge_manifest_is_not_read(bundle: Path) -> None:
+    with (bundle / "manifest.json").open("r+b") as stream:
+        stream.truncate(2 << 30)
+    with pytest.raises(ResultError, match="larger than 64 MiB") as raised:
+        open_bundle(bundle)
+    assert raised.value.exit_code == 9
+
+
+@pytest.mark.parametrize("size", [1 << 40, -1, 1e308, "7"])
+def test_a_file_of_another_size_is_not_even_hashed(bundle: Path, size: object) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest["artifacts"][0]["file"]["bytes"] = size
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ResultError, match=r"does not match its hash|not a valid manifest"):
         open_bundle(bundle)
 
 
@@ -100,14 +129,14 @@ def test_a_changed_hash_changes_the_id(bundle: Path) -> None:
     manifest = json.loads((bundle / "manifest.json").read_text())
     manifest["artifacts"][0]["file"]["sha256"] = "f" * 64
     (bundle / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(UsageError, match="its id does not follow"):
+    with pytest.raises(ResultError, match="its id does not follow"):
         open_bundle(bundle)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "null", "{", "[" * 50_000, '{"format": 2}', '{"format": 1, "surprise": 1}'])
 def test_garbage_is_not_a_manifest(bundle: Path, content: str) -> None:
     (bundle / "manifest.json").write_text(content)
-    with pytest.raises(UsageError, match="not a valid manifest"):
+    with pytest.raises(ResultError, match="not a valid manifest"):
         open_bundle(bundle)
 
 

@@ -105,7 +105,7 @@ def test_a_manifest_that_changed_after_it_was_opened(bundle: Bundle, strict: Loc
 def test_an_altered_artifact_is_not_signed(bundle: Bundle, tmp_path: Path) -> None:
     edgekit.keygen(tmp_path / "key")
     (bundle.path / "fp32.pte").write_bytes(b"x")
-    with pytest.raises(UsageError, match="does not match its hash"):
+    with pytest.raises(ResultError, match="does not match its hash"):
         edgekit.sign(bundle.path, tmp_path / "key")
 
 
