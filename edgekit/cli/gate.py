@@ -81,10 +81,7 @@ def _exit(found: Gated, *, as_json: bool) -> None:
         return
     if as_json:
         raise typer.Exit(GateFailed.exit_code)
-    needed = max((finding.more_runs or 0 for finding in found.inconclusive), default=0)
-    runs = found.candidate.settings.runs
-    hint = f"--runs {runs + needed} would probably decide" if needed and not found.regressed else ""
-    raise GateFailed(found.summary, hint=hint)
+    raise GateFailed(found.summary, hint=found.remedy)
 
 
 def _baseline(text: str) -> Bundle:

@@ -104,5 +104,5 @@ def _shifted(one: Observed, shift: Shift, margin: float, *, two_sided: bool) -> 
         verdict = "same" if two_sided else "passed"
     reason = f"fell by {shift.mid:.2f} points, 95 % interval {shift.low:.2f} to {shift.high:.2f}, {one.note}"
     if verdict == "inconclusive":
-        reason += "; a larger evaluation set would decide"
+        reason += "; more samples would decide"
     return Finding(one.pair, one.metric, verdict, one.a, one.b, shift.low, shift.mid, shift.high, margin, reason=reason)

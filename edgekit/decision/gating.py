@@ -63,11 +63,26 @@ class Gated:
         parts += [f"not in the candidate: {', '.join(self.missing)}"] if self.missing else []
         return "; ".join(parts) or "no worse than the baseline"
 
+    @property
+    def remedy(self) -> str:
+        """What would decide what is inconclusive; empty where nothing is, or where it regressed anyway."""
+        if self.regressed or not self.inconclusive:
+            return ""
+        needed = max((finding.more_runs or 0 for finding in self.inconclusive), default=0)
+        parts = [f"--runs {self.candidate.settings.runs + needed} would probably decide"] if needed else []
+        if any(finding.metric == "accuracy" for finding in self.inconclusive):
+            on_device = all(result.accuracy for one in (self.baseline, self.candidate) for result in one.artifacts)
+            larger = "a larger export.evaluation_set in both recipes decides accuracy"
+            own = "accuracy: with export.evaluation_set in the recipes of both bundles it is compared on the device sample by sample, which decides sooner"
+            parts.append(f"{larger if on_device else own}; gate.accuracy_max_drop_points: null leaves it out")
+        return "; ".join(parts)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return {
             "passed": self.passed,
             "summary": self.summary,
+            "remedy": self.remedy,
             "findings": [asdict(finding) for finding in self.findings],
             "limits": self.limits.model_dump(),
             "new": list(self.new),

@@ -102,7 +102,7 @@ def _accuracy(name: str, a: ArtifactResult, b: ArtifactResult, why_not: str) -> 
     if all(check is not None and check.top1_correct is not None and check.top1_total for check in on_host):
         counts = [(check.top1_correct or 0, check.top1_total or 0) for check in on_host if check]
         return _accuracies(name, counts, stats.independent_shift(*counts[0], *counts[1]), why_not, "on the build host")
-    return Observed(name, "accuracy", None, None, why_not="not known: no labels, or not measured")
+    return Observed(name, "accuracy", None, None, why_not="not known: no labels on the build host, and not measured on the device")
 
 
 def _accuracies(name: str, counts: list[tuple[int, int]], shift: Shift, why_not: str, note: str) -> Observed:

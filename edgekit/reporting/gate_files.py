@@ -50,7 +50,7 @@ def markdown(found: Gated) -> str:
         numbers = (value(finding, finding.a), value(finding, finding.b), change(finding), margin(finding))
         cells = (finding.pair, METRICS[finding.metric], *numbers, _line(finding) if finding.verdict == "inconclusive" else verdict_words(finding))
         lines.append(f"| {' | '.join(_cell(cell) for cell in cells)} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *(["", _cell(found.remedy)] if found.remedy else [])]) + "\n"
 
 
 def _fails(finding: Finding, found: Gated) -> bool:

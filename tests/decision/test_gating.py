@@ -18,6 +18,7 @@ from edgekit.measure.measurement import Measurement, Note
 from edgekit.recipe.limits import Gate
 from edgekit.reporting.gate_files import junit, markdown
 from tests.decision.conftest import QUICK
+from tests.measure.test_accuracy import with_evaluation
 from tests.measured import make_bundle
 
 LIMITS = Gate(accuracy_max_drop_points=None)
@@ -46,7 +47,27 @@ def test_inconclusive_is_not_a_pass_unless_the_recipe_says_so(fast: Bundle, desk
     assert [one.metric for one in strict.inconclusive] == ["accuracy"]
     assert not strict.passed
     assert strict.summary.startswith("inconclusive, which is not a pass")
+    assert "export.evaluation_set in the recipes of both" in strict.remedy
+    assert "gate.accuracy_max_drop_points: null" in strict.remedy
+    assert strict.remedy == strict.as_dict()["remedy"]
+    assert "accuracy\\_max\\_drop\\_points" in markdown(strict)
     assert edgekit.gate(fast, fast, str(desk), limits=Gate(inconclusive="pass"), settings=QUICK).passed
+
+
+def test_the_evaluation_sets_of_both_bundles_are_run_on_the_device(fast: Bundle, slow: Bundle, desk: Path) -> None:
+    """The same samples are paired; a bundle of other samples, or without any, is compared as the build host saw it."""
+    old, new = with_evaluation(fast), with_evaluation(slow)
+    limits = Gate(latency_p50_max_ratio=None)
+    found = edgekit.gate(new, old, str(desk), limits=limits, settings=QUICK)
+    [accuracy] = [one for one in found.findings if one.metric == "accuracy"]
+    assert (accuracy.verdict, accuracy.a, accuracy.b) == ("inconclusive", 80.0, 80.0)  # five samples cannot tell a point
+    assert "on the device, on the same samples" in accuracy.reason
+    assert found.remedy.startswith("a larger export.evaluation_set")
+    wide = edgekit.gate(new, old, str(desk), limits=limits.model_copy(update={"accuracy_max_drop_points": 80.0}), settings=QUICK)
+    assert wide.passed, wide.summary
+    without = edgekit.gate(new, make_bundle(desk.parent / "without", ["fp32.pte"]), str(desk), limits=limits, settings=QUICK)
+    [accuracy] = [one for one in without.findings if one.metric == "accuracy"]
+    assert "on the build host" in accuracy.reason
 
 
 def test_quick_runs_never_gate(fast: Bundle, desk: Path) -> None:
