@@ -6,6 +6,7 @@
     ├── ModelError            3   model, weights or data
     ├── ExportError           4   export, or an artifact that is not the model
     ├── TransportError        5   the way to the device
+    │   └── DeadlinePassed    5   a program was given up; the device itself may well answer
     ├── IdentityError         6   host key or authentication
     ├── DeviceError           7   architecture, disk or permission on the device
     ├── RunnerError           8   the runner on the device
@@ -53,6 +54,10 @@ class ExportError(EdgekitError):
 
 class TransportError(EdgekitError):
     exit_code = 5
+
+
+class DeadlinePassed(TransportError):
+    pass
 
 
 class IdentityError(EdgekitError):

@@ -326,4 +326,4 @@ def during(device: Device, step: str) -> Iterator[None]:
         yield
     except TransportError as error:
         said = error.message.removeprefix(f"{device.name}: ")
-        raise TransportError(f"{device.name}: {step}: {said}", hint=error.hint, details=error.details) from None
+        raise type(error)(f"{device.name}: {step}: {said}", hint=error.hint, details=error.details) from None

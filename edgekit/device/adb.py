@@ -26,7 +26,7 @@ from typing import IO
 from edgekit.device import SLICE_S, Completed, Progress, adb_server
 from edgekit.device.local import Capped, host_file
 from edgekit.device.shell import KILL, PULL, PUSH, absolute, last_line
-from edgekit.errors import DeviceError, ResultError, TransportError
+from edgekit.errors import DeadlinePassed, DeviceError, ResultError, TransportError
 from edgekit.inert import printable
 from edgekit.target import AdbTarget, Timeouts
 
@@ -189,7 +189,7 @@ class AdbDevice:
                         reason = f"{timeout_s:g} s were over" if late == "deadline" else f"nothing for {no_progress_s:g} s"
                         details: dict[str, object] = {"argv": list(argv), "stderr": last_line(stderr.sink.data)}
                         hint = "give it more time, or see why it hangs"
-                        raise TransportError(f"{self.name}: {argv[0]} was killed: {reason}", hint=hint, details=details)
+                        raise DeadlinePassed(f"{self.name}: {argv[0]} was killed: {reason}", hint=hint, details=details)
             except BaseException:
                 if stderr.group is not None:
                     self._kill(stderr.group)
@@ -227,7 +227,7 @@ class AdbDevice:
 
     def _kill(self, group: int) -> None:
         """End a process group on the device. Best effort: the device may be gone."""
-        command = "exec " + shlex.join(["sh", "-c", KILL, "edgekit", str(group)])
+        command = "exec " + shlex.join(["sh", "-c", KILL, "edgekit", str(group), ""])
         with contextlib.suppress(TransportError, OSError, subprocess.SubprocessError):
             argv = [adb_server.find_adb(), "-s", self.serial, "shell", "-T", command]
             subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=KILL_S, start_new_session=True, check=False)

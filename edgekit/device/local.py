@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from edgekit.device import SLICE_S, Completed, Progress
-from edgekit.errors import DeviceError, ResultError, TransportError, UsageError
+from edgekit.errors import DeadlinePassed, DeviceError, ResultError, UsageError
 
 if TYPE_CHECKING:
     from edgekit.target import Target
@@ -64,7 +64,7 @@ class LocalDevice:
             late = f"{timeout_s:g} s were over" if over else f"it printed nothing for {no_progress_s:g} s"
             tail = bytes(stderr.data[-STDERR_TAIL_BYTES:]).decode(errors="replace")
             hint = "give it more time, or see why it hangs"
-            raise TransportError(f"{self.name}: {argv[0]} was killed: {late}", hint=hint, details={"argv": list(argv), "stderr": tail})
+            raise DeadlinePassed(f"{self.name}: {argv[0]} was killed: {late}", hint=hint, details={"argv": list(argv), "stderr": tail})
         code = process.returncode
         return Completed(
             argv=tuple(argv),

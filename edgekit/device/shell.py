@@ -8,13 +8,15 @@ PULL = '[ -f "$1" ] || { echo "not a plain file" >&2; exit 1; }; exec cat "$1"'
 PUSH = 'umask 077; cat >"$1" && chmod "$2" "$1"'
 """PATH MODE. Writes standard input to a file."""
 
-KILL = """
+KILL = r"""
+[ -z "$2" ] || { read -r line <"/proc/$1/stat" && set -- "$1" "$2" ${line##*\) } && [ "${22}" = "$2" ]; } 2>/dev/null || exit 0
 kill -TERM "-$1" 2>/dev/null
 i=0
 while [ $i -lt 10 ] && kill -0 "-$1" 2>/dev/null; do sleep 0.1; i=$((i+1)); done
 kill -KILL "-$1" 2>/dev/null
 """
-"""GROUP. Ends a process group: politely, then for good."""
+"""GROUP STARTED. Ends a process group: politely, then for good. With STARTED only one whose leader was started then, in ticks since boot: numbers
+are used again after a reboot."""
 
 
 def absolute(path: str) -> str:

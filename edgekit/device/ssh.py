@@ -5,7 +5,8 @@ marker line, the line carries the process group that is killed on a deadline, an
 program's own. ARGV is quoted in one place.
 
 A program may be silent for as long as it likes, a link may not: the server is asked for a sign of life now and then, and a connection over which
-none comes is closed, so that nothing waits for it.
+none comes is closed, so that nothing waits for it. What runs when a connection is lost has failed; the next program finds a new connection, so that
+what was left running can be ended, the lock released, and a reboot told from a broken cable.
 
 Host keys are always verified; an unknown or changed key is an IdentityError and nothing is sent. Knows no SFTP: `cat` is as fast, reports a full disk
 truthfully, and is there where the SFTP subsystem is not.
@@ -28,7 +29,7 @@ import paramiko
 from edgekit.device import Completed, Progress
 from edgekit.device.shell import KILL, PULL, PUSH, absolute, last_line
 from edgekit.device.ssh_transport import Transport
-from edgekit.errors import DeviceError, ResultError, TransportError
+from edgekit.errors import DeadlinePassed, DeviceError, ResultError, TransportError
 from edgekit.target import Timeouts
 
 CHUNK_BYTES = 128 << 10
@@ -39,18 +40,24 @@ ASK_EVERY_S = 10.0
 """How often a server is asked for a sign of life; more often where a target's `no_progress_seconds` are few."""
 LAST_WORDS_S = 5.0
 """How long a connection gets to end a program, or to close a channel, before it is given up itself."""
-WRAPPER = 'read -r a b c d group rest <"/proc/$$/stat"; printf "%s %s\\n" "$1" "$group"; shift; exec "$@"'
+WRAPPER = 'read -r a b c d group rest <"/proc/$$/stat"; printf "%s %s\\n" "$1" "$group $rest"; shift; exec "$@"'
+STARTED = 17
+"""Where among the fields of /proc/PID/stat, from the group on, a process says when it was started."""
+
+
+Reach = Callable[[bool], Sequence[paramiko.SSHClient]]
+"""Makes an authenticated client, and those it is tunnelled through after it; whether the user may be asked for anything."""
 
 
 class SshDevice:
-    """A board reached by an authenticated SSH client, which `close` closes (with the clients it was tunnelled through)."""
+    """A board over an authenticated connection, which `close` closes. One that was lost is made anew once it is needed, as long as that works."""
 
-    def __init__(self, name: str, clients: Sequence[paramiko.SSHClient], timeouts: Timeouts) -> None:
+    def __init__(self, name: str, reach: Reach, timeouts: Timeouts) -> None:
         self.name = name
-        self._clients = clients
         self._timeouts = timeouts
-        if transport := self._transport():
-            transport.keep_asking(min(ASK_EVERY_S, timeouts.no_progress_seconds / 3))
+        self._clients: Sequence[paramiko.SSHClient] = ()
+        self._connect(reach, ask=True)
+        self._reach: Reach | None = reach
 
     def run(
         self,
@@ -96,11 +103,25 @@ class SshDevice:
             raise DeviceError(f"{self.name}: cannot read {remote}: {last_line(done.stderr)}", hint="check that the file is there and readable")
 
     def close(self) -> None:
+        self._reach = None
+        self._drop()
+
+    def _drop(self) -> None:
         for client in reversed(self._clients):  # the way there first: what runs inside would say goodbye, and wait where nothing moves
             client.close()
 
+    def _connect(self, reach: Reach, *, ask: bool) -> Transport:
+        self._clients = reach(ask)
+        transport = self._transport()
+        if transport is None:
+            raise TransportError(f"{self.name}: the connection broke at once", hint=GONE)
+        transport.keep_asking(min(ASK_EVERY_S, self._timeouts.no_progress_seconds / 3))
+        return transport
+
     def _transport(self) -> Transport | None:
-        return cast(Transport | None, self._clients[0].get_transport())
+        """The connection, if there is one."""
+        transport = cast(Transport | None, self._clients[0].get_transport())
+        return transport if transport is not None and transport.is_active() else None
 
     def _transfer(self, argv: Sequence[str], chunks: Iterator[bytes], stdout: Capped) -> Completed:
         total_s, no_progress_s = self._timeouts.transfer_seconds, self._timeouts.no_progress_seconds
@@ -124,13 +145,16 @@ class SshDevice:
         pumps = Pumps(channel, command, stdin, stdout, stderr)
         try:
             pumps.wait(timeout_s, no_progress_s, self._require_link)
-            if pumps.leftover and stdout.group is not None:
-                self._kill(stdout.group)
-        except BaseException as error:
-            if stdout.group is not None and self._alive():
-                self._kill(stdout.group)
-            if isinstance(error, TransportError):
-                raise TransportError(f"{self.name}: {argv[0]}: {error.message}", hint=error.hint) from None
+            if channel.exit_status == -1 and not hasattr(channel, "exit_signal"):
+                raise TransportError("the connection broke", hint=GONE)
+            if pumps.leftover:
+                self._kill(stdout)
+        except TransportError as error:
+            self._kill(stdout)
+            raise type(error)(f"{self.name}: {argv[0]}: {error.message}", hint=error.hint) from None
+        except BaseException:
+            if self._transport():
+                self._kill(stdout)
             raise
         finally:
             self._hang_up(channel)
@@ -140,8 +164,6 @@ class SshDevice:
 
     def _completed(self, argv: Sequence[str], channel: paramiko.Channel, stdout: Capped, stderr: Capped, seconds: float) -> Completed:
         name = getattr(channel, "exit_signal", None)
-        if channel.exit_status == -1 and name is None:
-            raise TransportError(f"{self.name}: the connection broke while {argv[0]} ran", hint=GONE)
         number = getattr(signal, f"SIG{name}", signal.SIGTERM).value if name else None
         missing = channel.exit_status in (126, 127) and b"exec:" in stderr.content
         if missing or (channel.exit_status in (126, 127) and stderr.content.startswith(b"edgekit:")):
@@ -151,33 +173,40 @@ class SshDevice:
 
     def _open(self, timeout_s: float) -> paramiko.Channel:
         try:
-            transport = self._transport()
-            if transport is None:
-                raise EOFError("not connected")
+            transport = self._transport() or self._connected_again()
             return transport.open_session(timeout=min(timeout_s, self._timeouts.no_progress_seconds))
         except Exception as error:  # whatever ended paramiko's thread, of the cryptography library's too
             raise TransportError(f"{self.name}: lost the connection: {str(error) or type(error).__name__}", hint=GONE) from None
 
-    def _alive(self) -> bool:
-        transport = self._transport()
-        return transport is not None and transport.is_active()
+    def _connected_again(self) -> Transport:
+        """A new connection, once the last is lost. What could not be reached again is not tried a second time."""
+        reach, self._reach = self._reach, None
+        if reach is None:
+            raise EOFError("not connected")
+        self._drop()
+        transport = self._connect(reach, ask=False)
+        self._reach = reach
+        return transport
 
     def _require_link(self) -> None:
         """Give up a connection over which nothing comes any more, and raise TransportError."""
         transport, longest_s = self._transport(), self._timeouts.no_progress_seconds
         if transport is not None and transport.unanswered_s() > longest_s:
-            self.close()
+            self._drop()
             raise TransportError(f"no sign of life for {longest_s:g} s", hint=GONE)
 
-    def _kill(self, group: int) -> None:
-        """End a process group on the board: politely, then for good. Best effort: the board may be gone, and then the connection is given up."""
+    def _kill(self, stdout: Capped) -> None:
+        """End a program's process group on the board: politely, then for good. Best effort: the board may be gone, and then the connection is given up."""
+        if stdout.group is None:
+            return
+        started = "" if self._transport() else stdout.started  # over another connection it may be another group
         try:
             channel = self._open(LAST_WORDS_S)
-            command = "exec " + shlex.join(["sh", "-c", KILL, "edgekit", str(group)])
+            command = "exec " + shlex.join(["sh", "-c", KILL, "edgekit", str(stdout.group), started])
             Pumps(channel, command, iter(()), Capped(0), Capped(0)).wait(LAST_WORDS_S, None, self._require_link)
             self._hang_up(channel)
         except TransportError:
-            self.close()
+            self._drop()
 
     def _hang_up(self, channel: paramiko.Channel) -> None:
         """Close a channel. That sends a message, which waits for ever on a link that takes none."""
@@ -185,19 +214,21 @@ class SshDevice:
         closing.start()
         closing.join(LAST_WORDS_S)
         if closing.is_alive():
-            self.close()
+            self._drop()
 
 
 class Capped:
     """Collects a stream up to a cap, hands each kept chunk on, and counts the rest as dropped.
 
-    With `wait_for`, everything before the wrapper's marker line is the login shell's and is dropped; the line's number is the process group.
+    With `wait_for`, everything before the wrapper's marker line is the login shell's and is dropped; the line says which process group it is, and when its
+    first process was started.
     """
 
     def __init__(self, cap: int, on_chunk: Callable[[bytes], None] | None = None, *, collect: bool = True) -> None:
         self.content = bytearray()
         self.truncated = False
         self.group: int | None = None
+        self.started = ""
         self._left = cap
         self._on_chunk = on_chunk
         self._collect = collect
@@ -226,8 +257,9 @@ class Capped:
         if start < 0 or end < 0:
             del self._prelude[: -(1 << 16)]
             return b""
-        number = self._prelude[start + len(self._marker) : end]
-        self.group = int(number) if number.isdigit() else None
+        fields = self._prelude[start + len(self._marker) : end].decode("ascii", "replace").split()
+        if len(fields) > STARTED and fields[0].isdigit():
+            self.group, self.started = int(fields[0]), fields[STARTED]
         rest = bytes(self._prelude[end + 1 :])
         self._marker, self._prelude = None, bytearray()
         return rest
@@ -254,9 +286,9 @@ class Pumps:
         while not self._over():
             now = time.monotonic()
             if now > deadline:
-                raise TransportError(f"the program did not end within {timeout_s:g} s", hint="give it more time, or see what it waits for")
+                raise DeadlinePassed(f"the program did not end within {timeout_s:g} s", hint="give it more time, or see what it waits for")
             if no_progress_s is not None and now - max(self._last, getattr(self._channel, "taken_at", 0.0)) > no_progress_s:
-                raise TransportError(f"nothing for {no_progress_s:g} s", hint="the device or the network is stuck; check both, then run again")
+                raise DeadlinePassed(f"nothing for {no_progress_s:g} s", hint="the device or the network is stuck; check both, then run again")
             require_link()
             self._changed.wait(0.05)
             self._changed.clear()

@@ -29,10 +29,10 @@ _asking = threading.Lock()
 
 
 class Authentication:
-    """What paramiko's `auth_strategy` asks for. `where` is how messages call the machine."""
+    """What paramiko's `auth_strategy` asks for. `where` is how messages call the machine. Without `ask` nobody is asked for anything."""
 
-    def __init__(self, login: Login, where: str) -> None:
-        self._login, self._where = login, where
+    def __init__(self, login: Login, where: str, *, ask: bool) -> None:
+        self._login, self._where, self._prompts = login, where, PROMPTS if ask else 0
         self._locked: list[Path] = []
         """Key files that are encrypted, and could not be used for it."""
 
@@ -81,7 +81,7 @@ class Authentication:
             self._locked.append(file)
         except (paramiko.SSHException, UnknownKeyType, ValueError, OSError) as error:
             raise IdentityError(f"{self._where}: {file}: not a private key that can be used: {error}", hint="is it the .pub file?") from None
-        for passphrase in _ask(f"Passphrase of {file}: "):
+        for passphrase in _ask(f"Passphrase of {file}: ", self._prompts):
             try:
                 key = paramiko.PKey.from_path(file, passphrase.encode())  # type: ignore[arg-type]  # it wants bytes, whatever it declares
             except (paramiko.SSHException, ValueError):
@@ -94,7 +94,7 @@ class Authentication:
         if password := os.environ.get(PASSWORD):
             yield password
         else:
-            yield from _ask(f"Password of {self._where}: ")
+            yield from _ask(f"Password of {self._where}: ", self._prompts)
 
     def _refused(self, tried: Sequence[str], allowed: set[str]) -> IdentityError:
         details: dict[str, object] = {"tried": list(tried), "allowed": sorted(allowed)}
@@ -146,9 +146,9 @@ def _public(file: Path) -> bytes | None:
         return None
 
 
-def _ask(prompt: str) -> Iterator[str]:
-    """What the user types, up to three times; nothing where nobody can be asked."""
-    for _ in range(PROMPTS):
+def _ask(prompt: str, times: int) -> Iterator[str]:
+    """What the user types, up to so many times; nothing where nobody can be asked."""
+    for _ in range(times):
         if not (sys.stdin and sys.stdin.isatty()):
             return
         with _asking:

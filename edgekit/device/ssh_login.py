@@ -52,18 +52,23 @@ def login_of(target: SshTarget) -> Login:
 
 
 def connect(name: str, login: Login, *, timeouts: Timeouts | None = None, known_hosts: str | None = None) -> SshDevice:
-    """An authenticated connection. `known_hosts` is a file of host keys that then is the only one.
+    """An authenticated connection, which is made anew, without asking for anything, when it was lost. `known_hosts` is a file of host keys that then
+    is the only one.
 
     Raises TransportError (unreachable, no SSH there), IdentityError (host key, authentication).
     """
-    timeouts = timeouts or Timeouts()
-    clients: list[paramiko.SSHClient] = []
-    try:
-        _open(name, login, clients, timeouts.connect_seconds, known_hosts_files(known_hosts))
-    except BaseException:
-        _close(clients)
-        raise
-    return SshDevice(name, clients, timeouts)
+    wanted, files = timeouts or Timeouts(), known_hosts_files(known_hosts)
+
+    def reach(ask: bool) -> list[paramiko.SSHClient]:
+        clients: list[paramiko.SSHClient] = []
+        try:
+            _open(name, login, clients, wanted.connect_seconds, files, ask=ask)
+        except BaseException:
+            _close(clients)
+            raise
+        return clients
+
+    return SshDevice(name, reach, wanted)
 
 
 def trust_target(target: SshTarget, confirm: Confirm) -> tuple[HostKey, ...]:
@@ -92,12 +97,14 @@ def trust(
     return tuple(found)
 
 
-def _open(name: str, login: Login, clients: list[paramiko.SSHClient], connect_s: float, files: Sequence[Path]) -> paramiko.SSHClient:
+def _open(
+    name: str, login: Login, clients: list[paramiko.SSHClient], connect_s: float, files: Sequence[Path], *, ask: bool = True
+) -> paramiko.SSHClient:
     """Connect through the jump hosts; the board's client comes first in `clients`."""
     where = f"{name} ({login})"
     sock = None
     if login.jump is not None:
-        through = _open(name, login.jump, clients, connect_s, files)
+        through = _open(name, login.jump, clients, connect_s, files, ask=ask)
         sock = _tunnel(through, login, where, connect_s)
     client = paramiko.SSHClient()
     clients.insert(0, client)
@@ -114,7 +121,7 @@ def _open(name: str, login: Login, clients: list[paramiko.SSHClient], connect_s:
             channel_timeout=connect_s,
             sock=sock,
             transport_factory=Transport,
-            auth_strategy=Authentication(login, where),  # type: ignore[arg-type]  # what it uses of one
+            auth_strategy=Authentication(login, where, ask=ask),  # type: ignore[arg-type]  # what it uses of one
         )
     except EdgekitError:
         raise

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edgekit.bundle.manifest import Artifact, TensorSpec
 from edgekit.device import Completed, Device
 from edgekit.device.facts import DeviceState, collect_state
-from edgekit.errors import DeviceError, EdgekitError, ResultError, RunnerError, TransportError
+from edgekit.errors import DeadlinePassed, DeviceError, EdgekitError, ResultError, RunnerError, TransportError
 from edgekit.inert import printable
 from edgekit.measure.measurement import RunnerKind, Settings
 from edgekit.measure.probes import Probe
@@ -110,7 +110,7 @@ def attempt(
         after = _state_or_none(device)
         if after is None:
             raise
-        return Attempt(_kept(bytes(printed), nonce), hung(error, before, after))
+        return Attempt(_kept(bytes(printed), nonce), given_up(error, before, after))
     except DeviceError as error:
         return Attempt(_kept(b"", nonce), error)
     if not done.ok:
@@ -128,10 +128,12 @@ def attempt(
     return Attempt(run, heard_s=heard[0] if heard else None)
 
 
-def hung(error: TransportError, before: DeviceState, after: DeviceState) -> RunnerError:
-    """A run that was given up although the device answers: it hung, or the device started anew."""
+def given_up(error: TransportError, before: DeviceState, after: DeviceState) -> EdgekitError:
+    """A run that was given up although the device answers: it started anew, the connection was lost for a moment, or the program hung."""
     if before.boot_id and after.boot_id and before.boot_id != after.boot_id:
         return RunnerError("the device rebooted during the run", hint="check its power supply and temperature")
+    if not isinstance(error, DeadlinePassed):
+        return error
     hint = "lower bench.max_seconds, or raise timeouts.run_seconds or timeouts.no_progress_seconds in the target"
     return RunnerError(f"the runner did not finish: {error.message}", hint=hint)
 

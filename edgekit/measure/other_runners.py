@@ -15,7 +15,7 @@ from typing import Literal
 from edgekit.device import Device
 from edgekit.device.facts import DeviceState, collect_state
 from edgekit.errors import DeviceError, ResultError, TransportError
-from edgekit.measure.invocation import Attempt, Placed, failed, hung
+from edgekit.measure.invocation import Attempt, Placed, failed, given_up
 from edgekit.measure.measurement import Settings
 from edgekit.measure.wire import LoadValues, RunnerRun
 
@@ -96,7 +96,7 @@ def attempt(
             return Attempt(_run(placed, None), failed(done, _run(placed, None), before, collect_state(device)))
         reported = parse((done.stdout + b"\n" + done.stderr).decode("utf-8", "replace"))
     except TransportError as error:
-        return Attempt(_run(placed, None), hung(error, before, collect_state(device)))
+        return Attempt(_run(placed, None), given_up(error, before, collect_state(device)))
     except (DeviceError, ResultError) as error:
         return Attempt(_run(placed, None), error)
     return Attempt(_run(placed, reported))

@@ -15,13 +15,18 @@ Kind = Literal["cut", "stall", "flip"]
 
 
 class Proxy:
-    """Passes connections on to a port of this machine. One fault at a time, once, on the connection that meets it first."""
+    """Passes connections on to a port of this machine. One fault at a time, once, on the connection that meets it first.
+
+    After a cut new connections are refused until the next `arm` or `disarm`, unless `briefly`.
+    """
 
     def __init__(self, to_port: int) -> None:
         self._to_port = to_port
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=100)
         self.port: int = self._listener.getsockname()[1]
         self.bytes_per_s: float | None = None
+        self.briefly = False
+        self._down = False
         self.passed: dict[Way, int] = {"up": 0, "down": 0}
         """Bytes since the last `arm`."""
         self._fault: tuple[Way, int, Kind] | None = None
@@ -33,12 +38,12 @@ class Proxy:
         """Cut the connection before byte `at`, counted from now, let nothing pass any more either way from there on, or flip a bit of that byte."""
         with self._lock:
             self.passed = {"up": 0, "down": 0}
-            self._fault = (way, at, kind)
+            self._fault, self._down = (way, at, kind), False
 
     def disarm(self) -> bool:
         """Whether the fault was still to come."""
         with self._lock:
-            pending, self._fault = self._fault is not None, None
+            pending, self._fault, self._down = self._fault is not None, None, False
             return pending
 
     def close(self) -> None:
@@ -49,6 +54,9 @@ class Proxy:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                if self._down:
+                    client.close()
+                    continue
                 server = socket.create_connection(("127.0.0.1", self._to_port))
                 stalled = threading.Event()
                 for way, source, sink in (("up", client, server), ("down", server, client)):
@@ -87,7 +95,7 @@ class Proxy:
             if self._fault is None or self._fault[0] != way or not start <= self._fault[1] < start + len(chunk):
                 return chunk, None, b""
             _, at, kind = self._fault
-            self._fault = None
+            self._fault, self._down = None, kind == "cut" and not self.briefly
             before, after = chunk[: at - start], chunk[at - start :]
             return before, kind, bytes([after[0] ^ 1]) + after[1:] if kind == "flip" else after
 

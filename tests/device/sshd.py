@@ -12,7 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +47,8 @@ def user_missing() -> str:
 
 
 @contextmanager
-def running(directory: Path, *options: str) -> Iterator[Server]:
-    """A server below `directory`; `options` are further lines of its configuration."""
+def running(directory: Path, *options: str, within: Sequence[str] = ()) -> Iterator[Server]:
+    """A server below `directory`; `options` are further lines of its configuration. `within` is a program that starts it, in its own place."""
     directory.chmod(0o755)  # the user must reach authorized_keys
     for key in ("host_key", "user_key"):
         if not (directory / key).exists():
@@ -75,7 +75,7 @@ def running(directory: Path, *options: str) -> Iterator[Server]:
     log = (directory / "sshd.log").open("wb")
     program = shutil.which("sshd", path="/usr/sbin:/usr/bin:/sbin")
     assert program is not None
-    process = subprocess.Popen([program, "-D", "-e", "-f", str(directory / "sshd_config")], stderr=log, start_new_session=True)
+    process = subprocess.Popen([*within, program, "-D", "-e", "-f", str(directory / "sshd_config")], stderr=log, start_new_session=True)
     try:
         _wait_for_banner(port, directory / "sshd.log")
         yield Server(port, USER if os.geteuid() == 0 else getpass.getuser(), directory, process)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import secrets
 import shutil
@@ -160,7 +161,7 @@ def test_flipped_on_the_way(way: proxy.Way, link: Proxy, reach: Reach, store: Pa
         link.arm("flip", way, 1 << 40)
         deploy(old, device, str(store))
     size = link.passed[way]
-    for _ in range(12):
+    for _ in range(6):
         started = time.monotonic()
         with closing(reach(IMPATIENT)) as device:
             link.arm("flip", way, randomly.randrange(size // 2))
@@ -194,6 +195,7 @@ def test_the_reply_to_the_switch_is_lost(lose: str, link: Proxy, reach: Reach, s
         deploy(old, device, str(store))
     with closing(reach()) as device, pytest.raises(TransportError, match="switching over"):
         deploy(new, Deaf(device, link, lose), str(store))  # type: ignore[arg-type]
+    link.disarm()
     with closing(reach()) as device:
         report: DeployReport = deploy(new, device, str(store))
     assert report.bytes_moved == 0
@@ -207,6 +209,32 @@ def test_a_lock_that_could_not_be_released_is_free_again_in_this_process(link: P
     assert not link.disarm()
     with closing(reach()) as device, hold(device, str(store)):
         pass
+
+
+def test_a_link_that_breaks_briefly(link: Proxy, reach: Reach, store: Path, old: Bundle, new: Bundle) -> None:
+    """What was at work fails; over a new connection its remains are ended and the lock is released, without anybody waiting for anything."""
+    link.briefly = True
+    with closing(reach()) as device:
+        deploy(old, device, str(store))
+        for at in (3000, 100_000):
+            link.arm("cut", "up", at)
+            with pytest.raises(TransportError, match="the connection broke"):
+                deploy(new, device, str(store))
+            assert [os.readlink(entry) for entry in store.glob("lock.*")] == ["free"]
+            assert live(store) == contents(old.path)
+        pids: list[int] = []
+        link.arm("cut", "down", 2500)
+        script = "echo $$; trap '' PIPE; while :; do echo; sleep 0.01; done"
+        with pytest.raises(TransportError, match="the connection broke"):
+            device.run(["sh", "-c", script], timeout_s=60, on_stdout=lambda chunk: pids.extend(map(int, chunk.split())))
+        until = time.monotonic() + 5
+        while Path(f"/proc/{pids[0]}").exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        assert not Path(f"/proc/{pids[0]}").exists()
+        deploy(new, device, str(store))
+    assert live(store) == contents(new.path)
+    with pytest.raises(TransportError, match="not connected"):
+        device.run(["true"], timeout_s=20)
 
 
 def test_nothing_is_left_running(link: Proxy, reach: Reach) -> None:

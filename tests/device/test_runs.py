@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,13 +19,14 @@ from typing import Any
 import pytest
 
 from edgekit.device.ssh_login import trust_target
-from edgekit.errors import RunnerError
+from edgekit.errors import RunnerError, TransportError
 from edgekit.measure.benchmark import bench
 from edgekit.measure.measurement import Measurement
 from edgekit.target import SshTarget
-from tests.device import proxy
+from tests.device import proxy, sshd
 from tests.device.proxy import Proxy
 from tests.device.sshd import Server
+from tests.device.test_kills import descendants
 from tests.measured import make_bundle
 from tests.tiers import cannot_run
 
@@ -182,6 +184,58 @@ def test_ctrl_c_twice(board: Board, link: Proxy) -> None:
     assert process.returncode == -signal.SIGINT
     for pid in board.running():
         os.kill(pid, signal.SIGKILL)
+
+
+def test_a_reboot(board: Board, ssh_server: Server, tmp_path: Path) -> None:
+    """Case 50: all that ran on the board is gone, it answers again, and says that it was started since."""
+    boot_id = tmp_path / "boot_id"
+    boot_id.write_text("11111111-1111-1111-1111-111111111111\n")
+    directory = Path("/tmp") / f"edgekit-reboot-{secrets.token_hex(6)}"
+    directory.mkdir()
+    for key in ("host_key", "user_key", "user_key.pub"):
+        shutil.copy(ssh_server.directory / key, directory)
+    mount = f"mount --bind {shlex.quote(str(boot_id))} /proc/sys/kernel/random/boot_id"
+    if subprocess.run(["unshare", "-m", "sh", "-c", mount], capture_output=True).returncode != 0:
+        pytest.skip("needs root with the right to mount")
+    within = ["unshare", "-m", "sh", "-c", f'{mount} && exec "$@"', "sh"]
+    try:
+        with sshd.running(directory, within=within) as server:
+            target = board.target.model_copy(update={"port": server.port})
+            trust_target(target, lambda key: True)
+            board.behave("hang")
+
+            def reboot() -> None:
+                board.wait_for_runner()
+                boot_id.write_text("22222222-2222-2222-2222-222222222222\n")
+                for pid in descendants(server.process.pid) - {server.process.pid}:
+                    os.kill(pid, signal.SIGKILL)
+
+            rebooting = threading.Thread(target=reboot)
+            rebooting.start()
+            with pytest.raises(RunnerError, match=r"pi: fp32\.pte, run 1 of 2: the device rebooted during the run"):
+                bench(board.bundle, target, **FAST)
+            rebooting.join()
+            board.behave("good")
+            assert bench(board.bundle, target, **FAST).valid
+    finally:
+        shutil.rmtree(directory)
+
+
+def test_a_link_that_breaks_during_a_run(board: Board, link: Proxy) -> None:
+    """Neither a hang nor a reboot; and the program does not go on unseen."""
+    board.behave("hang")
+    link.briefly = True
+
+    def cut() -> None:
+        board.wait_for_runner()
+        link.arm("cut", "up", 0)
+
+    cutting = threading.Thread(target=cut)
+    cutting.start()
+    with pytest.raises(TransportError, match=r"pi: fp32\.pte, run 1 of 2: pi: .*runner: the connection broke"):
+        bench(board.bundle, board.target, **FAST)
+    cutting.join()
+    assert board.running() == []
 
 
 MEMORY = Path("/sys/fs/cgroup/memory")
