@@ -7,6 +7,7 @@ import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -63,6 +64,7 @@ def test_there_are_some() -> None:
 def test_what_is_not_run_is_in_the_readme() -> None:
     assert {not_here(line.partition("  #")[0].rstrip()) for line in LINES} - {None} == set(NOT_HERE)
     assert all(line.startswith("edgekit ") or not_here(line) for line in LINES)
+    assert all((ROOT / path).is_file() for reason in NOT_HERE.values() for path in re.findall(r"tests/[a-z_/]+\.py", reason))
 
 
 @pytest.mark.parametrize("line", [*COMMANDS, *IN_CI])
@@ -170,13 +172,11 @@ def test_the_files_it_names_are_there() -> None:
         assert (ROOT / name).exists(), name
 
 
-def test_the_reference_is_todays() -> None:
-    command = "edgekit recipe schema --markdown -o recipes/REFERENCE.md"
-    assert (ROOT / "recipes/REFERENCE.md").read_text() == reference(recipe_json_schema(), command) + "\n", f"run: {command}"
-
-
-def test_the_reference_holds_every_key_of_the_schema() -> None:
-    text, schema = (ROOT / "recipes/REFERENCE.md").read_text(), recipe_json_schema()
+@pytest.mark.parametrize(("kind", "schema"), [("recipe", recipe_json_schema()), ("target", edgekit.target_json_schema())])
+def test_the_references_are_todays_and_hold_every_key(kind: str, schema: dict[str, Any]) -> None:
+    command = f"edgekit {kind} schema --markdown -o {kind}s/REFERENCE.md"
+    text = (ROOT / f"{kind}s/REFERENCE.md").read_text()
+    assert text == reference(schema, command) + "\n", f"run: {command}"
     for name, section in schema["$defs"].items():
         part = text.partition(f"## {name}\n")[2].partition("\n## ")[0]
         assert all(f"`{key}`" in part for key in section["properties"]), name

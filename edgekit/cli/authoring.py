@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,7 +54,7 @@ def new(
         _measured_only(source, as_json)
         return
     from edgekit.recipe.load import load_recipe  # here, so that --help does not wait for the schema
-    from edgekit.recipe.scaffold import DATA, METHODS, new_recipe
+    from edgekit.recipe.scaffold import DATA, METHODS, new_recipe, unknown_data, unknown_method
 
     if file.exists() and not replace:
         raise UsageError(f"{file} is there already", hint="choose another name, or overwrite it with --replace")
@@ -63,8 +63,8 @@ def new(
         raise UsageError("a checkpoint is weights without a model", hint="name it, e.g. --model mobilenet_v2 or --model my_nets:build")
     asking = sys.stdin.isatty() and not as_json
     chosen = model or source or _asked("Model", "small_cnn", ("small_cnn", "resnet8", "mobilenet_v2", "lstm", "my_nets:build"), asking)
-    given = data or _asked("Data", "japanese_vowels" if chosen == "lstm" else "digits", (*DATA, "photos/"), asking)
-    how = method or _asked("Method", "dynamic" if chosen == "lstm" else "ptq", METHODS, asking)
+    given = data or _asked("Data", "japanese_vowels" if chosen == "lstm" else "digits", (*DATA, "photos/"), asking, refused=unknown_data)
+    how = method or _asked("Method", "dynamic" if chosen == "lstm" else "ptq", METHODS, asking, refused=unknown_method)
     text = new_recipe(
         str(file),
         model=chosen,
@@ -73,6 +73,7 @@ def new(
         weights=_relative(weights, file) if weights else None,
         shape=_numbers(shape) if shape else (),
         epochs=epochs,
+        classes=_class_folders(given),
     )
     _write(file, text)
     load_recipe(file)
@@ -120,13 +121,28 @@ def _show(findings: Sequence[Finding], done: Sequence[Finding]) -> None:
         state = "[green]fixed[/]" if finding in done else f"[{STYLES[finding.severity]}]{finding.severity}[/]"
         fix = f" [dim]({escape(finding.fix)}{', --fix does it' if finding.edit and finding not in done else ''})[/]" if finding.fix else ""
         console.print(f"{escape(str(finding.origin))}: {state} {escape(finding.message)} [dim]\\[{finding.code}][/]{fix}")
-    console.print(f"{len(findings)} findings" if findings else "[green]nothing found[/]")
+    console.print(f"{len(findings)} finding{'s'[: len(findings) != 1]}" if findings else "[green]nothing found[/]")
 
 
-def _asked(what: str, default: str, choices: Iterable[str], asking: bool) -> str:
+def _asked(what: str, default: str, choices: Iterable[str], asking: bool, *, refused: Callable[[str], str] = lambda answer: "") -> str:
+    """The answer; asked again while `refused` has something against it."""
     if not asking:
         return default
-    return str(typer.prompt(f"{what} ({', '.join(choices)})", default=default, err=True))
+
+    def accept(answer: str) -> str:
+        if reason := refused(answer):
+            raise typer.BadParameter(reason)
+        return answer
+
+    return str(typer.prompt(f"{what} ({', '.join(choices)})", default=default, err=True, value_proc=accept))
+
+
+def _class_folders(data: str) -> int | None:
+    """How many classes a folder of images has, when it is there."""
+    root = Path(data)
+    root = root / "train" if (root / "train").is_dir() else root
+    found = sum(path.is_dir() for path in root.iterdir()) if "/" in data and root.is_dir() else 0
+    return found or None
 
 
 def _measured_only(source: str, as_json: bool) -> None:

@@ -14,7 +14,7 @@ import typer
 import edgekit
 from edgekit.cli.console import stdout
 from edgekit.cli.live import live_progress
-from edgekit.cli.options import Json, SchemaFile, TargetName, write_schema
+from edgekit.cli.options import Json, Markdown, SchemaFile, TargetName, write_schema
 from edgekit.errors import IdentityError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def show(name: TargetName, as_json: Json = False) -> None:
 
 
 @app.command()
-def schema(output: SchemaFile = None) -> None:
+def schema(output: SchemaFile = None, markdown: Markdown = False) -> None:
     """Print the JSON Schema of targets: every key with its description, unit, default and examples.
 
     An editor with the YAML language server completes, explains and checks a target that begins with
@@ -67,7 +67,7 @@ def schema(output: SchemaFile = None) -> None:
 
     Example: edgekit target schema -o targets/target.schema.json
     """
-    write_schema(edgekit.target_json_schema(), output)
+    write_schema(edgekit.target_json_schema(), output, markdown_by="edgekit target schema --markdown -o targets/REFERENCE.md" if markdown else "")
 
 
 @app.command()

@@ -62,7 +62,7 @@ def lint_text(loaded: LoadedRecipe) -> Iterator[Finding]:
 
 def origin_near(loaded: LoadedRecipe, *path: str | int) -> Origin:
     """Where the nearest written value around a path is."""
-    while path and loaded.origins[path].line is None:
+    while path and (path not in loaded.origins or loaded.origins[path].line is None):
         path = path[:-1]
     return loaded.origins[path] if path else Origin(str(loaded.path), 1, 1)
 

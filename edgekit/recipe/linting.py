@@ -19,6 +19,7 @@ from edgekit.errors import EdgekitError
 from edgekit.recipe.lineage import stage_name
 from edgekit.recipe.lint import Edit, Finding, lint_text, origin_near, some, trainings
 from edgekit.recipe.load import LoadedRecipe, load_recipe
+from edgekit.recipe.scaffold import DATA
 from edgekit.recipe.schema import Polynomial, QuantizeBase, QuantizePtq, QuantizeQat
 from edgekit.target import Target, as_target
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from edgekit.pipeline.preview import Preview
+    from edgekit.zoo.datasets import Dataset
 
 ORDER = ("error", "warning", "note")
 FILE_SLACK_RATIO, FILE_SLACK_BYTES = 1.25, 65536
@@ -35,7 +37,7 @@ FILE_SLACK_RATIO, FILE_SLACK_BYTES = 1.25, 65536
 def lint(recipe: str | Path | LoadedRecipe, *, overrides: Sequence[str] = (), target: Target | str | Path | None = None) -> tuple[Finding, ...]:
     """Look over a recipe, with its model when the extra `export` is installed, and with a board when `target` names one, which is then asked.
 
-    Nothing is trained, no data is loaded but where a schedule counts its samples. Raises UsageError for a recipe that is not valid.
+    Nothing is trained. Data is loaded where a schedule counts its samples, and of a folder of images one. Raises UsageError for a recipe that is not valid.
     """
     loaded = recipe if isinstance(recipe, LoadedRecipe) else load_recipe(Path(recipe), overrides=overrides)
     found = list(lint_text(loaded))
@@ -59,6 +61,7 @@ def _with_model(loaded: LoadedRecipe) -> Iterator[Finding]:
     except EdgekitError as error:
         yield Finding("model", "error", origin_near(loaded, "model"), error.message, error.hint)
         return
+    yield from _data(loaded, seen)
     for index, estimate in enumerate(seen.stages):
         if estimate.problem is not None:
             yield Finding("cannot-prune", "error", origin_near(loaded, "stages", index), estimate.problem.message, estimate.problem.hint)
@@ -105,25 +108,38 @@ def _ends_too_late(loaded: LoadedRecipe, index: int) -> Iterator[Finding]:
             yield Finding("schedule-after-training", "error", origin_near(loaded, *path), message, f"{key}: {better}", Edit(path, better))
 
 
-def _training_samples(loaded: LoadedRecipe) -> int | None:
-    from edgekit.zoo.datasets import load_dataset
-
+def _data(loaded: LoadedRecipe, seen: Preview) -> Iterator[Finding]:
+    """A folder of images that is not there, and a model that answers for another number of classes than the data has."""
     recipe = loaded.recipe
+    known = DATA.get(recipe.data.name)
+    classes = known.classes if known and known.labelled else 0
+    if recipe.data.name == "image_folder":
+        try:
+            classes = len(_load(loaded, train_limit=1).classes)
+        except EdgekitError as error:
+            yield Finding("data", "error", origin_near(loaded, "data"), error.message, error.hint)
+    first = seen.models[stage_name(recipe, 0)](seen.example)
+    answers = first.shape[-1] if first.ndim == 2 else classes
+    if classes and answers != classes:
+        path: KeyPath = ("model", "args", "num_classes")
+        edit = Edit(path, classes) if "num_classes" in recipe.model.args else None
+        message = f"the model answers with {answers} values, the data has {classes} classes"
+        yield Finding("classes", "error" if answers < classes else "warning", origin_near(loaded, *path), message, f"num_classes: {classes}", edit)
+
+
+def _training_samples(loaded: LoadedRecipe) -> int | None:
     try:
-        data = load_dataset(
-            recipe.data.name,
-            recipe.data.args,
-            shape=recipe.input.shape,
-            mean=None,
-            std=None,
-            seed=recipe.seed,
-            train_limit=recipe.data.train_limit,
-            test_limit=1,
-            base=loaded.path.parent,
-        )
+        return len(_load(loaded, train_limit=loaded.recipe.data.train_limit).train)
     except EdgekitError:
         return None
-    return len(data.train)
+
+
+def _load(loaded: LoadedRecipe, *, train_limit: int | None) -> Dataset:
+    from edgekit.zoo.datasets import load_dataset
+
+    recipe, base = loaded.recipe, loaded.path.parent
+    limits = {"train_limit": train_limit, "test_limit": 1}
+    return load_dataset(recipe.data.name, recipe.data.args, shape=recipe.input.shape, mean=None, std=None, seed=recipe.seed, base=base, **limits)
 
 
 def _exported(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[Finding]:

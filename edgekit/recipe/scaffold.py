@@ -18,20 +18,23 @@ from edgekit.zoo import MODELS
 
 @dataclass(frozen=True)
 class Kind:
-    """What a built-in model or a dataset brings: the shape of a sample, and how many classes."""
+    """What a dataset brings: the shape of a sample, how many classes, and whether its samples have labels."""
 
     shape: tuple[int, ...]
     classes: int
+    labelled: bool = True
 
 
 DATA = {
     "digits": Kind((1, 8, 8), 10),
     "fashion_mnist": Kind((1, 32, 32), 10),
     "japanese_vowels": Kind((29, 12), 9),
-    "sample_photos": Kind((3, 224, 224), 1000),
+    "sample_photos": Kind((3, 224, 224), 1000, labelled=False),
 }
 LARGER = {"ds_cnn": 49, "mobilenet_v1_025": 32, "mobilenet_v2_small": 32, "resnet8": 32, "efficientnet_lite0": 64}
 """Images smaller than this are padded to it: the model would leave nothing of them."""
+TORCHVISION = "torchvision.models:"
+OWN_ARGUMENTS = "  # args: {num_classes: 10}      # what your callable takes\n"
 RGB_ONLY = ("efficientnet_lite0",)
 
 METHODS: Mapping[str, tuple[str, str]] = {
@@ -106,7 +109,7 @@ TEMPLATE = """\
 edgekit: 1
 name: {name}
 model:
-  name: {model}                   # {model_note}
+  name: {model}   # {model_note}
 {arguments}input:
   shape: {shape}                # one sample, without the batch
 data:
@@ -143,33 +146,36 @@ def new_recipe(
     shape: Sequence[int] = (),
     formats: Sequence[Format] = ("executorch", "litert"),
     epochs: int = 10,
+    classes: int | None = None,
 ) -> str:
     """The text of a recipe. `file` is where it will be, for its name and its commands; `weights` and `data` folders are relative to it.
 
     `method` is one of METHODS (default: dynamic for LSTMs, else ptq). `shape` is needed for models and data that are not built in.
-    With `weights` nothing is trained first. Raises UsageError for a name or a combination that cannot run.
+    `classes` is how many classes a folder of images has. With `weights` nothing is trained first. Raises UsageError for a name or a combination that
+    cannot run.
     """
     chosen = method or ("dynamic" if model == "lstm" else "ptq")
-    if chosen not in METHODS:
-        raise UsageError(f"no method is called {quoted(chosen)}{closest(chosen, METHODS)}", hint=f"one of {', '.join(METHODS)}")
+    if reason := unknown_method(chosen):
+        raise UsageError(reason, hint=f"one of {', '.join(METHODS)}")
     known = DATA.get(data)
-    if known is None and ":" not in data and "/" not in data:
-        raise UsageError(f"no data is called {quoted(data)}{closest(data, DATA)}", hint=f"{', '.join(DATA)}, a folder (photos/), or package.module:factory")
+    if reason := unknown_data(data):
+        raise UsageError(reason, hint=f"{', '.join(DATA)}, a folder (photos/), or package.module:factory")
     sample = tuple(shape) or (_fitting(model, known) if known else (3, 32, 32))
     _require_match(model, data, sample)
     variant = next((line.partition("export: ")[2] for line in METHODS[chosen][1].splitlines() if "export: " in line), None)
     smaller = {"dynamic": 1.2, "fp16": 1.8}.get(chosen, 2)
     budget = ["    fp32: {}", *([f"    {variant}: {{size_min_shrink_ratio: {smaller}}}"] if variant else [])]
-    labelled = data != "sample_photos"
-    arguments = _arguments(model, sample, known.classes if known else None)
+    labelled = known is None or known.labelled
+    arguments = _arguments(model, sample, known.classes if known else classes)
+    written_arguments = f"  args: {_flow(arguments)}\n" if arguments else OWN_ARGUMENTS if ":" in model else ""
     return TEMPLATE.format(
         file=file,
         name=_name(file),
         method=chosen,
         does=METHODS[chosen][0],
         model=json.dumps(model) if ":" in model else model,
-        model_note="a built-in; also any torchvision classifier, or package.module:factory" if model in MODELS else "any callable that returns an nn.Module",
-        arguments=(f"  args: {_flow(arguments)}\n" if arguments else "") + (f"  weights: {json.dumps(weights)}\n" if weights else ""),
+        model_note=_note(model),
+        arguments=written_arguments + (f"  weights: {json.dumps(weights)}\n" if weights else ""),
         shape=_flow(list(sample)),
         data="image_folder" if "/" in data else json.dumps(data) if ":" in data else data,
         data_arguments=f"  args: {{path: {json.dumps(data)}}}   # a folder for each class\n" if "/" in data else "",
@@ -178,6 +184,22 @@ def new_recipe(
         formats=", ".join(formats),
         budget="\n".join(budget),
     )
+
+
+def unknown_method(method: str) -> str:
+    """Why a method cannot be taken; empty when it can."""
+    return "" if method in METHODS else f"no method is called {quoted(method)}{closest(method, METHODS)}"
+
+
+def unknown_data(data: str) -> str:
+    """Why data cannot be taken; empty when it can: a built-in, a folder or a factory."""
+    return "" if data in DATA or ":" in data or "/" in data else f"no data is called {quoted(data)}{closest(data, DATA)}"
+
+
+def _note(model: str) -> str:
+    if model in MODELS:
+        return "a built-in; also any torchvision classifier, or package.module:factory"
+    return "a callable that returns an nn.Module" if ":" in model and not model.startswith(TORCHVISION) else "torchvision's"
 
 
 def _name(file: str) -> str:
@@ -202,7 +224,7 @@ def _require_match(model: str, data: str, sample: tuple[int, ...]) -> None:
 
 def _arguments(model: str, sample: tuple[int, ...], classes: int | None) -> dict[str, Any]:
     """What built-in and torchvision models take; of the user's own factory nothing is known."""
-    if ":" in model:
+    if ":" in model and not model.startswith(TORCHVISION):
         return {}
     found: dict[str, Any] = {} if classes is None else {"num_classes": classes}
     if model == "lstm":

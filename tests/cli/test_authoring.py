@@ -57,6 +57,17 @@ def test_from_a_checkpoint(capsys: pytest.CaptureFixture[str]) -> None:
     assert (recipe.model.weights, recipe.stages[0].stage, recipe.data.args) == ("nets/net.safetensors", "import", {"path": "photos/"})
 
 
+def test_classes_of_a_folder_and_of_torchvisions_models() -> None:
+    for name in ("cat", "dog", "eel"):
+        Path("photos", name).mkdir(parents=True)
+    assert run(["recipe", "new", "a.yaml", "--from", "mobilenet_v2", "--data", "photos/"]) == 0
+    assert load_recipe("a.yaml").recipe.model.args == {"num_classes": 3}
+    assert run(["recipe", "new", "b.yaml", "--from", "torchvision.models:resnet18", "--data", "digits"]) == 0
+    assert load_recipe("b.yaml").recipe.model.args == {"num_classes": 10}
+    assert run(["recipe", "new", "c.yaml", "--from", "my_nets:build", "--data", "photos/"]) == 0
+    assert "# args: {num_classes: 10}" in Path("c.yaml").read_text()
+
+
 def test_a_finished_model_needs_no_recipe(capsys: pytest.CaptureFixture[str]) -> None:
     Path("net.tflite").write_bytes(b"")
     assert run(["recipe", "new", "a.yaml", "--from", "net.tflite"]) == 0
@@ -79,11 +90,14 @@ def test_mistakes(options: list[str], says: str, capsys: pytest.CaptureFixture[s
     assert not Path("a.yaml").exists()
 
 
-def test_it_asks_on_a_terminal() -> None:
+def test_it_asks_on_a_terminal_and_again_for_what_cannot_be() -> None:
     ours, theirs = pty.openpty()
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     process = subprocess.Popen([sys.executable, "-m", "edgekit.cli", "recipe", "new", "a.yaml"], stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
-    os.write(ours, b"ds_cnn\n\nfp16\n")
-    assert process.wait(60) == 0, os.read(ours, 10000)
+    os.write(ours, b"ds_cnn\ndigit\n\nfp61\nfp16\n")
+    assert process.wait(60) == 0
+    said = os.read(ours, 10000).decode()
+    assert "did you mean 'digits'?" in said
+    assert "did you mean 'fp16'?" in said
     recipe = YAML(typ="safe").load(Path("a.yaml"))
     assert (recipe["model"]["name"], recipe["data"]["name"], recipe["stages"][-1]["method"]) == ("ds_cnn", "digits", "fp16")

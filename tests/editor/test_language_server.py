@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from edgekit.cli import run
 from tests.editor.language_server import LanguageServer, language_server
 
 pytestmark = pytest.mark.device
@@ -44,6 +45,11 @@ stages:
 @pytest.mark.parametrize("path", [*sorted(ROOT.glob("recipes/*.yaml")), *sorted(ROOT.glob("targets/*.yaml"))], ids=lambda path: path.stem)
 def test_shipped_files_are_without_a_mark(server: LanguageServer, path: Path) -> None:
     assert server.open(path) == []
+
+
+def test_a_new_recipe_is_without_a_mark(server: LanguageServer, tmp_path: Path) -> None:
+    assert run(["recipe", "new", str(tmp_path / "mine.yaml"), "--from", "my_nets:build", "--data", "photos/", "--method", "pruned-qat"]) == 0
+    assert server.open(tmp_path / "mine.yaml") == []
 
 
 def test_completion_at_a_stage_offers_the_methods(server: LanguageServer, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import edgekit
 from edgekit.cli import run
@@ -53,6 +54,8 @@ class Residual(nn.Module):
         x = x + self.body(self.inner(x).relu())
         return self.classifier(x.mean((2, 3)))
 """
+
+LITERT = "export: {formats: [litert]}\n"
 
 
 def recipe(tmp_path: Path, stages: str, more: str = "", head: str = HEAD) -> Path:
@@ -137,6 +140,24 @@ def test_what_the_model_does_not_allow(tmp_path: Path) -> None:
     by_line = {(one.code, one.origin.line) for one in found if one.severity == "error"}
     assert {("unknown-layer", 8), ("cannot-prune", 8), ("unknown-layer", 10), ("budget-out-of-reach", 12)} <= by_line
     assert any("classifier" in one.fix for one in found if one.code == "unknown-layer")
+
+
+@pytest.mark.torch
+def test_data_and_model_belong_together(tmp_path: Path) -> None:
+    train = "  - {stage: train, export: a}\n"
+    for args, severity, fixable in (("{width: 8, num_classes: 9}", "error", True), ("{width: 8, num_classes: 11}", "warning", True)):
+        found = edgekit.lint(recipe(tmp_path, train, LITERT, head=HEAD.replace("{width: 8}", args)))
+        assert [(one.code, one.severity, one.origin.line, one.edit is not None) for one in found] == [("classes", severity, 3, fixable)]
+        assert f"answers with {args[-3:-1].strip()} values, the data has 10 classes" in found[0].message
+    folder = HEAD.replace("{name: digits}", "{name: image_folder, args: {path: photos}}")
+    (missing,) = edgekit.lint(recipe(tmp_path, train, LITERT, head=folder))
+    assert (missing.code, missing.severity, missing.origin.line) == ("data", "error", 5)
+    for name in ("cat", "dog"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(5):
+            Image.new("L", (8, 8), number).save(tmp_path / "photos" / name / f"{number}.png")
+    (classes,) = edgekit.lint(recipe(tmp_path, train, LITERT, head=folder))
+    assert (classes.code, classes.fix) == ("classes", "num_classes: 2")
 
 
 @pytest.mark.torch
