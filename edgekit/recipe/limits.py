@@ -50,7 +50,7 @@ class Bench(Section):
     """How artifacts are measured on the target. Fewer than 10 runs is a `quick` measurement and never gates a release."""
 
     runs: Count = Field(default=10, description="Fresh runner processes per artifact, interleaved over the artifacts.")
-    warmup_min_seconds: NonNegative = Field(default=0.2, description="Warm up at least this long, before the first counted inference.")
+    warmup_min_seconds: NonNegative = Field(default=0.2, description="Warm up so long, and on until the times are steady, at most ten times so long.")
     min_iterations: Count = Field(default=64, description="Counted inferences per process, at least.")
     min_seconds: NonNegative = Field(default=0.5, description="Counted time per process, at least.")
     max_seconds: Positive = Field(default=60.0, description="Stop counting after this long, even below `min_iterations`.")

@@ -9,6 +9,7 @@ Exit codes: 0 ok, 2 usage, 3 cannot load, 4 execution failed, 5 input or output 
 
 from __future__ import annotations
 
+import array
 import gc
 import importlib
 import itertools
@@ -29,6 +30,7 @@ usage: litert_runner.py --model PATH --nonce HEX [--inputs FILE --samples K] [--
 EXIT_USAGE, EXIT_LOAD, EXIT_EXECUTION, EXIT_IO = 2, 3, 4, 5
 VALUES_PER_LINE = 4096
 TIMES_PER_WINDOW = 64
+MOST_LEGS = 10  # of the warm-up
 MOST_ITERATIONS = 1 << 20  # of one phase: bounds what a tiny model prints
 SILENCE_NS = 2_000_000_000  # a line is due after this long, so that the host sees progress and a crash costs little
 HOUR_NS = 3_600_000_000_000
@@ -189,6 +191,37 @@ class Times:
         if self._values:
             self._protocol.send("samples", phase=self._phase, offset=self.count - len(self._values), ns=self._values)
             self._values.clear()
+
+
+class Leg:
+    """A leg of the warm-up, on its way into `times`. It is steady when the medians of its halves are within a twentieth of each other, or when it is
+    too short to tell."""
+
+    FEWEST_TO_TELL = 4
+
+    def __init__(self, times: Times, length_ns: int) -> None:
+        self._times, self._half_at = times, now_ns() + length_ns // 2
+        self._halves = (array.array("q"), array.array("q"))
+        self.most = times.most
+
+    @property
+    def count(self) -> int:
+        return self._times.count
+
+    def add(self, ns: int, now: int) -> None:
+        half = self._halves[now >= self._half_at]
+        if len(half) < VALUES_PER_LINE:
+            half.append(ns)
+        self._times.add(ns, now)
+
+    def flush(self, now: int) -> None:
+        self._times.flush(now)
+
+    def steady(self) -> bool:
+        if min(map(len, self._halves)) < self.FEWEST_TO_TELL:
+            return True
+        before, after = (sorted(half)[len(half) // 2] for half in self._halves)
+        return abs(after - before) * 20 <= before
 
 
 def read_proc(path: str) -> str:
@@ -381,7 +414,7 @@ def timed(body: Callable[[], object]) -> int:
     return now_ns() - start
 
 
-def repeat(times: Times | Windows, samples: Samples, body: Callable[[], object], done: Callable[[int, int], bool]) -> int:
+def repeat(times: Times | Windows | Leg, samples: Samples, body: Callable[[], object], done: Callable[[int, int], bool]) -> int:
     """Run `body` on one sample after the other until `done(iterations, elapsed_ns)`, checked after each."""
     start = now_ns()
     while True:
@@ -421,12 +454,20 @@ def write_outputs(options: Options, protocol: Protocol, model: Model, samples: S
     return samples.count
 
 
+def warm_up(options: Options, protocol: Protocol, model: Model, samples: Samples) -> None:
+    """The time that is asked for, and as long again until the times are steady, at most ten times as long in all."""
+    times, steady, legs = Times(protocol, "warmup"), not options.warmup_min_ns, 0
+    while not steady and legs < MOST_LEGS and times.count < times.most:
+        leg = Leg(times, options.warmup_min_ns)
+        repeat(leg, samples, model.run, lambda count, elapsed: elapsed >= options.warmup_min_ns)
+        steady, legs = leg.steady(), legs + 1
+
+
 def measure(options: Options, protocol: Protocol, model: Model, samples: Samples) -> int:
     samples.load(0)
     protocol.send("first", ns=timed(model.run))
     send_memory(protocol, "first")
-    if options.warmup_min_ns:
-        repeat(Times(protocol, "warmup"), samples, model.run, lambda count, elapsed: elapsed >= options.warmup_min_ns)
+    warm_up(options, protocol, model, samples)
 
     def enough(count: int, elapsed: int) -> bool:
         return (count >= options.min_iterations and elapsed >= options.min_ns) or elapsed >= options.max_ns

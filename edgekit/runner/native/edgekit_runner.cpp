@@ -97,6 +97,7 @@ int64_t write_outputs(const Options& o, const Protocol& protocol, Model& model, 
   return samples.count();
 }
 
+// The time that is asked for, and as long again until the times are steady, at most ten times as long in all.
 void warm_up(const Options& o, const Protocol& protocol, Model& model, Samples& samples) {
   uint8_t* const first = samples.at(0);
   protocol.send(protocol.line("first").add("ns", timed([&] { model.run(first); })));
@@ -104,7 +105,12 @@ void warm_up(const Options& o, const Protocol& protocol, Model& model, Samples& 
   if (o.warmup_min_ns <= 0) return;
   Times warmup(protocol, "warmup");
   const auto sample = [&](int64_t iteration) { return samples.at(iteration); };
-  repeat(warmup, sample, [&](uint8_t* data) { model.run(data); }, [&](int64_t, int64_t elapsed) { return elapsed >= o.warmup_min_ns; });
+  bool steady = false;
+  for (int legs = 0; legs < kMostLegs && !steady && !warmup.full(); ++legs) {
+    Leg leg(warmup, o.warmup_min_ns);
+    repeat(leg, sample, [&](uint8_t* data) { model.run(data); }, [&](int64_t, int64_t elapsed) { return elapsed >= o.warmup_min_ns; });
+    steady = leg.steady();
+  }
 }
 
 template <typename Sink>

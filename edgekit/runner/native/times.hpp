@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,6 +17,7 @@ namespace edgekit {
 constexpr size_t kValuesPerLine = 4096;
 constexpr size_t kTimesPerWindow = 64;
 constexpr int64_t kMostIterations = int64_t{1} << 20;  // of one phase: bounds what a tiny model prints
+constexpr int kMostLegs = 10;                         // of the warm-up
 constexpr int64_t kSilenceNs = 2'000'000'000;         // a line is due after this long, so that the host sees progress and a crash costs little
 
 // At the end of every window a line with the time, the inferences so far and what the probes say, read between two inferences.
@@ -87,6 +89,37 @@ class Times {
   std::vector<int64_t> values_;
   int64_t count_ = 0;
   int64_t sent_at_ = now_ns();
+};
+
+// A leg of the warm-up, on its way into `times`. It is steady when the medians of its halves are within a twentieth of each other, or when it is
+// too short to tell.
+class Leg {
+ public:
+  Leg(Times& times, int64_t length_ns) : times_(times), half_at_(now_ns() + length_ns / 2) {}
+  void add(int64_t ns, int64_t now) {
+    std::vector<int64_t>& half = now < half_at_ ? first_ : second_;
+    if (half.size() < kValuesPerLine) half.push_back(ns);
+    times_.add(ns, now);
+  }
+  void flush(int64_t now) { times_.flush(now); }
+  int64_t count() const { return times_.count(); }
+  bool full() const { return times_.full(); }
+  bool steady() {
+    if (std::min(first_.size(), second_.size()) < kFewestToTell) return true;
+    const int64_t before = median(first_), after = median(second_);
+    return std::abs(after - before) * 20 <= before;
+  }
+
+ private:
+  static constexpr size_t kFewestToTell = 4;
+  static int64_t median(std::vector<int64_t>& values) {
+    std::nth_element(values.begin(), values.begin() + values.size() / 2, values.end());
+    return values[values.size() / 2];
+  }
+
+  Times& times_;
+  int64_t half_at_;
+  std::vector<int64_t> first_, second_;
 };
 
 }  // namespace edgekit
