@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import signal
 from pathlib import Path
 
@@ -22,15 +23,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def quickstart_cache(pytestconfig: pytest.Config) -> Path:
-    """A cache with the quickstart's stages and exports once a test has built it; kept from one test run to the next."""
+def quickstart_cache(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with the quickstart's stages and exports, kept from one test run to the next. Half a minute when it is empty; processes that share the
+    tests wait for the one that fills it.
+    """
     assert pytestconfig.cache
-    return pytestconfig.cache.mkdir("edgekit-quickstart")
+    cache = pytestconfig.cache.mkdir("edgekit-quickstart")
+    with (cache / "filled.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _build_quickstart(cache, tmp_path_factory.mktemp("quickstart"))
+    return cache
 
 
 @pytest.fixture(scope="session")
 def quickstart_bundle(quickstart_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """What recipes/quickstart.yaml builds, all six artifacts. Takes half a minute when the cache is empty."""
+    """What recipes/quickstart.yaml builds, all six artifacts."""
+    return _build_quickstart(quickstart_cache, tmp_path_factory.mktemp("quickstart"))
+
+
+def _build_quickstart(cache: Path, output: Path) -> Bundle:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EDGEKIT_CACHE", str(quickstart_cache))
-        return edgekit.build(Path(__file__).parents[1] / "recipes" / "quickstart.yaml", output=tmp_path_factory.mktemp("quickstart")).bundle
+        patch.setenv("EDGEKIT_CACHE", str(cache))
+        return edgekit.build(Path(__file__).parents[1] / "recipes" / "quickstart.yaml", output=output).bundle

@@ -22,7 +22,8 @@ import pytest
 from tests.device.sshd import USER, free_port, user_missing
 from tests.tiers import cannot_run
 
-BUILD = Path(__file__).parents[2] / "tools" / "adbd" / "build"
+TOOLS = Path(__file__).parents[2] / "tools" / "adbd"
+BUILD = TOOLS / "build"
 NEEDS = ("adb", "toybox", "mksh")
 ENVIRONMENT = dict(os.environ)
 """As it was before a test moved the home directory, which the cache of the build is in."""
@@ -69,11 +70,23 @@ def built() -> str:
     return subprocess.run([str(BUILD), "--cached"], capture_output=True, text=True, env=ENVIRONMENT).stdout.strip()
 
 
+def require_arm64() -> None:
+    """As `require`, for a daemon among arm64 programs."""
+    require()
+    if missing := [program for program in ("qemu-aarch64-static", "unshare", "apt-get", "dpkg") if shutil.which(program) is None]:
+        cannot_run(f"needs {' '.join(missing)}: apt-get install qemu-user-static")
+    if tuple(int(part) for part in os.uname().release.split(".")[:2]) < (6, 7):
+        pytest.skip("needs Linux 6.7, which has binfmt_misc in name spaces")
+
+
 @contextmanager
-def running(directory: Path, *, port: int = 0, banner: str = "device", **properties: str) -> Iterator[Daemon]:
-    """A daemon; `banner` is the state it claims to be in, `properties` are Android's (with `__` for a dot), e.g. `ro__adb__secure="1"`."""
+def running(directory: Path, *, port: int = 0, banner: str = "device", arm64: bool = False, **properties: str) -> Iterator[Daemon]:
+    """A daemon; `banner` is the state it claims to be in, `properties` are Android's (with `__` for a dot), e.g. `ro__adb__secure="1"`.
+
+    With `arm64` its tools are arm64 programs, and it runs such programs, emulated.
+    """
     port = port or free_port()
-    _lay_out(directory)
+    start = _lay_out_arm64(directory) if arm64 else _lay_out(directory)
     settings = {"service.adb.listen_addrs": f"tcp:localhost:{port}", **{key.replace("__", "."): value for key, value in properties.items()}}
     environment = {
         "ADBD_PROPS": "\n".join(f"{key}={value}" for key, value in settings.items()),
@@ -85,7 +98,7 @@ def running(directory: Path, *, port: int = 0, banner: str = "device", **propert
     user = {"user": USER, "group": USER, "extra_groups": ()} if os.geteuid() == 0 else {}
     with (directory / "adbd.log").open("ab") as log:
         process = subprocess.Popen(
-            [str(own), f"--device_banner={banner}"], env=environment, stdin=subprocess.DEVNULL, stderr=log, stdout=log, start_new_session=True, **user
+            [*start, str(own), f"--device_banner={banner}"], env=environment, stdin=subprocess.DEVNULL, stderr=log, stdout=log, start_new_session=True, **user
         )
     daemon = Daemon(port, directory, process)
     try:
@@ -107,12 +120,12 @@ def server(home: Path) -> Iterator[dict[str, str]]:
         subprocess.run(["adb", "kill-server"], env=everything, capture_output=True, timeout=60)
 
 
-def _lay_out(directory: Path) -> None:
+def _lay_out(directory: Path) -> list[str]:
     """Android's tools under their names, and a folder that the shell user may write to."""
-    directory.chmod(0o755)
+    _make_temporary(directory)
     tools = directory / "bin"
     if tools.is_dir():
-        return
+        return []
     tools.mkdir()
     toybox, shell = shutil.which("toybox"), shutil.which("mksh")
     assert toybox
@@ -121,9 +134,26 @@ def _lay_out(directory: Path) -> None:
         (tools / tool).symlink_to(toybox)
     (tools / "sh").unlink(missing_ok=True)
     (tools / "sh").symlink_to(shell)
-    (directory / "tmp").mkdir()
+    return []
+
+
+def _lay_out_arm64(directory: Path) -> list[str]:
+    """The same as arm64 programs, and the command that lets a program run among them."""
+    _make_temporary(directory)
+    made = subprocess.run([TOOLS / "arm64_root"], capture_output=True, text=True, env=ENVIRONMENT, check=True).stdout.strip()
+    shutil.copytree(made, directory, symlinks=True, dirs_exist_ok=True)  # the user cannot read the cache of root, nor perhaps this repository
+    for name in ("as_arm64", "cpuinfo.arm64"):
+        shutil.copy(TOOLS / name, directory)
+    directory.chmod(0o755)
+    return ["/usr/bin/env", f"PATH={os.environ['PATH']}", str(directory / "as_arm64"), str(directory), "env", f"PATH={directory / 'bin'}"]
+
+
+def _make_temporary(directory: Path) -> None:
+    directory.chmod(0o755)
+    temporary = directory / "tmp"
+    temporary.mkdir(exist_ok=True)
     if os.geteuid() == 0:
-        shutil.chown(directory / "tmp", USER, USER)
+        shutil.chown(temporary, USER, USER)
 
 
 def _wait_for_port(port: int, log: Path) -> None:
