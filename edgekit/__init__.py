@@ -18,6 +18,8 @@ The public API, one function per command:
     set_baseline, open_baseline, list_baselines, remove_baseline
     selftest                                        how often that errs on a board
     open_store, report                              what was measured, in a program or on a page
+    write_csv, write_jsonl, write_parquet, log_mlflow
+                                                    the same for other programs
 
 Names are imported on first use: `import edgekit` costs nothing, and torch is only imported by `build` when something is to be trained or exported.
 """
@@ -59,6 +61,10 @@ if TYPE_CHECKING:
     from edgekit.recipe.linting import lint as lint
     from edgekit.recipe.load import load_recipe as load_recipe
     from edgekit.recipe.scaffold import new_recipe as new_recipe
+    from edgekit.reporting.export import write_csv as write_csv
+    from edgekit.reporting.export import write_jsonl as write_jsonl
+    from edgekit.reporting.export import write_parquet as write_parquet
+    from edgekit.reporting.mlflow_log import log_mlflow as log_mlflow
     from edgekit.reporting.page import report as report
     from edgekit.session import judge as judge
     from edgekit.session import run as run
@@ -90,6 +96,7 @@ _PUBLIC = {
     "list_targets": "edgekit.board.adding",
     "load_recipe": "edgekit.recipe.load",
     "load_target": "edgekit.target",
+    "log_mlflow": "edgekit.reporting.mlflow_log",
     "new_recipe": "edgekit.recipe.scaffold",
     "open_baseline": "edgekit.store.baselines",
     "open_bundle": "edgekit.bundle.manifest",
@@ -110,6 +117,9 @@ _PUBLIC = {
     "trust": "edgekit.board.adding",
     "verify": "edgekit.board.deploying",
     "verify_signature": "edgekit.bundle.signature",
+    "write_csv": "edgekit.reporting.export",
+    "write_jsonl": "edgekit.reporting.export",
+    "write_parquet": "edgekit.reporting.export",
 }
 __all__ = ["__version__", *_PUBLIC]
 

@@ -137,10 +137,12 @@ def list_(db: Database = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def remove(name: Annotated[str, typer.Argument(metavar="NAME", help="As `edgekit baseline list` shows it.", show_default=False)], db: Database = None) -> None:
+def remove(
+    name: Annotated[str, typer.Argument(help="As `edgekit baseline list` shows it.", show_default=False)], db: Database = None, as_json: Json = False
+) -> None:
     """Forget a baseline, and the copy of its bundle.
 
     Example: edgekit baseline remove main
     """
     edgekit.remove_baseline(name, db)
-    print(f"{name} is forgotten")
+    print(json.dumps({"removed": name}) if as_json else f"{name} is forgotten")

@@ -117,6 +117,7 @@ def log_mlflow(
     experiment: Annotated[str, typer.Option(help="The experiment, made if there is none.")] = "edgekit",
     tracking_uri: Annotated[str | None, typer.Option(metavar="URI", help="Default: MLflow's own, such as MLFLOW_TRACKING_URI.")] = None,
     db: Database = None,
+    as_json: Json = False,
 ) -> None:
     """Log measurements to MLflow, a run an artifact. What was logged before is left as it is.
 
@@ -126,7 +127,7 @@ def log_mlflow(
 
     with _opened(db) as results:
         made = log_mlflow(_wanted(results, identities), experiment=experiment, tracking_uri=tracking_uri)
-    print(f"logged {made} run{'s' * (made != 1)}")
+    print(json.dumps({"logged": made}) if as_json else f"logged {made} run{'s' * (made != 1)}")
 
 
 def _wanted(results: Store, identities: list[str] | None) -> Iterator[Measurement]:
@@ -141,6 +142,7 @@ def prune(
     before: Annotated[datetime | None, typer.Option(help="Delete only what is older than this day or time, in UTC.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
     db: Database = None,
+    as_json: Json = False,
 ) -> None:
     """Delete old measurements for good.
 
@@ -153,7 +155,10 @@ def prune(
     oldest = min(limits).isoformat(timespec="milliseconds") if limits else None
     with _opened(db) as results:
         deleted = results.prune(keep=keep, before=oldest, dry_run=dry_run)
-    print(f"{'would delete' if dry_run else 'deleted'} {len(deleted)} measurement{'s' * (len(deleted) != 1)}")
+    if as_json:
+        print(json.dumps({"would_delete" if dry_run else "deleted": deleted}))
+    else:
+        print(f"{'would delete' if dry_run else 'deleted'} {len(deleted)} measurement{'s' * (len(deleted) != 1)}")
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from edgekit.progress import Progress, silent
 from edgekit.recipe.lineage import stage_name
 from edgekit.recipe.load import LoadedRecipe, load_recipe, recipe_sha256, resolved
 from edgekit.recipe.schema import Recipe
-from edgekit.stats import snr_db
+from edgekit.stats import fidelity
 
 
 @dataclass(frozen=True)
@@ -219,8 +219,7 @@ def _comparisons(recipe: Recipe, artifacts: Sequence[Artifact], entries: Sequenc
 def _compare(a: str, outputs_a: np.ndarray, b: str, outputs_b: np.ndarray) -> Comparison:
     """Two artifacts' outputs of shape (samples, classes) on the same samples."""
     same = int((outputs_a.argmax(axis=1) == outputs_b.argmax(axis=1)).sum())
-    snr = snr_db(outputs_a, outputs_b)
-    return Comparison(a=a, b=b, samples=len(outputs_a), same_top1=same, snr_db=snr if np.isfinite(snr) else None)
+    return Comparison(a=a, b=b, samples=len(outputs_a), same_top1=same, snr_db=fidelity(outputs_a, outputs_b).snr_db)
 
 
 def _git_revision(directory: Path) -> str | None:

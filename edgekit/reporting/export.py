@@ -44,6 +44,8 @@ def rows(measurement: Measurement) -> Iterator[dict[str, Any]]:
             "deflated_bytes": artifact.file.deflated_bytes,
             "top1_correct": artifact.verification.top1_correct,
             "top1_total": artifact.verification.top1_total,
+            "device_top1_correct": result.accuracy.top1_correct if result.accuracy else None,
+            "device_top1_total": result.accuracy.samples if result.accuracy else None,
             "runner_kind": result.runner_kind,
             "runtime": result.runner.runtime if result.runner else None,
             "runtime_version": result.runner.runtime_version if result.runner else None,
@@ -60,6 +62,7 @@ def rows(measurement: Measurement) -> Iterator[dict[str, Any]]:
             **{f"{mark}_rss_bytes": marks.get(mark) for mark in ("baseline", "loaded", "first", "steady")},
             "peak_rss_bytes": found.peak_bytes if found else None,
             "arena_bytes": result.arena_bytes,
+            "energy_joules": result.energy.joules if result.energy else None,
             "notes": " ".join(note.code for note in measurement.notes if note.artifact in (None, result.key)),
         }
 

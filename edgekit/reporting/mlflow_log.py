@@ -10,7 +10,7 @@ from edgekit.inert import printable
 from edgekit.measure.measurement import Measurement
 from edgekit.reporting.export import rows
 
-METRIC_ENDS = ("_ms", "_ns", "bytes", "_correct", "_total", "runs", "samples")
+METRIC_ENDS = ("_ms", "_ns", "bytes", "_correct", "_total", "_joules", "runs", "samples")
 TAG = "edgekit.measurement"
 
 

@@ -89,6 +89,8 @@ def test_prune(saved: list[Measurement], capsys: pytest.CaptureFixture[str]) -> 
     assert run(["results", "prune"]) == 2
     assert run(["results", "prune", "--keep", "1", "--dry-run"]) == 0
     assert "would delete 2 measurements" in capsys.readouterr().out
+    assert run(["results", "prune", "--keep", "1", "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"would_delete": [one.id for one in saved[1::-1]]}
     assert run(["results", "prune", "--keep", "1"]) == 0
     assert run(["results", "prune", "--older-than-days", "0"]) == 0
     assert "deleted 2 measurements\ndeleted 1 measurement\n" in capsys.readouterr().out

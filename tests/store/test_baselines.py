@@ -111,5 +111,6 @@ def test_the_command(bundle: Bundle, database: str, capsys: pytest.CaptureFixtur
     assert run(["baseline", "set", "main", str(bundle.path), "--db", database]) == 0
     assert run(["baseline", "list", "--db", database]) == 0
     assert bundle.manifest.id[:12] in capsys.readouterr().out
-    assert run(["baseline", "remove", "main", "--db", database]) == 0
+    assert run(["baseline", "remove", "main", "--db", database, "--json"]) == 0
+    assert capsys.readouterr().out == '{"removed": "main"}\n'
     assert run(["baseline", "remove", "main", "--db", database]) == 2
