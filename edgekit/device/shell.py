@@ -12,11 +12,15 @@ KILL = r"""
 [ -z "$2" ] || { read -r line <"/proc/$1/stat" && set -- "$1" "$2" ${line##*\) } && [ "${22}" = "$2" ]; } 2>/dev/null || exit 0
 kill -TERM "-$1" 2>/dev/null
 i=0
-while [ $i -lt 10 ] && kill -0 "-$1" 2>/dev/null; do sleep 0.1; i=$((i+1)); done
+while [ $i -lt 10 ] && kill -0 "-$1" 2>/dev/null; do
+  sleep 0.1
+  i=$((i+1))
+  case $(cat "/proc/$1/stat" 2>/dev/null) in *") Z "*) [ $i -lt 2 ] || break ;; esac
+done
 kill -KILL "-$1" 2>/dev/null
 """
 """GROUP STARTED. Ends a process group: politely, then for good. With STARTED only one whose leader was started then, in ticks since boot: numbers
-are used again after a reboot."""
+are used again after a reboot. A leader that nobody has waited for yet, as after a crash of its parent, is not waited for here either."""
 
 
 def absolute(path: str) -> str:

@@ -28,7 +28,7 @@ from edgekit.device.local import LocalDevice
 from edgekit.device.ssh import SshDevice
 from edgekit.device.ssh_config import Login
 from edgekit.device.ssh_login import connect, resolve, trust
-from edgekit.errors import TransportError
+from edgekit.errors import DeviceError, TransportError
 from tests.deployment.conftest import Contents, contents, live, write_bundle
 from tests.deployment.test_interrupted import STEPS
 from tests.device.sshd import Server
@@ -143,8 +143,8 @@ def ended(arguments: tuple[Any, ...]) -> int:
 class Doomed:
     """A device that starts `killer` at its call number `at`."""
 
-    def __init__(self, device: SshDevice, at: int, killer: Callable[[], None]) -> None:
-        self._device, self._left, self._killer = device, at, killer
+    def __init__(self, device: SshDevice, at: int, killer: threading.Thread) -> None:
+        self._device, self._left, self.killer = device, at, killer
         self.name = device.name
 
     def run(self, *arguments: Any, **options: Any) -> Any:
@@ -156,7 +156,7 @@ class Doomed:
     def _call(self, method: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         self._left -= 1
         if self._left == 0:
-            threading.Thread(target=self._killer).start()
+            self.killer.start()
         return method(*arguments, **options)
 
 
@@ -167,7 +167,6 @@ def test_the_server_is_killed(whom: str, store: Path, login: Login, ssh_server: 
 
     def kill(bundle: Bundle, attempt: int) -> str | None:
         at = 1 + attempt % CALLS
-        killed = threading.Event()
 
         def killer() -> None:
             time.sleep(randomly.uniform(0, 0.01))
@@ -175,14 +174,16 @@ def test_the_server_is_killed(whom: str, store: Path, login: Login, ssh_server: 
                 with suppress(OSError):  # it has ended
                     if whom == "everything" or Path(f"/proc/{pid}/comm").read_text().startswith("sshd"):
                         os.kill(pid, signal.SIGKILL)
-            killed.set()
 
         with closing(connect("board", login)) as device:
+            doomed = Doomed(device, at, threading.Thread(target=killer))
             try:
-                deploy(bundle, Doomed(device, at, killer), str(store))  # type: ignore[arg-type]
-            except TransportError:
-                assert killed.wait(5)
+                deploy(bundle, doomed, str(store))  # type: ignore[arg-type]
+            except (TransportError, DeviceError):  # the latter when a script was killed before the server
                 return f"call {at}"
+            finally:
+                if doomed.killer.ident is not None:
+                    doomed.killer.join()
             return None
 
     with closing(connect("board", login)) as retry:
