@@ -92,7 +92,7 @@ def send(lock: Lock, content: Sequence[Content], found: Survey, moved: Callable[
         if item.bytes > PACKED_BYTES:
             _send_one(lock, item, found.arrived.get(item.sha256, 0), moved)
     failpoint("sent")
-    answers = call(lock.device, ADMIT, lock.root, lines=[item.sha256 for item in content], timeout_s=HASHING_S)
+    answers = set(call(lock.device, ADMIT, lock.root, lines=[item.sha256 for item in content], timeout_s=HASHING_S))
     failpoint("admitted")
     damaged = [item for item in content if f"ok {item.sha256}" not in answers]
     if damaged:

@@ -1,7 +1,8 @@
 """The shell programs that deployment runs on a device. Owns their text and how they are called; decides nothing.
 
 They are constants: data comes as positional parameters and on standard input, never in the text. They keep to POSIX sh and what coreutils,
-busybox and toybox have in common. Entries of the store are named by hexadecimal digits or checked names: words and lines are safe to split.
+busybox and toybox have in common. Entries of the store are named by hexadecimal digits or checked names: words and lines are safe to split. Long
+input is taken by `$(cat)`, as `read` asks the kernel for every single byte.
 
     WORKDIR/objects/SHA256          content, named by its hash, put there by one rename after the hash was checked
     WORKDIR/staging/SHA256[.tail]   content on its way, maybe a part of it; its rest when an interrupted upload is resumed
@@ -124,10 +125,15 @@ wanted=$(cat)
 cd "$root" || exit 65
 alone
 cd staging || exit 65
-to_disk
-echo "$wanted" | xargs sha256sum | while read -r sum name; do
-  if [ "$sum" = "$name" ]; then echo "$name"; elif [ "$name" != - ]; then rm -f "$name"; fi
-done | xargs sh -c '[ $# = 0 ] || { mv -f "$@" ../objects/ && for name; do echo "ok $name"; done; }' edgekit
+to_disk &
+sum=
+right=$(for word in $(echo "$wanted" | xargs sha256sum); do
+  if [ -z "$sum" ]; then sum=$word; continue; fi
+  if [ "$sum" = "$word" ]; then echo "$word"; elif [ "$word" != - ]; then rm -f "$word"; fi
+  sum=
+done)
+wait
+echo "$right" | xargs sh -c '[ $# = 0 ] || { mv -f "$@" ../objects/ && for name; do echo "ok $name"; done; }' edgekit
 """
 )
 """WORKDIR; hashes on standard input. Moves staged content that is what it is called to objects and deletes the rest; prints `ok HASH` for what it
@@ -143,7 +149,13 @@ cat >"staging/wanted.$$" || exit 65
 alone
 changed=
 if [ -d "$2" ]; then tree=$2; else tree=staging/tree changed=yes; [ -d "$tree" ] || mkdir "$tree" || exit 65; fi
-while read -r mode target name; do
+lines=$(cat "staging/wanted.$$")
+set -f
+IFS="
+"
+for line in $lines; do
+  mode=${line%% *} line=${line#* }
+  target=${line%% *} name=${line#* }
   object=objects/${target##*/}
   [ -f "$object" ] || fail "$root/$object is gone"
   echo "${target##*/}" || exit 65
@@ -152,7 +164,9 @@ while read -r mode target name; do
   changed=yes
   case $name in */*) [ -d "$tree/${name%/*}" ] || mkdir -p "$tree/${name%/*}" || exit 65 ;; esac
   rm -f "$tree/$name" && ln -s "$target" "$tree/$name" || exit 65
-done <"staging/wanted.$$" >"staging/list.$$" || exit 65
+done >"staging/list.$$" || exit 65
+set +f
+unset IFS
 if [ ! -f "$tree/.objects" ] || [ "$(cat "staging/list.$$")" != "$(cat "$tree/.objects")" ]; then
   changed=yes
   mv -f "staging/list.$$" "$tree/.objects" || exit 65

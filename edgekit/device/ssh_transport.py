@@ -42,7 +42,13 @@ class _Packets(Packetizer):
 
     heard_at = 0.0
 
+    def __init__(self, sock: Any) -> None:
+        super().__init__(sock)
+        self._sock = sock
+
     def read_message(self) -> Any:
+        if isinstance(self._sock, socket.socket) and hasattr(socket, "TCP_QUICKACK"):  # else sshd, which gathers small packets, waits 40 ms for it
+            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         found = super().read_message()
         self.heard_at = time.monotonic()
         return found

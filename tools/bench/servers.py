@@ -1,0 +1,92 @@
+"""What the benches of deployment share: a real sshd on loopback with a target for it, bundles of any size, and a proxy that delays or throttles.
+
+Servers are those of the tests; nothing here is timed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from edgekit.bundle.manifest import Artifact, Bundle, Manifest, bundle_id, describe_file, open_bundle, write_manifest
+from edgekit.device.ssh_login import resolve, trust
+from edgekit.target import SshTarget
+from tests.device import sshd
+
+PLACE = "edgekit-bench"
+"""In the home directory of the server's user; removed at the end."""
+PROXY = str(Path(__file__).with_name("proxy.py"))
+
+
+@contextlib.contextmanager
+def board() -> Iterator[sshd.Server]:
+    """A real sshd on loopback that lets an unprivileged user in; a home directory of one's own, with nothing of the user's SSH configuration."""
+    if reason := sshd.why_not():
+        raise SystemExit(reason)
+    with tempfile.TemporaryDirectory(prefix="edgekit-bench-") as home, sshd.running(Path(home), "Subsystem sftp internal-sftp") as server:
+        os.environ.update(HOME=home, XDG_CONFIG_HOME=f"{home}/.config")
+        os.environ.pop("SSH_AUTH_SOCK", None)
+        place = Path(f"~{server.user}").expanduser() / PLACE
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir()
+        shutil.chown(place, server.user)
+        try:
+            yield server
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def target(server: sshd.Server, name: str = "board", *, port: int = 0) -> SshTarget:
+    """The server as a target whose store is its own, with its host key trusted; through a proxy when its port is given."""
+    key = str(server.directory / "user_key")
+    login = resolve("127.0.0.1", port=port or server.port, user=server.user, identity_file=key)
+    trust(name, login)
+    values = {"edgekit": 1, "name": name, "kind": "ssh", "host": "127.0.0.1", "port": port or server.port, "user": server.user, "identity_file": key}
+    return SshTarget.model_validate({**values, "workdir": f"~/{PLACE}/{name}"})
+
+
+@contextlib.contextmanager
+def proxy(port: int, *, delay_ms: float = 0, bytes_per_s: float = 0) -> Iterator[int]:
+    """The port of a proxy to a port of this machine, in a process of its own: each direction delayed, and limited in rate."""
+    argv = [sys.executable, PROXY, str(port), str(delay_ms), str(bytes_per_s)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        try:
+            yield int(process.stdout.readline())
+        finally:
+            process.kill()
+
+
+def bundle(directory: Path, sizes: list[int]) -> Bundle:
+    """A bundle with an artifact of random bytes of each size; its reference files are random too."""
+    (directory / "reference").mkdir(parents=True)
+    artifacts = []
+    for number, size in enumerate(sizes):
+        contents = {f"a{number}.pte": size, f"reference/a{number}.inputs.bin": min(size, 4096), f"reference/a{number}.outputs.bin": min(size, 4096)}
+        for name, count in contents.items():
+            (directory / name).write_bytes(os.urandom(count))
+        file, inputs, outputs = (describe_file(directory / name, name) for name in contents)
+        values = {
+            "variant": f"a{number}",
+            "format": "executorch",
+            "file": file,
+            "inputs": [{"name": "x", "dtype": "float32", "shape": [1, 16]}],
+            "outputs": [{"name": "y", "dtype": "float32", "shape": [1, 2]}],
+            "reference_inputs": inputs,
+            "reference_outputs": outputs,
+            "reference_samples": 1,
+            "delegation": {"delegate": "none", "delegated": {}, "fallback": {}},
+            "verification": {"samples": 1, "max_abs_error": 0.0, "snr_db": None, "cosine": 1.0, "top1_agreement_percent": 100.0},
+        }
+        artifacts.append(Artifact.model_validate(values))
+    fixed = {"recipe": {}, "recipe_sha256": "0" * 64, "versions": {}, "seed": 0, "git_revision": None, "trace": ()}
+    identity = bundle_id("0" * 64, tuple(artifacts))
+    manifest = Manifest.model_validate({"id": identity, "name": "bench", "created": "2026-01-01", "artifacts": tuple(artifacts), **fixed})
+    write_manifest(directory, manifest)
+    return open_bundle(directory)
