@@ -22,7 +22,7 @@ class Part(BaseModel):
 
 
 class OperatorTime(Part):
-    """An operator with its mean time an inference (XNNPACK counts in whole µs).
+    """An operator with its mean time an inference (XNNPACK counts whole µs and drops the rest).
 
     `layer` is the module of the PyTorch model it came from, empty where that is not known. `share` is its part of all operators' time. What the
     runtime does beside them, such as handing over tensors, is no operator.

@@ -37,8 +37,9 @@ WRAPPERS = ("DELEGATE_CALL", "OPERATOR_CALL")
 
 
 def profile_of(run: RunnerRun, sequence: Sequence[Operation]) -> Profile:
-    """Means by operator, in which the slowest twentieth counts as no slower than the rest. XNNPACK counts in whole µs: an operator of a tenth of that is
-    seen in every tenth inference, which a median, or a mean of the middle half, takes for nothing; and a busy device disturbs plain means.
+    """Means by operator, none of its times counted as more than their 95th percentile: a busy device disturbs plain means.
+
+    XNNPACK counts whole µs and drops the rest, so that an operator of less has 0 there, and small models have most of their time nowhere.
 
     A delegate call whose inside is not known counts as one operator.
     """

@@ -45,7 +45,8 @@ def profile_part(key: str, profile: Profile, mark: str) -> RenderableType:
     ranked = sorted(profile.operators, key=lambda operator: -operator.mean_ns)
     for operator in ranked[:OPERATORS_SHOWN]:
         name = plain(operator.name, limit=60) if operator.delegated else Text.assemble(plain(operator.name, limit=60), (" not delegated", "yellow"))
-        table.add_row(name, plain(operator.layer or DASH, limit=40), numbers.significant(operator.mean_ns / 1e3), f"{100 * operator.share:.1f}")
+        time = "< 1" if operator.delegated and operator.mean_ns == 0 else numbers.significant(operator.mean_ns / 1e3)
+        table.add_row(name, plain(operator.layer or DASH, limit=40), time, f"{100 * operator.share:.1f}")
     if rest := ranked[OPERATORS_SHOWN:]:
         left = sum(operator.mean_ns for operator in rest) / 1e3
         share = 100 * sum(operator.share for operator in rest)
