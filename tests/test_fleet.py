@@ -128,7 +128,8 @@ from edgekit.fleet import on_each
 from edgekit.target import LocalTarget
 
 def work(target, progress):
-    print(target.name, flush=True)
+    sys.stdout.write(f"{target.name}\\n")  # at once: the other thread writes too
+    sys.stdout.flush()
     while True:
         try:
             time.sleep(0.1)

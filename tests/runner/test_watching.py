@@ -43,7 +43,7 @@ def test_probes_are_read_between_inferences(runner: Runner, tmp_path: Path) -> N
 def test_processor_time_of_its_own_and_of_all(runner: Runner) -> None:
     run = runner.run("convolution", "--min-ns", "300000000")
     assert run.cpu_ns is not None
-    assert 200_000_000 < run.cpu_ns < 2_000_000_000
+    assert 50_000_000 < run.cpu_ns < 2_000_000_000, "of 0.3 s and what comes before, on a machine that others use too"
     assert CpuTime.of_ticks(run.ticks).busy_s >= run.cpu_ns / 1e9 - 0.1
 
 
