@@ -29,7 +29,7 @@ SETTINGS = "bench: {runs: 1, warmup_min_seconds: 0.01, min_seconds: 0.01, min_it
 FEWER = {
     "edgekit gate": ["--runs", "10"],
     "edgekit compare": ["--runs", "1"],
-    "edgekit run mine.yaml": ["--set", "bench.runs=1", "--set", "stages.fp32.epochs=2"],
+    "edgekit run mine.yaml": ["--set", "bench.runs=1", "--set", "stages.fp32.epochs=2", "--set", "export.formats=[litert]"],
 }
 VERDICTS = {"edgekit gate": {0, 1}}
 """A gate between a bundle and itself is passed on an idle machine; on a busy one it may be inconclusive, which fails."""

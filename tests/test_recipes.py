@@ -105,6 +105,10 @@ def test_quickstart_meets_its_budget(cache: Path, quickstart_cache: Path) -> Non
     assert pruned.macs <= 0.5 * whole.macs
 
 
+def test_lint_finds_nothing_in_the_quickstart() -> None:
+    assert edgekit.lint(RECIPES / "quickstart.yaml") == ()
+
+
 def exported_here(jobs: Sequence[ExportJob], **_: object) -> None:
     """What the children do, in this process, which imports the libraries once for all recipes (export/test_run.py tests that it is the same)."""
     for job in jobs:
