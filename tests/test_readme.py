@@ -26,12 +26,35 @@ IN_CI = re.findall(r"^ *- (?:if: .*\n *)?run: (edgekit .*)$", README, re.MULTILI
 COMMANDS = [line.partition("  #")[0].rstrip() for line in LINES if line.startswith("edgekit ")]
 SETTINGS = "bench: {runs: 1, warmup_min_seconds: 0.01, min_seconds: 0.01, min_iterations: 64}\n"
 """A measurement as short as it can be, in place of the recipe's own."""
+FLAWED = """\
+# yaml-language-server: $schema=recipe.schema.json
+edgekit: 1
+name: net
+model: {name: small_cnn, args: {num_classes: 10}}
+input: {shape: [1, 8, 8]}
+data: {name: digits}
+stages:
+  - {stage: train, export: fp32}
+  - stage: prune
+    method: structured
+    ratio: 0.5
+    round_to: 4          # as before
+    include: ["block*", classifier]
+  - stage: quantize
+    method: qat
+    export: int8
+    freeze_observer_epoch: 5
+    train: {epochs: 2}
+budget:
+  variants:
+    int8: {size_max_bytes: 10000}
+"""
 FEWER = {
     "edgekit gate": ["--runs", "10"],
     "edgekit compare": ["--runs", "1"],
     "edgekit run mine.yaml": ["--set", "bench.runs=1", "--set", "stages.fp32.epochs=2", "--set", "export.formats=[litert]"],
 }
-VERDICTS = {"edgekit gate": {0, 1}}
+VERDICTS = {"edgekit gate": {0, 1}, "edgekit recipe lint net.yaml": {1}}
 """A gate between a bundle and itself is passed on an idle machine; on a busy one it may be inconclusive, which fails."""
 NOT_HERE = {
     "bash tools/quickstart": "installs several GB",
@@ -49,6 +72,10 @@ NOT_HERE = {
     "python tools/flash_pi.py": "needs a card and an image (tests/device/test_flashed_card.py)",
 }
 """Commands by how they begin, with the reason why they are not run here, and where what they do is tested."""
+
+
+TO_THE_LETTER = {block[2:].partition("\n")[0]: block.partition("\n")[2] for block in BLOCKS if block.startswith("$ edgekit recipe lint net.yaml")}
+"""What some of them print, where nothing in it depends on machine or time."""
 
 
 def not_here(line: str) -> str | None:
@@ -106,6 +133,7 @@ def user(quickstart_cache: Path, quickstart_bundle: Bundle, tmp_path_factory: py
     recipe = place / "recipes" / "quickstart.yaml"
     text = recipe.read_text()
     recipe.write_text(text[: text.index("bench:")] + SETTINGS)
+    (place / "net.yaml").write_text(FLAWED)
     (place / "targets" / "local.yaml").write_text(f"edgekit: 1\nname: local\nkind: local\nworkdir: {place}/device\n")
     for name in ("old", "new", "model"):
         shutil.copy(quickstart_bundle.path / "int8.tflite", place / f"{name}.tflite")
@@ -136,6 +164,8 @@ def test_it_runs(line: str, user: Path, bundle: Bundle, capsys: pytest.CaptureFi
     more = [word for beginning, words in FEWER.items() if line.startswith(beginning) for word in words]
     expected = next((codes for beginning, codes in VERDICTS.items() if line.startswith(beginning)), {0})
     assert run([*shlex.split(line, comments=True)[1:], *more]) in expected, capsys.readouterr().err
+    if line in TO_THE_LETTER:
+        assert TO_THE_LETTER[line] == capsys.readouterr().out
 
 
 @pytest.mark.torch
@@ -170,6 +200,16 @@ def test_scripts_are_there(script: str) -> None:
 def test_the_files_it_names_are_there() -> None:
     for name in set(re.findall(r"`((?:recipes|tests|tools)/[A-Za-z0-9_./-]+\.[a-z]+)`", (ROOT / "README.md").read_text())):
         assert (ROOT / name).exists(), name
+
+
+def test_the_codes_of_lint_are_all_there() -> None:
+    table = README.partition("| severity | means | codes |\n")[2].partition("\n\n")[0]
+    sources = [(ROOT / "edgekit/recipe" / name).read_text() for name in ("lint.py", "linting.py", "channel_rules.py")]
+    used = {(severity, code) for text in sources for code, severity in re.findall(r'Finding\("([a-z0-9-]+)", "([a-z]+)"', text)}
+    told = {(row.split(" | ")[0].strip("| "), code) for row in table.splitlines()[1:] for code in re.findall(r"`([a-z0-9-]+)`", row)}
+    assert len(used) > 20
+    assert used <= told
+    assert {code for _, code in told} == {code for _, code in used}
 
 
 @pytest.mark.parametrize(("kind", "schema"), [("recipe", recipe_json_schema()), ("target", edgekit.target_json_schema())])
