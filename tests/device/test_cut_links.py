@@ -141,14 +141,14 @@ def test_a_stall_without_an_end_of_the_connection(way: proxy.Way, link: Proxy, r
 
 
 def test_a_silent_program_is_no_stall(reach: Reach) -> None:
-    with closing(reach(Timeouts(no_progress_seconds=0.5))) as device:
-        assert device.run(["sleep", "1.5"], timeout_s=20).ok
+    with closing(reach(Timeouts(no_progress_seconds=1))) as device:
+        assert device.run(["sleep", "2.5"], timeout_s=20).ok
 
 
 def test_a_slow_link_is_no_stall(link: Proxy, reach: Reach, store: Path, old: Bundle) -> None:
     """Buffers on the way hold more than passes in `no_progress_seconds`: what the board takes counts."""
-    with closing(reach(Timeouts(no_progress_seconds=0.5))) as device:
-        link.bytes_per_s = 1_500_000
+    with closing(reach(Timeouts(no_progress_seconds=1))) as device:
+        link.bytes_per_s = 1_000_000
         deploy(old, device, str(store))
     assert live(store) == contents(old.path)
 
@@ -218,7 +218,7 @@ def test_a_link_that_breaks_briefly(link: Proxy, reach: Reach, store: Path, old:
         deploy(old, device, str(store))
         for at in (3000, 100_000):
             link.arm("cut", "up", at)
-            with pytest.raises(TransportError, match="the connection broke"):
+            with pytest.raises(TransportError, match="connection"):
                 deploy(new, device, str(store))
             assert [os.readlink(entry) for entry in store.glob("lock.*")] == ["free"]
             assert live(store) == contents(old.path)
