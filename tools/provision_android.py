@@ -9,6 +9,7 @@ script and change it: it uses nothing but edgekit's public API.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -41,15 +42,18 @@ class Phone:
 def provision(bundle: Bundle, serial: str, *, directory: Path, allow_network: bool = False) -> Phone:
     """Write the target file, bring the .pte runner and the bundle onto the phone, and read every byte of the bundle back there."""
     name = re.sub(r"[^A-Za-z0-9._-]", "-", serial)
-    machine, sent = "", 0
+    file, machine, sent = directory / f"{name}.yaml", "", 0
     try:
+        demanded = edgekit.load_target(file).require_signature if file.is_file() else None  # making it ready anew does not lift that
         added = edgekit.add_target(name, adb=serial, allow_network=allow_network, directory=directory, replace=True)
-        machine = added.facts.machine or ""
-        with closing(edgekit.connect(added.target)) as device:
+        if demanded:
+            file.write_text(f"{file.read_text()}require_signature: {json.dumps(demanded)}\n")
+        target, machine = edgekit.load_target(file), added.facts.machine or ""
+        with closing(edgekit.connect(target)) as device:
             if any(artifact.format == "executorch" for artifact in bundle.manifest.artifacts):
-                edgekit.setup(added.target, formats=("executorch",), device=device)
-            sent = edgekit.deploy(bundle, added.target, device=device).bytes_moved
-            found = edgekit.verify(added.target, device=device)
+                edgekit.setup(target, formats=("executorch",), device=device)
+            sent = edgekit.deploy(bundle, target, device=device).bytes_moved
+            found = edgekit.verify(target, device=device)
     except EdgekitError as error:
         return Phone(serial, name, machine, sent, "; ".join(filter(None, (error.message, error.hint))), error.exit_code)
     return Phone(serial, name, machine, sent, f"{found.files} files of {found.bundle[:12]} read back and right")

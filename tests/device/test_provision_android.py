@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from edgekit import keygen
 from edgekit.bundle.manifest import Bundle
 from edgekit.target import AdbTarget, load_target
 from tests.deployment.conftest import old as old
@@ -43,3 +44,8 @@ def test_phones_are_made_ready(old: Bundle, adb_daemon: adbd.Daemon, tmp_path: P
     written = load_target(tmp_path / f"{found[0].target}.yaml")
     assert isinstance(written, AdbTarget)
     assert written.serial == adb_daemon.serial
+    (_, public), file = keygen(tmp_path / "release"), tmp_path / f"{found[0].target}.yaml"
+    file.write_text(f"{file.read_text()}require_signature: {public.name}\n")
+    refused = provision_android.provision(old, adb_daemon.serial, directory=tmp_path, allow_network=True)
+    assert (refused.exit_code, "is not signed" in refused.said) == (9, True), refused
+    assert load_target(file).require_signature == str(public), "it still demands it"
