@@ -210,7 +210,12 @@ class SshDevice:
 
     def _hang_up(self, channel: paramiko.Channel) -> None:
         """Close a channel. That sends a message, which waits for ever on a link that takes none."""
-        closing = threading.Thread(target=channel.close, daemon=True)
+
+        def close() -> None:
+            with contextlib.suppress(Exception):  # the link broke just now
+                channel.close()
+
+        closing = threading.Thread(target=close, daemon=True)
         closing.start()
         closing.join(LAST_WORDS_S)
         if closing.is_alive():
@@ -330,14 +335,14 @@ class Pumps:
         except BaseException as error:  # of the file that is sent, or a callback's; re-raised by wait
             self._fail(error)
             return
-        with contextlib.suppress(OSError, EOFError):
+        with contextlib.suppress(Exception):
             self._channel.shutdown_write()
 
     def _sent(self, chunk: bytes) -> bool:
         """False when the program closed its input or the session ended: its status tells."""
         try:
             self._channel.sendall(chunk)
-        except (OSError, EOFError):
+        except Exception:
             return False
         return True
 
