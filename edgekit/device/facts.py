@@ -38,7 +38,10 @@ grep -asH '' /proc/sys/kernel/random/boot_id /proc/loadavg /proc/pressure/memory
   "$thermal"/thermal_zone*/type "$thermal"/thermal_zone*/temp \
   "$thermal"/cooling_device*/type "$thermal"/cooling_device*/cur_state "$thermal"/cooling_device*/stats/total_trans
 grep -asH -e '^MemAvailable' -e '^oom_kill ' -e '^Cpus_allowed_list' -e '^cpu ' /proc/meminfo /proc/vmstat /proc/self/status /proc/stat
-if command -v vcgencmd >/dev/null 2>&1; then echo "vcgencmd:$(vcgencmd get_throttled 2>/dev/null)"; fi
+if command -v vcgencmd >/dev/null 2>&1; then
+  echo "vcgencmd:$(vcgencmd get_throttled 2>/dev/null)"
+  echo "measure_temp:$(vcgencmd measure_temp 2>/dev/null)"
+fi
 if command -v dumpsys >/dev/null 2>&1; then
   dumpsys thermalservice 2>/dev/null | sed 's/^/thermalservice:/'
   dumpsys battery 2>/dev/null | sed 's/^/battery:/'
@@ -209,6 +212,12 @@ def parse_throttled(text: str) -> int | None:
     return int(match[1], 16) if match else None
 
 
+def parse_firmware_temperature(text: str) -> dict[str, float]:
+    """Degrees Celsius that `vcgencmd measure_temp` prints, of the whole chip; nothing when it could not ask the firmware."""
+    match = re.fullmatch(r"\s*temp=(-?[0-9]{1,3}\.[0-9])'C\s*", text)
+    return {"firmware": float(match[1])} if match else {}
+
+
 def parse_thermalservice(lines: tuple[str, ...]) -> tuple[int | None, dict[str, float]]:
     """Android's thermal status, and degrees Celsius by sensor, from what `dumpsys thermalservice` prints (Android 10 and newer).
 
@@ -270,7 +279,7 @@ def _state(sources: Sources) -> DeviceState:
         oom_kills=int(oom) if oom else None,
         affinity=_text(_field(sources.get("/proc/self/status", ()), "Cpus_allowed_list")),
         clocks=tuple(_clock(policy, files, sources) for policy, files in _groups(sources, CPUFREQ).items()),
-        temperatures_c=_temperatures(sources) or hal_temperatures,
+        temperatures_c=_temperatures(sources) or hal_temperatures or parse_firmware_temperature(_first(sources, "measure_temp") or ""),
         cooling=tuple(_cooling(files) for files in _groups(sources, "/sys/class/thermal/cooling_device").values() if "cur_state" in files),
         throttled_flags=parse_throttled(_first(sources, "vcgencmd") or ""),
         thermal_status=thermal_status,

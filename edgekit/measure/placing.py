@@ -10,6 +10,7 @@ from edgekit.device import Device
 from edgekit.errors import RunnerError, UsageError
 from edgekit.inert import printable
 from edgekit.measure.invocation import Placed
+from edgekit.measure.programs import require_program
 from edgekit.progress import Progress
 from edgekit.runtimes import Format, Runtime, runtime_for
 from edgekit.runtimes.board import platform_of
@@ -21,7 +22,8 @@ def place(
 ) -> list[Placed]:
     """The artifacts of these keys on the device, in the bundle's order. With `activate` the bundle becomes the device's current one.
 
-    Raises UsageError (no such artifact), RunnerError (a runtime that the device cannot run), what `deploy` raises.
+    Raises UsageError (no such artifact), RunnerError (a runtime that the device cannot run), DeviceError (a program of the
+    user's that it cannot run), what `deploy` raises.
     """
     artifacts = artifacts_of(bundle, keys)
     formats: tuple[Format, ...] = ("executorch", "litert")
@@ -55,8 +57,11 @@ def artifacts_of(bundle: Bundle, keys: Collection[str]) -> list[Artifact]:
 def _runtimes(
     bundle: Bundle, artifacts: Sequence[Artifact], target: Target, device: Device, there: set[Format], progress: Progress
 ) -> dict[Format, Runtime]:
-    """The runtimes that artifacts need and that are not there, all before the first is sent: a device that cannot run one is refused untouched."""
+    """The runtimes that artifacts need and that are not there, all before the first is sent: a device that cannot run one, or the user's own program, is
+    refused untouched."""
     platform = platform_of(target, device)
+    for kind in sorted({artifact.format for artifact in artifacts} & there):
+        require_program(device, str(target.runners.program(kind)), platform)
     formats: dict[Format, None] = dict.fromkeys(artifact.format for artifact in artifacts if artifact.format not in there)
     exported_by = bundle.manifest.versions.get("executorch")
     try:

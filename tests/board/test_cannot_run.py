@@ -18,12 +18,13 @@ from edgekit.device import connect
 from edgekit.device.facts import DeviceState
 from edgekit.device.local import LocalDevice
 from edgekit.device.ssh_login import trust_target
-from edgekit.errors import RunnerError
+from edgekit.errors import DeviceError, RunnerError
 from edgekit.measure.benchmark import bench
 from edgekit.measure.invocation import Placed, attempt
 from edgekit.measure.measurement import Settings
-from edgekit.runtimes import Runtime, describe_file
-from edgekit.target import SshTarget
+from edgekit.measure.programs import require_program
+from edgekit.runtimes import Platform, Runtime, describe_file
+from edgekit.target import LocalTarget, SshTarget
 from tests.device import sshd
 from tests.measured import make_bundle
 from tests.tiers import cannot_run
@@ -118,3 +119,49 @@ def test_what_the_loader_says(says: str, status: int, message: str, hint: str, t
     with pytest.raises(RunnerError, match=message):
         raise error
     assert hint in error.hint
+
+
+def program(directory: Path, header: bytes, mode: int = 0o755) -> str:
+    path = directory / "runner"
+    path.write_bytes(header)
+    path.chmod(mode)
+    return str(path)
+
+
+def elf(machine: int) -> bytes:
+    """The first bytes of a program for a machine (e_machine)."""
+    return b"\x7fELF\x02\x01\x01".ljust(16, b"\0") + b"\x02\0" + machine.to_bytes(2, "little")
+
+
+@pytest.mark.parametrize(
+    ("machine", "arch", "said"),
+    [(0xB7, "x86_64", "for aarch64, the device runs x86_64"), (0x3E, "aarch64", "for x86_64"), (0xB7, "armv7l", "aarch64"), (0xF3, "aarch64", "riscv64")],
+)
+def test_a_program_of_the_user_for_another_architecture(machine: int, arch: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match=said) as raised:
+        require_program(LocalDevice("board"), program(tmp_path, elf(machine)), Platform(arch))
+    assert raised.value.exit_code == 7
+    assert raised.value.hint
+
+
+@pytest.mark.parametrize(
+    ("header", "arch"), [(elf(0xB7), "aarch64"), (elf(0x28), "aarch64"), (elf(0x03), "x86_64"), (b"#!/bin/sh\n", "aarch64"), (b"", "armv7l")]
+)
+def test_a_program_of_the_user_that_may_run(header: bytes, arch: str, tmp_path: Path) -> None:
+    require_program(LocalDevice("board"), program(tmp_path, header), Platform(arch))
+
+
+def test_a_program_of_the_user_that_is_not_there(tmp_path: Path) -> None:
+    for path in (str(tmp_path / "none"), program(tmp_path, elf(0x3E), mode=0o644)):
+        with pytest.raises(DeviceError, match="no such program, or not executable"):
+            require_program(LocalDevice("board"), path, Platform("x86_64"))
+
+
+def test_it_is_found_before_anything_is_sent(tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path / "bundle")
+    wrong = program(tmp_path, elf(0xF3))
+    runners = {"executorch": {"kind": "executor_runner", "program": wrong}, "litert": {"kind": "benchmark_model", "program": wrong}}
+    target = LocalTarget.model_validate({"edgekit": 1, "name": "local", "kind": "local", "workdir": str(tmp_path / "work"), "runners": runners})
+    with pytest.raises(DeviceError, match="program for riscv64"):
+        bench(bundle, target)
+    assert not list((tmp_path / "work" / "objects").iterdir())

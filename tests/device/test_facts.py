@@ -11,7 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.device import facts
-from edgekit.device.facts import BatteryState, Clock, Cooling, DeviceFacts, DeviceState, parse_facts, parse_state, parse_throttled
+from edgekit.device.facts import (
+    BatteryState,
+    Clock,
+    Cooling,
+    DeviceFacts,
+    DeviceState,
+    parse_facts,
+    parse_firmware_temperature,
+    parse_state,
+    parse_throttled,
+)
 from edgekit.errors import ResultError
 
 CAPTURED = Path(__file__).parents[1] / "captured"
@@ -81,6 +91,15 @@ def test_what_a_device_does_not_say_is_unknown() -> None:
 )
 def test_throttled_flags(text: str, flags: int | None) -> None:
     assert parse_throttled(text) == flags
+
+
+@pytest.mark.parametrize(("text", "celsius"), [("temp=48.3'C", 48.3), ("temp=-1.0'C\n", -1.0), ("VCHI initialization failed", None), ("temp=1e9'C", None)])
+def test_the_firmware_s_temperature_where_the_kernel_has_none(text: str, celsius: float | None) -> None:
+    expected = {} if celsius is None else {"firmware": celsius}
+    assert parse_firmware_temperature(text) == expected
+    assert parse_state(f"measure_temp:{text}\n".encode()).temperatures_c == expected
+    zone = b"/sys/class/thermal/thermal_zone0/temp:50000\n"
+    assert parse_state(zone + f"measure_temp:{text}\n".encode()).temperatures_c == {"zone 0": 50.0}
 
 
 @pytest.mark.parametrize(
