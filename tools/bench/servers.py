@@ -89,4 +89,5 @@ def bundle(directory: Path, sizes: list[int]) -> Bundle:
     identity = bundle_id("0" * 64, tuple(artifacts))
     manifest = Manifest.model_validate({"id": identity, "name": "bench", "created": "2026-01-01", "artifacts": tuple(artifacts), **fixed})
     write_manifest(directory, manifest)
+    os.sync()  # else a deployment, which brings its own files to the disk, waits for these, and for what was sent before it
     return open_bundle(directory)
