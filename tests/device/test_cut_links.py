@@ -225,7 +225,7 @@ def test_a_link_that_breaks_briefly(link: Proxy, reach: Reach, store: Path, old:
         pids: list[int] = []
         link.arm("cut", "down", 2500)
         script = "echo $$; trap '' PIPE; while :; do echo; sleep 0.01; done"
-        with pytest.raises(TransportError, match="the connection broke"):
+        with pytest.raises(TransportError, match="connection"):
             device.run(["sh", "-c", script], timeout_s=60, on_stdout=lambda chunk: pids.extend(map(int, chunk.split())))
         until = time.monotonic() + 5
         while Path(f"/proc/{pids[0]}").exists() and time.monotonic() < until:

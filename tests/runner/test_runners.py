@@ -97,13 +97,13 @@ def test_threads(runner: Runner) -> None:
         seen: list[int] = []
 
         def on_stdout(chunk: bytes) -> None:
+            lines.extend(chunk.splitlines())
             if b'"first"' in chunk:
                 pid = json.loads(lines[0])["pid"]
                 seen.append(len(os.listdir(f"/proc/{pid}/task")))
-            lines.extend(chunk.splitlines())
 
         lines: list[bytes] = []
-        options = ("--threads", str(threads), "--min-ns", "200000000", "--warmup-min-ns", "1000000")
+        options = ("--threads", str(threads), "--min-ns", "1000000000", "--warmup-min-ns", "1000000")
         done = runner.start("--model", str(runner.model("convolution")), "--nonce", NONCE, *options, on_stdout=on_stdout)
         assert done.ok
         return max(seen)
