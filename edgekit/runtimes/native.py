@@ -74,7 +74,7 @@ def native_runner(
         _require_arch(library, arch)
     cache = cache or cache_root()
     flags = _flags(root, version)
-    settings = [flag.replace(str(root), "") for flag in flags]
+    settings = [flag.replace(str(root), "").replace(str(SOURCES), "") for flag in flags]
     key = content_key(_source_digest(), version, arch, portable, settings, [sha256_file(path) for path in libraries])
     home = cache / "runtimes" / f"executorch-{version}-{arch}-{'portable' if portable else 'native'}-{key[:12]}"
     if not home.is_dir():
@@ -94,12 +94,18 @@ def installed_executorch() -> Path | None:
     return next((Path(place) for place in (spec.submodule_search_locations if spec else None) or ()), None)
 
 
+def wanted_version() -> str:
+    """The version of executorch whose runtime devices get: that of the installed package."""
+    installed = installed_executorch()
+    return executorch_version(installed) if installed is not None else PINNED
+
+
 def executorch_for(arch: str, cache: Path, progress: Progress = silent) -> Path:
     """Headers and libraries of executorch for an architecture: the installed ones, or those of the same version's wheel. Raises RunnerError."""
     installed = installed_executorch()
     if installed is not None and arch == platform.machine():
         return installed
-    version = executorch_version(installed) if installed is not None else PINNED
+    version = wanted_version()
     home = cache / "wheels" / f"executorch-{version}-{arch}"
     if not home.is_dir():
         python = f"{sys.version_info[0]}.{sys.version_info[1]}"  # the libraries are the same in all of them
@@ -155,6 +161,7 @@ def _flags(root: Path, version: str) -> list[str]:
     return [
         *("-std=c++17", "-O2", "-s", "-fvisibility=hidden", "-DC10_USING_CUSTOM_GENERATED_MACROS", "-DET_EVENT_TRACER_ENABLED"),
         f'-DEDGEKIT_EXECUTORCH_VERSION="{version}"',
+        *(f"-ffile-prefix-map={SOURCES}=edgekit", f"-ffile-prefix-map={root}=executorch"),  # the same program wherever edgekit is installed
         *("-isystem", str(include), "-isystem", str(include / "executorch/runtime/core/portable_type/c10")),
         str(SOURCES / "edgekit_runner.cpp"),
         *(f"-L{root / 'lib'}", "-Wl,--no-as-needed", *(f"-l{name}" for name in LIBRARIES), "-Wl,-rpath,$ORIGIN"),

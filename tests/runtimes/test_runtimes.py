@@ -84,6 +84,15 @@ def test_changed_sources_are_compiled_again(compiler: Path, tmp_path: Path, monk
     assert calls(compiler) == 2
 
 
+def test_where_edgekit_is_installed_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A board does not get another runner because another checkout deploys to it. With the real compiler."""
+    first = native_runner(cache=tmp_path / "cache")
+    monkeypatch.setattr(native, "SOURCES", shutil.copytree(native.SOURCES, tmp_path / "elsewhere"))
+    assert native_runner(cache=tmp_path / "cache") == first
+    compiled_there = native_runner(cache=tmp_path / "other cache")
+    assert [(file.name, file.sha256) for file in compiled_there.files] == [(file.name, file.sha256) for file in first.files]
+
+
 def test_two_at_once_compile_once(compiler: Path) -> None:
     waits: list[str] = []
     threads = [threading.Thread(target=native_runner, kwargs={"progress": lambda task, *_: waits.append(task)}) for _ in range(2)]

@@ -11,6 +11,7 @@ from pathlib import Path
 import edgekit
 from edgekit.cache import cache_root
 from edgekit.progress import Progress, silent
+from edgekit.runtimes.native import wanted_version
 from tools.emulation import image, machine
 from tools.emulation.programs import ADMIN_PATH
 
@@ -100,7 +101,7 @@ def _build(part: Path, progress: Progress) -> None:
 
 def _key() -> str:
     """A hash of what makes the image, the runtimes in it included."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(wanted_version().encode())
     for directory in (image.HERE, Path(edgekit.__file__).parent / "runner", Path(edgekit.__file__).parent / "runtimes"):
         for path in sorted(directory.rglob("*")):
             if path.is_file() and path.suffix != ".pyc" and path.name not in ("__main__.py", "commands.py"):
