@@ -10,9 +10,9 @@ import numpy as np
 
 from edgekit.bundle.manifest import Artifact, Bundle, Manifest, TensorSpec, bundle_id, describe_file, open_bundle, write_manifest
 from edgekit.device.facts import DeviceState, parse_facts
+from edgekit.measure.lines import HelloValues, MemoryMark
 from edgekit.measure.measurement import ArtifactResult, Measurement, OutputCheck, Run, Settings
 from edgekit.measure.validity import artifact_notes
-from edgekit.measure.wire import HelloValues, MemoryMark
 
 SAMPLES = 4
 CAPTURED = Path(__file__).parent / "captured"

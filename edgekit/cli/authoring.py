@@ -14,7 +14,7 @@ from rich.markup import escape
 
 import edgekit
 from edgekit.cli.console import stdout
-from edgekit.cli.options import Json, write_schema
+from edgekit.cli.options import Json, Overrides, write_schema
 from edgekit.errors import GateFailed, UsageError
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def new(
 def lint(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recipes.", show_default=False)],
     target: Annotated[str | None, typer.Option("--target", "-t", help="A board to ask whether it can run the result.")] = None,
-    overrides: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value. May be repeated.")] = None,
+    overrides: Overrides = None,
     fix: Annotated[bool, typer.Option("--fix", help="Put right in the file what is mechanical; comments and order stay.")] = False,
     as_json: Json = False,
 ) -> None:

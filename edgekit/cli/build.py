@@ -12,6 +12,7 @@ import typer
 import edgekit
 from edgekit.cli.console import stdout
 from edgekit.cli.live import live_progress
+from edgekit.cli.options import Json, Output, Overrides, RecipeFile
 from edgekit.errors import GateFailed
 
 if TYPE_CHECKING:
@@ -19,13 +20,7 @@ if TYPE_CHECKING:
     from edgekit.measure.measurement import Measurement
     from edgekit.pipeline.building import BuildResult
 
-RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a YAML file.", show_default=False)]
-Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value, e.g. `stages.qat.train.epochs=1`. May be repeated.")
-]
-Output = Annotated[Path, typer.Option("--output", "-o", help="Directory of bundles.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done and what it comes to; change nothing.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, no progress.")]
 
 
 def build(

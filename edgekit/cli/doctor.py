@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 import edgekit
 from edgekit.cli.console import stdout
+from edgekit.cli.options import Json
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+if TYPE_CHECKING:
+    from edgekit.board.check import CheckReport
 
 
 def doctor(as_json: Json = False) -> None:
@@ -21,7 +23,11 @@ def doctor(as_json: Json = False) -> None:
 
     Example: edgekit doctor
     """
-    report = edgekit.doctor()
+    tell_checked(edgekit.doctor(), as_json=as_json)
+
+
+def tell_checked(report: CheckReport, *, as_json: bool) -> None:
+    """Print what was found, of this machine or of a board; a problem is the exit code."""
     if as_json:
         print(json.dumps({**dataclasses.asdict(report), "exit_code": report.exit_code}))
     else:

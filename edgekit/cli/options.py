@@ -1,4 +1,4 @@
-"""Options that several commands share, how targets are named on the command line, and where a schema goes."""
+"""Arguments and options that several commands share, how targets are named on the command line, and where a schema goes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ import typer
 from edgekit.errors import UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, no progress.")]
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a YAML file.", show_default=False)]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value, e.g. `stages.qat.train.epochs=1`. May be repeated.")
+]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Directory of bundles.")]
 TargetName = Annotated[str, typer.Argument(metavar="NAME", help="A name that `edgekit target list` shows, or a file.", show_default=False)]
 OneTarget = Annotated[str, typer.Option("--target", "-t", help="A name that `edgekit target list` shows, or a file.", show_default=False)]
 Targets = Annotated[

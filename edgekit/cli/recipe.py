@@ -13,18 +13,13 @@ from rich.markup import escape
 
 from edgekit.cli import authoring
 from edgekit.cli.console import stdout
-from edgekit.cli.options import Markdown, SchemaFile, write_schema
+from edgekit.cli.options import Json, Markdown, Overrides, SchemaFile, write_schema
 from edgekit.documents.problems import Origin, Problem, refuse
 from edgekit.errors import UsageError
 
 app = typer.Typer(name="recipe", help="Write, check and explain recipes. Nothing is trained.", no_args_is_help=True)
 app.command()(authoring.new)
 app.command()(authoring.lint)
-
-Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value, e.g. `stages.qat.train.epochs=1`. May be repeated.")
-]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
 
 @app.command()

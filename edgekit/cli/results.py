@@ -15,6 +15,7 @@ import typer
 
 from edgekit import store
 from edgekit.cli.console import stdout
+from edgekit.cli.options import Json
 from edgekit.errors import UsageError
 from edgekit.inert import printable
 
@@ -28,7 +29,6 @@ Database = Annotated[
     str | None, typer.Option("--db", metavar="URL", help="A database URL or an SQLite file. Default: EDGEKIT_DB, else the user's data directory.")
 ]
 Identity = Annotated[str, typer.Argument(metavar="ID", help="The start of an id that `edgekit results list` shows, or `latest`.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
 
 class Format(StrEnum):

@@ -12,9 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 
 import edgekit
-from edgekit.cli.build import Json, Overrides, RecipeFile
 from edgekit.cli.console import stdout
 from edgekit.cli.live import live_progress
+from edgekit.cli.options import Json, Overrides, RecipeFile
 
 if TYPE_CHECKING:
     from edgekit.pipeline.sensitivity import SensitivityReport

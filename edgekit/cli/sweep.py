@@ -12,9 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 
 import edgekit
-from edgekit.cli.build import Json, Output, Overrides, RecipeFile
 from edgekit.cli.console import stdout
 from edgekit.cli.live import live_progress
+from edgekit.cli.options import Json, Output, Overrides, RecipeFile
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ import typer
 
 import edgekit
 from edgekit.cli.console import stdout
+from edgekit.cli.doctor import tell_checked
 from edgekit.cli.live import live_progress
 from edgekit.cli.options import Json, Markdown, SchemaFile, TargetName, write_schema
 from edgekit.errors import IdentityError
@@ -134,17 +135,7 @@ def check(name: TargetName, as_json: Json = False) -> None:
 
     Example: edgekit target check pi5
     """
-    report = edgekit.check(name)
-    if as_json:
-        print(json.dumps({**dataclasses.asdict(report), "exit_code": report.exit_code}))
-    else:
-        from edgekit.reporting.boards import check_report
-
-        console = stdout(highlight=False, soft_wrap=False)
-        for part in check_report(report):
-            console.print(part)
-    if report.exit_code:
-        raise typer.Exit(report.exit_code)
+    tell_checked(edgekit.check(name), as_json=as_json)
 
 
 @app.command()

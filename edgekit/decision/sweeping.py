@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -137,16 +137,18 @@ def _candidates(sides: Sequence[tuple[Settings, Side]], measured: Sequence[Measu
         for key in side.keys:
             artifact = next(one for one in side.bundle.manifest.artifacts if one.key == key)
             everywhere = shared and number == 0 and artifact.file.sha256 in last
-            p50 = None if not measured or measured[number].unjudged(key) or key not in measured[number].summaries else measured[number].summaries[key].p50
+            p50 = _judged_p50(measured[number], key) if measured else None
             found.append(Candidate({} if everywhere else settings, artifact, side.bundle.path, p50))
     return found
 
 
+def _judged_p50(measured: Measurement, key: str) -> Estimate | None:
+    return measured.summaries[key].p50 if key in measured.summaries and not measured.unjudged(key) else None
+
+
 def _ranked(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
     """With those marked that no other beats, the fastest or else the smallest first."""
-    marked = [
-        Candidate(one.settings, one.artifact, one.bundle, one.p50_ns, best=not any(_beats(other, one) for other in candidates)) for one in candidates
-    ]
+    marked = [replace(one, best=not any(_beats(other, one) for other in candidates)) for one in candidates]
     return tuple(sorted(marked, key=lambda one: (one.p50_ns.value if one.p50_ns else 0.0, one.artifact.file.bytes)))
 
 

@@ -46,8 +46,21 @@ hashes() {
 """
 """`hashes` prints what sha256sum does of the files named on standard input. OpenSSL uses the processor's own instructions for it, where it has them."""
 
+_NEWEST = r"""
+newest() {
+  highest=0
+  for entry in lock.*; do
+    number=${entry#lock.}
+    case $number in '' | *[!0-9]*) continue ;; esac
+    [ "$number" -le "$highest" ] || highest=$number
+  done
+}
+"""
+"""Sets `highest` to the number of the newest entry of the lock; 0 where there is none."""
+
 PREPARE = (
     _HEAD
+    + _NEWEST
     + r"""
 mkdir -p "$root" && cd "$root" || exit 65
 [ -w . ] || fail "$root: not writable"
@@ -59,10 +72,7 @@ for place in current previous; do
   [ -L "$place" ] || [ ! -e "$place" ] || fail "$root/$place is not a symbolic link"
 done
 pwd -P
-highest=0
-for entry in lock.*; do
-  case ${entry#lock.} in '' | *[!0-9]*) ;; *) [ "${entry#lock.}" -le "$highest" ] || highest=${entry#lock.} ;; esac
-done
+newest
 read -r uptime rest </proc/uptime
 read -r boot_id </proc/sys/kernel/random/boot_id
 echo "${uptime%%.*} $boot_id $highest $(readlink "lock.$highest")"
@@ -277,19 +287,12 @@ rm -rf staging/*
 
 SWAP_LOCK = (
     _HEAD
+    + _NEWEST
     + r"""
 cd "$root" || exit 65
 read -r boot_id </proc/sys/kernel/random/boot_id
 [ "$boot_id" = "$4" ] || exit 75
 next=$(($2 + 1))
-newest() {
-  highest=0
-  for entry in lock.*; do
-    number=${entry#lock.}
-    case $number in '' | *[!0-9]*) continue ;; esac
-    [ "$number" -le "$highest" ] || highest=$number
-  done
-}
 ln -s "$3" "lock.$next" 2>/dev/null || { newest; [ "$highest" -lt "$next" ] || exit 75; fail "$root: cannot write a lock"; }
 newest
 if [ "$highest" -gt "$next" ]; then rm -f "lock.$next"; exit 75; fi

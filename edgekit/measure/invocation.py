@@ -19,9 +19,10 @@ from edgekit.device import Completed, Device
 from edgekit.device.facts import DeviceState, collect_state
 from edgekit.errors import DeadlinePassed, DeviceError, EdgekitError, ResultError, RunnerError, TransportError
 from edgekit.inert import printable
+from edgekit.measure.lines import TensorInfo
 from edgekit.measure.measurement import RunnerKind, Settings
 from edgekit.measure.probes import Probe
-from edgekit.measure.wire import MAX_OUTPUT_BYTES, Mode, RunnerRun, TensorInfo, parse_runner_output
+from edgekit.measure.wire import MAX_OUTPUT_BYTES, Mode, RunnerRun, parse_runner_output
 from edgekit.stats import Fidelity, fidelity
 from edgekit.tensors import dequantize
 

@@ -18,9 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from edgekit import stats
 from edgekit.bundle.manifest import Artifact, Comparison
 from edgekit.device.facts import CpuTime, DeviceFacts, DeviceState
+from edgekit.measure.lines import HelloValues, MemoryMark, WindowValues
 from edgekit.measure.observations import Accuracy, Energy, Profile, Sustained
 from edgekit.measure.probes import Probe
-from edgekit.measure.wire import HelloValues, MemoryMark, WindowValues
 from edgekit.stats import Estimate, Fidelity, Outliers, Ratio
 from edgekit.stats.compare import FULL_RUNS
 

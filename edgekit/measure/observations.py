@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from edgekit.measure.wire import WindowValues
+from edgekit.measure.lines import WindowValues
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -50,7 +50,7 @@ class Profile(Part):
 class Sustained(Part):
     """Inference after inference for `seconds`. `burst_ns` is the median of the first window with any, `sustained_ns` that of the last quarter.
 
-    `windows` are the curve: see edgekit.measure.wire.WindowValues; their probes are those of the measurement.
+    `windows` are the curve: see edgekit.measure.lines.WindowValues; their probes are those of the measurement.
     """
 
     seconds: float

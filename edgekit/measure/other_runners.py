@@ -16,8 +16,9 @@ from edgekit.device import Device
 from edgekit.device.facts import DeviceState, collect_state
 from edgekit.errors import DeviceError, ResultError, TransportError
 from edgekit.measure.invocation import Attempt, Placed, failed, given_up
+from edgekit.measure.lines import LoadValues
 from edgekit.measure.measurement import Settings
-from edgekit.measure.wire import LoadValues, RunnerRun
+from edgekit.measure.wire import RunnerRun
 
 OtherRunner = Literal["executor_runner", "benchmark_model"]
 

@@ -13,8 +13,9 @@ from statistics import fmean, median
 
 from edgekit.bundle.manifest import Operation
 from edgekit.inert import printable
+from edgekit.measure.lines import OperatorValues
 from edgekit.measure.observations import OperatorTime, Profile
-from edgekit.measure.wire import OperatorValues, RunnerRun
+from edgekit.measure.wire import RunnerRun
 
 FAMILIES = {
     "weights": ("Convolution", "Deconvolution", "Fully Connected", "Dynamic Fully Connected", "aten.convolution", "aten.linear", "aten.addmm", "aten.mm"),

@@ -30,7 +30,8 @@ def evaluation_set(loaded: LoadedRecipe, cache: Path) -> Samples | None:
     if count == 0:
         return None
     described = [recipe.input.model_dump(mode="json"), recipe.data.model_dump(mode="json"), recipe.seed, count]
-    key = content_key(dataset_fingerprint(recipe.data.name, recipe.data.args, base), described, source_digest("zoo", "pipeline/evaluation.py"))
+    sources = source_digest("zoo", "pipeline/data.py", "pipeline/evaluation.py")
+    key = content_key(dataset_fingerprint(recipe.data.name, recipe.data.args, base), described, sources)
     store = Cache(cache, "evaluation")
     entry = store.get(key)
     if entry is None:
@@ -42,20 +43,9 @@ def evaluation_set(loaded: LoadedRecipe, cache: Path) -> Samples | None:
 
 
 def _save(loaded: LoadedRecipe, count: int, directory: Path) -> None:
-    from edgekit.zoo.datasets import load_dataset
+    from edgekit.pipeline.data import data_of
 
-    recipe = loaded.recipe
-    test = load_dataset(
-        recipe.data.name,
-        recipe.data.args,
-        shape=recipe.input.shape,
-        mean=recipe.input.mean,
-        std=recipe.input.std,
-        seed=recipe.seed,
-        train_limit=recipe.data.train_limit,
-        test_limit=recipe.data.test_limit,
-        base=loaded.path.parent,
-    ).test
+    test = data_of(loaded).test
     whole = slice(0, min(count, len(test)))
     np.save(directory / "inputs.npy", test.at(whole).numpy().astype(np.float32))
     if test.labels is not None:

@@ -12,7 +12,7 @@ from edgekit.recipe.lineage import parent_of, stage_name
 from edgekit.recipe.load import LoadedRecipe
 from edgekit.zoo.fingerprint import dataset_fingerprint, model_fingerprint, resolve_weights
 
-STAGE_SOURCES = ("zoo", "compress", "pipeline/checkpoint.py", "pipeline/stages.py")
+STAGE_SOURCES = ("zoo", "compress", "pipeline/checkpoint.py", "pipeline/data.py", "pipeline/stages.py")
 EXPORT_SOURCES = ("zoo", "compress", "pipeline/checkpoint.py", "export", "tensors.py")
 TRAINING_LIBRARIES = ("torch", "torchvision", "torchao", "torch-pruning", "numpy")
 

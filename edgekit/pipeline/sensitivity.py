@@ -49,7 +49,7 @@ def sensitivity(
 ) -> SensitivityReport:
     """Which layers an int8 stage (`ptq` or `qat`; the only one, when none is named) loses its precision in, measured at the network's output.
 
-    Stages that are not in the cache are run, as by `build`. With `reach_db` it also looks for the layers to keep in float to reach that SNR.
+    What it needs and is not in the cache is run, as by `build`. With `reach_db` it also looks for the layers to keep in float to reach that SNR.
     Raises UsageError (recipe, no such stage), ModelError and BusyError as `build`.
     """
     loaded = recipe if isinstance(recipe, LoadedRecipe) else load_recipe(Path(recipe), overrides=overrides)
@@ -61,9 +61,6 @@ def sensitivity(
     from edgekit.pipeline.stages import StageRunner
 
     runner = StageRunner(loaded, planned, Cache(cache_root(), "stages"), progress)
-    for one in planned.stages[: wanted.index + 1]:
-        if one.cached is None:
-            runner.run(one)
     graph = runner.checkpoint(wanted.index).model
     assert isinstance(graph, GraphModule)
     batch = runner.data.test.at(slice(0, samples))

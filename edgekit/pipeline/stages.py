@@ -23,6 +23,7 @@ from edgekit.compress import quantize, structured, train, unstructured
 from edgekit.errors import ModelError
 from edgekit.pipeline import checkpoint as checkpoints
 from edgekit.pipeline.checkpoint import Checkpoint, ModelSpec, Quantization
+from edgekit.pipeline.data import data_of
 from edgekit.progress import Progress
 from edgekit.recipe.load import LoadedRecipe
 from edgekit.recipe.schema import (
@@ -39,7 +40,7 @@ from edgekit.recipe.schema import (
     Train,
     Training,
 )
-from edgekit.zoo.datasets import Dataset, load_dataset
+from edgekit.zoo.datasets import Dataset
 from edgekit.zoo.fingerprint import resolve_weights
 from edgekit.zoo.models import create_model
 from edgekit.zoo.weights import load_weights
@@ -52,6 +53,7 @@ class StageRunner:
     """Runs the stages of one recipe. Holds the dataset and the checkpoints made so far, each loaded once and only when a stage needs it."""
 
     def __init__(self, loaded: LoadedRecipe, planned: Plan, cache: Cache, progress: Progress) -> None:
+        self._loaded = loaded
         self._recipe = loaded.recipe
         self._base = loaded.path.parent
         self._plan = planned
@@ -62,18 +64,7 @@ class StageRunner:
 
     @functools.cached_property
     def data(self) -> Dataset:
-        recipe = self._recipe
-        return load_dataset(
-            recipe.data.name,
-            recipe.data.args,
-            shape=recipe.input.shape,
-            mean=recipe.input.mean,
-            std=recipe.input.std,
-            seed=recipe.seed,
-            train_limit=recipe.data.train_limit,
-            test_limit=recipe.data.test_limit,
-            base=self._base,
-        )
+        return data_of(self._loaded)
 
     @functools.cached_property
     def example(self) -> Tensor:
@@ -100,11 +91,13 @@ class StageRunner:
         return row
 
     def checkpoint(self, index: int) -> Checkpoint:
-        """The result of a stage that has been run or is in the cache."""
+        """The result of a stage: at hand, from the cache, or run now, with the stages it needs."""
         if index not in self._done:
-            cached = self._plan.stages[index].cached
-            assert cached is not None, "stages run in order"
-            self._done[index] = checkpoints.load(cached, self.example, base=self._base)
+            planned = self._plan.stages[index]
+            if planned.cached is None:
+                self.run(planned)
+            else:
+                self._done[index] = checkpoints.load(planned.cached, self.example, base=self._base)
         return self._done[index]
 
     def _parent(self, planned: PlannedStage) -> Checkpoint:

@@ -20,9 +20,9 @@ import numpy as np
 
 from edgekit.device import Device
 from edgekit.errors import DeviceError
+from edgekit.measure.lines import WindowValues
 from edgekit.measure.observations import Energy
 from edgekit.measure.probes import Probe
-from edgekit.measure.wire import WindowValues
 from edgekit.target import PowerSensor
 
 SENSORS = {

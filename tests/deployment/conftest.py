@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -28,14 +28,20 @@ def noise(seed: str, size: int) -> bytes:
 
 def write_bundle(directory: Path, seed: str, shared: bytes = b"", large_bytes: int = LARGE_BYTES) -> Bundle:
     """A bundle with a large artifact made from `seed`, a small one of `shared`, and references."""
+    models = {"fp32": noise(seed, large_bytes), "int8": shared or noise(f"small {seed}", 1000)}
+    return opaque_bundle(directory, "opaque", ((variant, model, noise("inputs", 64), model[:8]) for variant, model in models.items()))
+
+
+def opaque_bundle(directory: Path, name: str, artifacts: Iterable[tuple[str, bytes, bytes, bytes]]) -> Bundle:
+    """A bundle of any bytes: of each artifact its variant, its model, and its reference inputs and outputs."""
     (directory / "reference").mkdir(parents=True)
-    artifacts = []
-    for variant, model in (("fp32", noise(seed, large_bytes)), ("int8", shared or noise(f"small {seed}", 1000))):
-        names = {f"{variant}.pte": model, f"reference/{variant}.inputs.bin": noise("inputs", 64), f"reference/{variant}.outputs.bin": model[:8]}
-        for name, content in names.items():
-            (directory / name).write_bytes(content)
-        file, inputs, outputs = (describe_file(directory / name, name) for name in names)
-        artifacts.append(
+    described = []
+    for variant, model, given, expected in artifacts:
+        names = {f"{variant}.pte": model, f"reference/{variant}.inputs.bin": given, f"reference/{variant}.outputs.bin": expected}
+        for file_name, content in names.items():
+            (directory / file_name).write_bytes(content)
+        file, inputs, outputs = (describe_file(directory / file_name, file_name) for file_name in names)
+        described.append(
             Artifact.model_validate(
                 {
                     "variant": variant,
@@ -52,10 +58,8 @@ def write_bundle(directory: Path, seed: str, shared: bytes = b"", large_bytes: i
             )
         )
     fixed = {"recipe": {}, "recipe_sha256": "0" * 64, "versions": {}, "seed": 0, "git_revision": None, "trace": ()}
-    manifest = Manifest.model_validate(
-        {"id": bundle_id("0" * 64, tuple(artifacts)), "name": "opaque", "created": "2026-01-01", "artifacts": tuple(artifacts), **fixed}
-    )
-    write_manifest(directory, manifest)
+    identity = bundle_id("0" * 64, tuple(described))
+    write_manifest(directory, Manifest.model_validate({"id": identity, "name": name, "created": "2026-01-01", "artifacts": tuple(described), **fixed}))
     return open_bundle(directory)
 
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,9 +76,8 @@ def require_arm64() -> None:
     require()
     if missing := [program for program in ("qemu-aarch64-static", "unshare", "apt-get", "dpkg") if shutil.which(program) is None]:
         cannot_run(f"needs {' '.join(missing)}: apt-get install qemu-user-static")
-    user = {"user": USER, "group": USER, "extra_groups": ()} if os.geteuid() == 0 else {}
     tried = ["unshare", "--user", "--map-root-user", "--mount", "mount", "-t", "binfmt_misc", "none", "/proc/sys/fs/binfmt_misc"]
-    if (done := subprocess.run(tried, capture_output=True, text=True, **user)).returncode != 0:  # type: ignore[call-overload]
+    if (done := subprocess.run(tried, capture_output=True, text=True, **_as_user())).returncode != 0:  # type: ignore[call-overload]
         pytest.skip(f"needs Linux 6.7 and user name spaces: {done.stderr.strip()}")
 
 
@@ -97,10 +97,15 @@ def running(directory: Path, *, port: int = 0, banner: str = "device", arm64: bo
     }
     own = shutil.copyfile(built(), directory / "adbd")  # the user cannot read the cache of root
     own.chmod(0o755)
-    user = {"user": USER, "group": USER, "extra_groups": ()} if os.geteuid() == 0 else {}
     with (directory / "adbd.log").open("ab") as log:
         process = subprocess.Popen(
-            [*start, str(own), f"--device_banner={banner}"], env=environment, stdin=subprocess.DEVNULL, stderr=log, stdout=log, start_new_session=True, **user
+            [*start, str(own), f"--device_banner={banner}"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            **_as_user(),
         )
     daemon = Daemon(port, directory, process)
     try:
@@ -120,6 +125,11 @@ def server(home: Path) -> Iterator[dict[str, str]]:
         yield environment
     finally:
         subprocess.run(["adb", "kill-server"], env=everything, capture_output=True, timeout=60)
+
+
+def _as_user() -> dict[str, Any]:
+    """Options of subprocess that start a program as the unprivileged user, where this one may."""
+    return {"user": USER, "group": USER, "extra_groups": ()} if os.geteuid() == 0 else {}
 
 
 def _lay_out(directory: Path) -> list[str]:

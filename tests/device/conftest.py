@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -93,6 +95,14 @@ def trusting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home" / ".config"))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+
+
+@pytest.fixture
+def store() -> Iterator[Path]:
+    """A place on this machine for the store of a board that is this machine."""
+    place = Path("/tmp") / f"edgekit-store-{secrets.token_hex(6)}"
+    yield place
+    shutil.rmtree(place, ignore_errors=True)
 
 
 @pytest.fixture

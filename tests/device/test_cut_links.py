@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import secrets
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -55,13 +54,6 @@ def reach(link: Proxy, ssh_server: Server) -> Reach:
     login = resolve("127.0.0.1", port=link.port, user=ssh_server.user, identity_file=str(ssh_server.directory / "user_key"))
     trust("board", login)
     return lambda timeouts=PATIENT: connect("board", login, timeouts=timeouts)
-
-
-@pytest.fixture
-def store() -> Iterator[Path]:
-    place = Path("/tmp") / f"edgekit-cut-{secrets.token_hex(6)}"
-    yield place
-    shutil.rmtree(place, ignore_errors=True)
 
 
 def test_cut_at_every_byte_of_a_small_file(link: Proxy, reach: Reach, store: Path, tmp_path: Path) -> None:

@@ -45,13 +45,6 @@ def device(ssh_server: Server, trusting: None) -> Iterator[SshDevice]:
 
 
 @pytest.fixture
-def store() -> Iterator[Path]:
-    place = Path("/tmp") / f"edgekit-faults-{secrets.token_hex(6)}"
-    yield place
-    shutil.rmtree(place, ignore_errors=True)
-
-
-@pytest.fixture
 def server_with() -> Callable[..., Any]:
     """A server of one's own, with further lines of configuration."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
-import secrets
 import shutil
 import signal
 import threading
@@ -43,13 +42,6 @@ CALLS = 11
 
 processes = multiprocessing.get_context("forkserver")  # everything is imported once, and no thread of this process is copied
 processes.set_forkserver_preload([__name__])
-
-
-@pytest.fixture
-def store() -> Iterator[Path]:
-    place = Path("/tmp") / f"edgekit-kills-{secrets.token_hex(6)}"
-    yield place
-    shutil.rmtree(place, ignore_errors=True)
 
 
 @pytest.fixture

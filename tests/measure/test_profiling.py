@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from edgekit.bundle.manifest import Operation
+from edgekit.measure.lines import OperatorValues
 from edgekit.measure.profiling import profile_of
-from edgekit.measure.wire import OperatorValues, RunnerRun, parse_runner_output
+from edgekit.measure.wire import RunnerRun, parse_runner_output
 
 EMPTY = parse_runner_output(b"", nonce="", allow_incomplete=True)
 

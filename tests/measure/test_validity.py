@@ -9,10 +9,10 @@ import pytest
 
 from edgekit.bundle.manifest import Bundle
 from edgekit.device.facts import Cooling, CpuTime, DeviceFacts, DeviceState, parse_state
+from edgekit.measure.lines import WindowValues
 from edgekit.measure.measurement import ArtifactResult, Controlled, OutputCheck
 from edgekit.measure.probes import device_probes
 from edgekit.measure.validity import artifact_notes, can_tell_throttling, mismatch, run_notes, session_notes, throttling
-from edgekit.measure.wire import WindowValues
 from tests.measured import CAPTURED, make_bundle, make_measurement
 
 PI = DeviceFacts(cpus=4)

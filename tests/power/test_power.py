@@ -18,9 +18,9 @@ from edgekit.device.local import LocalDevice
 from edgekit.errors import DeviceError, UsageError
 from edgekit.measure import passes
 from edgekit.measure.benchmark import bench
+from edgekit.measure.lines import WindowValues
 from edgekit.measure.measurement import Settings
 from edgekit.measure.observations import Energy
-from edgekit.measure.wire import WindowValues
 from edgekit.power import HostSensor, Stretch, battery, energy, hwmon, joules, open_sensor, session, stretch, trace_of
 from edgekit.power.serial_meter import open_port, watts_of
 from edgekit.power.session import Meter, measure_energy, meter

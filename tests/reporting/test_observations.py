@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from edgekit.measure.lines import WindowValues
 from edgekit.measure.measurement import Measurement
 from edgekit.measure.observations import Accuracy, Energy, OperatorTime, Profile, Sustained
 from edgekit.measure.probes import Probe
-from edgekit.measure.wire import WindowValues
 from edgekit.reporting.observations import observations
 from tests.measured import make_bundle, make_measurement
 

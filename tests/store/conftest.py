@@ -1,4 +1,4 @@
-"""A PostgreSQL server of one's own, where its programs are installed."""
+"""A bundle, a database file, and a PostgreSQL server of one's own where its programs are installed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,19 @@ from pathlib import Path
 
 import pytest
 
+from edgekit.bundle.manifest import Bundle
+from tests.measured import make_bundle
 from tests.tiers import cannot_run
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    return make_bundle(tmp_path / "bundle")
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> str:
+    return str(tmp_path / "results.db")
 
 
 @pytest.fixture(scope="session")

@@ -20,16 +20,6 @@ from edgekit.store.results import Store
 from tests.measured import make_bundle, make_measurement
 
 
-@pytest.fixture
-def bundle(tmp_path: Path) -> Bundle:
-    return make_bundle(tmp_path / "bundle")
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> str:
-    return str(tmp_path / "results.db")
-
-
 def test_a_baseline_outlives_the_build_directory(bundle: Bundle, database: str) -> None:
     edgekit.set_baseline("main", bundle, database)
     shutil.rmtree(bundle.path)

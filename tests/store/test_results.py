@@ -20,19 +20,9 @@ from edgekit.measure.measurement import Measurement
 from edgekit.store.results import Store
 from edgekit.store.rows import pack, unpack
 from edgekit.store.tables import artifact_results, bodies, measurements, run_samples
-from tests.measured import make_bundle, make_measurement
+from tests.measured import make_measurement
 
 FORK = multiprocessing.get_context("fork")
-
-
-@pytest.fixture
-def bundle(tmp_path: Path) -> Bundle:
-    return make_bundle(tmp_path / "bundle")
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> str:
-    return str(tmp_path / "results.db")
 
 
 def test_what_is_saved_comes_back(bundle: Bundle, database: str) -> None:

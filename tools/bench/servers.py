@@ -14,9 +14,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from edgekit.bundle.manifest import Artifact, Bundle, Manifest, bundle_id, describe_file, open_bundle, write_manifest
+from edgekit.bundle.manifest import Bundle
 from edgekit.device.ssh_login import resolve, trust
 from edgekit.target import SshTarget
+from tests.deployment.conftest import opaque_bundle
 from tests.device import sshd
 
 PLACE = "edgekit-bench"
@@ -65,29 +66,7 @@ def proxy(port: int, *, delay_ms: float = 0, bytes_per_s: float = 0) -> Iterator
 
 def bundle(directory: Path, sizes: list[int]) -> Bundle:
     """A bundle with an artifact of random bytes of each size; its reference files are random too."""
-    (directory / "reference").mkdir(parents=True)
-    artifacts = []
-    for number, size in enumerate(sizes):
-        contents = {f"a{number}.pte": size, f"reference/a{number}.inputs.bin": min(size, 4096), f"reference/a{number}.outputs.bin": min(size, 4096)}
-        for name, count in contents.items():
-            (directory / name).write_bytes(os.urandom(count))
-        file, inputs, outputs = (describe_file(directory / name, name) for name in contents)
-        values = {
-            "variant": f"a{number}",
-            "format": "executorch",
-            "file": file,
-            "inputs": [{"name": "x", "dtype": "float32", "shape": [1, 16]}],
-            "outputs": [{"name": "y", "dtype": "float32", "shape": [1, 2]}],
-            "reference_inputs": inputs,
-            "reference_outputs": outputs,
-            "reference_samples": 1,
-            "delegation": {"delegate": "none", "delegated": {}, "fallback": {}},
-            "verification": {"samples": 1, "max_abs_error": 0.0, "snr_db": None, "cosine": 1.0, "top1_agreement_percent": 100.0},
-        }
-        artifacts.append(Artifact.model_validate(values))
-    fixed = {"recipe": {}, "recipe_sha256": "0" * 64, "versions": {}, "seed": 0, "git_revision": None, "trace": ()}
-    identity = bundle_id("0" * 64, tuple(artifacts))
-    manifest = Manifest.model_validate({"id": identity, "name": "bench", "created": "2026-01-01", "artifacts": tuple(artifacts), **fixed})
-    write_manifest(directory, manifest)
+    random = ((f"a{number}", *(os.urandom(count) for count in (size, min(size, 4096), min(size, 4096)))) for number, size in enumerate(sizes))
+    made = opaque_bundle(directory, "bench", random)
     os.sync()  # else a deployment, which brings its own files to the disk, waits for these, and for what was sent before it
-    return open_bundle(directory)
+    return made

@@ -9,10 +9,10 @@ import pytest
 
 from edgekit.bundle.manifest import Bundle, Comparison, Delegation, Operation, TraceRow, bundle_id, open_bundle, write_manifest
 from edgekit.device.facts import CpuTime
+from edgekit.measure.lines import WindowValues
 from edgekit.measure.measurement import Measurement, Note, Run
 from edgekit.measure.observations import Accuracy, Energy, OperatorTime, Profile, Sustained
 from edgekit.measure.probes import Probe
-from edgekit.measure.wire import WindowValues
 from tests.measured import make_bundle, make_measurement
 
 KEYS = ("fp32.pte", "int8.tflite")
