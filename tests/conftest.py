@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import edgekit
 from edgekit.bundle.manifest import Bundle
@@ -14,6 +15,10 @@ from edgekit.bundle.manifest import Bundle
 # A shell starts background jobs with Ctrl-C ignored, and children inherit that: the tests of Ctrl-C need it to work.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The check says the same of the same code every time, however busy the machine is. New cases are searched with --hypothesis-profile=default.
+settings.register_profile("check", derandomize=True, deadline=None, database=None)
+settings.load_profile("check")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

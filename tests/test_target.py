@@ -208,7 +208,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(st.dictionaries(KEYS, VALUES, max_size=8))
 def test_loading_raises_only_usage_errors(tmp_path: Path, data: dict[str, object]) -> None:
     try:

@@ -45,7 +45,7 @@ def test_the_model_is_left_without_any_trace() -> None:
 
 
 @given(sparsity=st.floats(0, 0.99), rows=st.integers(1, 30), columns=st.integers(1, 30), criterion=st.sampled_from(["l1", "random"]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_exactly_the_rounded_number_goes(sparsity: float, rows: int, columns: int, criterion: str) -> None:
     model = nn.Linear(columns, rows)
     mask = magnitude_masks(model, sparsity=sparsity, criterion=criterion)["weight"]  # type: ignore[arg-type]
@@ -96,7 +96,7 @@ def test_a_model_without_weights() -> None:
 
 
 @given(n=st.integers(1, 4), blocks=st.integers(1, 5), outputs=st.integers(1, 6), kernel=st.integers(1, 3))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_n_of_every_m_input_channels_stay_at_each_kernel_position(n: int, blocks: int, outputs: int, kernel: int) -> None:
     model = nn.Conv2d(4 * blocks, outputs, kernel)
     mask = n_m_masks(model, n=n, m=4)["weight"]

@@ -156,7 +156,7 @@ def test_what_processors_and_clocks_did() -> None:
 
 
 @given(st.binary(max_size=400))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_bytes(noise: bytes) -> None:
     for source in (b"", b"/proc/loadavg:", b"/proc/cpuinfo:", b"/sys/class/thermal/thermal_zone0/"):
         for parse in (parse_facts, parse_state):

@@ -211,7 +211,7 @@ TOKENS = [
 YAML_LIKE = st.lists(st.sampled_from(TOKENS), max_size=30).map("".join)
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+@settings(max_examples=600, suppress_health_check=[HealthCheck.too_slow])
 @given(st.one_of(YAML_LIKE, st.text(), YAML_LIKE.map(lambda text: f"a: {text}")))
 @example("%YAML 1")
 @example("%TAG ! !\n--- !<%zz> a")
@@ -225,7 +225,7 @@ def test_no_text_makes_the_parser_raise_anything_else(text: str) -> None:
         assert all(isinstance(path[-1], str) for path in document.keys)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=200))
 def test_no_bytes_make_the_reader_raise_anything_else(file: Path, content: bytes) -> None:
     file.write_bytes(content)

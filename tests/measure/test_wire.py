@@ -273,7 +273,7 @@ def test_caps_come_before_parsing() -> None:
 
 
 @given(noise=st.binary(max_size=300), at=st.integers(0, 15))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_random_bytes_in_place_of_lines(noise: bytes, at: int) -> None:
     lines = encode(good_lines()).splitlines(keepends=True)
     lines.insert(at, noise + b"\n")
@@ -288,7 +288,7 @@ JSON = st.recursive(
 
 
 @given(index=st.integers(0, len(good_lines()) - 1), field=st.integers(0, 12), value=JSON)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_json_in_any_field(index: int, field: int, value: Any) -> None:
     """Either the value is acceptable there, or a ResultError; nothing else."""
     lines = good_lines()
@@ -299,7 +299,7 @@ def test_any_json_in_any_field(index: int, field: int, value: Any) -> None:
 
 
 @given(index=st.integers(0, 3000), bit=st.integers(0, 7))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_flipped_bits_raise_nothing_else(index: int, bit: int) -> None:
     whole = bytearray(encode(good_lines()))
     whole[index % len(whole)] ^= 1 << bit

@@ -28,16 +28,18 @@ from edgekit.target import LocalTarget, PowerSensor, read_target
 from tests.measure.test_benchmark import place, with_program
 
 DEVICE = LocalDevice("board")
+MILLISECONDS = st.integers(0, 100_000).map(lambda ms: ms / 1000)
+"""Closer than a clock tells them apart, the slope between two points is no number."""
 HWMON, BATTERY = PowerSensor(sensor="hwmon"), PowerSensor(sensor="battery")
 
 
-@given(st.floats(0, 100), st.floats(0, 1000), st.floats(0, 100), st.lists(st.floats(0, 1000), min_size=1, max_size=20, unique=True))
+@given(st.floats(0, 100), st.floats(0, 1000), st.floats(0, 100), st.lists(MILLISECONDS, min_size=1, max_size=20, unique=True))
 def test_constant_power_times_time(watts: float, start_s: float, seconds: float, times: list[float]) -> None:
     trace = [(at_s, watts) for at_s in sorted(times)]
     assert joules(trace, start_s, start_s + seconds) == pytest.approx(watts * seconds, rel=1e-9, abs=1e-9)
 
 
-@given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 50)), min_size=2, max_size=20, unique_by=lambda point: point[0]), st.floats(0, 1))
+@given(st.lists(st.tuples(MILLISECONDS, st.floats(0, 50)), min_size=2, max_size=20, unique_by=lambda point: point[0]), st.floats(0, 1))
 def test_stretches_add_up(points: list[tuple[float, float]], share: float) -> None:
     trace = sorted(points)
     start_s, stop_s = trace[0][0], trace[-1][0]

@@ -467,7 +467,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(st.dictionaries(KEYS, VALUES, max_size=6))
 def test_loading_raises_only_usage_errors(tmp_path: Path, data: dict[str, object]) -> None:
     path = write(tmp_path, json.dumps(data))
@@ -492,7 +492,7 @@ STAGE = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(st.lists(STAGE, max_size=6), st.lists(st.sampled_from(["stages.a.lr=1", "stages.0=x", "stages=", "budget.baseline=a", "a.0.b=1"]), max_size=2))
 def test_stages_of_any_kind_load_or_are_refused(tmp_path: Path, stages: list[object], overrides: list[str]) -> None:
     path = write(tmp_path, HEAD + f"stages: {json.dumps(stages)}\n")

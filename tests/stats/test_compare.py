@@ -210,7 +210,7 @@ VALUES = st.lists(st.floats(1e3, 1e9), min_size=10, max_size=30)
 
 
 @given(first=VALUES, second=VALUES)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_scale_does_not_matter_and_turning_the_sides_turns_the_ratio(first: list[float], second: list[float]) -> None:
     found, scaled = differ({"a": (first, second)})["a"], differ({"a": ([4 * v for v in first], [4 * v for v in second])})["a"]
     assert (scaled.side, scaled.ratio, scaled.p) == (found.side, found.ratio, found.p)
@@ -231,7 +231,7 @@ def test_holm_never_lowers_a_p_value_and_keeps_their_order(p_values: list[float]
 
 
 @given(data=st.data(), n=st.integers(10, 25))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_what_regressed_is_not_also_passed_by_a_laxer_eye(data: st.DataObject, n: int) -> None:
     """Raising the threshold never turns a pass into a regression."""
     values = st.lists(st.floats(1e5, 1e7), min_size=n, max_size=n)
