@@ -7,6 +7,7 @@ What is on its way is bounded by what the rate carries in the delay, and never m
 from __future__ import annotations
 
 import asyncio
+import selectors
 import sys
 from asyncio import StreamReader, StreamWriter
 
@@ -62,4 +63,5 @@ async def serve(port: int, delay_s: float, bytes_per_s: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1]), float(sys.argv[2]) / 1000, float(sys.argv[3])))
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:  # epoll waits whole milliseconds
+        runner.run(serve(int(sys.argv[1]), float(sys.argv[2]) / 1000, float(sys.argv[3])))
