@@ -4,7 +4,8 @@ Every program runs below a small shell script on the device, because adb alone l
 killed on a deadline (a program outlives its adb client), and whether the program was ended by a signal, which the protocol folds into the exit
 code. Both are said on standard error, in lines with a nonce. Shells keep quiet about SIGINT and SIGPIPE: these two arrive as exit codes 130 and 141.
 
-Files go through the same door: `adb push` follows links, makes directories on its own and does not report a full disk in a way one can rely on.
+Files go through the same door; large ones to the device by the sync service of `adb push` (adb_sync.py), which is faster. On its own it deletes what
+arrived when it is cut off, so a script beside it gives the file its name as soon as there is one.
 Commands are those of toybox and mksh, which is what Android has. ARGV is quoted in one place.
 """
 
@@ -20,10 +21,11 @@ import shlex
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
-from edgekit.device import SLICE_S, Completed, Progress, adb_server
+from edgekit.device import SLICE_S, Completed, Progress, adb_server, adb_sync
 from edgekit.device.local import Capped, host_file
 from edgekit.device.shell import KILL, PULL, PUSH, absolute, last_line
 from edgekit.errors import DeadlinePassed, DeviceError, ResultError, TransportError
@@ -36,6 +38,9 @@ PIPE_BYTES = 1 << 20
 KILL_S = 5.0
 LEFTOVER_S = 0.3
 """Output that comes so long after the program's end is not its own."""
+SYNCED_BYTES = 1 << 20
+"""Below it, starting a second program on the device costs more than the sync service saves."""
+UNWRITABLE = "check free space and permissions on the device"
 GONE = "check the cable or the network and the device's power, then run again"
 
 WRAPPER = r"""
@@ -51,6 +56,19 @@ exit $code
 """
 """ARGV, with the nonce as the script's name, so that the shell's own complaints start with it. Ends what the program left in its group. Reads what
 input is left, since adbd drops the output of a program that does not read its own."""
+
+NAMED_S = 2.0
+NAME = r"""
+[ ! -d "$2" ] || { rm -f "$1"; echo "Is a directory" >&2; exit 1; }
+i=0
+until [ -f "$1" ] && mv -f "$1" "$2"; do
+  [ $i -lt 40 ] || { echo "nothing arrived" >&2; exit 1; }
+  i=$((i+1))
+  sleep 0.05
+done
+chmod "$3" "$2"
+"""
+"""ARRIVING PATH MODE. Renames a file as soon as it is there, which may be while it is written; waits for it NAMED_S."""
 
 _warned: set[str] = set()
 
@@ -99,15 +117,39 @@ class AdbDevice:
 
     def push(self, local: Path, remote: str, *, mode: int = 0o644, progress: Progress | None = None) -> None:
         with host_file(local, "rb") as stream:
-
-            def chunks() -> Iterator[bytes]:
-                stream.seek(0)
-                return _chunks(stream, progress)
-
-            argv = ["sh", "-c", PUSH, "edgekit", absolute(remote), f"{mode:o}"]
-            done = self._transfer(argv, chunks, Capped(1 << 16))
+            if os.fstat(stream.fileno()).st_size >= SYNCED_BYTES and remote.startswith("/") and adb_sync.server_address():
+                done = self._sync(stream, remote, mode, progress)
+            else:
+                done = self._write(stream, remote, mode, progress)
         if not done.ok:
-            raise DeviceError(f"{self.name}: cannot write {remote}: {last_line(done.stderr)}", hint="check free space and permissions on the device")
+            raise DeviceError(f"{self.name}: cannot write {remote}: {last_line(done.stderr)}", hint=UNWRITABLE)
+
+    def _write(self, stream: IO[bytes], remote: str, mode: int, progress: Progress | None) -> Completed:
+        def chunks() -> Iterator[bytes]:
+            stream.seek(0)
+            return _chunks(stream, progress)
+
+        return self._transfer(["sh", "-c", PUSH, "edgekit", absolute(remote), f"{mode:o}"], chunks, Capped(1 << 16))
+
+    def _sync(self, stream: IO[bytes], remote: str, mode: int, progress: Progress | None) -> Completed:
+        arriving = f"{remote}.{secrets.token_hex(4)}"
+        naming, timeouts = ["sh", "-c", NAME, "edgekit", arriving, remote, f"{mode:o}"], self._timeouts
+        with ThreadPoolExecutor(1) as beside:
+            named = beside.submit(self.run, naming, timeout_s=timeouts.no_progress_seconds)
+            deadline = time.monotonic() + timeouts.transfer_seconds
+            for retry in (True, False):
+                try:
+                    adb_sync.send(
+                        self.serial, stream, arriving, deadline=deadline, no_progress_s=timeouts.no_progress_seconds, progress=progress
+                    )
+                    break
+                except adb_sync.NotReached as error:
+                    self._explain(error.message.encode(), retry)
+                except DeviceError as error:
+                    raise DeviceError(f"{self.name}: cannot write {remote}: {error.message}", hint=UNWRITABLE) from None
+                except TransportError as error:
+                    raise type(error)(f"{self.name}: {error.message}", hint=GONE) from None
+        return named.result() if named.result().ok else self.run(naming, timeout_s=timeouts.no_progress_seconds)
 
     def pull(self, remote: str, local: Path, *, max_bytes: int, progress: Progress | None = None) -> None:
         try:
@@ -182,10 +224,12 @@ class AdbDevice:
         command = "exec " + shlex.join(["sh", "-c", WRAPPER, nonce, *argv])
         with self._client(command) as client:
             try:
-                for late in _pump(client, chunks, stdout, stderr, deadline, no_progress_s):
+                for late in _pump(client, chunks, stdout, stderr, deadline, no_progress_s, self._timeouts.no_progress_seconds):
                     if late == "leftover" and stderr.group is not None:
                         self._kill(stderr.group)
-                    elif late != "leftover":
+                    elif late == "silent" and not self._answers():
+                        raise TransportError(f"{self.name}: the device does not answer any more", hint=GONE)
+                    elif late in ("deadline", "no progress"):
                         reason = f"{timeout_s:g} s were over" if late == "deadline" else f"nothing for {no_progress_s:g} s"
                         details: dict[str, object] = {"argv": list(argv), "stderr": last_line(stderr.sink.data)}
                         hint = "give it more time, or see why it hangs"
@@ -224,6 +268,15 @@ class AdbDevice:
         if state != "device":
             raise adb_server.not_ready(self.name, self.serial, state, found)
         raise TransportError(f"{self.name}: adb cannot start a program: {printable(last_line(prelude))}", hint=GONE)
+
+    def _answers(self) -> bool:
+        """Whether the device is still there: adb itself waits for ever on a link that says nothing and does not end."""
+        argv = [adb_server.find_adb(), "-s", self.serial, "shell", "-T", ":"]
+        try:
+            asked = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=self._timeouts.no_progress_seconds, start_new_session=True)
+        except (OSError, subprocess.SubprocessError):
+            return False
+        return asked.returncode == 0
 
     def _kill(self, group: int) -> None:
         """End a process group on the device. Best effort: the device may be gone."""
@@ -274,12 +327,18 @@ class Said:
 
 
 def _pump(
-    client: subprocess.Popen[bytes], chunks: Iterator[bytes], stdout: Capped, stderr: Said, deadline: float, no_progress_s: float | None
+    client: subprocess.Popen[bytes],
+    chunks: Iterator[bytes],
+    stdout: Capped,
+    stderr: Said,
+    deadline: float,
+    no_progress_s: float | None,
+    silence_s: float,
 ) -> Iterator[str]:
     """Feed and drain an adb client until its streams end.
 
-    Yields `deadline` or `no progress` when it takes too long, and once `leftover` when the program has ended but something it left behind holds its
-    output open.
+    Yields `deadline` or `no progress` when it takes too long, `silent` each time nothing moved for `silence_s`, and once `leftover` when the program
+    has ended but something it left behind holds its output open.
     """
     assert client.stdin
     assert client.stdout
@@ -287,6 +346,7 @@ def _pump(
     sinks: dict[int, Capped | Said] = {client.stdout.fileno(): stdout, client.stderr.fileno(): stderr}
     unsent = memoryview(b"")
     progressed_at, leftover = time.monotonic(), False
+    silent_at = progressed_at
     with selectors.DefaultSelector() as selector:
         for pipe in (client.stdin, client.stdout, client.stderr):
             os.set_blocking(pipe.fileno(), False)
@@ -297,6 +357,9 @@ def _pump(
             if now >= until:
                 yield "deadline" if now >= deadline else "no progress"
                 return
+            if now - max(progressed_at, silent_at) >= silence_s:
+                yield "silent"
+                silent_at = time.monotonic()
             if stderr.last and not leftover:
                 if now - max(stderr.last_at, progressed_at) > LEFTOVER_S or now - stderr.last_at > 5 * LEFTOVER_S:
                     leftover = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,14 +13,15 @@ import pytest
 
 from edgekit.bundle.manifest import Bundle
 from edgekit.deployment import deploy, verify
-from edgekit.device import adb, adb_server
+from edgekit.device import adb, adb_server, adb_sync
 from edgekit.device.local import Capped
 from edgekit.errors import DeviceError, EdgekitError, IdentityError, TransportError
 from edgekit.target import AdbTarget
 from tests.deployment.conftest import noise, write_bundle
 from tests.deployment.conftest import old as old
-from tests.device import adbd
+from tests.device import adbd, proxy
 
+LARGE_BYTES, SMALL_BYTES = 32 << 20, 1 << 20
 DEVICES = """* daemon not running; starting now at tcp:5037
 * daemon started successfully
 List of devices attached
@@ -52,8 +54,8 @@ def start(stack: ExitStack, **options: str) -> adbd.Daemon:
     return stack.enter_context(adbd.running(Path(directory), **options))  # type: ignore[arg-type]
 
 
-def target(serial: str | None, *, allow_network: bool = True, connect_seconds: float = 2) -> AdbTarget:
-    timeouts = {"connect_seconds": connect_seconds}
+def target(serial: str | None, *, allow_network: bool = True, connect_seconds: float = 2, no_progress_seconds: float = 30) -> AdbTarget:
+    timeouts = {"connect_seconds": connect_seconds, "no_progress_seconds": no_progress_seconds}
     return AdbTarget.model_validate(
         {"edgekit": 1, "name": "phone", "kind": "adb", "serial": serial, "allow_network": allow_network, "timeouts": timeouts}
     )
@@ -214,3 +216,75 @@ def test_the_server_dies_while_a_bundle_is_sent(server: None, stack: ExitStack, 
     report = deploy(new, device, store)
     assert 0 < report.bytes_moved < sum(artifact.file.bytes for artifact in new.manifest.artifacts)
     assert verify(device, store).bundle.startswith(new.manifest.id[:12])
+
+
+@pytest.mark.device
+@pytest.mark.parametrize("fault", ["cut", "stall"])
+def test_a_link_that_breaks_while_a_large_file_is_sent(fault: proxy.Kind, server: None, stack: ExitStack, old: Bundle, tmp_path: Path) -> None:
+    """What arrived is kept under its name, where `adb push` would delete it, and only the rest is sent the next time."""
+    new = write_bundle(tmp_path / "bundle", "new", large_bytes=LARGE_BYTES)
+    daemon = start(stack)
+    link = stack.enter_context(proxy.running(daemon.port))
+    store = daemon.directory / "tmp" / "edgekit"
+    device = adb.connect(target(f"127.0.0.1:{link.port}", no_progress_seconds=1))
+    deploy(old, device, str(store))
+    link.arm(fault, "up", LARGE_BYTES // 2)
+    started = time.monotonic()
+    with pytest.raises(TransportError, match=r"sending fp32\.pte: .*(broke|nothing for 1 s)") as raised:
+        deploy(new, device, str(store))
+    assert time.monotonic() - started < 20
+    assert raised.value.hint
+    assert not link.disarm()
+    arrived = (store / "staging" / new.manifest.artifacts[0].file.sha256).stat().st_size
+    assert LARGE_BYTES // 4 < arrived < LARGE_BYTES
+    if fault == "stall":
+        subprocess.run(["adb", "disconnect", device.serial], check=True, capture_output=True)
+    report = deploy(new, device, str(store))
+    assert report.bytes_moved < LARGE_BYTES - arrived + SMALL_BYTES
+    assert verify(device, str(store)).bundle.startswith(new.manifest.id[:12])
+
+
+@pytest.mark.device
+def test_the_server_is_gone_when_a_large_file_is_to_be_sent(server: None, stack: ExitStack, tmp_path: Path) -> None:
+    daemon = start(stack)
+    device = adb.connect(target(daemon.serial))
+    (tmp_path / "large").write_bytes(noise("large", LARGE_BYTES))
+    subprocess.run(["adb", "kill-server"], check=True, capture_output=True)
+    device.push(tmp_path / "large", f"{daemon.directory}/tmp/large", mode=0o640)
+    assert (daemon.directory / "tmp" / "large").read_bytes() == noise("large", LARGE_BYTES)
+    daemon.stop()
+    with pytest.raises(TransportError, match=r"does not see it|offline"):
+        device.push(tmp_path / "large", f"{daemon.directory}/tmp/other")
+
+
+@pytest.mark.device
+def test_a_stall_while_a_silent_program_runs(server: None, stack: ExitStack) -> None:
+    """A program may be silent for long; a link that carries nothing is given up (FAULTS 28 and 44)."""
+    link = stack.enter_context(proxy.running(start(stack).port))
+    device = adb.connect(target(f"127.0.0.1:{link.port}", no_progress_seconds=1))
+    assert device.run(["sleep", "2.5"], timeout_s=20).ok
+    link.arm("stall", "up", 0)
+    started = time.monotonic()
+    with pytest.raises(TransportError, match="does not answer any more"):
+        device.run(["sleep", "2.5"], timeout_s=60)
+    assert time.monotonic() - started < 20
+
+
+@pytest.mark.parametrize(
+    ("environment", "address"),
+    [
+        ({}, ("localhost", 5037)),
+        ({"ANDROID_ADB_SERVER_PORT": "6000"}, ("localhost", 6000)),
+        ({"ANDROID_ADB_SERVER_ADDRESS": "10.0.0.2", "ANDROID_ADB_SERVER_PORT": "6000"}, ("10.0.0.2", 6000)),
+        ({"ADB_SERVER_SOCKET": "tcp:6001", "ANDROID_ADB_SERVER_PORT": "6000"}, ("localhost", 6001)),
+        ({"ADB_SERVER_SOCKET": "tcp:host:6001"}, ("host", 6001)),
+        ({"ADB_SERVER_SOCKET": "localfilesystem:/run/adb"}, None),
+        ({"ANDROID_ADB_SERVER_PORT": "many"}, None),
+    ],
+)
+def test_where_the_server_listens(environment: dict[str, str], address: tuple[str, int] | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for key in ("ADB_SERVER_SOCKET", "ANDROID_ADB_SERVER_ADDRESS", "ANDROID_ADB_SERVER_PORT"):
+        monkeypatch.delenv(key, raising=False)
+    for key, value in environment.items():
+        monkeypatch.setenv(key, value)
+    assert adb_sync.server_address() == address

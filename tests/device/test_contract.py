@@ -174,20 +174,23 @@ def test_large_file_with_progress(device: Device, remote: str, tmp_path: Path) -
     assert len(sent) > 10
 
 
-def test_push_replaces_and_sets_the_mode(device: Device, remote: str, tmp_path: Path) -> None:
-    device.push(local_file(tmp_path, b"#!/bin/sh\necho long before\n"), f"{remote}/program", mode=0o755)
-    device.push(local_file(tmp_path, b"#!/bin/sh\necho now\n"), f"{remote}/program", mode=0o755)
+@pytest.mark.parametrize("size", [1, 2 << 20])
+def test_push_replaces_and_sets_the_mode(device: Device, remote: str, tmp_path: Path, size: int) -> None:
+    device.push(local_file(tmp_path, b"#!/bin/sh\necho long before\n" + bytes(size)), f"{remote}/program", mode=0o755)
+    device.push(local_file(tmp_path, b"#!/bin/sh\necho now\nexit\n" + bytes(size)), f"{remote}/program", mode=0o755)
     assert device.run([f"{remote}/program"], timeout_s=20).stdout == b"now\n"
-    device.push(local_file(tmp_path, b"data"), f"{remote}/program", mode=0o600)
+    device.push(local_file(tmp_path, bytes(size)), f"{remote}/program", mode=0o600)
     assert shell(device, 'stat -c %a "$1"', f"{remote}/program").strip() == b"600"
 
 
-def test_push_to_what_is_no_file(device: Device, remote: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [1, 2 << 20])
+def test_push_to_what_is_no_file(device: Device, remote: str, tmp_path: Path, size: int) -> None:
     shell(device, 'mkdir "$1/directory"', remote)
     for place in [f"{remote}/directory", f"{remote}/missing/file", "/proc/no-such-entry"]:
         with pytest.raises(DeviceError) as raised:
-            device.push(local_file(tmp_path, b"x"), place)
+            device.push(local_file(tmp_path, bytes(size)), place)
         assert place in raised.value.message
+    assert shell(device, 'cd "$1" && find .', remote).split() == [b".", b"./directory"]
 
 
 def test_pull_of_what_is_no_file(device: Device, remote: str, tmp_path: Path) -> None:
