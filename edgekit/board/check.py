@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Literal
@@ -21,7 +21,7 @@ from edgekit.errors import DeviceError, EdgekitError, ResultError
 from edgekit.measure.validity import BUSY_LOAD_PER_CPU, can_tell_throttling, throttling
 from edgekit.runtimes import Format, Platform, host_platform, older
 from edgekit.runtimes.board import platform_of
-from edgekit.runtimes.native import OLDEST_GLIBC
+from edgekit.runtimes.native import OLDEST_GLIBC, wanted_version
 from edgekit.target import Target, as_target
 
 Level = Literal["ok", "note", "unknown", "warning", "problem"]
@@ -185,17 +185,24 @@ def _store(said: dict[str, tuple[str, ...]], target: Target) -> Iterator[Finding
         else:
             fix = f"edgekit deploy BUNDLE --target {target.name}" if which == "current" else ""
             yield Finding(f"{which} bundle", "note", missing, fix)
-    installed = [name for name in said.get("runtime", ()) if re.fullmatch(r"[a-z]+-[a-z0-9_]+-[0-9a-f]{32}", name)]
-    suffixes: dict[Format, str] = {"executorch": ".pte", "litert": ".tflite"}
-    for format, suffix in suffixes.items():
-        there = [name for name in installed if name.startswith(f"{format}-")]
-        if own := target.runners.program(format):
-            yield Finding(f"runtime for {suffix}", "ok", f"your own: {own}")
-        elif there:
-            yield Finding(f"runtime for {suffix}", "ok", ", ".join(sorted({name.rpartition("-")[0] for name in there})))
-        else:
-            text = "not installed yet; `edgekit bench` installs it when it is needed"
-            yield Finding(f"runtime for {suffix}", "note", text, f"edgekit target setup {target.name}")
+    for format in SUFFIXES:
+        yield _runtime(format, said.get("runtime", ()), target)
+
+
+def _runtime(format: Format, installed: Sequence[str], target: Target) -> Finding:
+    """What is there for a format. A .pte and the runtime that runs it belong together, so another version than this machine exports with is said."""
+    check = f"runtime for {SUFFIXES[format]}"
+    if own := target.runners.program(format):
+        return Finding(check, "ok", f"your own: {own}")
+    named = (re.fullmatch(rf"{format}-([0-9][0-9A-Za-z.]*)-([a-z0-9_]+)-[0-9a-f]{{32}}", name) for name in installed)
+    there = sorted({(match[1], match[2]) for match in named if match})
+    setup = f"edgekit target setup {target.name}"
+    if not there:
+        return Finding(check, "note", "not installed yet; `edgekit bench` installs it when it is needed", setup)
+    text = ", ".join(f"{format} {version} ({arch})" for version, arch in there)
+    if format == "executorch" and (wanted := wanted_version()) not in {version for version, _ in there}:
+        return Finding(check, "note", f"{text}; this machine exports for {wanted}, and `edgekit bench` brings that when it is needed", setup)
+    return Finding(check, "ok", text)
 
 
 def _state(facts: DeviceFacts, state: DeviceState, target: Target) -> Iterator[Finding]:

@@ -110,7 +110,7 @@ def collect_unused(lock: Lock) -> None:
 def provision(device: Device, workdir: str, runtime: Runtime, *, lock: Lock | None = None, progress: Progress = silent) -> tuple[str, ...]:
     """Bring a runtime onto a device and return the argv that starts it there. Raises what `deploy` raises."""
     files = {file.name: Content(file.path, file.sha256, file.bytes, file.mode) for file in runtime.files}
-    tree = _Tree(f"runtimes/{runtime.format}-{runtime.arch}-{_digest(files)}", files)
+    tree = _Tree(f"runtimes/{runtime.format}-{runtime.version}-{runtime.arch}-{_digest(files)}", files)
     with _held(device, workdir, lock) as held:
         _place(held, tree, f"provide the {runtime.format} runtime on {device.name}", progress)
         return runtime.argv(f"{held.root}/{tree.place}")

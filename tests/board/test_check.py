@@ -13,11 +13,12 @@ import pytest
 
 import edgekit
 from edgekit.board import check as doctor
-from edgekit.board.check import CheckReport, Finding
+from edgekit.board.check import CheckReport, Finding, Level
 from edgekit.bundle.manifest import Bundle
 from edgekit.cli import run
 from edgekit.device.facts import DeviceState, parse_facts, parse_state
-from edgekit.runtimes import Platform
+from edgekit.runtimes import Format, Platform
+from edgekit.runtimes.native import wanted_version
 from edgekit.target import AdbTarget, LocalTarget, SshTarget
 from tests.board.conftest import write
 from tests.deployment.conftest import old as old
@@ -72,6 +73,21 @@ def test_this_machine(tmp_path: Path) -> None:
     assert report.exit_code == 0
     assert by_check(report.findings)["disk"].level == "ok"
     assert not (tmp_path / "store").exists(), "a doctor changes nothing"
+
+
+def test_installed_runtimes() -> None:
+    digest, wanted = "0" * 32, wanted_version()
+    cases: tuple[tuple[Format, list[str], Level, str], ...] = (
+        ("executorch", [], "note", "not installed yet"),
+        ("executorch", [f"executorch-{wanted}-aarch64-{digest}"], "ok", f"executorch {wanted} (aarch64)"),
+        ("executorch", [f"executorch-1.0.0-aarch64-{digest}"], "note", f"executorch 1.0.0 (aarch64); this machine exports for {wanted}"),
+        ("executorch", [f"executorch-{version}-aarch64-{digest}" for version in ("1.0.0", wanted)], "ok", "executorch 1.0.0 (aarch64), "),
+        ("litert", [f"executorch-{wanted}-aarch64-{digest}", f"litert-2.3.0-aarch64-{digest}", "litert-x"], "ok", "litert 2.3.0 (aarch64)"),
+    )
+    for format, installed, level, text in cases:
+        found = doctor._runtime(format, installed, PI)
+        assert (found.level, found.text.startswith(text)) == (level, True), found
+        assert bool(found.fix) == (level == "note")
 
 
 def test_the_first_problem_decides() -> None:

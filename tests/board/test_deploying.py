@@ -105,7 +105,7 @@ def test_setup_on_the_command_line(pi: SshTarget, tmp_path: Path, monkeypatch: p
     assert json.loads((cache / "runtimes.json").read_text())
     assert run(["target", "check", "pi", "--json"]) == 0
     findings = {finding["check"]: finding for finding in json.loads(capsys.readouterr().out)["findings"]}
-    assert findings["runtime for .tflite"]["text"] == f"litert-{platform.machine()}"
+    assert findings["runtime for .tflite"]["text"] == f"litert {runtime['version']} ({platform.machine()})"
     assert findings["runtime for .pte"]["fix"] == "edgekit target setup pi"
 
 
