@@ -127,14 +127,17 @@ from edgekit.cli import run
 from edgekit.fleet import on_each
 from edgekit.target import LocalTarget
 
-def work(target, progress):
-    sys.stdout.write(f"{target.name}\\n")  # at once: the other thread writes too
+def say(line):
+    sys.stdout.write(line + "\\n")  # in one piece: the other thread writes too
     sys.stdout.flush()
+
+def work(target, progress):
+    say(target.name)
     while True:
         try:
             time.sleep(0.1)
         except KeyboardInterrupt:
-            print("not yet", flush=True)
+            say("not yet")
 
 on_each([LocalTarget(edgekit=1, name=name, kind="local") for name in "ab"], work)
 """
