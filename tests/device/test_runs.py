@@ -180,7 +180,7 @@ def test_ctrl_c_twice(board: Board, link: Proxy) -> None:
     process.send_signal(signal.SIGINT)
     started = time.monotonic()
     process.communicate(timeout=15)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 4
     assert process.returncode == -signal.SIGINT
     for pid in board.running():
         os.kill(pid, signal.SIGKILL)

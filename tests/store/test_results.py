@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import time
 import zlib
 from pathlib import Path
 
@@ -123,8 +122,8 @@ def test_pruning_deletes_whole_measurements_and_gives_space_back(bundle: Bundle,
     assert Path(database).stat().st_size < size
 
 
-def test_ten_thousand_measurements_are_listed_at_once(bundle: Bundle, database: str) -> None:
-    """Within a second, from narrow columns: no body and no samples are read."""
+def test_ten_thousand_measurements_are_listed_from_narrow_columns(bundle: Bundle, database: str) -> None:
+    """No body and no samples are read. How long it takes: tools/bench/results_list.py."""
     template = {"bundle_name": "tiny", "bundle_id": "0" * 64, "recipe_sha256": "0" * 64, "target": "pi4", "target_kind": "ssh", "machine": None}
     template |= {"edgekit_version": "0", "artifacts": "a.pte\nb.pte", "runs": 10, "quick": False, "valid": True, "timings": "meaningful"}
     numbers = range(10_000)
@@ -136,9 +135,7 @@ def test_ten_thousand_measurements_are_listed_at_once(bundle: Bundle, database: 
             connection.execute(insert(bodies), [{"measurement_id": f"{n:032x}", "body": b"x" * 2000} for n in numbers])
         statements: list[str] = []
         event.listen(opened._engine, "before_cursor_execute", lambda c, cursor, statement, *rest: statements.append(statement))
-        started = time.perf_counter()
         rows = opened.rows()
-        assert time.perf_counter() - started < 1
         assert len(rows) == 10_000
         assert rows[0].id == f"{9999:032x}"
         read = [statement for statement in statements if statement.startswith("SELECT")]
