@@ -6,7 +6,7 @@ code. Both are said on standard error, in lines with a nonce. Shells keep quiet 
 
 Files go through the same door; large ones to the device by the sync service of `adb push` (adb_sync.py), which is faster. On its own it deletes what
 arrived when it is cut off, so a script beside it gives the file its name as soon as there is one.
-Commands are those of toybox and mksh, which is what Android has. ARGV is quoted in one place.
+Commands are those of toybox and mksh, which is what Android has.
 """
 
 from __future__ import annotations
@@ -14,10 +14,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import re
 import secrets
-import selectors
-import shlex
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +22,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
-from edgekit.device import SLICE_S, Completed, Progress, adb_server, adb_sync
+from edgekit.device import Completed, Progress, adb_client, adb_server, adb_sync
+from edgekit.device.adb_client import WRAPPER, Limits, Said
 from edgekit.device.local import Capped, host_file
 from edgekit.device.shell import KILL, PULL, PUSH, absolute, last_line
 from edgekit.errors import DeadlinePassed, DeviceError, ResultError, TransportError
@@ -33,31 +31,12 @@ from edgekit.inert import printable
 from edgekit.target import AdbTarget, Timeouts
 
 CHUNK_BYTES = 256 << 10
-PIPE_BYTES = 1 << 20
-"""To and from the adb client: fewer turns between it and this process, which a large file feels."""
 KILL_S = 5.0
-LEFTOVER_S = 0.3
-"""Output that comes so long after the program's end is not its own."""
 SYNCED_BYTES = 1 << 20
 """Below it, starting a second program on the device costs more than the sync service saves."""
 UNWRITABLE = "check free space and permissions on the device"
 GONE = "check the cable or the network and the device's power, then run again"
 
-WRAPPER = r"""
-echo "$0 group $$" >&2
-exec 8>&1 9>&2
-said=$( { ( exec 1>&8 2>&9 8>&- 9>&-; exec "$@" ); code=$?; exit $code; } 2>&1 )
-code=$?
-trap "" TERM
-kill -TERM 0
-if [ -n "$said" ]; then echo "$0 signal" >&9; else echo "$0 end" >&9; fi
-cat >/dev/null
-exit $code
-"""
-"""ARGV, with the nonce as the script's name, so that the shell's own complaints start with it. Ends what the program left in its group. Reads what
-input is left, since adbd drops the output of a program that does not read its own."""
-
-NAMED_S = 2.0
 NAME = r"""
 [ ! -d "$2" ] || { rm -f "$1"; echo "Is a directory" >&2; exit 1; }
 i=0
@@ -68,7 +47,7 @@ until [ -f "$1" ] && mv -f "$1" "$2"; do
 done
 chmod "$3" "$2"
 """
-"""ARRIVING PATH MODE. Renames a file as soon as it is there, which may be while it is written; waits for it NAMED_S."""
+"""ARRIVING PATH MODE. Renames a file as soon as it is there, which may be while it is written; waits two seconds for it."""
 
 _warned: set[str] = set()
 
@@ -190,10 +169,11 @@ class AdbDevice:
     ) -> Completed:
         """Run a program; a device that turned out to be offline before it started is connected anew, once, if it is on the network."""
         started = time.monotonic()
+        limits = Limits(started, timeout_s, no_progress_s, self._timeouts.no_progress_seconds)
         for retry in (True, False):
             nonce = secrets.token_hex(8)
             stderr = Said(nonce, Capped(max_stderr_bytes))
-            code = self._attempt(argv, nonce, chunks(), stdout, stderr, started + timeout_s, timeout_s, no_progress_s)
+            code = self._attempt(argv, nonce, chunks(), stdout, stderr, limits)
             if stderr.group is not None:
                 break
             self._explain(stderr.prelude, retry)
@@ -209,28 +189,17 @@ class AdbDevice:
         exit_code = None if by_signal else code
         return Completed(tuple(argv), exit_code, signal, bytes(stdout.data), content, seconds, stdout.truncated, stderr.sink.truncated)
 
-    def _attempt(
-        self,
-        argv: Sequence[str],
-        nonce: str,
-        chunks: Iterator[bytes],
-        stdout: Capped,
-        stderr: Said,
-        deadline: float,
-        timeout_s: float,
-        no_progress_s: float | None,
-    ) -> int:
+    def _attempt(self, argv: Sequence[str], nonce: str, chunks: Iterator[bytes], stdout: Capped, stderr: Said, limits: Limits) -> int:
         """The exit code adb brings back. Whatever ends the wait, the program's process group is not alive after it."""
-        command = "exec " + shlex.join(["sh", "-c", WRAPPER, nonce, *argv])
-        with self._client(command) as client:
+        with adb_client.running(self.serial, ["sh", "-c", WRAPPER, nonce, *argv]) as client:
             try:
-                for late in _pump(client, chunks, stdout, stderr, deadline, no_progress_s, self._timeouts.no_progress_seconds):
-                    if late == "leftover" and stderr.group is not None:
+                for met in adb_client.pump(client, chunks, stdout, stderr, limits):
+                    if met == "leftover" and stderr.group is not None:
                         self._kill(stderr.group)
-                    elif late == "silent" and not self._answers():
+                    elif met == "silence" and not self._answers():
                         raise TransportError(f"{self.name}: the device does not answer any more", hint=GONE)
-                    elif late in ("deadline", "no progress"):
-                        reason = f"{timeout_s:g} s were over" if late == "deadline" else f"nothing for {no_progress_s:g} s"
+                    elif met in ("deadline", "no progress"):
+                        reason = f"{limits.timeout_s:g} s were over" if met == "deadline" else f"nothing for {limits.no_progress_s:g} s"
                         details: dict[str, object] = {"argv": list(argv), "stderr": last_line(stderr.sink.data)}
                         hint = "give it more time, or see why it hangs"
                         raise DeadlinePassed(f"{self.name}: {argv[0]} was killed: {reason}", hint=hint, details=details)
@@ -239,21 +208,6 @@ class AdbDevice:
                     self._kill(stderr.group)
                 raise
             return client.wait()
-
-    @contextlib.contextmanager
-    def _client(self, command: str) -> Iterator[subprocess.Popen[bytes]]:
-        """An adb client in a session of its own, so that Ctrl-C meets edgekit first."""
-        argv = [adb_server.find_adb(), "-s", self.serial, "shell", "-T", command]
-        pipe = subprocess.PIPE
-        client = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True, bufsize=0, pipesize=PIPE_BYTES)
-        try:
-            yield client
-        finally:
-            client.kill()
-            client.wait()
-            for stream in (client.stdin, client.stdout, client.stderr):
-                if stream:
-                    stream.close()
 
     def _explain(self, prelude: bytes, retry: bool) -> None:
         """Why a program did not start: raises, or returns when it is worth another attempt."""
@@ -271,126 +225,19 @@ class AdbDevice:
 
     def _answers(self) -> bool:
         """Whether the device is still there: adb itself waits for ever on a link that says nothing and does not end."""
-        argv = [adb_server.find_adb(), "-s", self.serial, "shell", "-T", ":"]
         try:
-            asked = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=self._timeouts.no_progress_seconds, start_new_session=True)
-        except (OSError, subprocess.SubprocessError):
+            return self._aside(["true"], self._timeouts.no_progress_seconds).returncode == 0
+        except (TransportError, OSError, subprocess.SubprocessError):
             return False
-        return asked.returncode == 0
 
     def _kill(self, group: int) -> None:
         """End a process group on the device. Best effort: the device may be gone."""
-        command = "exec " + shlex.join(["sh", "-c", KILL, "edgekit", str(group), ""])
         with contextlib.suppress(TransportError, OSError, subprocess.SubprocessError):
-            argv = [adb_server.find_adb(), "-s", self.serial, "shell", "-T", command]
-            subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=KILL_S, start_new_session=True, check=False)
+            self._aside(["sh", "-c", KILL, "edgekit", str(group), ""], KILL_S)
 
-
-class Said:
-    """Standard error of the wrapper: what the program wrote goes on to `sink`, the wrapper's own lines are taken out.
-
-    `group` is the process group, None as long as the wrapper does not run; `last` is how the program ended, once it has.
-    """
-
-    def __init__(self, nonce: str, sink: Capped) -> None:
-        self.sink = sink
-        self.group: int | None = None
-        self.last: str | None = None
-        self.last_at = 0.0
-        self._opening = re.compile(rb"%s group (\d{1,10})\n" % nonce.encode())
-        self._ending = re.compile(rb"%s (end|signal)\n" % nonce.encode())
-        self._longest = len(nonce) + len(" signal\n")
-        self._held = bytearray()
-
-    @property
-    def prelude(self) -> bytes:
-        """What adb itself said when the wrapper did not start."""
-        return bytes(self._held)
-
-    def add(self, chunk: bytes) -> None:
-        self._held += chunk
-        if self.group is None:
-            opening = self._opening.search(self._held)
-            if opening is None:
-                del self._held[: -(1 << 14)]
-                return
-            self.group = int(opening[1])
-            del self._held[: opening.end()]
-        if ending := self._ending.search(self._held):
-            self.last, self.last_at = ending[1].decode(), time.monotonic()
-            del self._held[ending.start() : ending.end()]
-        keep = 0 if self.last else self._longest
-        ready = len(self._held) - keep
-        if ready > 0:
-            self.sink.add(bytes(self._held[:ready]))
-            del self._held[:ready]
-
-
-def _pump(
-    client: subprocess.Popen[bytes],
-    chunks: Iterator[bytes],
-    stdout: Capped,
-    stderr: Said,
-    deadline: float,
-    no_progress_s: float | None,
-    silence_s: float,
-) -> Iterator[str]:
-    """Feed and drain an adb client until its streams end.
-
-    Yields `deadline` or `no progress` when it takes too long, `silent` each time nothing moved for `silence_s`, and once `leftover` when the program
-    has ended but something it left behind holds its output open.
-    """
-    assert client.stdin
-    assert client.stdout
-    assert client.stderr
-    sinks: dict[int, Capped | Said] = {client.stdout.fileno(): stdout, client.stderr.fileno(): stderr}
-    unsent = memoryview(b"")
-    progressed_at, leftover = time.monotonic(), False
-    silent_at = progressed_at
-    with selectors.DefaultSelector() as selector:
-        for pipe in (client.stdin, client.stdout, client.stderr):
-            os.set_blocking(pipe.fileno(), False)
-            selector.register(pipe, selectors.EVENT_WRITE if pipe is client.stdin else selectors.EVENT_READ)
-        while any(key.fd in sinks for key in selector.get_map().values()):
-            now = time.monotonic()
-            until = min(deadline, deadline if no_progress_s is None else progressed_at + no_progress_s)
-            if now >= until:
-                yield "deadline" if now >= deadline else "no progress"
-                return
-            if now - max(progressed_at, silent_at) >= silence_s:
-                yield "silent"
-                silent_at = time.monotonic()
-            if stderr.last and not leftover:
-                if now - max(stderr.last_at, progressed_at) > LEFTOVER_S or now - stderr.last_at > 5 * LEFTOVER_S:
-                    leftover = True
-                    yield "leftover"
-                until = min(until, now + LEFTOVER_S / 2)
-            for key, _ in selector.select(min(SLICE_S, max(0.0, until - now))):
-                if key.fd in sinks:
-                    if chunk := os.read(key.fd, 1 << 20):
-                        sinks[key.fd].add(chunk)
-                        progressed_at = time.monotonic()
-                    else:
-                        selector.unregister(key.fileobj)
-                    continue
-                if not unsent and not stderr.last:
-                    unsent = memoryview(next(chunks, b""))
-                if unsent and not stderr.last:
-                    unsent = _feed(key.fd, unsent)
-                    progressed_at = time.monotonic()
-                else:
-                    selector.unregister(key.fileobj)
-                    client.stdin.close()
-
-
-def _feed(fd: int, unsent: memoryview) -> memoryview:
-    """Write what fits now. What a client that has ended does not take is dropped."""
-    try:
-        return unsent[os.write(fd, unsent) :]
-    except BlockingIOError:
-        return unsent
-    except BrokenPipeError:
-        return unsent[:0]
+    def _aside(self, argv: Sequence[str], timeout_s: float) -> subprocess.CompletedProcess[bytes]:
+        command = adb_client.command(self.serial, argv)
+        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, start_new_session=True, check=False)
 
 
 def _chunks(stream: IO[bytes], progress: Progress | None) -> Iterator[bytes]:

@@ -14,6 +14,7 @@ import pytest
 from edgekit.bundle.manifest import Bundle
 from edgekit.deployment import deploy, verify
 from edgekit.device import adb, adb_server, adb_sync
+from edgekit.device.adb_client import Said
 from edgekit.device.local import Capped
 from edgekit.errors import DeviceError, EdgekitError, IdentityError, TransportError
 from edgekit.target import AdbTarget
@@ -98,7 +99,7 @@ def test_each_state_has_an_error_of_its_own(state: str | None, kind: type[Edgeki
 
 def test_only_what_the_wrapper_says_is_taken_out() -> None:
     for step in (1, 3, 1000):
-        said = adb.Said("00ff", Capped(1000))
+        said = Said("00ff", Capped(1000))
         stream = b"adb: notice\n00ff group 123\nfirst 00f 00ff last00ff signal\n"
         for start_ in range(0, len(stream), step):
             said.add(stream[start_ : start_ + step])
