@@ -146,11 +146,14 @@ on_each([LocalTarget(edgekit=1, name=name, kind="local") for name in "ab"], work
 def test_ctrl_c_twice_goes_at_once() -> None:
     process = subprocess.Popen([sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout
-    lines = [process.stdout.readline() for _ in range(2)]
-    assert sorted(lines) == ["a\n", "b\n"]
-    process.send_signal(signal.SIGINT)
-    assert process.stdout.readline() == "not yet\n"
-    assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    assert process.wait(10) == -signal.SIGINT
-    process.stdout.close()
+    try:
+        lines = [process.stdout.readline() for _ in range(2)]
+        assert sorted(lines) == ["a\n", "b\n"]
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "not yet\n"
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == -signal.SIGINT
+    finally:
+        process.kill()
+        process.stdout.close()

@@ -10,8 +10,8 @@ import pytest
 import edgekit
 from edgekit.cli import run as edgekit_command
 from edgekit.session import RunResult
-from tests.device.sshd import free_port
 from tests.pipeline.test_building import RECIPE
+from tools.emulation.machine import free_port
 
 pytestmark = pytest.mark.torch
 

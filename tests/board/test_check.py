@@ -22,7 +22,7 @@ from edgekit.runtimes.native import wanted_version
 from edgekit.target import AdbTarget, LocalTarget, SshTarget
 from tests.board.conftest import write
 from tests.deployment.conftest import old as old
-from tests.device import sshd
+from tools.emulation.machine import free_port
 
 CAPTURED = Path(__file__).parents[1] / "captured"
 PI = SshTarget(edgekit=1, name="pi", kind="ssh", host="pi.local", user="me", port=2222)
@@ -50,7 +50,7 @@ def test_a_board(pi: SshTarget, old: Bundle, capsys: pytest.CaptureFixture[str])
 
 @pytest.mark.device
 def test_a_board_that_is_not_reached(pi: SshTarget, capsys: pytest.CaptureFixture[str]) -> None:
-    write(pi.model_copy(update={"port": sshd.free_port()}))
+    write(pi.model_copy(update={"port": free_port()}))
     assert run(["target", "check", "pi"]) == 5
     assert "sshd running" in capsys.readouterr().out
     write(pi.model_copy(update={"known_hosts": "none-yet"}))

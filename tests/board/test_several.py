@@ -22,7 +22,7 @@ from edgekit.progress import Progress
 from edgekit.target import SshTarget, Target
 from tests.board.conftest import write
 from tests.deployment.conftest import old as old
-from tests.device import sshd
+from tools.emulation.machine import free_port
 
 pytestmark = pytest.mark.device
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.device
 @pytest.fixture
 def three(pi: SshTarget) -> Iterator[list[SshTarget]]:
     """pi, one behind a port where nobody listens, and another."""
-    dead = pi.model_copy(update={"name": "dead", "port": sshd.free_port()})
+    dead = pi.model_copy(update={"name": "dead", "port": free_port()})
     other = pi.model_copy(update={"name": "other", "workdir": f"{pi.workdir}-other"})
     for target in (dead, other):
         write(target)

@@ -20,8 +20,9 @@ from typing import Any
 
 import pytest
 
-from tests.device.sshd import USER, free_port, user_missing
+from tests.device.sshd import USER, user_missing
 from tests.tiers import cannot_run
+from tools.emulation.machine import free_port
 
 TOOLS = Path(__file__).parents[2] / "tools" / "adbd"
 BUILD = TOOLS / "build"

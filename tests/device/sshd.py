@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.emulation.machine import free_port
+
 USER = "edgekit-test"
 
 
@@ -98,12 +100,6 @@ def with_password(password: str) -> Iterator[Server]:
                 yield server
             finally:
                 subprocess.run(["usermod", "-p", "*", USER], check=True)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _user_exists() -> bool:

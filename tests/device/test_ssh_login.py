@@ -23,6 +23,7 @@ from edgekit.errors import IdentityError, TransportError
 from edgekit.target import SshTarget, Timeouts
 from tests.device import sshd
 from tests.device.sshd import Server
+from tools.emulation.machine import free_port
 
 pytestmark = [pytest.mark.device, pytest.mark.usefixtures("trusting")]
 
@@ -133,7 +134,7 @@ def test_through_a_jump_host(target: SshTarget, ssh_server: Server, jump: Server
     assert len(trust_target(behind, lambda key: True)) == 2
     assert said(behind) == b"in\n"
     assert f"Accepted publickey for {jump.user}" in (jump.directory / "sshd.log").read_text()
-    dead = sshd.free_port()
+    dead = free_port()
     config.write_text(config.read_text().replace(f"Port {ssh_server.port}", f"Port {dead}"))
     with pytest.raises(TransportError, match=r"the jump host .* does not get there"):
         connect_target(behind)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import random
 import shlex
 import shutil
 import signal
@@ -23,6 +24,7 @@ from tools.emulation.programs import run
 
 QEMU = "qemu-system-aarch64"
 BOOT_S = 180.0
+SERVER_PORTS = 20_000, 32_000
 MEMORY_MB = 768
 MACHINE = (
     *("-M", "virt", "-cpu", "cortex-a72", "-smp", "2", "-m", str(MEMORY_MB), "-accel", "tcg,thread=multi"),
@@ -219,6 +221,9 @@ def _prompts(line: socket.socket) -> Iterator[str]:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of loopback that nobody listens on, below those the kernel gives to connections: it is still free when a server is started on it."""
+    while True:
+        port = random.SystemRandom().randrange(*SERVER_PORTS)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
