@@ -79,15 +79,12 @@ def _connected(serial: str, deadline: float, no_progress_s: float) -> Iterator[_
         raise NotReached(f"adb's server does not answer: {error.strerror or error}") from None
     with connection:
         link = _Link(connection, deadline, no_progress_s)
-        try:
-            for service in (f"host:transport:{serial}", "sync:"):
-                request = service.encode()
-                link.write(b"%04x%s" % (len(request), request))
-                if link.read(4) != b"OKAY":
-                    raise NotReached(printable(link.read(int(link.read(4), 16)).decode("utf-8", "replace")))
-            yield link
-        except OSError as error:
-            raise TransportError(f"the connection broke: {error.strerror or error}") from None
+        for service in (f"host:transport:{serial}", "sync:"):
+            request = service.encode()
+            link.write(b"%04x%s" % (len(request), request))
+            if link.read(4) != b"OKAY":
+                raise NotReached(printable(link.read(int(link.read(4), 16)).decode("utf-8", "replace")))
+        yield link
 
 
 def _read_answer(link: _Link) -> None:
@@ -128,7 +125,7 @@ class _Link:
 
     @contextlib.contextmanager
     def _waiting(self) -> Iterator[None]:
-        """Around one attempt to move bytes, which ends after a slice. Raises DeadlinePassed when there is no time for another."""
+        """Around one attempt to move bytes, which ends after a slice. Raises TransportError, DeadlinePassed when there is no time for another."""
         try:
             yield
             self._moved_at = time.monotonic()
@@ -138,3 +135,5 @@ class _Link:
                 raise DeadlinePassed("the time for a transfer was over") from None
             if now >= self._moved_at + self._no_progress_s:
                 raise DeadlinePassed(f"nothing for {self._no_progress_s:g} s") from None
+        except OSError as error:
+            raise TransportError(f"the connection broke: {error.strerror or error}") from None
