@@ -96,8 +96,9 @@ class AdbDevice:
 
     def push(self, local: Path, remote: str, *, mode: int = 0o644, progress: Progress | None = None) -> None:
         with host_file(local, "rb") as stream:
-            if os.fstat(stream.fileno()).st_size >= SYNCED_BYTES and remote.startswith("/") and adb_sync.server_address():
-                done = self._sync(stream, remote, mode, progress)
+            server = adb_sync.server_address()
+            if server and os.fstat(stream.fileno()).st_size >= SYNCED_BYTES and remote.startswith("/"):
+                done = self._sync(server, stream, remote, mode, progress)
             else:
                 done = self._write(stream, remote, mode, progress)
         if not done.ok:
@@ -110,17 +111,16 @@ class AdbDevice:
 
         return self._transfer(["sh", "-c", PUSH, "edgekit", absolute(remote), f"{mode:o}"], chunks, Capped(1 << 16))
 
-    def _sync(self, stream: IO[bytes], remote: str, mode: int, progress: Progress | None) -> Completed:
+    def _sync(self, server: tuple[str, int], stream: IO[bytes], remote: str, mode: int, progress: Progress | None) -> Completed:
         arriving = f"{remote}.{secrets.token_hex(4)}"
-        naming, timeouts = ["sh", "-c", NAME, "edgekit", arriving, remote, f"{mode:o}"], self._timeouts
+        naming = ["sh", "-c", NAME, "edgekit", arriving, remote, f"{mode:o}"]
+        no_progress_s = self._timeouts.no_progress_seconds
         with ThreadPoolExecutor(1) as beside:
-            named = beside.submit(self.run, naming, timeout_s=timeouts.no_progress_seconds)
-            deadline = time.monotonic() + timeouts.transfer_seconds
+            named = beside.submit(self.run, naming, timeout_s=no_progress_s)
+            deadline = time.monotonic() + self._timeouts.transfer_seconds
             for retry in (True, False):
                 try:
-                    adb_sync.send(
-                        self.serial, stream, arriving, deadline=deadline, no_progress_s=timeouts.no_progress_seconds, progress=progress
-                    )
+                    adb_sync.send(server, self.serial, stream, arriving, deadline=deadline, no_progress_s=no_progress_s, progress=progress)
                     break
                 except adb_sync.NotReached as error:
                     self._explain(error.message.encode(), retry)
@@ -128,7 +128,7 @@ class AdbDevice:
                     raise DeviceError(f"{self.name}: cannot write {remote}: {error.message}", hint=UNWRITABLE) from None
                 except TransportError as error:
                     raise type(error)(f"{self.name}: {error.message}", hint=GONE) from None
-        return named.result() if named.result().ok else self.run(naming, timeout_s=timeouts.no_progress_seconds)
+        return named.result() if named.result().ok else self.run(naming, timeout_s=no_progress_s)
 
     def pull(self, remote: str, local: Path, *, max_bytes: int, progress: Progress | None = None) -> None:
         try:

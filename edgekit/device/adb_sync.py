@@ -41,13 +41,15 @@ class NotReached(TransportError):
     """The server does not run, or does not have such a device; nothing was sent."""
 
 
-def send(serial: str, stream: IO[bytes], remote: str, *, deadline: float, no_progress_s: float, progress: Progress | None) -> None:
-    """Write what is left of a stream to a new file (absolute path), which its owner may read and write.
+def send(
+    server: tuple[str, int], serial: str, stream: IO[bytes], remote: str, *, deadline: float, no_progress_s: float, progress: Progress | None
+) -> None:
+    """Write what is left of a stream to a new file (absolute path) on a device of a server, which its owner may read and write.
 
     Raises DeviceError (refused; the text is the device's), DeadlinePassed (`deadline`, in seconds of `time.monotonic`, or nothing moved for so long),
     TransportError (connection lost), NotReached.
     """
-    with _connected(serial, deadline, no_progress_s) as link:
+    with _connected(server, serial, deadline, no_progress_s) as link:
         directory = remote.rpartition("/")[0].encode() or b"/"
         link.write(struct.pack("<4sI", b"STAT", len(directory)), directory)
         _, mode, _, _ = struct.unpack("<4s3I", link.read(16))
@@ -68,13 +70,10 @@ def send(serial: str, stream: IO[bytes], remote: str, *, deadline: float, no_pro
 
 
 @contextlib.contextmanager
-def _connected(serial: str, deadline: float, no_progress_s: float) -> Iterator[_Link]:
+def _connected(server: tuple[str, int], serial: str, deadline: float, no_progress_s: float) -> Iterator[_Link]:
     """The sync service of a device."""
-    address = server_address()
     try:
-        if address is None:
-            raise NotReached("adb's server is not on TCP")
-        connection = socket.create_connection(address, timeout=no_progress_s)
+        connection = socket.create_connection(server, timeout=no_progress_s)
     except OSError as error:
         raise NotReached(f"adb's server does not answer: {error.strerror or error}") from None
     with connection:
