@@ -7,7 +7,7 @@ import re
 from edgekit.device import Device
 from edgekit.errors import DeviceError
 from edgekit.runtimes import Platform
-from edgekit.runtimes.board import ELF_MACHINES, TIMEOUT_S
+from edgekit.runtimes.board import TIMEOUT_S, elf_machine
 
 SCRIPT = r"""
 path=$(command -v "$1") && [ -f "$path" ] && [ -x "$path" ] || exit 3
@@ -26,8 +26,8 @@ def require_program(device: Device, program: str, platform: Platform) -> None:
     done = device.run(["sh", "-c", SCRIPT, "edgekit", program], timeout_s=TIMEOUT_S, max_stdout_bytes=1 << 10)
     if done.exit_code == MISSING:
         raise DeviceError(f"{device.name}: {program}: no such program, or not executable", hint="see runners in the target; push it, then chmod 755")
-    header = re.fullmatch(rb"7f454c46[0-9a-f]{28}([0-9a-f]{2})([0-9a-f]{2})", done.stdout)
-    built_for = ELF_MACHINES.get(int(header[2] + header[1], 16)) if header else None
+    header = re.fullmatch(rb"7f454c46[0-9a-f]{32}", done.stdout)
+    built_for = elf_machine(header[0].decode()) if header else None
     if built_for is not None and built_for not in MAY_RUN.get(platform.arch, (platform.arch,)):
         hint = f"build it for {platform.arch}, or name another one in the target's runners"
         raise DeviceError(f"{device.name}: {program} is a program for {built_for}, the device runs {platform.arch}", hint=hint)

@@ -57,10 +57,15 @@ def parse_platform(capture: bytes, *, python: str, litert_package: str = "auto",
     )
 
 
+def elf_machine(header: str) -> str | None:
+    """The architecture of a program, from the first 20 bytes of its ELF file in hexadecimal: e_machine, two bytes at offset 18, low byte first."""
+    return ELF_MACHINES.get(int(header[38:40] + header[36:38], 16))
+
+
 def _arch(elf: str, machine: str) -> str | None:
-    """From e_machine (two bytes at offset 18, low byte first); the kernel's name where the header cannot be read, or for the kind of 32-bit ARM."""
+    """The program's own; the kernel's name where the header cannot be read, or for the kind of 32-bit ARM."""
     header = _matching(r"7f454c46[0-9a-f]{32}", elf)
-    found = ELF_MACHINES.get(int(header[38:40] + header[36:38], 16)) if header else None
+    found = elf_machine(header) if header else None
     if found == "arm":
         return machine if machine in ("armv6l", "armv7l") else "armv7l"
     return found or _matching(r"[a-z0-9_]{1,20}", machine)
