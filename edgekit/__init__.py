@@ -1,4 +1,5 @@
-"""edgekit: one recipe takes a PyTorch model, prunes and quantizes it, exports it to ExecuTorch and LiteRT, and measures it on your own board.
+"""edgekit: one recipe takes a PyTorch model, prunes and quantizes it, exports it to ExecuTorch and
+LiteRT, and measures it on your own board.
 
 The public API, one function per command:
 
@@ -21,8 +22,8 @@ The public API, one function per command:
     write_csv, write_jsonl, write_parquet, log_mlflow
                                                     the same for other programs
 
-Names are imported on first use: `import edgekit` costs nothing, and torch is only imported by `build` when something is to be trained or exported.
-"""
+Names are imported on first use: `import edgekit` costs nothing, and torch is only imported by
+`build` when something is to be trained or exported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The verdict on a recipe's budget: each limit against what was measured. Pure; a limit that could not be measured is not met."""
+"""The verdict on a recipe's budget: each limit against what was measured. Pure; a limit that could
+not be measured is not met."""
 
 from __future__ import annotations
 
@@ -10,11 +11,14 @@ from edgekit.bundle.manifest import Artifact, Manifest
 from edgekit.recipe.limits import Budget, VariantBudget
 from edgekit.stats import Ratio
 
-LATENCY_LIMITS = frozenset({"latency_p50_max_ms", "latency_min_speedup_ratio", "peak_memory_max_bytes"})
+LATENCY_LIMITS = frozenset(
+    {"latency_p50_max_ms", "latency_min_speedup_ratio", "peak_memory_max_bytes"}
+)
 
 
 class Measured(Protocol):
-    """What a measurement on a target tells about its artifacts, by artifact key such as `int8.tflite`."""
+    """What a measurement on a target tells about its artifacts, by artifact key such as
+    `int8.tflite`."""
 
     def p50_ms(self, key: str) -> float | None: ...
 
@@ -27,7 +31,8 @@ class Measured(Protocol):
 
 @dataclass(frozen=True)
 class Check:
-    """One limit on one artifact. `measured` is None when it could not be measured, which counts as not met."""
+    """One limit on one artifact. `measured` is None when it could not be measured, which counts as
+    not met."""
 
     artifact: str
     limit: str
@@ -37,26 +42,46 @@ class Check:
     note: str = ""
 
 
-def judge(budget: Budget, manifest: Manifest, measurements: Mapping[str, Measured]) -> tuple[Check, ...]:
-    """All limits of a budget. `measurements` by target name; without any, limits on latency and memory are left to the later run on a target."""
-    return tuple(check for variant, limits in budget.variants.items() for check in _judge_variant(variant, limits, budget, manifest, measurements))
+def judge(
+    budget: Budget, manifest: Manifest, measurements: Mapping[str, Measured]
+) -> tuple[Check, ...]:
+    """All limits of a budget. `measurements` by target name; without any, limits on latency and
+    memory are left to the later run on a target."""
+    return tuple(
+        check
+        for variant, limits in budget.variants.items()
+        for check in _judge_variant(variant, limits, budget, manifest, measurements)
+    )
 
 
-def _judge_variant(variant: str, limits: VariantBudget, budget: Budget, manifest: Manifest, measurements: Mapping[str, Measured]) -> Iterator[Check]:
+def _judge_variant(
+    variant: str,
+    limits: VariantBudget,
+    budget: Budget,
+    manifest: Manifest,
+    measurements: Mapping[str, Measured],
+) -> Iterator[Check]:
     by_key = {(a.variant, a.format): a for a in manifest.artifacts}
     baseline = budget.baseline or manifest.artifacts[0].variant
     for artifact in (a for a in manifest.artifacts if a.variant == variant):
         yield from _judge_build(artifact, by_key.get((baseline, artifact.format)), limits)
         for target, measured in measurements.items():
             suffix = f" on {target}" if len(measurements) > 1 else ""
-            yield from _judge_measured(artifact, by_key.get((baseline, artifact.format)), limits, measured, suffix)
+            yield from _judge_measured(
+                artifact, by_key.get((baseline, artifact.format)), limits, measured, suffix
+            )
     if limits.runtimes_min_agreement_percent is not None:
         yield _at_least(
-            variant, "runtimes_min_agreement_percent", limits.runtimes_min_agreement_percent, runtime_agreement_percent(manifest, variant)
+            variant,
+            "runtimes_min_agreement_percent",
+            limits.runtimes_min_agreement_percent,
+            runtime_agreement_percent(manifest, variant),
         )
 
 
-def _judge_build(artifact: Artifact, baseline: Artifact | None, limits: VariantBudget) -> Iterator[Check]:
+def _judge_build(
+    artifact: Artifact, baseline: Artifact | None, limits: VariantBudget
+) -> Iterator[Check]:
     top1 = top1_percent(artifact)
     if limits.top1_min_percent is not None:
         yield _at_least(artifact.key, "top1_min_percent", limits.top1_min_percent, top1)
@@ -68,34 +93,72 @@ def _judge_build(artifact: Artifact, baseline: Artifact | None, limits: VariantB
         yield _at_most(artifact.key, "size_max_bytes", limits.size_max_bytes, artifact.file.bytes)
     if limits.size_min_shrink_ratio is not None:
         yield _at_least(
-            artifact.key, "size_min_shrink_ratio", limits.size_min_shrink_ratio, baseline.file.bytes / artifact.file.bytes if baseline else None
+            artifact.key,
+            "size_min_shrink_ratio",
+            limits.size_min_shrink_ratio,
+            baseline.file.bytes / artifact.file.bytes if baseline else None,
         )
 
 
-def _judge_measured(artifact: Artifact, baseline: Artifact | None, limits: VariantBudget, measured: Measured, suffix: str) -> Iterator[Check]:
+def _judge_measured(
+    artifact: Artifact,
+    baseline: Artifact | None,
+    limits: VariantBudget,
+    measured: Measured,
+    suffix: str,
+) -> Iterator[Check]:
     key, name = artifact.key, artifact.key + suffix
     if limits.latency_p50_max_ms is not None:
-        yield _at_most(name, "latency_p50_max_ms", limits.latency_p50_max_ms, measured.p50_ms(key), why=measured.unjudged(key))
+        yield _at_most(
+            name,
+            "latency_p50_max_ms",
+            limits.latency_p50_max_ms,
+            measured.p50_ms(key),
+            why=measured.unjudged(key),
+        )
     if limits.peak_memory_max_bytes is not None:
-        yield _at_most(name, "peak_memory_max_bytes", limits.peak_memory_max_bytes, measured.peak_memory_bytes(key))
+        yield _at_most(
+            name,
+            "peak_memory_max_bytes",
+            limits.peak_memory_max_bytes,
+            measured.peak_memory_bytes(key),
+        )
     if limits.latency_min_speedup_ratio is not None:
         ratio = measured.speedup(baseline.key, key) if baseline else None
-        yield _speedup(name, limits.latency_min_speedup_ratio, ratio, why=measured.unjudged(key, *([baseline.key] if baseline else [])))
+        yield _speedup(
+            name,
+            limits.latency_min_speedup_ratio,
+            ratio,
+            why=measured.unjudged(key, *([baseline.key] if baseline else [])),
+        )
 
 
 def _speedup(artifact: str, allowed: float, ratio: Ratio | None, *, why: str) -> Check:
-    """Met only when the whole interval lies at or above the limit: an inconclusive speed-up is not a pass."""
+    """Met only when the whole interval lies at or above the limit: an inconclusive speed-up is not
+    a pass."""
     limit = "latency_min_speedup_ratio"
     if ratio is None:
         return _at_least(artifact, limit, allowed, None, why=why)
     verdict = "inconclusive, " if ratio.low < allowed <= ratio.high else ""
-    return Check(artifact, limit, allowed, ratio.mid, ratio.low >= allowed, f"{verdict}95 % interval {ratio.low:.2f} to {ratio.high:.2f}")
+    return Check(
+        artifact,
+        limit,
+        allowed,
+        ratio.mid,
+        ratio.low >= allowed,
+        f"{verdict}95 % interval {ratio.low:.2f} to {ratio.high:.2f}",
+    )
 
 
 def top1_percent(artifact: Artifact) -> float | None:
-    """Accuracy of the exported artifact on the test set in percent; None for data without labels."""
+    """Accuracy of the exported artifact on the test set in percent; None for data without
+    labels."""
     verified = artifact.verification
-    return None if verified.top1_correct is None or not verified.top1_total else 100 * verified.top1_correct / verified.top1_total
+    return (
+        None
+        if verified.top1_correct is None or not verified.top1_total
+        else 100 * verified.top1_correct / verified.top1_total
+    )
 
 
 def runtime_agreement_percent(manifest: Manifest, variant: str) -> float | None:
@@ -107,13 +170,31 @@ def runtime_agreement_percent(manifest: Manifest, variant: str) -> float | None:
     return None
 
 
-def _at_least(artifact: str, limit: str, allowed: float, measured: float | None, *, why: str = "") -> Check:
+def _at_least(
+    artifact: str, limit: str, allowed: float, measured: float | None, *, why: str = ""
+) -> Check:
     """`why` says why nothing was measured."""
-    return Check(artifact, limit, allowed, measured, measured is not None and measured >= allowed, _note(measured, why))
+    return Check(
+        artifact,
+        limit,
+        allowed,
+        measured,
+        measured is not None and measured >= allowed,
+        _note(measured, why),
+    )
 
 
-def _at_most(artifact: str, limit: str, allowed: float, measured: float | None, *, why: str = "") -> Check:
-    return Check(artifact, limit, allowed, measured, measured is not None and measured <= allowed, _note(measured, why))
+def _at_most(
+    artifact: str, limit: str, allowed: float, measured: float | None, *, why: str = ""
+) -> Check:
+    return Check(
+        artifact,
+        limit,
+        allowed,
+        measured,
+        measured is not None and measured <= allowed,
+        _note(measured, why),
+    )
 
 
 def _note(measured: float | None, why: str) -> str:

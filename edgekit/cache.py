@@ -1,12 +1,13 @@
-"""The stage cache: finished work by content key, so that nothing is computed twice and a killed build resumes after its last finished stage.
+"""The stage cache: finished work by content key, so that nothing is computed twice and a killed
+build resumes after its last finished stage.
 
     CACHE/stages/KEY/      a checkpoint and its trace row          CACHE/artifacts/KEY/   an exported, verified artifact
     CACHE/partial/KEY/     a stage under way (epoch checkpoints)   CACHE/partial/KEY.lock held while it is
 
-An entry appears by one rename, so an entry that exists is complete. A key is a hash of everything that determines the result: settings, the key
-of what it continues from, fingerprints of model and data, library versions, and the source of edgekit that does the work. No torch here: a build
-that is fully cached must not pay for importing it.
-"""
+An entry appears by one rename, so an entry that exists is complete. A key is a hash of everything
+that determines the result: settings, the key of what it continues from, fingerprints of model and
+data, library versions, and the source of edgekit that does the work. No torch here: a build that is
+fully cached must not pay for importing it."""
 
 from __future__ import annotations
 
@@ -27,7 +28,17 @@ import platformdirs
 from edgekit.bundle.manifest import canonical_json
 from edgekit.errors import BusyError
 
-LIBRARIES = ("torch", "torchvision", "torchao", "torch-pruning", "executorch", "litert-torch", "ai-edge-quantizer", "ai-edge-litert", "numpy")
+LIBRARIES = (
+    "torch",
+    "torchvision",
+    "torchao",
+    "torch-pruning",
+    "executorch",
+    "litert-torch",
+    "ai-edge-quantizer",
+    "ai-edge-litert",
+    "numpy",
+)
 
 
 def cache_root() -> Path:
@@ -42,13 +53,16 @@ def content_key(*parts: Any) -> str:
 
 @functools.cache
 def source_digest(*places: str) -> str:
-    """A hash of the Python sources below `edgekit/PLACE` (a file or a folder), so that changed code is not answered from the cache."""
+    """A hash of the Python sources below `edgekit/PLACE` (a file or a folder), so that changed code
+    is not answered from the cache."""
     package = Path(__file__).parent
     digest = hashlib.sha256()
     for place in places:
         root = package / place
         for path in sorted(root.rglob("*.py")) if root.is_dir() else [root]:
-            digest.update(str(path.relative_to(package)).encode() + b"\0" + path.read_bytes() + b"\0")
+            digest.update(
+                str(path.relative_to(package)).encode() + b"\0" + path.read_bytes() + b"\0"
+            )
     return digest.hexdigest()
 
 
@@ -65,7 +79,8 @@ def library_versions() -> dict[str, str]:
 
 
 class Cache:
-    """Finished entries of one kind (`stages`, `artifacts`) below a root directory. The root is made private to the user."""
+    """Finished entries of one kind (`stages`, `artifacts`) below a root directory. The root is made
+    private to the user."""
 
     def __init__(self, root: Path, kind: str) -> None:
         self._root, self._entries, self._partial = root, root / kind, root / "partial"
@@ -81,7 +96,8 @@ class Cache:
 
     @contextmanager
     def claim(self, key: str, what: str) -> Iterator[Path]:
-        """The work directory of a key, for as long as it takes; what an interrupted process left in it is still there.
+        """The work directory of a key, for as long as it takes; what an interrupted process left in
+        it is still there.
 
         Raises BusyError when another process works on the same key.
         """
@@ -91,13 +107,17 @@ class Cache:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise BusyError(f"another process is computing {what}", hint="wait for it; its result will be re-used") from None
+                raise BusyError(
+                    f"another process is computing {what}",
+                    hint="wait for it; its result will be re-used",
+                ) from None
             work.mkdir(exist_ok=True, mode=0o700)
             yield work
             (self._partial / f"{key}.lock").unlink(missing_ok=True)
 
     def put(self, key: str, directory: Path) -> Path:
-        """Make `directory` the entry of `key` by one rename. An entry that is there already wins: its content is the same by construction."""
+        """Make `directory` the entry of `key` by one rename. An entry that is there already wins:
+        its content is the same by construction."""
         self._make()
         entry = self._entries / key
         try:

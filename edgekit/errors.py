@@ -15,8 +15,8 @@
     ├── BusyError            75   somebody else holds the device or the cache
     └── Interrupted         130   Ctrl-C
 
-A message says what failed and where; `hint` says what to do. Foreign exceptions are translated where the foreign library is called.
-"""
+A message says what failed and where; `hint` says what to do. Foreign exceptions are translated
+where the foreign library is called."""
 
 from __future__ import annotations
 
@@ -24,12 +24,14 @@ from __future__ import annotations
 class EdgekitError(Exception):
     """Base of all errors that a user can cause or must act on.
 
-    `message` is one line or a short list; `hint` is the remedy; `details` goes out with `--json` (plain JSON values only).
-    """
+    `message` is one line or a short list; `hint` is the remedy; `details` goes out with `--json`
+    (plain JSON values only)."""
 
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str = "", details: dict[str, object] | None = None) -> None:
+    def __init__(
+        self, message: str, *, hint: str = "", details: dict[str, object] | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint

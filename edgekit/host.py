@@ -1,8 +1,10 @@
-"""Is this machine ready for what edgekit does: its Python, the extras against their pins, compiler, adb, ssh, disk, cache and database, and the command
-that installs what is missing. Owns the findings; installs nothing, and imports none of the libraries it looks for. Boards are board/check.py.
+"""Is this machine ready for what edgekit does: its Python, the extras against their pins, compiler,
+adb, ssh, disk, cache and database, and the command that installs what is missing. Owns the
+findings; installs nothing, and imports none of the libraries it looks for. Boards are
+board/check.py.
 
-Without an extra a part of edgekit is not there, which is a note; an extra that is installed in part, or in other versions, is a problem.
-"""
+Without an extra a part of edgekit is not there, which is a note; an extra that is installed in
+part, or in other versions, is a problem."""
 
 from __future__ import annotations
 
@@ -36,7 +38,10 @@ EXTRAS = {
 }
 PROGRAMS = {
     "adb": ("reaches Android devices", "sudo apt-get install adb"),
-    "ssh": ("is for you to look at boards; edgekit has its own", "sudo apt-get install openssh-client"),
+    "ssh": (
+        "is for you to look at boards; edgekit has its own",
+        "sudo apt-get install openssh-client",
+    ),
     "git": ("tells which revision a bundle is from", "sudo apt-get install git"),
 }
 VERSION_TIMEOUT_S = 10
@@ -45,8 +50,17 @@ DISK_WARNING_BYTES, DISK_PROBLEM_BYTES = 5 << 30, 500 << 20
 
 def doctor() -> CheckReport:
     """Look at this machine. Raises nothing: what fails is a finding."""
-    findings = (*_python(), *_extras(), *_compiler(), *_programs(), *_cache(cache_root()), *_database())
-    return CheckReport("this machine", f"{platform.system()} {platform.machine()}, edgekit {__version__}", findings)
+    findings = (
+        *_python(),
+        *_extras(),
+        *_compiler(),
+        *_programs(),
+        *_cache(cache_root()),
+        *_database(),
+    )
+    return CheckReport(
+        "this machine", f"{platform.system()} {platform.machine()}, edgekit {__version__}", findings
+    )
 
 
 def _python() -> Iterator[Finding]:
@@ -55,13 +69,23 @@ def _python() -> Iterator[Finding]:
     if running in required:
         yield Finding("python", "ok", f"{running}, {sys.executable}")
     else:
-        yield Finding("python", "problem", f"{running}, edgekit needs {required}", "install a newer Python", UsageError.exit_code)
+        yield Finding(
+            "python",
+            "problem",
+            f"{running}, edgekit needs {required}",
+            "install a newer Python",
+            UsageError.exit_code,
+        )
 
 
 def _extras() -> Iterator[Finding]:
     requirements = [Requirement(text) for text in metadata.requires("edgekit") or ()]
     for extra, does in EXTRAS.items():
-        wanted = [r for r in requirements if r.name != "edgekit" and r.marker and r.marker.evaluate({"extra": extra})]
+        wanted = [
+            r
+            for r in requirements
+            if r.name != "edgekit" and r.marker and r.marker.evaluate({"extra": extra})
+        ]
         yield _extra(extra, does, wanted)
 
 
@@ -69,13 +93,21 @@ def _extra(extra: str, does: str, wanted: list[Requirement]) -> Finding:
     check, fix = f"extra {extra}", f"pip install 'edgekit[{extra}]=={__version__}'"
     installed = {requirement: _version(requirement.name) for requirement in wanted}
     missing = [requirement.name for requirement, version in installed.items() if version is None]
-    others = [f"{r.name} {version} where {r.specifier} is meant" for r, version in installed.items() if version and not r.specifier.contains(version, True)]
+    others = [
+        f"{r.name} {version} where {r.specifier} is meant"
+        for r, version in installed.items()
+        if version and not r.specifier.contains(version, True)
+    ]
     if others or (missing and extra == "export" and _version("torch")):
         text = "; ".join([*others, *([f"missing: {', '.join(missing)}"] if missing else [])])
         return Finding(check, "problem", text, fix, ExportError.exit_code)
     if missing:
         return Finding(check, "note", f"not installed: {', '.join(missing)}; it {does}", fix)
-    return Finding(check, "ok", ", ".join(f"{requirement.name} {version}" for requirement, version in installed.items()))
+    return Finding(
+        check,
+        "ok",
+        ", ".join(f"{requirement.name} {version}" for requirement, version in installed.items()),
+    )
 
 
 def _version(package: str) -> str | None:
@@ -89,11 +121,30 @@ def _compiler() -> Iterator[Finding]:
     """What builds the ExecuTorch runner: g++ for this machine, zig for boards."""
     own, zig = shutil.which("g++"), importlib.util.find_spec("ziglang")
     if own or zig:
-        yield Finding("C++ compiler", "ok", ", ".join([*([f"g++ {_said(own, '-dumpfullversion')}"] if own else []), *(["ziglang"] if zig else [])]))
+        yield Finding(
+            "C++ compiler",
+            "ok",
+            ", ".join(
+                [
+                    *([f"g++ {_said(own, '-dumpfullversion')}"] if own else []),
+                    *(["ziglang"] if zig else []),
+                ]
+            ),
+        )
     else:
-        yield Finding("C++ compiler", "warning", "none; it builds the runner for .pte files", "sudo apt-get install g++, or pip install ziglang")
+        yield Finding(
+            "C++ compiler",
+            "warning",
+            "none; it builds the runner for .pte files",
+            "sudo apt-get install g++, or pip install ziglang",
+        )
     if not zig:
-        yield Finding("cross compiler", "note", "no ziglang; it builds the runner for boards of another architecture", "pip install ziglang")
+        yield Finding(
+            "cross compiler",
+            "note",
+            "no ziglang; it builds the runner for boards of another architecture",
+            "pip install ziglang",
+        )
 
 
 def _programs() -> Iterator[Finding]:
@@ -102,13 +153,22 @@ def _programs() -> Iterator[Finding]:
         if path is None:
             yield Finding(program, "note", f"not installed; it {does}", fix)
         else:
-            yield Finding(program, "ok", _said(path, "-V" if program == "ssh" else "--version") or path)
+            yield Finding(
+                program, "ok", _said(path, "-V" if program == "ssh" else "--version") or path
+            )
 
 
 def _said(program: str, argument: str) -> str:
     """The first line a program says about its version; empty when it says none."""
     try:
-        done = subprocess.run([program, argument], capture_output=True, text=True, errors="replace", timeout=VERSION_TIMEOUT_S, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            [program, argument],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=VERSION_TIMEOUT_S,
+            stdin=subprocess.DEVNULL,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return next(iter((done.stdout or done.stderr).splitlines()), "").strip()[:100]
@@ -117,16 +177,39 @@ def _said(program: str, argument: str) -> str:
 def _cache(root: Path) -> Iterator[Finding]:
     place = next(path for path in (root, *root.absolute().parents) if path.is_dir())
     if not os.access(place, os.W_OK):
-        yield Finding("cache", "problem", f"{root} cannot be written to", "set EDGEKIT_CACHE to a directory of yours", ExportError.exit_code)
+        yield Finding(
+            "cache",
+            "problem",
+            f"{root} cannot be written to",
+            "set EDGEKIT_CACHE to a directory of yours",
+            ExportError.exit_code,
+        )
         return
-    held = sum(entry.stat().st_size for entry in root.rglob("*") if entry.is_file() and not entry.is_symlink())
-    yield Finding("cache", "ok", f"{root}: {held >> 20} MiB; deleting it only costs the time to make it again")
+    held = sum(
+        entry.stat().st_size
+        for entry in root.rglob("*")
+        if entry.is_file() and not entry.is_symlink()
+    )
+    yield Finding(
+        "cache", "ok", f"{root}: {held >> 20} MiB; deleting it only costs the time to make it again"
+    )
     free = shutil.disk_usage(place).free
     if free < DISK_PROBLEM_BYTES:
-        yield Finding("disk", "problem", f"{free >> 20} MiB free for the cache", "free some space, or set EDGEKIT_CACHE", ExportError.exit_code)
+        yield Finding(
+            "disk",
+            "problem",
+            f"{free >> 20} MiB free for the cache",
+            "free some space, or set EDGEKIT_CACHE",
+            ExportError.exit_code,
+        )
     else:
         scarce = free < DISK_WARNING_BYTES
-        yield Finding("disk", "warning" if scarce else "ok", f"{free >> 20} MiB free for the cache", "free some space" if scarce else "")
+        yield Finding(
+            "disk",
+            "warning" if scarce else "ok",
+            f"{free >> 20} MiB free for the cache",
+            "free some space" if scarce else "",
+        )
 
 
 def _database() -> Iterator[Finding]:
@@ -147,4 +230,10 @@ def _future(file: Path) -> Finding:
     place = next(path for path in file.parents if path.is_dir())
     if os.access(place, os.W_OK):
         return Finding("database", "ok", f"{file}: none yet, made with the first measurement")
-    return Finding("database", "problem", f"{file} cannot be made", "set EDGEKIT_DB to a path or URL of yours", StoreError.exit_code)
+    return Finding(
+        "database",
+        "problem",
+        f"{file} cannot be made",
+        "set EDGEKIT_DB to a path or URL of yours",
+        StoreError.exit_code,
+    )

@@ -22,7 +22,8 @@ from edgekit.target import Target, load_target
 
 @dataclass(frozen=True)
 class RunResult:
-    """A finished run: the build, the measurement of each target by its name, and the verdict on the budget."""
+    """A finished run: the build, the measurement of each target by its name, and the verdict on the
+    budget."""
 
     build: BuildResult
     measurements: dict[str, Measurement]
@@ -33,7 +34,11 @@ class RunFailed(TargetsFailed):
     """Some of several targets failed; `result` is of the others."""
 
     def __init__(self, failures: dict[str, EdgekitError], result: RunResult) -> None:
-        super().__init__(failures, result.measurements, told={name: found.as_dict() for name, found in result.measurements.items()})
+        super().__init__(
+            failures,
+            result.measurements,
+            told={name: found.as_dict() for name, found in result.measurements.items()},
+        )
         self.result = result
 
 
@@ -45,14 +50,16 @@ def run(
     output: str | Path = "build",
     progress: Progress = silent,
 ) -> RunResult:
-    """Build a recipe, deploy the bundle to each target, measure every artifact there, keep the results, and judge the recipe's budget.
+    """Build a recipe, deploy the bundle to each target, measure every artifact there, keep the
+    results, and judge the recipe's budget.
 
-    Targets are names or files and are all read before anything is built, so that a typing error does not cost a training. Several are measured at the
-    same time, and one that fails does not stop the others.
+    Targets are names or files and are all read before anything is built, so that a typing error
+    does not cost a training. Several are measured at the same time, and one that fails does not
+    stop the others.
 
-    Raises what `build` and `bench` raise; with several targets RunFailed, whose `result` is the RunResult of those that did not fail. What was measured
-    before a failure is in the results store, marked incomplete.
-    """
+    Raises what `build` and `bench` raise; with several targets RunFailed, whose `result` is the
+    RunResult of those that did not fail. What was measured before a failure is in the results
+    store, marked incomplete."""
     loaded = load_recipe(Path(recipe), overrides=overrides)
     boards = [load_target(target) for target in targets]
     require_distinct(boards)
@@ -72,5 +79,8 @@ def run(
 
 
 def judge(bundle: Bundle, measurements: dict[str, Measurement] | None = None) -> tuple[Check, ...]:
-    """The verdict on the budget in a bundle's own recipe. Without measurements only size and accuracy are judged."""
-    return budget.judge(Recipe.model_validate(bundle.manifest.recipe).budget, bundle.manifest, measurements or {})
+    """The verdict on the budget in a bundle's own recipe. Without measurements only size and
+    accuracy are judged."""
+    return budget.judge(
+        Recipe.model_validate(bundle.manifest.recipe).budget, bundle.manifest, measurements or {}
+    )

@@ -1,4 +1,5 @@
-"""Real numbers and the integers of quantized tensors: q = round(real / scale) + zero_point, saturated to the tensor's type."""
+"""Real numbers and the integers of quantized tensors: q = round(real / scale) + zero_point,
+saturated to the tensor's type."""
 
 from __future__ import annotations
 

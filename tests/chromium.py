@@ -1,4 +1,5 @@
-"""A headless Chromium that a test looks through: the DevTools protocol over a pair of pipes, so that nothing listens and nothing else is needed."""
+"""A headless Chromium that a test looks through: the DevTools protocol over a pair of pipes, so
+that nothing listens and nothing else is needed."""
 
 from __future__ import annotations
 
@@ -21,18 +22,40 @@ ANSWER_SECONDS = 240.0
 
 def program() -> str:
     """Debian's chromium, or another that is installed; else the test cannot run."""
-    found = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+    found = next(
+        (
+            path
+            for name in ("chromium", "chromium-browser", "google-chrome")
+            if (path := shutil.which(name))
+        ),
+        None,
+    )
     return found or cannot_run("no Chromium: apt-get install chromium")
 
 
 class Browser:
-    """One page in one browser process. `events` are all that the page did: requests, messages on the console, exceptions, refusals by its policy."""
+    """One page in one browser process. `events` are all that the page did: requests, messages on
+    the console, exceptions, refusals by its policy."""
 
     def __init__(self, profile: Path) -> None:
         down, up = os.pipe(), os.pipe()
-        flags = ("--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--disable-background-networking", "--no-first-run")
-        more = ("--disable-component-update", "--disable-dev-shm-usage", "--hide-scrollbars", f"--user-data-dir={profile}", "about:blank")
-        # Chromium reads commands from 3 and writes to 4; a plain sh knows no descriptors of two digits to move there.
+        flags = (
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--remote-debugging-pipe",
+            "--disable-background-networking",
+            "--no-first-run",
+        )
+        more = (
+            "--disable-component-update",
+            "--disable-dev-shm-usage",
+            "--hide-scrollbars",
+            f"--user-data-dir={profile}",
+            "about:blank",
+        )
+        # Chromium reads commands from 3 and writes to 4; a plain sh knows no descriptors of two
+        # digits to move there.
         self._process = subprocess.Popen(
             ["bash", "-c", f'exec "$0" "$@" 3<&{down[0]} 4>&{up[1]}', program(), *flags, *more],
             pass_fds=(down[0], up[1]),
@@ -45,15 +68,24 @@ class Browser:
         self._to, self._from, self._rest, self._number = down[1], up[0], b"", 0
         self._session: str | None = None
         self.events: list[dict[str, Any]] = []
-        target = next(info for info in self.ask("Target.getTargets")["targetInfos"] if info["type"] == "page")
-        self._session = self.ask("Target.attachToTarget", targetId=target["targetId"], flatten=True)["sessionId"]
+        target = next(
+            info for info in self.ask("Target.getTargets")["targetInfos"] if info["type"] == "page"
+        )
+        self._session = self.ask(
+            "Target.attachToTarget", targetId=target["targetId"], flatten=True
+        )["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.ask(f"{domain}.enable")
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
         self._process.kill()
         self._process.wait()
         os.close(self._to)
@@ -62,7 +94,9 @@ class Browser:
     def ask(self, method: str, **parameters: Any) -> Any:
         """Send a command and wait for its answer."""
         self._number += 1
-        message = {"id": self._number, "method": method, "params": parameters} | ({"sessionId": self._session} if self._session else {})
+        message = {"id": self._number, "method": method, "params": parameters} | (
+            {"sessionId": self._session} if self._session else {}
+        )
         os.write(self._to, json.dumps(message).encode() + b"\0")
         deadline = time.monotonic() + ANSWER_SECONDS
         while time.monotonic() < deadline:
@@ -72,7 +106,9 @@ class Browser:
                 return answer["result"]
         raise TimeoutError(f"{method}: no answer in {ANSWER_SECONDS:g} s")
 
-    def open(self, page: Path, *, width: int = 1280, height: int = 900, scheme: str = "light") -> None:
+    def open(
+        self, page: Path, *, width: int = 1280, height: int = 900, scheme: str = "light"
+    ) -> None:
         """Load a file and wait until it and its scripts are done."""
         self.look(width=width, height=height, scheme=scheme)
         self.events.clear()
@@ -85,34 +121,71 @@ class Browser:
 
     def look(self, *, width: int = 1280, height: int = 900, scheme: str = "light") -> None:
         """Change the window and what the reader prefers."""
-        self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
-        self.ask("Emulation.setEmulatedMedia", media="screen", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        self.ask(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
+        self.ask(
+            "Emulation.setEmulatedMedia",
+            media="screen",
+            features=[{"name": "prefers-color-scheme", "value": scheme}],
+        )
 
     def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression; promises are awaited."""
-        result = self.ask("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        result = self.ask(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
 
     def screenshot(self, to: Path, *, whole: bool = True) -> None:
         """The page as PNG."""
-        to.write_bytes(base64.b64decode(self.ask("Page.captureScreenshot", captureBeyondViewport=whole)["data"]))
+        to.write_bytes(
+            base64.b64decode(
+                self.ask("Page.captureScreenshot", captureBeyondViewport=whole)["data"]
+            )
+        )
 
     def print(self, to: Path) -> None:
         """The page as PDF, as its style for print says."""
         self.ask("Emulation.setEmulatedMedia", media="", features=[])
-        to.write_bytes(base64.b64decode(self.ask("Page.printToPDF", preferCSSPageSize=True, printBackground=True)["data"]))
+        to.write_bytes(
+            base64.b64decode(
+                self.ask("Page.printToPDF", preferCSSPageSize=True, printBackground=True)["data"]
+            )
+        )
 
     def requests(self) -> list[str]:
         """Addresses that the page asked for, beside itself and data inside it."""
-        asked = [event["params"]["request"]["url"] for event in self.events if event["method"] == "Network.requestWillBeSent"]
+        asked = [
+            event["params"]["request"]["url"]
+            for event in self.events
+            if event["method"] == "Network.requestWillBeSent"
+        ]
         return [url for url in asked if not url.startswith(("file:", "data:", "blob:"))]
 
     def complaints(self) -> list[str]:
-        """Errors and warnings on the console, uncaught exceptions, refusals by the page's policy."""
-        said = [str(event["params"]["exceptionDetails"]) for event in self.events if event["method"] == "Runtime.exceptionThrown"]
-        said += [str(event["params"]["args"]) for event in self.events if event["method"] == "Runtime.consoleAPICalled"]
-        return said + [event["params"]["entry"]["text"] for event in self.events if event["method"] == "Log.entryAdded"]
+        """Errors and warnings on the console, uncaught exceptions, refusals by the page's
+        policy."""
+        said = [
+            str(event["params"]["exceptionDetails"])
+            for event in self.events
+            if event["method"] == "Runtime.exceptionThrown"
+        ]
+        said += [
+            str(event["params"]["args"])
+            for event in self.events
+            if event["method"] == "Runtime.consoleAPICalled"
+        ]
+        return said + [
+            event["params"]["entry"]["text"]
+            for event in self.events
+            if event["method"] == "Log.entryAdded"
+        ]
 
     def _answer(self, number: int) -> dict[str, Any] | None:
         """The answer to a command among what the browser says next, which otherwise are events."""

@@ -12,11 +12,13 @@ from hypothesis import settings
 import edgekit
 from edgekit.bundle.manifest import Bundle
 
-# A shell starts background jobs with Ctrl-C ignored, and children inherit that: the tests of Ctrl-C need it to work.
+# A shell starts background jobs with Ctrl-C ignored, and children inherit that: the tests of Ctrl-C
+# need it to work.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# The check says the same of the same code every time, however busy the machine is. New cases are searched with --hypothesis-profile=default.
+# The check says the same of the same code every time, however busy the machine is. New cases are
+# searched with --hypothesis-profile=default.
 settings.register_profile("check", derandomize=True, deadline=None, database=None)
 settings.load_profile("check")
 
@@ -29,9 +31,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def quickstart_cache(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache with the quickstart's stages and exports, kept from one test run to the next. Half a minute when it is empty; processes that share the
-    tests wait for the one that fills it.
-    """
+    """A cache with the quickstart's stages and exports, kept from one test run to the next. Half a
+    minute when it is empty; processes that share the tests wait for the one that fills it."""
     assert pytestconfig.cache
     cache = pytestconfig.cache.mkdir("edgekit-quickstart")
     with (cache / "filled.lock").open("w") as lock:
@@ -49,4 +50,6 @@ def quickstart_bundle(quickstart_cache: Path, tmp_path_factory: pytest.TempPathF
 def _build_quickstart(cache: Path, output: Path) -> Bundle:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGEKIT_CACHE", str(cache))
-        return edgekit.build(Path(__file__).parents[1] / "recipes" / "quickstart.yaml", output=output).bundle
+        return edgekit.build(
+            Path(__file__).parents[1] / "recipes" / "quickstart.yaml", output=output
+        ).bundle

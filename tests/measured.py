@@ -8,7 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.bundle.manifest import Artifact, Bundle, Manifest, TensorSpec, bundle_id, describe_file, open_bundle, write_manifest
+from edgekit.bundle.manifest import (
+    Artifact,
+    Bundle,
+    Manifest,
+    TensorSpec,
+    bundle_id,
+    describe_file,
+    open_bundle,
+    write_manifest,
+)
 from edgekit.device.facts import DeviceState, parse_facts
 from edgekit.measure.lines import HelloValues, MemoryMark
 from edgekit.measure.measurement import ArtifactResult, Measurement, OutputCheck, Run, Settings
@@ -17,14 +26,24 @@ from edgekit.measure.validity import artifact_notes
 SAMPLES = 4
 CAPTURED = Path(__file__).parent / "captured"
 SPECS: dict[str, dict[str, Any]] = {
-    "fp32.pte": {"format": "executorch", "output": TensorSpec(name="logits", dtype="float32", shape=(1, 3))},
-    "fp32.tflite": {"format": "litert", "output": TensorSpec(name="logits", dtype="float32", shape=(1, 3))},
-    "int8.tflite": {"format": "litert", "output": TensorSpec(name="logits", dtype="int8", shape=(1, 3), scale=0.5, zero_point=-3)},
+    "fp32.pte": {
+        "format": "executorch",
+        "output": TensorSpec(name="logits", dtype="float32", shape=(1, 3)),
+    },
+    "fp32.tflite": {
+        "format": "litert",
+        "output": TensorSpec(name="logits", dtype="float32", shape=(1, 3)),
+    },
+    "int8.tflite": {
+        "format": "litert",
+        "output": TensorSpec(name="logits", dtype="int8", shape=(1, 3), scale=0.5, zero_point=-3),
+    },
 }
 
 
 def make_artifact(directory: Path, key: str, text: str = "model") -> Artifact:
-    """Files of an artifact of opaque bytes whose reference outputs are small numbers, and its description."""
+    """Files of an artifact of opaque bytes whose reference outputs are small numbers, and its
+    description."""
     output, variant = SPECS[key]["output"], key.partition(".")[0]
     values = np.arange(SAMPLES * 3, dtype=np.float32) + 1
     stored = values if output.scale is None else np.round(values / output.scale) + output.zero_point
@@ -60,7 +79,13 @@ def make_artifact(directory: Path, key: str, text: str = "model") -> Artifact:
     )
 
 
-def make_bundle(directory: Path, keys: Sequence[str] = ("fp32.pte", "int8.tflite"), *, text: str = "model", recipe: dict[str, Any] | None = None) -> Bundle:
+def make_bundle(
+    directory: Path,
+    keys: Sequence[str] = ("fp32.pte", "int8.tflite"),
+    *,
+    text: str = "model",
+    recipe: dict[str, Any] | None = None,
+) -> Bundle:
     (directory / "reference").mkdir(parents=True)
     artifacts = tuple(make_artifact(directory, key, text) for key in keys)
     manifest = Manifest(
@@ -79,11 +104,24 @@ def make_bundle(directory: Path, keys: Sequence[str] = ("fp32.pte", "int8.tflite
     return open_bundle(directory)
 
 
-def make_run(generator: np.random.Generator, index: int, median_ns: float, *, samples: int = 64, peak_bytes: int = 9 << 20) -> Run:
+def make_run(
+    generator: np.random.Generator,
+    index: int,
+    median_ns: float,
+    *,
+    samples: int = 64,
+    peak_bytes: int = 9 << 20,
+) -> Run:
     """A healthy run: 2 % scatter between runs, 1 % within."""
     level = median_ns * generator.normal(1, 0.02)
     memory = tuple(
-        MemoryMark(mark=mark, rss_anon_bytes=(i + 1) << 20, rss_file_bytes=1 << 20, rss_shmem_bytes=0, peak_rss_bytes=peak_bytes)
+        MemoryMark(
+            mark=mark,
+            rss_anon_bytes=(i + 1) << 20,
+            rss_file_bytes=1 << 20,
+            rss_shmem_bytes=0,
+            peak_rss_bytes=peak_bytes,
+        )
         for i, mark in enumerate(("baseline", "loaded", "first", "steady", "end"))
     )
     return Run(
@@ -102,7 +140,9 @@ def make_run(generator: np.random.Generator, index: int, median_ns: float, *, sa
     )
 
 
-def make_result(artifact: Artifact, median_ns: float, runs: int, seed: int, **options: Any) -> ArtifactResult:
+def make_result(
+    artifact: Artifact, median_ns: float, runs: int, seed: int, **options: Any
+) -> ArtifactResult:
     generator = np.random.default_rng(seed)
     runtime = artifact.format
     about = HelloValues(
@@ -118,20 +158,37 @@ def make_result(artifact: Artifact, median_ns: float, runs: int, seed: int, **op
         artifact=artifact,
         runner=about,
         arena_bytes=None if runtime == "litert" else 640 << 10,
-        outputs=tuple(OutputCheck(name=o.name, finite=True, equal=True, max_abs_error=0, snr_db=None, cosine=1) for o in artifact.outputs),
+        outputs=tuple(
+            OutputCheck(
+                name=o.name, finite=True, equal=True, max_abs_error=0, snr_db=None, cosine=1
+            )
+            for o in artifact.outputs
+        ),
         runs=tuple(make_run(generator, index, median_ns, **options) for index in range(runs)),
     )
 
 
 def make_measurement(
-    bundle: Bundle, *, medians_ns: Mapping[str, float] | None = None, runs: int = 10, number: int = 1, **values: Any
+    bundle: Bundle,
+    *,
+    medians_ns: Mapping[str, float] | None = None,
+    runs: int = 10,
+    number: int = 1,
+    **values: Any,
 ) -> Measurement:
     """What a session on a Raspberry Pi could have given; `number` makes its id and its noise."""
-    medians = medians_ns or {artifact.key: 1e6 * (i + 1) for i, artifact in enumerate(bundle.manifest.artifacts)}
-    results = tuple(make_result(a, medians[a.key], runs, number * 100 + i) for i, a in enumerate(bundle.manifest.artifacts))
+    medians = medians_ns or {
+        artifact.key: 1e6 * (i + 1) for i, artifact in enumerate(bundle.manifest.artifacts)
+    }
+    results = tuple(
+        make_result(a, medians[a.key], runs, number * 100 + i)
+        for i, a in enumerate(bundle.manifest.artifacts)
+    )
     given = {
         "id": f"{number:032x}",
-        "created": f"2026-01-01T{number // 3600 % 24:02}:{number // 60 % 60:02}:{number % 60:02}.000+00:00",
+        "created": (
+            f"2026-01-01T{number // 3600 % 24:02}:{number // 60 % 60:02}:{number % 60:02}.000+00:00"
+        ),
         "seconds": 12.5,
         "edgekit_version": "0.1.0",
         "bundle_id": bundle.manifest.id,
@@ -140,8 +197,19 @@ def make_measurement(
         "target": "pi4",
         "target_kind": "ssh",
         "device": parse_facts((CAPTURED / "raspberry-pi-4" / "facts.txt").read_bytes()),
-        "settings": Settings(runs=runs, warmup_min_seconds=0.2, min_iterations=64, min_seconds=0.5, max_seconds=60, threads=1),
+        "settings": Settings(
+            runs=runs,
+            warmup_min_seconds=0.2,
+            min_iterations=64,
+            min_seconds=0.5,
+            max_seconds=60,
+            threads=1,
+        ),
         "artifacts": results,
-        "notes": tuple(note for result in results for note in artifact_notes(result, snr_min_db=20, cosine_min=0.99)),
+        "notes": tuple(
+            note
+            for result in results
+            for note in artifact_notes(result, snr_min_db=20, cosine_min=0.99)
+        ),
     }
     return Measurement(**{**given, **values})

@@ -35,23 +35,37 @@ class OnBoard:
         return "quick: 2 of 10 runs" if self.ms is None else ""
 
 
-def artifact(template: Artifact, variant: str, format_: str, correct: int | None, size: int) -> Artifact:
-    verification = template.verification.model_copy(update={"top1_correct": correct, "top1_total": None if correct is None else 1000})
+def artifact(
+    template: Artifact, variant: str, format_: str, correct: int | None, size: int
+) -> Artifact:
+    verification = template.verification.model_copy(
+        update={"top1_correct": correct, "top1_total": None if correct is None else 1000}
+    )
     file = template.file.model_copy(update={"bytes": size})
-    return template.model_copy(update={"variant": variant, "format": format_, "verification": verification, "file": file})
+    return template.model_copy(
+        update={"variant": variant, "format": format_, "verification": verification, "file": file}
+    )
 
 
 @pytest.fixture
 def manifest(tmp_path: Path) -> Manifest:
     opened = open_bundle(make_bundle(tmp_path / "bundle")).manifest
     template = opened.artifacts[0]
-    artifacts = (artifact(template, "fp32", "executorch", 920, 8000), artifact(template, "int8", "executorch", 910, 1000))
-    artifacts += (artifact(template, "fp32", "litert", 920, 8000), artifact(template, "int8", "litert", 900, 2000))
+    artifacts = (
+        artifact(template, "fp32", "executorch", 920, 8000),
+        artifact(template, "int8", "executorch", 910, 1000),
+    )
+    artifacts += (
+        artifact(template, "fp32", "litert", 920, 8000),
+        artifact(template, "int8", "litert", 900, 2000),
+    )
     comparison = Comparison(a="int8.pte", b="int8.tflite", samples=1000, same_top1=995, snr_db=30.0)
     return opened.model_copy(update={"artifacts": artifacts, "comparisons": (comparison,)})
 
 
-def check(manifest: Manifest, limit: dict[str, float], board: OnBoard | None = None) -> dict[str, Check]:
+def check(
+    manifest: Manifest, limit: dict[str, float], board: OnBoard | None = None
+) -> dict[str, Check]:
     budget = Budget.model_validate({"variants": {"int8": limit}})
     return {c.artifact: c for c in judge(budget, manifest, {"board": board} if board else {})}
 
@@ -86,7 +100,9 @@ def test_agreement_of_the_runtimes(manifest: Manifest) -> None:
         (None, False, "not measured"),
     ],
 )
-def test_a_speedup_counts_when_its_whole_interval_does(manifest: Manifest, ratio: Ratio | None, ok: bool, word: str) -> None:
+def test_a_speedup_counts_when_its_whole_interval_does(
+    manifest: Manifest, ratio: Ratio | None, ok: bool, word: str
+) -> None:
     found = check(manifest, {"latency_min_speedup_ratio": 1.8}, OnBoard(ratio=ratio))["int8.pte"]
     assert found.ok is ok
     assert found.note.startswith(word)
@@ -95,7 +111,9 @@ def test_a_speedup_counts_when_its_whole_interval_does(manifest: Manifest, ratio
 def test_limits_on_the_device(manifest: Manifest) -> None:
     limits = {"latency_p50_max_ms": 2.0, "peak_memory_max_bytes": 1000}
     assert all(c.ok for c in check(manifest, limits, OnBoard()).values())
-    assert not any(c.ok for c in check(manifest, {"latency_p50_max_ms": 2.0}, OnBoard(ms=2.01)).values())
+    assert not any(
+        c.ok for c in check(manifest, {"latency_p50_max_ms": 2.0}, OnBoard(ms=2.01)).values()
+    )
     quick = check(manifest, {"latency_p50_max_ms": 2.0}, OnBoard(ms=None))["int8.pte"]
     assert (quick.ok, quick.note) == (False, "not measured: quick: 2 of 10 runs")
     unmeasured = check(manifest, {"peak_memory_max_bytes": 1000}, OnBoard(memory=None)).values()
@@ -104,6 +122,11 @@ def test_limits_on_the_device(manifest: Manifest) -> None:
 
 
 def test_without_labels_accuracy_is_not_met(manifest: Manifest) -> None:
-    bare = tuple(a.model_copy(update={"verification": a.verification.model_copy(update={"top1_correct": None})}) for a in manifest.artifacts)
+    bare = tuple(
+        a.model_copy(
+            update={"verification": a.verification.model_copy(update={"top1_correct": None})}
+        )
+        for a in manifest.artifacts
+    )
     checks = check(manifest.model_copy(update={"artifacts": bare}), {"top1_min_percent": 1.0})
     assert {c.ok for c in checks.values()} == {False}

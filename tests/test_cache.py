@@ -57,7 +57,11 @@ def test_unfinished_work_is_still_there_for_the_next(tmp_path: Path) -> None:
 
 def test_a_second_process_is_told_to_wait(tmp_path: Path) -> None:
     cache = Cache(tmp_path, "stages")
-    with cache.claim("k", "stage train"), pytest.raises(BusyError, match="stage train"), Cache(tmp_path, "stages").claim("k", "stage train"):
+    with (
+        cache.claim("k", "stage train"),
+        pytest.raises(BusyError, match="stage train"),
+        Cache(tmp_path, "stages").claim("k", "stage train"),
+    ):
         pass
 
 

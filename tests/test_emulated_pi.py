@@ -1,4 +1,5 @@
-"""tools/emulated_pi without a board: what it says, and that it only ever ends what it started. The board itself: tests/device/test_emulated_pi.py."""
+"""tools/emulated_pi without a board: what it says, and that it only ever ends what it started. The
+board itself: tests/device/test_emulated_pi.py."""
 
 from __future__ import annotations
 
@@ -23,13 +24,21 @@ def test_nothing_is_there(home: Path) -> None:
     done = subprocess.run([TOOL, "status"], capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stdout == f"image: not built ({home / 'image'})\nboard: does not run\n"
-    assert subprocess.run([TOOL, "stop"], capture_output=True, text=True).stdout == "it does not run\n"
+    assert (
+        subprocess.run([TOOL, "stop"], capture_output=True, text=True).stdout == "it does not run\n"
+    )
 
 
 def test_programs_that_are_missing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr(commands, "ADMIN_PATH", "/nowhere")
-    with pytest.raises(RuntimeError, match="apt-get install mmdebstrap e2fsprogs fdisk dosfstools mtools cpio openssh-client qemu-utils qemu-system-arm"):
+    with pytest.raises(
+        RuntimeError,
+        match=(
+            "apt-get install mmdebstrap e2fsprogs fdisk dosfstools mtools cpio openssh-client"
+            " qemu-utils qemu-system-arm"
+        ),
+    ):
         commands.build()
 
 

@@ -1,4 +1,5 @@
-"""Several targets at once: what becomes of results, failures, progress and Ctrl-C. The boards are processes of this machine."""
+"""Several targets at once: what becomes of results, failures, progress and Ctrl-C. The boards are
+processes of this machine."""
 
 from __future__ import annotations
 
@@ -88,7 +89,11 @@ def test_one_line_of_progress_each() -> None:
             for done in (0, 1, 2):
                 progress(task, done, 2, "int8")
 
-    on_each(targets("a", "b"), work, progress=lambda task, done, total, text="": seen.append((task, done, total, text)))
+    on_each(
+        targets("a", "b"),
+        work,
+        progress=lambda task, done, total, text="": seen.append((task, done, total, text)),
+    )
     assert {task for task, *_ in seen} == {"a", "b"}
     of_a = [(done, total, text) for task, done, total, text in seen if task == "a"]
     assert (1, 2, "deploy: int8") in of_a
@@ -102,7 +107,9 @@ def test_ctrl_c_stops_all_and_cleans_up(tmp_path: Path) -> None:
 
     def work(target: Target, progress: Progress) -> None:
         try:
-            LocalDevice(target.name).run(["sh", "-c", f"echo $$ >{tmp_path}/{target.name}; sleep 1000"], timeout_s=600)
+            LocalDevice(target.name).run(
+                ["sh", "-c", f"echo $$ >{tmp_path}/{target.name}; sleep 1000"], timeout_s=600
+            )
         finally:
             cleaned.append(target.name)
 
@@ -144,7 +151,12 @@ on_each([LocalTarget(edgekit=1, name=name, kind="local") for name in "ab"], work
 
 
 def test_ctrl_c_twice_goes_at_once() -> None:
-    process = subprocess.Popen([sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", STUBBORN],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
     assert process.stdout
     try:
         lines = [process.stdout.readline() for _ in range(2)]

@@ -38,7 +38,9 @@ def test_nothing_that_steers_a_terminal_is_left(text: str) -> None:
     assert not [c for c in shown if unicodedata.category(c).startswith("C") or c in "\u2028\u2029"]
 
 
-@pytest.mark.parametrize("text", ["=cmd|'/c calc'!A0", "+1", "-1+2", "@SUM(A1)", "\t=1", " =1", "\r=1"])
+@pytest.mark.parametrize(
+    "text", ["=cmd|'/c calc'!A0", "+1", "-1+2", "@SUM(A1)", "\t=1", " =1", "\r=1"]
+)
 def test_formulas_are_text(text: str) -> None:
     assert str(csv_cell(text)).startswith("'")
 

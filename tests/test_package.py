@@ -1,4 +1,5 @@
-"""What goes to users: an sdist and a wheel that hold everything, and a wheel that installs into an empty environment, stays light and works there."""
+"""What goes to users: an sdist and a wheel that hold everything, and a wheel that installs into an
+empty environment, stays light and works there."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
 LIGHT_BYTES = 150e6
-"""What a base install may take, with all its dependencies, before Python compiles any of it. numpy is half of it."""
+"""What a base install may take, with all its dependencies, before Python compiles any of it. numpy
+is half of it."""
 
 
 @pytest.fixture(scope="module")
@@ -27,34 +29,67 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source, dist = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    shutil.copytree(ROOT / "edgekit", source / "edgekit", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "edgekit", source / "edgekit", ignore=shutil.ignore_patterns("__pycache__")
+    )
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(dist), str(source)]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": ""})
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": ""}
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return dist
 
 
 @pytest.fixture(scope="module")
 def installed(distributions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The `bin` directory of an environment that holds the wheel and what it depends on, nothing else."""
+    """The `bin` directory of an environment that holds the wheel and what it depends on, nothing
+    else."""
     environment = tmp_path_factory.mktemp("installed") / "venv"
     uv = [sys.executable, "-m", "uv"]
-    subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, str(environment)], check=True)
-    command = [*uv, "pip", "install", "--quiet", "--link-mode", "copy", "--python", str(environment / "bin" / "python")]
-    done = subprocess.run([*command, *map(str, distributions.glob("*.whl"))], capture_output=True, text=True)
+    subprocess.run(
+        [*uv, "venv", "--quiet", "--python", sys.executable, str(environment)], check=True
+    )
+    command = [
+        *uv,
+        "pip",
+        "install",
+        "--quiet",
+        "--link-mode",
+        "copy",
+        "--python",
+        str(environment / "bin" / "python"),
+    ]
+    done = subprocess.run(
+        [*command, *map(str, distributions.glob("*.whl"))], capture_output=True, text=True
+    )
     assert done.returncode == 0, f"it needs a package index, or a warm uv cache: {done.stderr}"
     return environment / "bin"
 
 
 def call(program: Path, *arguments: str, cwd: Path) -> str:
-    environment = {"HOME": str(cwd), "PATH": os.environ["PATH"], "EDGEKIT_CACHE": str(cwd / "cache")}
-    done = subprocess.run([str(program), *arguments], capture_output=True, text=True, cwd=cwd, env=environment, timeout=120)
+    environment = {
+        "HOME": str(cwd),
+        "PATH": os.environ["PATH"],
+        "EDGEKIT_CACHE": str(cwd / "cache"),
+    }
+    done = subprocess.run(
+        [str(program), *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=environment,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def test_both_hold_every_file_of_the_package(distributions: Path) -> None:
-    wanted = {str(path.relative_to(ROOT)) for path in (ROOT / "edgekit").rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    wanted = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "edgekit").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
     name = f"edgekit-{edgekit.__version__}"
     with zipfile.ZipFile(distributions / f"{name}-py3-none-any.whl") as wheel:
         held = set(wheel.namelist())
@@ -71,15 +106,29 @@ def test_the_wheel_works_in_an_empty_environment(installed: Path, tmp_path: Path
     assert "recipe" in call(program, "--help", cwd=tmp_path)
     assert json.loads(call(program, "recipe", "schema", cwd=tmp_path))["title"] == "edgekit recipe"
     assert json.loads(call(program, "target", "schema", cwd=tmp_path))["title"] == "edgekit target"
-    assert [target["name"] for target in json.loads(call(program, "target", "list", "--json", cwd=tmp_path))["targets"]] == ["local"]
+    assert [
+        target["name"]
+        for target in json.loads(call(program, "target", "list", "--json", cwd=tmp_path))["targets"]
+    ] == ["local"]
     recipe = shutil.copy(ROOT / "recipes" / "quickstart.yaml", tmp_path)
     call(program, "recipe", "validate", str(recipe), cwd=tmp_path)
-    assert json.loads(call(program, "results", "list", "--json", cwd=tmp_path)) is not None, "the database's migrations came along"
+    assert json.loads(call(program, "results", "list", "--json", cwd=tmp_path)) is not None, (
+        "the database's migrations came along"
+    )
 
 
 def test_a_base_install_is_light(installed: Path) -> None:
-    found = call(installed / "python", "-c", "import importlib.util as i; print(i.find_spec('torch'))", cwd=installed)
+    found = call(
+        installed / "python",
+        "-c",
+        "import importlib.util as i; print(i.find_spec('torch'))",
+        cwd=installed,
+    )
     assert found == "None\n"
-    files = [path for path in installed.parent.rglob("*") if path.is_file() and not path.is_symlink() and path.suffix != ".pyc"]
+    files = [
+        path
+        for path in installed.parent.rglob("*")
+        if path.is_file() and not path.is_symlink() and path.suffix != ".pyc"
+    ]
     total = sum(path.stat().st_size for path in files)
     assert total < LIGHT_BYTES

@@ -16,7 +16,10 @@ def test_every_public_name_is_there_and_documented() -> None:
 
 
 def test_importing_costs_nothing_and_no_name_needs_torch() -> None:
-    code = "import sys, edgekit; assert 'numpy' not in sys.modules; [getattr(edgekit, n) for n in edgekit.__all__]; assert 'torch' not in sys.modules"
+    code = (
+        "import sys, edgekit; assert 'numpy' not in sys.modules; [getattr(edgekit, n) for n in"
+        " edgekit.__all__]; assert 'torch' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

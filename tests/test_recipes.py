@@ -1,7 +1,8 @@
-"""Every shipped recipe builds: the quickstart as it is, the others on a small part of their data and with little training.
+"""Every shipped recipe builds: the quickstart as it is, the others on a small part of their data
+and with little training.
 
-What they reach in full is in the README, with machine and date; here it is shown that each goes through all of its stages and formats.
-"""
+What they reach in full is in the README, with machine and date; here it is shown that each goes
+through all of its stages and formats."""
 
 from __future__ import annotations
 
@@ -21,35 +22,79 @@ from edgekit.pipeline.building import BuildResult
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
 
 RECIPES = Path(__file__).parents[1] / "recipes"
-LENIENT = ["verify.samples=16", "verify.snr_min_db=5", "verify.cosine_min=0.8", "verify.top1_agreement_min_percent=50"]
+LENIENT = [
+    "verify.samples=16",
+    "verify.snr_min_db=5",
+    "verify.cosine_min=0.8",
+    "verify.top1_agreement_min_percent=50",
+]
 SMALL = {
     "fashion_mnist_mobilenetv2_qat": [
-        *("data.train_limit=512", "data.test_limit=200", "stages.fp32.epochs=1", "stages.int8.calibration_samples=64"),
+        *(
+            "data.train_limit=512",
+            "data.test_limit=200",
+            "stages.fp32.epochs=1",
+            "stages.int8.calibration_samples=64",
+        ),
         *("stages.finetuned.epochs=1", "stages.pruned-int8.train.epochs=1", *LENIENT),
     ],
     "fashion_mnist_resnet8_sparse_ptq": [
-        *("data.train_limit=1024", "data.test_limit=200", "stages.fp32.epochs=1", "stages.sparse.schedule.train.epochs=1"),
-        *("stages.sparse.schedule.frequency=1", "stages.sparse-int8.calibration_samples=64", *LENIENT),
+        *(
+            "data.train_limit=1024",
+            "data.test_limit=200",
+            "stages.fp32.epochs=1",
+            "stages.sparse.schedule.train.epochs=1",
+        ),
+        *(
+            "stages.sparse.schedule.frequency=1",
+            "stages.sparse-int8.calibration_samples=64",
+            *LENIENT,
+        ),
     ],
-    "efficientnet_lite0_ptq": ["data.args.train=8", "data.args.test=4", "stages.int8.calibration_samples=8", *LENIENT, "verify.samples=4"],
+    "efficientnet_lite0_ptq": [
+        "data.args.train=8",
+        "data.args.test=4",
+        "stages.int8.calibration_samples=8",
+        *LENIENT,
+        "verify.samples=4",
+    ],
     "japanese_vowels_lstm_dynamic": ["stages.fp32.epochs=2", "data.test_limit=50", *LENIENT],
 }
 
 
 LITERT, EXECUTORCH = "export.formats=[litert]", "export.formats=[executorch]"
 GALLERY = {
-    "digits_sparse_iterative": ["stages.sparse.schedule.steps=2", "stages.sparse.schedule.train.epochs=1", LITERT],
+    "digits_sparse_iterative": [
+        "stages.sparse.schedule.steps=2",
+        "stages.sparse.schedule.train.epochs=1",
+        LITERT,
+    ],
     "digits_n_m": ["stages.sparse.epochs=1"],
-    "digits_taylor_channels": ["stages.pruned.schedule.steps=2", "stages.pruned.schedule.train.epochs=1", EXECUTORCH],
-    "digits_ptq_keep_float": ["stages.int8.calibration_samples=64", "stages.int8-mixed.calibration_samples=64", LITERT],
+    "digits_taylor_channels": [
+        "stages.pruned.schedule.steps=2",
+        "stages.pruned.schedule.train.epochs=1",
+        EXECUTORCH,
+    ],
+    "digits_ptq_keep_float": [
+        "stages.int8.calibration_samples=64",
+        "stages.int8-mixed.calibration_samples=64",
+        LITERT,
+    ],
     "digits_portable": [],
     "digits_ds_cnn_weight_only": ["stages.fp32.epochs=1"],
     "digits_fp16": [EXECUTORCH],
-    "digits_mobilenet_v1_ptq": ["stages.fp32.epochs=1", "data.train_limit=400", "data.test_limit=100", "stages.int8.calibration_samples=64", EXECUTORCH],
+    "digits_mobilenet_v1_ptq": [
+        "stages.fp32.epochs=1",
+        "data.train_limit=400",
+        "data.test_limit=100",
+        "stages.int8.calibration_samples=64",
+        EXECUTORCH,
+    ],
     "quickstart_lamp": ["stages.3.epochs=1", "stages.pruned-int8.train.epochs=1"],
 }
-"""Small recipes, one for each method and format, most of them with the quickstart's network, which is trained and exported once for all. Training is
-short, and of what export/test_formats.py tests in both formats one is made here."""
+"""Small recipes, one for each method and format, most of them with the quickstart's network, which
+is trained and exported once for all. Training is short, and of what export/test_formats.py tests in
+both formats one is made here."""
 
 
 def test_every_recipe_is_here() -> None:
@@ -64,8 +109,16 @@ def test_together_they_show_every_method_and_format() -> None:
         *("structured", "unstructured", "n_m"),
         *("fp16", "dynamic", "weight_only", "ptq", "qat"),
     }
-    assert {s.schedule.kind for s in stages if s.stage == "prune"} == {"one_shot", "iterative", "polynomial"}
-    assert {s.importance for s in stages if getattr(s, "method", "") == "structured"} >= {"magnitude", "taylor", "lamp"}
+    assert {s.schedule.kind for s in stages if s.stage == "prune"} == {
+        "one_shot",
+        "iterative",
+        "polynomial",
+    }
+    assert {s.importance for s in stages if getattr(s, "method", "") == "structured"} >= {
+        "magnitude",
+        "taylor",
+        "lamp",
+    }
     assert {recipe.export.backend for recipe in recipes} == {"xnnpack", "portable"}
     assert any(getattr(s, "keep_float", ()) for s in stages)
     assert any(getattr(s, "distill", None) for s in stages)
@@ -81,7 +134,9 @@ def test_each_opens_with_what_it_teaches(path: Path) -> None:
 
 def test_each_opens_with_its_command() -> None:
     for path in RECIPES.glob("*.yaml"):
-        assert path.read_text().splitlines()[1] == f"# edgekit run recipes/{path.name} --target local"
+        assert (
+            path.read_text().splitlines()[1] == f"# edgekit run recipes/{path.name} --target local"
+        )
 
 
 @pytest.fixture(scope="module")
@@ -97,11 +152,15 @@ def build(name: str, place: Path, overrides: list[str], cache: Path | None = Non
 
 def test_quickstart_meets_its_budget(cache: Path, quickstart_cache: Path) -> None:
     result = build("quickstart", cache, [], quickstart_cache)
-    assert [a.key for a in result.bundle.manifest.artifacts] == [f"{v}.{s}" for v in ("fp32", "int8", "pruned-int8") for s in ("pte", "tflite")]
+    assert [a.key for a in result.bundle.manifest.artifacts] == [
+        f"{v}.{s}" for v in ("fp32", "int8", "pruned-int8") for s in ("pte", "tflite")
+    ]
     checks = edgekit.judge(result.bundle)
     assert len(checks) == 11
     assert all(check.ok for check in checks), checks
-    pruned, whole = (next(row for row in result.trace if row.stage == name) for name in ("pruned", "fp32"))
+    pruned, whole = (
+        next(row for row in result.trace if row.stage == name) for name in ("pruned", "fp32")
+    )
     assert pruned.macs <= 0.5 * whole.macs
 
 
@@ -110,23 +169,40 @@ def test_lint_finds_nothing_in_the_quickstart() -> None:
 
 
 def exported_here(jobs: Sequence[ExportJob], **_: object) -> None:
-    """What the children do, in this process, which imports the libraries once for all recipes (export/test_run.py tests that it is the same)."""
+    """What the children do, in this process, which imports the libraries once for all recipes
+    (export/test_run.py tests that it is the same)."""
     for job in jobs:
-        child.run(json.loads(json.dumps({**dataclasses.asdict(job), "threads": 1}, default=str)), step=lambda name: None)
+        child.run(
+            json.loads(json.dumps({**dataclasses.asdict(job), "threads": 1}, default=str)),
+            step=lambda name: None,
+        )
 
 
 @pytest.mark.parametrize("name", GALLERY)
-def test_gallery_builds(name: str, cache: Path, quickstart_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gallery_builds(
+    name: str, cache: Path, quickstart_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(building, "export_artifacts", exported_here)
     result = build(name, cache, [*GALLERY[name], *LENIENT], quickstart_cache)
-    recipe, artifacts = result.bundle.manifest.recipe, {a.key: a for a in result.bundle.manifest.artifacts}
+    recipe, artifacts = (
+        result.bundle.manifest.recipe,
+        {a.key: a for a in result.bundle.manifest.artifacts},
+    )
     suffixes = {"executorch": "pte", "litert": "tflite"}
     exported = {stage["export"] for stage in recipe["stages"] if stage["export"]}
-    assert set(artifacts) == {f"{variant}.{suffixes[one]}" for variant in exported for one in recipe["export"]["formats"]}
+    assert set(artifacts) == {
+        f"{variant}.{suffixes[one]}" for variant in exported for one in recipe["export"]["formats"]
+    }
     if name == "digits_n_m":
-        assert all(artifacts[key].verification.proof["zero_fraction"] > 0.48 for key in ("sparse.pte", "sparse.tflite"))
+        assert all(
+            artifacts[key].verification.proof["zero_fraction"] > 0.48
+            for key in ("sparse.pte", "sparse.tflite")
+        )
     if name == "digits_sparse_iterative":
-        assert all(artifacts[key].verification.proof["zero_fraction"] > 0.78 for key in ("sparse.tflite", "sparse-int8.tflite"))
+        assert all(
+            artifacts[key].verification.proof["zero_fraction"] > 0.78
+            for key in ("sparse.tflite", "sparse-int8.tflite")
+        )
     if name == "digits_taylor_channels":
         assert result.trace[-1].parameters < 0.5 * result.trace[0].parameters
     if name == "digits_portable":
@@ -140,11 +216,19 @@ def test_builds_on_a_small_part(name: str, cache: Path) -> None:
     result = build(name, cache, SMALL[name])
     manifest = result.bundle.manifest
     variants = {stage["export"] for stage in manifest.recipe["stages"] if stage["export"]}
-    assert {a.key for a in manifest.artifacts} == {f"{variant}.{suffix}" for variant in variants for suffix in ("pte", "tflite")}
+    assert {a.key for a in manifest.artifacts} == {
+        f"{variant}.{suffix}" for variant in variants for suffix in ("pte", "tflite")
+    }
     if name == "fashion_mnist_resnet8_sparse_ptq":
         for artifact in manifest.artifacts:
             assert artifact.variant == "fp32" or artifact.verification.proof["zero_fraction"] > 0.45
-        sparse, fp32 = (next(a for a in manifest.artifacts if a.key == key) for key in ("sparse-int8.tflite", "fp32.tflite"))
-        assert sparse.file.deflated_bytes / sparse.file.bytes < 0.9 * fp32.file.deflated_bytes / fp32.file.bytes
+        sparse, fp32 = (
+            next(a for a in manifest.artifacts if a.key == key)
+            for key in ("sparse-int8.tflite", "fp32.tflite")
+        )
+        assert (
+            sparse.file.deflated_bytes / sparse.file.bytes
+            < 0.9 * fp32.file.deflated_bytes / fp32.file.bytes
+        )
     if name == "efficientnet_lite0_ptq":
         assert all(a.verification.top1_total is None for a in manifest.artifacts)

@@ -1,4 +1,5 @@
-"""The whole way on this machine: build, deploy through the device store, run in both runtimes, store, judge."""
+"""The whole way on this machine: build, deploy through the device store, run in both runtimes,
+store, judge."""
 
 from __future__ import annotations
 
@@ -15,7 +16,12 @@ from tools.emulation.machine import free_port
 
 pytestmark = pytest.mark.torch
 
-SHORT = ["bench.runs=10", "bench.min_seconds=0.01", "bench.min_iterations=64", "bench.warmup_min_seconds=0.01"]
+SHORT = [
+    "bench.runs=10",
+    "bench.min_seconds=0.01",
+    "bench.min_iterations=64",
+    "bench.warmup_min_seconds=0.01",
+]
 BUDGET = """
 budget:
   variants:
@@ -33,7 +39,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def recipe(place: Path) -> Path:
     path = place / "tiny.yaml"
     path.write_text(RECIPE + BUDGET)
-    (place / "here.yaml").write_text(f"edgekit: 1\nname: here\nkind: local\nworkdir: {place}/device\n")
+    (place / "here.yaml").write_text(
+        f"edgekit: 1\nname: here\nkind: local\nworkdir: {place}/device\n"
+    )
     return path
 
 
@@ -47,7 +55,9 @@ def result(place: Path, recipe: Path, environment: dict[str, str]) -> RunResult:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
-        return edgekit.run(recipe, targets=[str(place / "here.yaml")], overrides=SHORT, output=place / "out")
+        return edgekit.run(
+            recipe, targets=[str(place / "here.yaml")], overrides=SHORT, output=place / "out"
+        )
 
 
 @pytest.fixture
@@ -58,7 +68,12 @@ def _same_place(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) ->
 
 def test_every_artifact_was_measured_in_its_runtime(result: RunResult) -> None:
     measurement = result.measurements["here"]
-    assert {r.key for r in measurement.artifacts} == {"fp32.pte", "fp32.tflite", "int8.pte", "int8.tflite"}
+    assert {r.key for r in measurement.artifacts} == {
+        "fp32.pte",
+        "fp32.tflite",
+        "int8.pte",
+        "int8.tflite",
+    }
     for key in ("fp32.pte", "int8.tflite"):
         latency, memory = measurement.p50_ms(key), measurement.peak_memory_bytes(key)
         assert latency is not None
@@ -76,13 +91,25 @@ def test_outputs_on_the_device_are_those_of_the_bundle(result: RunResult) -> Non
 
 def test_the_budget_is_judged_on_the_measurement(result: RunResult) -> None:
     assert all(check.ok for check in result.checks), result.checks
-    assert {"latency_p50_max_ms", "peak_memory_max_bytes", "top1_min_percent"} <= {check.limit for check in result.checks}
+    assert {"latency_p50_max_ms", "peak_memory_max_bytes", "top1_min_percent"} <= {
+        check.limit for check in result.checks
+    }
 
 
 @pytest.mark.usefixtures("_same_place", "result")
-def test_the_command_line_reuses_all_and_prints_the_same(place: Path, recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_reuses_all_and_prints_the_same(
+    place: Path, recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     overrides = [part for setting in SHORT for part in ("--set", setting)]
-    command = ["run", str(recipe), "--target", str(place / "here.yaml"), "--output", str(place / "out"), *overrides]
+    command = [
+        "run",
+        str(recipe),
+        "--target",
+        str(place / "here.yaml"),
+        "--output",
+        str(place / "out"),
+        *overrides,
+    ]
     assert edgekit_command(command) == 0
     shown = capsys.readouterr().out
     for word in ("fp32.pte", "int8.tflite", "top1_min_percent", "cached"):
@@ -90,9 +117,14 @@ def test_the_command_line_reuses_all_and_prints_the_same(place: Path, recipe: Pa
 
 
 @pytest.mark.usefixtures("_same_place", "result")
-def test_a_budget_that_is_not_met_is_exit_code_1_with_json_too(place: Path, recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_budget_that_is_not_met_is_exit_code_1_with_json_too(
+    place: Path, recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     strict = ["--set", "budget.variants.int8.size_min_shrink_ratio=100"]
-    assert edgekit_command(["build", str(recipe), "--output", str(place / "out"), *strict, "--json"]) == 1
+    assert (
+        edgekit_command(["build", str(recipe), "--output", str(place / "out"), *strict, "--json"])
+        == 1
+    )
     budget = json.loads(capsys.readouterr().out)["budget"]
     assert not budget["met"]
     assert [c["limit"] for c in budget["checks"] if not c["ok"]] == ["size_min_shrink_ratio"] * 2
@@ -107,8 +139,18 @@ def test_the_measurement_is_in_the_results(capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.usefixtures("_same_place")
-def test_bench_measures_a_bundle_again(result: RunResult, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["bench", str(result.build.bundle.path), "--target", str(place / "here.yaml"), "--runs", "1", "--json"]
+def test_bench_measures_a_bundle_again(
+    result: RunResult, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [
+        "bench",
+        str(result.build.bundle.path),
+        "--target",
+        str(place / "here.yaml"),
+        "--runs",
+        "1",
+        "--json",
+    ]
     assert edgekit_command(command) == 0
     measured = json.loads(capsys.readouterr().out)
     assert measured["target"] == "here"
@@ -116,27 +158,55 @@ def test_bench_measures_a_bundle_again(result: RunResult, place: Path, capsys: p
 
 
 @pytest.mark.usefixtures("_same_place", "result")
-def test_a_dead_target_does_not_stop_the_other(place: Path, recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Case 54 of the faults: built once, the living target measured and stored, the dead one named, its exit code."""
-    (place / "dead.yaml").write_text(f"edgekit: 1\nname: dead\nkind: ssh\nhost: 127.0.0.1\nport: {free_port()}\n")
+def test_a_dead_target_does_not_stop_the_other(
+    place: Path, recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Case 54 of the faults: built once, the living target measured and stored, the dead one named,
+    its exit code."""
+    (place / "dead.yaml").write_text(
+        f"edgekit: 1\nname: dead\nkind: ssh\nhost: 127.0.0.1\nport: {free_port()}\n"
+    )
     overrides = [part for setting in [*SHORT, "bench.runs=1"] for part in ("--set", setting)]
     targets = ["--target", str(place / "dead.yaml"), "--target", str(place / "here.yaml")]
-    assert edgekit_command(["run", str(recipe), *targets, "--output", str(place / "out"), *overrides, "--json"]) == 5
+    assert (
+        edgekit_command(
+            ["run", str(recipe), *targets, "--output", str(place / "out"), *overrides, "--json"]
+        )
+        == 5
+    )
     told = json.loads(capsys.readouterr().out)
     assert list(told["failures"]) == ["dead"]
     measured = told["targets"]["here"]
     with edgekit.open_store() as results:
-        assert measured["id"] in [row.id for row in results.rows(target="here", bundle_name=None, limit=20)]
+        assert measured["id"] in [
+            row.id for row in results.rows(target="here", bundle_name=None, limit=20)
+        ]
 
 
 @pytest.mark.usefixtures("_same_place", "result")
-def test_a_sweep_measures_what_is_different_once(place: Path, recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sweep_measures_what_is_different_once(
+    place: Path, recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     overrides = [part for setting in SHORT for part in ("--set", setting)]
-    command = ["sweep", str(recipe), "--over", "stages.int8.observer=minmax,histogram", "--target", str(place / "here.yaml"), *overrides]
+    command = [
+        "sweep",
+        str(recipe),
+        "--over",
+        "stages.int8.observer=minmax,histogram",
+        "--target",
+        str(place / "here.yaml"),
+        *overrides,
+    ]
     assert edgekit_command([*command, "--output", str(place / "out"), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    found = {(one["settings"].get("stages.int8.observer"), one["artifact"]) for one in told["candidates"]}
-    assert found == {(None, "fp32.pte"), (None, "fp32.tflite"), *((o, k) for o in ("minmax", "histogram") for k in ("int8.pte", "int8.tflite"))}
+    found = {
+        (one["settings"].get("stages.int8.observer"), one["artifact"]) for one in told["candidates"]
+    }
+    assert found == {
+        (None, "fp32.pte"),
+        (None, "fp32.tflite"),
+        *((o, k) for o in ("minmax", "histogram") for k in ("int8.pte", "int8.tflite")),
+    }
     assert all(one["p50_ms"] > 0 for one in told["candidates"])
     assert any(one["best"] for one in told["candidates"])
     assert len({measured["session"] for measured in told["measurements"]}) == 1
@@ -144,8 +214,17 @@ def test_a_sweep_measures_what_is_different_once(place: Path, recipe: Path, caps
 
 
 @pytest.mark.usefixtures("_same_place", "result")
-def test_a_sweep_goes_on_without_what_cannot_be_built(place: Path, recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["sweep", str(recipe), "--over", "stages.int8.keep_float=[],[nothing]", "--output", str(place / "out")]
+def test_a_sweep_goes_on_without_what_cannot_be_built(
+    place: Path, recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [
+        "sweep",
+        str(recipe),
+        "--over",
+        "stages.int8.keep_float=[],[nothing]",
+        "--output",
+        str(place / "out"),
+    ]
     assert edgekit_command(command) == 3
     shown = capsys.readouterr().out
     assert "int8.tflite" in shown

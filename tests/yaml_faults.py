@@ -1,4 +1,5 @@
-"""Texts that are wrong in a way no recipe and no target may be: the place where each must be reported, and what must be said."""
+"""Texts that are wrong in a way no recipe and no target may be: the place where each must be
+reported, and what must be said."""
 
 from __future__ import annotations
 
@@ -13,22 +14,60 @@ BOMB = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
 )
 
 FAULTS = [
-    pytest.param(b"edgekit: 1\nname: a\nname: b\n", 3, 1, "duplicate key 'name' (first at line 2)", id="duplicate-key"),
-    pytest.param(b"edgekit: 1\nx:\n  y: 1\n  y: 2\n", 4, 3, "duplicate key 'y' (first at line 3)", id="duplicate-key-inside"),
-    pytest.param(b"", 1, 1, "expected a mapping (key: value) at the top, but it is empty", id="empty"),
+    pytest.param(
+        b"edgekit: 1\nname: a\nname: b\n",
+        3,
+        1,
+        "duplicate key 'name' (first at line 2)",
+        id="duplicate-key",
+    ),
+    pytest.param(
+        b"edgekit: 1\nx:\n  y: 1\n  y: 2\n",
+        4,
+        3,
+        "duplicate key 'y' (first at line 3)",
+        id="duplicate-key-inside",
+    ),
+    pytest.param(
+        b"", 1, 1, "expected a mapping (key: value) at the top, but it is empty", id="empty"
+    ),
     pytest.param(b"# only a comment\n", 1, 1, "it is empty", id="only-a-comment"),
     pytest.param(b"\n  hello\n", 2, 3, "the top is the text 'hello'", id="scalar"),
     pytest.param(b"- edgekit: 1\n", 1, 1, "the top is a list", id="list"),
-    pytest.param(b"edgekit: 1\n---\nedgekit: 1\n", 2, 1, "a second document starts here", id="two-documents"),
-    pytest.param(b"edgekit: 1\nname: !!python/object/apply:os.system [id]\n", 2, 7, "tags (`!…`) are not allowed", id="tag"),
-    pytest.param(b"edgekit: 1\nname: !!python/name:os.system\n", 2, 7, "no objects are built from a file", id="tag-without-value"),
+    pytest.param(
+        b"edgekit: 1\n---\nedgekit: 1\n", 2, 1, "a second document starts here", id="two-documents"
+    ),
+    pytest.param(
+        b"edgekit: 1\nname: !!python/object/apply:os.system [id]\n",
+        2,
+        7,
+        "tags (`!…`) are not allowed",
+        id="tag",
+    ),
+    pytest.param(
+        b"edgekit: 1\nname: !!python/name:os.system\n",
+        2,
+        7,
+        "no objects are built from a file",
+        id="tag-without-value",
+    ),
     pytest.param(BOMB.encode(), 5, 12, "more than 20000 values", id="alias-bomb"),
     pytest.param(b"a: &a [1, *a]\n", 1, 11, "an alias inside its own value", id="alias-of-itself"),
     pytest.param(b"a: *b\n", 1, 4, "an anchor not defined before it", id="alias-of-nothing"),
     pytest.param(b"a: " + b"[" * 5000, 1, 67, "nested more than 64 levels deep", id="deep-lists"),
-    pytest.param(b"a: " + b"{a: " * 5000, 1, 253, "nested more than 64 levels deep", id="deep-mappings"),
-    pytest.param(b"\n".join(b" " * i + b"a:" for i in range(5000)), None, None, "larger than 1048576 bytes", id="deep-and-huge"),
-    pytest.param(b"a: 1\nb: .nan\n", 2, 4, "expected a finite number, got NaN or infinity", id="nan"),
+    pytest.param(
+        b"a: " + b"{a: " * 5000, 1, 253, "nested more than 64 levels deep", id="deep-mappings"
+    ),
+    pytest.param(
+        b"\n".join(b" " * i + b"a:" for i in range(5000)),
+        None,
+        None,
+        "larger than 1048576 bytes",
+        id="deep-and-huge",
+    ),
+    pytest.param(
+        b"a: 1\nb: .nan\n", 2, 4, "expected a finite number, got NaN or infinity", id="nan"
+    ),
     pytest.param(b"a: 1\nb: -.inf\n", 2, 4, "expected a finite number", id="infinity"),
     pytest.param(b"a: 1\nb: 1e999\n", 2, 4, "expected a finite number", id="overflow"),
     pytest.param(b"a: 1" + b"0" * 5000, 1, 4, "more than 64 bits", id="endless-integer"),
@@ -38,7 +77,9 @@ FAULTS = [
     pytest.param(b'a: 1\nb: "x\\0y"\n', 2, 4, "a NUL character", id="escaped-nul"),
     pytest.param(b'a: "\\ud800"\n', 1, 4, "half a surrogate pair", id="surrogate"),
     pytest.param(b'a: "\\U00ffffff"\n', 1, 2, "not YAML", id="no-such-character"),
-    pytest.param(b"a: \x1b[31mred\n", 1, 4, "character U+001B is not allowed", id="terminal-escape"),
+    pytest.param(
+        b"a: \x1b[31mred\n", 1, 4, "character U+001B is not allowed", id="terminal-escape"
+    ),
     pytest.param(b"a: [1\nb: 2\n", 2, 2, "not YAML", id="unclosed-list"),
     pytest.param(b"a:\n\t- b\n", 2, 1, "not YAML", id="tab"),
     pytest.param(b"%YAML 1.1\n---\na: yes\n", 2, 1, "only YAML 1.2 is read", id="yaml-1.1"),
@@ -50,11 +91,16 @@ FAULTS = [
 
 
 def problems_in(error: UsageError) -> list[dict[str, Any]]:
-    """The problems of an error, after checking that the error says all of them and no traceback is needed."""
+    """The problems of an error, after checking that the error says all of them and no traceback is
+    needed."""
     assert error.exit_code == 2
     found: Any = error.details["problems"]
     for problem in found:
-        place = problem["file"] if problem["line"] is None else f"{problem['file']}:{problem['line']}:{problem['column']}"
+        place = (
+            problem["file"]
+            if problem["line"] is None
+            else f"{problem['file']}:{problem['line']}:{problem['column']}"
+        )
         assert f"{place}: {problem['message']}" in error.message
     return list(found)
 
@@ -63,12 +109,20 @@ def places(error: UsageError) -> dict[str, str]:
     """`line:column` (or the source of what is not in a file) → message."""
     found: dict[str, str] = {}
     for problem in problems_in(error):
-        place = problem["file"] if problem["line"] is None else f"{problem['line']}:{problem['column']}"
+        place = (
+            problem["file"] if problem["line"] is None else f"{problem['line']}:{problem['column']}"
+        )
         assert place not in found, f"two problems at {place}: {found[place]}, {problem['message']}"
         found[place] = problem["message"]
     return found
 
 
-def assert_reported(error: UsageError, file: object, line: int | None, column: int | None, text: str) -> None:
+def assert_reported(
+    error: UsageError, file: object, line: int | None, column: int | None, text: str
+) -> None:
     """One problem is at exactly this place and says this."""
-    assert [p for p in problems_in(error) if (p["file"], p["line"], p["column"]) == (str(file), line, column) and text in p["message"]], error.message
+    assert [
+        p
+        for p in problems_in(error)
+        if (p["file"], p["line"], p["column"]) == (str(file), line, column) and text in p["message"]
+    ], error.message

@@ -10,4 +10,7 @@ with closing(edgekit.connect(target)) as device:
     edgekit.setup(target, device=device)
     pushed = edgekit.deploy(bundle, target, device=device)
     found = edgekit.verify(target, device=device)
-print(f"{target.name}: {pushed.bytes_moved} bytes sent; {found.files} files of {found.bundle[:12]} read back and right")
+print(
+    f"{target.name}: {pushed.bytes_moved} bytes sent; {found.files} files of {found.bundle[:12]}"
+    " read back and right"
+)

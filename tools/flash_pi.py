@@ -1,11 +1,12 @@
-"""Flash a card so that the board can be measured at once: image, first boot, runtimes, bundle, and a target file that already trusts it.
+"""Flash a card so that the board can be measured at once: image, first boot, runtimes, bundle, and
+a target file that already trusts it.
 
     tools/flash_pi.py raspios-lite.img.xz /dev/sdX --hostname pi5-desk --ssh-key ~/.ssh/id_ed25519.pub --bundle build/quickstart-0123456789ab
     edgekit run recipes/quickstart.yaml --target pi5-desk
 
-DEVICE may also be a file, which then stands for a card. What was on it is lost. Interrupted at any point, the same command starts again.
-The password of a wireless network is taken from EDGEKIT_WIFI_PASSWORD. Copy this script and change it: it uses nothing but edgekit's public API.
-"""
+DEVICE may also be a file, which then stands for a card. What was on it is lost. Interrupted at any
+point, the same command starts again. The password of a wireless network is taken from
+EDGEKIT_WIFI_PASSWORD. Copy this script and change it: it uses nothing but edgekit's public API."""
 
 from __future__ import annotations
 
@@ -45,17 +46,36 @@ known_hosts: {name}.known_hosts
 
 
 def main(
-    image: Annotated[Path, typer.Argument(help="The image: plain, .gz, .xz or .zst.", show_default=False)],
-    device: Annotated[Path, typer.Argument(help="The card, such as /dev/sdX, or a file.", show_default=False)],
+    image: Annotated[
+        Path, typer.Argument(help="The image: plain, .gz, .xz or .zst.", show_default=False)
+    ],
+    device: Annotated[
+        Path, typer.Argument(help="The card, such as /dev/sdX, or a file.", show_default=False)
+    ],
     hostname: Annotated[str, typer.Option(help="The board's name.", show_default=False)],
-    ssh_key: Annotated[list[Path], typer.Option(help="Public key that may log in. May be repeated.", show_default=False)],
+    ssh_key: Annotated[
+        list[Path],
+        typer.Option(help="Public key that may log in. May be repeated.", show_default=False),
+    ],
     user: Annotated[str, typer.Option(help="The board's first user.")] = "pi",
     wifi: Annotated[str | None, typer.Option(help="Name of a wireless network.")] = None,
     wifi_country: Annotated[str | None, typer.Option(help="Two letters, such as DE.")] = None,
-    bundle: Annotated[Path | None, typer.Option(help="A bundle to place on the card, with the runtimes it needs.")] = None,
-    require_signature: Annotated[Path | None, typer.Option(help="Public key: the board takes only bundles signed with its private key.")] = None,
-    target_name: Annotated[str | None, typer.Option(help="Name of the target. Default: the host name.")] = None,
-    address: Annotated[str | None, typer.Option(help="HOST or HOST:PORT where the board will be reached. Default: HOSTNAME.local")] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="A bundle to place on the card, with the runtimes it needs.")
+    ] = None,
+    require_signature: Annotated[
+        Path | None,
+        typer.Option(help="Public key: the board takes only bundles signed with its private key."),
+    ] = None,
+    target_name: Annotated[
+        str | None, typer.Option(help="Name of the target. Default: the host name.")
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="HOST or HOST:PORT where the board will be reached. Default: HOSTNAME.local"
+        ),
+    ] = None,
     max_gb: Annotated[int, typer.Option(help="Refuse a disk that is larger.")] = 256,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before overwriting.")] = False,
 ) -> None:
@@ -67,13 +87,21 @@ def main(
     if opened and release_key:
         verify_signature(opened, release_key)
     first_boot = flash.FirstBoot(
-        hostname, user, flash.read_public_keys(ssh_key), wifi_ssid=wifi, wifi_password=os.environ.get("EDGEKIT_WIFI_PASSWORD"), wifi_country=wifi_country
+        hostname,
+        user,
+        flash.read_public_keys(ssh_key),
+        wifi_ssid=wifi,
+        wifi_password=os.environ.get("EDGEKIT_WIFI_PASSWORD"),
+        wifi_country=wifi_country,
     )
     disk = flash.open_disk(device, max_bytes=max_gb * flash.GB)
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError(f"{device} would be overwritten", hint="add --yes")
-        typer.confirm(f"Overwrite {device} {disk.model} {disk.bytes or 0:,} bytes with {image.name}?", abort=True)
+        typer.confirm(
+            f"Overwrite {device} {disk.model} {disk.bytes or 0:,} bytes with {image.name}?",
+            abort=True,
+        )
     with live_progress(quiet=False) as progress:
         written = flash.write_image(image, disk, progress=progress)
         host_key = flash.new_host_key()
@@ -92,19 +120,24 @@ def main(
         workdir=WORKDIR if opened else "~/edgekit",
     )
     (targets / f"{name}.yaml").write_text(content)
-    print(f"{device}: {written.bytes:,} bytes of {image.name}, read back (SHA-256 {written.sha256[:16]}…); first boot by {mechanism}; {placed:,} bytes placed")
+    print(
+        f"{device}: {written.bytes:,} bytes of {image.name}, read back (SHA-256"
+        f" {written.sha256[:16]}…); first boot by {mechanism}; {placed:,} bytes placed"
+    )
     print(f"put it in, then: edgekit target check {name}")
 
 
 def identity(public_keys: list[Path]) -> str:
-    """The target's line for the first private key that lies beside its public one; none where they are all kept by an agent."""
+    """The target's line for the first private key that lies beside its public one; none where they
+    are all kept by an agent."""
     private = (key.absolute().with_suffix("") for key in public_keys if key.suffix == ".pub")
     found = next((key for key in private if key.is_file()), None)
     return f"identity_file: {json.dumps(str(found))}\n" if found else ""
 
 
 def demanded(file: Path) -> str | None:
-    """The key by which bundles for this board must be signed already. Writing the card anew does not lift that."""
+    """The key by which bundles for this board must be signed already. Writing the card anew does
+    not lift that."""
     return load_target(file).require_signature if file.is_file() else None
 
 
@@ -115,7 +148,11 @@ def signature(public_key: Path | str | None) -> str:
 def timings(disk: flash.Disk) -> str:
     """The target's label for a board that only an emulator starts."""
     reason = flash.read_emulation(disk)
-    return f"timings: meaningless\ntimings_reason: {json.dumps(reason, ensure_ascii=False)}\n" if reason else ""
+    return (
+        f"timings: meaningless\ntimings_reason: {json.dumps(reason, ensure_ascii=False)}\n"
+        if reason
+        else ""
+    )
 
 
 def place(bundle: Bundle, disk: flash.Disk, progress: Progress) -> int:

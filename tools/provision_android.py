@@ -1,11 +1,12 @@
-"""Make phones ready: runner and bundle on each, read back, and a target file for each. Phones are named by serial, as `adb devices` prints it.
+"""Make phones ready: runner and bundle on each, read back, and a target file for each. Phones are
+named by serial, as `adb devices` prints it.
 
     python tools/provision_android.py build/quickstart-0123456789ab 0123456789ABCDEF R58M12ABCDE
     edgekit bench build/quickstart-0123456789ab --target R58M12ABCDE
 
-A phone that fails does not keep the others from it; the exit code is the first failure's. The same command again goes on where it stopped. Copy this
-script and change it: it uses nothing but edgekit's public API.
-"""
+A phone that fails does not keep the others from it; the exit code is the first failure's. The same
+command again goes on where it stopped. Copy this script and change it: it uses nothing but
+edgekit's public API."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ from edgekit.errors import EdgekitError
 
 @dataclass(frozen=True)
 class Phone:
-    """What came of one phone. `said` is a sentence, or the error; `exit_code` is 0 when it is ready."""
+    """What came of one phone. `said` is a sentence, or the error; `exit_code` is 0 when it is
+    ready."""
 
     serial: str
     target: str
@@ -39,13 +41,20 @@ class Phone:
     exit_code: int = 0
 
 
-def provision(bundle: Bundle, serial: str, *, directory: Path, allow_network: bool = False) -> Phone:
-    """Write the target file, bring the .pte runner and the bundle onto the phone, and read every byte of the bundle back there."""
+def provision(
+    bundle: Bundle, serial: str, *, directory: Path, allow_network: bool = False
+) -> Phone:
+    """Write the target file, bring the .pte runner and the bundle onto the phone, and read every
+    byte of the bundle back there."""
     name = re.sub(r"[^A-Za-z0-9._-]", "-", serial)
     file, machine, sent = directory / f"{name}.yaml", "", 0
     try:
-        demanded = edgekit.load_target(file).require_signature if file.is_file() else None  # making it ready anew does not lift that
-        added = edgekit.add_target(name, adb=serial, allow_network=allow_network, directory=directory, replace=True)
+        demanded = (
+            edgekit.load_target(file).require_signature if file.is_file() else None
+        )  # making it ready anew does not lift that
+        added = edgekit.add_target(
+            name, adb=serial, allow_network=allow_network, directory=directory, replace=True
+        )
         if demanded:
             file.write_text(f"{file.read_text()}require_signature: {json.dumps(demanded)}\n")
         target, machine = edgekit.load_target(file), added.facts.machine or ""
@@ -55,31 +64,68 @@ def provision(bundle: Bundle, serial: str, *, directory: Path, allow_network: bo
             sent = edgekit.deploy(bundle, target, device=device).bytes_moved
             found = edgekit.verify(target, device=device)
     except EdgekitError as error:
-        return Phone(serial, name, machine, sent, "; ".join(filter(None, (error.message, error.hint))), error.exit_code)
-    return Phone(serial, name, machine, sent, f"{found.files} files of {found.bundle[:12]} read back and right")
+        return Phone(
+            serial,
+            name,
+            machine,
+            sent,
+            "; ".join(filter(None, (error.message, error.hint))),
+            error.exit_code,
+        )
+    return Phone(
+        serial,
+        name,
+        machine,
+        sent,
+        f"{found.files} files of {found.bundle[:12]} read back and right",
+    )
 
 
-def provision_all(bundle: Bundle, serials: Sequence[str], *, directory: Path, allow_network: bool = False) -> list[Phone]:
+def provision_all(
+    bundle: Bundle, serials: Sequence[str], *, directory: Path, allow_network: bool = False
+) -> list[Phone]:
     """All phones at the same time, in the order given."""
     with ThreadPoolExecutor(max_workers=min(8, len(serials))) as pool:
-        return list(pool.map(lambda serial: provision(bundle, serial, directory=directory, allow_network=allow_network), serials))
+        return list(
+            pool.map(
+                lambda serial: provision(
+                    bundle, serial, directory=directory, allow_network=allow_network
+                ),
+                serials,
+            )
+        )
 
 
 def main(
     bundle: Annotated[Path, typer.Argument(help="A bundle that edgekit built.")],
     serials: Annotated[list[str], typer.Argument(help="As `adb devices` prints them.")],
-    directory: Annotated[Path, typer.Option(help="Where target files are written.")] = Path("targets"),
-    allow_network: Annotated[bool, typer.Option("--allow-network", help="For phones that adb reaches over the network.")] = False,
+    directory: Annotated[Path, typer.Option(help="Where target files are written.")] = Path(
+        "targets"
+    ),
+    allow_network: Annotated[
+        bool, typer.Option("--allow-network", help="For phones that adb reaches over the network.")
+    ] = False,
 ) -> None:
-    """Make phones ready. Example: python tools/provision_android.py build/quickstart-0123456789ab R58M12ABCDE"""
+    """Make phones ready. Example: python tools/provision_android.py build/quickstart-0123456789ab
+    R58M12ABCDE"""
     try:
-        phones = provision_all(edgekit.open_bundle(bundle), serials, directory=directory, allow_network=allow_network)
+        phones = provision_all(
+            edgekit.open_bundle(bundle), serials, directory=directory, allow_network=allow_network
+        )
     except EdgekitError as error:
         typer.echo(f"error: {error.message}\nhint: {error.hint}", err=True)
         raise typer.Exit(error.exit_code) from None
     table = Table("serial", "target", "machine", "bytes sent", "")
     for phone in phones:
-        table.add_row(*(phone.serial, phone.target, phone.machine, str(phone.bytes_sent), ("" if not phone.exit_code else "FAILED: ") + phone.said))
+        table.add_row(
+            *(
+                phone.serial,
+                phone.target,
+                phone.machine,
+                str(phone.bytes_sent),
+                ("" if not phone.exit_code else "FAILED: ") + phone.said,
+            )
+        )
     Console(markup=False).print(table)
     raise typer.Exit(next((phone.exit_code for phone in phones if phone.exit_code), 0))
 

@@ -1,7 +1,8 @@
-"""The doctor: is a board ready to measure on, what is missing, and the command that fixes it. Owns the findings; changes nothing on the board.
+"""The doctor: is a board ready to measure on, what is missing, and the command that fixes it. Owns
+the findings; changes nothing on the board.
 
-What the board offers no probe for is `unknown`, which is not `ok`. Each finding of level `problem` has the exit code of its class of error.
-"""
+What the board offers no probe for is `unknown`, which is not `ok`. Each finding of level `problem`
+has the exit code of its class of error."""
 
 from __future__ import annotations
 
@@ -31,7 +32,21 @@ CLOCK_S = 60
 DISK_WARNING_BYTES, DISK_PROBLEM_BYTES = 500 << 20, 50 << 20
 MEMORY_WARNING_BYTES = 200 << 20
 HOT_C = 75.0
-FILES = ("cat", "chmod", "df", "find", "ln", "ls", "mkdir", "mv", "readlink", "rm", "sync", "tar", "touch")
+FILES = (
+    "cat",
+    "chmod",
+    "df",
+    "find",
+    "ln",
+    "ls",
+    "mkdir",
+    "mv",
+    "readlink",
+    "rm",
+    "sync",
+    "tar",
+    "touch",
+)
 TOOLS = (*FILES, "grep", "sha256sum", "sort", "tail", "wc", "xargs")
 """What deployment runs on a board."""
 PROBE = r"""
@@ -56,7 +71,8 @@ exit 0
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at. `fix` is a command for the user's own shell, or a sentence where no command does it."""
+    """One thing that was looked at. `fix` is a command for the user's own shell, or a sentence
+    where no command does it."""
 
     check: str
     level: Level
@@ -67,7 +83,8 @@ class Finding:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What was found, the most basic first. `exit_code` is that of the first problem, 0 if there is none."""
+    """What was found, the most basic first. `exit_code` is that of the first problem, 0 if there is
+    none."""
 
     target: str
     address: str
@@ -79,7 +96,8 @@ class CheckReport:
 
 
 def check(target: AnyTarget) -> CheckReport:
-    """Look at a target's board. A board that cannot be reached is a finding; only a target that cannot be read raises (UsageError)."""
+    """Look at a target's board. A board that cannot be reached is a finding; only a target that
+    cannot be read raises (UsageError)."""
     wanted = as_target(target)
     return CheckReport(wanted.name, address_of(wanted), tuple(_findings(wanted)))
 
@@ -114,36 +132,74 @@ def _platform(found: Platform, target: Target) -> Iterator[Finding]:
     own = host_platform()
     usable = found.arch in ("aarch64", "x86_64")
     if usable or found.arch == "armv7l":
-        yield Finding("architecture", "ok" if usable else "warning", found.arch, "" if usable else "only .tflite runs on it; a 64-bit system runs both")
+        yield Finding(
+            "architecture",
+            "ok" if usable else "warning",
+            found.arch,
+            "" if usable else "only .tflite runs on it; a 64-bit system runs both",
+        )
     else:
         text = f"{found.arch}: there are no runtimes for it"
-        yield Finding("architecture", "problem", text, "use a board with a 64-bit ARM or x86 system", DeviceError.exit_code)
+        yield Finding(
+            "architecture",
+            "problem",
+            text,
+            "use a board with a 64-bit ARM or x86 system",
+            DeviceError.exit_code,
+        )
     if found.is_host:
         yield Finding("python", "ok", f"{own.python}")
         return
     if found.glibc is None:
-        yield Finding("C library", "warning", "not glibc", "runners.executorch.program in the target names a runner of your own; .tflite needs glibc")
+        yield Finding(
+            "C library",
+            "warning",
+            "not glibc",
+            "runners.executorch.program in the target names a runner of your own; .tflite needs"
+            " glibc",
+        )
     elif older(found.glibc, OLDEST_GLIBC):
-        yield Finding("C library", "warning", f"glibc {found.glibc}, the runtimes need {OLDEST_GLIBC}", "a newer system on the board, such as Debian 12")
+        yield Finding(
+            "C library",
+            "warning",
+            f"glibc {found.glibc}, the runtimes need {OLDEST_GLIBC}",
+            "a newer system on the board, such as Debian 12",
+        )
     else:
         yield Finding("C library", "ok", f"glibc {found.glibc}")
     if found.python_version is None:
         text = f"{target.runners.litert.python} does not start; .tflite needs it"
-        yield Finding("python", "warning", text, advice.install(target, "python3") or "deploy .pte files only")
+        yield Finding(
+            "python", "warning", text, advice.install(target, "python3") or "deploy .pte files only"
+        )
     else:
-        yield Finding("python", "ok", f"{found.python_version}, numpy {found.numpy or 'not installed (not needed: edgekit brings it)'}")
+        yield Finding(
+            "python",
+            "ok",
+            f"{found.python_version}, numpy"
+            f" {found.numpy or 'not installed (not needed: edgekit brings it)'}",
+        )
 
 
 def _place(target: Target, device: Device) -> Iterator[Finding]:
     """Clock, tools, disk, and what is in the store."""
     before = time.time()
-    done = device.run(["sh", "-c", PROBE, "edgekit", target.workdir, " ".join(TOOLS)], timeout_s=60, max_stdout_bytes=1 << 16)
+    done = device.run(
+        ["sh", "-c", PROBE, "edgekit", target.workdir, " ".join(TOOLS)],
+        timeout_s=60,
+        max_stdout_bytes=1 << 16,
+    )
     now = (before + time.time()) / 2
     said = parse_sources(done.stdout)
     yield from _clock(_number(said, "clock"), now, target)
     if missing := [tool for tool in said.get("missing", ()) if tool in TOOLS]:
-        fix = advice.install(target, "coreutils", "findutils", "grep", "tar") or "toybox or busybox has them all"
-        yield Finding("tools", "problem", f"missing: {', '.join(missing)}", fix, DeviceError.exit_code)
+        fix = (
+            advice.install(target, "coreutils", "findutils", "grep", "tar")
+            or "toybox or busybox has them all"
+        )
+        yield Finding(
+            "tools", "problem", f"missing: {', '.join(missing)}", fix, DeviceError.exit_code
+        )
     else:
         yield Finding("tools", "ok", "all that deployment needs")
     yield from _disk(_number(said, "free"), "writable" in said, target)
@@ -154,7 +210,10 @@ def _clock(clock: int | None, now: float, target: Target) -> Iterator[Finding]:
     if clock is None:
         yield Finding("clock", "unknown", "`date` does not tell")
     elif abs(clock - now) > CLOCK_S:
-        text = f"{abs(clock - now):.0f} s {'ahead of' if clock > now else 'behind'} this machine; measuring does not mind"
+        text = (
+            f"{abs(clock - now):.0f} s {'ahead of' if clock > now else 'behind'} this machine;"
+            " measuring does not mind"
+        )
         yield Finding("clock", "warning", text, advice.set_clock(target))
     else:
         yield Finding("clock", "ok", f"{abs(clock - now):.0f} s from this machine's")
@@ -164,22 +223,43 @@ def _disk(free_kib: int | None, writable: bool, target: Target) -> Iterator[Find
     free = None if free_kib is None else free_kib * 1024
     if not writable:
         fix = "set workdir in the target to a directory that its user may write to"
-        yield Finding("disk", "problem", f"{target.workdir} cannot be written to", fix, DeviceError.exit_code)
+        yield Finding(
+            "disk", "problem", f"{target.workdir} cannot be written to", fix, DeviceError.exit_code
+        )
     elif free is None:
-        yield Finding("disk", "unknown", f"{target.workdir} can be written to; how much is free is unknown")
+        yield Finding(
+            "disk", "unknown", f"{target.workdir} can be written to; how much is free is unknown"
+        )
     elif free < DISK_PROBLEM_BYTES:
         fix = "free some space, or set workdir in the target to another disk"
-        yield Finding("disk", "problem", f"{free >> 20} MiB free for {target.workdir}", fix, DeviceError.exit_code)
+        yield Finding(
+            "disk",
+            "problem",
+            f"{free >> 20} MiB free for {target.workdir}",
+            fix,
+            DeviceError.exit_code,
+        )
     else:
         level: Level = "warning" if free < DISK_WARNING_BYTES else "ok"
-        yield Finding("disk", level, f"{free >> 20} MiB free for {target.workdir}", "free some space" if level == "warning" else "")
+        yield Finding(
+            "disk",
+            level,
+            f"{free >> 20} MiB free for {target.workdir}",
+            "free some space" if level == "warning" else "",
+        )
 
 
 def _store(said: dict[str, tuple[str, ...]], target: Target) -> Iterator[Finding]:
     for which, missing in (("current", "none yet"), ("previous", "none: nothing to roll back to")):
         found = re.fullmatch(r"bundles/([0-9a-f]{12})-[0-9a-f]{32}", said.get(which, ("",))[0])
         if which in said and not found:
-            yield Finding(f"{which} bundle", "problem", "not one of edgekit's", f"edgekit deploy BUNDLE --target {target.name}", ResultError.exit_code)
+            yield Finding(
+                f"{which} bundle",
+                "problem",
+                "not one of edgekit's",
+                f"edgekit deploy BUNDLE --target {target.name}",
+                ResultError.exit_code,
+            )
         elif found:
             yield Finding(f"{which} bundle", "ok", found[1])
         else:
@@ -190,47 +270,86 @@ def _store(said: dict[str, tuple[str, ...]], target: Target) -> Iterator[Finding
 
 
 def _runtime(format: Format, installed: Sequence[str], target: Target) -> Finding:
-    """What is there for a format. A .pte and the runtime that runs it belong together, so another version than this machine exports with is said."""
+    """What is there for a format. A .pte and the runtime that runs it belong together, so another
+    version than this machine exports with is said."""
     check = f"runtime for {SUFFIXES[format]}"
     if own := target.runners.program(format):
         return Finding(check, "ok", f"your own: {own}")
-    named = (re.fullmatch(rf"{format}-([0-9][0-9A-Za-z.]*)-([a-z0-9_]+)-[0-9a-f]{{32}}", name) for name in installed)
+    named = (
+        re.fullmatch(rf"{format}-([0-9][0-9A-Za-z.]*)-([a-z0-9_]+)-[0-9a-f]{{32}}", name)
+        for name in installed
+    )
     there = sorted({(match[1], match[2]) for match in named if match})
     setup = f"edgekit target setup {target.name}"
     if not there:
-        return Finding(check, "note", "not installed yet; `edgekit bench` installs it when it is needed", setup)
+        return Finding(
+            check, "note", "not installed yet; `edgekit bench` installs it when it is needed", setup
+        )
     text = ", ".join(f"{format} {version} ({arch})" for version, arch in there)
-    if format == "executorch" and (wanted := wanted_version()) not in {version for version, _ in there}:
-        return Finding(check, "note", f"{text}; this machine exports for {wanted}, and `edgekit bench` brings that when it is needed", setup)
+    if format == "executorch" and (wanted := wanted_version()) not in {
+        version for version, _ in there
+    }:
+        return Finding(
+            check,
+            "note",
+            f"{text}; this machine exports for {wanted}, and `edgekit bench` brings that when it is"
+            " needed",
+            setup,
+        )
     return Finding(check, "ok", text)
 
 
 def _state(facts: DeviceFacts, state: DeviceState, target: Target) -> Iterator[Finding]:
     """How fit the board is to be measured."""
-    yield Finding("machine", "ok", ", ".join(filter(None, (facts.machine, facts.cpu, facts.system))) or "says nothing about itself")
+    yield Finding(
+        "machine",
+        "ok",
+        ", ".join(filter(None, (facts.machine, facts.cpu, facts.system)))
+        or "says nothing about itself",
+    )
     if state.available_bytes is None:
         yield Finding("memory", "unknown", "how much is available is unknown")
     else:
         scarce = state.available_bytes < MEMORY_WARNING_BYTES
-        yield Finding("memory", "warning" if scarce else "ok", f"{state.available_bytes >> 20} MiB available", "stop other programs" if scarce else "")
+        yield Finding(
+            "memory",
+            "warning" if scarce else "ok",
+            f"{state.available_bytes >> 20} MiB available",
+            "stop other programs" if scarce else "",
+        )
     if state.load_1min is None or facts.cpus is None:
         yield Finding("load", "unknown", "how busy it is is unknown")
     else:
         busy = state.load_1min > BUSY_LOAD_PER_CPU * facts.cpus
-        yield Finding("load", "warning" if busy else "ok", f"{state.load_1min:.1f} on {facts.cpus} cores", "wait until it is idle" if busy else "")
+        yield Finding(
+            "load",
+            "warning" if busy else "ok",
+            f"{state.load_1min:.1f} on {facts.cpus} cores",
+            "wait until it is idle" if busy else "",
+        )
     governors = sorted({clock.governor for clock in state.clocks if clock.governor})
     if not governors:
         yield Finding("governor", "unknown", "the board does not tell")
     elif governors == ["performance"]:
         yield Finding("governor", "ok", "performance")
     else:
-        yield Finding("governor", "warning", f"{', '.join(governors)}: clocks follow the load", advice.set_governor(target))
+        yield Finding(
+            "governor",
+            "warning",
+            f"{', '.join(governors)}: clocks follow the load",
+            advice.set_governor(target),
+        )
     hottest = max(state.temperatures_c.items(), key=lambda zone: zone[1], default=None)
     if hottest is None:
         yield Finding("temperature", "unknown", "the board does not tell")
     else:
         hot = hottest[1] >= HOT_C
-        yield Finding("temperature", "warning" if hot else "ok", f"{hottest[1]:.0f} °C ({hottest[0]})", "cool it, or let it rest" if hot else "")
+        yield Finding(
+            "temperature",
+            "warning" if hot else "ok",
+            f"{hottest[1]:.0f} °C ({hottest[0]})",
+            "cool it, or let it rest" if hot else "",
+        )
     yield _throttling(state)
 
 
@@ -238,8 +357,17 @@ def _throttling(state: DeviceState) -> Finding:
     if now := throttling(state, state):
         return Finding("throttling", "warning", now, "check its power supply and cooling")
     if state.throttled_flags:
-        return Finding("throttling", "warning", "has throttled since it was started", "check its power supply and cooling, then restart it")
-    return Finding("throttling", "ok", "none") if can_tell_throttling(state) else Finding("throttling", "unknown", "the board offers no probe")
+        return Finding(
+            "throttling",
+            "warning",
+            "has throttled since it was started",
+            "check its power supply and cooling, then restart it",
+        )
+    return (
+        Finding("throttling", "ok", "none")
+        if can_tell_throttling(state)
+        else Finding("throttling", "unknown", "the board offers no probe")
+    )
 
 
 def _number(said: dict[str, tuple[str, ...]], key: str) -> int | None:

@@ -31,13 +31,19 @@ class SetupReport:
 
 
 def deploy(
-    bundle: Bundle | str | Path, target: AnyTarget, *, device: Device | None = None, dry_run: bool = False, progress: Progress = silent
+    bundle: Bundle | str | Path,
+    target: AnyTarget,
+    *,
+    device: Device | None = None,
+    dry_run: bool = False,
+    progress: Progress = silent,
 ) -> DeployReport:
-    """Make a bundle the current one of a target's board. What was current can be rolled back to; content that is there is not sent again.
+    """Make a bundle the current one of a target's board. What was current can be rolled back to;
+    content that is there is not sent again.
 
-    With `dry_run` nothing changes on the board. Raises UsageError (no such target, not a bundle), ResultError (not signed as the target demands; nothing
-    is sent), BusyError (somebody else uses the board), DeviceError (disk, permissions), TransportError, IdentityError.
-    """
+    With `dry_run` nothing changes on the board. Raises UsageError (no such target, not a bundle),
+    ResultError (not signed as the target demands; nothing is sent), BusyError (somebody else uses
+    the board), DeviceError (disk, permissions), TransportError, IdentityError."""
     wanted = as_target(target)
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
     require_signature(opened, wanted)
@@ -46,14 +52,16 @@ def deploy(
 
 
 def rollback(target: AnyTarget, *, device: Device | None = None) -> Verified:
-    """Make the previous bundle of a board the current one, after reading all of it. Raises DeviceError: there is none, or it is damaged."""
+    """Make the previous bundle of a board the current one, after reading all of it. Raises
+    DeviceError: there is none, or it is damaged."""
     wanted = as_target(target)
     with reached(wanted, device) as board:
         return deployment.rollback(board, wanted.workdir)
 
 
 def verify(target: AnyTarget, *, device: Device | None = None) -> Verified:
-    """Read every byte of a board's current bundle there. Raises DeviceError: there is none, or files are missing or altered."""
+    """Read every byte of a board's current bundle there. Raises DeviceError: there is none, or
+    files are missing or altered."""
     wanted = as_target(target)
     with reached(wanted, device) as board:
         return deployment.verify(board, wanted.workdir)
@@ -67,11 +75,13 @@ def setup(
     device: Device | None = None,
     progress: Progress = silent,
 ) -> SetupReport:
-    """Bring the runtimes for artifacts of these formats onto a board, which needs no internet for it.
+    """Bring the runtimes for artifacts of these formats onto a board, which needs no internet for
+    it.
 
-    They are built and fetched on this machine; `offline_cache` is a directory to keep them in, for a machine that has no internet either. A format
-    that the board cannot run does not keep the others from it: they are installed, then RunnerError names what is missing. Raises what `deploy` raises.
-    """
+    They are built and fetched on this machine; `offline_cache` is a directory to keep them in, for
+    a machine that has no internet either. A format that the board cannot run does not keep the
+    others from it: they are installed, then RunnerError names what is missing. Raises what `deploy`
+    raises."""
     wanted = as_target(target)
     made: list[Runtime] = []
     refused: list[RunnerError] = []
@@ -81,16 +91,26 @@ def setup(
             if wanted.runners.program(format):
                 continue  # the board has its own
             try:
-                made += prepare(platform, formats=(format,), offline_cache=Path(offline_cache) if offline_cache else None, progress=progress)
+                made += prepare(
+                    platform,
+                    formats=(format,),
+                    offline_cache=Path(offline_cache) if offline_cache else None,
+                    progress=progress,
+                )
             except RunnerError as error:
                 refused.append(error)
         if made:
             with deployment.hold(board, wanted.workdir) as lock:
                 for runtime in made:
-                    deployment.provision(board, wanted.workdir, runtime, lock=lock, progress=progress)
+                    deployment.provision(
+                        board, wanted.workdir, runtime, lock=lock, progress=progress
+                    )
     if refused:
         there = f" (installed: {', '.join(runtime.format for runtime in made)})" if made else ""
-        raise RunnerError(f"{wanted.name}: {'; '.join(error.message for error in refused)}{there}", hint=refused[0].hint)
+        raise RunnerError(
+            f"{wanted.name}: {'; '.join(error.message for error in refused)}{there}",
+            hint=refused[0].hint,
+        )
     return SetupReport(wanted.name, tuple(as_dict(runtime) for runtime in made))
 
 

@@ -1,4 +1,5 @@
-"""A model that edgekit did not build, as a bundle that can be deployed and measured: one artifact, random inputs of a fixed seed, nothing to compare with."""
+"""A model that edgekit did not build, as a bundle that can be deployed and measured: one artifact,
+random inputs of a fixed seed, nothing to compare with."""
 
 from __future__ import annotations
 
@@ -46,9 +47,9 @@ def is_model(path: Path) -> bool:
 def open_model(path: str | Path) -> Iterator[Bundle]:
     """A `.tflite` or `.pte` as a bundle, in a directory that is gone when the block ends.
 
-    Its inputs are random: floats of the standard normal distribution, 8- and 16-bit integers of their whole range, others 0 or 1, as they are most
-    often indices. Raises UsageError (no such file, another kind of file), ModelError (not a model that edgekit can run).
-    """
+    Its inputs are random: floats of the standard normal distribution, 8- and 16-bit integers of
+    their whole range, others 0 or 1, as they are most often indices. Raises UsageError (no such
+    file, another kind of file), ModelError (not a model that edgekit can run)."""
     with tempfile.TemporaryDirectory(prefix="edgekit-model-") as directory:
         yield wrap_model(path, Path(directory) / "bundle")
 
@@ -58,9 +59,15 @@ def wrap_model(path: str | Path, directory: Path) -> Bundle:
     source = Path(path)
     format = FORMATS.get(source.suffix)
     if format is None or not source.is_file():
-        raise UsageError(f"{source}: not a file that ends in .tflite or .pte", hint="give a model, or a bundle that `edgekit build` made")
+        raise UsageError(
+            f"{source}: not a file that ends in .tflite or .pte",
+            hint="give a model, or a bundle that `edgekit build` made",
+        )
     variant = re.sub(r"[^A-Za-z0-9._-]", "-", source.stem).lstrip("._-")[:64] or "model"
-    model, inputs = f"{variant}.{SUFFIX[format]}", f"reference/{variant}.{SUFFIX[format]}.inputs.bin"
+    model, inputs = (
+        f"{variant}.{SUFFIX[format]}",
+        f"reference/{variant}.{SUFFIX[format]}.inputs.bin",
+    )
     (directory / "reference").mkdir(parents=True)
     try:
         shutil.copyfile(source, directory / model)
@@ -79,7 +86,9 @@ def wrap_model(path: str | Path, directory: Path) -> Bundle:
         reference_inputs=describe_file(directory / inputs, inputs),
         reference_samples=SAMPLES,
         delegation=Delegation(delegate="unknown", delegated={}, fallback={}),
-        verification=Verification(samples=0, max_abs_error=None, snr_db=None, cosine=None, top1_agreement_percent=None),
+        verification=Verification(
+            samples=0, max_abs_error=None, snr_db=None, cosine=None, top1_agreement_percent=None
+        ),
     )
     recipe_sha256 = hashlib.sha256(canonical_json({})).hexdigest()
     write_manifest(
@@ -101,11 +110,17 @@ def wrap_model(path: str | Path, directory: Path) -> Bundle:
 
 
 def random_inputs(specs: tuple[TensorSpec, ...]) -> bytes:
-    """`SAMPLES` samples, each the concatenation of the input tensors' bytes; the same for the same specs. Raises ModelError: too large."""
+    """`SAMPLES` samples, each the concatenation of the input tensors' bytes; the same for the same
+    specs. Raises ModelError: too large."""
     generator = np.random.default_rng(SEED)
-    needed = SAMPLES * sum(int(np.prod(spec.shape, dtype=np.float64)) * np.dtype(spec.dtype).itemsize for spec in specs)
+    needed = SAMPLES * sum(
+        int(np.prod(spec.shape, dtype=np.float64)) * np.dtype(spec.dtype).itemsize for spec in specs
+    )
     if needed > MAX_INPUT_BYTES:
-        raise ModelError(f"{SAMPLES} samples of its inputs take {needed} bytes", hint="convert it with smaller inputs")
+        raise ModelError(
+            f"{SAMPLES} samples of its inputs take {needed} bytes",
+            hint="convert it with smaller inputs",
+        )
     return b"".join(_random(spec, generator) for _ in range(SAMPLES) for spec in specs)
 
 
@@ -115,5 +130,9 @@ def _random(spec: TensorSpec, generator: np.random.Generator) -> bytes:
         return generator.standard_normal(spec.shape).astype(dtype).tobytes()
     if dtype.kind in "iu" and dtype.itemsize <= 2:
         limits = np.iinfo(dtype)
-        return generator.integers(limits.min, limits.max, spec.shape, endpoint=True).astype(dtype).tobytes()
+        return (
+            generator.integers(limits.min, limits.max, spec.shape, endpoint=True)
+            .astype(dtype)
+            .tobytes()
+        )
     return generator.integers(0, 2, spec.shape).astype(dtype).tobytes()

@@ -1,4 +1,5 @@
-"""The bundle: a directory with everything a device needs to run a recipe's result and to prove it runs right.
+"""The bundle: a directory with everything a device needs to run a recipe's result and to prove it
+runs right.
 
 Owns the manifest, hashes, open and verify.
 
@@ -9,9 +10,9 @@ Owns the manifest, hashes, open and verify.
       reference/*.bin            inputs and expected outputs, raw little-endian bytes in the artifact's own types
       evaluation/*.bin           where the recipe asks for it: test samples, labels and outputs for accuracy on a device; stays on the host
 
-`id` is a hash over everything that determines behaviour (recipe hash, artifact and reference hashes), not over seconds or dates, so that the same
-recipe built twice has the same id. A manifest is untrusted input: names are checked against an allow-list and every file against its hash.
-"""
+`id` is a hash over everything that determines behaviour (recipe hash, artifact and reference
+hashes), not over seconds or dates, so that the same recipe built twice has the same id. A manifest
+is untrusted input: names are checked against an allow-list and every file against its hash."""
 
 from __future__ import annotations
 
@@ -33,7 +34,9 @@ SIGNATURE = f"{MANIFEST}.sig"
 FORMAT: Literal[1] = 1
 MAX_MANIFEST_BYTES = 64 << 20
 
-FileName = Annotated[str, Field(pattern=r"^((reference|evaluation)/)?[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+FileName = Annotated[
+    str, Field(pattern=r"^((reference|evaluation)/)?[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
+]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Bytes = Annotated[int, Field(ge=0, le=1 << 40)]
 
@@ -43,7 +46,8 @@ class Part(BaseModel):
 
 
 class TensorSpec(Part):
-    """One input or output of an artifact. A quantized tensor holds round(real / scale) + zero_point."""
+    """One input or output of an artifact. A quantized tensor holds round(real / scale) +
+    zero_point."""
 
     name: str
     dtype: Literal["float32", "float16", "int8", "uint8", "int16", "int32", "int64", "bool"]
@@ -60,7 +64,8 @@ class File(Part):
 
 
 class Operation(Part):
-    """An operator of the lowered graph, the module of the PyTorch model it came from, and which delegate call it is inside (None: of none)."""
+    """An operator of the lowered graph, the module of the PyTorch model it came from, and which
+    delegate call it is inside (None: of none)."""
 
     operator: str
     layer: str = ""
@@ -70,8 +75,8 @@ class Operation(Part):
 class Delegation(Part):
     """Where the operators of an artifact run: counts by operator name, and why the rest fell back.
 
-    `sequence` is what runs in its order, for profiles to name modules; empty where the exporter does not know it.
-    """
+    `sequence` is what runs in its order, for profiles to name modules; empty where the exporter
+    does not know it."""
 
     delegate: str
     delegated: dict[str, int]
@@ -81,19 +86,30 @@ class Delegation(Part):
 
 
 class Verification(Part):
-    """The artifact against eager PyTorch on real test samples (SNR in dB, infinite noise-free SNR stored as null).
+    """The artifact against eager PyTorch on real test samples (SNR in dB, infinite noise-free SNR
+    stored as null).
 
-    `samples` 0: nothing to compare with, for a model that edgekit did not export; all else is then null.
-    """
+    `samples` 0: nothing to compare with, for a model that edgekit did not export; all else is then
+    null."""
 
     samples: int
     max_abs_error: float | None
     snr_db: float | None
     cosine: float | None
     top1_agreement_percent: float | None
-    top1_correct: int | None = Field(default=None, description="Correct answers of the exported artifact on the test set; null without labels.")
+    top1_correct: int | None = Field(
+        default=None,
+        description=(
+            "Correct answers of the exported artifact on the test set; null without labels."
+        ),
+    )
     top1_total: int | None = None
-    proof: dict[str, Any] = Field(default={}, description="What re-reading the artifact showed: dtypes, scales, channel counts, zero fraction.")
+    proof: dict[str, Any] = Field(
+        default={},
+        description=(
+            "What re-reading the artifact showed: dtypes, scales, channel counts, zero fraction."
+        ),
+    )
 
 
 class Artifact(Part):
@@ -104,10 +120,20 @@ class Artifact(Part):
     file: File
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    arena_bytes: int | None = Field(default=None, description="Memory the runtime plans for activations, if the format says.")
-    reference_inputs: File = Field(description="`reference_samples` samples; each is the concatenation of the input tensors' bytes.")
+    arena_bytes: int | None = Field(
+        default=None, description="Memory the runtime plans for activations, if the format says."
+    )
+    reference_inputs: File = Field(
+        description=(
+            "`reference_samples` samples; each is the concatenation of the input tensors' bytes."
+        )
+    )
     reference_outputs: File | None = Field(
-        default=None, description="What this artifact returned for them on the build host; null for a model that edgekit did not export."
+        default=None,
+        description=(
+            "What this artifact returned for them on the build host; null for a model that edgekit"
+            " did not export."
+        ),
     )
     reference_samples: int
     delegation: Delegation
@@ -123,7 +149,8 @@ SUFFIX = {"executorch": "pte", "litert": "tflite"}
 
 
 class Comparison(Part):
-    """Two artifacts on the same test samples: how often the top class is the same, and how far `b` is from `a` (SNR in dB; null when equal)."""
+    """Two artifacts on the same test samples: how often the top class is the same, and how far `b`
+    is from `a` (SNR in dB; null when equal)."""
 
     a: str
     b: str
@@ -135,10 +162,10 @@ class Comparison(Part):
 class TraceRow(Part):
     """What one stage gave and cost.
 
-    For float stages `bytes` are those of the weights, and accuracy is that of eager PyTorch. For a quantize stage both are those
-    of its exported artifact (named in `notes`), because that is where its integers are. `top1_*` are null for data without labels;
-    `reused` says the stage came from the cache.
-    """
+    For float stages `bytes` are those of the weights, and accuracy is that of eager PyTorch. For a
+    quantize stage both are those of its exported artifact (named in `notes`), because that is where
+    its integers are. `top1_*` are null for data without labels; `reused` says the stage came from
+    the cache."""
 
     stage: str
     kind: str
@@ -156,8 +183,9 @@ class TraceRow(Part):
 
 
 class Evaluation(Part):
-    """Samples of the test set in real numbers, for accuracy on a device: float32 inputs (samples, *shape), int32 labels, and for each artifact by key
-    its float32 real outputs (samples, …) on the build host. Raw little-endian."""
+    """Samples of the test set in real numbers, for accuracy on a device: float32 inputs (samples,
+    *shape), int32 labels, and for each artifact by key its float32 real outputs (samples, …) on the
+    build host. Raw little-endian."""
 
     samples: Annotated[int, Field(ge=1, le=1 << 24)]
     shape: tuple[int, ...]
@@ -184,7 +212,8 @@ class Manifest(Part):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
-        """Two artifacts of one key, or one name for two contents: which of them would be checked, and which deployed?"""
+        """Two artifacts of one key, or one name for two contents: which of them would be checked,
+        and which deployed?"""
         keys = [artifact.key for artifact in self.artifacts]
         if len(keys) != len(set(keys)):
             raise ValueError("an artifact is listed twice")
@@ -198,7 +227,9 @@ class Manifest(Part):
 def _files(manifest: Manifest) -> Iterator[File]:
     """All that a manifest names, as often as it does."""
     for artifact in manifest.artifacts:
-        yield from filter(None, (artifact.file, artifact.reference_inputs, artifact.reference_outputs))
+        yield from filter(
+            None, (artifact.file, artifact.reference_inputs, artifact.reference_outputs)
+        )
     if held := manifest.evaluation:
         yield from filter(None, (held.inputs, held.labels, *held.outputs.values()))
 
@@ -213,14 +244,27 @@ class Bundle(Part):
         return self.path / file.name
 
     def files(self) -> tuple[File, ...]:
-        """What a device gets: all files but the manifest and the evaluation set, each once, in a stable order."""
-        found = {f.name: f for a in self.manifest.artifacts for f in (a.file, a.reference_inputs, a.reference_outputs) if f}
+        """What a device gets: all files but the manifest and the evaluation set, each once, in a
+        stable order."""
+        found = {
+            f.name: f
+            for a in self.manifest.artifacts
+            for f in (a.file, a.reference_inputs, a.reference_outputs)
+            if f
+        }
         return tuple(found[name] for name in sorted(found))
 
     def all_files(self) -> tuple[File, ...]:
         """All files but the manifest."""
         held = self.manifest.evaluation
-        return (*self.files(), *(() if held is None else filter(None, (held.inputs, held.labels, *held.outputs.values()))))
+        return (
+            *self.files(),
+            *(
+                ()
+                if held is None
+                else filter(None, (held.inputs, held.labels, *held.outputs.values()))
+            ),
+        )
 
 
 def sha256_file(path: Path) -> str:
@@ -230,16 +274,31 @@ def sha256_file(path: Path) -> str:
 
 def canonical_json(value: Any) -> bytes:
     """JSON with sorted keys and no spaces: the form that is hashed."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
 
 
 def describe_file(path: Path, name: str) -> File:
     data = path.read_bytes()
-    return File(name=name, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data), deflated_bytes=len(zlib.compress(data, 6)))
+    return File(
+        name=name,
+        sha256=hashlib.sha256(data).hexdigest(),
+        bytes=len(data),
+        deflated_bytes=len(zlib.compress(data, 6)),
+    )
 
 
 def bundle_id(recipe_sha256: str, artifacts: tuple[Artifact, ...]) -> str:
-    parts = [[a.key, a.file.sha256, a.reference_inputs.sha256, a.reference_outputs and a.reference_outputs.sha256] for a in artifacts]
+    parts = [
+        [
+            a.key,
+            a.file.sha256,
+            a.reference_inputs.sha256,
+            a.reference_outputs and a.reference_outputs.sha256,
+        ]
+        for a in artifacts
+    ]
     return hashlib.sha256(canonical_json([FORMAT, recipe_sha256, sorted(parts)])).hexdigest()
 
 
@@ -256,21 +315,34 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
 def open_bundle(path: str | Path, *, verify: bool = True) -> Bundle:
     """Open a bundle directory and, with `verify`, check the size and hash of every file.
 
-    Raises UsageError (not a bundle), ResultError (a manifest that does not follow the format; a missing, altered or surplus file).
-    """
+    Raises UsageError (not a bundle), ResultError (a manifest that does not follow the format; a
+    missing, altered or surplus file)."""
     directory = Path(path)
     if not (directory / MANIFEST).is_file():
-        what = f"not a bundle (no {MANIFEST})" if directory.exists() else "no such file or directory"
-        raise UsageError(f"{directory}: {what}", hint="give the directory that `edgekit build` printed")
+        what = (
+            f"not a bundle (no {MANIFEST})" if directory.exists() else "no such file or directory"
+        )
+        raise UsageError(
+            f"{directory}: {what}", hint="give the directory that `edgekit build` printed"
+        )
     if (directory / MANIFEST).stat().st_size > MAX_MANIFEST_BYTES:
-        raise ResultError(f"{directory / MANIFEST}: larger than {MAX_MANIFEST_BYTES >> 20} MiB", hint="build the bundle again")
+        raise ResultError(
+            f"{directory / MANIFEST}: larger than {MAX_MANIFEST_BYTES >> 20} MiB",
+            hint="build the bundle again",
+        )
     try:
         manifest = Manifest.model_validate_json((directory / MANIFEST).read_bytes())
     except (ValidationError, RecursionError) as error:
-        raise ResultError(f"{directory / MANIFEST}: not a valid manifest: {_first(error)}", hint="build the bundle again") from None
+        raise ResultError(
+            f"{directory / MANIFEST}: not a valid manifest: {_first(error)}",
+            hint="build the bundle again",
+        ) from None
     bundle = Bundle(path=directory, manifest=manifest)
     if bundle_id(manifest.recipe_sha256, manifest.artifacts) != manifest.id:
-        raise ResultError(f"{directory / MANIFEST}: its id does not follow from its contents: it was altered", hint="build the bundle again")
+        raise ResultError(
+            f"{directory / MANIFEST}: its id does not follow from its contents: it was altered",
+            hint="build the bundle again",
+        )
     if verify:
         _verify_files(bundle)
     return bundle
@@ -280,13 +352,25 @@ def _verify_files(bundle: Bundle) -> None:
     for file in bundle.all_files():
         path = bundle.file(file)
         if path.is_symlink() or not path.is_file():
-            raise ResultError(f"{path}: missing from the bundle, or not a plain file", hint="build the bundle again")
+            raise ResultError(
+                f"{path}: missing from the bundle, or not a plain file",
+                hint="build the bundle again",
+            )
         if path.stat().st_size != file.bytes or sha256_file(path) != file.sha256:
-            raise ResultError(f"{path}: does not match its hash in the manifest", hint="build the bundle again")
+            raise ResultError(
+                f"{path}: does not match its hash in the manifest", hint="build the bundle again"
+            )
     known = {file.name for file in bundle.all_files()} | {MANIFEST, SIGNATURE}
-    surplus = sorted(str(p.relative_to(bundle.path)) for p in bundle.path.rglob("*") if p.is_file() and str(p.relative_to(bundle.path)) not in known)
+    surplus = sorted(
+        str(p.relative_to(bundle.path))
+        for p in bundle.path.rglob("*")
+        if p.is_file() and str(p.relative_to(bundle.path)) not in known
+    )
     if surplus:
-        raise ResultError(f"{bundle.path}: files the manifest does not name: {', '.join(surplus[:5])}", hint="remove them or build the bundle again")
+        raise ResultError(
+            f"{bundle.path}: files the manifest does not name: {', '.join(surplus[:5])}",
+            hint="remove them or build the bundle again",
+        )
 
 
 def _first(error: Exception) -> str:

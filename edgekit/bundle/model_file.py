@@ -1,8 +1,8 @@
-"""The inputs and outputs of a `.tflite` or `.pte` that edgekit did not make, read from its bytes. Needs neither torch nor a runtime, and runs nothing.
+"""The inputs and outputs of a `.tflite` or `.pte` that edgekit did not make, read from its bytes.
+Needs neither torch nor a runtime, and runs nothing.
 
-Field numbers are those of TensorFlow Lite's schema.fbs (identifier TFL3) and ExecuTorch's program.fbs (ET12). The file is somebody else's: whatever
-does not follow them is a ModelError.
-"""
+Field numbers are those of TensorFlow Lite's schema.fbs (identifier TFL3) and ExecuTorch's
+program.fbs (ET12). The file is somebody else's: whatever does not follow them is a ModelError."""
 
 from __future__ import annotations
 
@@ -18,8 +18,26 @@ from edgekit.errors import ModelError
 
 TFLITE, PTE = b"TFL3", b"ET12"
 MAX_VECTOR = 1 << 20
-TFLITE_DTYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 9: "int8"}
-PTE_DTYPES = {0: "uint8", 1: "int8", 2: "int16", 3: "int32", 4: "int64", 5: "float16", 6: "float32", 11: "bool"}
+TFLITE_DTYPES = {
+    0: "float32",
+    1: "float16",
+    2: "int32",
+    3: "uint8",
+    4: "int64",
+    6: "bool",
+    7: "int16",
+    9: "int8",
+}
+PTE_DTYPES = {
+    0: "uint8",
+    1: "int8",
+    2: "int16",
+    3: "int32",
+    4: "int64",
+    5: "float16",
+    6: "float32",
+    11: "bool",
+}
 PTE_TENSOR = 5
 """KernelTypes.Tensor."""
 
@@ -31,15 +49,21 @@ class Signature:
 
 
 def read_signature(data: bytes) -> Signature:
-    """The inputs and outputs of a model with one subgraph (`.tflite`), or of the first method (`.pte`). Raises ModelError."""
+    """The inputs and outputs of a model with one subgraph (`.tflite`), or of the first method
+    (`.pte`). Raises ModelError."""
     readers = {TFLITE: _tflite, PTE: _pte}
     reader = readers.get(data[4:8])
     if reader is None:
-        raise ModelError("neither a .tflite nor a .pte: its identifier is of another format", hint="give a file that a converter wrote")
+        raise ModelError(
+            "neither a .tflite nor a .pte: its identifier is of another format",
+            hint="give a file that a converter wrote",
+        )
     try:
         found = reader(_Reader(data, struct.unpack_from("<I", data)[0]))
     except (struct.error, IndexError, TypeError, ValueError, OverflowError) as error:
-        raise ModelError(f"damaged or cut off: {error}", hint="export or download it again") from None
+        raise ModelError(
+            f"damaged or cut off: {error}", hint="export or download it again"
+        ) from None
     if not found.inputs or not found.outputs:
         raise ModelError("it has no inputs or no outputs", hint="give a model that can be run")
     return found
@@ -47,7 +71,8 @@ def read_signature(data: bytes) -> Signature:
 
 @dataclass(frozen=True)
 class _Reader:
-    """A table of a flatbuffer at a place in the file. Fields that are not there have their default."""
+    """A table of a flatbuffer at a place in the file. Fields that are not there have their
+    default."""
 
     data: bytes
     at: int
@@ -92,9 +117,15 @@ class _Reader:
 def _tflite(model: _Reader) -> Signature:
     graphs = model.tables(2)
     if len(graphs) != 1:
-        raise ModelError(f"{len(graphs)} subgraphs, edgekit runs models with one", hint="convert it again with a single signature")
+        raise ModelError(
+            f"{len(graphs)} subgraphs, edgekit runs models with one",
+            hint="convert it again with a single signature",
+        )
     tensors = graphs[0].tables(0)
-    inputs, outputs = (tuple(_tflite_spec(tensors[index]) for index in graphs[0].numbers(field, kinds.Int32Flags)) for field in (1, 2))
+    inputs, outputs = (
+        tuple(_tflite_spec(tensors[index]) for index in graphs[0].numbers(field, kinds.Int32Flags))
+        for field in (1, 2)
+    )
     return Signature(inputs, outputs)
 
 
@@ -116,7 +147,10 @@ def _pte(program: _Reader) -> Signature:
     plan = program.tables(1)[0]
     values = plan.tables(2)
     inputs, outputs = (
-        tuple(_pte_spec(values[index], f"{kind}{place}") for place, index in enumerate(plan.numbers(field, kinds.Int32Flags)))
+        tuple(
+            _pte_spec(values[index], f"{kind}{place}")
+            for place, index in enumerate(plan.numbers(field, kinds.Int32Flags))
+        )
         for field, kind in ((3, "input"), (4, "output"))
     )
     return Signature(inputs, outputs)
@@ -125,13 +159,30 @@ def _pte(program: _Reader) -> Signature:
 def _pte_spec(value: _Reader, name: str) -> TensorSpec:
     tensor = value.table(1)
     if value.number(0, kinds.Uint8Flags) != PTE_TENSOR or tensor is None:
-        raise ModelError(f"{name} is not a tensor", hint="export a model that takes and returns tensors")
-    return _spec(name, PTE_DTYPES.get(tensor.number(0, kinds.Int8Flags)), tensor.numbers(2, kinds.Int32Flags))
+        raise ModelError(
+            f"{name} is not a tensor", hint="export a model that takes and returns tensors"
+        )
+    return _spec(
+        name, PTE_DTYPES.get(tensor.number(0, kinds.Int8Flags)), tensor.numbers(2, kinds.Int32Flags)
+    )
 
 
-def _spec(name: str, dtype: str | None, shape: list[int], scale: float | None = None, zero_point: int | None = None) -> TensorSpec:
+def _spec(
+    name: str,
+    dtype: str | None,
+    shape: list[int],
+    scale: float | None = None,
+    zero_point: int | None = None,
+) -> TensorSpec:
     if dtype not in get_args(TensorSpec.model_fields["dtype"].annotation):
-        raise ModelError(f"{name}: a type of tensor that edgekit does not run", hint="convert it with float or integer inputs and outputs")
+        raise ModelError(
+            f"{name}: a type of tensor that edgekit does not run",
+            hint="convert it with float or integer inputs and outputs",
+        )
     if any(size <= 0 for size in shape):
-        raise ModelError(f"{name}: a shape that is not fixed: {shape}", hint="convert it with a fixed shape")
-    return TensorSpec(name=name, dtype=cast(Any, dtype), shape=tuple(shape), scale=scale, zero_point=zero_point)
+        raise ModelError(
+            f"{name}: a shape that is not fixed: {shape}", hint="convert it with a fixed shape"
+        )
+    return TensorSpec(
+        name=name, dtype=cast(Any, dtype), shape=tuple(shape), scale=scale, zero_point=zero_point
+    )

@@ -1,7 +1,8 @@
-"""The command line: parse, call one function of the public API, print. Imports stay light; torch is only reached from inside `build`.
+"""The command line: parse, call one function of the public API, print. Imports stay light; torch is
+only reached from inside `build`.
 
-Exit codes are those of edgekit/errors.py. Results go to stdout, progress and errors to stderr; with `--json`, stdout holds one JSON object.
-"""
+Exit codes are those of edgekit/errors.py. Results go to stdout, progress and errors to stderr; with
+`--json`, stdout holds one JSON object."""
 
 from __future__ import annotations
 
@@ -17,20 +18,47 @@ from rich.console import Console
 from rich.markup import escape
 
 from edgekit import __version__
-from edgekit.cli import bench, build, bundle, compare, deploy, doctor, gate, recipe, report, results, selftest, sensitivity, sweep, target
+from edgekit.cli import (
+    bench,
+    build,
+    bundle,
+    compare,
+    deploy,
+    doctor,
+    gate,
+    recipe,
+    report,
+    results,
+    selftest,
+    sensitivity,
+    sweep,
+    target,
+)
 from edgekit.errors import EdgekitError, Interrupted, UsageError
 
-# Typer carries a click of its own; this is the base of its usage errors, wherever it lives in the installed version.
-ClickException: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+# Typer carries a click of its own; this is the base of its usage errors, wherever it lives in the
+# installed version.
+ClickException: Any = next(
+    kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
+)
 
 app = typer.Typer(
     name="edgekit",
-    help="One recipe: prune, quantize, export to ExecuTorch and LiteRT, push to your own ARM board, measure there, and judge.",
+    help=(
+        "One recipe: prune, quantize, export to ExecuTorch and LiteRT, push to your own ARM board,"
+        " measure there, and judge."
+    ),
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-MODELS, DECISIONS, BOARDS, MEASURED, HELP = "From a model to numbers", "Decisions", "Boards", "What was measured", "Before anything runs"
+MODELS, DECISIONS, BOARDS, MEASURED, HELP = (
+    "From a model to numbers",
+    "Decisions",
+    "Boards",
+    "What was measured",
+    "Before anything runs",
+)
 app.command(name="run", rich_help_panel=MODELS)(build.run)
 app.command(name="build", rich_help_panel=MODELS)(build.build)
 app.command(name="bench", rich_help_panel=MODELS)(bench.bench)
@@ -59,14 +87,19 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error. May stand anywhere.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error. May stand anywhere.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
 ) -> None:
     """Options of every command."""
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit with the code of its class of error. Ctrl-C cleans up first; a second one ends the process at once."""
+    """Run the command line and exit with the code of its class of error. Ctrl-C cleans up first; a
+    second one ends the process at once."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -82,7 +115,11 @@ def run(arguments: list[str]) -> int:
     """The exit code of a command. With `--debug` an error's traceback is shown as well."""
     as_json, debug = "--json" in arguments, "--debug" in arguments
     try:
-        code = app([argument for argument in arguments if argument != "--debug"], prog_name="edgekit", standalone_mode=False)
+        code = app(
+            [argument for argument in arguments if argument != "--debug"],
+            prog_name="edgekit",
+            standalone_mode=False,
+        )
     except EdgekitError as error:
         if debug:
             traceback.print_exc()
@@ -94,14 +131,31 @@ def run(arguments: list[str]) -> int:
         error.show()
         return UsageError.exit_code
     if code == Interrupted.exit_code:  # as Typer too makes of a KeyboardInterrupt
-        tell(Interrupted("interrupted", hint="finished stages are kept; the same command goes on from there"), as_json=as_json)
-    return code if isinstance(code, int) else 0  # the code of typer.Exit, else what the command returned: nothing
+        tell(
+            Interrupted(
+                "interrupted", hint="finished stages are kept; the same command goes on from there"
+            ),
+            as_json=as_json,
+        )
+    return (
+        code if isinstance(code, int) else 0
+    )  # the code of typer.Exit, else what the command returned: nothing
 
 
 def tell(error: EdgekitError, *, as_json: bool) -> None:
     """One line of what failed and one of what to do; a list of problems one line each."""
     if as_json:
-        print(json.dumps({"error": error.message, "hint": error.hint, "exit_code": error.exit_code, **error.details}, default=str))
+        print(
+            json.dumps(
+                {
+                    "error": error.message,
+                    "hint": error.hint,
+                    "exit_code": error.exit_code,
+                    **error.details,
+                },
+                default=str,
+            )
+        )
         return
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print(f"[bold red]error:[/] {escape(error.message)}")

@@ -1,4 +1,5 @@
-"""`edgekit recipe new`: a first recipe, from flags or from answers (recipe/scaffold.py). `edgekit recipe lint`: what will not work (linting.py)."""
+"""`edgekit recipe new`: a first recipe, from flags or from answers (recipe/scaffold.py). `edgekit
+recipe lint`: what will not work (linting.py)."""
 
 from __future__ import annotations
 
@@ -26,21 +27,47 @@ STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
 
 def new(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The recipe to write, a YAML file.", show_default=False)],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="The recipe to write, a YAML file.", show_default=False
+        ),
+    ],
     source: Annotated[
         str | None,
         typer.Option(
             "--from",
             metavar="SOURCE",
-            help="A model's name (built-in, torchvision's, package.module:factory); a .safetensors, .pt or .pth checkpoint; or a .tflite or .pte.",
+            help=(
+                "A model's name (built-in, torchvision's, package.module:factory); a .safetensors,"
+                " .pt or .pth checkpoint; or a .tflite or .pte."
+            ),
         ),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="The model that a checkpoint belongs to, or the same as --from.")] = None,
-    data: Annotated[str | None, typer.Option(help="digits, fashion_mnist, japanese_vowels, sample_photos, a folder of images, package.module:factory.")] = None,
-    method: Annotated[str | None, typer.Option(help="none, ptq, qat, pruned-qat, sparse-ptq, fp16 or dynamic.")] = None,
-    shape: Annotated[str | None, typer.Option(metavar="C,H,W", help="One sample. Default: what fits model and data.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="The model that a checkpoint belongs to, or the same as --from."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help=(
+                "digits, fashion_mnist, japanese_vowels, sample_photos, a folder of images,"
+                " package.module:factory."
+            )
+        ),
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option(help="none, ptq, qat, pruned-qat, sparse-ptq, fp16 or dynamic.")
+    ] = None,
+    shape: Annotated[
+        str | None,
+        typer.Option(metavar="C,H,W", help="One sample. Default: what fits model and data."),
+    ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Passes of the first training.")] = 10,
-    replace: Annotated[bool, typer.Option("--replace", help="Overwrite the file if it is there.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Overwrite the file if it is there.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Write a commented recipe that runs as it is. On a terminal it asks for what no option says.
@@ -57,14 +84,36 @@ def new(
     from edgekit.recipe.scaffold import DATA, METHODS, new_recipe, unknown_data, unknown_method
 
     if file.exists() and not replace:
-        raise UsageError(f"{file} is there already", hint="choose another name, or overwrite it with --replace")
+        raise UsageError(
+            f"{file} is there already", hint="choose another name, or overwrite it with --replace"
+        )
     weights = source if suffix in CHECKPOINTS else None
     if weights and not model:
-        raise UsageError("a checkpoint is weights without a model", hint="name it, e.g. --model mobilenet_v2 or --model my_nets:build")
+        raise UsageError(
+            "a checkpoint is weights without a model",
+            hint="name it, e.g. --model mobilenet_v2 or --model my_nets:build",
+        )
     asking = sys.stdin.isatty() and not as_json
-    chosen = model or source or _asked("Model", "small_cnn", ("small_cnn", "resnet8", "mobilenet_v2", "lstm", "my_nets:build"), asking)
-    given = data or _asked("Data", "japanese_vowels" if chosen == "lstm" else "digits", (*DATA, "photos/"), asking, refused=unknown_data)
-    how = method or _asked("Method", "dynamic" if chosen == "lstm" else "ptq", METHODS, asking, refused=unknown_method)
+    chosen = (
+        model
+        or source
+        or _asked(
+            "Model",
+            "small_cnn",
+            ("small_cnn", "resnet8", "mobilenet_v2", "lstm", "my_nets:build"),
+            asking,
+        )
+    )
+    given = data or _asked(
+        "Data",
+        "japanese_vowels" if chosen == "lstm" else "digits",
+        (*DATA, "photos/"),
+        asking,
+        refused=unknown_data,
+    )
+    how = method or _asked(
+        "Method", "dynamic" if chosen == "lstm" else "ptq", METHODS, asking, refused=unknown_method
+    )
     text = new_recipe(
         str(file),
         model=chosen,
@@ -80,25 +129,41 @@ def new(
     if as_json:
         print(json.dumps({"file": str(file), "model": chosen, "data": given, "method": how}))
     else:
-        stdout(highlight=False, soft_wrap=True, markup=False).print(f"{file}\nnext: edgekit recipe lint {file}, then edgekit run {file} --target local")
+        stdout(highlight=False, soft_wrap=True, markup=False).print(
+            f"{file}\nnext: edgekit recipe lint {file}, then edgekit run {file} --target local"
+        )
 
 
 def lint(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recipes.", show_default=False)],
-    target: Annotated[str | None, typer.Option("--target", "-t", help="A board to ask whether it can run the result.")] = None,
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Recipes.", show_default=False)
+    ],
+    target: Annotated[
+        str | None,
+        typer.Option("--target", "-t", help="A board to ask whether it can run the result."),
+    ] = None,
     overrides: Overrides = None,
-    fix: Annotated[bool, typer.Option("--fix", help="Put right in the file what is mechanical; comments and order stay.")] = False,
+    fix: Annotated[
+        bool,
+        typer.Option(
+            "--fix", help="Put right in the file what is mechanical; comments and order stay."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Look for what is valid and still will not work: with the model, before anything is trained, and with a board when one is named.
+    """Look for what is valid and still will not work: with the model, before anything is trained,
+    and with a board when one is named.
 
-    The exit code is 1 when there is an error, with --fix one that is left; warnings and notes do not count.
+    The exit code is 1 when there is an error, with --fix one that is left; warnings and notes do
+    not count.
 
     Example: edgekit recipe lint recipes/quickstart.yaml
     """
     from edgekit.recipe.fixing import fixed_text, write_fixed
 
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # TensorFlow is loaded below LiteRT's converter, and would say that it has them on
+    os.environ.setdefault(
+        "TF_ENABLE_ONEDNN_OPTS", "0"
+    )  # TensorFlow is loaded below LiteRT's converter, and would say that it has them on
     found = {file: edgekit.lint(file, overrides=overrides or (), target=target) for file in files}
     done: list[Finding] = []
     for file in files if fix else ():
@@ -108,7 +173,15 @@ def lint(
             done += put_right
     findings = [finding for file in files for finding in found[file]]
     if as_json:
-        print(json.dumps({"findings": [finding.as_json() | {"fixed": finding in done} for finding in findings]}))
+        print(
+            json.dumps(
+                {
+                    "findings": [
+                        finding.as_json() | {"fixed": finding in done} for finding in findings
+                    ]
+                }
+            )
+        )
     else:
         _show(findings, done)
     if any(finding.severity == "error" and finding not in done for finding in findings):
@@ -118,13 +191,35 @@ def lint(
 def _show(findings: Sequence[Finding], done: Sequence[Finding]) -> None:
     console = stdout(highlight=False, soft_wrap=True)
     for finding in findings:
-        state = "[green]fixed[/]" if finding in done else f"[{STYLES[finding.severity]}]{finding.severity}[/]"
-        fix = f" [dim]({escape(finding.fix)}{', --fix does it' if finding.edit and finding not in done else ''})[/]" if finding.fix else ""
-        console.print(f"{escape(str(finding.origin))}: {state} {escape(finding.message)} [dim]\\[{finding.code}][/]{fix}")
-    console.print(f"{len(findings)} finding{'s'[: len(findings) != 1]}" if findings else "[green]nothing found[/]")
+        state = (
+            "[green]fixed[/]"
+            if finding in done
+            else f"[{STYLES[finding.severity]}]{finding.severity}[/]"
+        )
+        fix = (
+            f" [dim]({escape(finding.fix)}{', --fix does it' if finding.edit and finding not in done else ''})[/]"
+            if finding.fix
+            else ""
+        )
+        console.print(
+            f"{escape(str(finding.origin))}: {state} {escape(finding.message)}"
+            f" [dim]\\[{finding.code}][/]{fix}"
+        )
+    console.print(
+        f"{len(findings)} finding{'s'[: len(findings) != 1]}"
+        if findings
+        else "[green]nothing found[/]"
+    )
 
 
-def _asked(what: str, default: str, choices: Iterable[str], asking: bool, *, refused: Callable[[str], str] = lambda answer: "") -> str:
+def _asked(
+    what: str,
+    default: str,
+    choices: Iterable[str],
+    asking: bool,
+    *,
+    refused: Callable[[str], str] = lambda answer: "",
+) -> str:
     """The answer; asked again while `refused` has something against it."""
     if not asking:
         return default
@@ -134,7 +229,9 @@ def _asked(what: str, default: str, choices: Iterable[str], asking: bool, *, ref
             raise typer.BadParameter(reason)
         return answer
 
-    return str(typer.prompt(f"{what} ({', '.join(choices)})", default=default, err=True, value_proc=accept))
+    return str(
+        typer.prompt(f"{what} ({', '.join(choices)})", default=default, err=True, value_proc=accept)
+    )
 
 
 def _class_folders(data: str) -> int | None:
@@ -149,20 +246,32 @@ def _measured_only(source: str, as_json: bool) -> None:
     if not Path(source).is_file():
         raise UsageError(f"{source}: no such file", hint="give a .tflite or .pte that is there")
     command = f"edgekit bench {source} --target local"
-    print(json.dumps({"command": command}) if as_json else f"a finished model needs no recipe; measure it with:\n{command}")
+    print(
+        json.dumps({"command": command})
+        if as_json
+        else f"a finished model needs no recipe; measure it with:\n{command}"
+    )
 
 
 def _relative(path: str, file: Path) -> str:
-    """A path from the working directory, as the recipe beside `file` must call it; one that is elsewhere is made absolute."""
+    """A path from the working directory, as the recipe beside `file` must call it; one that is
+    elsewhere is made absolute."""
     relative = os.path.relpath(path, file.parent)
-    return os.path.abspath(path) if relative.startswith("..") else relative + ("/" if path.endswith("/") else "")
+    return (
+        os.path.abspath(path)
+        if relative.startswith("..")
+        else relative + ("/" if path.endswith("/") else "")
+    )
 
 
 def _numbers(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise UsageError(f"--shape: expected numbers with commas between, got {text!r}", hint="for instance --shape 3,32,32") from None
+        raise UsageError(
+            f"--shape: expected numbers with commas between, got {text!r}",
+            hint="for instance --shape 3,32,32",
+        ) from None
 
 
 def _write(file: Path, text: str) -> None:
@@ -173,5 +282,7 @@ def _write(file: Path, text: str) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"cannot write {file}: {error.strerror or error}", hint="choose another place") from None
+        raise UsageError(
+            f"cannot write {file}: {error.strerror or error}", hint="choose another place"
+        ) from None
     write_schema(recipe_json_schema(), file.with_name("recipe.schema.json"))

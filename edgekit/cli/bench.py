@@ -31,28 +31,70 @@ MOST_SAMPLES = 1 << 24
 
 def bench(
     bundle: Annotated[
-        Path, typer.Argument(metavar="BUNDLE", help="The bundle directory that `edgekit build` printed, or any .tflite or .pte.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="BUNDLE",
+            help="The bundle directory that `edgekit build` printed, or any .tflite or .pte.",
+            show_default=False,
+        ),
     ],
     targets: Annotated[
-        list[str] | None, typer.Option("--target", "-t", help="Where to measure: a name from targets/ or a file. May be repeated. Default: local.")
+        list[str] | None,
+        typer.Option(
+            "--target",
+            "-t",
+            help=(
+                "Where to measure: a name from targets/ or a file. May be repeated. Default: local."
+            ),
+        ),
     ] = None,
-    runs: Annotated[int | None, typer.Option(help="Fresh runner processes per artifact; below 10 the result is labelled quick.", min=1)] = None,
+    runs: Annotated[
+        int | None,
+        typer.Option(
+            help="Fresh runner processes per artifact; below 10 the result is labelled quick.",
+            min=1,
+        ),
+    ] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads of the runtime.", min=1)] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="3 runs: to look at. Labelled quick, and judges nothing.")] = False,
-    profile: Annotated[bool, typer.Option("--profile", help="Also the time by operator, from a process of its own.")] = False,
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="3 runs: to look at. Labelled quick, and judges nothing."),
+    ] = False,
+    profile: Annotated[
+        bool,
+        typer.Option("--profile", help="Also the time by operator, from a process of its own."),
+    ] = False,
     sustained: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Also one run of so long, such as 90s or 10m, at most 1h: the curve beside the burst.")
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help=(
+                "Also one run of so long, such as 90s or 10m, at most 1h: the curve beside the"
+                " burst."
+            ),
+        ),
     ] = None,
     accuracy: Annotated[
-        str | None, typer.Option(metavar="N|all", help="Also accuracy on the device over N samples of the bundle's evaluation set.")
+        str | None,
+        typer.Option(
+            metavar="N|all",
+            help="Also accuracy on the device over N samples of the bundle's evaluation set.",
+        ),
     ] = None,
-    energy: Annotated[bool, typer.Option("--energy", help="Also the energy of an inference, by the power sensor that the target names.")] = False,
+    energy: Annotated[
+        bool,
+        typer.Option(
+            "--energy",
+            help="Also the energy of an inference, by the power sensor that the target names.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Deploy a bundle to a target, measure every artifact of it there, and store the result.
 
-    Settings not given here come from the recipe in the bundle. A model that edgekit did not build is measured with random inputs; whether its
-    outputs are right is then not known. Several targets are measured at the same time.
+    Settings not given here come from the recipe in the bundle. A model that edgekit did not build
+    is measured with random inputs; whether its outputs are right is then not known. Several targets
+    are measured at the same time.
 
     Example: edgekit bench build/quickstart-0123456789ab --target pi5 --runs 3
     """
@@ -65,14 +107,23 @@ def bench(
     runs = QUICK_RUNS if quick else runs
     seconds = None if sustained is None else parse_seconds(sustained)
     samples = None if accuracy is None else parse_samples(accuracy)
-    more: dict[str, Any] = {"profile": profile, "sustained_seconds": seconds, "accuracy_samples": samples, "energy": energy}
-    given = {key: value for key, value in {"runs": runs, "threads": threads}.items() if value is not None}
+    more: dict[str, Any] = {
+        "profile": profile,
+        "sustained_seconds": seconds,
+        "accuracy_samples": samples,
+        "energy": energy,
+    }
+    given = {
+        key: value for key, value in {"runs": runs, "threads": threads}.items() if value is not None
+    }
     with opened_bundle(bundle) as opened:
         settings = {**Bench().model_dump(), **opened.manifest.recipe.get("bench", {}), **given}
         loaded = [edgekit.load_target(target) for target in targets or ["local"]]
 
         def measure(target: Target, progress: Progress) -> Measurement:
-            measurement = edgekit.bench(opened, target, **settings, **more, progress=progress, on_partial=store.save)
+            measurement = edgekit.bench(
+                opened, target, **settings, **more, progress=progress, on_partial=store.save
+            )
             store.save(measurement)
             return measurement
 
@@ -114,7 +165,9 @@ def opened_bundle(path: Path) -> Iterator[Bundle]:
 def parse_samples(text: str) -> int:
     """A number of samples, or `all`. Raises UsageError."""
     if text != "all" and not re.fullmatch(r"[1-9][0-9]{0,7}", text):
-        raise UsageError(f"--accuracy: expected a number of samples or `all`, got {printable(text)!r}")
+        raise UsageError(
+            f"--accuracy: expected a number of samples or `all`, got {printable(text)!r}"
+        )
     return MOST_SAMPLES if text == "all" else int(text)
 
 
@@ -123,5 +176,8 @@ def parse_seconds(text: str) -> float:
     found = re.fullmatch(r"([0-9]{1,4})(s|m|h)", text)
     seconds = float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]] if found else 0.0
     if not 1 <= seconds <= 3600:
-        raise UsageError(f"--sustained: expected a time from 1s to 1h, got {printable(text)!r}", hint="for example 10m")
+        raise UsageError(
+            f"--sustained: expected a time from 1s to 1h, got {printable(text)!r}",
+            hint="for example 10m",
+        )
     return seconds

@@ -20,11 +20,18 @@ if TYPE_CHECKING:
     from edgekit.measure.measurement import Measurement
     from edgekit.pipeline.building import BuildResult
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done and what it comes to; change nothing.")]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Show what would be done and what it comes to; change nothing."),
+]
 
 
 def build(
-    recipe: RecipeFile, overrides: Overrides = None, output: Output = Path("build"), dry_run: DryRun = False, as_json: Json = False
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    output: Output = Path("build"),
+    dry_run: DryRun = False,
+    as_json: Json = False,
 ) -> None:
     """Train, compress and export a recipe's variants into a bundle.
 
@@ -44,14 +51,20 @@ def build(
 def run(
     recipe: RecipeFile,
     target: Annotated[
-        list[str] | None, typer.Option("--target", "-t", help="Where to measure: a name from targets/ or a file. May be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--target",
+            "-t",
+            help="Where to measure: a name from targets/ or a file. May be repeated.",
+        ),
     ] = None,
     overrides: Overrides = None,
     output: Output = Path("build"),
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Build a recipe, deploy its bundle to each target, measure it there, store the result, and judge the budget.
+    """Build a recipe, deploy its bundle to each target, measure it there, store the result, and
+    judge the budget.
 
     Several targets are measured at the same time; one that fails does not stop the others.
 
@@ -64,7 +77,13 @@ def run(
 
     try:
         with live_progress(quiet=as_json) as progress:
-            result = edgekit.run(recipe, targets=target or ["local"], overrides=overrides or (), output=output, progress=progress)
+            result = edgekit.run(
+                recipe,
+                targets=target or ["local"],
+                overrides=overrides or (),
+                output=output,
+                progress=progress,
+            )
     except RunFailed as failed:
         if not as_json:
             print_tables(failed.result.build, failed.result.measurements, failed.result.checks)
@@ -72,14 +91,25 @@ def run(
     show(result.build, result.measurements, result.checks, as_json=as_json)
 
 
-def _show_plan(recipe: Path, overrides: list[str] | None, targets: Sequence[str], *, as_json: bool) -> None:
+def _show_plan(
+    recipe: Path, overrides: list[str] | None, targets: Sequence[str], *, as_json: bool
+) -> None:
     from edgekit.cli.plans import show_plan
 
-    loaded, found = edgekit.load_recipe(recipe, overrides=overrides or ()), [edgekit.load_target(name) for name in targets]
+    loaded, found = (
+        edgekit.load_recipe(recipe, overrides=overrides or ()),
+        [edgekit.load_target(name) for name in targets],
+    )
     show_plan(loaded, estimated=True, as_json=as_json, targets=found)
 
 
-def show(result: BuildResult, measurements: dict[str, Measurement], checks: tuple[Check, ...], *, as_json: bool) -> None:
+def show(
+    result: BuildResult,
+    measurements: dict[str, Measurement],
+    checks: tuple[Check, ...],
+    *,
+    as_json: bool,
+) -> None:
     """Print a finished build or run; a budget that is not met is exit code 1."""
     if as_json:
         print(json.dumps(as_dict(result, measurements, checks)))
@@ -89,10 +119,15 @@ def show(result: BuildResult, measurements: dict[str, Measurement], checks: tupl
     if failed and as_json:
         raise typer.Exit(GateFailed.exit_code)
     if failed:
-        raise GateFailed(f"{len(failed)} of {len(checks)} limits of the budget are not met: " + ", ".join(f"{c.artifact} {c.limit}" for c in failed))
+        raise GateFailed(
+            f"{len(failed)} of {len(checks)} limits of the budget are not met: "
+            + ", ".join(f"{c.artifact} {c.limit}" for c in failed)
+        )
 
 
-def print_tables(result: BuildResult, measurements: dict[str, Measurement], checks: tuple[Check, ...]) -> None:
+def print_tables(
+    result: BuildResult, measurements: dict[str, Measurement], checks: tuple[Check, ...]
+) -> None:
     from edgekit.reporting import terminal  # here, so that --help does not wait for numpy
 
     console = stdout()
@@ -101,11 +136,16 @@ def print_tables(result: BuildResult, measurements: dict[str, Measurement], chec
     console.print(f"bundle: {result.bundle.path}", highlight=False, soft_wrap=True)
 
 
-def as_dict(result: BuildResult, measurements: dict[str, Measurement], checks: tuple[Check, ...]) -> dict[str, Any]:
+def as_dict(
+    result: BuildResult, measurements: dict[str, Measurement], checks: tuple[Check, ...]
+) -> dict[str, Any]:
     return {
         "bundle": str(result.bundle.path),
         "manifest": result.bundle.manifest.model_dump(mode="json", exclude={"recipe"}),
         "trace": [row.model_dump(mode="json") for row in result.trace],
         "measurements": {name: measurement.as_dict() for name, measurement in measurements.items()},
-        "budget": {"met": all(check.ok for check in checks), "checks": [vars(check) for check in checks]},
+        "budget": {
+            "met": all(check.ok for check in checks),
+            "checks": [vars(check) for check in checks],
+        },
     }

@@ -24,30 +24,67 @@ if TYPE_CHECKING:
 
 def compare(
     a: Annotated[
-        str, typer.Argument(metavar="A", help="A bundle, BUNDLE:ARTIFACT such as build/net-0123:int8.tflite, or a model file.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="A",
+            help="A bundle, BUNDLE:ARTIFACT such as build/net-0123:int8.tflite, or a model file.",
+            show_default=False,
+        ),
     ],
     b: Annotated[
-        str | None, typer.Argument(metavar="B", help="What A is compared with. Without: A's .pte files with its .tflite files.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="B",
+            help="What A is compared with. Without: A's .pte files with its .tflite files.",
+            show_default=False,
+        ),
     ] = None,
-    target: Annotated[str, typer.Option("--target", "-t", help="Where to measure: a name from targets/ or a file.")] = "local",
-    runs: Annotated[int | None, typer.Option(help="Fresh runner processes per artifact and side; below 10 nothing is decided.", min=1)] = None,
-    margin: Annotated[float, typer.Option(help="Differences up to so many percent count as none.", min=0.1, max=100)] = 5.0,
+    target: Annotated[
+        str,
+        typer.Option("--target", "-t", help="Where to measure: a name from targets/ or a file."),
+    ] = "local",
+    runs: Annotated[
+        int | None,
+        typer.Option(
+            help="Fresh runner processes per artifact and side; below 10 nothing is decided.", min=1
+        ),
+    ] = None,
+    margin: Annotated[
+        float,
+        typer.Option(help="Differences up to so many percent count as none.", min=0.1, max=100),
+    ] = 5.0,
     accuracy: Annotated[
-        str | None, typer.Option(metavar="N|all", help="Also accuracy on the device over N samples of the bundles' evaluation set.")
+        str | None,
+        typer.Option(
+            metavar="N|all",
+            help="Also accuracy on the device over N samples of the bundles' evaluation set.",
+        ),
     ] = None,
-    stored: Annotated[bool, typer.Option("--stored", help="A and B are ids of stored measurements (or ID:ARTIFACT): nothing is measured.")] = False,
+    stored: Annotated[
+        bool,
+        typer.Option(
+            "--stored",
+            help="A and B are ids of stored measurements (or ID:ARTIFACT): nothing is measured.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Say which of two is faster, smaller, lighter and more accurate, or that there is no difference, or how many more runs would tell.
+    """Say which of two is faster, smaller, lighter and more accurate, or that there is no
+    difference, or how many more runs would tell.
 
-    Both are measured in turn, in one session on one device, and both measurements are stored. Stored measurements of different sessions can be set
-    side by side, too; that is labelled, and proves nothing.
+    Both are measured in turn, in one session on one device, and both measurements are stored.
+    Stored measurements of different sessions can be set side by side, too; that is labelled, and
+    proves nothing.
 
     Example: edgekit compare build/net-0123456789ab build/net-ba9876543210 --target pi5
     """
     from edgekit.reporting import decisions
 
-    found = _stored(a, b, margin) if stored else _measured(a, b, target, runs, margin, accuracy, quiet=as_json)
+    found = (
+        _stored(a, b, margin)
+        if stored
+        else _measured(a, b, target, runs, margin, accuracy, quiet=as_json)
+    )
     if as_json:
         print(json.dumps(found.as_dict()))
         return
@@ -56,7 +93,16 @@ def compare(
         console.print(part)
 
 
-def _measured(a: str, b: str | None, target: str, runs: int | None, margin: float, accuracy: str | None, *, quiet: bool) -> Compared:
+def _measured(
+    a: str,
+    b: str | None,
+    target: str,
+    runs: int | None,
+    margin: float,
+    accuracy: str | None,
+    *,
+    quiet: bool,
+) -> Compared:
     from edgekit import store
 
     samples = None if accuracy is None else parse_samples(accuracy)
@@ -83,23 +129,36 @@ def _sides(a: str, b: str | None) -> Iterator[tuple[Bundle, Bundle | None, tuple
     with ExitStack() as stack:
         first = stack.enter_context(opened_bundle(path_a))
         second = None if path_b is None else stack.enter_context(opened_bundle(path_b))
-        keys = [key or _only(bundle, path) for key, bundle, path in ((key_a, first, path_a), (key_b, second, path_b)) if key_a or key_b]
+        keys = [
+            key or _only(bundle, path)
+            for key, bundle, path in ((key_a, first, path_a), (key_b, second, path_b))
+            if key_a or key_b
+        ]
         if keys and second is None:
-            raise UsageError(f"{a} names one artifact, and there is nothing to compare it with", hint="give a second one")
+            raise UsageError(
+                f"{a} names one artifact, and there is nothing to compare it with",
+                hint="give a second one",
+            )
         yield first, second, (keys[0], keys[1]) if keys else None
 
 
 def split(text: str) -> tuple[Path, str | None]:
     """`PATH:ARTIFACT`, or a path."""
     path, colon, key = text.rpartition(":")
-    return (Path(path), key) if colon and path and "/" not in key and not Path(text).exists() else (Path(text), None)
+    return (
+        (Path(path), key)
+        if colon and path and "/" not in key and not Path(text).exists()
+        else (Path(text), None)
+    )
 
 
 def _only(bundle: Bundle | None, path: Path | None) -> str:
     artifacts = bundle.manifest.artifacts if bundle else ()
     if len(artifacts) != 1:
         held = ", ".join(artifact.key for artifact in artifacts)
-        raise UsageError(f"{path}: which artifact?", hint=f"write BUNDLE:ARTIFACT with one of {held}")
+        raise UsageError(
+            f"{path}: which artifact?", hint=f"write BUNDLE:ARTIFACT with one of {held}"
+        )
     return artifacts[0].key
 
 
@@ -110,7 +169,12 @@ def _stored(a: str, b: str | None, margin: float) -> Compared:
         raise UsageError("--stored needs two measurements", hint="see `edgekit results list`")
     (id_a, _, key_a), (id_b, _, key_b) = a.partition(":"), b.partition(":")
     if bool(key_a) != bool(key_b):
-        raise UsageError("an artifact is named on one side only", hint="write ID:ARTIFACT on both sides, or on none")
+        raise UsageError(
+            "an artifact is named on one side only",
+            hint="write ID:ARTIFACT on both sides, or on none",
+        )
     with store.open_store() as results:
         first, second = results.load(id_a), results.load(id_b)
-    return edgekit.compare_stored(first, second, pairs=[(key_a, key_b)] if key_a else None, margin_percent=margin)
+    return edgekit.compare_stored(
+        first, second, pairs=[(key_a, key_b)] if key_a else None, margin_percent=margin
+    )

@@ -1,4 +1,5 @@
-"""`edgekit deploy`, `edgekit verify` and `edgekit rollback`: bundles on boards, without measuring."""
+"""`edgekit deploy`, `edgekit verify` and `edgekit rollback`: bundles on boards, without
+measuring."""
 
 from __future__ import annotations
 
@@ -16,12 +17,22 @@ from edgekit.cli.options import Json, OneTarget, Targets
 
 
 def deploy(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle directory that `edgekit build` printed.", show_default=False)],
+    bundle: Annotated[
+        Path,
+        typer.Argument(
+            metavar="BUNDLE",
+            help="The bundle directory that `edgekit build` printed.",
+            show_default=False,
+        ),
+    ],
     targets: Targets,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be sent.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Make a bundle the current one of a board, all of it or nothing. What is there already is not sent again.
+    """Make a bundle the current one of a board, all of it or nothing. What is there already is not
+    sent again.
 
     Several targets are served at the same time.
 
@@ -30,9 +41,16 @@ def deploy(
     from edgekit.fleet import TargetsFailed, on_each
     from edgekit.reporting import boards
 
-    opened, loaded = edgekit.open_bundle(bundle), [edgekit.load_target(target) for target in targets]
+    opened, loaded = (
+        edgekit.open_bundle(bundle),
+        [edgekit.load_target(target) for target in targets],
+    )
     with live_progress(quiet=as_json) as progress:
-        found = on_each(loaded, lambda target, show: edgekit.deploy(opened, target, dry_run=dry_run, progress=show), progress=progress)
+        found = on_each(
+            loaded,
+            lambda target, show: edgekit.deploy(opened, target, dry_run=dry_run, progress=show),
+            progress=progress,
+        )
     reports = {name: dataclasses.asdict(report) for name, report in found.done.items()}
     if as_json and not found.failures:
         print(json.dumps({"targets": reports}))
@@ -56,7 +74,8 @@ def verify(target: OneTarget, as_json: Json = False) -> None:
 
 
 def rollback(target: OneTarget, as_json: Json = False) -> None:
-    """Make the previous bundle of a board the current one again, after reading all of it. Twice leads back.
+    """Make the previous bundle of a board the current one again, after reading all of it. Twice
+    leads back.
 
     Example: edgekit rollback --target pi5
     """

@@ -20,28 +20,73 @@ if TYPE_CHECKING:
     from edgekit.decision.gating import Gated
 
 SUMMARY_FILE = "GITHUB_STEP_SUMMARY"
-BundlePath = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle directory that `edgekit build` printed.", show_default=False)]
-Database = Annotated[
-    str | None, typer.Option("--db", metavar="URL", help="A database URL or an SQLite file. Default: EDGEKIT_DB, else the user's data directory.")
+BundlePath = Annotated[
+    Path,
+    typer.Argument(
+        metavar="BUNDLE",
+        help="The bundle directory that `edgekit build` printed.",
+        show_default=False,
+    ),
 ]
-app = typer.Typer(name="baseline", help="Name bundles that later ones are gated against.", no_args_is_help=True)
+Database = Annotated[
+    str | None,
+    typer.Option(
+        "--db",
+        metavar="URL",
+        help=(
+            "A database URL or an SQLite file. Default: EDGEKIT_DB, else the user's data directory."
+        ),
+    ),
+]
+app = typer.Typer(
+    name="baseline", help="Name bundles that later ones are gated against.", no_args_is_help=True
+)
 
 
 def gate(
     bundle: BundlePath,
-    baseline: Annotated[str, typer.Option("--baseline", help="A name that `edgekit baseline list` shows, or a bundle directory.", show_default=False)],
-    target: Annotated[str, typer.Option("--target", "-t", help="Where to measure: a name from targets/ or a file.")] = "local",
-    artifact: Annotated[list[str] | None, typer.Option(help="Only this artifact, such as int8.tflite. May be repeated. Default: all.")] = None,
-    runs: Annotated[int | None, typer.Option(help="Fresh runner processes per artifact and side, at least 10.", min=1)] = None,
-    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the verdict as JUnit XML, too.")] = None,
-    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the verdict as Markdown, too.")] = None,
-    github_summary: Annotated[bool, typer.Option("--github-summary", help=f"Append the Markdown to the file that {SUMMARY_FILE} names.")] = False,
+    baseline: Annotated[
+        str,
+        typer.Option(
+            "--baseline",
+            help="A name that `edgekit baseline list` shows, or a bundle directory.",
+            show_default=False,
+        ),
+    ],
+    target: Annotated[
+        str,
+        typer.Option("--target", "-t", help="Where to measure: a name from targets/ or a file."),
+    ] = "local",
+    artifact: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only this artifact, such as int8.tflite. May be repeated. Default: all."
+        ),
+    ] = None,
+    runs: Annotated[
+        int | None,
+        typer.Option(help="Fresh runner processes per artifact and side, at least 10.", min=1),
+    ] = None,
+    junit: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the verdict as JUnit XML, too.")
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the verdict as Markdown, too.")
+    ] = None,
+    github_summary: Annotated[
+        bool,
+        typer.Option(
+            "--github-summary", help=f"Append the Markdown to the file that {SUMMARY_FILE} names."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Exit with 1 when a bundle is worse than its baseline in latency, memory, size or accuracy on a device; with 0 when it is proven not to be.
+    """Exit with 1 when a bundle is worse than its baseline in latency, memory, size or accuracy on
+    a device; with 0 when it is proven not to be.
 
-    Both are measured in turn in one session, and stored. The limits are those of the recipe's `gate` section; what the measurement does not tell
-    fails, too, unless that says `inconclusive: pass`.
+    Both are measured in turn in one session, and stored. The limits are those of the recipe's
+    `gate` section; what the measurement does not tell fails, too, unless that says `inconclusive:
+    pass`.
 
     Example: edgekit gate build/net-0123456789ab --baseline main --target pi5 --junit gate.xml
     """
@@ -51,7 +96,10 @@ def gate(
     opened, before = edgekit.open_bundle(bundle), _baseline(baseline)
     summary = os.environ.get(SUMMARY_FILE) if github_summary else None
     if github_summary and not summary:
-        raise UsageError(f"--github-summary: {SUMMARY_FILE} is not set", hint="use --markdown FILE outside GitHub's runners")
+        raise UsageError(
+            f"--github-summary: {SUMMARY_FILE} is not set",
+            hint="use --markdown FILE outside GitHub's runners",
+        )
     with live_progress(quiet=as_json) as progress:
         found = edgekit.gate(
             *(opened, before, target),
@@ -106,7 +154,9 @@ def _write(path: Path, text: str, mode: str) -> None:
 
 @app.command("set")
 def set_(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="How gates will call it.", show_default=False)],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="How gates will call it.", show_default=False)
+    ],
     bundle: BundlePath,
     db: Database = None,
     as_json: Json = False,
@@ -116,7 +166,11 @@ def set_(
     Example: edgekit baseline set main build/net-0123456789ab
     """
     made = edgekit.set_baseline(name, bundle, db)
-    print(json.dumps(vars(made)) if as_json else f"{made.name} is {made.bundle_name} {made.bundle_id[:12]}")
+    print(
+        json.dumps(vars(made))
+        if as_json
+        else f"{made.name} is {made.bundle_name} {made.bundle_id[:12]}"
+    )
 
 
 @app.command("list")
@@ -138,7 +192,11 @@ def list_(db: Database = None, as_json: Json = False) -> None:
 
 @app.command()
 def remove(
-    name: Annotated[str, typer.Argument(help="As `edgekit baseline list` shows it.", show_default=False)], db: Database = None, as_json: Json = False
+    name: Annotated[
+        str, typer.Argument(help="As `edgekit baseline list` shows it.", show_default=False)
+    ],
+    db: Database = None,
+    as_json: Json = False,
 ) -> None:
     """Forget a baseline, and the copy of its bundle.
 

@@ -1,4 +1,5 @@
-"""Progress on a terminal: a line per task by rich; on a pipe, a plain line when a task ends, and now and then in a long one."""
+"""Progress on a terminal: a line per task by rich; on a pipe, a plain line when a task ends, and
+now and then in a long one."""
 
 from __future__ import annotations
 
@@ -7,7 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.progress import Progress as RichProgress
 
 from edgekit.progress import Progress, silent

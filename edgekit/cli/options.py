@@ -1,4 +1,5 @@
-"""Arguments and options that several commands share, how targets are named on the command line, and where a schema goes."""
+"""Arguments and options that several commands share, how targets are named on the command line, and
+where a schema goes."""
 
 from __future__ import annotations
 
@@ -11,25 +12,58 @@ import typer
 from edgekit.errors import UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, no progress.")]
-RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a YAML file.", show_default=False)]
+RecipeFile = Annotated[
+    Path, typer.Argument(metavar="RECIPE", help="The recipe, a YAML file.", show_default=False)
+]
 Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value, e.g. `stages.qat.train.epochs=1`. May be repeated.")
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override a value, e.g. `stages.qat.train.epochs=1`. May be repeated.",
+    ),
 ]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Directory of bundles.")]
-TargetName = Annotated[str, typer.Argument(metavar="NAME", help="A name that `edgekit target list` shows, or a file.", show_default=False)]
-OneTarget = Annotated[str, typer.Option("--target", "-t", help="A name that `edgekit target list` shows, or a file.", show_default=False)]
+TargetName = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="A name that `edgekit target list` shows, or a file.",
+        show_default=False,
+    ),
+]
+OneTarget = Annotated[
+    str,
+    typer.Option(
+        "--target",
+        "-t",
+        help="A name that `edgekit target list` shows, or a file.",
+        show_default=False,
+    ),
+]
 Targets = Annotated[
-    list[str], typer.Option("--target", "-t", help="A name that `edgekit target list` shows, or a file. May be repeated.", show_default=False)
+    list[str],
+    typer.Option(
+        "--target",
+        "-t",
+        help="A name that `edgekit target list` shows, or a file. May be repeated.",
+        show_default=False,
+    ),
 ]
 
-SchemaFile = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there instead.")]
+SchemaFile = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there instead.")
+]
 
 
-Markdown = Annotated[bool, typer.Option("--markdown", help="As tables to be read, in place of JSON.")]
+Markdown = Annotated[
+    bool, typer.Option("--markdown", help="As tables to be read, in place of JSON.")
+]
 
 
 def write_schema(schema: dict[str, Any], output: Path | None, *, markdown_by: str = "") -> None:
-    """As JSON, or as Markdown that names the command it is made by. Raises UsageError when the file cannot be written."""
+    """As JSON, or as Markdown that names the command it is made by. Raises UsageError when the file
+    cannot be written."""
     if markdown_by:
         from edgekit.recipe.reference import reference
 
@@ -42,4 +76,6 @@ def write_schema(schema: dict[str, Any], output: Path | None, *, markdown_by: st
     try:
         output.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"cannot write {output}: {error.strerror or error}", hint="choose another --output") from None
+        raise UsageError(
+            f"cannot write {output}: {error.strerror or error}", hint="choose another --output"
+        ) from None

@@ -23,21 +23,40 @@ if TYPE_CHECKING:
     from edgekit.target import Target
 
 
-def show_plan(loaded: LoadedRecipe, *, estimated: bool, as_json: bool, targets: Sequence[Target] = ()) -> None:
-    """Changes nothing, in the cache or elsewhere. A model that cannot be built leaves the estimate out, and says so."""
+def show_plan(
+    loaded: LoadedRecipe, *, estimated: bool, as_json: bool, targets: Sequence[Target] = ()
+) -> None:
+    """Changes nothing, in the cache or elsewhere. A model that cannot be built leaves the estimate
+    out, and says so."""
     from edgekit.pipeline.planning import plan as planned
 
-    plan = edgekit.explain(loaded, cached={stage.name: stage.cached is not None for stage in planned(loaded).stages})
+    plan = edgekit.explain(
+        loaded, cached={stage.name: stage.cached is not None for stage in planned(loaded).stages}
+    )
     estimates: tuple[StageEstimate, ...] = ()
-    reason = "" if importlib.util.find_spec("torch") else "it needs torch: pip install 'edgekit[export]'"
+    reason = (
+        "" if importlib.util.find_spec("torch") else "it needs torch: pip install 'edgekit[export]'"
+    )
     if estimated and not reason:
         try:
             estimates = edgekit.estimate(loaded)
         except ModelError as error:
             reason = error.message
     if as_json:
-        answer: dict[str, Any] = dataclasses.asdict(plan) | {"estimates": [_as_json(one) for one in estimates], "no_estimate": reason}
-        print(json.dumps(answer | ({"targets": [target.model_dump(mode="json") for target in targets]} if targets else {})))
+        answer: dict[str, Any] = dataclasses.asdict(plan) | {
+            "estimates": [_as_json(one) for one in estimates],
+            "no_estimate": reason,
+        }
+        print(
+            json.dumps(
+                answer
+                | (
+                    {"targets": [target.model_dump(mode="json") for target in targets]}
+                    if targets
+                    else {}
+                )
+            )
+        )
         return
     console = stdout(highlight=False)
     console.print(stage_tree(plan))
@@ -47,7 +66,10 @@ def show_plan(loaded: LoadedRecipe, *, estimated: bool, as_json: bool, targets: 
     elif estimated:
         console.print(f"\n[dim]no estimate: {escape(reason)}[/]")
     for target in targets:
-        console.print(f"\nwould be deployed to and measured on [bold]{escape(target.name)}[/] ({target.kind}) {escape(target.description)}")
+        console.print(
+            f"\nwould be deployed to and measured on [bold]{escape(target.name)}[/] ({target.kind})"
+            f" {escape(target.description)}"
+        )
     console.print()
     console.print(value_table(plan))
 
@@ -57,7 +79,8 @@ def _as_json(estimate: StageEstimate) -> dict[str, Any]:
 
 
 def stage_tree(plan: plans.Plan) -> Tree:
-    """The stages as they branch, each with its settings that were written and the artifacts it becomes."""
+    """The stages as they branch, each with its settings that were written and the artifacts it
+    becomes."""
     tree = Tree(f"[bold]{escape(plan.name)}[/]  [dim]{plan.recipe_sha256[:12]}[/]")
     nodes: dict[str | None, Tree] = {None: tree}
     for stage in plan.stages:
@@ -78,7 +101,14 @@ def estimate_table(estimates: Sequence[StageEstimate]) -> Table:
     table.add_column("")
     for one in estimates:
         problem = f"[red]{escape(one.problem.message)}[/]" if one.problem else ""
-        table.add_row(escape(one.name), amount(one.parameters), amount(one.macs), size(one.weight_bytes), size(one.activation_bytes), problem)
+        table.add_row(
+            escape(one.name),
+            amount(one.parameters),
+            amount(one.macs),
+            size(one.weight_bytes),
+            size(one.activation_bytes),
+            problem,
+        )
     return table
 
 
@@ -87,12 +117,21 @@ def value_table(plan: plans.Plan) -> Table:
     table = Table("key", "value", "origin", box=None, pad_edge=False)
     for value in plan.values:
         style = "dim" if value.origin == "default" else ""
-        table.add_row(escape(value.path), escape(json.dumps(value.value, ensure_ascii=False)), escape(value.origin), style=style)
+        table.add_row(
+            escape(value.path),
+            escape(json.dumps(value.value, ensure_ascii=False)),
+            escape(value.origin),
+            style=style,
+        )
     return table
 
 
 def _headline(stage: plans.PlannedStage) -> str:
     kind = stage.kind if stage.method is None else f"{stage.kind} {stage.method}"
-    settings = ", ".join(f"{s.path}={json.dumps(s.value, ensure_ascii=False)}" for s in stage.settings if s.origin != "default")
+    settings = ", ".join(
+        f"{s.path}={json.dumps(s.value, ensure_ascii=False)}"
+        for s in stage.settings
+        if s.origin != "default"
+    )
     state = {True: "  [cyan]cached[/]", False: "  [yellow]to do[/]", None: ""}[stage.cached]
     return f"[bold]{escape(stage.name)}[/]  {escape(kind)}  [dim]{escape(settings)}[/]{state}"

@@ -26,9 +26,21 @@ if TYPE_CHECKING:
 app = typer.Typer(name="results", help="Look at stored measurements.", no_args_is_help=True)
 
 Database = Annotated[
-    str | None, typer.Option("--db", metavar="URL", help="A database URL or an SQLite file. Default: EDGEKIT_DB, else the user's data directory.")
+    str | None,
+    typer.Option(
+        "--db",
+        metavar="URL",
+        help=(
+            "A database URL or an SQLite file. Default: EDGEKIT_DB, else the user's data directory."
+        ),
+    ),
 ]
-Identity = Annotated[str, typer.Argument(metavar="ID", help="The start of an id that `edgekit results list` shows, or `latest`.")]
+Identity = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID", help="The start of an id that `edgekit results list` shows, or `latest`."
+    ),
+]
 
 
 class Format(StrEnum):
@@ -39,7 +51,9 @@ class Format(StrEnum):
 
 @app.command("list")
 def list_(
-    target: Annotated[str | None, typer.Option("--target", "-t", help="Only of this target.")] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", "-t", help="Only of this target.")
+    ] = None,
     bundle: Annotated[str | None, typer.Option(help="Only of bundles with this name.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many.", min=1)] = 20,
     db: Database = None,
@@ -83,10 +97,20 @@ def show(identity: Identity = "latest", db: Database = None, as_json: Json = Fal
 
 @app.command()
 def export(
-    identities: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Starts of ids. Default: all.", show_default=False)] = None,
-    format: Annotated[Format, typer.Option(help="csv, parquet: a row an artifact. jsonl: an object an artifact.")] = Format.csv,
-    raw: Annotated[bool, typer.Option("--raw", help="With jsonl: whole measurements, every sample included.")] = False,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="A file; parquet needs one. Default: stdout.")] = None,
+    identities: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ID]...", help="Starts of ids. Default: all.", show_default=False),
+    ] = None,
+    format: Annotated[
+        Format, typer.Option(help="csv, parquet: a row an artifact. jsonl: an object an artifact.")
+    ] = Format.csv,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="With jsonl: whole measurements, every sample included.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A file; parquet needs one. Default: stdout."),
+    ] = None,
     db: Database = None,
 ) -> None:
     """Write measurements for other programs, the oldest first.
@@ -113,9 +137,17 @@ def export(
 
 @app.command("log-mlflow")
 def log_mlflow(
-    identities: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Starts of ids. Default: all.", show_default=False)] = None,
-    experiment: Annotated[str, typer.Option(help="The experiment, made if there is none.")] = "edgekit",
-    tracking_uri: Annotated[str | None, typer.Option(metavar="URI", help="Default: MLflow's own, such as MLFLOW_TRACKING_URI.")] = None,
+    identities: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ID]...", help="Starts of ids. Default: all.", show_default=False),
+    ] = None,
+    experiment: Annotated[
+        str, typer.Option(help="The experiment, made if there is none.")
+    ] = "edgekit",
+    tracking_uri: Annotated[
+        str | None,
+        typer.Option(metavar="URI", help="Default: MLflow's own, such as MLFLOW_TRACKING_URI."),
+    ] = None,
     db: Database = None,
     as_json: Json = False,
 ) -> None:
@@ -126,21 +158,33 @@ def log_mlflow(
     from edgekit.reporting.mlflow_log import log_mlflow
 
     with _opened(db) as results:
-        made = log_mlflow(_wanted(results, identities), experiment=experiment, tracking_uri=tracking_uri)
+        made = log_mlflow(
+            _wanted(results, identities), experiment=experiment, tracking_uri=tracking_uri
+        )
     print(json.dumps({"logged": made}) if as_json else f"logged {made} run{'s' * (made != 1)}")
 
 
 def _wanted(results: Store, identities: list[str] | None) -> Iterator[Measurement]:
     """By ids, else all, the oldest first."""
-    return (results.load(identity) for identity in identities or [row.id for row in reversed(results.rows())])
+    return (
+        results.load(identity)
+        for identity in identities or [row.id for row in reversed(results.rows())]
+    )
 
 
 @app.command()
 def prune(
     keep: Annotated[int | None, typer.Option(help="Keep the newest so many.", min=0)] = None,
-    older_than_days: Annotated[float | None, typer.Option(help="Delete only what is older than so many days.", min=0)] = None,
-    before: Annotated[datetime | None, typer.Option(help="Delete only what is older than this day or time, in UTC.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+    older_than_days: Annotated[
+        float | None, typer.Option(help="Delete only what is older than so many days.", min=0)
+    ] = None,
+    before: Annotated[
+        datetime | None,
+        typer.Option(help="Delete only what is older than this day or time, in UTC."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be deleted.")
+    ] = False,
     db: Database = None,
     as_json: Json = False,
 ) -> None:
@@ -149,8 +193,13 @@ def prune(
     Example: edgekit results prune --keep 1000 --older-than-days 365 --dry-run
     """
     if keep is None and older_than_days is None and before is None:
-        raise UsageError("nothing says which measurements are old", hint="give --keep N, --older-than-days N, --before DATE, or several")
-    limits = [] if older_than_days is None else [datetime.now(UTC) - timedelta(days=older_than_days)]
+        raise UsageError(
+            "nothing says which measurements are old",
+            hint="give --keep N, --older-than-days N, --before DATE, or several",
+        )
+    limits = (
+        [] if older_than_days is None else [datetime.now(UTC) - timedelta(days=older_than_days)]
+    )
     limits += [] if before is None else [before.replace(tzinfo=UTC)]
     oldest = min(limits).isoformat(timespec="milliseconds") if limits else None
     with _opened(db) as results:
@@ -158,7 +207,10 @@ def prune(
     if as_json:
         print(json.dumps({"would_delete" if dry_run else "deleted": deleted}))
     else:
-        print(f"{'would delete' if dry_run else 'deleted'} {len(deleted)} measurement{'s' * (len(deleted) != 1)}")
+        print(
+            f"{'would delete' if dry_run else 'deleted'} {len(deleted)}"
+            f" measurement{'s' * (len(deleted) != 1)}"
+        )
 
 
 @contextmanager
@@ -166,7 +218,10 @@ def _opened(db: str | None) -> Iterator[Store]:
     """The results, after saying what still waits in the spool."""
     with store.open_store(db) as results:
         for reason in results.left_in_spool:
-            print(f"warning: a measurement still waits to be stored: {printable(reason)}", file=sys.stderr)
+            print(
+                f"warning: a measurement still waits to be stored: {printable(reason)}",
+                file=sys.stderr,
+            )
         yield results
 
 

@@ -16,15 +16,33 @@ from edgekit.errors import GateFailed, UsageError
 
 
 def selftest(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle directory that `edgekit build` printed.", show_default=False)],
+    bundle: Annotated[
+        Path,
+        typer.Argument(
+            metavar="BUNDLE",
+            help="The bundle directory that `edgekit build` printed.",
+            show_default=False,
+        ),
+    ],
     aa: Annotated[bool, typer.Option("--aa", help="Measure an artifact against itself.")] = False,
-    target: Annotated[str, typer.Option("--target", "-t", help="Where to measure: a name from targets/ or a file.")] = "local",
-    artifact: Annotated[str | None, typer.Option(help="Which, such as int8.tflite. Default: the bundle's first.")] = None,
+    target: Annotated[
+        str,
+        typer.Option("--target", "-t", help="Where to measure: a name from targets/ or a file."),
+    ] = "local",
+    artifact: Annotated[
+        str | None, typer.Option(help="Which, such as int8.tflite. Default: the bundle's first.")
+    ] = None,
     runs: Annotated[int, typer.Option(help="Fresh runner processes a side.", min=10)] = 20,
-    resamples: Annotated[int, typer.Option(help="How often the rules are tried on what was measured.", min=100, max=100_000)] = 1000,
+    resamples: Annotated[
+        int,
+        typer.Option(
+            help="How often the rules are tried on what was measured.", min=100, max=100_000
+        ),
+    ] = 1000,
     as_json: Json = False,
 ) -> None:
-    """Say how often the rules of `compare` and `gate` would err on a target: false alarms on one and the same artifact, and slow-downs that are missed.
+    """Say how often the rules of `compare` and `gate` would err on a target: false alarms on one
+    and the same artifact, and slow-downs that are missed.
 
     Exits with 1 when there are more than 5 % false positives.
 
@@ -37,7 +55,12 @@ def selftest(
         raise UsageError("which self-test?", hint="--aa measures an artifact against itself")
     with live_progress(quiet=as_json) as progress:
         found = edgekit.selftest(
-            *(edgekit.open_bundle(bundle), target), artifact=artifact, runs=runs, resamples=resamples, progress=progress, on_partial=store.save
+            *(edgekit.open_bundle(bundle), target),
+            artifact=artifact,
+            runs=runs,
+            resamples=resamples,
+            progress=progress,
+            on_partial=store.save,
         )
     for measurement in (found.a, found.b):
         store.save(measurement)
@@ -50,4 +73,7 @@ def selftest(
     if not found.ok and as_json:
         raise typer.Exit(GateFailed.exit_code)
     if not found.ok:
-        raise GateFailed("more than 5 % false positives", hint="see the warnings; a quieter device, a fixed governor or longer runs help")
+        raise GateFailed(
+            "more than 5 % false positives",
+            hint="see the warnings; a quieter device, a fixed governor or longer runs help",
+        )

@@ -22,28 +22,53 @@ if TYPE_CHECKING:
 
 def sensitivity(
     recipe: RecipeFile,
-    stage: Annotated[str | None, typer.Option("--stage", "-s", help="The int8 stage, when there are several.", show_default=False)] = None,
-    samples: Annotated[int, typer.Option("--samples", min=1, max=1024, help="Samples of the test set.")] = 64,
+    stage: Annotated[
+        str | None,
+        typer.Option(
+            "--stage", "-s", help="The int8 stage, when there are several.", show_default=False
+        ),
+    ] = None,
+    samples: Annotated[
+        int, typer.Option("--samples", min=1, max=1024, help="Samples of the test set.")
+    ] = 64,
     reach: Annotated[
-        float | None, typer.Option("--reach", metavar="DB", help="Look for the layers to keep in float to reach this SNR.", show_default=False)
+        float | None,
+        typer.Option(
+            "--reach",
+            metavar="DB",
+            help="Look for the layers to keep in float to reach this SNR.",
+            show_default=False,
+        ),
     ] = None,
     overrides: Overrides = None,
     as_json: Json = False,
 ) -> None:
-    """Show which layers an int8 variant loses its precision in, and which to keep in float for a wanted precision.
+    """Show which layers an int8 variant loses its precision in, and which to keep in float for a
+    wanted precision.
 
-    Each layer is quantized alone, and left out alone, and the error is taken at the network's output. Stages that are not in the cache are run first.
+    Each layer is quantized alone, and left out alone, and the error is taken at the network's
+    output. Stages that are not in the cache are run first.
 
     Example: edgekit sensitivity recipes/quickstart.yaml --stage int8 --reach 45
     """
     with live_progress(quiet=as_json) as progress:
-        report = edgekit.sensitivity(recipe, stage=stage, samples=samples, reach_db=reach, overrides=overrides or (), progress=progress)
+        report = edgekit.sensitivity(
+            recipe,
+            stage=stage,
+            samples=samples,
+            reach_db=reach,
+            overrides=overrides or (),
+            progress=progress,
+        )
     if as_json:
         print(json.dumps(_finite(dataclasses.asdict(report))))
         return
     console = stdout(highlight=False)
     console.print(_table(report))
-    console.print(f"[bold]{escape(report.stage)}[/]: {_decibels(report.snr_db)} against float on {report.samples} samples")
+    console.print(
+        f"[bold]{escape(report.stage)}[/]: {_decibels(report.snr_db)} against float on"
+        f" {report.samples} samples"
+    )
     if reach is not None:
         _tell_kept(report, reach)
 
@@ -70,7 +95,11 @@ def _table(report: SensitivityReport) -> Table:
     for column in ("layer", "weights", "only it int8", "all but it int8"):
         table.add_column(column, justify="left" if column == "layer" else "right")
     for layer in report.layers:
-        table.add_row(escape(layer.name), amount(layer.weights) if layer.weights else "", *map(_decibels, (layer.alone_db, layer.without_db)))
+        table.add_row(
+            escape(layer.name),
+            amount(layer.weights) if layer.weights else "",
+            *map(_decibels, (layer.alone_db, layer.without_db)),
+        )
     return table
 
 

@@ -23,33 +23,65 @@ if TYPE_CHECKING:
 
 def sweep(
     recipe: RecipeFile,
-    over: Annotated[list[str], typer.Option("--over", metavar="KEY=A,B,C", help="Values for a key. May be repeated: all combinations.")],
+    over: Annotated[
+        list[str],
+        typer.Option(
+            "--over",
+            metavar="KEY=A,B,C",
+            help="Values for a key. May be repeated: all combinations.",
+        ),
+    ],
     target: Annotated[
-        str | None, typer.Option("--target", "-t", help="Where to measure: a name from targets/ or a file. Without, nothing is.", show_default=False)
+        str | None,
+        typer.Option(
+            "--target",
+            "-t",
+            help="Where to measure: a name from targets/ or a file. Without, nothing is.",
+            show_default=False,
+        ),
     ] = None,
     overrides: Overrides = None,
     output: Output = Path("build"),
     as_json: Json = False,
 ) -> None:
-    """Build a recipe with every combination of some values, measure all of it in turn on a board, and say which artifacts no other one beats.
+    """Build a recipe with every combination of some values, measure all of it in turn on a board,
+    and say which artifacts no other one beats.
 
-    Combinations share their common stages. The exit code is that of the first combination that could not be built.
+    Combinations share their common stages. The exit code is that of the first combination that
+    could not be built.
 
-    Example: edgekit sweep recipes/quickstart.yaml --over stages.pruned.macs=0.3,0.5,0.7 --target local
-    """
+    Example: edgekit sweep recipes/quickstart.yaml --over stages.pruned.macs=0.3,0.5,0.7 --target
+    local"""
     from edgekit import store  # here, so that --help does not wait for the database
 
     values = dict(_values(one) for one in over)
     with live_progress(quiet=as_json) as progress:
         swept = edgekit.sweep(
-            recipe, values, target=target, overrides=overrides or (), output=output, progress=progress, on_partial=store.save
+            recipe,
+            values,
+            target=target,
+            overrides=overrides or (),
+            output=output,
+            progress=progress,
+            on_partial=store.save,
         )
     for measurement in swept.measurements:
         store.save(measurement)
-    failures = [{"settings": dict(settings), "error": error.message, "hint": error.hint} for settings, error in swept.failures]
+    failures = [
+        {"settings": dict(settings), "error": error.message, "hint": error.hint}
+        for settings, error in swept.failures
+    ]
     if as_json:
         measured = [measurement.as_dict() for measurement in swept.measurements]
-        print(json.dumps({"candidates": [one.as_dict() for one in swept.candidates], "measurements": measured, "failures": failures}))
+        print(
+            json.dumps(
+                {
+                    "candidates": [one.as_dict() for one in swept.candidates],
+                    "measurements": measured,
+                    "failures": failures,
+                }
+            )
+        )
     else:
         _print(swept, list(values))
     if swept.failures:
@@ -59,7 +91,10 @@ def sweep(
 def _values(text: str) -> tuple[str, list[str]]:
     key, equals, values = text.partition("=")
     if not equals or not all(found := _split(values)):
-        raise UsageError(f"--over {text}: expected KEY=A,B,C", hint="for instance --over stages.pruned.macs=0.3,0.5")
+        raise UsageError(
+            f"--over {text}: expected KEY=A,B,C",
+            hint="for instance --over stages.pruned.macs=0.3,0.5",
+        )
     return key, found
 
 
@@ -83,7 +118,11 @@ def _print(swept: Swept, keys: Sequence[str]) -> None:
     for settings, error in swept.failures:
         named = ", ".join(f"{key}={value}" for key, value in settings.items())
         console.print(f"[red]not built[/] {escape(named)}: {escape(error.message)}", soft_wrap=True)
-    measured = "accuracy, latency and size" if swept.measurements else "accuracy and size (nothing was measured: no --target)"
+    measured = (
+        "accuracy, latency and size"
+        if swept.measurements
+        else "accuracy and size (nothing was measured: no --target)"
+    )
     console.print(f"★ none is as good in {measured}, and better in one of them")
     for measurement in swept.measurements[:1]:  # they are of one session
         for note in notes(measurement):
@@ -102,5 +141,12 @@ def _table(candidates: Sequence[Candidate], keys: Sequence[str]) -> Table:
         found = one.artifact.verification
         settings = [escape(one.settings.get(key, "any")) for key in keys]
         accuracy = top1(found.top1_correct, found.top1_total)
-        table.add_row("★" if one.best else "", *settings, escape(one.artifact.key), size(one.artifact.file.bytes), accuracy, estimate_ms(one.p50_ns))
+        table.add_row(
+            "★" if one.best else "",
+            *settings,
+            escape(one.artifact.key),
+            size(one.artifact.file.bytes),
+            accuracy,
+            estimate_ms(one.p50_ns),
+        )
     return table

@@ -22,12 +22,25 @@ if TYPE_CHECKING:
     from edgekit.device.ssh_login import Confirm, HostKey
     from edgekit.runtimes import Format
 
-app = typer.Typer(name="target", help="Your own boards: add, trust, check and set them up.", no_args_is_help=True)
+app = typer.Typer(
+    name="target", help="Your own boards: add, trust, check and set them up.", no_args_is_help=True
+)
 
 Fingerprints = Annotated[
-    list[str] | None, typer.Option("--fingerprint", metavar="SHA256:…", help="Trust the host key with this fingerprint, and no other. May be repeated.")
+    list[str] | None,
+    typer.Option(
+        "--fingerprint",
+        metavar="SHA256:…",
+        help="Trust the host key with this fingerprint, and no other. May be repeated.",
+    ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Trust the host keys that are shown, unseen. Only on a network that you trust.")]
+Yes = Annotated[
+    bool,
+    typer.Option(
+        "--yes",
+        help="Trust the host keys that are shown, unseen. Only on a network that you trust.",
+    ),
+]
 
 
 class Runtime(StrEnum):
@@ -37,7 +50,8 @@ class Runtime(StrEnum):
 
 @app.command("list")
 def list_(as_json: Json = False) -> None:
-    """List the targets that can be used by name: those in ./targets, in your configuration, and built in.
+    """List the targets that can be used by name: those in ./targets, in your configuration, and
+    built in.
 
     Example: edgekit target list
     """
@@ -45,7 +59,9 @@ def list_(as_json: Json = False) -> None:
     if as_json:
         print(json.dumps({"targets": [dataclasses.asdict(target) for target in found]}))
         return
-    from edgekit.reporting.boards import target_table  # here and below, so that --help waits for nothing
+    from edgekit.reporting.boards import (
+        target_table,
+    )  # here and below, so that --help waits for nothing
 
     stdout().print(target_table(found))
 
@@ -64,24 +80,50 @@ def schema(output: SchemaFile = None, markdown: Markdown = False) -> None:
     """Print the JSON Schema of targets: every key with its description, unit, default and examples.
 
     An editor with the YAML language server completes, explains and checks a target that begins with
-    `# yaml-language-server: $schema=target.schema.json`, the name of this file from where the target lies. Nothing is fetched.
+    `# yaml-language-server: $schema=target.schema.json`, the name of this file from where the
+    target lies. Nothing is fetched.
 
     Example: edgekit target schema -o targets/target.schema.json
     """
-    write_schema(edgekit.target_json_schema(), output, markdown_by="edgekit target schema --markdown -o targets/REFERENCE.md" if markdown else "")
+    write_schema(
+        edgekit.target_json_schema(),
+        output,
+        markdown_by="edgekit target schema --markdown -o targets/REFERENCE.md" if markdown else "",
+    )
 
 
 @app.command()
 def add(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it.", show_default=False)],
-    ssh: Annotated[str | None, typer.Option(metavar="USER@HOST[:PORT]", help="Reach it over SSH; HOST may be an alias from ~/.ssh/config.")] = None,
-    adb: Annotated[str | None, typer.Option(metavar="SERIAL", help="Reach it by adb; `adb devices` shows serials.")] = None,
-    allow_network: Annotated[bool, typer.Option("--allow-network", help="For a device that adb reaches over the network.")] = False,
-    identity_file: Annotated[Path | None, typer.Option(metavar="FILE", help="Private key for SSH. Default: the agent and ~/.ssh/config.")] = None,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="What to call it.", show_default=False)
+    ],
+    ssh: Annotated[
+        str | None,
+        typer.Option(
+            metavar="USER@HOST[:PORT]",
+            help="Reach it over SSH; HOST may be an alias from ~/.ssh/config.",
+        ),
+    ] = None,
+    adb: Annotated[
+        str | None,
+        typer.Option(metavar="SERIAL", help="Reach it by adb; `adb devices` shows serials."),
+    ] = None,
+    allow_network: Annotated[
+        bool,
+        typer.Option("--allow-network", help="For a device that adb reaches over the network."),
+    ] = False,
+    identity_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Private key for SSH. Default: the agent and ~/.ssh/config."
+        ),
+    ] = None,
     fingerprints: Fingerprints = None,
     yes: Yes = False,
     directory: Annotated[Path, typer.Option(help="Where target files are.")] = Path("targets"),
-    replace: Annotated[bool, typer.Option("--replace", help="Overwrite the file if it is there.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Overwrite the file if it is there.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Connect to a board, ask what it is, and write a target file for it.
@@ -104,20 +146,30 @@ def add(
         replace=replace,
     )
     if as_json:
-        print(json.dumps({"file": str(added.path), "target": added.target.model_dump(mode="json"), "facts": added.facts.model_dump(mode="json")}))
+        print(
+            json.dumps(
+                {
+                    "file": str(added.path),
+                    "target": added.target.model_dump(mode="json"),
+                    "facts": added.facts.model_dump(mode="json"),
+                }
+            )
+        )
     else:
         _say(f"{added.path}: {added.target.description}")
         _say(f"next: edgekit target check {name}")
 
 
 @app.command()
-def trust(name: TargetName, fingerprints: Fingerprints = None, yes: Yes = False, as_json: Json = False) -> None:
+def trust(
+    name: TargetName, fingerprints: Fingerprints = None, yes: Yes = False, as_json: Json = False
+) -> None:
     """Show the SSH host key of a target and, when you agree that it is the board's own, record it.
 
     Compare it with what the board itself says: `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub`.
 
-    Example: edgekit target trust pi5 --fingerprint SHA256:mVPwvezndPv/ARoIadVY98vAC0g+P/5633yTC4d/wXE
-    """
+    Example: edgekit target trust pi5 --fingerprint
+    SHA256:mVPwvezndPv/ARoIadVY98vAC0g+P/5633yTC4d/wXE"""
     confirm = _asking(f"edgekit target trust {name}", yes=yes)
     keys = edgekit.trust(name, confirm=confirm, fingerprints=tuple(fingerprints or ()))
     if as_json:
@@ -141,21 +193,35 @@ def check(name: TargetName, as_json: Json = False) -> None:
 @app.command()
 def setup(
     name: TargetName,
-    runtimes: Annotated[list[Runtime] | None, typer.Option("--runtime", help="Only this one. May be repeated.")] = None,
+    runtimes: Annotated[
+        list[Runtime] | None, typer.Option("--runtime", help="Only this one. May be repeated.")
+    ] = None,
     offline_cache: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Keep what is fetched and built there, and take it from there where there is no internet.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help=(
+                "Keep what is fetched and built there, and take it from there where there is no"
+                " internet."
+            ),
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Install the runtimes on a board. The board needs no internet: this machine fetches and builds what is needed.
+    """Install the runtimes on a board. The board needs no internet: this machine fetches and builds
+    what is needed.
 
     Example: edgekit target setup pi5
     """
     from edgekit.board.deploying import FORMATS
 
-    formats: tuple[Format, ...] = tuple(format for format in FORMATS if not runtimes or format in runtimes)
+    formats: tuple[Format, ...] = tuple(
+        format for format in FORMATS if not runtimes or format in runtimes
+    )
     with live_progress(quiet=as_json) as progress:
-        report = edgekit.setup(name, formats=formats, offline_cache=offline_cache, progress=progress)
+        report = edgekit.setup(
+            name, formats=formats, offline_cache=offline_cache, progress=progress
+        )
     if as_json:
         print(json.dumps(dataclasses.asdict(report)))
         return
@@ -172,8 +238,14 @@ def _asking(command: str, *, yes: bool) -> Confirm:
         changed = key.standing == "changed"
         shown = f"{_shown(key)}{', which is not the key known of it until now' if changed else ''}"
         if not sys.stdin.isatty():
-            hint = f"compare it with the machine's own, then: {command} --fingerprint {key.fingerprint}"
-            raise IdentityError(f"the host key of {shown} is not trusted, and there is no terminal to ask on", hint=hint)
+            hint = (
+                f"compare it with the machine's own, then: {command} --fingerprint"
+                f" {key.fingerprint}"
+            )
+            raise IdentityError(
+                f"the host key of {shown} is not trusted, and there is no terminal to ask on",
+                hint=hint,
+            )
         return typer.confirm(f"{shown}\nIs this the machine's own key?", err=True)
 
     return confirm

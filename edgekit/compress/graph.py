@@ -1,9 +1,10 @@
-"""Graphs that torch.export makes of models. Owns the capture with a free batch size, what the graph's nodes belong to, and the switch of dropout and
-batch norm between training and inference. Knows nothing of quantization.
+"""Graphs that torch.export makes of models. Owns the capture with a free batch size, what the
+graph's nodes belong to, and the switch of dropout and batch norm between training and inference.
+Knows nothing of quantization.
 
-A graph is captured in eval mode, and the switch changes the `training` argument of its operators. Exporting in train mode instead would keep what
-only training has (stochastic depth, auxiliary heads, step counters of batch norm) for ever in the graph.
-"""
+A graph is captured in eval mode, and the switch changes the `training` argument of its operators.
+Exporting in train mode instead would keep what only training has (stochastic depth, auxiliary
+heads, step counters of batch norm) for ever in the graph."""
 
 from __future__ import annotations
 
@@ -26,26 +27,43 @@ DROPOUT = (torch.ops.aten.dropout.default, torch.ops.aten.dropout_.default)
 
 
 def capture(model: nn.Module, example: Tensor) -> GraphModule:
-    """The graph of a copy of the model, for any batch from 1 to MAX_BATCH; `example` is a batch of shape (B, *sample). Parameters keep their names.
+    """The graph of a copy of the model, for any batch from 1 to MAX_BATCH; `example` is a batch of
+    shape (B, *sample). Parameters keep their names.
 
     Raises ModelError when torch.export cannot trace the model with a free batch size.
     """
-    batch = example if len(example) > 1 else torch.cat([example, example])  # a dimension of 1 would be taken for a constant
+    batch = (
+        example if len(example) > 1 else torch.cat([example, example])
+    )  # a dimension of 1 would be taken for a constant
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=r"The tensor attributes .* were assigned during export")  # nn.LSTM's own list of weights
-            program = torch.export.export(copy.deepcopy(model).eval(), (batch,), dynamic_shapes=({0: Dim("batch", min=1, max=MAX_BATCH)},))
+            warnings.filterwarnings(
+                "ignore", message=r"The tensor attributes .* were assigned during export"
+            )  # nn.LSTM's own list of weights
+            program = torch.export.export(
+                copy.deepcopy(model).eval(),
+                (batch,),
+                dynamic_shapes=({0: Dim("batch", min=1, max=MAX_BATCH)},),
+            )
     except Exception as error:  # whatever the tracer stumbles over in the user's forward
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        hint = "the forward may not branch on values, nor fix the batch size; torch.export.export shows where"
-        raise ModelError(f"torch.export cannot capture the model: {reason.strip()}", hint=hint) from None
+        reason = next(
+            (line for line in str(error).splitlines() if line.strip()), type(error).__name__
+        )
+        hint = (
+            "the forward may not branch on values, nor fix the batch size; torch.export.export"
+            " shows where"
+        )
+        raise ModelError(
+            f"torch.export cannot capture the model: {reason.strip()}", hint=hint
+        ) from None
     graph = program.module()
     assert isinstance(graph, GraphModule)
     return graph
 
 
 def layer_of(node: Node) -> str:
-    """The dotted name of the innermost module whose forward made this node; "" for the model's own."""
+    """The dotted name of the innermost module whose forward made this node; "" for the model's
+    own."""
     stack = node.meta.get("nn_module_stack") or {}
     return str(list(stack.values())[-1][0]) if stack else ""
 
@@ -65,11 +83,16 @@ def tensor_of(graph: GraphModule, node: Node) -> Tensor:
 
 def batch_norms(graph: GraphModule) -> list[Node]:
     """The batch-norm nodes that keep running statistics, which are their arguments 3 and 4."""
-    return [node for node in graph.graph.nodes if node.target is BATCH_NORM and argument(node, 4) is not None]
+    return [
+        node
+        for node in graph.graph.nodes
+        if node.target is BATCH_NORM and argument(node, 4) is not None
+    ]
 
 
 def set_training(graph: GraphModule, *, dropout: bool, batch_norm: bool) -> None:
-    """Let dropout drop or not, and batch norm use the statistics of the batch (and gather them) or the gathered ones."""
+    """Let dropout drop or not, and batch norm use the statistics of the batch (and gather them) or
+    the gathered ones."""
     for node in graph.graph.nodes:
         if node.target in DROPOUT:
             node.args = (*node.args[:2], dropout)

@@ -1,6 +1,6 @@
-"""LSTMs written with linear layers, unrolled over time. Quantizers do not see inside nn.LSTM; they do see the two linear layers of this one, which
-computes the same (the equations of nn.LSTM, gates in its order i, f, g, o). Owns the rewriting only.
-"""
+"""LSTMs written with linear layers, unrolled over time. Quantizers do not see inside nn.LSTM; they
+do see the two linear layers of this one, which computes the same (the equations of nn.LSTM, gates
+in its order i, f, g, o). Owns the rewriting only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ State = tuple[Tensor, Tensor]
 
 
 def rewrite_lstm(model: nn.Module, *, keep: Sequence[str] = ()) -> nn.Module:
-    """A copy of the model in which every nn.LSTM is an UnrolledLSTM with the same weights, but for those whose name a pattern of `keep` matches.
+    """A copy of the model in which every nn.LSTM is an UnrolledLSTM with the same weights, but for
+    those whose name a pattern of `keep` matches.
 
     Raises ModelError for an LSTM with projections (`proj_size`).
     """
@@ -25,7 +26,11 @@ def rewrite_lstm(model: nn.Module, *, keep: Sequence[str] = ()) -> nn.Module:
     for name, layer in list(rewritten.named_modules()):
         if isinstance(layer, nn.LSTM) and not matches(name, keep):
             if layer.proj_size:
-                raise ModelError(f"LSTM {name!r}: its projections (proj_size {layer.proj_size}) cannot be rewritten", hint="keep it float")
+                raise ModelError(
+                    f"LSTM {name!r}: its projections (proj_size {layer.proj_size}) cannot be"
+                    " rewritten",
+                    hint="keep it float",
+                )
             if not name:
                 return UnrolledLSTM(layer)
             owner, _, key = name.rpartition(".")
@@ -34,22 +39,29 @@ def rewrite_lstm(model: nn.Module, *, keep: Sequence[str] = ()) -> nn.Module:
 
 
 class UnrolledLSTM(nn.Module):
-    """Takes and returns what the nn.LSTM it is made from does: series of shape (batch, steps, features), or (steps, batch, features) unless
-    `batch_first`, with an optional state; (outputs, (h_n, c_n)). The number of steps is a constant of the traced graph.
-    """
+    """Takes and returns what the nn.LSTM it is made from does: series of shape (batch, steps,
+    features), or (steps, batch, features) unless `batch_first`, with an optional state; (outputs,
+    (h_n, c_n)). The number of steps is a constant of the traced graph."""
 
     def __init__(self, lstm: nn.LSTM) -> None:
         super().__init__()
         self.batch_first = lstm.batch_first
         self.directions = 2 if lstm.bidirectional else 1
-        suffixes = [f"l{layer}{reverse}" for layer in range(lstm.num_layers) for reverse in ("", "_reverse")[: self.directions]]
+        suffixes = [
+            f"l{layer}{reverse}"
+            for layer in range(lstm.num_layers)
+            for reverse in ("", "_reverse")[: self.directions]
+        ]
         self.cells = nn.ModuleList(LSTMCell(lstm, suffix) for suffix in suffixes)
         self.dropout = nn.Dropout(lstm.dropout)
         self.train(lstm.training)
 
     def forward(self, series: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         if series.dim() != 3:
-            raise ModelError(f"an LSTM got an input of {series.dim()} dimensions, not a batch of series", hint="keep this LSTM float")
+            raise ModelError(
+                f"an LSTM got an input of {series.dim()} dimensions, not a batch of series",
+                hint="keep this LSTM float",
+            )
         time = 1 if self.batch_first else 0
         ends: list[State] = []
         for first in range(0, len(self.cells), self.directions):
@@ -66,22 +78,32 @@ class UnrolledLSTM(nn.Module):
 
 
 class LSTMCell(nn.Module):
-    """One layer and direction: `inputs` over all steps at once, `recurrent` step by step. Both biases are in `inputs`."""
+    """One layer and direction: `inputs` over all steps at once, `recurrent` step by step. Both
+    biases are in `inputs`."""
 
     def __init__(self, lstm: nn.LSTM, suffix: str) -> None:
         super().__init__()
-        from_inputs, from_hidden = getattr(lstm, f"weight_ih_{suffix}"), getattr(lstm, f"weight_hh_{suffix}")
+        from_inputs, from_hidden = (
+            getattr(lstm, f"weight_ih_{suffix}"),
+            getattr(lstm, f"weight_hh_{suffix}"),
+        )
         self.inputs = nn.Linear(from_inputs.shape[1], from_inputs.shape[0], bias=lstm.bias)
         self.recurrent = nn.Linear(from_hidden.shape[1], from_hidden.shape[0], bias=False)
         with torch.no_grad():
             self.inputs.weight.copy_(from_inputs)
             self.recurrent.weight.copy_(from_hidden)
             if lstm.bias:
-                self.inputs.bias.copy_(getattr(lstm, f"bias_ih_{suffix}") + getattr(lstm, f"bias_hh_{suffix}"))
+                self.inputs.bias.copy_(
+                    getattr(lstm, f"bias_ih_{suffix}") + getattr(lstm, f"bias_hh_{suffix}")
+                )
 
-    def forward(self, series: Tensor, state: State | None, *, time: int, backwards: bool) -> tuple[Tensor, State]:
+    def forward(
+        self, series: Tensor, state: State | None, *, time: int, backwards: bool
+    ) -> tuple[Tensor, State]:
         steps = self.inputs(series).unbind(time)
-        hidden, cell = state if state is not None else (torch.zeros_like(steps[0].chunk(4, dim=-1)[0]),) * 2
+        hidden, cell = (
+            state if state is not None else (torch.zeros_like(steps[0].chunk(4, dim=-1)[0]),) * 2
+        )
         outputs = []
         for step in reversed(steps) if backwards else steps:
             i, f, g, o = (step + self.recurrent(hidden)).chunk(4, dim=-1)

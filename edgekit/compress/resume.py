@@ -1,4 +1,5 @@
-"""The state of a training between two epochs, in one file: what `fit` needs to go on as if it had never stopped."""
+"""The state of a training between two epochs, in one file: what `fit` needs to go on as if it had
+never stopped."""
 
 from __future__ import annotations
 
@@ -11,28 +12,46 @@ from torch import nn
 from torch.fx import GraphModule
 
 
-def save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, *, plan: list[float], epochs: int) -> None:
-    """Replace the file at once, so that a kill at any instant leaves the old state or the new one. `plan` identifies the
-    training."""
+def save(
+    path: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    *,
+    plan: list[float],
+    epochs: int,
+) -> None:
+    """Replace the file at once, so that a kill at any instant leaves the old state or the new one.
+    `plan` identifies the training."""
     staged = path.with_name(f"{path.name}.{os.getpid()}")
     with staged.open("wb") as stream:
-        torch.save({"plan": plan, "epochs": epochs, "model": model.state_dict(), "optimizer": optimizer.state_dict()}, stream)
+        torch.save(
+            {
+                "plan": plan,
+                "epochs": epochs,
+                "model": model.state_dict(),
+                "optimizer": optimizer.state_dict(),
+            },
+            stream,
+        )
         stream.flush()
         os.fsync(stream.fileno())
     staged.replace(path)
 
 
-def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, *, plan: list[float]) -> int:
+def load(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, *, plan: list[float]
+) -> int:
     """Put model and optimiser into the saved state and return the number of finished epochs.
 
-    0, and nothing is changed, without a file, with one of another training, or with one that cannot be read: training then starts
-    from the beginning.
-    """
+    0, and nothing is changed, without a file, with one of another training, or with one that cannot
+    be read: training then starts from the beginning."""
     saved = _read(path)
     if saved.get("plan") != plan or list(saved.get("model", ())) != list(model.state_dict()):
         return 0
     if isinstance(model, GraphModule):
-        from edgekit.compress.quantize import load_graph_state  # torchao, which a float training does without
+        from edgekit.compress.quantize import (
+            load_graph_state,
+        )  # torchao, which a float training does without
 
         load_graph_state(model, saved["model"])
     else:

@@ -1,9 +1,10 @@
-"""Where an int8 network loses its precision: the error at its output with one layer quantized and all else in float, and with all but one quantized.
+"""Where an int8 network loses its precision: the error at its output with one layer quantized and
+all else in float, and with all but one quantized.
 
-A prepared graph (`prepare_ptq` and calibrated, or `prepare_qat` and trained) has all its ranges. It is run here with the quantization of some places
-applied and that of the others passed over, so that a place costs a forward pass, not a conversion. Owns which places belong to a layer: its weights
-and what it makes, as with `keep_float`.
-"""
+A prepared graph (`prepare_ptq` and calibrated, or `prepare_qat` and trained) has all its ranges. It
+is run here with the quantization of some places applied and that of the others passed over, so that
+a place costs a forward pass, not a conversion. Owns which places belong to a layer: its weights and
+what it makes, as with `keep_float`."""
 
 from __future__ import annotations
 
@@ -26,9 +27,9 @@ INPUT = "input"
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """`name` is a layer, or an operator without weights as `LAYER: operator`; `weights` how many it has. SNR in dB at the network's output, against the
-    same network in float; infinite where nothing is lost.
-    """
+    """`name` is a layer, or an operator without weights as `LAYER: operator`; `weights` how many it
+    has. SNR in dB at the network's output, against the same network in float; infinite where
+    nothing is lost."""
 
     name: str
     weights: int
@@ -37,7 +38,8 @@ class Sensitivity:
 
 
 class PartlyQuantized:
-    """A prepared graph that can be run with the quantization of any of its places. Leaves the graph as it is."""
+    """A prepared graph that can be run with the quantization of any of its places. Leaves the graph
+    as it is."""
 
     def __init__(self, graph: GraphModule, batch: Tensor) -> None:
         """`batch` has shape (B, *sample)."""
@@ -46,9 +48,13 @@ class PartlyQuantized:
         self._places = _places(graph)
         self._float = self._output(())
 
-    def snr_db(self, *, only: Collection[str] | None = None, without: Collection[str] = ()) -> float:
+    def snr_db(
+        self, *, only: Collection[str] | None = None, without: Collection[str] = ()
+    ) -> float:
         """With all places quantized, or those of `only`; `without` are left in float."""
-        names = [name for name in self._places if (only is None or name in only) and name not in without]
+        names = [
+            name for name in self._places if (only is None or name in only) and name not in without
+        ]
         return snr_db(self._float, self._output(names))
 
     def sensitivities(self, progress: Progress = silent) -> tuple[Sensitivity, ...]:
@@ -58,7 +64,9 @@ class PartlyQuantized:
         for done, (name, observers) in enumerate(self._places.items()):
             progress("sensitivity", done, len(self._places), name)
             weights = sum(self._run.weights.get(observer, 0) for observer in observers)
-            found.append(Sensitivity(name, weights, self.snr_db(only=(name,)), self.snr_db(without=(name,))))
+            found.append(
+                Sensitivity(name, weights, self.snr_db(only=(name,)), self.snr_db(without=(name,)))
+            )
         progress("sensitivity", 1, 1)
         return tuple(sorted(found, key=lambda one: (-one.without_db, one.alone_db)))
 
@@ -69,7 +77,8 @@ class PartlyQuantized:
 
 
 class _Partly(Interpreter):
-    """Runs a graph and quantizes at the observers in `active` only. `weights` are the sizes of the weights that it has quantized."""
+    """Runs a graph and quantizes at the observers in `active` only. `weights` are the sizes of the
+    weights that it has quantized."""
 
     def __init__(self, graph: GraphModule) -> None:
         super().__init__(graph)
@@ -86,22 +95,38 @@ class _Partly(Interpreter):
             return args[0]
         if target in self._of_weights:
             self.weights[target] = args[0].numel()
-        return module(args[0]) if isinstance(module, FakeQuantizeBase) else self._quantized(module, args[0])
+        return (
+            module(args[0])
+            if isinstance(module, FakeQuantizeBase)
+            else self._quantized(module, args[0])
+        )
 
     def _quantized(self, observer: Any, values: Tensor) -> Tensor:
         if id(observer) not in self._ranges:
             self._ranges[id(observer)] = observer.calculate_qparams()  # a search, for histograms
         scale, zero_point = self._ranges[id(observer)]
         if scale.numel() == 1:
-            return torch.fake_quantize_per_tensor_affine(values, float(scale), int(zero_point), observer.quant_min, observer.quant_max)
-        return torch.fake_quantize_per_channel_affine(values, scale, zero_point.int(), observer.ch_axis, observer.quant_min, observer.quant_max)
+            return torch.fake_quantize_per_tensor_affine(
+                values, float(scale), int(zero_point), observer.quant_min, observer.quant_max
+            )
+        return torch.fake_quantize_per_channel_affine(
+            values,
+            scale,
+            zero_point.int(),
+            observer.ch_axis,
+            observer.quant_min,
+            observer.quant_max,
+        )
 
 
 def _places(graph: GraphModule) -> dict[str, list[str]]:
-    """The observers of a prepared graph by the layer or operator they belong to, in the graph's order."""
+    """The observers of a prepared graph by the layer or operator they belong to, in the graph's
+    order."""
     found: dict[str, list[str]] = {}
     for node in graph.graph.nodes:
-        if node.op == "call_module" and isinstance(graph.get_submodule(str(node.target)), ObserverBase | FakeQuantizeBase):
+        if node.op == "call_module" and isinstance(
+            graph.get_submodule(str(node.target)), ObserverBase | FakeQuantizeBase
+        ):
             found.setdefault(_place(node), []).append(str(node.target))
     return found
 
@@ -111,18 +136,30 @@ def _place(observer: Node) -> str:
     if layer is not None:
         return layer_of(layer)
     source = made_by = argument(observer, 0)
-    while made_by.op == "call_function" and not _has_weights(made_by) and isinstance(argument(made_by, 0), Node):
-        made_by = argument(made_by, 0)  # batch norm and activations behind a layer are its own; another observer ends the way
+    while (
+        made_by.op == "call_function"
+        and not _has_weights(made_by)
+        and isinstance(argument(made_by, 0), Node)
+    ):
+        made_by = argument(
+            made_by, 0
+        )  # batch norm and activations behind a layer are its own; another observer ends the way
     if made_by.op == "call_function" and _has_weights(made_by):
         return layer_of(made_by)
     if source.op == "placeholder":
         return INPUT
-    return f"{layer_of(source) or source.name}: {getattr(source.target, '__name__', source.name).partition('.')[0]}"
+    return (
+        f"{layer_of(source) or source.name}:"
+        f" {getattr(source.target, '__name__', source.name).partition('.')[0]}"
+    )
 
 
 def _weighted_user(observer: Node) -> Node | None:
     """The layer whose weight goes through this observer."""
-    return next((user for user in observer.users if _has_weights(user) and argument(user, 1) is observer), None)
+    return next(
+        (user for user in observer.users if _has_weights(user) and argument(user, 1) is observer),
+        None,
+    )
 
 
 def _has_weights(node: Node) -> bool:
@@ -130,16 +167,26 @@ def _has_weights(node: Node) -> bool:
 
 
 def cheapest_float(
-    network: PartlyQuantized, found: Collection[Sensitivity], *, reach_db: float, progress: Progress = silent
+    network: PartlyQuantized,
+    found: Collection[Sensitivity],
+    *,
+    reach_db: float,
+    progress: Progress = silent,
 ) -> tuple[tuple[str, ...], float]:
-    """Layers to keep in float until the output reaches an SNR, and the SNR they give: those first that add the most noise for each of their weights.
+    """Layers to keep in float until the output reaches an SNR, and the SNR they give: those first
+    that add the most noise for each of their weights.
 
-    Noise of layers adds up, nearly, so that this is close to the fewest bytes. With all layers in float what is left is the noise of operators without
-    weights; that may not reach it either.
-    """
+    Noise of layers adds up, nearly, so that this is close to the fewest bytes. With all layers in
+    float what is left is the noise of operators without weights; that may not reach it either."""
     kept: list[str] = []
     reached = network.snr_db()
-    layers = [one.name for one in sorted(found, key=lambda one: -(10 ** (-one.alone_db / 10)) / max(1, one.weights)) if one.weights]
+    layers = [
+        one.name
+        for one in sorted(
+            found, key=lambda one: -(10 ** (-one.alone_db / 10)) / max(1, one.weights)
+        )
+        if one.weights
+    ]
     for done, layer in enumerate(layers):
         if reached >= reach_db:
             break

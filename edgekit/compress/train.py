@@ -1,7 +1,6 @@
-"""The training loop, for eager modules and for prepared graphs alike. Owns fitting, resuming, and counting correct answers;
-augmentation, distillation loss and learning rate are next door. Knows nothing of pruning or quantization: those hook into the
-steps.
-"""
+"""The training loop, for eager modules and for prepared graphs alike. Owns fitting, resuming, and
+counting correct answers; augmentation, distillation loss and learning rate are next door. Knows
+nothing of pruning or quantization: those hook into the steps."""
 
 from __future__ import annotations
 
@@ -32,7 +31,8 @@ StepProgress = Callable[[float, float, str], None]
 
 @dataclass(frozen=True)
 class FitReport:
-    """`steps` of the whole training, `final_loss` as the mean of its last epoch, `seconds` spent in this call."""
+    """`steps` of the whole training, `final_loss` as the mean of its last epoch, `seconds` spent in
+    this call."""
 
     steps: int
     final_loss: float
@@ -40,8 +40,8 @@ class FitReport:
 
 
 def deterministic(seed: int, *, strict: bool) -> None:
-    """Seed the generators of torch, numpy and Python. With `strict`, only deterministic kernels: an operator that has none fails
-    in training."""
+    """Seed the generators of torch, numpy and Python. With `strict`, only deterministic kernels: an
+    operator that has none fails in training."""
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
@@ -49,8 +49,8 @@ def deterministic(seed: int, *, strict: bool) -> None:
 
 
 def steps_total(samples: int, batch_size: int, epochs: float) -> int:
-    """Optimiser steps of a training; at least one. The last batch of an epoch is not smaller than the others: they share the
-    samples evenly."""
+    """Optimiser steps of a training; at least one. The last batch of an epoch is not smaller than
+    the others: they share the samples evenly."""
     return max(1, round(math.ceil(samples / batch_size) * epochs))
 
 
@@ -79,23 +79,32 @@ def fit(
     resume_path: Path | None = None,
     progress: StepProgress | None = None,
 ) -> FitReport:
-    """Train a classifier in place by cross entropy, and by distillation from `teacher` (of which `distill_weight` is the share of
-    the loss).
+    """Train a classifier in place by cross entropy, and by distillation from `teacher` (of which
+    `distill_weight` is the share of the loss).
 
-    `model` is an eager module, or a graph from torch.export, which cannot be put into training mode the usual way: then
-    `set_train_mode(steps_done)`, called before each epoch, does it. `after_step(step)` runs after each optimiser step, counted
-    from 1 over the whole training. A fraction of an epoch stops within the last pass. With `resume_path` the state is saved there
-    after each epoch, taken up from there, and removed at the end: stopped and resumed, a training ends with the same weights, bit
-    for bit, as one that never stopped. An eager model is left in evaluation mode.
+    `model` is an eager module, or a graph from torch.export, which cannot be put into training mode
+    the usual way: then `set_train_mode(steps_done)`, called before each epoch, does it.
+    `after_step(step)` runs after each optimiser step, counted from 1 over the whole training. A
+    fraction of an epoch stops within the last pass. With `resume_path` the state is saved there
+    after each epoch, taken up from there, and removed at the end: stopped and resumed, a training
+    ends with the same weights, bit for bit, as one that never stopped. An eager model is left in
+    evaluation mode.
 
-    Raises ModelError: data without labels, more classes in the data than in the model, an unknown transform, a loss that is not
-    finite, an operator that fails.
-    """
+    Raises ModelError: data without labels, more classes in the data than in the model, an unknown
+    transform, a loss that is not finite, an operator that fails."""
     started = time.monotonic()
-    steps_per_epoch, total = steps_total(len(train), batch_size, 1), steps_total(len(train), batch_size, epochs)
+    steps_per_epoch, total = (
+        steps_total(len(train), batch_size, 1),
+        steps_total(len(train), batch_size, epochs),
+    )
     updates = _optimizer(model, optimizer, lr=lr, weight_decay=weight_decay, momentum=momentum)
     batch = _batches(train, augment, labels_needed=teacher is None or distill_weight < 1)
-    rates: dict[str, Any] = {"lr": lr, "schedule": schedule, "warmup_epochs": warmup_epochs, "step_epochs": step_epochs}
+    rates: dict[str, Any] = {
+        "lr": lr,
+        "schedule": schedule,
+        "warmup_epochs": warmup_epochs,
+        "step_epochs": step_epochs,
+    }
     plan = [seed, total, steps_per_epoch, lr]
     mean_loss = math.nan
     with torch.random.fork_rng(devices=[]), _image_layout(model, teacher, train) as layout:
@@ -103,7 +112,9 @@ def fit(
         for epoch in range(finished, math.ceil(total / steps_per_epoch)):
             first = epoch * steps_per_epoch
             _train_mode(model, set_train_mode, first)
-            torch.manual_seed(seed + epoch)  # all randomness of an epoch follows from this: nothing else to save
+            torch.manual_seed(
+                seed + epoch
+            )  # all randomness of an epoch follows from this: nothing else to save
             shuffled = torch.randperm(len(train)).tensor_split(steps_per_epoch)
             summed = 0.0
             for done, rows in enumerate(shuffled[: total - first], start=1):
@@ -112,7 +123,15 @@ def fit(
                 with _named_failures(epoch, step):
                     inputs, targets = batch(rows)
                     inputs = inputs.contiguous(memory_format=layout)
-                    loss = _loss(model, inputs, targets, label_smoothing, teacher, temperature, distill_weight)
+                    loss = _loss(
+                        model,
+                        inputs,
+                        targets,
+                        label_smoothing,
+                        teacher,
+                        temperature,
+                        distill_weight,
+                    )
                     updates.zero_grad()
                     loss.backward()
                 summed += _finite(loss, epoch, step, lr)
@@ -134,12 +153,17 @@ def fit(
 
 
 def predict(model: nn.Module, split: Split, batch_size: int = 256) -> Tensor:
-    """The model's outputs for all samples, of shape (N, classes). An eager model is put into evaluation mode; a graph must be in
-    it already."""
+    """The model's outputs for all samples, of shape (N, classes). An eager model is put into
+    evaluation mode; a graph must be in it already."""
     if not isinstance(model, torch.fx.GraphModule):
         model.eval()
     with torch.inference_mode():
-        return torch.cat([model(split.at(slice(start, start + batch_size))) for start in range(0, len(split), batch_size)])
+        return torch.cat(
+            [
+                model(split.at(slice(start, start + batch_size)))
+                for start in range(0, len(split), batch_size)
+            ]
+        )
 
 
 def top1(model: nn.Module, split: Split) -> tuple[int, int] | None:
@@ -149,13 +173,18 @@ def top1(model: nn.Module, split: Split) -> tuple[int, int] | None:
     return int((predict(model, split).argmax(dim=1) == split.labels).sum()), len(split)
 
 
-def _optimizer(model: nn.Module, name: str, *, lr: float, weight_decay: float, momentum: float) -> torch.optim.Optimizer:
-    """The fused kernels take one call for all parameters instead of some per parameter: a tenth of a step of a small network."""
+def _optimizer(
+    model: nn.Module, name: str, *, lr: float, weight_decay: float, momentum: float
+) -> torch.optim.Optimizer:
+    """The fused kernels take one call for all parameters instead of some per parameter: a tenth of
+    a step of a small network."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not parameters:
         raise ModelError("the model has no parameters to train")
     if name == "sgd":
-        return torch.optim.SGD(parameters, lr=lr, weight_decay=weight_decay, momentum=momentum, fused=True)
+        return torch.optim.SGD(
+            parameters, lr=lr, weight_decay=weight_decay, momentum=momentum, fused=True
+        )
     if name == "rmsprop":
         return torch.optim.RMSprop(parameters, lr=lr, weight_decay=weight_decay, momentum=momentum)
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name]
@@ -167,12 +196,16 @@ def _set_rate(updates: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-def _batches(train: Split, augment: Sequence[Any], *, labels_needed: bool) -> Callable[[Tensor], tuple[Tensor, Tensor | None]]:
-    """A function from rows to an augmented, normalised batch and its labels (class numbers, or probabilities when mixed)."""
+def _batches(
+    train: Split, augment: Sequence[Any], *, labels_needed: bool
+) -> Callable[[Tensor], tuple[Tensor, Tensor | None]]:
+    """A function from rows to an augmented, normalised batch and its labels (class numbers, or
+    probabilities when mixed)."""
     labels = train.labels
     if labels is None and labels_needed:
         raise ModelError(
-            "training needs labels, and this data has none", hint="distill from a teacher with weight: 1, or use data with labels"
+            "training needs labels, and this data has none",
+            hint="distill from a teacher with weight: 1, or use data with labels",
         )
     change = change_samples(augment, train.inputs[:1])
     mix = None if labels is None else mix_batch(augment, int(labels.max()) + 1)
@@ -199,13 +232,16 @@ def _loss(
     share = 0.0 if teacher is None else distill_weight
     loss = logits.new_zeros(())
     if targets is not None and share < 1:
-        loss = loss + (1 - share) * functional.cross_entropy(logits, _as_wide(targets, logits), label_smoothing=smoothing)
+        loss = loss + (1 - share) * functional.cross_entropy(
+            logits, _as_wide(targets, logits), label_smoothing=smoothing
+        )
     if teacher is not None and share > 0:
         with torch.no_grad():
             taught = teacher(inputs)
         if taught.shape != logits.shape:
             raise ModelError(
-                f"the teacher returns {tuple(taught.shape)} where the model returns {tuple(logits.shape)}",
+                f"the teacher returns {tuple(taught.shape)} where the model returns"
+                f" {tuple(logits.shape)}",
                 hint="both need the same classes",
             )
         loss = loss + share * distillation_loss(logits, taught, temperature)
@@ -213,13 +249,17 @@ def _loss(
 
 
 def _as_wide(targets: Tensor, logits: Tensor) -> Tensor:
-    """Class numbers as they are; probabilities with zeros for classes of the model that the data has not."""
+    """Class numbers as they are; probabilities with zeros for classes of the model that the data
+    has not."""
     if logits.ndim != 2:
-        raise ModelError(f"the model returns {tuple(logits.shape)}; a classifier returns (batch, classes)")
+        raise ModelError(
+            f"the model returns {tuple(logits.shape)}; a classifier returns (batch, classes)"
+        )
     needed = targets.shape[1] if targets.ndim == 2 else int(targets.max()) + 1
     if needed > logits.shape[1]:
         raise ModelError(
-            f"the data has class {needed - 1}, but the model only {logits.shape[1]} outputs", hint="set num_classes in model.args"
+            f"the data has class {needed - 1}, but the model only {logits.shape[1]} outputs",
+            hint="set num_classes in model.args",
         )
     return functional.pad(targets, (0, logits.shape[1] - needed)) if targets.ndim == 2 else targets
 
@@ -230,7 +270,8 @@ def _finite(loss: Tensor, epoch: int, step: int, lr: float) -> float:
         return value
     where = f"epoch {epoch + 1}, step {step}"
     raise ModelError(
-        f"training diverged: the loss is {value} in {where}", hint=f"lower lr (now {lr:g}), warm up, or set gradient_clip_norm"
+        f"training diverged: the loss is {value} in {where}",
+        hint=f"lower lr (now {lr:g}), warm up, or set gradient_clip_norm",
     )
 
 
@@ -241,9 +282,17 @@ def _named_failures(epoch: int, step: int) -> Iterator[None]:
         yield
     except RuntimeError as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        remedies = {"deterministic": "set deterministic: false", "allocate memory": "lower batch_size"}
-        hint = next((remedy for word, remedy in remedies.items() if word in reason), "check input.shape and the model")
-        raise ModelError(f"training failed in epoch {epoch + 1}, step {step}: {reason}", hint=hint) from error
+        remedies = {
+            "deterministic": "set deterministic: false",
+            "allocate memory": "lower batch_size",
+        }
+        hint = next(
+            (remedy for word, remedy in remedies.items() if word in reason),
+            "check input.shape and the model",
+        )
+        raise ModelError(
+            f"training failed in epoch {epoch + 1}, step {step}: {reason}", hint=hint
+        ) from error
 
 
 def _train_mode(model: nn.Module, set_train_mode: Callable[[int], None] | None, step: int) -> None:
@@ -254,9 +303,11 @@ def _train_mode(model: nn.Module, set_train_mode: Callable[[int], None] | None, 
 
 
 @contextlib.contextmanager
-def _image_layout(model: nn.Module, teacher: nn.Module | None, train: Split) -> Iterator[torch.memory_format]:
-    """Within it, models of images hold their weights with the channels last, which convolutions on a CPU prefer; the layout of a
-    batch is given.
+def _image_layout(
+    model: nn.Module, teacher: nn.Module | None, train: Split
+) -> Iterator[torch.memory_format]:
+    """Within it, models of images hold their weights with the channels last, which convolutions on
+    a CPU prefer; the layout of a batch is given.
 
     Models that cannot run so (`view` of a feature map) stay as they are.
     """
@@ -274,8 +325,12 @@ def _image_layout(model: nn.Module, teacher: nn.Module | None, train: Split) -> 
 
 
 def _runs_channels_last(module: nn.Module, train: Split) -> bool:
-    probe = copy.deepcopy(module).to(memory_format=torch.channels_last)  # a copy: running changes observers and batch norm
-    example = train.at(torch.tensor([0, len(train) - 1])).contiguous(memory_format=torch.channels_last)
+    probe = copy.deepcopy(module).to(
+        memory_format=torch.channels_last
+    )  # a copy: running changes observers and batch norm
+    example = train.at(torch.tensor([0, len(train) - 1])).contiguous(
+        memory_format=torch.channels_last
+    )
     try:
         with torch.no_grad():
             probe(example)

@@ -1,9 +1,10 @@
-"""Pruning of single weights. Owns masks: choosing them (by magnitude, by chance, n of every m), and holding them.
+"""Pruning of single weights. Owns masks: choosing them (by magnitude, by chance, n of every m), and
+holding them.
 
-A mask is a tensor of 0 and 1 (uint8) of its parameter's shape, kept under the parameter's name beside the model. The model itself never
-carries parametrisations or hooks, so that it exports and is saved as any other, and the same masks hold on the graph that torch.export
-makes of it, where parameters keep their names.
-"""
+A mask is a tensor of 0 and 1 (uint8) of its parameter's shape, kept under the parameter's name
+beside the model. The model itself never carries parametrisations or hooks, so that it exports and
+is saved as any other, and the same masks hold on the graph that torch.export makes of it, where
+parameters keep their names."""
 
 from __future__ import annotations
 
@@ -23,15 +24,21 @@ Criterion = Literal["l1", "random"]
 Scope = Literal["global", "layer"]
 
 
-def matching_layers(model: nn.Module, include: Iterable[str] = ("*",), exclude: Iterable[str] = ()) -> dict[str, nn.Module]:
-    """The layers with weights (convolutions, linear and recurrent layers, embeddings) that the patterns select, by dotted name.
+def matching_layers(
+    model: nn.Module, include: Iterable[str] = ("*",), exclude: Iterable[str] = ()
+) -> dict[str, nn.Module]:
+    """The layers with weights (convolutions, linear and recurrent layers, embeddings) that the
+    patterns select, by dotted name.
 
-    Normalisation layers are no such layers: their weights are scales. Raises ModelError for a pattern that matches none, or when none is left.
-    """
+    Normalisation layers are no such layers: their weights are scales. Raises ModelError for a
+    pattern that matches none, or when none is left."""
     layers = {name: layer for name, layer in model.named_modules() if _has_weights(layer)}
     chosen = select(list(layers), include, exclude, purpose="layers to prune")
     if not chosen:
-        raise ModelError("no layer is left to prune", hint=f"layers with weights: {', '.join(list(layers)[:5]) or '(none)'}")
+        raise ModelError(
+            "no layer is left to prune",
+            hint=f"layers with weights: {', '.join(list(layers)[:5]) or '(none)'}",
+        )
     return {name: layers[name] for name in chosen}
 
 
@@ -46,13 +53,15 @@ def magnitude_masks(
     parameters: Sequence[str] = ("weight",),
     seed: int = 0,
 ) -> Masks:
-    """Masks that zero a fraction `sparsity` of each parameter (scope `layer`) or of all of them together (scope `global`).
+    """Masks that zero a fraction `sparsity` of each parameter (scope `layer`) or of all of them
+    together (scope `global`).
 
-    Exactly round(sparsity · size) weights go, those of the smallest magnitude or random ones. For a higher sparsity and the same seed, random masks
-    contain those of the lower one. The model is not changed. For a recurrent layer, `weight` means all its weight matrices.
+    Exactly round(sparsity · size) weights go, those of the smallest magnitude or random ones. For a
+    higher sparsity and the same seed, random masks contain those of the lower one. The model is not
+    changed. For a recurrent layer, `weight` means all its weight matrices.
 
-    Raises ModelError: a pattern that matches no layer; a layer that lacks one of `parameters`, naming both.
-    """
+    Raises ModelError: a pattern that matches no layer; a layer that lacks one of `parameters`,
+    naming both."""
     targets = _targets(matching_layers(model, include, exclude), parameters)
     method = _method(criterion, sparsity)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -61,27 +70,54 @@ def magnitude_masks(
             return {name: _mask(method, parameter) for name, parameter in targets.items()}
         mask = _mask(method, torch.cat([parameter.flatten() for parameter in targets.values()]))
     parts = mask.split([parameter.numel() for parameter in targets.values()])
-    return {name: part.reshape(targets[name].shape).clone() for name, part in zip(targets, parts, strict=True)}
+    return {
+        name: part.reshape(targets[name].shape).clone()
+        for name, part in zip(targets, parts, strict=True)
+    }
 
 
-def n_m_masks(model: nn.Module, *, n: int, m: int, include: Sequence[str] = ("*",), exclude: Sequence[str] = ()) -> Masks:
-    """Masks that keep the `n` largest of every `m` weights that are consecutive along the input dimension.
+def n_m_masks(
+    model: nn.Module,
+    *,
+    n: int,
+    m: int,
+    include: Sequence[str] = ("*",),
+    exclude: Sequence[str] = (),
+) -> Masks:
+    """Masks that keep the `n` largest of every `m` weights that are consecutive along the input
+    dimension.
 
-    The input dimension is the one the matrix product sums over: a linear layer's inputs, and a convolution's input channels at each kernel position
-    (Mishra et al. 2021, arXiv:2104.08378, section 4.1). The model is not changed.
+    The input dimension is the one the matrix product sums over: a linear layer's inputs, and a
+    convolution's input channels at each kernel position (Mishra et al. 2021, arXiv:2104.08378,
+    section 4.1). The model is not changed.
 
     Raises ModelError: n > m; layers whose number of inputs is not a multiple of m, naming them all.
     """
     if not 1 <= n <= m:
-        raise ModelError(f"{n}:{m} sparsity keeps more than there is, or nothing", hint="n must be from 1 to m")
+        raise ModelError(
+            f"{n}:{m} sparsity keeps more than there is, or nothing", hint="n must be from 1 to m"
+        )
     layers = matching_layers(model, include, exclude)
     targets = _targets(layers, ("weight",))
-    owners = {f"{layer}.{key}": module for layer, module in layers.items() for key, _ in module.named_parameters(recurse=False)}
+    owners = {
+        f"{layer}.{key}": module
+        for layer, module in layers.items()
+        for key, _ in module.named_parameters(recurse=False)
+    }
     dims = {name: 0 if getattr(owners.get(name), "transposed", False) else 1 for name in targets}
-    unfit = {name: weight.shape[dims[name]] for name, weight in targets.items() if weight.shape[dims[name]] % m}
+    unfit = {
+        name: weight.shape[dims[name]]
+        for name, weight in targets.items()
+        if weight.shape[dims[name]] % m
+    }
     if unfit:
-        names = ", ".join(f"{name.rpartition('.')[0] or name} ({inputs} inputs)" for name, inputs in unfit.items())
-        raise ModelError(f"{n}:{m} sparsity needs inputs in multiples of {m}, not so in {names}", hint="name these layers under `exclude`")
+        names = ", ".join(
+            f"{name.rpartition('.')[0] or name} ({inputs} inputs)" for name, inputs in unfit.items()
+        )
+        raise ModelError(
+            f"{n}:{m} sparsity needs inputs in multiples of {m}, not so in {names}",
+            hint="name these layers under `exclude`",
+        )
     return {name: _n_m_mask(weight.detach(), n, m, dims[name]) for name, weight in targets.items()}
 
 
@@ -94,13 +130,21 @@ def apply_masks(model: nn.Module, masks: Mapping[str, Tensor]) -> None:
         for name, mask in masks.items():
             parameter = _parameter(model, name)
             if parameter is None or parameter.shape != mask.shape:
-                found = "is missing" if parameter is None else f"has shape {tuple(parameter.shape)}, not {tuple(mask.shape)}"
-                raise ModelError(f"the mask of {name} does not fit: the parameter {found}", hint="the masks belong to another model")
+                found = (
+                    "is missing"
+                    if parameter is None
+                    else f"has shape {tuple(parameter.shape)}, not {tuple(mask.shape)}"
+                )
+                raise ModelError(
+                    f"the mask of {name} does not fit: the parameter {found}",
+                    hint="the masks belong to another model",
+                )
             parameter.masked_fill_(mask == 0, 0)
 
 
 def zero_fraction(model: nn.Module) -> float:
-    """The fraction of zeros among the weights: all parameters of two dimensions and more, so neither biases nor scales."""
+    """The fraction of zeros among the weights: all parameters of two dimensions and more, so
+    neither biases nor scales."""
     weights = [parameter for parameter in model.parameters() if parameter.dim() > 1]
     total = sum(weight.numel() for weight in weights)
     return sum(int((weight == 0).sum()) for weight in weights) / total if total else 0.0
@@ -124,17 +168,33 @@ def gradual_masks(
 ) -> tuple[Callable[[int], None], Callable[[], Masks]]:
     """Pruning that rises while a training loop runs. Returns (after_step, masks).
 
-    `after_step(step)`, called after each optimizer step (from 1), holds the masks, and renews them every `frequency` steps from `begin_step` and at
-    `end_step`, at the sparsity of `polynomial_sparsity`. A loop that was interrupted may go on at any step. `masks()` gives the final masks, whose
-    sparsity is exactly `final`; it raises ModelError when training ended before `end_step`.
+    `after_step(step)`, called after each optimizer step (from 1), holds the masks, and renews them
+    every `frequency` steps from `begin_step` and at `end_step`, at the sparsity of
+    `polynomial_sparsity`. A loop that was interrupted may go on at any step. `masks()` gives the
+    final masks, whose sparsity is exactly `final`; it raises ModelError when training ended before
+    `end_step`.
 
-    Raises ModelError as `magnitude_masks` does, UsageError for a schedule that makes no sense; both before the first step.
-    """
+    Raises ModelError as `magnitude_masks` does, UsageError for a schedule that makes no sense; both
+    before the first step."""
 
     def masks_at(step: int) -> Masks:
-        sparsity = polynomial_sparsity(step, initial=initial, final=final, begin_step=begin_step, end_step=end_step, power=power)
+        sparsity = polynomial_sparsity(
+            step,
+            initial=initial,
+            final=final,
+            begin_step=begin_step,
+            end_step=end_step,
+            power=power,
+        )
         return magnitude_masks(
-            model, sparsity=sparsity, criterion=criterion, scope=scope, include=include, exclude=exclude, parameters=parameters, seed=seed
+            model,
+            sparsity=sparsity,
+            criterion=criterion,
+            scope=scope,
+            include=include,
+            exclude=exclude,
+            parameters=parameters,
+            seed=seed,
         )
 
     masks_at(begin_step)
@@ -150,7 +210,10 @@ def gradual_masks(
 
     def masks() -> Masks:
         if renewed != end_step:
-            raise ModelError(f"training ended before step {end_step}, where the sparsity reaches {final}", hint="lower end_step, or train longer")
+            raise ModelError(
+                f"training ended before step {end_step}, where the sparsity reaches {final}",
+                hint="lower end_step, or train longer",
+            )
         return held
 
     return after_step, masks
@@ -162,37 +225,61 @@ def _has_weights(layer: nn.Module) -> bool:
 
 
 def _targets(layers: Mapping[str, nn.Module], parameters: Sequence[str]) -> dict[str, nn.Parameter]:
-    """The parameters to prune by their names in the model; one that several layers share comes once."""
+    """The parameters to prune by their names in the model; one that several layers share comes
+    once."""
     found: dict[str, nn.Parameter] = {}
     for layer_name, layer in layers.items():
         own = dict(layer.named_parameters(recurse=False))
         for wanted in parameters:
-            keys = [key for key in own if key == wanted or (isinstance(layer, nn.RNNBase) and key.startswith(f"{wanted}_"))]
+            keys = [
+                key
+                for key in own
+                if key == wanted or (isinstance(layer, nn.RNNBase) and key.startswith(f"{wanted}_"))
+            ]
             if not keys:
-                place = f"layer {layer_name!r} ({type(layer).__name__})" if layer_name else f"the model ({type(layer).__name__})"
-                raise ModelError(f"{place} has no parameter {wanted!r}", hint=f"it has {', '.join(own)}; or name the layer under `exclude`")
+                place = (
+                    f"layer {layer_name!r} ({type(layer).__name__})"
+                    if layer_name
+                    else f"the model ({type(layer).__name__})"
+                )
+                raise ModelError(
+                    f"{place} has no parameter {wanted!r}",
+                    hint=f"it has {', '.join(own)}; or name the layer under `exclude`",
+                )
             found.update({f"{layer_name}.{key}".lstrip("."): own[key] for key in keys})
     first_name = {id(parameter): name for name, parameter in reversed(found.items())}
-    return {name: parameter for name, parameter in found.items() if first_name[id(parameter)] == name}
+    return {
+        name: parameter for name, parameter in found.items() if first_name[id(parameter)] == name
+    }
 
 
 def _method(criterion: Criterion, sparsity: float) -> prune.BasePruningMethod:
     if not 0 <= sparsity < 1:
-        raise ModelError(f"sparsity {sparsity} is not a fraction", hint="give a number from 0 up to, but not including, 1")
+        raise ModelError(
+            f"sparsity {sparsity} is not a fraction",
+            hint="give a number from 0 up to, but not including, 1",
+        )
     methods = {"l1": prune.L1Unstructured, "random": prune.RandomUnstructured}
     if criterion not in methods:
-        raise ModelError(f"there is no pruning criterion {criterion!r}", hint=f"choose one of {', '.join(methods)}")
+        raise ModelError(
+            f"there is no pruning criterion {criterion!r}",
+            hint=f"choose one of {', '.join(methods)}",
+        )
     return methods[criterion](amount=float(sparsity))
 
 
 def _mask(method: prune.BasePruningMethod, weight: Tensor) -> Tensor:
-    weight = weight.detach().contiguous()  # compute_mask flattens it, and training holds images' weights channels last
+    weight = (
+        weight.detach().contiguous()
+    )  # compute_mask flattens it, and training holds images' weights channels last
     return method.compute_mask(weight, default_mask=torch.ones_like(weight)).to(torch.uint8)
 
 
 def _n_m_mask(weight: Tensor, n: int, m: int, dim: int) -> Tensor:
     blocks = weight.abs().movedim(dim, -1).unflatten(-1, (-1, m))
-    kept = torch.zeros_like(blocks, dtype=torch.uint8).scatter_(-1, blocks.topk(n, dim=-1).indices, 1)
+    kept = torch.zeros_like(blocks, dtype=torch.uint8).scatter_(
+        -1, blocks.topk(n, dim=-1).indices, 1
+    )
     return kept.flatten(-2).movedim(-1, dim).contiguous()
 
 

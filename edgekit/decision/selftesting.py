@@ -1,4 +1,5 @@
-"""`edgekit.selftest`: an artifact against itself on a target, and how often the rules err on what was measured there."""
+"""`edgekit.selftest`: an artifact against itself on a target, and how often the rules err on what
+was measured there."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ class SelfTest:
 
     @property
     def ok(self) -> bool:
-        """At most 5 % false positives. The power is not asked for: on a noisy device it takes more runs."""
+        """At most 5 % false positives. The power is not asked for: on a noisy device it takes more
+        runs."""
         return self.rates.false_positive_rate <= MOST_FALSE_POSITIVES
 
     def as_dict(self) -> dict[str, Any]:
@@ -52,7 +54,8 @@ def selftest(
     progress: Progress = silent,
     on_partial: Partial | None = None,
 ) -> SelfTest:
-    """Measure an artifact (by default the bundle's first) in turn with itself, `runs` processes a side, and resample what the rules make of it.
+    """Measure an artifact (by default the bundle's first) in turn with itself, `runs` processes a
+    side, and resample what the rules make of it.
 
     Raises UsageError (fewer than 10 runs, no such artifact), and what `bench` raises.
     """
@@ -61,6 +64,10 @@ def selftest(
     key = artifact or bundle.manifest.artifacts[0].key
     side = Side(bundle, (key,))
     how = bench_settings(bundle, {**(settings or {}), "runs": runs})
-    a, b = bench_together((side, side), as_target(target), **how, progress=progress, on_partial=on_partial)
-    rates = error_rates(a.artifacts[0].run_medians_ns, b.artifacts[0].run_medians_ns, resamples=resamples)
+    a, b = bench_together(
+        (side, side), as_target(target), **how, progress=progress, on_partial=on_partial
+    )
+    rates = error_rates(
+        a.artifacts[0].run_medians_ns, b.artifacts[0].run_medians_ns, resamples=resamples
+    )
     return SelfTest(key, a, b, rates)

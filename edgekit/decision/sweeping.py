@@ -1,9 +1,8 @@
-"""`edgekit.sweep`: one recipe with several values for some of its keys. Builds every combination, measures all artifacts in turn in one session, and
-says which of them no other beats.
+"""`edgekit.sweep`: one recipe with several values for some of its keys. Builds every combination,
+measures all artifacts in turn in one session, and says which of them no other beats.
 
-Combinations share what they have in common: a stage before the first difference is computed once, and an artifact that is the same in all is measured
-once.
-"""
+Combinations share what they have in common: a stage before the first difference is computed once,
+and an artifact that is the same in all is measured once."""
 
 from __future__ import annotations
 
@@ -32,9 +31,9 @@ Settings = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Candidate:
-    """An artifact of the sweep. `settings` are those of its combination, none for one that all combinations share. `p50_ns` is None where nothing
-    was measured or may not be judged. `best`: no other artifact is at least as good in accuracy, latency and size, and better in one of them.
-    """
+    """An artifact of the sweep. `settings` are those of its combination, none for one that all
+    combinations share. `p50_ns` is None where nothing was measured or may not be judged. `best`: no
+    other artifact is at least as good in accuracy, latency and size, and better in one of them."""
 
     settings: Settings
     artifact: Artifact
@@ -45,7 +44,11 @@ class Candidate:
     @property
     def top1_percent(self) -> float | None:
         found = self.artifact.verification
-        return None if found.top1_correct is None or not found.top1_total else 100 * found.top1_correct / found.top1_total
+        return (
+            None
+            if found.top1_correct is None or not found.top1_total
+            else 100 * found.top1_correct / found.top1_total
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values, the latency in ms."""
@@ -82,23 +85,42 @@ def sweep(
     progress: Progress = silent,
     on_partial: Partial | None = None,
 ) -> Swept:
-    """Build a recipe with every combination of the values of `over` (keys and values as with `--set`), and measure all artifacts on a target.
+    """Build a recipe with every combination of the values of `over` (keys and values as with
+    `--set`), and measure all artifacts on a target.
 
-    All recipes are read before anything is built. Without a target, artifacts are ranked by accuracy and size. A combination that cannot be built does
-    not stop the others. Latencies count as different where their intervals do not overlap.
+    All recipes are read before anything is built. Without a target, artifacts are ranked by
+    accuracy and size. A combination that cannot be built does not stop the others. Latencies count
+    as different where their intervals do not overlap.
 
-    Raises UsageError (recipe, an override, too many combinations), what `build` raises when no combination can be built, and what `bench` raises.
-    """
-    combinations = [dict(zip(over, values, strict=True)) for values in itertools.product(*over.values())]
+    Raises UsageError (recipe, an override, too many combinations), what `build` raises when no
+    combination can be built, and what `bench` raises."""
+    combinations = [
+        dict(zip(over, values, strict=True)) for values in itertools.product(*over.values())
+    ]
     if not over or len(combinations) > MOST_COMBINATIONS or not combinations:
-        raise UsageError(f"{len(combinations) if over else 0} combinations to sweep over", hint=f"1 to {MOST_COMBINATIONS}; give values as KEY=A,B,C")
+        raise UsageError(
+            f"{len(combinations) if over else 0} combinations to sweep over",
+            hint=f"1 to {MOST_COMBINATIONS}; give values as KEY=A,B,C",
+        )
     board = None if target is None else as_target(target)
-    loaded = [load_recipe(Path(recipe), overrides=[*overrides, *(f"{key}={value}" for key, value in one.items())]) for one in combinations]
+    loaded = [
+        load_recipe(
+            Path(recipe), overrides=[*overrides, *(f"{key}={value}" for key, value in one.items())]
+        )
+        for one in combinations
+    ]
     built: list[tuple[Settings, BuildResult]] = []
     failures: list[tuple[Settings, EdgekitError]] = []
     for number, (settings, one) in enumerate(zip(combinations, loaded, strict=True), 1):
         try:
-            built.append((settings, build(one, output=output, progress=_numbered(progress, number, len(combinations)))))
+            built.append(
+                (
+                    settings,
+                    build(
+                        one, output=output, progress=_numbered(progress, number, len(combinations))
+                    ),
+                )
+            )
         except EdgekitError as error:
             failures.append((settings, error))
     if not built:
@@ -107,8 +129,18 @@ def sweep(
     measured: tuple[Measurement, ...] = ()
     if board is not None:
         settings_of_bench = bench_settings(built[0][1].bundle, None)
-        measured = bench_together([side for _, side in sides], board, **settings_of_bench, progress=progress, on_partial=on_partial)
-    return Swept(_ranked(_candidates(sides, measured, shared=len(combinations) > 1)), measured, tuple(failures))
+        measured = bench_together(
+            [side for _, side in sides],
+            board,
+            **settings_of_bench,
+            progress=progress,
+            on_partial=on_partial,
+        )
+    return Swept(
+        _ranked(_candidates(sides, measured, shared=len(combinations) > 1)),
+        measured,
+        tuple(failures),
+    )
 
 
 def _numbered(progress: Progress, number: int, combinations: int) -> Progress:
@@ -123,14 +155,20 @@ def _distinct(built: Sequence[tuple[Settings, BuildResult]]) -> list[tuple[Setti
     seen: set[str] = set()
     sides = []
     for settings, result in built:
-        new = [artifact for artifact in result.bundle.manifest.artifacts if artifact.file.sha256 not in seen]
+        new = [
+            artifact
+            for artifact in result.bundle.manifest.artifacts
+            if artifact.file.sha256 not in seen
+        ]
         seen |= {artifact.file.sha256 for artifact in new}
         if new:
             sides.append((settings, Side(result.bundle, tuple(artifact.key for artifact in new))))
     return sides
 
 
-def _candidates(sides: Sequence[tuple[Settings, Side]], measured: Sequence[Measurement], *, shared: bool) -> list[Candidate]:
+def _candidates(
+    sides: Sequence[tuple[Settings, Side]], measured: Sequence[Measurement], *, shared: bool
+) -> list[Candidate]:
     last = {artifact.file.sha256 for artifact in sides[-1][1].bundle.manifest.artifacts}
     found = []
     for number, (settings, side) in enumerate(sides):
@@ -143,13 +181,24 @@ def _candidates(sides: Sequence[tuple[Settings, Side]], measured: Sequence[Measu
 
 
 def _judged_p50(measured: Measurement, key: str) -> Estimate | None:
-    return measured.summaries[key].p50 if key in measured.summaries and not measured.unjudged(key) else None
+    return (
+        measured.summaries[key].p50
+        if key in measured.summaries and not measured.unjudged(key)
+        else None
+    )
 
 
 def _ranked(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
     """With those marked that no other beats, the fastest or else the smallest first."""
-    marked = [replace(one, best=not any(_beats(other, one) for other in candidates)) for one in candidates]
-    return tuple(sorted(marked, key=lambda one: (one.p50_ns.value if one.p50_ns else 0.0, one.artifact.file.bytes)))
+    marked = [
+        replace(one, best=not any(_beats(other, one) for other in candidates)) for one in candidates
+    ]
+    return tuple(
+        sorted(
+            marked,
+            key=lambda one: (one.p50_ns.value if one.p50_ns else 0.0, one.artifact.file.bytes),
+        )
+    )
 
 
 def _beats(other: Candidate, one: Candidate) -> bool:

@@ -1,8 +1,9 @@
-"""Deployment: bundles and runtimes onto a device, so that at every instant what is live there is the old bundle or the new one, whole. Owns
-the store's layout (see scripts.py) and the order of steps; knows devices only by their protocol.
+"""Deployment: bundles and runtimes onto a device, so that at every instant what is live there is
+the old bundle or the new one, whole. Owns the store's layout (see scripts.py) and the order of
+steps; knows devices only by their protocol.
 
-Content that is there already is not sent again, interrupted uploads go on where they stopped, and a plain retry is all a failure ever asks for.
-"""
+Content that is there already is not sent again, interrupted uploads go on where they stopped, and a
+plain retry is all a failure ever asks for."""
 
 from __future__ import annotations
 
@@ -18,20 +19,41 @@ from edgekit.deployment.content import Content
 from edgekit.deployment.lock import Lock, hold
 from edgekit.deployment.objects import Survey, failpoint, send, survey
 from edgekit.deployment.packs import links
-from edgekit.deployment.scripts import ACTIVATE, COLLECT, HASHING_S, PLANT, READ_BACK, ROLL_BACK, UNPACK, call
+from edgekit.deployment.scripts import (
+    ACTIVATE,
+    COLLECT,
+    HASHING_S,
+    PLANT,
+    READ_BACK,
+    ROLL_BACK,
+    UNPACK,
+    call,
+)
 from edgekit.device import Device
 from edgekit.errors import DeviceError
 from edgekit.progress import Progress, silent
 from edgekit.runtimes import Runtime
 
-__all__ = ["DeployReport", "Lock", "Verified", "collect_unused", "deploy", "hold", "place_bundle", "provision", "rollback", "verify"]
+__all__ = [
+    "DeployReport",
+    "Lock",
+    "Verified",
+    "collect_unused",
+    "deploy",
+    "hold",
+    "place_bundle",
+    "provision",
+    "rollback",
+    "verify",
+]
 
 RUNTIMES_KEPT = 4
 
 
 @dataclass(frozen=True)
 class DeployReport:
-    """What a deployment did, or with `dry_run` would do. `artifacts` holds the absolute path on the device of each artifact by its key."""
+    """What a deployment did, or with `dry_run` would do. `artifacts` holds the absolute path on the
+    device of each artifact by its key."""
 
     bundle_id: str
     bytes_moved: int
@@ -45,7 +67,8 @@ class DeployReport:
 
 @dataclass(frozen=True)
 class Verified:
-    """A bundle on a device, every byte of which was read there and found right. `bundle` is its name in the store, which starts with its id."""
+    """A bundle on a device, every byte of which was read there and found right. `bundle` is its
+    name in the store, which starts with its id."""
 
     bundle: str
     files: int
@@ -64,27 +87,45 @@ class _Tree:
             parts = name.split("/")
             if {"", ".", "..", ".objects"} & set(parts) or "\n" in name or name != name.strip():
                 raise DeviceError(f"{name!r} cannot be the name of a file on a device")
-        return {name: f"{'../' * (2 + name.count('/'))}objects/{content.sha256}" for name, content in sorted(self.files.items())}
+        return {
+            name: f"{'../' * (2 + name.count('/'))}objects/{content.sha256}"
+            for name, content in sorted(self.files.items())
+        }
 
     def lines(self) -> list[str]:
         """For PLANT."""
-        return [f"{self.files[name].mode:o} {target} {name}" for name, target in self.links().items()]
+        return [
+            f"{self.files[name].mode:o} {target} {name}" for name, target in self.links().items()
+        ]
 
 
 def deploy(
-    bundle: Bundle, device: Device, workdir: str, *, dry_run: bool = False, lock: Lock | None = None, progress: Progress = silent
+    bundle: Bundle,
+    device: Device,
+    workdir: str,
+    *,
+    dry_run: bool = False,
+    lock: Lock | None = None,
+    progress: Progress = silent,
 ) -> DeployReport:
     """Make a bundle the current one of a device.
 
-    `workdir` is an absolute path, or starts with `~/`. `lock` is one that the caller holds already. With `dry_run` nothing changes on the device.
-    Raises BusyError (somebody else uses the device), DeviceError (disk, permissions), TransportError, IdentityError.
-    """
+    `workdir` is an absolute path, or starts with `~/`. `lock` is one that the caller holds already.
+    With `dry_run` nothing changes on the device. Raises BusyError (somebody else uses the device),
+    DeviceError (disk, permissions), TransportError, IdentityError."""
     started = time.monotonic()
     tree = _bundle_tree(bundle)
     wanted = list(tree.files.values())
     if dry_run:
         found = survey(device, workdir, wanted, tree.place, mend=False)
-        return _report(bundle, tree, found, workdir, time.monotonic() - started, activated=found.current == tree.place)
+        return _report(
+            bundle,
+            tree,
+            found,
+            workdir,
+            time.monotonic() - started,
+            activated=found.current == tree.place,
+        )
     with _held(device, workdir, lock) as held:
         found = _place(held, tree, f"deploy to {device.name}", progress)
         held.renew()
@@ -96,28 +137,50 @@ def deploy(
 
 
 def place_bundle(bundle: Bundle, lock: Lock, *, progress: Progress = silent) -> DeployReport:
-    """Bring a bundle onto a device without making it the current one. It stays until unused ones are collected. Raises what `deploy` raises."""
+    """Bring a bundle onto a device without making it the current one. It stays until unused ones
+    are collected. Raises what `deploy` raises."""
     started, tree = time.monotonic(), _bundle_tree(bundle)
     found = _place(lock, tree, f"send to {lock.device.name}", progress)
-    return _report(bundle, tree, found, lock.root, time.monotonic() - started, activated=found.current == tree.place)
+    return _report(
+        bundle,
+        tree,
+        found,
+        lock.root,
+        time.monotonic() - started,
+        activated=found.current == tree.place,
+    )
 
 
 def collect_unused(lock: Lock) -> None:
-    """Delete the bundles that are neither current nor previous (where one is current), and what no bundle and no kept runtime needs."""
+    """Delete the bundles that are neither current nor previous (where one is current), and what no
+    bundle and no kept runtime needs."""
     call(lock.device, COLLECT, lock.root, str(RUNTIMES_KEPT), timeout_s=HASHING_S)
 
 
-def provision(device: Device, workdir: str, runtime: Runtime, *, lock: Lock | None = None, progress: Progress = silent) -> tuple[str, ...]:
-    """Bring a runtime onto a device and return the argv that starts it there. Raises what `deploy` raises."""
-    files = {file.name: Content(file.path, file.sha256, file.bytes, file.mode) for file in runtime.files}
-    tree = _Tree(f"runtimes/{runtime.format}-{runtime.version}-{runtime.arch}-{_digest(files)}", files)
+def provision(
+    device: Device,
+    workdir: str,
+    runtime: Runtime,
+    *,
+    lock: Lock | None = None,
+    progress: Progress = silent,
+) -> tuple[str, ...]:
+    """Bring a runtime onto a device and return the argv that starts it there. Raises what `deploy`
+    raises."""
+    files = {
+        file.name: Content(file.path, file.sha256, file.bytes, file.mode) for file in runtime.files
+    }
+    tree = _Tree(
+        f"runtimes/{runtime.format}-{runtime.version}-{runtime.arch}-{_digest(files)}", files
+    )
     with _held(device, workdir, lock) as held:
         _place(held, tree, f"provide the {runtime.format} runtime on {device.name}", progress)
         return runtime.argv(f"{held.root}/{tree.place}")
 
 
 def rollback(device: Device, workdir: str) -> Verified:
-    """Swap the previous bundle and the current one, after reading all of the previous. Raises DeviceError: there is none, or it is damaged."""
+    """Swap the previous bundle and the current one, after reading all of the previous. Raises
+    DeviceError: there is none, or it is damaged."""
     with hold(device, workdir) as held:
         verified = _read_back(device, held.root, "previous")
         call(device, ROLL_BACK, held.root)
@@ -125,7 +188,8 @@ def rollback(device: Device, workdir: str) -> Verified:
 
 
 def verify(device: Device, workdir: str) -> Verified:
-    """Read every byte of the current bundle on the device. Raises DeviceError: there is none, or files are missing or altered."""
+    """Read every byte of the current bundle on the device. Raises DeviceError: there is none, or
+    files are missing or altered."""
     return _read_back(device, workdir, "current")
 
 
@@ -164,7 +228,9 @@ def _place(lock: Lock, tree: _Tree, task: str, progress: Progress) -> Survey:
 
 
 def _bundle_tree(bundle: Bundle) -> _Tree:
-    files = {file.name: Content(bundle.file(file), file.sha256, file.bytes) for file in bundle.files()}
+    files = {
+        file.name: Content(bundle.file(file), file.sha256, file.bytes) for file in bundle.files()
+    }
     for path in (bundle.path / MANIFEST, bundle.path / SIGNATURE):
         if path.name == MANIFEST or path.is_file():
             files[path.name] = Content(path, sha256_file(path), path.stat().st_size)
@@ -180,7 +246,9 @@ def _digest_of(hashes: dict[str, str]) -> str:
     return hashlib.sha256(canonical_json(hashes)).hexdigest()[:32]
 
 
-def _report(bundle: Bundle, tree: _Tree, found: Survey, root: str, seconds: float, *, activated: bool) -> DeployReport:
+def _report(
+    bundle: Bundle, tree: _Tree, found: Survey, root: str, seconds: float, *, activated: bool
+) -> DeployReport:
     wanted = list(tree.files.values())
     missing = found.missing(wanted)
     directory = f"{root}/{tree.place}"
@@ -191,7 +259,10 @@ def _report(bundle: Bundle, tree: _Tree, found: Survey, root: str, seconds: floa
         reused=len({content.sha256 for content in wanted}) - len(missing),
         seconds=seconds,
         directory=directory,
-        artifacts={artifact.key: f"{directory}/{artifact.file.name}" for artifact in bundle.manifest.artifacts},
+        artifacts={
+            artifact.key: f"{directory}/{artifact.file.name}"
+            for artifact in bundle.manifest.artifacts
+        },
         activated=activated,
     )
 
@@ -200,12 +271,25 @@ def _read_back(device: Device, workdir: str, which: str) -> Verified:
     text = "\n".join(call(device, READ_BACK, workdir, which, timeout_s=HASHING_S))
     tree = re.search(r"^tree bundles/([0-9a-f]{12}-([0-9a-f]{32}))$", text, re.MULTILINE)
     links = re.findall(r"^link (?:\.\./)+objects/([0-9a-f]{64}) (.+)$", text, re.MULTILINE)
-    intact = {name for digest, name in re.findall(r"^([0-9a-f]{64}) [ *]([0-9a-f]{64})$", text, re.MULTILINE) if digest == name}
+    intact = {
+        name
+        for digest, name in re.findall(r"^([0-9a-f]{64}) [ *]([0-9a-f]{64})$", text, re.MULTILINE)
+        if digest == name
+    }
     if not tree:
-        raise DeviceError(f"{device.name}: the {which} bundle is not one of edgekit's", hint="deploy again")
+        raise DeviceError(
+            f"{device.name}: the {which} bundle is not one of edgekit's", hint="deploy again"
+        )
     damaged = sorted(name for digest, name in links if digest not in intact)
     if damaged:
-        raise DeviceError(f"{device.name}: {which} bundle {tree[1]}: altered or missing: {', '.join(damaged[:5])}", hint="deploy again")
+        raise DeviceError(
+            f"{device.name}: {which} bundle {tree[1]}: altered or missing:"
+            f" {', '.join(damaged[:5])}",
+            hint="deploy again",
+        )
     if _digest_of({name: digest for digest, name in links}) != tree[2]:
-        raise DeviceError(f"{device.name}: {which} bundle {tree[1]}: its files are not those that were deployed", hint="deploy again")
+        raise DeviceError(
+            f"{device.name}: {which} bundle {tree[1]}: its files are not those that were deployed",
+            hint="deploy again",
+        )
     return Verified(tree[1], len(links))

@@ -1,14 +1,15 @@
-"""The lock of a device's store: one deployment or measurement at a time, also when holders are killed. Owns what a lock entry says and
-when it is void.
+"""The lock of a device's store: one deployment or measurement at a time, also when holders are
+killed. Owns what a lock entry says and when it is void.
 
-Entries are symbolic links `lock.N` whose target is their content, because making one is a single step that fails if it exists. The newest
-counts. Taking, renewing and releasing all mean: put the entry N+1, provided that N is still the newest. So of two who find the same void
-lock one succeeds, and who was declared dead but is not notices at the next renewal.
+Entries are symbolic links `lock.N` whose target is their content, because making one is a single
+step that fails if it exists. The newest counts. Taking, renewing and releasing all mean: put the
+entry N+1, provided that N is still the newest. So of two who find the same void lock one succeeds,
+and who was declared dead but is not notices at the next renewal.
 
-A held entry is void when its lease is over (by the device's uptime: clocks are set while a board runs), when the device was started again
-since, or when its holder was a process of this very host that is gone. One of this very process is void when nothing in it holds that entry any
-more: the way to the device was lost before it could be released.
-"""
+A held entry is void when its lease is over (by the device's uptime: clocks are set while a board
+runs), when the device was started again since, or when its holder was a process of this very host
+that is gone. One of this very process is void when nothing in it holds that entry any more: the way
+to the device was lost before it could be released."""
 
 from __future__ import annotations
 
@@ -28,9 +29,11 @@ from edgekit.errors import BusyError, DeviceError, EdgekitError
 from edgekit.inert import printable
 
 LEASE_S = 600
-"""How long a holder may go without renewing. Another host waits at most RENEWED_AHEAD times this for one that died."""
+"""How long a holder may go without renewing. Another host waits at most RENEWED_AHEAD times this
+for one that died."""
 RENEWED_AHEAD = 1.5
-"""How many times as long as asked for a lease is made, so that not every renewal needs the device."""
+"""How many times as long as asked for a lease is made, so that not every renewal needs the
+device."""
 RELEASED = "free"
 ATTEMPTS = 3
 _held_here: set[str] = set()
@@ -39,7 +42,8 @@ _held_here: set[str] = set()
 
 @dataclass(frozen=True)
 class _Entry:
-    """A held lock. `until_s` counts the device's uptime; `host` and `started` say which process `pid` is."""
+    """A held lock. `until_s` counts the device's uptime; `host` and `started` say which process
+    `pid` is."""
 
     until_s: int
     boot_id: str
@@ -49,7 +53,10 @@ class _Entry:
     owner: str
 
     def __str__(self) -> str:
-        return f"held {self.until_s} {self.boot_id} {self.host} {self.pid} {self.started} {self.owner} {secrets.token_hex(8)}"
+        return (
+            f"held {self.until_s} {self.boot_id} {self.host} {self.pid} {self.started} {self.owner}"
+            f" {secrets.token_hex(8)}"
+        )
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,8 @@ class Lock:
         self._content = ""
 
     def renew(self, lease_s: float = LEASE_S) -> None:
-        """Hold on for at least `lease_s` more seconds. Raises BusyError when somebody else has taken over."""
+        """Hold on for at least `lease_s` more seconds. Raises BusyError when somebody else has
+        taken over."""
         if self._until_s - _now_s() >= lease_s:
             return
         if not self._extend(RENEWED_AHEAD * lease_s):
@@ -89,7 +97,16 @@ class Lock:
         """Put an own entry; False when the newest is not the one this lock knows."""
         until_s = _now_s() + lease_s
         pid = os.getpid()
-        content = str(_Entry(int(until_s + self._device_ahead_s) + 1, self._boot_id, _host(), pid, _started(pid), _owner()))
+        content = str(
+            _Entry(
+                int(until_s + self._device_ahead_s) + 1,
+                self._boot_id,
+                _host(),
+                pid,
+                _started(pid),
+                _owner(),
+            )
+        )
         _held_here.add(content)
         put = False
         try:
@@ -101,9 +118,15 @@ class Lock:
         return put
 
     def _put(self, content: str) -> bool:
-        code, said = attempt(self.device, SWAP_LOCK, self.root, str(self._number), content, self._boot_id)
+        code, said = attempt(
+            self.device, SWAP_LOCK, self.root, str(self._number), content, self._boot_id
+        )
         if code not in (0, TAKEN):
-            raise DeviceError(f"{self.device.name}: {printable(said[-1]) if said else 'the lock cannot be written'}", hint="is the disk full?")
+            raise DeviceError(
+                f"{self.device.name}:"
+                f" {printable(said[-1]) if said else 'the lock cannot be written'}",
+                hint="is the disk full?",
+            )
         self._number += code == 0
         return code == 0
 
@@ -118,7 +141,9 @@ def hold(device: Device, workdir: str) -> Iterator[Lock]:
     try:
         yield lock
     finally:
-        with suppress(EdgekitError):  # a lock that cannot be released is void when its lease is over
+        with suppress(
+            EdgekitError
+        ):  # a lock that cannot be released is void when its lease is over
             lock.release()
 
 
@@ -133,23 +158,43 @@ def _take(device: Device, workdir: str) -> Lock:
             return lock
     holder = _parse(state.content)
     if holder is None:
-        raise BusyError(f"{device.name}: somebody is using the device", hint=f"if nobody is: remove {state.root}/lock.* on it")
+        raise BusyError(
+            f"{device.name}: somebody is using the device",
+            hint=f"if nobody is: remove {state.root}/lock.* on it",
+        )
     left = f"until it is done, or was silent for {max(0, holder.until_s - state.uptime_s)} s more"
-    raise BusyError(f"{device.name}: {holder.owner} (process {holder.pid}) is using the device, {left}", hint="try again later")
+    raise BusyError(
+        f"{device.name}: {holder.owner} (process {holder.pid}) is using the device, {left}",
+        hint="try again later",
+    )
 
 
 def _read(device: Device, workdir: str) -> _State:
     lines = call(device, PREPARE, workdir)
-    found = re.fullmatch(r"([0-9]{1,12}) ([0-9a-f-]{36}) ([0-9]{1,9}) ?(.{0,500})", lines[1]) if len(lines) == 2 else None
+    found = (
+        re.fullmatch(r"([0-9]{1,12}) ([0-9a-f-]{36}) ([0-9]{1,9}) ?(.{0,500})", lines[1])
+        if len(lines) == 2
+        else None
+    )
     if not found or not lines[0].startswith("/"):
-        raise DeviceError(f"{device.name}: {workdir}: the device's answer is not understood", hint="edgekit needs Linux with /proc on it")
+        raise DeviceError(
+            f"{device.name}: {workdir}: the device's answer is not understood",
+            hint="edgekit needs Linux with /proc on it",
+        )
     return _State(lines[0], int(found[1]), found[2], int(found[3]), found[4])
 
 
 def _parse(content: str) -> _Entry | None:
-    pattern = r"held ([0-9]{1,12}) ([0-9a-f-]{36}) ([A-Za-z0-9._-]{1,64}) ([0-9]{1,10}) ([0-9]{1,20}) ([A-Za-z0-9._@-]{1,128}) [0-9a-f]{16}"
+    pattern = (
+        r"held ([0-9]{1,12}) ([0-9a-f-]{36}) ([A-Za-z0-9._-]{1,64}) ([0-9]{1,10}) ([0-9]{1,20})"
+        r" ([A-Za-z0-9._@-]{1,128}) [0-9a-f]{16}"
+    )
     found = re.fullmatch(pattern, content)
-    return _Entry(int(found[1]), found[2], found[3], int(found[4]), found[5], found[6]) if found else None
+    return (
+        _Entry(int(found[1]), found[2], found[3], int(found[4]), found[5], found[6])
+        if found
+        else None
+    )
 
 
 def _is_void(state: _State) -> bool:
@@ -158,18 +203,28 @@ def _is_void(state: _State) -> bool:
     entry = _parse(state.content)
     if entry is None:
         return False
-    return entry.boot_id != state.boot_id or entry.until_s <= state.uptime_s or _is_dead_here(entry, state.content)
+    return (
+        entry.boot_id != state.boot_id
+        or entry.until_s <= state.uptime_s
+        or _is_dead_here(entry, state.content)
+    )
 
 
 def _is_dead_here(entry: _Entry, content: str) -> bool:
     if entry.host != _host():
         return False
-    return content not in _held_here if entry.pid == os.getpid() else _started(entry.pid) != entry.started
+    return (
+        content not in _held_here
+        if entry.pid == os.getpid()
+        else _started(entry.pid) != entry.started
+    )
 
 
 def _now_s() -> float:
     """A clock that goes on while this host sleeps, as the device's uptime does."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.time()
+    return (
+        time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.time()
+    )
 
 
 def _owner() -> str:
@@ -178,7 +233,8 @@ def _owner() -> str:
 
 
 def _host() -> str:
-    """This host since it was started, and this name space of process numbers; numbers of other containers on it mean other processes."""
+    """This host since it was started, and this name space of process numbers; numbers of other
+    containers on it mean other processes."""
     try:
         boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot_id}.{os.stat('/proc/self/ns/pid').st_ino}"
@@ -187,7 +243,8 @@ def _host() -> str:
 
 
 def _started(pid: int) -> str:
-    """When a process of this host started, in ticks since boot (field 22 of /proc/PID/stat); "0" when there is no such process, or no /proc."""
+    """When a process of this host started, in ticks since boot (field 22 of /proc/PID/stat); "0"
+    when there is no such process, or no /proc."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

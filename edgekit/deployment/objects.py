@@ -1,10 +1,10 @@
-"""Content on a device: what is there, what must be sent, sending it so that it can be interrupted anywhere. Owns `objects` and `staging` of
-the store.
+"""Content on a device: what is there, what must be sent, sending it so that it can be interrupted
+anywhere. Owns `objects` and `staging` of the store.
 
-Content gets into `objects` only by a rename after its hash was computed on the device. An upload that was cut short goes on where it stopped
-when the part that arrived is a prefix of the content; the rest is sent as a second file and appended there. Small content travels many at a time
-(see packs.py); what of it arrived whole is not sent again.
-"""
+Content gets into `objects` only by a rename after its hash was computed on the device. An upload
+that was cut short goes on where it stopped when the part that arrived is a prefix of the content;
+the rest is sent as a second file and appended there. Small content travels many at a time (see
+packs.py); what of it arrived whole is not sent again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,16 @@ from pathlib import Path
 from edgekit.deployment.content import Content
 from edgekit.deployment.lock import LEASE_S, Lock
 from edgekit.deployment.packs import PACK_S, PACKED_BYTES, Pack, packs
-from edgekit.deployment.scripts import ADMIT, APPEND, DISCARD, HASHING_S, SURVEY, UNPACK, call, during
+from edgekit.deployment.scripts import (
+    ADMIT,
+    APPEND,
+    DISCARD,
+    HASHING_S,
+    SURVEY,
+    UNPACK,
+    call,
+    during,
+)
 from edgekit.device import Device
 from edgekit.errors import DeviceError, TransportError
 
@@ -32,7 +41,8 @@ SPARE_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Survey:
-    """What a device has of the wanted content. `arrived` is how many bytes of an object are there already and right, `planted` whether the tree is."""
+    """What a device has of the wanted content. `arrived` is how many bytes of an object are there
+    already and right, `planted` whether the tree is."""
 
     free_bytes: int | None
     current: str
@@ -46,59 +56,101 @@ class Survey:
         return sorted(once.values(), key=lambda content: (content.bytes, content.sha256))
 
     def bytes_to_send(self, wanted: Iterable[Content]) -> int:
-        return sum(content.bytes - self.arrived.get(content.sha256, 0) for content in self.missing(wanted))
+        return sum(
+            content.bytes - self.arrived.get(content.sha256, 0) for content in self.missing(wanted)
+        )
 
 
 def failpoint(step: str) -> None:
-    """For tests of interrupted deployments: end this process at once, as a power cut would, when EDGEKIT_FAILPOINT names the step."""
+    """For tests of interrupted deployments: end this process at once, as a power cut would, when
+    EDGEKIT_FAILPOINT names the step."""
     if os.environ.get("EDGEKIT_FAILPOINT") == step:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def survey(device: Device, workdir: str, wanted: Sequence[Content], tree: str, *, mend: bool) -> Survey:
-    """Ask a device what it has; everything there is hashed. With `mend` (only under the lock) an interrupted resumption is put together first."""
+def survey(
+    device: Device, workdir: str, wanted: Sequence[Content], tree: str, *, mend: bool
+) -> Survey:
+    """Ask a device what it has; everything there is hashed. With `mend` (only under the lock) an
+    interrupted resumption is put together first."""
     sizes = {content.sha256: content for content in wanted}
-    lines = call(device, SURVEY, workdir, "mend" if mend else "look", tree, lines=sizes, timeout_s=HASHING_S)
+    lines = call(
+        device, SURVEY, workdir, "mend" if mend else "look", tree, lines=sizes, timeout_s=HASHING_S
+    )
     text = "\n".join(lines)
     free = re.search(r"^free ([0-9]{1,15})$", text, re.MULTILINE)
     current = re.search(r"^current (bundles/[A-Za-z0-9._-]{1,200})$", text, re.MULTILINE)
-    hashes = re.findall(r"^([0-9a-f]{64}) [ *](objects|staging)/([0-9a-f]{64})$", text, re.MULTILINE)
-    partial = {name: int(size) for size, name in re.findall(r"^ *([0-9]{1,15}) ([0-9a-f]{64})$", text, re.MULTILINE)}
+    hashes = re.findall(
+        r"^([0-9a-f]{64}) [ *](objects|staging)/([0-9a-f]{64})$", text, re.MULTILINE
+    )
+    partial = {
+        name: int(size)
+        for size, name in re.findall(r"^ *([0-9]{1,15}) ([0-9a-f]{64})$", text, re.MULTILINE)
+    }
     staged = {name: digest for digest, place, name in hashes if place == "staging"}
-    arrived = {name: size for name, size in partial.items() if name in sizes and sizes[name].starts_with(size, staged.get(name))}
+    arrived = {
+        name: size
+        for name, size in partial.items()
+        if name in sizes and sizes[name].starts_with(size, staged.get(name))
+    }
     return Survey(
         free_bytes=int(free[1]) * 1024 if free else None,
         current=current[1] if current else "",
         planted="tree" in lines,
-        present=frozenset(name for digest, place, name in hashes if place == "objects" and digest == name),
-        arrived={name: size for name, size in arrived.items() if size == sizes[name].bytes or sizes[name].bytes > PACKED_BYTES},
+        present=frozenset(
+            name for digest, place, name in hashes if place == "objects" and digest == name
+        ),
+        arrived={
+            name: size
+            for name, size in arrived.items()
+            if size == sizes[name].bytes or sizes[name].bytes > PACKED_BYTES
+        },
     )
 
 
-def send(lock: Lock, content: Sequence[Content], found: Survey, moved: Callable[[int], None]) -> None:
-    """Bring all of `content` into the objects of a device. `moved` is called with each number of bytes sent.
+def send(
+    lock: Lock, content: Sequence[Content], found: Survey, moved: Callable[[int], None]
+) -> None:
+    """Bring all of `content` into the objects of a device. `moved` is called with each number of
+    bytes sent.
 
-    Raises DeviceError (disk full, not writable; what was staged of that file is removed), TransportError (cut off; what arrived stays for the next
-    time; or damaged on the way).
-    """
+    Raises DeviceError (disk full, not writable; what was staged of that file is removed),
+    TransportError (cut off; what arrived stays for the next time; or damaged on the way)."""
     if not content:
         return
     _require_space(lock.device, content, found)
     lock.renew(LEASE_S + found.bytes_to_send(content) / SLOWEST_BYTES_PER_S)
-    unfinished = [item for item in content if item.bytes == 0 or found.arrived.get(item.sha256, 0) < item.bytes]
+    unfinished = [
+        item
+        for item in content
+        if item.bytes == 0 or found.arrived.get(item.sha256, 0) < item.bytes
+    ]
     for pack in packs(item for item in unfinished if item.bytes <= PACKED_BYTES):
         _send_pack(lock, pack, moved)
     for item in unfinished:
         if item.bytes > PACKED_BYTES:
             _send_one(lock, item, found.arrived.get(item.sha256, 0), moved)
     failpoint("sent")
-    answers = set(call(lock.device, ADMIT, lock.root, lines=[item.sha256 for item in content], timeout_s=HASHING_S))
+    answers = set(
+        call(
+            lock.device,
+            ADMIT,
+            lock.root,
+            lines=[item.sha256 for item in content],
+            timeout_s=HASHING_S,
+        )
+    )
     failpoint("admitted")
     damaged = [item for item in content if f"ok {item.sha256}" not in answers]
     if damaged:
         names = ", ".join(item.path.name for item in damaged[:5])
-        hint = "try again; if it happens again, the device's disk or memory may be faulty, or the disk full"
-        raise TransportError(f"{lock.device.name}: {names} arrived damaged and was discarded", hint=hint)
+        hint = (
+            "try again; if it happens again, the device's disk or memory may be faulty, or the disk"
+            " full"
+        )
+        raise TransportError(
+            f"{lock.device.name}: {names} arrived damaged and was discarded", hint=hint
+        )
 
 
 def _send_pack(lock: Lock, pack: Pack, moved: Callable[[int], None]) -> None:

@@ -1,8 +1,8 @@
-"""Many small things in one stream: tar archives from the host to a device, which unpacks them with one program. Never the other way.
+"""Many small things in one stream: tar archives from the host to a device, which unpacks them with
+one program. Never the other way.
 
-One program for each of 2,000 files costs a device seconds; one for all of them a tenth of one. GNU's format, because busybox and toybox
-read its long names too.
-"""
+One program for each of 2,000 files costs a device seconds; one for all of them a tenth of one.
+GNU's format, because busybox and toybox read its long names too."""
 
 from __future__ import annotations
 
@@ -30,13 +30,18 @@ class Pack:
 
 
 def packs(content: Iterable[Content]) -> Iterator[Pack]:
-    """Archives of about PACK_BYTES, in order. Raises UsageError: a file of the host is not what it was."""
+    """Archives of about PACK_BYTES, in order. Raises UsageError: a file of the host is not what it
+    was."""
     for group in _groups(content):
         entries = []
         for item in group:
             header = tarfile.TarInfo(item.sha256)
             header.size, header.mode = item.bytes, item.mode
-            entries += [header.tobuf(tarfile.GNU_FORMAT), _read(item), bytes(-item.bytes % tarfile.BLOCKSIZE)]
+            entries += [
+                header.tobuf(tarfile.GNU_FORMAT),
+                _read(item),
+                bytes(-item.bytes % tarfile.BLOCKSIZE),
+            ]
         yield Pack(tuple(group), b"".join([*entries, END]))
 
 

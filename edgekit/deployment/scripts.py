@@ -1,8 +1,10 @@
-"""The shell programs that deployment runs on a device. Owns their text and how they are called; decides nothing.
+"""The shell programs that deployment runs on a device. Owns their text and how they are called;
+decides nothing.
 
-They are constants: data comes as positional parameters and on standard input, never in the text. They keep to POSIX sh and what coreutils,
-busybox and toybox have in common. Entries of the store are named by hexadecimal digits or checked names: words and lines are safe to split. Long
-input is taken by `$(cat)`, as `read` asks the kernel for every single byte.
+They are constants: data comes as positional parameters and on standard input, never in the text.
+They keep to POSIX sh and what coreutils, busybox and toybox have in common. Entries of the store
+are named by hexadecimal digits or checked names: words and lines are safe to split. Long input is
+taken by `$(cat)`, as `read` asks the kernel for every single byte.
 
     WORKDIR/objects/SHA256          content, named by its hash, put there by one rename after the hash was checked
     WORKDIR/staging/SHA256[.tail]   content on its way, maybe a part of it; its rest when an interrupted upload is resumed
@@ -11,10 +13,10 @@ input is taken by `$(cat)`, as `read` asks the kernel for every single byte.
     WORKDIR/current, previous       symbolic links to bundles/NAME
     WORKDIR/lock.N                  who holds the store, see lock.py
 
-A script may outlive the host that started it, and the next host be there already: what changes more than one entry runs `alone`, the store's
-directory locked in the device's kernel until the script ends, and only after it has read its input, which may never come. Where a device has
-no `flock`, scripts are still written so that two at once do no harm that a retry does not undo.
-"""
+A script may outlive the host that started it, and the next host be there already: what changes more
+than one entry runs `alone`, the store's directory locked in the device's kernel until the script
+ends, and only after it has read its input, which may never come. Where a device has no `flock`,
+scripts are still written so that two at once do no harm that a retry does not undo."""
 
 from __future__ import annotations
 
@@ -44,7 +46,8 @@ hashes() {
   fi
 }
 """
-"""`hashes` prints what sha256sum does of the files named on standard input. OpenSSL uses the processor's own instructions for it, where it has them."""
+"""`hashes` prints what sha256sum does of the files named on standard input. OpenSSL uses the
+processor's own instructions for it, where it has them."""
 
 _NEWEST = r"""
 newest() {
@@ -78,7 +81,8 @@ read -r boot_id </proc/sys/kernel/random/boot_id
 echo "${uptime%%.*} $boot_id $highest $(readlink "lock.$highest")"
 """
 )
-"""WORKDIR. Makes the store. Prints its absolute path, and of the newest lock entry `UPTIME_S BOOT_ID NUMBER CONTENT`, number 0 if there is none."""
+"""WORKDIR. Makes the store. Prints its absolute path, and of the newest lock entry `UPTIME_S
+BOOT_ID NUMBER CONTENT`, number 0 if there is none."""
 
 SURVEY = (
     _HEAD
@@ -117,7 +121,10 @@ interrupted, too; `look` changes nothing."""
 APPEND = _HEAD + r"""cd "$root" && alone; cd staging && cat "$2.tail" >>"$2" && rm -f "$2.tail" """
 """WORKDIR HASH. Completes a resumed upload."""
 
-DISCARD = _HEAD + r"""cd "$root/staging" && for name in $(cat); do echo "$name"; echo "$name.tail"; done | xargs rm -f"""
+DISCARD = (
+    _HEAD
+    + r"""cd "$root/staging" && for name in $(cat); do echo "$name"; echo "$name.tail"; done | xargs rm -f"""
+)
 """WORKDIR; hashes on standard input. Gives up uploads."""
 
 UNPACK = (
@@ -133,8 +140,9 @@ fail "cannot write to $root: ${said%%
 *}"
 """
 )
-"""WORKDIR DIRECTORY; a tar archive on standard input. Unpacks it in staging, or in a fresh DIRECTORY there: one program for any number of files.
-Without -P, GNU tar makes and removes a file for every link that leads upwards."""
+"""WORKDIR DIRECTORY; a tar archive on standard input. Unpacks it in staging, or in a fresh
+DIRECTORY there: one program for any number of files. Without -P, GNU tar makes and removes a file
+for every link that leads upwards."""
 
 ADMIT = (
     _HEAD
@@ -154,8 +162,9 @@ wait
 echo "$right" | xargs sh -c '[ $# = 0 ] || { mv -f "$@" ../objects/ && for name; do echo "ok $name"; done; }' edgekit
 """
 )
-"""WORKDIR; hashes on standard input. Moves staged content that is what it is called to objects and deletes the rest; prints `ok HASH` for what it
-moved. The data is on the disk before it gets its name."""
+"""WORKDIR; hashes on standard input. Moves staged content that is what it is called to objects and
+deletes the rest; prints `ok HASH` for what it moved. The data is on the disk before it gets its
+name."""
 
 PLANT = (
     _HEAD
@@ -198,14 +207,16 @@ for other in "${2%/*}"/*; do
 done
 """
 )
-"""WORKDIR TREE COUNT; COUNT lines `MODE LINK NAME` on standard input. Makes a tree of links by one rename, from those that were unpacked to
-staging/tree and what they lack, or mends the one that is there. That one is the last used then, also where the clock was set back since."""
+"""WORKDIR TREE COUNT; COUNT lines `MODE LINK NAME` on standard input. Makes a tree of links by one
+rename, from those that were unpacked to staging/tree and what they lack, or mends the one that is
+there. That one is the last used then, also where the clock was set back since."""
 
 _SWITCH = r"""
 link() { rm -f "$2.new" && ln -s "$1" "$2.new" || exit 65; }
 swap() { mv -fT "$1.new" "$1" 2>/dev/null || { to=$(readlink "$1.new") && ln -sfn "$to" "$1" && rm -f "$1.new"; } || exit 65; }
 """
-"""`mv` without -T (Android before 10) would move into the old bundle; there a moment without a link remains."""
+"""`mv` without -T (Android before 10) would move into the old bundle; there a moment without a link
+remains."""
 
 ACTIVATE = (
     _HEAD
@@ -224,8 +235,8 @@ if [ "$old" != "$2" ]; then
 fi
 """
 )
-"""WORKDIR TREE. Makes a bundle the current one by one rename; what was current becomes the previous one, before that. Everything
-is on the disk before, and the switch itself before this returns."""
+"""WORKDIR TREE. Makes a bundle the current one by one rename; what was current becomes the previous
+one, before that. Everything is on the disk before, and the switch itself before this returns."""
 
 ROLL_BACK = (
     _HEAD
@@ -283,7 +294,8 @@ ls objects | grep -vxFf "staging/keep.$$" | { cd objects && xargs rm -f; }
 rm -rf staging/*
 """
 )
-"""WORKDIR COUNT. Removes all bundles but current and previous, all runtimes but the COUNT last used, what no other needs, and staging."""
+"""WORKDIR COUNT. Removes all bundles but current and previous, all runtimes but the COUNT last
+used, what no other needs, and staging."""
 
 SWAP_LOCK = (
     _HEAD
@@ -303,8 +315,9 @@ for entry in lock.*; do
 done
 """
 )
-"""WORKDIR NUMBER CONTENT BOOT_ID. Puts the entry after NUMBER, if that is still the newest and the device still up; exit code 75 otherwise. An entry in
-the way may be gone a moment later, because a newer one has come."""
+"""WORKDIR NUMBER CONTENT BOOT_ID. Puts the entry after NUMBER, if that is still the newest and the
+device still up; exit code 75 otherwise. An entry in the way may be gone a moment later, because a
+newer one has come."""
 
 _STEPS = {
     PREPARE: "looking for the store",
@@ -323,21 +336,40 @@ _STEPS = {
 """What each script is for, in the message of a connection lost there."""
 
 
-def call(device: Device, script: str, *arguments: str, lines: Iterable[str] = (), data: bytes = b"", timeout_s: float = TIMEOUT_S) -> list[str]:
-    """Run a script and return the lines it printed. Raises DeviceError with the last thing it said, and what `device.run` raises."""
+def call(
+    device: Device,
+    script: str,
+    *arguments: str,
+    lines: Iterable[str] = (),
+    data: bytes = b"",
+    timeout_s: float = TIMEOUT_S,
+) -> list[str]:
+    """Run a script and return the lines it printed. Raises DeviceError with the last thing it said,
+    and what `device.run` raises."""
     code, output = attempt(device, script, *arguments, lines=lines, data=data, timeout_s=timeout_s)
     if code:
-        raise DeviceError(f"{device.name}: {printable(output[-1]) if output else f'a command of edgekit ended with {code}'}")
+        raise DeviceError(
+            f"{device.name}:"
+            f" {printable(output[-1]) if output else f'a command of edgekit ended with {code}'}"
+        )
     return output
 
 
 def attempt(
-    device: Device, script: str, *arguments: str, lines: Iterable[str] = (), data: bytes = b"", timeout_s: float = TIMEOUT_S
+    device: Device,
+    script: str,
+    *arguments: str,
+    lines: Iterable[str] = (),
+    data: bytes = b"",
+    timeout_s: float = TIMEOUT_S,
 ) -> tuple[int, list[str]]:
-    """Run a script with `data` or `lines` as its input: its exit code, and the lines of standard output, or of standard error when it is not 0."""
+    """Run a script with `data` or `lines` as its input: its exit code, and the lines of standard
+    output, or of standard error when it is not 0."""
     data = data or "".join(f"{line}\n" for line in lines).encode()
     with during(device, _STEPS[script]):
-        done = device.run(["sh", "-c", script, "edgekit", *arguments], timeout_s=timeout_s, stdin=data)
+        done = device.run(
+            ["sh", "-c", script, "edgekit", *arguments], timeout_s=timeout_s, stdin=data
+        )
     if done.exit_code is None:
         raise DeviceError(f"{device.name}: a command of edgekit was ended by signal {done.signal}")
     text = done.stderr if done.exit_code else done.stdout
@@ -351,4 +383,6 @@ def during(device: Device, step: str) -> Iterator[None]:
         yield
     except TransportError as error:
         said = error.message.removeprefix(f"{device.name}: ")
-        raise type(error)(f"{device.name}: {step}: {said}", hint=error.hint, details=error.details) from None
+        raise type(error)(
+            f"{device.name}: {step}: {said}", hint=error.hint, details=error.details
+        ) from None

@@ -1,8 +1,8 @@
 """Devices: one narrow seam between edgekit and the machine a model runs on.
 
-Above it everything is clever (deployment, runtimes, measurement); below it a transport moves bytes and runs programs. A transport is one module with
-a class that fulfils `Device`, and one line in `TRANSPORTS`. Nothing here knows recipes, bundles or models.
-"""
+Above it everything is clever (deployment, runtimes, measurement); below it a transport moves bytes
+and runs programs. A transport is one module with a class that fulfils `Device`, and one line in
+`TRANSPORTS`. Nothing here knows recipes, bundles or models."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ TRANSPORTS = {
     "ssh": "edgekit.device.ssh_login:connect_target",
     "adb": "edgekit.device.adb:connect",
 }
-"""Kind of target to `module:function`; the function takes the target and returns a connected `Device`."""
+"""Kind of target to `module:function`; the function takes the target and returns a connected
+`Device`."""
 
 SLICE_S = 0.2
-"""The longest that a transport waits in one piece: a thread is interrupted (edgekit/fleet.py) between two of them."""
+"""The longest that a transport waits in one piece: a thread is interrupted (edgekit/fleet.py)
+between two of them."""
 
 Progress = Callable[[int], None]
 """Called with the number of bytes moved since the last call."""
@@ -33,9 +35,8 @@ Progress = Callable[[int], None]
 class Completed:
     """A program that ran on a device.
 
-    `exit_code` is None when the program was ended by `signal`. `stdout` and `stderr` hold at most the cap asked for;
-    `*_truncated` says that more came.
-    """
+    `exit_code` is None when the program was ended by `signal`. `stdout` and `stderr` hold at most
+    the cap asked for; `*_truncated` says that more came."""
 
     argv: tuple[str, ...]
     exit_code: int | None
@@ -52,7 +53,8 @@ class Completed:
 
 
 class Device(Protocol):
-    """A machine that takes files and runs programs. Paths on it are POSIX strings; `argv` is never a shell string."""
+    """A machine that takes files and runs programs. Paths on it are POSIX strings; `argv` is never
+    a shell string."""
 
     name: str
 
@@ -69,22 +71,29 @@ class Device(Protocol):
     ) -> Completed:
         """Run a program and wait for it.
 
-        The whole process group is killed when `timeout_s` is over, when nothing is printed for `no_progress_s`, or on Ctrl-C.
-        Output beyond the caps is read and dropped. `on_stdout` sees each chunk as it arrives (the same bytes that land in `Completed.stdout`).
+        The whole process group is killed when `timeout_s` is over, when nothing is printed for
+        `no_progress_s`, or on Ctrl-C. Output beyond the caps is read and dropped. `on_stdout` sees
+        each chunk as it arrives (the same bytes that land in `Completed.stdout`).
 
-        Raises TransportError (unreachable, deadline), IdentityError (not let in), DeviceError (no such program or no permission to start it).
-        """
+        Raises TransportError (unreachable, deadline), IdentityError (not let in), DeviceError (no
+        such program or no permission to start it)."""
         ...
 
-    def push(self, local: Path, remote: str, *, mode: int = 0o644, progress: Progress | None = None) -> None:
-        """Write a file; what `remote` held before is replaced. Not atomic: deployment stages, checks and renames.
+    def push(
+        self, local: Path, remote: str, *, mode: int = 0o644, progress: Progress | None = None
+    ) -> None:
+        """Write a file; what `remote` held before is replaced. Not atomic: deployment stages,
+        checks and renames.
 
         Raises TransportError, DeviceError (disk full, read-only, no permission).
         """
         ...
 
-    def pull(self, remote: str, local: Path, *, max_bytes: int, progress: Progress | None = None) -> None:
-        """Read a file of at most `max_bytes`. Raises TransportError, DeviceError (missing, unreadable), ResultError (larger than `max_bytes`)."""
+    def pull(
+        self, remote: str, local: Path, *, max_bytes: int, progress: Progress | None = None
+    ) -> None:
+        """Read a file of at most `max_bytes`. Raises TransportError, DeviceError (missing,
+        unreadable), ResultError (larger than `max_bytes`)."""
         ...
 
     def close(self) -> None: ...

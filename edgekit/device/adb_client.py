@@ -1,4 +1,5 @@
-"""One run of the adb client: what it is to start on a device, feeding and draining it, and what is said there between the lines. Decides nothing."""
+"""One run of the adb client: what it is to start on a device, feeding and draining it, and what is
+said there between the lines. Decides nothing."""
 
 from __future__ import annotations
 
@@ -22,8 +23,8 @@ PIPE_BYTES = 1 << 20
 LEFTOVER_S = 0.3
 """Output that comes so long after the program's end is not its own."""
 Met = Literal["deadline", "no progress", "silence", "leftover"]
-"""It takes too long; nothing moved for `no_progress_s`; nothing moved for `silence_s`, said each time; the program has ended, but something it left
-behind holds its output open, said once."""
+"""It takes too long; nothing moved for `no_progress_s`; nothing moved for `silence_s`, said each
+time; the program has ended, but something it left behind holds its output open, said once."""
 
 WRAPPER = r"""
 echo "$0 group $$" >&2
@@ -36,8 +37,9 @@ if [ -n "$said" ]; then echo "$0 signal" >&9; else echo "$0 end" >&9; fi
 cat >/dev/null
 exit $code
 """
-"""ARGV, with the nonce as the script's name, so that the shell's own complaints start with it. Ends what the program left in its group. Reads what
-input is left, since adbd drops the output of a program that does not read its own."""
+"""ARGV, with the nonce as the script's name, so that the shell's own complaints start with it. Ends
+what the program left in its group. Reads what input is left, since adbd drops the output of a
+program that does not read its own."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,15 @@ class Limits:
 
 
 def command(serial: str, argv: Sequence[str]) -> list[str]:
-    """The adb client's own argv. What it hands to the device's shell is quoted here and nowhere else."""
+    """The adb client's own argv. What it hands to the device's shell is quoted here and nowhere
+    else."""
     return [find_adb(), "-s", serial, "shell", "-T", "exec " + shlex.join(argv)]
 
 
 @contextlib.contextmanager
 def running(serial: str, argv: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """An adb client that starts `argv` on a device. In a session of its own, so that Ctrl-C meets edgekit first."""
+    """An adb client that starts `argv` on a device. In a session of its own, so that Ctrl-C meets
+    edgekit first."""
     client = subprocess.Popen(
         command(serial, argv),
         stdin=subprocess.PIPE,
@@ -78,10 +82,11 @@ def running(serial: str, argv: Sequence[str]) -> Iterator[subprocess.Popen[bytes
 
 
 class Said:
-    """Standard error of the wrapper: what the program wrote goes on to `sink`, the wrapper's own lines are taken out.
+    """Standard error of the wrapper: what the program wrote goes on to `sink`, the wrapper's own
+    lines are taken out.
 
-    `group` is the process group, None as long as the wrapper does not run; `last` is how the program ended, once it has.
-    """
+    `group` is the process group, None as long as the wrapper does not run; `last` is how the
+    program ended, once it has."""
 
     def __init__(self, nonce: str, sink: Capped) -> None:
         self.sink = sink
@@ -117,12 +122,22 @@ class Said:
             del self._held[:ready]
 
 
-def pump(client: subprocess.Popen[bytes], chunks: Iterator[bytes], stdout: Capped, stderr: Said, limits: Limits) -> Iterator[Met]:
-    """Feed and drain an adb client until its streams end, or it takes too long. Yields what was met on the way."""
+def pump(
+    client: subprocess.Popen[bytes],
+    chunks: Iterator[bytes],
+    stdout: Capped,
+    stderr: Said,
+    limits: Limits,
+) -> Iterator[Met]:
+    """Feed and drain an adb client until its streams end, or it takes too long. Yields what was met
+    on the way."""
     assert client.stdin
     assert client.stdout
     assert client.stderr
-    sinks: dict[int, Capped | Said] = {client.stdout.fileno(): stdout, client.stderr.fileno(): stderr}
+    sinks: dict[int, Capped | Said] = {
+        client.stdout.fileno(): stdout,
+        client.stderr.fileno(): stderr,
+    }
     unsent = memoryview(b"")
     deadline, no_progress_s = limits.started + limits.timeout_s, limits.no_progress_s
     progressed_at, leftover = time.monotonic(), False
@@ -130,10 +145,14 @@ def pump(client: subprocess.Popen[bytes], chunks: Iterator[bytes], stdout: Cappe
     with selectors.DefaultSelector() as selector:
         for pipe in (client.stdin, client.stdout, client.stderr):
             os.set_blocking(pipe.fileno(), False)
-            selector.register(pipe, selectors.EVENT_WRITE if pipe is client.stdin else selectors.EVENT_READ)
+            selector.register(
+                pipe, selectors.EVENT_WRITE if pipe is client.stdin else selectors.EVENT_READ
+            )
         while any(key.fd in sinks for key in selector.get_map().values()):
             now = time.monotonic()
-            until = min(deadline, deadline if no_progress_s is None else progressed_at + no_progress_s)
+            until = min(
+                deadline, deadline if no_progress_s is None else progressed_at + no_progress_s
+            )
             if now >= until:
                 yield "deadline" if now >= deadline else "no progress"
                 return
@@ -141,7 +160,10 @@ def pump(client: subprocess.Popen[bytes], chunks: Iterator[bytes], stdout: Cappe
                 yield "silence"
                 silent_at = time.monotonic()
             if stderr.last and not leftover:
-                if now - max(stderr.last_at, progressed_at) > LEFTOVER_S or now - stderr.last_at > 5 * LEFTOVER_S:
+                if (
+                    now - max(stderr.last_at, progressed_at) > LEFTOVER_S
+                    or now - stderr.last_at > 5 * LEFTOVER_S
+                ):
                     leftover = True
                     yield "leftover"
                 until = min(until, now + LEFTOVER_S / 2)

@@ -1,8 +1,9 @@
-"""Large files to a device by adb's sync service, the one behind `adb push`, through the adb server on this machine.
+"""Large files to a device by adb's sync service, the one behind `adb push`, through the adb server
+on this machine.
 
-Spoken here rather than by `adb push`, which says neither how far it is nor, before its end, that the device refuses. The protocol is AOSP's
-packages/modules/adb, docs/dev/services.md and sync.md, version 1, which every device has. Starts no server and runs nothing on a device.
-"""
+Spoken here rather than by `adb push`, which says neither how far it is nor, before its end, that
+the device refuses. The protocol is AOSP's packages/modules/adb, docs/dev/services.md and sync.md,
+version 1, which every device has. Starts no server and runs nothing on a device."""
 
 from __future__ import annotations
 
@@ -29,12 +30,17 @@ LONGEST_ANSWER = 1 << 10
 
 
 def server_address() -> tuple[str, int] | None:
-    """Where adb's server listens, as the adb program understands the environment. None: not on TCP."""
+    """Where adb's server listens, as the adb program understands the environment. None: not on
+    TCP."""
     if given := os.environ.get("ADB_SERVER_SOCKET"):
         found = re.fullmatch(r"tcp:(?:(.+):)?([0-9]{1,5})", given)
         return (found[1] or "localhost", int(found[2])) if found else None
     port = os.environ.get("ANDROID_ADB_SERVER_PORT", str(PORT))
-    return (os.environ.get("ANDROID_ADB_SERVER_ADDRESS", "localhost"), int(port)) if port.isdigit() else None
+    return (
+        (os.environ.get("ANDROID_ADB_SERVER_ADDRESS", "localhost"), int(port))
+        if port.isdigit()
+        else None
+    )
 
 
 class NotReached(TransportError):
@@ -42,13 +48,21 @@ class NotReached(TransportError):
 
 
 def send(
-    server: tuple[str, int], serial: str, stream: IO[bytes], remote: str, *, deadline: float, no_progress_s: float, progress: Progress | None
+    server: tuple[str, int],
+    serial: str,
+    stream: IO[bytes],
+    remote: str,
+    *,
+    deadline: float,
+    no_progress_s: float,
+    progress: Progress | None,
 ) -> None:
-    """Write what is left of a stream to a new file (absolute path) on a device of a server, which its owner may read and write.
+    """Write what is left of a stream to a new file (absolute path) on a device of a server, which
+    its owner may read and write.
 
-    Raises DeviceError (refused; the text is the device's), DeadlinePassed (`deadline`, in seconds of `time.monotonic`, or nothing moved for so long),
-    TransportError (connection lost), NotReached.
-    """
+    Raises DeviceError (refused; the text is the device's), DeadlinePassed (`deadline`, in seconds
+    of `time.monotonic`, or nothing moved for so long), TransportError (connection lost),
+    NotReached."""
     with _connected(server, serial, deadline, no_progress_s) as link:
         directory = remote.rpartition("/")[0].encode() or b"/"
         link.write(struct.pack("<4sI", b"STAT", len(directory)), directory)
@@ -70,7 +84,9 @@ def send(
 
 
 @contextlib.contextmanager
-def _connected(server: tuple[str, int], serial: str, deadline: float, no_progress_s: float) -> Iterator[_Link]:
+def _connected(
+    server: tuple[str, int], serial: str, deadline: float, no_progress_s: float
+) -> Iterator[_Link]:
     """The sync service of a device."""
     try:
         connection = socket.create_connection(server, timeout=no_progress_s)
@@ -82,7 +98,9 @@ def _connected(server: tuple[str, int], serial: str, deadline: float, no_progres
             request = service.encode()
             link.write(b"%04x%s" % (len(request), request))
             if link.read(4) != b"OKAY":
-                raise NotReached(printable(link.read(int(link.read(4), 16)).decode("utf-8", "replace")))
+                raise NotReached(
+                    printable(link.read(int(link.read(4), 16)).decode("utf-8", "replace"))
+                )
         yield link
 
 
@@ -90,7 +108,9 @@ def _read_answer(link: _Link) -> None:
     """The answer to a file. Raises DeviceError: it was refused."""
     status, length = struct.unpack("<4sI", link.read(8))
     if status != b"OKAY":
-        raise DeviceError(printable(link.read(min(length, LONGEST_ANSWER)).decode("utf-8", "replace")))
+        raise DeviceError(
+            printable(link.read(min(length, LONGEST_ANSWER)).decode("utf-8", "replace"))
+        )
 
 
 class _Link:
@@ -124,7 +144,8 @@ class _Link:
 
     @contextlib.contextmanager
     def _waiting(self) -> Iterator[None]:
-        """Around one attempt to move bytes, which ends after a slice. Raises TransportError, DeadlinePassed when there is no time for another."""
+        """Around one attempt to move bytes, which ends after a slice. Raises TransportError,
+        DeadlinePassed when there is no time for another."""
         try:
             yield
             self._moved_at = time.monotonic()

@@ -1,11 +1,13 @@
-"""What may be changed on a device while it is measured: the governor of its clocks. Owns the change, its record on the device, and its undoing.
+"""What may be changed on a device while it is measured: the governor of its clocks. Owns the
+change, its record on the device, and its undoing.
 
-What the governors were is written to WORKDIR/governors.saved before the first is changed, and three undo it, whoever comes first: the session
-that changed it, when it ends; a watchdog on the device, when the session's lock (edgekit/deployment/lock.py) is released or its lease is over, so
-that a host that died is survived; and the next session. A reboot undoes it anyway.
+What the governors were is written to WORKDIR/governors.saved before the first is changed, and three
+undo it, whoever comes first: the session that changed it, when it ends; a watchdog on the device,
+when the session's lock (edgekit/deployment/lock.py) is released or its lease is over, so that a
+host that died is survived; and the next session. A reboot undoes it anyway.
 
-Cores and threads are the runner process's own (`--cpus`), and need no undoing. Waiting until a device is cool changes nothing.
-"""
+Cores and threads are the runner process's own (`--cpus`), and need no undoing. Waiting until a
+device is cool changes nothing."""
 
 from __future__ import annotations
 
@@ -87,7 +89,8 @@ done <"$saved"
 
 @dataclass(frozen=True)
 class CoolDown:
-    """How a wait went: the hottest zone before and after it in °C (None: no zone tells), and the seconds it took."""
+    """How a wait went: the hottest zone before and after it in °C (None: no zone tells), and the
+    seconds it took."""
 
     before_c: float | None
     after_c: float | None
@@ -96,16 +99,19 @@ class CoolDown:
 
 
 def restore_governors(device: Device, root: str) -> None:
-    """Undo what an earlier session may have left. `root` is the store's absolute path on the device. Raises DeviceError, TransportError."""
+    """Undo what an earlier session may have left. `root` is the store's absolute path on the
+    device. Raises DeviceError, TransportError."""
     _shell(device, _RESTORE, root)
 
 
 @contextmanager
-def governors(device: Device, root: str, governor: str, *, cpufreq: str = CPUFREQ) -> Iterator[None]:
+def governors(
+    device: Device, root: str, governor: str, *, cpufreq: str = CPUFREQ
+) -> Iterator[None]:
     """All clocks under `governor` while the block runs; as they were when it ends, however it ends.
 
-    The caller holds the store's lock. Raises DeviceError: no right to (root is needed), no such governor, nothing to govern.
-    """
+    The caller holds the store's lock. Raises DeviceError: no right to (root is needed), no such
+    governor, nothing to govern."""
     _shell(device, _SET, root, cpufreq, governor, str(WATCH_EVERY_S), _WATCH)
     try:
         yield
@@ -123,13 +129,21 @@ def cool_down(
     wait: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> tuple[CoolDown, DeviceState]:
-    """Wait until the hottest thermal zone is below a temperature, or the time is over. Returns how it went, and the state at its end."""
+    """Wait until the hottest thermal zone is below a temperature, or the time is over. Returns how
+    it went, and the state at its end."""
     began, before_c = clock(), hottest_c(state)
-    while (hottest := hottest_c(state)) is not None and hottest >= below_c and clock() - began < timeout_s:
+    while (
+        (hottest := hottest_c(state)) is not None
+        and hottest >= below_c
+        and clock() - began < timeout_s
+    ):
         wait(min(POLL_S, timeout_s))
         state = collect_state(device)
     after_c = hottest_c(state)
-    return CoolDown(before_c, after_c, clock() - began, after_c is not None and after_c < below_c), state
+    return (
+        CoolDown(before_c, after_c, clock() - began, after_c is not None and after_c < below_c),
+        state,
+    )
 
 
 def hottest_c(state: DeviceState) -> float | None:
@@ -137,8 +151,17 @@ def hottest_c(state: DeviceState) -> float | None:
 
 
 def _shell(device: Device, script: str, root: str, *arguments: str) -> None:
-    done = device.run(["sh", "-c", script, "control", root, *arguments], timeout_s=TIMEOUT_S, max_stdout_bytes=4096, max_stderr_bytes=4096)
+    done = device.run(
+        ["sh", "-c", script, "control", root, *arguments],
+        timeout_s=TIMEOUT_S,
+        max_stdout_bytes=4096,
+        max_stderr_bytes=4096,
+    )
     if not done.ok:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
         hint = "changing it needs root on the device; or leave `control.governor` out of the target"
-        raise DeviceError(f"{device.name}: the governor cannot be set: {printable(said[-1]) if said else 'no reason given'}", hint=hint)
+        raise DeviceError(
+            f"{device.name}: the governor cannot be set:"
+            f" {printable(said[-1]) if said else 'no reason given'}",
+            hint=hint,
+        )

@@ -1,9 +1,10 @@
-"""What a device is and how it is doing: one program run on it, and pure parsers of what that prints. Owns no judgement (edgekit/measure/validity.py).
+"""What a device is and how it is doing: one program run on it, and pure parsers of what that
+prints. Owns no judgement (edgekit/measure/validity.py).
 
-Each line of a capture is `source:line`, where the source is a file or a name of the script below; one `grep` reads all files, because starting a
-process costs a tenth of a second on a slow board. What a device does not offer is None, which means unknown and not good.
-Captures are untrusted: text is made printable, and a source that does not look as the kernel writes it is a ResultError.
-"""
+Each line of a capture is `source:line`, where the source is a file or a name of the script below;
+one `grep` reads all files, because starting a process costs a tenth of a second on a slow board.
+What a device does not offer is None, which means unknown and not good. Captures are untrusted: text
+is made printable, and a source that does not look as the kernel writes it is a ResultError."""
 
 from __future__ import annotations
 
@@ -50,15 +51,37 @@ exit 0
 """
 
 ARM_CORES = {
-    0x41D03: "Cortex-A53", 0x41D04: "Cortex-A35", 0x41D05: "Cortex-A55", 0x41C07: "Cortex-A7", 0x41C09: "Cortex-A9", 0x41C0F: "Cortex-A15",
-    0x41D07: "Cortex-A57", 0x41D08: "Cortex-A72", 0x41D09: "Cortex-A73", 0x41D0A: "Cortex-A75", 0x41D0B: "Cortex-A76", 0x41D0C: "Neoverse-N1",
-    0x41D0D: "Cortex-A77", 0x41D41: "Cortex-A78", 0x41D44: "Cortex-X1", 0x41D46: "Cortex-A510", 0x41D47: "Cortex-A710", 0x41D48: "Cortex-X2",
-    0x41D4D: "Cortex-A715", 0x41D4E: "Cortex-X3", 0x41D40: "Neoverse-V1", 0x41D49: "Neoverse-N2", 0x41D80: "Cortex-A520", 0x41D81: "Cortex-A720",
+    0x41D03: "Cortex-A53",
+    0x41D04: "Cortex-A35",
+    0x41D05: "Cortex-A55",
+    0x41C07: "Cortex-A7",
+    0x41C09: "Cortex-A9",
+    0x41C0F: "Cortex-A15",
+    0x41D07: "Cortex-A57",
+    0x41D08: "Cortex-A72",
+    0x41D09: "Cortex-A73",
+    0x41D0A: "Cortex-A75",
+    0x41D0B: "Cortex-A76",
+    0x41D0C: "Neoverse-N1",
+    0x41D0D: "Cortex-A77",
+    0x41D41: "Cortex-A78",
+    0x41D44: "Cortex-X1",
+    0x41D46: "Cortex-A510",
+    0x41D47: "Cortex-A710",
+    0x41D48: "Cortex-X2",
+    0x41D4D: "Cortex-A715",
+    0x41D4E: "Cortex-X3",
+    0x41D40: "Neoverse-V1",
+    0x41D49: "Neoverse-N2",
+    0x41D80: "Cortex-A520",
+    0x41D81: "Cortex-A720",
 }
-"""Implementer and part number of /proc/cpuinfo (MIDR_EL1), as in Arm's technical reference manuals."""
+"""Implementer and part number of /proc/cpuinfo (MIDR_EL1), as in Arm's technical reference
+manuals."""
 
 NOT_TEMPERATURES = (-1, 6, 7, 8)
-"""Types of android.hardware.thermal's TemperatureType: unknown, and voltage, current and charge of the battery."""
+"""Types of android.hardware.thermal's TemperatureType: unknown, and voltage, current and charge of
+the battery."""
 
 CPUFREQ = "/sys/devices/system/cpu/cpufreq/"
 USER_HZ = 100
@@ -87,7 +110,8 @@ class DeviceFacts(Part):
 
 
 class Clock(Part):
-    """A group of cores that share a clock. `time_in_state_ms` says how long since boot it ran at each frequency, by kHz."""
+    """A group of cores that share a clock. `time_in_state_ms` says how long since boot it ran at
+    each frequency, by kHz."""
 
     policy: str
     governor: str | None = None
@@ -98,7 +122,8 @@ class Clock(Part):
 
 
 class CpuTime(Part):
-    """Processor time of the whole device since boot, summed over its cores. `stolen_s` is what a virtual machine wanted and did not get."""
+    """Processor time of the whole device since boot, summed over its cores. `stolen_s` is what a
+    virtual machine wanted and did not get."""
 
     busy_s: Annotated[float, Field(ge=0)]
     idle_s: Annotated[float, Field(ge=0)]
@@ -110,16 +135,22 @@ class CpuTime(Part):
 
     @classmethod
     def of_ticks(cls, ticks: Sequence[int]) -> CpuTime:
-        """From the numbers of a `cpu` line of /proc/stat, see proc(5): user nice system idle iowait irq softirq steal. Missing ones count as 0.
+        """From the numbers of a `cpu` line of /proc/stat, see proc(5): user nice system idle iowait
+        irq softirq steal. Missing ones count as 0.
 
         Raises ValueError: fewer than four. pydantic.ValidationError: negative ones.
         """
-        user, nice, system, idle, iowait, irq, softirq, stolen = (count / USER_HZ for count in [*ticks, *[0] * 4][:8])
-        return cls(busy_s=user + nice + system + irq + softirq, idle_s=idle + iowait, stolen_s=stolen)
+        user, nice, system, idle, iowait, irq, softirq, stolen = (
+            count / USER_HZ for count in [*ticks, *[0] * 4][:8]
+        )
+        return cls(
+            busy_s=user + nice + system + irq + softirq, idle_s=idle + iowait, stolen_s=stolen
+        )
 
 
 class Cooling(Part):
-    """A means of cooling the kernel steers, such as a fan or a cap on the clock. `transitions` counts the changes of its state since boot.
+    """A means of cooling the kernel steers, such as a fan or a cap on the clock. `transitions`
+    counts the changes of its state since boot.
 
     State 0 is idle; some drivers say −1 instead.
     """
@@ -138,7 +169,8 @@ class BatteryState(Part):
 
 
 class DeviceState(Part):
-    """How a device is doing at one moment. `throttled_flags` are those of Raspberry Pi's `vcgencmd get_throttled`, `thermal_status` is Android's."""
+    """How a device is doing at one moment. `throttled_flags` are those of Raspberry Pi's `vcgencmd
+    get_throttled`, `thermal_status` is Android's."""
 
     boot_id: str | None = None
     load_1min: Annotated[float, Field(ge=0, le=1e6)] | None = None
@@ -157,19 +189,29 @@ class DeviceState(Part):
 
 
 def collect(device: Device) -> DeviceFacts:
-    """Ask a device what it is. Raises what `device.run` raises, DeviceError (no shell), ResultError (not understood)."""
+    """Ask a device what it is. Raises what `device.run` raises, DeviceError (no shell), ResultError
+    (not understood)."""
     return parse_facts(_capture(device, FACTS_SCRIPT))
 
 
 def collect_state(device: Device) -> DeviceState:
-    """Ask a device how it is doing. Raises what `device.run` raises, DeviceError (no shell), ResultError (not understood)."""
+    """Ask a device how it is doing. Raises what `device.run` raises, DeviceError (no shell),
+    ResultError (not understood)."""
     return parse_state(_capture(device, STATE_SCRIPT))
 
 
 def _capture(device: Device, script: str) -> bytes:
-    done = device.run(["sh", "-c", script], timeout_s=TIMEOUT_S, max_stdout_bytes=MAX_CAPTURE_BYTES, max_stderr_bytes=4096)
+    done = device.run(
+        ["sh", "-c", script],
+        timeout_s=TIMEOUT_S,
+        max_stdout_bytes=MAX_CAPTURE_BYTES,
+        max_stderr_bytes=4096,
+    )
     if not done.ok:
-        raise DeviceError(f"{device.name}: its shell cannot read /proc and /sys (exit code {done.exit_code})", hint="see `edgekit target check`")
+        raise DeviceError(
+            f"{device.name}: its shell cannot read /proc and /sys (exit code {done.exit_code})",
+            hint="see `edgekit target check`",
+        )
     return done.stdout
 
 
@@ -184,7 +226,8 @@ def parse_state(capture: bytes) -> DeviceState:
 
 
 def parse_sources(capture: bytes) -> dict[str, tuple[str, ...]]:
-    """The lines of each source, in order. Lines without a source are dropped: a login shell may print a greeting."""
+    """The lines of each source, in order. Lines without a source are dropped: a login shell may
+    print a greeting."""
     found: dict[str, list[str]] = {}
     for line in capture.decode("utf-8", "replace").replace("\0", "").splitlines():
         source, colon, content = line.partition(":")
@@ -195,14 +238,20 @@ def parse_sources(capture: bytes) -> dict[str, tuple[str, ...]]:
 
 def parse_cpu(lines: tuple[str, ...]) -> tuple[str | None, int | None]:
     """Name and number of the cores in /proc/cpuinfo, e.g. ("4× Cortex-A55 + 4× Cortex-A76", 8)."""
-    fields = [(key.strip(), value.strip()) for key, _, value in (line.partition(":") for line in lines)]
+    fields = [
+        (key.strip(), value.strip()) for key, _, value in (line.partition(":") for line in lines)
+    ]
     count = sum(1 for key, _ in fields if key == "processor")
     models = [value for key, value in fields if key == "model name" and value]
     parts = [value for key, value in fields if key == "CPU part"]
     makers = [value for key, value in fields if key == "CPU implementer"]
     cores = [_arm_core(maker, part) for maker, part in zip(makers, parts, strict=True)] or models
     kinds = {core: cores.count(core) for core in cores}
-    name = " + ".join(f"{n}× {core}" for core, n in kinds.items()) if len(kinds) > 1 else next(iter(kinds), None)
+    name = (
+        " + ".join(f"{n}× {core}" for core, n in kinds.items())
+        if len(kinds) > 1
+        else next(iter(kinds), None)
+    )
     return (_text(name), count or None)
 
 
@@ -213,22 +262,28 @@ def parse_throttled(text: str) -> int | None:
 
 
 def parse_firmware_temperature(text: str) -> dict[str, float]:
-    """Degrees Celsius that `vcgencmd measure_temp` prints, of the whole chip; nothing when it could not ask the firmware."""
+    """Degrees Celsius that `vcgencmd measure_temp` prints, of the whole chip; nothing when it could
+    not ask the firmware."""
     match = re.fullmatch(r"\s*temp=(-?[0-9]{1,3}\.[0-9])'C\s*", text)
     return {"firmware": float(match[1])} if match else {}
 
 
 def parse_thermalservice(lines: tuple[str, ...]) -> tuple[int | None, dict[str, float]]:
-    """Android's thermal status, and degrees Celsius by sensor, from what `dumpsys thermalservice` prints (Android 10 and newer).
+    """Android's thermal status, and degrees Celsius by sensor, from what `dumpsys thermalservice`
+    prints (Android 10 and newer).
 
-    What the HAL reads now is taken, not what was cached; voltages and currents are left out, and so are sensors that read exactly 0 (not fitted).
-    """
+    What the HAL reads now is taken, not what was cached; voltages and currents are left out, and so
+    are sensors that read exactly 0 (not fitted)."""
     status = _field(lines, "Thermal Status")
     heading = "Current temperatures from HAL:"
     current = lines[lines.index(heading) + 1 :] if heading in lines else ()
     found = {}
     for line in current:
-        match = re.fullmatch(r"\s*Temperature\{mValue=(-?[0-9.]{1,20}), mType=(-?[0-9]{1,3}), mName=([^,}]{1,60}), mStatus=[0-9]+\}\s*", line)
+        match = re.fullmatch(
+            r"\s*Temperature\{mValue=(-?[0-9.]{1,20}), mType=(-?[0-9]{1,3}), mName=([^,}]{1,60}),"
+            r" mStatus=[0-9]+\}\s*",
+            line,
+        )
         if match is None:
             break
         if int(match[2]) not in NOT_TEMPERATURES and float(match[1]) != 0:
@@ -237,24 +292,41 @@ def parse_thermalservice(lines: tuple[str, ...]) -> tuple[int | None, dict[str, 
 
 
 def parse_battery(lines: tuple[str, ...]) -> BatteryState | None:
-    """What `dumpsys battery` prints; None where there is no battery. Its temperature is in tenths of a degree."""
+    """What `dumpsys battery` prints; None where there is no battery. Its temperature is in tenths
+    of a degree."""
     level, scale, tenths = (_field(lines, key) for key in ("level", "scale", "temperature"))
     if level is None or _field(lines, "present") == "false":
         return None
-    powered = any(_field(lines, f"{source} powered") == "true" for source in ("AC", "USB", "Wireless", "Dock"))
+    powered = any(
+        _field(lines, f"{source} powered") == "true" for source in ("AC", "USB", "Wireless", "Dock")
+    )
     percent = 100 * int(level) / (int(scale or 0) or 100)
-    return BatteryState(level_percent=percent, temperature_c=int(tenths) / 10 if tenths else None, powered=powered)
+    return BatteryState(
+        level_percent=percent, temperature_c=int(tenths) / 10 if tenths else None, powered=powered
+    )
 
 
 def _facts(sources: Sources) -> DeviceFacts:
     kernel, release, arch = (_first(sources, "uname") or "  ").split(" ", 2)
     cpu, cpus = parse_cpu(sources.get("/proc/cpuinfo", ()))
-    os_release = dict(line.split("=", 1) for line in sources.get("/etc/os-release", ()) if "=" in line)
+    os_release = dict(
+        line.split("=", 1) for line in sources.get("/etc/os-release", ()) if "=" in line
+    )
     android = _first(sources, "ro.build.version.release")
-    phone = " ".join(filter(None, (_first(sources, "ro.product.manufacturer"), _first(sources, "ro.product.model"))))
+    phone = " ".join(
+        filter(
+            None, (_first(sources, "ro.product.manufacturer"), _first(sources, "ro.product.model"))
+        )
+    )
     return DeviceFacts(
-        machine=_text(phone or _first(sources, "/proc/device-tree/model") or _field(sources.get("/proc/cpuinfo", ()), "Model")),
-        system=_text(f"Android {android}" if android else os_release.get("PRETTY_NAME", "").strip("\"'")),
+        machine=_text(
+            phone
+            or _first(sources, "/proc/device-tree/model")
+            or _field(sources.get("/proc/cpuinfo", ()), "Model")
+        ),
+        system=_text(
+            f"Android {android}" if android else os_release.get("PRETTY_NAME", "").strip("\"'")
+        ),
         kernel=_text(f"{kernel} {release}"),
         arch=_text(arch),
         cpu=cpu,
@@ -265,8 +337,14 @@ def _facts(sources: Sources) -> DeviceFacts:
 
 
 def _state(sources: Sources) -> DeviceState:
-    load, oom = _first(sources, "/proc/loadavg"), _field(sources.get("/proc/vmstat", ()), "oom_kill", " ")
-    pressure, cpu_pressure = (_field(sources.get(f"/proc/pressure/{kind}", ()), "some avg10", "=") for kind in ("memory", "cpu"))
+    load, oom = (
+        _first(sources, "/proc/loadavg"),
+        _field(sources.get("/proc/vmstat", ()), "oom_kill", " "),
+    )
+    pressure, cpu_pressure = (
+        _field(sources.get(f"/proc/pressure/{kind}", ()), "some avg10", "=")
+        for kind in ("memory", "cpu")
+    )
     stat = _first(sources, "/proc/stat")
     thermal_status, hal_temperatures = parse_thermalservice(sources.get("thermalservice", ()))
     return DeviceState(
@@ -278,9 +356,17 @@ def _state(sources: Sources) -> DeviceState:
         cpu_time=CpuTime.of_ticks([int(ticks) for ticks in stat.split()[1:9]]) if stat else None,
         oom_kills=int(oom) if oom else None,
         affinity=_text(_field(sources.get("/proc/self/status", ()), "Cpus_allowed_list")),
-        clocks=tuple(_clock(policy, files, sources) for policy, files in _groups(sources, CPUFREQ).items()),
-        temperatures_c=_temperatures(sources) or hal_temperatures or parse_firmware_temperature(_first(sources, "measure_temp") or ""),
-        cooling=tuple(_cooling(files) for files in _groups(sources, "/sys/class/thermal/cooling_device").values() if "cur_state" in files),
+        clocks=tuple(
+            _clock(policy, files, sources) for policy, files in _groups(sources, CPUFREQ).items()
+        ),
+        temperatures_c=_temperatures(sources)
+        or hal_temperatures
+        or parse_firmware_temperature(_first(sources, "measure_temp") or ""),
+        cooling=tuple(
+            _cooling(files)
+            for files in _groups(sources, "/sys/class/thermal/cooling_device").values()
+            if "cur_state" in files
+        ),
         throttled_flags=parse_throttled(_first(sources, "vcgencmd") or ""),
         thermal_status=thermal_status,
         battery=parse_battery(sources.get("battery", ())),
@@ -288,26 +374,42 @@ def _state(sources: Sources) -> DeviceState:
 
 
 def _clock(policy: str, files: Mapping[str, str], sources: Sources) -> Clock:
-    current, low, high = (_integer(files.get(f"scaling_{name}_freq")) for name in ("cur", "min", "max"))
+    current, low, high = (
+        _integer(files.get(f"scaling_{name}_freq")) for name in ("cur", "min", "max")
+    )
     states = (line.split() for line in sources.get(f"{CPUFREQ}{policy}/stats/time_in_state", ()))
     spent = {int(khz): int(ticks) * 1000 // USER_HZ for khz, ticks in states}
     return Clock(
-        policy=policy, governor=_text(files.get("scaling_governor")), current_khz=current, min_khz=low, max_khz=high, time_in_state_ms=spent
+        policy=policy,
+        governor=_text(files.get("scaling_governor")),
+        current_khz=current,
+        min_khz=low,
+        max_khz=high,
+        time_in_state_ms=spent,
     )
 
 
 def _cooling(files: Mapping[str, str]) -> Cooling:
-    return Cooling(name=_text(files.get("type")) or "?", state=int(files["cur_state"]), transitions=_integer(files.get("total_trans")))
+    return Cooling(
+        name=_text(files.get("type")) or "?",
+        state=int(files["cur_state"]),
+        transitions=_integer(files.get("total_trans")),
+    )
 
 
 def _temperatures(sources: Sources) -> dict[str, float]:
     """Degrees Celsius by zone. The zone's number keeps zones of one type apart."""
     zones = _groups(sources, "/sys/class/thermal/thermal_zone")
-    return {f"{_text(files.get('type')) or 'zone'} {zone}": int(files["temp"]) / 1000 for zone, files in zones.items() if files.get("temp")}
+    return {
+        f"{_text(files.get('type')) or 'zone'} {zone}": int(files["temp"]) / 1000
+        for zone, files in zones.items()
+        if files.get("temp")
+    }
 
 
 def _groups(sources: Sources, prefix: str) -> dict[str, dict[str, str]]:
-    """First lines of the files under `prefix`, by what follows the prefix and by file name: {"0": {"type": "cpu-thermal", "temp": "48199"}}."""
+    """First lines of the files under `prefix`, by what follows the prefix and by file name: {"0":
+    {"type": "cpu-thermal", "temp": "48199"}}."""
     found: dict[str, dict[str, str]] = {}
     for source, lines in sources.items():
         if source.startswith(prefix):
@@ -322,7 +424,8 @@ def _understood(parse: Callable[[Sources], Parsed], capture: bytes) -> Parsed:
     except (ValidationError, ValueError, IndexError) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise ResultError(
-            f"what the device says about itself is not understood: {printable(reason)}", hint="see /proc and /sys on the device"
+            f"what the device says about itself is not understood: {printable(reason)}",
+            hint="see /proc and /sys on the device",
         ) from None
 
 

@@ -1,4 +1,5 @@
-"""What every POSIX shell on a device can do, Android's included: the few scripts that transports send. Owns no quoting and no connection."""
+"""What every POSIX shell on a device can do, Android's included: the few scripts that transports
+send. Owns no quoting and no connection."""
 
 from __future__ import annotations
 
@@ -19,8 +20,9 @@ while [ $i -lt 10 ] && kill -0 "-$1" 2>/dev/null; do
 done
 kill -KILL "-$1" 2>/dev/null
 """
-"""GROUP STARTED. Ends a process group: politely, then for good. With STARTED only one whose leader was started then, in ticks since boot: numbers
-are used again after a reboot. A leader that nobody has waited for yet, as after a crash of its parent, is not waited for here either."""
+"""GROUP STARTED. Ends a process group: politely, then for good. With STARTED only one whose leader
+was started then, in ticks since boot: numbers are used again after a reboot. A leader that nobody
+has waited for yet, as after a crash of its parent, is not waited for here either."""
 
 
 def absolute(path: str) -> str:

@@ -1,8 +1,9 @@
-"""Where and as whom a board is reached: a target's own settings, then `~/.ssh/config`. Opens no connection.
+"""Where and as whom a board is reached: a target's own settings, then `~/.ssh/config`. Opens no
+connection.
 
-Of the configuration Host, Match, Include, HostName, Port, User, IdentityFile, IdentitiesOnly and ProxyJump count. `StrictHostKeyChecking no` does
-not: host keys are always verified. ProxyCommand is refused, because it is a shell string; ProxyJump does the same for SSH.
-"""
+Of the configuration Host, Match, Include, HostName, Port, User, IdentityFile, IdentitiesOnly and
+ProxyJump count. `StrictHostKeyChecking no` does not: host keys are always verified. ProxyCommand is
+refused, because it is a shell string; ProxyJump does the same for SSH."""
 
 from __future__ import annotations
 
@@ -25,8 +26,8 @@ ADDRESS = rf"(?:(?P<user>[^@]+)@)?(?:\[(?P<bracketed>{IPV6})\]|(?P<host>{IPV6}|[
 
 @dataclass(frozen=True)
 class Login:
-    """Where and as whom, after the configuration was applied. `jump` is another Login to tunnel through; `identities_only` leaves the agent's
-    other keys out."""
+    """Where and as whom, after the configuration was applied. `jump` is another Login to tunnel
+    through; `identities_only` leaves the agent's other keys out."""
 
     host: str
     port: int
@@ -49,40 +50,78 @@ class Login:
         return (*(self.jump.hops if self.jump else ()), self)
 
 
-def resolve(host: str, *, port: int | None = None, user: str | None = None, identity_file: str | None = None, config: Path | None = None) -> Login:
+def resolve(
+    host: str,
+    *,
+    port: int | None = None,
+    user: str | None = None,
+    identity_file: str | None = None,
+    config: Path | None = None,
+) -> Login:
     """Apply the user's SSH configuration to a host or alias; what is given here wins.
 
-    Raises IdentityError: an unreadable configuration, jump hosts that lead in a circle, a ProxyCommand.
-    """
+    Raises IdentityError: an unreadable configuration, jump hosts that lead in a circle, a
+    ProxyCommand."""
     path = config or Path.home() / ".ssh" / "config"
     try:
-        settings = paramiko.SSHConfig.from_text("\n".join(_lines(path))) if path.is_file() else paramiko.SSHConfig()
+        settings = (
+            paramiko.SSHConfig.from_text("\n".join(_lines(path)))
+            if path.is_file()
+            else paramiko.SSHConfig()
+        )
         return _resolve(settings, host, port, user, identity_file, ())
-    except (paramiko.ConfigParseError, paramiko.CouldNotCanonicalize, OSError, ValueError, ImportError) as error:
+    except (
+        paramiko.ConfigParseError,
+        paramiko.CouldNotCanonicalize,
+        OSError,
+        ValueError,
+        ImportError,
+    ) as error:
         # ImportError: paramiko needs another package to run the command of a `Match exec`
-        raise IdentityError(f"{path}: {error}", hint="mend the file; `ssh -G HOST` shows what OpenSSH makes of it") from None
+        raise IdentityError(
+            f"{path}: {error}", hint="mend the file; `ssh -G HOST` shows what OpenSSH makes of it"
+        ) from None
 
 
 def split_address(text: str) -> tuple[str | None, str, int | None]:
-    """`USER@HOST:PORT` as user, host and port; the first and the last may be left out, an IPv6 address with a port stands in brackets.
+    """`USER@HOST:PORT` as user, host and port; the first and the last may be left out, an IPv6
+    address with a port stands in brackets.
 
     Raises UsageError.
     """
     found = re.fullmatch(ADDRESS, text)
     if not found:
-        raise UsageError(f"{text!r} is not an address of a machine", hint="USER@HOST or USER@HOST:PORT, e.g. pi@raspberrypi.local")
-    return found["user"], found["bracketed"] or found["host"], int(found["port"]) if found["port"] else None
+        raise UsageError(
+            f"{text!r} is not an address of a machine",
+            hint="USER@HOST or USER@HOST:PORT, e.g. pi@raspberrypi.local",
+        )
+    return (
+        found["user"],
+        found["bracketed"] or found["host"],
+        int(found["port"]) if found["port"] else None,
+    )
 
 
 def _resolve(
-    settings: paramiko.SSHConfig, host: str, port: int | None, user: str | None, identity_file: str | None, seen: tuple[str, ...], jumps: str | None = None
+    settings: paramiko.SSHConfig,
+    host: str,
+    port: int | None,
+    user: str | None,
+    identity_file: str | None,
+    seen: tuple[str, ...],
+    jumps: str | None = None,
 ) -> Login:
     if len(seen) > MAX_JUMPS or host in seen:
-        raise IdentityError(f"{host}: the jump hosts lead in a circle", hint="check ProxyJump in ~/.ssh/config")
+        raise IdentityError(
+            f"{host}: the jump hosts lead in a circle", hint="check ProxyJump in ~/.ssh/config"
+        )
     found = settings.lookup(host)
     via = found.get("proxyjump", "none") if jumps is None else jumps
     if "proxycommand" in found and via == "none":
-        raise IdentityError(f"{host}: ProxyCommand in ~/.ssh/config is not supported", hint="ProxyJump does the same for a tunnel through SSH")
+        raise IdentityError(
+            f"{host}: ProxyCommand in ~/.ssh/config is not supported",
+            hint="ProxyJump does the same for a tunnel through SSH",
+        )
     files = (identity_file,) if identity_file else tuple(found.get("identityfile", ()))
     return Login(
         host=found.get("hostname", host),
@@ -95,7 +134,8 @@ def _resolve(
 
 
 def _through(settings: paramiko.SSHConfig, via: str, seen: tuple[str, ...]) -> Login | None:
-    """`a,b`: first to a, from there to b. What the configuration says of b's own way does not count then, as with OpenSSH."""
+    """`a,b`: first to a, from there to b. What the configuration says of b's own way does not count
+    then, as with OpenSSH."""
     if via == "none":
         return None
     *before, last = via.split(",")
@@ -104,17 +144,19 @@ def _through(settings: paramiko.SSHConfig, via: str, seen: tuple[str, ...]) -> L
 
 
 def _lines(path: Path, depth: int = 0) -> list[str]:
-    """A configuration with what it includes in place (paramiko leaves that out). After an Include, the block around it goes on."""
+    """A configuration with what it includes in place (paramiko leaves that out). After an Include,
+    the block around it goes on."""
     lines, block = [], "Host *"
     for line in path.read_text(encoding="utf-8").splitlines():
         keyword, _, rest = line.strip().replace("=", " ", 1).partition(" ")
         if keyword.lower() == "include" and depth < MAX_INCLUDES:
             for pattern in rest.replace('"', "").split():
-                for file in sorted(glob.glob(str(Path.home() / ".ssh" / os.path.expanduser(pattern)))):
+                for file in sorted(
+                    glob.glob(str(Path.home() / ".ssh" / os.path.expanduser(pattern)))
+                ):
                     lines += [*_lines(Path(file), depth + 1), block]
             continue
         if keyword.lower() in ("host", "match"):
             block = line
         lines.append(line)
     return lines
-

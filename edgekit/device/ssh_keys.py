@@ -1,4 +1,5 @@
-"""Known host keys: which files count, what they say of a key, and writing one down. Opens no connection."""
+"""Known host keys: which files count, what they say of a key, and writing one down. Opens no
+connection."""
 
 from __future__ import annotations
 
@@ -21,11 +22,15 @@ Standing = Literal["known", "unknown", "changed"]
 def known_hosts_files(own: str | None = None) -> tuple[Path, ...]:
     """The files whose keys count, the first that knows a machine wins. `trust` writes to the first.
 
-    `own` is a target's `known_hosts`, which then is the only one; else edgekit's own, the user's and the system's.
-    """
+    `own` is a target's `known_hosts`, which then is the only one; else edgekit's own, the user's
+    and the system's."""
     if own is not None:
         return (Path(own),)
-    return (user_config_path("edgekit") / "known_hosts", Path.home() / ".ssh" / "known_hosts", Path("/etc/ssh/ssh_known_hosts"))
+    return (
+        user_config_path("edgekit") / "known_hosts",
+        Path.home() / ".ssh" / "known_hosts",
+        Path("/etc/ssh/ssh_known_hosts"),
+    )
 
 
 def load_known_hosts(files: Sequence[Path], into: paramiko.HostKeys) -> paramiko.HostKeys:
@@ -35,7 +40,10 @@ def load_known_hosts(files: Sequence[Path], into: paramiko.HostKeys) -> paramiko
             try:
                 into.load(str(file))
             except (OSError, ValueError, paramiko.SSHException) as error:
-                raise IdentityError(f"{file}: the known host keys cannot be read: {error}", hint="mend the file, or move it away") from None
+                raise IdentityError(
+                    f"{file}: the known host keys cannot be read: {error}",
+                    hint="mend the file, or move it away",
+                ) from None
     return into
 
 
@@ -53,10 +61,11 @@ def standing(login: Login, key: paramiko.PKey, files: Sequence[Path]) -> Standin
 
 
 def record(login: Login, key: paramiko.PKey, file: Path) -> None:
-    """Write a key down as the first line, as the first that names a machine counts. The file is replaced by one rename.
+    """Write a key down as the first line, as the first that names a machine counts. The file is
+    replaced by one rename.
 
-    A line about this machine alone goes; one that names others too stays, for their sake. Raises IdentityError.
-    """
+    A line about this machine alone goes; one that names others too stays, for their sake. Raises
+    IdentityError."""
     line = f"{login.known_as} {key.get_name()} {key.get_base64()}"
     staged = file.with_name(f".{file.name}.{os.getpid()}")
     try:
@@ -66,7 +75,9 @@ def record(login: Login, key: paramiko.PKey, file: Path) -> None:
         staged.write_text("".join(f"{text}\n" for text in (line, *kept)), encoding="utf-8")
         staged.replace(file)
     except (OSError, ValueError) as error:
-        raise IdentityError(f"{file}: the host key cannot be recorded: {error}", hint="check the file's permissions") from None
+        raise IdentityError(
+            f"{file}: the host key cannot be recorded: {error}", hint="check the file's permissions"
+        ) from None
 
 
 def fingerprint(key: paramiko.PKey) -> str:

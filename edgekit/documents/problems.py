@@ -1,6 +1,5 @@
-"""What is wrong in a file a person wrote, and where. Owns origins, problems, and how a list of them becomes one error.
-Reads nothing and checks nothing.
-"""
+"""What is wrong in a file a person wrote, and where. Owns origins, problems, and how a list of them
+becomes one error. Reads nothing and checks nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +17,8 @@ KeyPath = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a value was written: a place in a file (1-based), or only a source such as `default` or `--set a.b=c`."""
+    """Where a value was written: a place in a file (1-based), or only a source such as `default` or
+    `--set a.b=c`."""
 
     source: str
     line: int | None = None
@@ -40,12 +40,17 @@ class Problem:
         return f"{self.origin}: {self.message}"
 
     def as_json(self) -> dict[str, object]:
-        where: dict[str, object] = {"file": self.origin.source, "line": self.origin.line, "column": self.origin.column}
+        where: dict[str, object] = {
+            "file": self.origin.source,
+            "line": self.origin.line,
+            "column": self.origin.column,
+        }
         return where | {"message": self.message, "hint": self.hint}
 
 
 def refuse(problems: Iterable[Problem]) -> NoReturn:
-    """Raise all problems as one UsageError: a line each in the message, and `details["problems"]` for programs.
+    """Raise all problems as one UsageError: a line each in the message, and `details["problems"]`
+    for programs.
 
     The hint of a single problem is the error's; among several, each is on the line of its problem.
     """
@@ -76,4 +81,10 @@ def describe(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, str):
         return f"the text {quoted(value)}"
-    return "a list" if isinstance(value, list) else "a mapping" if isinstance(value, dict) else str(value)
+    return (
+        "a list"
+        if isinstance(value, list)
+        else "a mapping"
+        if isinstance(value, dict)
+        else str(value)
+    )

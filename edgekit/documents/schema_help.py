@@ -1,6 +1,6 @@
-"""What an editor shows of a JSON Schema: each key with a description, its unit and an example. Owns completing a schema that pydantic made from what
-is known already: the section's own description, the unit in a key's name, the default. Knows neither recipes nor targets.
-"""
+"""What an editor shows of a JSON Schema: each key with a description, its unit and an example. Owns
+completing a schema that pydantic made from what is known already: the section's own description,
+the unit in a key's name, the default. Knows neither recipes nor targets."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ UNITS: dict[str, tuple[str, Any]] = {
     "limit": ("Samples", 1000),
     "samples": ("Samples", 256),
 }
-"""By the last word of a key: its unit, and an example. `ratio` is what a limit is multiplied by, or a fraction where the schema bounds it by 1."""
+"""By the last word of a key: its unit, and an example. `ratio` is what a limit is multiplied by, or
+a fraction where the schema bounds it by 1."""
 TAGS = ("stage", "method", "kind")
 
 
 def documented(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema with a description, unit and examples at each key, as far as they are known. Changed in place."""
+    """The schema with a description, unit and examples at each key, as far as they are known.
+    Changed in place."""
     definitions = schema.get("$defs", {})
     sections = [section for section in (schema, *definitions.values()) if "properties" in section]
     for section in sections:
@@ -35,13 +37,19 @@ def documented(schema: dict[str, Any]) -> dict[str, Any]:
             _describe(key, value, section, definitions)
     for section in sections:
         for value in section["properties"].values():
-            if "examples" not in value and (example := _example(next(_referred(value, definitions), {}))):
+            if "examples" not in value and (
+                example := _example(next(_referred(value, definitions), {}))
+            ):
                 value["examples"] = [example]
     return schema
 
 
-def _describe(key: str, value: dict[str, Any], section: dict[str, Any], definitions: dict[str, Any]) -> None:
-    described = section if key in TAGS and "const" in value else next(_referred(value, definitions), {})
+def _describe(
+    key: str, value: dict[str, Any], section: dict[str, Any], definitions: dict[str, Any]
+) -> None:
+    described = (
+        section if key in TAGS and "const" in value else next(_referred(value, definitions), {})
+    )
     if "description" not in value and "description" in described:
         value["description"] = described["description"].split("\n\n")[0]
     unit, example = UNITS.get(key.rpartition("_")[2], ("", None))
@@ -50,7 +58,12 @@ def _describe(key: str, value: dict[str, Any], section: dict[str, Any], definiti
     if unit and "description" in value and unit.lower() not in value["description"].lower():
         value["description"] += f" {unit}."
     if "examples" not in value:
-        choices = [value["const"]] if "const" in value else value.get("enum", []) or [v["const"] for v in value.get("anyOf", []) if "const" in v]
+        choices = (
+            [value["const"]]
+            if "const" in value
+            else value.get("enum", [])
+            or [v["const"] for v in value.get("anyOf", []) if "const" in v]
+        )
         given = [value["default"]] if value.get("default") not in (None, "", [], {}) else choices
         if found := given or ([example] if example is not None else []):
             value["examples"] = found
@@ -59,7 +72,11 @@ def _describe(key: str, value: dict[str, Any], section: dict[str, Any], definiti
 def _example(section: dict[str, Any]) -> dict[str, Any]:
     """The section with the keys it must have."""
     properties = section.get("properties", {})
-    return {key: properties[key]["examples"][0] for key in section.get("required", ()) if properties[key].get("examples")}
+    return {
+        key: properties[key]["examples"][0]
+        for key in section.get("required", ())
+        if properties[key].get("examples")
+    }
 
 
 def _referred(value: dict[str, Any], definitions: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -69,4 +86,7 @@ def _referred(value: dict[str, Any], definitions: dict[str, Any]) -> Iterator[di
 
 
 def _bounded(value: dict[str, Any]) -> bool:
-    return any(1 in (part.get("maximum"), part.get("exclusiveMaximum")) for part in (value, *value.get("anyOf", ())))
+    return any(
+        1 in (part.get("maximum"), part.get("exclusiveMaximum"))
+        for part in (value, *value.get("anyOf", ()))
+    )

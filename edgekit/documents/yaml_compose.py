@@ -1,8 +1,9 @@
-"""From untrusted YAML text to plain data with positions. Owns the core schema of YAML 1.2 and the limits; reads no files.
+"""From untrusted YAML text to plain data with positions. Owns the core schema of YAML 1.2 and the
+limits; reads no files.
 
-`yes` is text, `1:30` is text, `1e-3` is a number; no tags, no merge keys, one document. Nodes are built from the parser's
-events with an explicit stack, and depth and expanded size are counted on the way, so that a deeply nested text or an alias
-bomb is refused before anything recursive sees it.
+`yes` is text, `1:30` is text, `1e-3` is a number; no tags, no merge keys, one document. Nodes are
+built from the parser's events with an explicit stack, and depth and expanded size are counted on
+the way, so that a deeply nested text or an alias bomb is refused before anything recursive sees it.
 """
 
 from __future__ import annotations
@@ -30,8 +31,11 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 
-def compose(text: str, source: str) -> tuple[Any, dict[KeyPath, Origin], dict[KeyPath, Origin], tuple[Problem, ...]]:
-    """Plain data, the origins of its keys and of its values, and the problems that did not stop the reading.
+def compose(
+    text: str, source: str
+) -> tuple[Any, dict[KeyPath, Origin], dict[KeyPath, Origin], tuple[Problem, ...]]:
+    """Plain data, the origins of its keys and of its values, and the problems that did not stop the
+    reading.
 
     Raises UsageError when the text is not YAML or goes beyond the limits.
     """
@@ -44,7 +48,8 @@ def compose(text: str, source: str) -> tuple[Any, dict[KeyPath, Origin], dict[Ke
 
 @dataclass
 class _Node:
-    """A value and what it holds. `size` and `height` count what it becomes once its aliases are written out."""
+    """A value and what it holds. `size` and `height` count what it becomes once its aliases are
+    written out."""
 
     origin: Origin
     value: Any
@@ -56,7 +61,8 @@ class _Node:
 
 @dataclass
 class _Open:
-    """A collection whose end has not come yet. A mapping's items are its keys and values in turn."""
+    """A collection whose end has not come yet. A mapping's items are its keys and values in
+    turn."""
 
     node: _Node
     items: list[_Node] = field(default_factory=list)
@@ -87,7 +93,10 @@ class _Composer:
             refuse(self.problems)
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            self._not_yaml(error.problem or error.context or "malformed", self._origin(mark) if mark else self.reached)
+            self._not_yaml(
+                error.problem or error.context or "malformed",
+                self._origin(mark) if mark else self.reached,
+            )
         except (YAMLError, ValueError, LookupError, AttributeError, AssertionError) as error:
             # The parser lets a few slips of its own through on malformed escapes and directives.
             self._not_yaml((str(error).splitlines() or ["malformed"])[0], self.reached)
@@ -115,9 +124,15 @@ class _Composer:
 
     def _start_document(self, event: Any) -> None:
         if self.root is not None:
-            self._stop(event, "a second document starts here", "keep one document in a file; remove the `---`")
+            self._stop(
+                event,
+                "a second document starts here",
+                "keep one document in a file; remove the `---`",
+            )
         if event.version not in (None, (1, 2)):
-            self._problem(self._origin(event.start_mark), "only YAML 1.2 is read", "remove the `%YAML` line")
+            self._problem(
+                self._origin(event.start_mark), "only YAML 1.2 is read", "remove the `%YAML` line"
+            )
 
     def _scalar(self, event: Any) -> _Node:
         origin = self._origin(event.start_mark)
@@ -127,7 +142,11 @@ class _Composer:
             self._problem(origin, "text with a NUL character or half a surrogate pair")
             return _Node(origin, None, text="")
         plain = event.style is None
-        return _Node(origin, self._resolve(event.value, origin) if plain else event.value, text=event.value if plain else None)
+        return _Node(
+            origin,
+            self._resolve(event.value, origin) if plain else event.value,
+            text=event.value if plain else None,
+        )
 
     def _resolve(self, text: str, origin: Origin) -> Any:
         """The value of a plain scalar: YAML 1.2.2, section 10.3.2 (core schema)."""
@@ -142,7 +161,9 @@ class _Composer:
                     return number
             self._problem(origin, "a whole number of more than 64 bits")
             return None
-        if _NOT_FINITE.fullmatch(text) or (_FLOAT.fullmatch(text) and not math.isfinite(float(text))):
+        if _NOT_FINITE.fullmatch(text) or (
+            _FLOAT.fullmatch(text) and not math.isfinite(float(text))
+        ):
             self._problem(origin, "expected a finite number, got NaN or infinity")
             return None
         return float(text) if _FLOAT.fullmatch(text) else text
@@ -151,7 +172,14 @@ class _Composer:
         target = self.anchors.get(event.anchor)
         if target is None:
             itself = event.anchor in self.anchors
-            self._stop(event, "an alias inside its own value" if itself else "an alias to an anchor not defined before it")
+            self._stop(
+                event,
+                (
+                    "an alias inside its own value"
+                    if itself
+                    else "an alias to an anchor not defined before it"
+                ),
+            )
         self._count(target.size, len(self.open) + target.height, event)
         return replace(target, origin=self._origin(event.start_mark), anchor=None)
 
@@ -182,10 +210,17 @@ class _Composer:
                 hint = "write the keys out; a recipe can also use `extends`"
                 self._problem(key.origin, "merge keys (`<<`) are not part of YAML 1.2", hint)
             elif name in pairs:
-                self._problem(key.origin, f"duplicate key {quoted(name)} (first at line {pairs[name][0].line})", "keep one of them")
+                self._problem(
+                    key.origin,
+                    f"duplicate key {quoted(name)} (first at line {pairs[name][0].line})",
+                    "keep one of them",
+                )
             else:
                 # What is not written has no place; the parser gives the next token's.
-                pairs[name] = (key.origin, replace(value, origin=key.origin) if value.text == "" else value)
+                pairs[name] = (
+                    key.origin,
+                    replace(value, origin=key.origin) if value.text == "" else value,
+                )
         return pairs
 
     def _add(self, node: _Node) -> None:
@@ -199,12 +234,18 @@ class _Composer:
         if depth > MAX_DEPTH:
             self._stop(event, f"nested more than {MAX_DEPTH} levels deep")
         if self.nodes > MAX_NODES:
-            self._stop(event, f"more than {MAX_NODES} values, counting each alias as what it stands for")
+            self._stop(
+                event, f"more than {MAX_NODES} values, counting each alias as what it stands for"
+            )
 
     def _refuse_tag(self, event: Any) -> None:
         if event.tag is not None:
             origin = self._origin(event.start_mark)
-            self._problem(origin, "tags (`!…`) are not allowed: no objects are built from a file", "write a plain value")
+            self._problem(
+                origin,
+                "tags (`!…`) are not allowed: no objects are built from a file",
+                "write a plain value",
+            )
 
     def _problem(self, origin: Origin, message: str, hint: str = "") -> None:
         self.problems.append(Problem(origin, message, hint))
@@ -217,12 +258,19 @@ class _Composer:
         return Origin(self.source, mark.line + 1, mark.column + 1)
 
 
-def _flatten(node: _Node, path: KeyPath, keys: dict[KeyPath, Origin], values: dict[KeyPath, Origin]) -> Any:
+def _flatten(
+    node: _Node, path: KeyPath, keys: dict[KeyPath, Origin], values: dict[KeyPath, Origin]
+) -> Any:
     """Plain data of a node; at most MAX_DEPTH deep and MAX_NODES large, by construction."""
     values[path] = node.origin
     if isinstance(node.value, list):
-        return [_flatten(item, (*path, index), keys, values) for index, item in enumerate(node.value)]
+        return [
+            _flatten(item, (*path, index), keys, values) for index, item in enumerate(node.value)
+        ]
     if isinstance(node.value, dict):
         keys.update({(*path, name): origin for name, (origin, _) in node.value.items()})
-        return {name: _flatten(item, (*path, name), keys, values) for name, (_, item) in node.value.items()}
+        return {
+            name: _flatten(item, (*path, name), keys, values)
+            for name, (_, item) in node.value.items()
+        }
     return node.value

@@ -1,6 +1,8 @@
-"""One artifact from a model: lower, prove, verify, and only then publish. Names the steps; each is done elsewhere in this package.
+"""One artifact from a model: lower, prove, verify, and only then publish. Names the steps; each is
+done elsewhere in this package.
 
-Files of an artifact in its output directory (`result.json` comes last, so a directory that has it is complete):
+Files of an artifact in its output directory (`result.json` comes last, so a directory that has it
+is complete):
 
     VARIANT.pte or VARIANT.tflite              the artifact
     reference/ARTIFACT.{input,output}.bin      the first test samples and what the artifact returns for them, raw bytes
@@ -42,7 +44,8 @@ Format = Literal["executorch", "litert"]
 
 @dataclass(frozen=True)
 class Lowered:
-    """An artifact's bytes, what re-reading them showed, and the eager model it must agree with. `delegation` is None where only the runtime knows."""
+    """An artifact's bytes, what re-reading them showed, and the eager model it must agree with.
+    `delegation` is None where only the runtime knows."""
 
     data: bytes
     reference: nn.Module
@@ -65,17 +68,21 @@ def export_artifact(
     threads: int = 1,
     step: Callable[[str], None] = lambda name: None,
 ) -> Artifact:
-    """Export an eager model (or a prepared graph when `method` is ptq or qat) and publish it in `output` if it proves to be the model.
+    """Export an eager model (or a prepared graph when `method` is ptq or qat) and publish it in
+    `output` if it proves to be the model.
 
-    `step` is told what is being done. Nothing appears in `output` unless everything succeeded, and what was there before stays until then.
+    `step` is told what is being done. Nothing appears in `output` unless everything succeeded, and
+    what was there before stays until then.
 
-    Raises ExportError: cannot be traced, lowered, loaded or written; does not hold the model's weights; differs from eager PyTorch beyond `thresholds`.
-    Raises ModelError: a `keep_float` pattern that means no layer.
-    """
+    Raises ExportError: cannot be traced, lowered, loaded or written; does not hold the model's
+    weights; differs from eager PyTorch beyond `thresholds`. Raises ModelError: a `keep_float`
+    pattern that means no layer."""
     samples = test.at(slice(0, min(thresholds.samples, len(test))))
     name = f"{variant}.{SUFFIX[format]}"
     step("lower")
-    lowered = _lower(model, samples[:1], format=format, method=method, keep_float=keep_float, backend=backend)
+    lowered = _lower(
+        model, samples[:1], format=format, method=method, keep_float=keep_float, backend=backend
+    )
     try:
         with staging(output) as staged:
             write(staged / name, lowered.data)
@@ -103,11 +110,22 @@ def export_artifact(
             write(staged / "result.json", artifact.model_dump_json(indent=1).encode())
             publish(staged, output, [name, *files, "outputs.npy", "result.json"])
     except OSError as error:
-        raise ExportError(f"cannot write to {output}: {error.strerror or error}", hint="free disk space there and run again") from None
+        raise ExportError(
+            f"cannot write to {output}: {error.strerror or error}",
+            hint="free disk space there and run again",
+        ) from None
     return artifact
 
 
-def _lower(model: nn.Module, example: Tensor, *, format: Format, method: str | None, keep_float: Sequence[str], backend: str) -> Lowered:
+def _lower(
+    model: nn.Module,
+    example: Tensor,
+    *,
+    format: Format,
+    method: str | None,
+    keep_float: Sequence[str],
+    backend: str,
+) -> Lowered:
     """The bytes of the artifact, proved to hold the model's weights."""
     if format == "executorch":
         from edgekit.export.executorch import to_pte
@@ -115,7 +133,13 @@ def _lower(model: nn.Module, example: Tensor, *, format: Format, method: str | N
 
         pte = to_pte(model, example, method=method, keep_float=keep_float, backend=backend)
         contents = read_pte(pte.data)
-        return Lowered(pte.data, pte.reference, prove(pte.weights, contents.constants, pte.dtypes), contents.arena_bytes, pte.delegation)
+        return Lowered(
+            pte.data,
+            pte.reference,
+            prove(pte.weights, contents.constants, pte.dtypes),
+            contents.arena_bytes,
+            pte.delegation,
+        )
     from edgekit.export.inspect_tflite import read_tflite
     from edgekit.export.litert import to_tflite
 
@@ -125,17 +149,28 @@ def _lower(model: nn.Module, example: Tensor, *, format: Format, method: str | N
 
 
 def _open(path: Path, format: Format, threads: int) -> tuple[HostModel, Delegation | None]:
-    return (open_pte(path, threads=threads), None) if format == "executorch" else open_tflite(path, threads=threads)
+    return (
+        (open_pte(path, threads=threads), None)
+        if format == "executorch"
+        else open_tflite(path, threads=threads)
+    )
 
 
-def _verify(lowered: Lowered, host: HostModel, samples: Tensor, test: EvaluationSet, thresholds: Thresholds) -> tuple[Verification, Outputs]:
+def _verify(
+    lowered: Lowered, host: HostModel, samples: Tensor, test: EvaluationSet, thresholds: Thresholds
+) -> tuple[Verification, Outputs]:
     """Compare on the samples, then run the whole test set. Gives the outputs on it too."""
     agreement = compare(eager_outputs(lowered.reference, samples), host(samples.numpy()))
     require(agreement, thresholds)
     outputs, classes = artifact_outputs(host, test)
     correct = top1_correct(classes, test.labels)
     total = None if correct is None else len(test)
-    return Verification(**asdict(agreement), top1_correct=correct, top1_total=total, proof=lowered.proof), outputs
+    return (
+        Verification(
+            **asdict(agreement), top1_correct=correct, top1_total=total, proof=lowered.proof
+        ),
+        outputs,
+    )
 
 
 def _write_reference(staged: Path, name: str, host: HostModel, samples: Outputs) -> tuple[str, str]:

@@ -1,9 +1,9 @@
 """One export in a process of its own, forked by nursery.py.
 
-A converter that crashes or eats all memory takes this process with it and nothing else. What the libraries print goes to stderr; stdout carries one
-JSON object per line for the parent (run.py): {"step": NAME} as work goes on, {"error": {...}} when edgekit refuses. Exit code 0 means that
-`result.json` is in the output directory.
-"""
+A converter that crashes or eats all memory takes this process with it and nothing else. What the
+libraries print goes to stderr; stdout carries one JSON object per line for the parent (run.py):
+{"step": NAME} as work goes on, {"error": {...}} when edgekit refuses. Exit code 0 means that
+`result.json` is in the output directory."""
 
 from __future__ import annotations
 
@@ -28,13 +28,23 @@ def main(arguments: list[str]) -> int:
     try:
         run(job, step=lambda name: say({"step": name}))
     except EdgekitError as error:
-        say({"error": {"class": type(error).__name__, "message": error.message, "hint": error.hint, "details": error.details}})
+        say(
+            {
+                "error": {
+                    "class": type(error).__name__,
+                    "message": error.message,
+                    "hint": error.hint,
+                    "details": error.details,
+                }
+            }
+        )
         return error.exit_code
     return 0
 
 
 def run(job: dict[str, Any], *, step: Callable[[str], None]) -> None:
-    """Rebuild the model, load the data, export, verify, publish. Raises ExportError and ModelError."""
+    """Rebuild the model, load the data, export, verify, publish. Raises ExportError and
+    ModelError."""
     step("load")
     import torch
 

@@ -1,9 +1,11 @@
-"""A smaller `.tflite` that computes the same. Owns the rewriting of a converted file; no tensor, operator, number or signature changes.
+"""A smaller `.tflite` that computes the same. Owns the rewriting of a converted file; no tensor,
+operator, number or signature changes.
 
-The converter writes each tensor's name as the whole Python call path, often of several layers (300 characters and more), and for every channel a zero
-point of eight bytes that is zero. In a small int8 network these are a third of the file. Here a tensor is called by its layer, as `named_modules` calls
-it, and equal vectors are written once. Constants are aligned to the 16 bytes that the schema asks for.
-"""
+The converter writes each tensor's name as the whole Python call path, often of several layers (300
+characters and more), and for every channel a zero point of eight bytes that is zero. In a small
+int8 network these are a third of the file. Here a tensor is called by its layer, as `named_modules`
+calls it, and equal vectors are written once. Constants are aligned to the 16 bytes that the schema
+asks for."""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ LARGEST = 1 << 30
 
 
 def compact(data: bytes) -> bytes:
-    """Rewrite a `.tflite`. What is larger than 1 GiB, or keeps constants outside its flatbuffer, is returned as it is."""
+    """Rewrite a `.tflite`. What is larger than 1 GiB, or keeps constants outside its flatbuffer, is
+    returned as it is."""
     model = tfl.ModelT.InitFromObj(tfl.Model.GetRootAs(data, 0))
     if len(data) > LARGEST or any(buffer.offset > 1 for buffer in model.buffers):
         return data
@@ -36,15 +39,17 @@ def compact(data: bytes) -> bytes:
 
 
 def layer_name(name: str) -> str:
-    """The layer of a tensor that the converter named: `pkg.Net/pkg.Sequential_features/torch.nn.modules.conv.Conv2d_0;2` is of `features.0`.
+    """The layer of a tensor that the converter named:
+    `pkg.Net/pkg.Sequential_features/torch.nn.modules.conv.Conv2d_0;2` is of `features.0`.
 
-    A name may join the places of several layers that became one operator, the first one last. Other names are kept.
-    """
+    A name may join the places of several layers that became one operator, the first one last. Other
+    names are kept."""
     places = [place for place in name.split(";") if "/" in place or "." in place]
     if not places:
         return name
     parts = places[-1].split("/")
-    # `package.Class_attribute`: neither a package nor, as a rule, a class holds an underscore after its first letter.
+    # `package.Class_attribute`: neither a package nor, as a rule, a class holds an underscore after
+    # its first letter.
     attributes = [part.rpartition(".")[2].lstrip("_").partition("_")[2] for part in parts[1:]]
     return ".".join(filter(None, attributes)) or parts[0].rpartition(".")[2]
 

@@ -1,7 +1,8 @@
 """Which operators of an artifact run in the delegate, which fall back to plain kernels, and why.
 
-For `.pte` the source is the lowered graph itself and the reasons XNNPACK's partitioner gives for each node it refuses. For `.tflite` it is the
-interpreter of this machine after it applied its XNNPACK delegate: its DELEGATE nodes name the tensors they take and give, and every operator between
+For `.pte` the source is the lowered graph itself and the reasons XNNPACK's partitioner gives for
+each node it refuses. For `.tflite` it is the interpreter of this machine after it applied its
+XNNPACK delegate: its DELEGATE nodes name the tensors they take and give, and every operator between
 them was replaced. LiteRT gives no reasons; the tensor types of what was left are reported instead.
 """
 
@@ -54,11 +55,17 @@ def operator_name(node: fx.Node) -> str:
 
 
 def executorch_delegation(graph: fx.GraphModule, reasons: Mapping[str, str]) -> Delegation:
-    """Read a lowered edge graph. Inside the delegate, quantize and dequantize nodes are part of the operators around them and are not counted."""
+    """Read a lowered edge graph. Inside the delegate, quantize and dequantize nodes are part of the
+    operators around them and are not counted."""
     from executorch.exir.lowered_backend_module import get_lowered_submodules
 
     lowered = [module for _, module, _ in get_lowered_submodules(graph)]
-    delegated = Counter(name for module in lowered for name in _operators(module.original_module.graph) if "quantize_per_" not in name)
+    delegated = Counter(
+        name
+        for module in lowered
+        for name in _operators(module.original_module.graph)
+        if "quantize_per_" not in name
+    )
     fallback = Counter(_operators(graph.graph))
     backends = {module.backend_id for module in lowered}
     absent = "XNNPACK has no such operator" if lowered else "portable kernels were asked for"
@@ -82,7 +89,9 @@ def _sequence(graph: fx.GraphModule) -> Iterator[Operation]:
             lowered = getattr(graph, str(node.args[0]))
             for inner in lowered.original_module.graph.nodes:
                 if _is_operator(inner) and "quantize_per_" not in operator_name(inner):
-                    yield Operation(operator=operator_name(inner), layer=layer_of(inner), delegate=calls)
+                    yield Operation(
+                        operator=operator_name(inner), layer=layer_of(inner), delegate=calls
+                    )
             calls += 1
         elif _is_operator(node):
             yield Operation(operator=operator_name(node), layer=layer_of(node))
@@ -98,8 +107,11 @@ def _is_operator(node: fx.Node) -> bool:
     return node.op == "call_function" and hasattr(node.target, "_schema")
 
 
-def litert_delegation(operators: Sequence[Mapping[str, Any]], types: Mapping[int, str]) -> Delegation:
-    """Read an allocated interpreter's operators (`index`, `op_name`, `inputs`, `outputs`) and its tensors' types."""
+def litert_delegation(
+    operators: Sequence[Mapping[str, Any]], types: Mapping[int, str]
+) -> Delegation:
+    """Read an allocated interpreter's operators (`index`, `op_name`, `inputs`, `outputs`) and its
+    tensors' types."""
     plain = [operator for operator in operators if operator["op_name"] != "DELEGATE"]
     producer = {int(tensor): operator for operator in plain for tensor in operator["outputs"]}
     replaced: set[int] = set()
@@ -109,11 +121,19 @@ def litert_delegation(operators: Sequence[Mapping[str, Any]], types: Mapping[int
     delegated = Counter(operator["op_name"] for operator in plain if operator["index"] in replaced)
     left = [operator for operator in plain if operator["index"] not in replaced]
     reasons = {
-        operator["op_name"]: f"not taken by LiteRT's XNNPACK delegate with inputs {', '.join(types[int(t)] for t in operator['inputs'] if t >= 0)}"
+        operator["op_name"]: (
+            "not taken by LiteRT's XNNPACK delegate with inputs"
+            f" {', '.join(types[int(t)] for t in operator['inputs'] if t >= 0)}"
+        )
         for operator in reversed(left)
     }
     fallback = Counter(operator["op_name"] for operator in left)
-    return Delegation(delegate="XNNPACK" if replaced else "none", delegated=_sorted(delegated), fallback=_sorted(fallback), reasons=reasons)
+    return Delegation(
+        delegate="XNNPACK" if replaced else "none",
+        delegated=_sorted(delegated),
+        fallback=_sorted(fallback),
+        reasons=reasons,
+    )
 
 
 def _between(delegate: Mapping[str, Any], producer: Mapping[int, Mapping[str, Any]]) -> set[int]:

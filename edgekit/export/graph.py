@@ -1,4 +1,5 @@
-"""The traced model: one `torch.export` program for both exporters, its weights, and where each operator comes from.
+"""The traced model: one `torch.export` program for both exporters, its weights, and where each
+operator comes from.
 
 Owns tracing and reading a program. Does not lower it, and does not know the formats.
 """
@@ -32,16 +33,16 @@ WEIGHT_ARGUMENTS = {
     aten.lstm.input: (2,),
     aten.gru.input: (2,),
 }
-"""Layers that carry weights, and which argument they are in. Recurrent layers take a list that also holds biases."""
+"""Layers that carry weights, and which argument they are in. Recurrent layers take a list that also
+holds biases."""
 
 
 @dataclass(frozen=True)
 class Weight:
     """A layer's weight as the traced program holds it.
 
-    `values` is float32, float16 or int8 in torch's layout (out, in/groups, *kernel); `scale` has one value per output channel, or one in all, and is
-    None for floats.
-    """
+    `values` is float32, float16 or int8 in torch's layout (out, in/groups, *kernel); `scale` has
+    one value per output channel, or one in all, and is None for floats."""
 
     layer: str
     values: NDArray[np.generic]
@@ -55,15 +56,20 @@ class Weight:
 def trace(model: nn.Module, example: Tensor) -> ExportedProgram:
     """The program of `model` for inputs of exactly `example`'s shape.
 
-    Raises ExportError: control flow that depends on values, or anything else `torch.export` cannot follow.
-    """
+    Raises ExportError: control flow that depends on values, or anything else `torch.export` cannot
+    follow."""
     try:
         with torch.no_grad():
             return torch.export.export(model, (example,), strict=False)
-    except Exception as error:  # torch.export fails in many ways, and the model's own code runs in it
+    except (
+        Exception
+    ) as error:  # torch.export fails in many ways, and the model's own code runs in it
         raise ExportError(
             f"torch.export cannot trace the model: {first_line(error)}",
-            hint="data-dependent control flow in forward must be rewritten with torch.where or torch.cond",
+            hint=(
+                "data-dependent control flow in forward must be rewritten with torch.where or"
+                " torch.cond"
+            ),
         ) from error
 
 
@@ -74,10 +80,11 @@ def first_line(error: BaseException) -> str:
 
 
 def weights(program: ExportedProgram) -> tuple[Weight, ...]:
-    """The weights of all convolutions, linear and recurrent layers, each once, in the order of use. Biases are left out.
+    """The weights of all convolutions, linear and recurrent layers, each once, in the order of use.
+    Biases are left out.
 
-    A weight behind quantize and dequantize nodes is given as the int8 values it becomes, whether they are folded or not.
-    """
+    A weight behind quantize and dequantize nodes is given as the int8 values it becomes, whether
+    they are folded or not."""
     found: dict[str, Weight] = {}
     for node, argument in _weight_uses(program):
         source: Any = argument
@@ -93,7 +100,13 @@ def weights(program: ExportedProgram) -> tuple[Weight, ...]:
             continue
         if quantize is not None:
             values = quantize.target(values, *_resolved(program, quantize.args[1:]))
-        scale = None if dequantize is None else np.asarray(_resolved(program, dequantize.args[1:2])[0], dtype=np.float32).reshape(-1)
+        scale = (
+            None
+            if dequantize is None
+            else np.asarray(_resolved(program, dequantize.args[1:2])[0], dtype=np.float32).reshape(
+                -1
+            )
+        )
         found[source.name] = Weight(layer_of(node) or name, values.detach().numpy(), scale)
     return tuple(found.values())
 
@@ -113,12 +126,19 @@ def _is(node: fx.Node, kind: str) -> bool:
 
 def _resolved(program: ExportedProgram, arguments: Sequence[Any]) -> list[Any]:
     """Arguments with constants in place of the nodes that stand for them."""
-    return [_constant(program, argument)[1] if isinstance(argument, fx.Node) else argument for argument in arguments]
+    return [
+        _constant(program, argument)[1] if isinstance(argument, fx.Node) else argument
+        for argument in arguments
+    ]
 
 
 def _constant(program: ExportedProgram, node: fx.Node) -> tuple[str, Tensor | None]:
     signature = program.graph_signature
-    for table in (signature.inputs_to_parameters, signature.inputs_to_buffers, signature.inputs_to_lifted_tensor_constants):
+    for table in (
+        signature.inputs_to_parameters,
+        signature.inputs_to_buffers,
+        signature.inputs_to_lifted_tensor_constants,
+    ):
         if node.name in table:
             name = table[node.name]
             value = program.state_dict.get(name, program.constants.get(name))

@@ -1,4 +1,5 @@
-"""What a `.tflite` file holds, read back from its own bytes: constants with dtype and scales, operators, and its first operators on the inputs."""
+"""What a `.tflite` file holds, read back from its own bytes: constants with dtype and scales,
+operators, and its first operators on the inputs."""
 
 from __future__ import annotations
 
@@ -21,12 +22,15 @@ DTYPES: dict[int, type[np.generic]] = {
     tfl.TensorType.INT64: np.int64,
     tfl.TensorType.BOOL: np.bool_,
 }
-OPERATOR_NAMES = {value: name for name, value in vars(tfl.BuiltinOperator).items() if isinstance(value, int)}
+OPERATOR_NAMES = {
+    value: name for name, value in vars(tfl.BuiltinOperator).items() if isinstance(value, int)
+}
 
 
 @dataclass(frozen=True)
 class Operator:
-    """One operator: its name and the indices of its tensors. `output_names` are what quantization recipes select operators by."""
+    """One operator: its name and the indices of its tensors. `output_names` are what quantization
+    recipes select operators by."""
 
     name: str
     inputs: tuple[int, ...]
@@ -48,7 +52,9 @@ def read_tflite(data: bytes) -> TfliteContents:
     if model.SubgraphsLength() != 1:
         raise ValueError(f"{model.SubgraphsLength()} subgraphs, expected one")
     graph = model.Subgraphs(0)
-    return TfliteContents(constants=dict(_constants(model, graph)), operators=tuple(_operators(model, graph)))
+    return TfliteContents(
+        constants=dict(_constants(model, graph)), operators=tuple(_operators(model, graph))
+    )
 
 
 def _constants(model: Any, graph: Any) -> Iterator[tuple[int, Constant]]:
@@ -61,7 +67,11 @@ def _constants(model: Any, graph: Any) -> Iterator[tuple[int, Constant]]:
         shape = tensor.ShapeAsNumpy() if tensor.ShapeLength() else ()
         values = np.frombuffer(buffer.DataAsNumpy().tobytes(), dtype).reshape(shape)
         quantization = tensor.Quantization()
-        scale = quantization.ScaleAsNumpy() if quantization is not None and quantization.ScaleLength() else None
+        scale = (
+            quantization.ScaleAsNumpy()
+            if quantization is not None and quantization.ScaleLength()
+            else None
+        )
         yield index, Constant(tensor.Name().decode(), values, scale)
 
 
@@ -70,7 +80,11 @@ def _operators(model: Any, graph: Any) -> Iterator[Operator]:
         operator = graph.Operators(index)
         code = model.OperatorCodes(operator.OpcodeIndex())
         number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-        name = code.CustomCode().decode() if number == tfl.BuiltinOperator.CUSTOM else OPERATOR_NAMES.get(number, str(number))
+        name = (
+            code.CustomCode().decode()
+            if number == tfl.BuiltinOperator.CUSTOM
+            else OPERATOR_NAMES.get(number, str(number))
+        )
         outputs = tuple(int(item) for item in operator.OutputsAsNumpy())
         names = tuple(graph.Tensors(item).Name().decode() for item in outputs if item >= 0)
         yield Operator(name, tuple(int(item) for item in operator.InputsAsNumpy()), outputs, names)

@@ -1,10 +1,13 @@
-"""A process that has the exporters' libraries imported and forks a child for each export: `python -m edgekit.export.nursery SOCKET`.
+"""A process that has the exporters' libraries imported and forks a child for each export: `python
+-m edgekit.export.nursery SOCKET`.
 
-Importing torch, executorch and litert-torch takes ten seconds and more of a processor, forking a few milliseconds, and every child starts from the same
-state. Over a socket of packets it is given {"key", "format", "job"} with two descriptors, the child's stdout and stderr, and answers {"key", "pid"} when
-the child runs and {"key", "status"} when it has ended, a status as `os.waitstatus_to_exitcode` gives. It ends when the socket is closed, and dies with
-its parent. Before a fork it must have no second thread: with OMP_NUM_THREADS=1 the libraries start none on import.
-"""
+Importing torch, executorch and litert-torch takes ten seconds and more of a processor, forking a
+few milliseconds, and every child starts from the same state. Over a socket of packets it is given
+{"key", "format", "job"} with two descriptors, the child's stdout and stderr, and answers {"key",
+"pid"} when the child runs and {"key", "status"} when it has ended, a status as
+`os.waitstatus_to_exitcode` gives. It ends when the socket is closed, and dies with its parent.
+Before a fork it must have no second thread: with OMP_NUM_THREADS=1 the libraries start none on
+import."""
 
 from __future__ import annotations
 
@@ -29,7 +32,11 @@ LIBRARIES = {
         "executorch.kernels.quantized",
         "executorch.runtime",
     ),
-    "litert": ("litert_torch", "litert_torch.quantize.pt2e_quantizer", "ai_edge_litert.interpreter"),
+    "litert": (
+        "litert_torch",
+        "litert_torch.quantize.pt2e_quantizer",
+        "ai_edge_litert.interpreter",
+    ),
 }
 """By format, what is imported before the first child for it is forked."""
 
@@ -57,11 +64,16 @@ def main(descriptor: int) -> None:
                     os.close(event.fd)
                     pid, key = running.pop(event.fd)
                     _, status = os.waitpid(pid, 0)
-                    parent.send(json.dumps({"key": key, "status": os.waitstatus_to_exitcode(status)}).encode())
+                    parent.send(
+                        json.dumps(
+                            {"key": key, "status": os.waitstatus_to_exitcode(status)}
+                        ).encode()
+                    )
 
 
 def _import(format: str) -> None:
-    """Import the libraries of a format; the second time costs nothing. One that fails is left to the child, which will say why."""
+    """Import the libraries of a format; the second time costs nothing. One that fails is left to
+    the child, which will say why."""
     for name in LIBRARIES[format]:
         with contextlib.suppress(Exception):
             importlib.import_module(name)
@@ -74,7 +86,9 @@ def _fork(job: str, stdout: int, stderr: int) -> int:
     if pid:
         os.close(stdout)
         os.close(stderr)
-        with contextlib.suppress(PermissionError, ProcessLookupError):  # both sides do it, so that it is done before either goes on
+        with contextlib.suppress(
+            PermissionError, ProcessLookupError
+        ):  # both sides do it, so that it is done before either goes on
             os.setpgid(pid, pid)
         return pid
     code = 1

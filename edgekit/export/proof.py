@@ -1,10 +1,11 @@
-"""Proof by re-reading: every weight of the graph is looked for in the artifact's own bytes. Owns the comparison; inspect_pte.py and inspect_tflite.py
-read the files.
+"""Proof by re-reading: every weight of the graph is looked for in the artifact's own bytes. Owns
+the comparison; inspect_pte.py and inspect_tflite.py read the files.
 
-A weight counts as found when a constant of the expected dtype has its values bit for bit in one of the runtimes' layouts, with the same scales. Float
-weights that the exporter changed on purpose (batch norm folded in, quantized by a recipe) are matched by shape and must have at least as many zeros:
-folding scales channels and quantizing rounds towards zero, so pruned channels stay gone and masked weights stay zero.
-"""
+A weight counts as found when a constant of the expected dtype has its values bit for bit in one of
+the runtimes' layouts, with the same scales. Float weights that the exporter changed on purpose
+(batch norm folded in, quantized by a recipe) are matched by shape and must have at least as many
+zeros: folding scales channels and quantizing rounds towards zero, so pruned channels stay gone and
+masked weights stay zero."""
 
 from __future__ import annotations
 
@@ -22,65 +23,89 @@ from edgekit.export.graph import Weight
 
 @dataclass(frozen=True)
 class Constant:
-    """A constant tensor as it lies in the artifact. `scale` is None for floats and plain integers."""
+    """A constant tensor as it lies in the artifact. `scale` is None for floats and plain
+    integers."""
 
     name: str
     values: NDArray[np.generic]
     scale: NDArray[np.float32] | None = None
 
 
-def prove(weights: Sequence[Weight], constants: Sequence[Constant], dtypes: Mapping[str, str]) -> dict[str, Any]:
-    """Find every weight in the artifact and sum up what is there: dtypes, scales, output channels, zero fraction.
+def prove(
+    weights: Sequence[Weight], constants: Sequence[Constant], dtypes: Mapping[str, str]
+) -> dict[str, Any]:
+    """Find every weight in the artifact and sum up what is there: dtypes, scales, output channels,
+    zero fraction.
 
-    `dtypes` says by layer which dtype the artifact must hold where it is not the graph's own. Raises ExportError naming the layers that are missing,
-    have other values, scales, shapes or dtypes, or lost zeros.
-    """
+    `dtypes` says by layer which dtype the artifact must hold where it is not the graph's own.
+    Raises ExportError naming the layers that are missing, have other values, scales, shapes or
+    dtypes, or lost zeros."""
     exact = {_key(constant.values): constant for constant in constants}
     found: list[tuple[Weight, Constant]] = []
     similar: dict[tuple[str, tuple[int, ...]], list[Weight]] = defaultdict(list)
     problems = []
     for weight in weights:
         dtype = dtypes.get(weight.layer, weight.dtype)
-        constant = next((exact[key] for key in map(_key, layouts(weight.values)) if key in exact), None) if dtype == weight.dtype else None
+        constant = (
+            next((exact[key] for key in map(_key, layouts(weight.values)) if key in exact), None)
+            if dtype == weight.dtype
+            else None
+        )
         if constant is not None:
             if weight.scale is not None and not _same_scale(weight.scale, constant.scale):
                 problems.append(f"{weight.layer}: other scales than the graph")
             found.append((weight, constant))
         elif weight.scale is not None:
-            problems.append(f"{weight.layer}: the graph's {weight.dtype} values are not in the artifact")
+            problems.append(
+                f"{weight.layer}: the graph's {weight.dtype} values are not in the artifact"
+            )
         else:
             similar[dtype, _signature(weight.values)].append(weight)
     bit_equal = len(found)
     taken = {id(constant) for _, constant in found}
     for (dtype, shape), group in similar.items():
-        candidates = [c for c in constants if id(c) not in taken and str(c.values.dtype) == dtype and _signature(c.values) == shape]
+        candidates = [
+            c
+            for c in constants
+            if id(c) not in taken and str(c.values.dtype) == dtype and _signature(c.values) == shape
+        ]
         pairs, missing = _pair(group, candidates)
         found += pairs
         problems += missing
     if problems:
         raise ExportError(
-            f"the artifact does not hold the model's weights: {'; '.join(problems[:5])}" + (f" … and {len(problems) - 5} more" if problems[5:] else ""),
+            f"the artifact does not hold the model's weights: {'; '.join(problems[:5])}"
+            + (f" … and {len(problems) - 5} more" if problems[5:] else ""),
             hint="layers a method cannot quantize must be listed in keep_float",
             details={"problems": problems},
         )
     return _summary(found, bit_equal)
 
 
-def _pair(group: Sequence[Weight], candidates: Sequence[Constant]) -> tuple[list[tuple[Weight, Constant]], list[str]]:
+def _pair(
+    group: Sequence[Weight], candidates: Sequence[Constant]
+) -> tuple[list[tuple[Weight, Constant]], list[str]]:
     """Match weights and constants of one dtype and shape, those with most zeros first."""
     wanted = sorted(group, key=lambda weight: zeros(weight.values), reverse=True)
     offered = sorted(candidates, key=lambda constant: zeros(constant.values), reverse=True)
     pairs, problems = [], []
     for weight, constant in zip(wanted, offered, strict=False):
         if zeros(constant.values) < zeros(weight.values):
-            problems.append(f"{weight.layer}: {zeros(weight.values)} zeros in the graph, at most {zeros(constant.values)} in the artifact")
+            problems.append(
+                f"{weight.layer}: {zeros(weight.values)} zeros in the graph, at most"
+                f" {zeros(constant.values)} in the artifact"
+            )
         pairs.append((weight, constant))
-    problems += [f"{weight.layer}: no such weight of shape {weight.values.shape}" for weight in wanted[len(offered) :]]
+    problems += [
+        f"{weight.layer}: no such weight of shape {weight.values.shape}"
+        for weight in wanted[len(offered) :]
+    ]
     return pairs, problems
 
 
 def layouts(values: NDArray[np.generic]) -> Iterator[NDArray[np.generic]]:
-    """A weight in the layouts of the two runtimes: as it is, channels last (O,H,W,I), depthwise and transposed (I,H,W,O), transposed matrix.
+    """A weight in the layouts of the two runtimes: as it is, channels last (O,H,W,I), depthwise and
+    transposed (I,H,W,O), transposed matrix.
 
     One-dimensional convolutions become two-dimensional ones with a kernel of height or width 1.
     """
@@ -107,17 +132,27 @@ def _signature(values: NDArray[np.generic]) -> tuple[int, ...]:
 
 def _same_scale(graph: NDArray[np.float32], artifact: NDArray[np.float32] | None) -> bool:
     """Equal, where one scale for all channels may be written once or per channel."""
-    return artifact is not None and (graph.size in (1, artifact.size) or artifact.size == 1) and bool(np.allclose(graph, artifact, rtol=1e-6, atol=0))
+    return (
+        artifact is not None
+        and (graph.size in (1, artifact.size) or artifact.size == 1)
+        and bool(np.allclose(graph, artifact, rtol=1e-6, atol=0))
+    )
 
 
 def _summary(found: Sequence[tuple[Weight, Constant]], bit_equal: int) -> dict[str, Any]:
     total = sum(constant.values.size for _, constant in found)
-    per_channel = sum(constant.scale is not None and constant.scale.size > 1 for _, constant in found)
+    per_channel = sum(
+        constant.scale is not None and constant.scale.size > 1 for _, constant in found
+    )
     return {
         "weights": len(found),
         "bit_equal": bit_equal,
-        "dtypes": dict(sorted(Counter(str(constant.values.dtype) for _, constant in found).items())),
+        "dtypes": dict(
+            sorted(Counter(str(constant.values.dtype) for _, constant in found).items())
+        ),
         "per_channel_scales": per_channel,
-        "zero_fraction": round(sum(zeros(constant.values) for _, constant in found) / total, 6) if total else 0.0,
+        "zero_fraction": (
+            round(sum(zeros(constant.values) for _, constant in found) / total, 6) if total else 0.0
+        ),
         "output_channels": {weight.layer: weight.values.shape[0] for weight, _ in found},
     }

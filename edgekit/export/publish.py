@@ -1,4 +1,5 @@
-"""How an artifact appears: staged beside its place, seen on the disk, then renamed. Knows no torch and no formats."""
+"""How an artifact appears: staged beside its place, seen on the disk, then renamed. Knows no torch
+and no formats."""
 
 from __future__ import annotations
 

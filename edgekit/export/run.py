@@ -1,8 +1,10 @@
-"""Exports in child processes: start them, watch them, and turn whatever becomes of them into artifacts or one ExportError. Imports no torch.
+"""Exports in child processes: start them, watch them, and turn whatever becomes of them into
+artifacts or one ExportError. Imports no torch.
 
-Each child exports one artifact (child.py) in its own process group, forked from one process that has imported the libraries (nursery.py). A child that is
-killed, runs out of memory or hangs does not take the caller down; when one fails, or on Ctrl-C, the others are killed and nothing of theirs stays.
-"""
+Each child exports one artifact (child.py) in its own process group, forked from one process that
+has imported the libraries (nursery.py). A child that is killed, runs out of memory or hangs does
+not take the caller down; when one fails, or on Ctrl-C, the others are killed and nothing of theirs
+stays."""
 
 from __future__ import annotations
 
@@ -37,7 +39,8 @@ PACKET_BYTES = 1 << 16
 
 @dataclass(frozen=True)
 class ExportJob:
-    """One artifact to be made: from a checkpoint directory, checked on a dataset's test split, into `output`.
+    """One artifact to be made: from a checkpoint directory, checked on a dataset's test split, into
+    `output`.
 
     `base` is the recipe's directory; `verify` are the fields of `verify.Thresholds`.
     """
@@ -65,8 +68,9 @@ class ExportJob:
 
 @dataclass
 class _Child:
-    """An export that was ordered. It runs when `pid` is known; `step` is what it last said it does, `error` what it refused with, `status` how it ended;
-    it is over when that is known and it is `silent`, having closed its stdout."""
+    """An export that was ordered. It runs when `pid` is known; `step` is what it last said it does,
+    `error` what it refused with, `status` how it ended; it is over when that is known and it is
+    `silent`, having closed its stdout."""
 
     job: ExportJob
     stdout: IO[bytes]
@@ -81,13 +85,17 @@ class _Child:
 
 
 def export_artifacts(
-    jobs: Sequence[ExportJob], *, parallel: int = 2, timeout_s: float = 3600, progress: Progress = silent
+    jobs: Sequence[ExportJob],
+    *,
+    parallel: int = 2,
+    timeout_s: float = 3600,
+    progress: Progress = silent,
 ) -> list[Artifact]:
     """Run all exports, `parallel` at a time, and give their artifacts in the jobs' order.
 
-    Raises ExportError (exit 4) naming variant, format and step, for a child that refuses, crashes, is killed, or takes longer than `timeout_s`; with the
-    last lines it printed in `details`. Raises what the child raised when that is an error of edgekit's own, such as ModelError.
-    """
+    Raises ExportError (exit 4) naming variant, format and step, for a child that refuses, crashes,
+    is killed, or takes longer than `timeout_s`; with the last lines it printed in `details`. Raises
+    what the child raised when that is an error of edgekit's own, such as ModelError."""
     parallel = max(1, min(parallel, len(jobs)))
     waiting, running = list(reversed(jobs)), list[_Child]()
     with ExitStack() as stack:
@@ -101,9 +109,13 @@ def export_artifacts(
         while waiting or running:
             while waiting and len(running) < parallel:
                 threads = max(1, (os.cpu_count() or 1) // parallel)
-                running.append(_order(nursery, waiting.pop(), scratch, threads=threads, timeout_s=timeout_s))
+                running.append(
+                    _order(nursery, waiting.pop(), scratch, threads=threads, timeout_s=timeout_s)
+                )
                 selector.register(running[-1].stdout, selectors.EVENT_READ, running[-1])
-            for key, _ in selector.select(timeout=max(0.0, min(child.deadline for child in running) - time.monotonic())):
+            for key, _ in selector.select(
+                timeout=max(0.0, min(child.deadline for child in running) - time.monotonic())
+            ):
                 if key.fileobj is nursery:
                     _hear(nursery, running)
                 elif not _listen(key.data, progress):
@@ -114,7 +126,11 @@ def export_artifacts(
                 _finish(child, progress)
             for child in running:
                 if time.monotonic() > child.deadline:
-                    raise _failure(child, f"took longer than {timeout_s:g} s", "is the model very large? try fewer exports at a time")
+                    raise _failure(
+                        child,
+                        f"took longer than {timeout_s:g} s",
+                        "is the model very large? try fewer exports at a time",
+                    )
     return [Artifact.model_validate_json((job.output / "result.json").read_bytes()) for job in jobs]
 
 
@@ -125,7 +141,9 @@ def _nursery(scratch: Path) -> Iterator[socket.socket]:
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": "1",  # one thread until the fork; each child then sets its own number
-        "PYTHONHASHSEED": "0",  # the order of sets is then the same from run to run, and so are the artifact's bytes
+        "PYTHONHASHSEED": (
+            "0"
+        ),  # the order of sets is then the same from run to run, and so are the artifact's bytes
         "LITERT_TORCH_SHOW_PROGRESS": "n",
         "TF_CPP_MIN_LOG_LEVEL": "2",
     }
@@ -148,9 +166,13 @@ def _nursery(scratch: Path) -> Iterator[socket.socket]:
             process.wait()
 
 
-def _order(nursery: socket.socket, job: ExportJob, scratch: Path, *, threads: int, timeout_s: float) -> _Child:
+def _order(
+    nursery: socket.socket, job: ExportJob, scratch: Path, *, threads: int, timeout_s: float
+) -> _Child:
     description = scratch / f"{job.key}.json"
-    description.write_text(json.dumps({**dataclasses.asdict(job), "threads": threads}, default=str), encoding="utf-8")
+    description.write_text(
+        json.dumps({**dataclasses.asdict(job), "threads": threads}, default=str), encoding="utf-8"
+    )
     log = (scratch / f"{job.key}.log").open("w+b")
     read, write = os.pipe()
     order = json.dumps({"key": job.key, "format": job.format, "job": str(description)}).encode()
@@ -168,7 +190,9 @@ def _hear(nursery: socket.socket, running: Sequence[_Child]) -> None:
     """Take what the nursery says of a child. Raises ExportError when the nursery is gone."""
     packet = nursery.recv(PACKET_BYTES)
     if not packet:
-        raise _failure(running[0], "was killed before it began, probably out of memory", "close other programs")
+        raise _failure(
+            running[0], "was killed before it began, probably out of memory", "close other programs"
+        )
     message = json.loads(packet)
     child = next(child for child in running if child.job.key == message["key"])
     child.pid = message.get("pid", child.pid)
@@ -201,34 +225,62 @@ def _raise_for(child: _Child, code: int) -> None:
         kind = getattr(errors, child.error["class"], ExportError)
         assert issubclass(kind, EdgekitError)
         message = f"{child.job.key}: {child.error['message']}"
-        raise kind(message, hint=child.error["hint"], details={**child.error["details"], **_details(child)})
+        raise kind(
+            message, hint=child.error["hint"], details={**child.error["details"], **_details(child)}
+        )
     if code == -signal.SIGKILL:
-        raise _failure(child, "was killed, probably out of memory", "export fewer at a time, or close other programs")
+        raise _failure(
+            child,
+            "was killed, probably out of memory",
+            "export fewer at a time, or close other programs",
+        )
     if code < 0:
-        raise _failure(child, f"crashed with {signal.Signals(-code).name}", "this is a fault of the converter or of the model's own code")
+        raise _failure(
+            child,
+            f"crashed with {signal.Signals(-code).name}",
+            "this is a fault of the converter or of the model's own code",
+        )
     if code != 0 or not (child.job.output / "result.json").is_file():
-        raise _failure(child, f"failed: {_tail(child)[-1]}", "the lines above it are in the details (--json or --debug)")
+        raise _failure(
+            child,
+            f"failed: {_tail(child)[-1]}",
+            "the lines above it are in the details (--json or --debug)",
+        )
 
 
 def _failure(child: _Child, what: str, hint: str) -> ExportError:
-    return ExportError(f"{child.job.key}: the exporter {what} (step: {child.step})", hint=hint, details=_details(child))
+    return ExportError(
+        f"{child.job.key}: the exporter {what} (step: {child.step})",
+        hint=hint,
+        details=_details(child),
+    )
 
 
 def _details(child: _Child) -> dict[str, object]:
     job = child.job
-    return {"variant": job.variant, "format": job.format, "step": child.step, "stderr": _tail(child)}
+    return {
+        "variant": job.variant,
+        "format": job.format,
+        "step": child.step,
+        "stderr": _tail(child),
+    }
 
 
 def _tail(child: _Child) -> list[str]:
     """The last lines a child printed."""
     child.log.seek(0, os.SEEK_END)
     child.log.seek(max(0, child.log.tell() - TAIL_BYTES))
-    lines = [line.rstrip() for line in child.log.read().decode(errors="replace").splitlines() if line.strip()]
+    lines = [
+        line.rstrip()
+        for line in child.log.read().decode(errors="replace").splitlines()
+        if line.strip()
+    ]
     return lines[-TAIL_LINES:] or ["it printed nothing"]
 
 
 def _kill(running: Sequence[_Child]) -> None:
-    """End children and everything they started. One that is being forked is still in the nursery's process group, which is killed first."""
+    """End children and everything they started. One that is being forked is still in the nursery's
+    process group, which is killed first."""
     for child in running:
         if child.pid is not None and child.status is None:
             with contextlib.suppress(ProcessLookupError):

@@ -1,7 +1,8 @@
-"""Whether an artifact is the model it came from: its outputs against eager PyTorch, with thresholds, and its predictions on the whole test set.
+"""Whether an artifact is the model it came from: its outputs against eager PyTorch, with
+thresholds, and its predictions on the whole test set.
 
-Owns the comparison and the reference files. How an artifact is run is host.py's; what its file holds is proof.py's.
-"""
+Owns the comparison and the reference files. How an artifact is run is host.py's; what its file
+holds is proof.py's."""
 
 from __future__ import annotations
 
@@ -23,11 +24,13 @@ Outputs = NDArray[np.float32]
 
 CHUNK = 64
 KEPT_OUTPUT_BYTES = 256 << 20
-"""Outputs on the test set are kept up to this size; of dense predictions only the first samples' are."""
+"""Outputs on the test set are kept up to this size; of dense predictions only the first samples'
+are."""
 
 
 class EvaluationSet(Protocol):
-    """Samples as the model sees them: `at` gives float32 (B, *sample); `labels` are int64 (N,) or None."""
+    """Samples as the model sees them: `at` gives float32 (B, *sample); `labels` are int64 (N,) or
+    None."""
 
     @property
     def labels(self) -> Tensor | None: ...
@@ -50,7 +53,8 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Outputs of an artifact against those of its reference; `snr_db` is None when they are equal, `top1_agreement_percent` where there are no classes."""
+    """Outputs of an artifact against those of its reference; `snr_db` is None when they are equal,
+    `top1_agreement_percent` where there are no classes."""
 
     samples: int
     max_abs_error: float
@@ -60,7 +64,8 @@ class Agreement:
 
 
 def compare(reference: Outputs, outputs: Outputs) -> Agreement:
-    """Compare outputs (N, …). SNR = 10·log10(Σ reference² / Σ (reference − output)²), over all values; cosine likewise."""
+    """Compare outputs (N, …). SNR = 10·log10(Σ reference² / Σ (reference − output)²), over all
+    values; cosine likewise."""
     expected, given = reference.astype(np.float64).ravel(), outputs.astype(np.float64).ravel()
     error = expected - given
     noise, signal = float(error @ error), float(expected @ expected)
@@ -69,9 +74,13 @@ def compare(reference: Outputs, outputs: Outputs) -> Agreement:
     return Agreement(
         samples=len(reference),
         max_abs_error=float(np.abs(error).max()),
-        snr_db=None if noise == 0 else 10 * math.log10(max(signal, np.finfo(np.float64).tiny) / noise),
+        snr_db=(
+            None if noise == 0 else 10 * math.log10(max(signal, np.finfo(np.float64).tiny) / noise)
+        ),
         cosine=float(expected @ given) / norms if norms else float(noise == 0),
-        top1_agreement_percent=100 * float((reference.argmax(1) == outputs.argmax(1)).mean()) if classes else None,
+        top1_agreement_percent=(
+            100 * float((reference.argmax(1) == outputs.argmax(1)).mean()) if classes else None
+        ),
     )
 
 
@@ -86,11 +95,17 @@ def require(agreement: Agreement, thresholds: Thresholds) -> None:
         missed.append(f"largest error {agreement.max_abs_error:.4g} > {thresholds.max_abs_error:g}")
     percent = agreement.top1_agreement_percent
     if percent is not None and percent < thresholds.top1_agreement_min_percent:
-        missed.append(f"top-1 agreement {percent:.1f} % < {thresholds.top1_agreement_min_percent:g} %")
+        missed.append(
+            f"top-1 agreement {percent:.1f} % < {thresholds.top1_agreement_min_percent:g} %"
+        )
     if missed:
         raise ExportError(
-            f"the artifact differs from eager PyTorch on {agreement.samples} test samples: {', '.join(missed)}",
-            hint="nothing was published; if this much loss is meant, relax the recipe's verify section",
+            f"the artifact differs from eager PyTorch on {agreement.samples} test samples:"
+            f" {', '.join(missed)}",
+            hint=(
+                "nothing was published; if this much loss is meant, relax the recipe's verify"
+                " section"
+            ),
             details={"missed": missed},
         )
 
@@ -98,11 +113,16 @@ def require(agreement: Agreement, thresholds: Thresholds) -> None:
 def eager_outputs(model: nn.Module, samples: Tensor) -> Outputs:
     """Outputs (N, …) of the eager reference, in batches."""
     with torch.no_grad():
-        return torch.cat([model(batch) for batch in samples.split(CHUNK)]).numpy().astype(np.float32)
+        return (
+            torch.cat([model(batch) for batch in samples.split(CHUNK)]).numpy().astype(np.float32)
+        )
 
 
-def artifact_outputs(model: HostModel, test: EvaluationSet) -> tuple[Outputs, NDArray[np.int64] | None]:
-    """Run every test sample, one inference each. Gives the outputs, as many as are kept, and all top classes where there are classes.
+def artifact_outputs(
+    model: HostModel, test: EvaluationSet
+) -> tuple[Outputs, NDArray[np.int64] | None]:
+    """Run every test sample, one inference each. Gives the outputs, as many as are kept, and all
+    top classes where there are classes.
 
     Raises ExportError when an output is not finite.
     """
@@ -111,7 +131,10 @@ def artifact_outputs(model: HostModel, test: EvaluationSet) -> tuple[Outputs, ND
     room = KEPT_OUTPUT_BYTES
     for start, outputs in _chunks(model, test):
         if not np.isfinite(outputs).all():
-            raise ExportError(f"the artifact returns NaN or infinity on a test sample from {start} on", hint="nothing was published")
+            raise ExportError(
+                f"the artifact returns NaN or infinity on a test sample from {start} on",
+                hint="nothing was published",
+            )
         if outputs.ndim == 2 and outputs.shape[1] > 1:
             classes.append(outputs.argmax(1))
         if room >= outputs.nbytes or not kept:
@@ -131,7 +154,8 @@ def top1_correct(classes: NDArray[np.int64] | None, labels: Tensor | None) -> in
 
 
 def reference_bytes(model: HostModel, samples: Outputs) -> tuple[bytes, bytes]:
-    """Inputs and this artifact's outputs for them, as raw little-endian bytes in the artifact's own types, sample after sample."""
+    """Inputs and this artifact's outputs for them, as raw little-endian bytes in the artifact's own
+    types, sample after sample."""
     inputs = quantize(samples, model.input)
     outputs = [model.run(inputs[index : index + 1]) for index in range(len(inputs))]
     return inputs.tobytes(), b"".join(output.tobytes() for output in outputs)

@@ -1,10 +1,12 @@
-"""Smaller weights in XNNPACK's part of a `.pte`, with everything else in float32: half precision, or int8 with one scale per output channel.
+"""Smaller weights in XNNPACK's part of a `.pte`, with everything else in float32: half precision,
+or int8 with one scale per output channel.
 
-XNNPACK computes float32 convolutions and fully connected layers from float16 filters, and fully connected layers from int8 filters (it converts them
-when it packs them at load, or in the kernel), so such a file is half or a quarter of the size, as fast as float32, and needs no half-precision
-arithmetic on the CPU. ExecuTorch's serializer has no switch for it: it writes a float32 filter for every float convolution. This module makes it write
-the others while a context is open. Its hooks belong to executorch 1.5.1; whether they took effect is proved on the finished file (proof.py).
-"""
+XNNPACK computes float32 convolutions and fully connected layers from float16 filters, and fully
+connected layers from int8 filters (it converts them when it packs them at load, or in the kernel),
+so such a file is half or a quarter of the size, as fast as float32, and needs no half-precision
+arithmetic on the CPU. ExecuTorch's serializer has no switch for it: it writes a float32 filter for
+every float convolution. This module makes it write the others while a context is open. Its hooks
+belong to executorch 1.5.1; whether they took effect is proved on the finished file (proof.py)."""
 
 from __future__ import annotations
 
@@ -34,11 +36,14 @@ class Storage(Enum):
 
 @contextlib.contextmanager
 def weight_storage(storage: Storage, kept: frozenset[str]) -> Iterator[None]:
-    """Serialize the weights of float layers as `storage`, except those of the layers named in `kept`, while the context is open.
+    """Serialize the weights of float layers as `storage`, except those of the layers named in
+    `kept`, while the context is open.
 
     `int8` is for linear layers without bias (see `bias_after`); convolutions stay float32.
     """
-    hooks: dict[str, Callable[..., Any]] = _int8_hooks(kept) if storage is Storage.INT8 else _float16_hooks(kept)
+    hooks: dict[str, Callable[..., Any]] = (
+        _int8_hooks(kept) if storage is Storage.INT8 else _float16_hooks(kept)
+    )
     with contextlib.ExitStack() as stack:
         for name, hook in hooks.items():
             stack.enter_context(patch.object(NodeVisitor, name, hook))
@@ -53,10 +58,11 @@ class BiasAfter(nn.Linear):
 
 
 def bias_after(model: nn.Module, kept: frozenset[str]) -> nn.Module:
-    """A copy of the model whose linear layers, except those named in `kept`, add their bias separately.
+    """A copy of the model whose linear layers, except those named in `kept`, add their bias
+    separately.
 
-    XNNPACK's float32 product with int8 filters leaves the bias out (seen on x86-64 in executorch 1.5.1: outputs differ by exactly the bias).
-    """
+    XNNPACK's float32 product with int8 filters leaves the bias out (seen on x86-64 in executorch
+    1.5.1: outputs differ by exactly the bias)."""
     model = copy.deepcopy(model)
     for name, layer in list(model.named_modules()):
         if isinstance(layer, nn.Linear) and layer.bias is not None and name not in kept:
@@ -66,12 +72,17 @@ def bias_after(model: nn.Module, kept: frozenset[str]) -> nn.Module:
     return model
 
 
-def _is_weight(program: ExportedProgram, node: fx.Node, layers: tuple[str, ...], kept: frozenset[str]) -> bool:
+def _is_weight(
+    program: ExportedProgram, node: fx.Node, layers: tuple[str, ...], kept: frozenset[str]
+) -> bool:
     """Whether a constant is the weight, and nothing else, of one of these kinds of layers."""
     if not is_param_node(program, node) or node.meta["val"].dtype != torch.float32:
         return False
     return bool(node.users) and all(
-        getattr(user.target, "__name__", "") in layers and user.args[1] is node and layer_of(user) not in kept for user in node.users
+        getattr(user.target, "__name__", "") in layers
+        and user.args[1] is node
+        and layer_of(user) not in kept
+        for user in node.users
     )
 
 
@@ -82,8 +93,18 @@ def _without_bias(weight: fx.Node) -> bool:
 def _int8_hooks(kept: frozenset[str]) -> dict[str, Callable[..., Any]]:
     plain = NodeVisitor.define_tensor
 
-    def define_tensor(self: Any, tensor: fx.Node, *args: Any, quant_params: QuantParams | None = None, **options: Any) -> None:
-        if quant_params is None and _is_weight(self.exported_program, tensor, ("aten.linear.default",), kept) and _without_bias(tensor):
+    def define_tensor(
+        self: Any,
+        tensor: fx.Node,
+        *args: Any,
+        quant_params: QuantParams | None = None,
+        **options: Any,
+    ) -> None:
+        if (
+            quant_params is None
+            and _is_weight(self.exported_program, tensor, ("aten.linear.default",), kept)
+            and _without_bias(tensor)
+        ):
             quant_params = _per_channel(tensor, get_param_tensor(self.exported_program, tensor))
         plain(self, tensor, *args, quant_params=quant_params, **options)
 
@@ -95,27 +116,56 @@ def _per_channel(node: fx.Node, weight: Tensor | None) -> QuantParams:
     assert weight is not None
     scale = weight.detach().abs().amax(dim=1).clamp(min=torch.finfo(torch.float32).eps) / 127
     zero_point = torch.zeros(len(scale), dtype=torch.int64)
-    return QuantParams(True, node, scale, zero_point, axis=0, dtype=torch.int8, qmax=127, qmin=-127, is_output=False, is_input=False)
+    return QuantParams(
+        True,
+        node,
+        scale,
+        zero_point,
+        axis=0,
+        dtype=torch.int8,
+        qmax=127,
+        qmin=-127,
+        is_output=False,
+        is_input=False,
+    )
 
 
 def _float16_hooks(kept: frozenset[str]) -> dict[str, Callable[..., Any]]:
     layers = ("aten.linear.default", "aten.convolution.default")
-    plain_dtype, plain_buffer = NodeVisitor.get_serialized_dtype, NodeVisitor.get_serialized_buffer_index
+    plain_dtype, plain_buffer = (
+        NodeVisitor.get_serialized_dtype,
+        NodeVisitor.get_serialized_buffer_index,
+    )
 
-    def get_serialized_dtype(self: Any, quant_params: QuantParams | None, node: fx.Node, force_fp32: bool = False) -> XNNDatatype:
+    def get_serialized_dtype(
+        self: Any, quant_params: QuantParams | None, node: fx.Node, force_fp32: bool = False
+    ) -> XNNDatatype:
         if quant_params is None and _is_weight(self.exported_program, node, layers, kept):
             return XNNDatatype.xnn_datatype_fp16
         return plain_dtype(self, quant_params, node, force_fp32=force_fp32)
 
     def get_serialized_buffer_index(
-        self: Any, tensor: fx.Node, graph: Any, ids: Any, nhwc: bool, swap: bool, quant_params: Any, force_fp32: bool = False, groups: int = 1
+        self: Any,
+        tensor: fx.Node,
+        graph: Any,
+        ids: Any,
+        nhwc: bool,
+        swap: bool,
+        quant_params: Any,
+        force_fp32: bool = False,
+        groups: int = 1,
     ) -> int:
         if quant_params is not None or not _is_weight(self.exported_program, tensor, layers, kept):
-            return plain_buffer(self, tensor, graph, ids, nhwc, swap, quant_params, force_fp32, groups)
+            return plain_buffer(
+                self, tensor, graph, ids, nhwc, swap, quant_params, force_fp32, groups
+            )
         with patch.object(node_visitor, "get_param_tensor", _half_parameter):
             return plain_buffer(self, tensor, graph, ids, nhwc, swap, None, False, groups)
 
-    return {"get_serialized_dtype": get_serialized_dtype, "get_serialized_buffer_index": get_serialized_buffer_index}
+    return {
+        "get_serialized_dtype": get_serialized_dtype,
+        "get_serialized_buffer_index": get_serialized_buffer_index,
+    }
 
 
 def _half_parameter(program: ExportedProgram, node: fx.Node) -> Tensor | None:

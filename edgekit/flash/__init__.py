@@ -1,4 +1,5 @@
-"""Flashing: an operating system's image onto a card, and what a board needs for its first boot and its first measurement onto that.
+"""Flashing: an operating system's image onto a card, and what a board needs for its first boot and
+its first measurement onto that.
 
     disk            which disks may be written to, and which never
     image           writing an image, plain or compressed, and reading it back
@@ -11,7 +12,13 @@ Needs sfdisk, lsblk, mtools and e2fsprogs. Nothing is mounted, and an image file
 """
 
 from edgekit.flash.disk import GB, Disk, open_disk
-from edgekit.flash.firstboot import FirstBoot, HostKey, new_host_key, prepare_first_boot, read_public_keys
+from edgekit.flash.firstboot import (
+    FirstBoot,
+    HostKey,
+    new_host_key,
+    prepare_first_boot,
+    read_public_keys,
+)
 from edgekit.flash.image import Written, write_image
 from edgekit.flash.platform import read_emulation, read_platform
 from edgekit.flash.store import install_store

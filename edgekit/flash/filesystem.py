@@ -1,4 +1,5 @@
-"""Files inside the partitions of a disk, without mounting them: FAT by mtools, ext2 to ext4 by debugfs. Works on image files without root.
+"""Files inside the partitions of a disk, without mounting them: FAT by mtools, ext2 to ext4 by
+debugfs. Works on image files without root.
 
 Paths are absolute, of letters, digits and `._+@=-`, because both tools take commands as text.
 """
@@ -17,9 +18,16 @@ from edgekit.errors import DeviceError, UsageError
 from edgekit.flash.disk import Disk, call, tool
 
 SAFE_PATH = re.compile(r"(/[A-Za-z0-9._+@=-]{1,100})+")
-FAT_TYPES = {"b", "c", "e", "C12A7328-F81F-11D2-BA4B-00A0C93EC93B", "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7"}
+FAT_TYPES = {
+    "b",
+    "c",
+    "e",
+    "C12A7328-F81F-11D2-BA4B-00A0C93EC93B",
+    "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7",
+}
 EXT_MAGIC = (1080, b"\x53\xef")
-"""Of the super block: 1024 + 56 bytes from the start of the file system (ext4 disk layout, kernel documentation)."""
+"""Of the super block: 1024 + 56 bytes from the start of the file system (ext4 disk layout, kernel
+documentation)."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,8 @@ class Partition:
 
 @dataclass(frozen=True)
 class Entry:
-    """Something to be written: a file with `content`, a symbolic link to `target`, or a directory with neither."""
+    """Something to be written: a file with `content`, a symbolic link to `target`, or a directory
+    with neither."""
 
     path: str
     content: Path | bytes | None = None
@@ -46,10 +55,16 @@ def partitions(disk: Disk) -> list[Partition]:
     """The partition table. Raises DeviceError: there is none."""
     done = call([tool("sfdisk", "fdisk"), "--json", str(disk.path)])
     if done.returncode:
-        raise DeviceError(f"{disk.path}: its partition table cannot be read: {done.stderr.decode(errors='replace').strip()}")
+        raise DeviceError(
+            f"{disk.path}: its partition table cannot be read:"
+            f" {done.stderr.decode(errors='replace').strip()}"
+        )
     table = json.loads(done.stdout)["partitiontable"]
     sector = int(table.get("sectorsize", 512))
-    return [Partition(int(part["start"]) * sector, int(part["size"]) * sector, str(part["type"])) for part in table.get("partitions", [])]
+    return [
+        Partition(int(part["start"]) * sector, int(part["size"]) * sector, str(part["type"]))
+        for part in table.get("partitions", [])
+    ]
 
 
 class Fat:
@@ -59,7 +74,10 @@ class Fat:
         self.disk, self.place = disk, f"{disk.path}@@{partition.offset}"
 
     def exists(self, path: str) -> bool:
-        return call([tool("mdir", "mtools"), "-b", "-i", self.place, f"::{_safe(path)}"]).returncode == 0
+        return (
+            call([tool("mdir", "mtools"), "-b", "-i", self.place, f"::{_safe(path)}"]).returncode
+            == 0
+        )
 
     def read(self, path: str) -> bytes:
         """Raises DeviceError: not there."""
@@ -72,13 +90,19 @@ class Fat:
             file.flush()
             self._run("mcopy", "-o", file.name, f"::{_safe(path)}")
         if self.read(path) != content:
-            raise DeviceError(f"{self.disk.path}: {path} on the boot partition is not what was written")
+            raise DeviceError(
+                f"{self.disk.path}: {path} on the boot partition is not what was written"
+            )
 
     def _run(self, program: str, *arguments: str) -> bytes:
         done = call([tool(program, "mtools"), "-i", self.place, *arguments])
         if done.returncode:
-            reason = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
-            raise DeviceError(f"{self.disk.path}: the boot partition: {reason[-1]}", hint="write the image again")
+            reason = done.stderr.decode(errors="replace").strip().splitlines() or [
+                f"exit code {done.returncode}"
+            ]
+            raise DeviceError(
+                f"{self.disk.path}: the boot partition: {reason[-1]}", hint="write the image again"
+            )
         return done.stdout
 
 
@@ -89,7 +113,10 @@ class Ext4:
         self.disk, self.place = disk, f"{disk.path}?offset={partition.offset}"
         header = self._dump_header()
         if "needs_recovery" in header.get("Filesystem features", ""):
-            raise DeviceError(f"{disk.path}: the root file system was not unmounted cleanly", hint="write the image again")
+            raise DeviceError(
+                f"{disk.path}: the root file system was not unmounted cleanly",
+                hint="write the image again",
+            )
         self.free_bytes = int(header["Free blocks"]) * int(header["Block size"])
 
     def exists(self, path: str) -> bool:
@@ -103,16 +130,26 @@ class Ext4:
             return copy.read_bytes()
 
     def write(self, entries: Sequence[Entry]) -> None:
-        """Write directories, files and links in order, in place of what is there; missing parents are made, owned by root.
+        """Write directories, files and links in order, in place of what is there; missing parents
+        are made, owned by root.
 
-        Raises DeviceError: no room (nothing is written), damaged, or what was written does not read back.
-        """
+        Raises DeviceError: no room (nothing is written), damaged, or what was written does not read
+        back."""
         needed = sum(_length(entry) for entry in entries)
         if needed > self.free_bytes:
             hint = "flash an image with more room in its root file system, or a smaller bundle"
-            raise DeviceError(f"{self.disk.path}: {needed / 1e6:.1f} MB are to be placed, the root file system has {self.free_bytes / 1e6:.1f} MB", hint=hint)
+            raise DeviceError(
+                f"{self.disk.path}: {needed / 1e6:.1f} MB are to be placed, the root file system"
+                f" has {self.free_bytes / 1e6:.1f} MB",
+                hint=hint,
+            )
         with _files(entries) as sources:
-            existing = self._existing(sorted({_safe(entry.path) for entry in entries} | {p for entry in entries for p in _parents(entry.path)}))
+            existing = self._existing(
+                sorted(
+                    {_safe(entry.path) for entry in entries}
+                    | {p for entry in entries for p in _parents(entry.path)}
+                )
+            )
             self._debugfs([*_commands(entries, sources, existing)])
             self._check(entries, sources)
 
@@ -122,7 +159,9 @@ class Ext4:
             self._debugfs([f"rm {_safe(path)}"])
 
     def _existing(self, paths: Sequence[str]) -> set[str]:
-        answers = self._debugfs([f"stat {path}" for path in paths], tolerant=True).split("debugfs: stat ")[1:]
+        answers = self._debugfs([f"stat {path}" for path in paths], tolerant=True).split(
+            "debugfs: stat "
+        )[1:]
         return {path for path, answer in zip(paths, answers, strict=True) if "Inode:" in answer}
 
     def _check(self, entries: Sequence[Entry], sources: dict[str, Path]) -> None:
@@ -132,22 +171,36 @@ class Ext4:
             self._debugfs([f"dump {path} {copy}" for path, copy in copies.items()])
             for path, source in sources.items():
                 if copies[path].read_bytes() != source.read_bytes():
-                    raise DeviceError(f"{self.disk.path}: {path} on the root partition is not what was written")
+                    raise DeviceError(
+                        f"{self.disk.path}: {path} on the root partition is not what was written"
+                    )
 
     def _debugfs(self, commands: Sequence[str], *, tolerant: bool = False) -> str:
         with tempfile.NamedTemporaryFile("w") as script:
             script.write("\n".join(commands) + "\n")
             script.flush()
             done = call([tool("debugfs", "e2fsprogs"), "-w", "-f", script.name, self.place])
-        complaints = [line for line in done.stderr.decode(errors="replace").splitlines() if line and not line.startswith("debugfs 1.")]
-        if (complaints or done.returncode) and not tolerant:  # debugfs goes on after an error, and exits with 0
-            raise DeviceError(f"{self.disk.path}: the root partition: {(complaints or ['debugfs failed'])[0]}", hint="write the image again")
+        complaints = [
+            line
+            for line in done.stderr.decode(errors="replace").splitlines()
+            if line and not line.startswith("debugfs 1.")
+        ]
+        if (
+            complaints or done.returncode
+        ) and not tolerant:  # debugfs goes on after an error, and exits with 0
+            raise DeviceError(
+                f"{self.disk.path}: the root partition: {(complaints or ['debugfs failed'])[0]}",
+                hint="write the image again",
+            )
         return done.stdout.decode(errors="replace")
 
     def _dump_header(self) -> dict[str, str]:
         done = call([tool("dumpe2fs", "e2fsprogs"), "-h", self.place])
         if done.returncode:
-            raise DeviceError(f"{self.disk.path}: the root partition holds no ext4 file system", hint="is it the image of a Linux system?")
+            raise DeviceError(
+                f"{self.disk.path}: the root partition holds no ext4 file system",
+                hint="is it the image of a Linux system?",
+            )
         lines = (line.partition(":") for line in done.stdout.decode(errors="replace").splitlines())
         return {key: value.strip() for key, _, value in lines}
 
@@ -161,9 +214,16 @@ def boot_partition(disk: Disk) -> Fat | None:
 def root_partition(disk: Disk) -> Ext4:
     """The largest partition with an ext4 file system. Raises DeviceError: there is none."""
     with disk.path.open("rb") as stream:
-        found = [part for part in partitions(disk) if _at(stream, part.offset + EXT_MAGIC[0], len(EXT_MAGIC[1])) == EXT_MAGIC[1]]
+        found = [
+            part
+            for part in partitions(disk)
+            if _at(stream, part.offset + EXT_MAGIC[0], len(EXT_MAGIC[1])) == EXT_MAGIC[1]
+        ]
     if not found:
-        raise DeviceError(f"{disk.path}: no partition with an ext4 file system", hint="is it the image of a Linux system?")
+        raise DeviceError(
+            f"{disk.path}: no partition with an ext4 file system",
+            hint="is it the image of a Linux system?",
+        )
     return Ext4(disk, max(found, key=lambda part: part.bytes))
 
 
@@ -175,7 +235,10 @@ def _at(stream: object, offset: int, length: int) -> bytes:
 
 def _safe(path: str) -> str:
     if not SAFE_PATH.fullmatch(path) or {".", ".."} & set(path.split("/")):
-        raise UsageError(f"{path!r} cannot be the path of a file on a card", hint="letters, digits and ._+@=- only")
+        raise UsageError(
+            f"{path!r} cannot be the path of a file on a card",
+            hint="letters, digits and ._+@=- only",
+        )
     return path
 
 
@@ -192,7 +255,8 @@ def _length(entry: Entry) -> int:
 
 @contextmanager
 def _files(entries: Sequence[Entry]) -> Iterator[dict[str, Path]]:
-    """Where the content of each file lies on this machine, in a directory whose path debugfs can take."""
+    """Where the content of each file lies on this machine, in a directory whose path debugfs can
+    take."""
     with tempfile.TemporaryDirectory(prefix="edgekit-") as directory:
         sources = {}
         for index, entry in enumerate(entry for entry in entries if entry.content is not None):
@@ -205,7 +269,9 @@ def _files(entries: Sequence[Entry]) -> Iterator[dict[str, Path]]:
         yield sources
 
 
-def _commands(entries: Sequence[Entry], sources: dict[str, Path], existing: set[str]) -> Iterator[str]:
+def _commands(
+    entries: Sequence[Entry], sources: dict[str, Path], existing: set[str]
+) -> Iterator[str]:
     made = set(existing)
     for entry in entries:
         for parent in _parents(entry.path):
@@ -224,7 +290,9 @@ def _commands(entries: Sequence[Entry], sources: dict[str, Path], existing: set[
             yield f"write {sources[entry.path]} {entry.path}"
         made.add(entry.path)
         kind = 0o120000 if entry.target is not None else 0o040000 if is_directory else 0o100000
-        yield f"sif {entry.path} mode 0{kind | (0o777 if entry.target is not None else entry.mode):o}"
+        yield (
+            f"sif {entry.path} mode 0{kind | (0o777 if entry.target is not None else entry.mode):o}"
+        )
         yield from (f"sif {entry.path} {field} {entry.owner}" for field in ("uid", "gid"))
 
 

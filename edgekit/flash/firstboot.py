@@ -1,12 +1,13 @@
-"""The first boot of a flashed card: user, SSH key, host name, wireless network and host key, by the image's own mechanism.
+"""The first boot of a flashed card: user, SSH key, host name, wireless network and host key, by the
+image's own mechanism.
 
     cloud-init      user-data, meta-data and network-config, on the boot partition where the image keeps them (Ubuntu, Raspberry Pi OS from Trixie on), else
                     as a NoCloud seed in the root file system (Debian's cloud images). cloud-init documentation, datasource NoCloud.
     custom.toml     Raspberry Pi OS Bookworm: read once by raspberrypi-sys-mods' init_config.
     userconf        Raspberry Pi OS Bullseye: userconf.txt, ssh and wpa_supplicant.conf on the boot partition.
 
-The host key is made here and put on the card, so that the board is known before it is first reached.
-"""
+The host key is made here and put on the card, so that the board is known before it is first
+reached."""
 
 from __future__ import annotations
 
@@ -31,13 +32,15 @@ from edgekit.flash.store import FIRST_USER
 SEED = "/var/lib/cloud/seed/nocloud"
 KEY_FILES = "/etc/ssh/ssh_host_ed25519_key"
 REGENERATE_KEYS = "/etc/systemd/system/multi-user.target.wants/regenerate_ssh_host_keys.service"
-"""Raspberry Pi OS makes new host keys at the first boot; without this link it keeps the one that is there."""
+"""Raspberry Pi OS makes new host keys at the first boot; without this link it keeps the one that is
+there."""
 NO_PASSWORD = "*"
 
 
 @dataclass(frozen=True)
 class FirstBoot:
-    """What the board is to be. `ssh_public_keys` are lines of an authorized_keys file. Nobody can log in by password."""
+    """What the board is to be. `ssh_public_keys` are lines of an authorized_keys file. Nobody can
+    log in by password."""
 
     hostname: str
     user: str
@@ -62,8 +65,14 @@ class HostKey:
 def new_host_key() -> HostKey:
     key = Ed25519PrivateKey.generate()
     plain = serialization.NoEncryption()
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, plain).decode()
-    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, plain
+    ).decode()
+    public = (
+        key.public_key()
+        .public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+        .decode()
+    )
     return HostKey(private, f"{public} edgekit")
 
 
@@ -76,7 +85,11 @@ def prepare_first_boot(disk: Disk, settings: FirstBoot, host_key: HostKey) -> st
     mechanism = next((name for name, is_used in _MECHANISMS.items() if is_used(boot, root)), None)
     if mechanism is None:
         hint = "use an image of Raspberry Pi OS, Ubuntu or Debian with cloud-init"
-        raise DeviceError(f"{disk.path}: the image has no first-boot mechanism that edgekit knows ({', '.join(_MECHANISMS)})", hint=hint)
+        raise DeviceError(
+            f"{disk.path}: the image has no first-boot mechanism that edgekit knows"
+            f" ({', '.join(_MECHANISMS)})",
+            hint=hint,
+        )
     _PREPARE[mechanism](boot, root, settings, host_key)
     root.write(
         [
@@ -104,18 +117,32 @@ def cloud_init_files(settings: FirstBoot, host_key: HostKey) -> dict[str, bytes]
         "users": [user],
         "ssh_pwauth": False,
         "ssh_deletekeys": False,
-        "ssh_keys": {"ed25519_private": LiteralScalarString(host_key.private), "ed25519_public": host_key.public},
+        "ssh_keys": {
+            "ed25519_private": LiteralScalarString(host_key.private),
+            "ed25519_public": host_key.public,
+        },
     }
     instance = hashlib.sha256(f"{host_key.public}{secrets.token_hex(8)}".encode()).hexdigest()[:16]
     files = {
         "user-data": b"#cloud-config\n" + _yaml(data),
-        "meta-data": _yaml({"instance-id": f"edgekit-{instance}", "local-hostname": settings.hostname}),
+        "meta-data": _yaml(
+            {"instance-id": f"edgekit-{instance}", "local-hostname": settings.hostname}
+        ),
     }
     if settings.wifi_ssid is not None:
         point = {"password": settings.wifi_password} if settings.wifi_password else {}
-        wireless = {"dhcp4": True, "optional": True, "regulatory-domain": settings.wifi_country, "access-points": {settings.wifi_ssid: point}}
+        wireless = {
+            "dhcp4": True,
+            "optional": True,
+            "regulatory-domain": settings.wifi_country,
+            "access-points": {settings.wifi_ssid: point},
+        }
         wired = {"dhcp4": True, "optional": True}
-        network = {"version": 2, "ethernets": {"eth0": wired}, "wifis": {"wlan0": {k: v for k, v in wireless.items() if v is not None}}}
+        network = {
+            "version": 2,
+            "ethernets": {"eth0": wired},
+            "wifis": {"wlan0": {k: v for k, v in wireless.items() if v is not None}},
+        }
         files["network-config"] = _yaml(network)
     return files
 
@@ -125,14 +152,27 @@ def custom_toml(settings: FirstBoot) -> bytes:
     sections: dict[str, dict[str, object]] = {
         "system": {"hostname": settings.hostname},
         "user": {"name": settings.user, "password": NO_PASSWORD, "password_encrypted": True},
-        "ssh": {"enabled": True, "password_authentication": False, "authorized_keys": list(settings.ssh_public_keys)},
+        "ssh": {
+            "enabled": True,
+            "password_authentication": False,
+            "authorized_keys": list(settings.ssh_public_keys),
+        },
     }
     if settings.wifi_ssid is not None:
-        wireless = {"ssid": settings.wifi_ssid, "password": settings.wifi_password, "password_encrypted": False, "country": settings.wifi_country}
+        wireless = {
+            "ssid": settings.wifi_ssid,
+            "password": settings.wifi_password,
+            "password_encrypted": False,
+            "country": settings.wifi_country,
+        }
         sections["wlan"] = {key: value for key, value in wireless.items() if value is not None}
     lines = ["config_version = 1"]
     for name, values in sections.items():
-        lines += ["", f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]  # such values are the same in TOML as in JSON
+        lines += [
+            "",
+            f"[{name}]",
+            *(f"{key} = {json.dumps(value)}" for key, value in values.items()),
+        ]  # such values are the same in TOML as in JSON
     return ("\n".join(lines) + "\n").encode()
 
 
@@ -142,7 +182,12 @@ def _cloud_init(boot: Fat | None, root: Ext4, settings: FirstBoot, host_key: Hos
         for name, content in files.items():
             boot.write(f"/{name}", content)
     else:
-        root.write([Entry(f"{SEED}/{name}", content=content, mode=0o600) for name, content in files.items()])
+        root.write(
+            [
+                Entry(f"{SEED}/{name}", content=content, mode=0o600)
+                for name, content in files.items()
+            ]
+        )
 
 
 def _custom_toml(boot: Fat | None, root: Ext4, settings: FirstBoot, host_key: HostKey) -> None:
@@ -151,7 +196,8 @@ def _custom_toml(boot: Fat | None, root: Ext4, settings: FirstBoot, host_key: Ho
 
 
 def _userconf(boot: Fat | None, root: Ext4, settings: FirstBoot, host_key: HostKey) -> None:
-    """The user is renamed at the first boot, and its home directory with it; the keys go to where it is until then."""
+    """The user is renamed at the first boot, and its home directory with it; the keys go to where
+    it is until then."""
     assert boot is not None
     boot.write("/userconf.txt", f"{settings.user}:{NO_PASSWORD}\n".encode())
     boot.write("/ssh", b"\n")
@@ -164,16 +210,34 @@ def _userconf(boot: Fat | None, root: Ext4, settings: FirstBoot, host_key: HostK
         ]
     )
     if settings.wifi_ssid is not None:
-        secret = f"psk={json.dumps(settings.wifi_password)}" if settings.wifi_password else "key_mgmt=NONE"
+        secret = (
+            f"psk={json.dumps(settings.wifi_password)}"
+            if settings.wifi_password
+            else "key_mgmt=NONE"
+        )
         network = f"network={{\n  ssid={json.dumps(settings.wifi_ssid)}\n  {secret}\n}}\n"
         country = f"country={settings.wifi_country}\n" if settings.wifi_country else ""
-        boot.write("/wpa_supplicant.conf", f"ctrl_interface=DIR=/var/run/wpa_supplicant GROUP=netdev\nupdate_config=1\n{country}{network}".encode())
+        boot.write(
+            "/wpa_supplicant.conf",
+            "ctrl_interface=DIR=/var/run/wpa_supplicant"
+            f" GROUP=netdev\nupdate_config=1\n{country}{network}".encode(),
+        )
 
 
 _MECHANISMS: dict[str, Callable[[Fat | None, Ext4], bool]] = {
-    "cloud-init": lambda boot, root: (boot is not None and boot.exists("/user-data")) or root.exists("/etc/cloud/cloud.cfg"),
-    "custom.toml": lambda boot, root: boot is not None and root.exists("/usr/lib/raspberrypi-sys-mods/init_config"),
-    "userconf": lambda boot, root: boot is not None and root.exists("/usr/lib/userconf-pi/userconf"),
+    "cloud-init": (
+        lambda boot, root: (
+            (boot is not None and boot.exists("/user-data")) or root.exists("/etc/cloud/cloud.cfg")
+        )
+    ),
+    "custom.toml": (
+        lambda boot, root: (
+            boot is not None and root.exists("/usr/lib/raspberrypi-sys-mods/init_config")
+        )
+    ),
+    "userconf": (
+        lambda boot, root: boot is not None and root.exists("/usr/lib/userconf-pi/userconf")
+    ),
 }
 _PREPARE: dict[str, Callable[[Fat | None, Ext4, FirstBoot, HostKey], None]] = {
     "cloud-init": _cloud_init,
@@ -198,10 +262,19 @@ def read_public_keys(files: Sequence[Path]) -> tuple[str, ...]:
         try:
             text = file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise DeviceError(f"{file}: {error}", hint="ssh-keygen -t ed25519 makes a key") from None
+            raise DeviceError(
+                f"{file}: {error}", hint="ssh-keygen -t ed25519 makes a key"
+            ) from None
         if "PRIVATE KEY" in text:
-            raise DeviceError(f"{file} is a private key, which does not leave this machine", hint=f"give {file}.pub")
-        keys += [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+            raise DeviceError(
+                f"{file} is a private key, which does not leave this machine",
+                hint=f"give {file}.pub",
+            )
+        keys += [
+            line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")
+        ]
     if not keys:
-        raise DeviceError("no public key: nobody could log in", hint="--ssh-key ~/.ssh/id_ed25519.pub")
+        raise DeviceError(
+            "no public key: nobody could log in", hint="--ssh-key ~/.ssh/id_ed25519.pub"
+        )
     return tuple(keys)

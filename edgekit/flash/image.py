@@ -1,6 +1,6 @@
-"""Writing an image onto a disk, and reading it back. The first megabytes, with the partition table, are written last: a card whose writing was
-interrupted does not look like one that can boot, and writing again completes it.
-"""
+"""Writing an image onto a disk, and reading it back. The first megabytes, with the partition table,
+are written last: a card whose writing was interrupted does not look like one that can boot, and
+writing again completes it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ BOOT_SIGNATURE = (510, b"\x55\xaa")
 
 @dataclass(frozen=True)
 class Written:
-    """An image on a disk, every byte of which was read back. `sha256` is of the image, decompressed."""
+    """An image on a disk, every byte of which was read back. `sha256` is of the image,
+    decompressed."""
 
     bytes: int
     sha256: str
@@ -44,8 +45,8 @@ class Written:
 def write_image(image: Path, disk: Disk, *, progress: Progress = silent) -> Written:
     """Write an image (plain, .gz, .xz or .zst, told by its first bytes) and read it back.
 
-    Raises UsageError: not an image of a disk, damaged, unreadable. Raises DeviceError: too small, write-protected, full, failing, or what is read back
-    is not what was written (with the place).
+    Raises UsageError: not an image of a disk, damaged, unreadable. Raises DeviceError: too small,
+    write-protected, full, failing, or what is read back is not what was written (with the place).
     """
     started = time.monotonic()
     with _source(image) as source, _writable(disk) as target:
@@ -90,22 +91,34 @@ def _source(image: Path) -> Iterator[_Source]:
         elif start.startswith(b"\x28\xb5\x2f\xfd"):
             stream = _zstandard(raw)
         elif start.startswith(b"PK\x03\x04"):
-            raise UsageError(f"{image} is a zip archive", hint=f"unzip {image.name}, and give the image that was in it")
-        yield _Source(io.BufferedReader(stream, CHUNK_BYTES) if stream is not raw else raw, raw, os.fstat(raw.fileno()).st_size)
+            raise UsageError(
+                f"{image} is a zip archive",
+                hint=f"unzip {image.name}, and give the image that was in it",
+            )
+        yield _Source(
+            io.BufferedReader(stream, CHUNK_BYTES) if stream is not raw else raw,
+            raw,
+            os.fstat(raw.fileno()).st_size,
+        )
 
 
 def _zstandard(raw: IO[bytes]) -> Any:
     try:
         import zstandard
     except ImportError:
-        raise UsageError("the image is compressed by zstd", hint="pip install 'edgekit[flash]', or decompress it: unzstd IMAGE") from None
+        raise UsageError(
+            "the image is compressed by zstd",
+            hint="pip install 'edgekit[flash]', or decompress it: unzstd IMAGE",
+        ) from None
     return _Zstandard(raw, zstandard.ZstdDecompressor().decompressobj, zstandard.ZstdError)
 
 
 class _Zstandard(io.RawIOBase):
     """Decompressed frames. The package's own reader takes a truncated file for one that ends."""
 
-    def __init__(self, raw: IO[bytes], new_frame: Callable[[], Any], failure: type[Exception]) -> None:
+    def __init__(
+        self, raw: IO[bytes], new_frame: Callable[[], Any], failure: type[Exception]
+    ) -> None:
         self.raw, self.new_frame, self.failure = raw, new_frame, failure
         self.frame, self.ready = new_frame(), memoryview(b"")
 
@@ -149,19 +162,29 @@ def _chunks(image: Path, source: _Source) -> Iterator[bytes]:
         while chunk := source.stream.read(CHUNK_BYTES):
             yield chunk
     except (OSError, EOFError, lzma.LZMAError, zlib.error, ValueError) as error:
-        raise UsageError(f"{image} is damaged: {error}", hint="download it again and compare its checksum") from None
+        raise UsageError(
+            f"{image} is damaged: {error}", hint="download it again and compare its checksum"
+        ) from None
 
 
-def _write(image: Path, source: _Source, disk: Disk, target: int, progress: Progress) -> tuple[list[Piece], _Whole]:
+def _write(
+    image: Path, source: _Source, disk: Disk, target: int, progress: Progress
+) -> tuple[list[Piece], _Whole]:
     """Write all; gives length and digest of each chunk."""
     digests, whole, offset, head = list[Piece](), hashlib.sha256(), 0, b""
     for chunk in _chunks(image, source):
         if not offset:
             if chunk[BOOT_SIGNATURE[0] :][: len(BOOT_SIGNATURE[1])] != BOOT_SIGNATURE[1]:
-                raise UsageError(f"{image} is not the image of a disk: it has no partition table", hint="give the image of a whole card")
+                raise UsageError(
+                    f"{image} is not the image of a disk: it has no partition table",
+                    hint="give the image of a whole card",
+                )
             head = chunk
         if disk.bytes is not None and offset + len(chunk) > disk.bytes:
-            raise DeviceError(f"{disk.path} is too small: {disk.bytes / GB:.2f} GB, and the image is larger", hint="use a larger card")
+            raise DeviceError(
+                f"{disk.path} is too small: {disk.bytes / GB:.2f} GB, and the image is larger",
+                hint="use a larger card",
+            )
         try:
             _write_at(target, chunk if offset else bytes(len(chunk)), offset)
         except OSError as error:
@@ -169,7 +192,9 @@ def _write(image: Path, source: _Source, disk: Disk, target: int, progress: Prog
         digests.append((len(chunk), _digest(chunk)))
         whole.update(chunk)
         offset += len(chunk)
-        progress(f"write {image.name}", source.raw.tell(), source.raw_bytes, f"{offset / GB:.2f} GB")
+        progress(
+            f"write {image.name}", source.raw.tell(), source.raw_bytes, f"{offset / GB:.2f} GB"
+        )
     if not offset:
         raise UsageError(f"{image} is empty")
     try:
@@ -204,8 +229,15 @@ def _read_back(disk: Disk, target: int, pieces: list[Piece], progress: Progress)
         except OSError as error:
             raise _failed(disk, error) from None
         if _digest(chunk) != digest:
-            hint = "write it again; if it happens again, the card is broken, or not as large as it says"
-            raise DeviceError(f"{disk.path}: what was read back is not what was written, after {offset / MB:.0f} MB", hint=hint)
+            hint = (
+                "write it again; if it happens again, the card is broken, or not as large as it"
+                " says"
+            )
+            raise DeviceError(
+                f"{disk.path}: what was read back is not what was written, after"
+                f" {offset / MB:.0f} MB",
+                hint=hint,
+            )
         offset += length
         progress("read back", index + 1, len(pieces))
 
@@ -217,13 +249,26 @@ def _digest(chunk: bytes) -> bytes:
 def _failed(disk: Disk, error: OSError) -> DeviceError:
     match error.errno:
         case errno.ENOSPC | errno.EFBIG | errno.EDQUOT:
-            return DeviceError(f"{disk.path} is full", hint="use a larger card, or free space where the file lies")
+            return DeviceError(
+                f"{disk.path} is full", hint="use a larger card, or free space where the file lies"
+            )
         case errno.EROFS:
-            return DeviceError(f"{disk.path} is write-protected", hint="move the lock slider of the card, or of its adapter")
+            return DeviceError(
+                f"{disk.path} is write-protected",
+                hint="move the lock slider of the card, or of its adapter",
+            )
         case errno.EACCES | errno.EPERM:
-            return DeviceError(f"{disk.path}: no permission to write", hint="run with sudo, or join the group that may write disks")
+            return DeviceError(
+                f"{disk.path}: no permission to write",
+                hint="run with sudo, or join the group that may write disks",
+            )
         case errno.EBUSY:
-            return DeviceError(f"{disk.path} is in use", hint="unmount it, and close what has it open")
+            return DeviceError(
+                f"{disk.path} is in use", hint="unmount it, and close what has it open"
+            )
         case errno.EIO | errno.ENXIO | errno.ENODEV | errno.ENOMEDIUM:
-            return DeviceError(f"{disk.path} fails: {error.strerror}", hint="was it pulled out? try another card or reader, then write again")
+            return DeviceError(
+                f"{disk.path} fails: {error.strerror}",
+                hint="was it pulled out? try another card or reader, then write again",
+            )
     return DeviceError(f"{disk.path}: {error.strerror}")

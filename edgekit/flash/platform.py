@@ -1,4 +1,5 @@
-"""What system is on a card, from its package database, before it ever ran: what its runtimes are chosen by."""
+"""What system is on a card, from its package database, before it ever ran: what its runtimes are
+chosen by."""
 
 from __future__ import annotations
 
@@ -19,11 +20,14 @@ ARCHITECTURES = {"arm64": "aarch64", "armhf": "armv7l", "amd64": "x86_64"}
 def read_platform(disk: Disk) -> Platform:
     """Architecture, C library and Python of the Debian-like system in the root file system.
 
-    Raises DeviceError: no package database there, or an architecture that edgekit has no runtimes for.
-    """
+    Raises DeviceError: no package database there, or an architecture that edgekit has no runtimes
+    for."""
     root = root_partition(disk)
     if not root.exists(STATUS):
-        raise DeviceError(f"{disk.path}: no {STATUS} in the root file system", hint="use an image of Raspberry Pi OS, Debian or Ubuntu")
+        raise DeviceError(
+            f"{disk.path}: no {STATUS} in the root file system",
+            hint="use an image of Raspberry Pi OS, Debian or Ubuntu",
+        )
     try:
         return parse_status(root.read(STATUS).decode(errors="replace"))
     except DeviceError as error:
@@ -31,11 +35,15 @@ def read_platform(disk: Disk) -> Platform:
 
 
 def read_emulation(disk: Disk) -> str:
-    """Why timings of the system on a card mean nothing, as its image says; empty where the image is for real boards. Raises DeviceError."""
+    """Why timings of the system on a card mean nothing, as its image says; empty where the image is
+    for real boards. Raises DeviceError."""
     root = root_partition(disk)
     if not root.exists(EMULATED):
         return ""
-    return printable(root.read(EMULATED).decode(errors="replace").strip()) or "the image is for an emulator"
+    return (
+        printable(root.read(EMULATED).decode(errors="replace").strip())
+        or "the image is for an emulator"
+    )
 
 
 def parse_status(status: str) -> Platform:
@@ -43,7 +51,10 @@ def parse_status(status: str) -> Platform:
     libc, python = _package(status, "libc6"), _package(status, "python3-minimal")
     arch = ARCHITECTURES.get(libc.get("Architecture", "")) if libc else None
     if libc is None or arch is None:
-        raise DeviceError("its C library is not Debian's libc6 for arm64, armhf or amd64", hint="flash without --bundle")
+        raise DeviceError(
+            "its C library is not Debian's libc6 for arm64, armhf or amd64",
+            hint="flash without --bundle",
+        )
     numpy = _package(status, "python3-numpy")
     version = python and re.match(r"\d+\.\d+", python["Version"])
     return Platform(
@@ -59,6 +70,10 @@ def _package(status: str, name: str) -> dict[str, str] | None:
     """The fields of an installed package."""
     for paragraph in status.split("\n\n"):
         fields = dict(re.findall(r"^([A-Z][A-Za-z-]+): (.*)$", paragraph, re.MULTILINE))
-        if fields.get("Package") == name and fields.get("Status", "").endswith(" installed") and "Version" in fields:
+        if (
+            fields.get("Package") == name
+            and fields.get("Status", "").endswith(" installed")
+            and "Version" in fields
+        ):
             return fields
     return None

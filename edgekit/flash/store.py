@@ -1,4 +1,5 @@
-"""A device's store, filled on this machine and placed on a card: the board finds its runtimes and its bundle there at the first start."""
+"""A device's store, filled on this machine and placed on a card: the board finds its runtimes and
+its bundle there at the first start."""
 
 from __future__ import annotations
 
@@ -14,11 +15,12 @@ FIRST_USER = 1000
 
 
 def install_store(disk: Disk, store: Path, workdir: str, *, owner: int = FIRST_USER) -> int:
-    """Copy a store that `deploy` and `provision` filled (a local target's workdir) into the root file system, and return the bytes of its files.
+    """Copy a store that `deploy` and `provision` filled (a local target's workdir) into the root
+    file system, and return the bytes of its files.
 
-    `workdir` is an absolute path on the board, owned by `owner` and closed to others; it becomes the target's `workdir`. Locks and what was being
-    sent are left out. Raises DeviceError: no room, no ext4 root file system.
-    """
+    `workdir` is an absolute path on the board, owned by `owner` and closed to others; it becomes
+    the target's `workdir`. Locks and what was being sent are left out. Raises DeviceError: no room,
+    no ext4 root file system."""
     entries = [Entry(workdir, mode=0o700, owner=owner), *_entries(store, workdir, owner)]
     root_partition(disk).write(entries)
     return sum(entry.content.stat().st_size for entry in entries if isinstance(entry.content, Path))

@@ -1,7 +1,8 @@
-"""Accuracy of an artifact on a device: the bundle's evaluation set, sent in chunks, run, fetched and counted. Needs neither torch nor the data.
+"""Accuracy of an artifact on a device: the bundle's evaluation set, sent in chunks, run, fetched
+and counted. Needs neither torch nor the data.
 
-Owns the stream and the counting. What the set is, is evaluation.py's; how one process runs, passes.py's.
-"""
+Owns the stream and the counting. What the set is, is evaluation.py's; how one process runs,
+passes.py's."""
 
 from __future__ import annotations
 
@@ -30,35 +31,70 @@ Reals = NDArray[np.float64]
 
 
 def require_evaluation(bundle: Bundle) -> Evaluation:
-    """The evaluation set of a bundle. Raises UsageError: it has none, or an artifact takes or gives more than one tensor."""
+    """The evaluation set of a bundle. Raises UsageError: it has none, or an artifact takes or gives
+    more than one tensor."""
     if bundle.manifest.evaluation is None:
-        hint = "set export.evaluation_set in the recipe to the number of samples wanted, and build again"
+        hint = (
+            "set export.evaluation_set in the recipe to the number of samples wanted, and build"
+            " again"
+        )
         raise UsageError(f"{bundle.path}: the bundle holds no evaluation set", hint=hint)
     for artifact in bundle.manifest.artifacts:
-        if len(artifact.inputs) != 1 or len(artifact.outputs) != 1 or artifact.key not in bundle.manifest.evaluation.outputs:
-            raise UsageError(f"{bundle.path}: {artifact.key} has no outputs in the evaluation set", hint="build the bundle again")
+        if (
+            len(artifact.inputs) != 1
+            or len(artifact.outputs) != 1
+            or artifact.key not in bundle.manifest.evaluation.outputs
+        ):
+            raise UsageError(
+                f"{bundle.path}: {artifact.key} has no outputs in the evaluation set",
+                hint="build the bundle again",
+            )
     return bundle.manifest.evaluation
 
 
-def accuracy(bench: Bench, placed: Placed, bundle: Bundle, samples: int, *, told: Callable[[int], None] = lambda done: None) -> Accuracy:
-    """Run the first `samples` samples of the evaluation set (at most all). `told` hears how many are done.
+def accuracy(
+    bench: Bench,
+    placed: Placed,
+    bundle: Bundle,
+    samples: int,
+    *,
+    told: Callable[[int], None] = lambda done: None,
+) -> Accuracy:
+    """Run the first `samples` samples of the evaluation set (at most all). `told` hears how many
+    are done.
 
     Raises what `Bench.run` raises; ResultError for outputs of a wrong size or with NaN.
     """
     held = require_evaluation(bundle)
     samples = min(samples, held.samples)
-    labels = None if held.labels is None else np.fromfile(bundle.file(held.labels), dtype="<i4", count=samples)
-    inputs = np.fromfile(bundle.file(held.inputs), dtype="<f4", count=samples * math.prod(held.shape)).reshape(samples, *held.shape)
+    labels = (
+        None
+        if held.labels is None
+        else np.fromfile(bundle.file(held.labels), dtype="<i4", count=samples)
+    )
+    inputs = np.fromfile(
+        bundle.file(held.inputs), dtype="<f4", count=samples * math.prod(held.shape)
+    ).reshape(samples, *held.shape)
     classes = math.prod(placed.artifact.outputs[0].shape)
     if labels is not None and not (labels.min() >= 0 and labels.max() < classes):
-        raise UsageError(f"{bundle.path}: a label of the evaluation set is none of the model's {classes} classes", hint="build the bundle again")
-    expected = np.fromfile(bundle.file(held.outputs[placed.artifact.key]), dtype="<f4").reshape(held.samples, -1)[:samples].astype(np.float64)
+        raise UsageError(
+            f"{bundle.path}: a label of the evaluation set is none of the model's {classes}"
+            " classes",
+            hint="build the bundle again",
+        )
+    expected = (
+        np.fromfile(bundle.file(held.outputs[placed.artifact.key]), dtype="<f4")
+        .reshape(held.samples, -1)[:samples]
+        .astype(np.float64)
+    )
     count = _Count()
     for start, stop in _chunks(samples, placed):
         found = _outputs(bench, placed, inputs[start:stop])
         count.add(expected[start:stop], found, None if labels is None else labels[start:stop])
         told(stop)
-    return count.result(None if held.labels is None else _data_sha256(held.inputs, held.labels, samples))
+    return count.result(
+        None if held.labels is None else _data_sha256(held.inputs, held.labels, samples)
+    )
 
 
 def _data_sha256(inputs: File, labels: File, samples: int) -> str:
@@ -88,15 +124,30 @@ def _outputs(bench: Bench, placed: Placed, inputs: NDArray[np.float32]) -> Reals
             device.run(["rm", "-f", chunk.inputs], timeout_s=bench.target.timeouts.connect_seconds)
         [output] = placed.artifact.outputs
         size = count * math.prod(output.shape) * np.dtype(output.dtype).itemsize
-        if run.output_file is None or (run.output_file.samples, run.output_file.bytes) != (count, size):
-            raise ResultError(f"{device.name}: {placed.artifact.key}: the runner wrote outputs of another size than {count} samples have")
+        if run.output_file is None or (run.output_file.samples, run.output_file.bytes) != (
+            count,
+            size,
+        ):
+            raise ResultError(
+                f"{device.name}: {placed.artifact.key}: the runner wrote outputs of another size"
+                f" than {count} samples have"
+            )
         device.pull(chunk.outputs, local, max_bytes=size)
         raw = np.frombuffer(local.read_bytes(), dtype=np.dtype(output.dtype).newbyteorder("<"))
         if raw.nbytes != size:
-            raise ResultError(f"{device.name}: {placed.artifact.key}: the file of outputs holds {raw.nbytes} bytes, expected {size}")
-    values = dequantize(raw.reshape(count, -1), output).astype(np.float64)  # as on the build host, to the last bit
+            raise ResultError(
+                f"{device.name}: {placed.artifact.key}: the file of outputs holds {raw.nbytes}"
+                f" bytes, expected {size}"
+            )
+    values = dequantize(raw.reshape(count, -1), output).astype(
+        np.float64
+    )  # as on the build host, to the last bit
     if not np.isfinite(values).all():
-        raise ResultError(f"{device.name}: {placed.artifact.key}: an output on the evaluation set is NaN or infinite", hint="compare with the build host")
+        raise ResultError(
+            f"{device.name}: {placed.artifact.key}: an output on the evaluation set is NaN or"
+            " infinite",
+            hint="compare with the build host",
+        )
     return values
 
 
@@ -113,7 +164,10 @@ class _Count:
         self.samples, self.classes = self.samples + len(found), found.shape[1]
         error = expected - found
         self.worst = max(self.worst, float(np.abs(error).max(initial=0.0)))
-        self.signal, self.noise = self.signal + float(np.sum(expected**2)), self.noise + float(np.sum(error**2))
+        self.signal, self.noise = (
+            self.signal + float(np.sum(expected**2)),
+            self.noise + float(np.sum(error**2)),
+        )
         self.same += int((expected.argmax(1) == found.argmax(1)).sum())
         if labels is not None:
             self.labelled = True
@@ -133,7 +187,9 @@ class _Count:
             top5_correct=self.top5 if self.labelled and self.classes > TOP else None,
             same_top1=self.same if classes else None,
             max_abs_error=self.worst,
-            snr_db=None if self.noise == 0 else 10 * math.log10(max(self.signal, 1e-300) / self.noise),
+            snr_db=(
+                None if self.noise == 0 else 10 * math.log10(max(self.signal, 1e-300) / self.noise)
+            ),
             right=Accuracy.bits(np.concatenate(self.right)) if self.labelled and classes else "",
             data_sha256=data_sha256 or "",
         )

@@ -1,6 +1,5 @@
-"""The lines of runner protocol 1, each as a strict and bounded value: what a line may hold. How lines are read, and what they must tell together, is
-wire.py's.
-"""
+"""The lines of runner protocol 1, each as a strict and bounded value: what a line may hold. How
+lines are read, and what they must tell together, is wire.py's."""
 
 from __future__ import annotations
 
@@ -27,7 +26,9 @@ Count = Annotated[int, Field(ge=0, le=1 << 31)]
 Instant = Annotated[int, Field(ge=0, le=1 << 62)]
 """A reading of CLOCK_MONOTONIC in ns."""
 Label = Annotated[str, Field(max_length=256), AfterValidator(_no_control_characters)]
-Message = Annotated[str, Field(max_length=16 << 10), AfterValidator(lambda text: printable(text, limit=1000))]
+Message = Annotated[
+    str, Field(max_length=16 << 10), AfterValidator(lambda text: printable(text, limit=1000))
+]
 
 
 class Line(BaseModel):
@@ -44,7 +45,8 @@ class Said(BaseModel):
 
 
 class HelloValues(Said):
-    """The program that ran. `threads` are those of the runtime, `cpus` the processors it may use, `at_ns` is when it said so, by its clock."""
+    """The program that ran. `threads` are those of the runtime, `cpus` the processors it may use,
+    `at_ns` is when it said so, by its clock."""
 
     runtime: Literal["executorch", "litert"]
     runtime_version: Label
@@ -54,11 +56,14 @@ class HelloValues(Said):
     threads: Annotated[int, Field(ge=1, le=4096)]
     clock: Literal["CLOCK_MONOTONIC"]
     at_ns: Instant | None = None
-    cpus: Annotated[tuple[Annotated[int, Field(ge=0, le=4095)], ...], Field(max_length=4096, strict=False)] = ()
+    cpus: Annotated[
+        tuple[Annotated[int, Field(ge=0, le=4095)], ...], Field(max_length=4096, strict=False)
+    ] = ()
 
 
 class MemoryMark(Said):
-    """Resident memory of the runner process at one moment, by kind; `peak_rss_bytes` is VmHWM since the runner last reset it."""
+    """Resident memory of the runner process at one moment, by kind; `peak_rss_bytes` is VmHWM since
+    the runner last reset it."""
 
     mark: Literal["baseline", "loaded", "first", "steady", "end"]
     rss_anon_bytes: Bytes
@@ -73,7 +78,8 @@ class MemoryMark(Said):
 
 
 class LoadValues(Said):
-    """Loading the model. `start_ns` is from process start to main, `arena_bytes` what the runtime plans for activations; null where not known."""
+    """Loading the model. `start_ns` is from process start to main, `arena_bytes` what the runtime
+    plans for activations; null where not known."""
 
     ns: Nanoseconds
     start_ns: Nanoseconds | None = None
@@ -100,19 +106,23 @@ class OutputsValues(Said):
 
 
 class WindowValues(Said):
-    """A moment of the steady phase: when, the inferences until then, some of the times since the last (only in mode `sustain`), and the probes."""
+    """A moment of the steady phase: when, the inferences until then, some of the times since the
+    last (only in mode `sustain`), and the probes."""
 
     at_ns: Instant
     iterations: Count
     ns: Annotated[tuple[Nanoseconds, ...], Field(max_length=64, strict=False)] = ()
-    values: Annotated[tuple[Annotated[int, Field(ge=-(1 << 62), le=1 << 62)] | None, ...], Field(max_length=PROBES, strict=False)] = ()
+    values: Annotated[
+        tuple[Annotated[int, Field(ge=-(1 << 62), le=1 << 62)] | None, ...],
+        Field(max_length=PROBES, strict=False),
+    ] = ()
 
 
 class OperatorValues(Said):
     """An operator's times, one an inference, with the runtime's own name for it.
 
-    `instruction` is the place in the method's list of instructions, −1 for the method as a whole. What is `delegated` ran inside that instruction.
-    """
+    `instruction` is the place in the method's list of instructions, −1 for the method as a whole.
+    What is `delegated` ran inside that instruction."""
 
     name: Label
     instruction: Annotated[int, Field(ge=-1, le=1 << 31)]

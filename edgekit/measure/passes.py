@@ -1,7 +1,8 @@
-"""Further runs of artifacts that are on a device, each a process of its own after the measurement: where the time goes, and how long it holds.
+"""Further runs of artifacts that are on a device, each a process of its own after the measurement:
+where the time goes, and how long it holds.
 
-Owns these runs; what they mean for a reader is in observations.py, what the runner is told in invocation.py.
-"""
+Owns these runs; what they mean for a reader is in observations.py, what the runner is told in
+invocation.py."""
 
 from __future__ import annotations
 
@@ -25,7 +26,10 @@ from edgekit.target import Target
 Pass = Callable[["Bench", Placed], BaseModel]
 PROFILED_INFERENCES = 256
 WINDOW_S = 1.0
-NO_LITERT_PROFILER = "LiteRT's Python interpreter exposes no profiler; Google's benchmark_model has one (--enable_op_profiling=true)"
+NO_LITERT_PROFILER = (
+    "LiteRT's Python interpreter exposes no profiler; Google's benchmark_model has one"
+    " (--enable_op_profiling=true)"
+)
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,18 @@ class Bench:
     probes: tuple[Probe, ...]
     before_run: Callable[[], None]
 
-    def run(self, placed: Placed, mode: Mode, settings: Settings, what: str, *, seconds: float = 0.0, every_s: float = 0.0) -> Attempt:
-        """One process in a mode, without an error. Raises what went wrong, named by device, artifact and pass; `seconds` are what it takes beside the usual."""
+    def run(
+        self,
+        placed: Placed,
+        mode: Mode,
+        settings: Settings,
+        what: str,
+        *,
+        seconds: float = 0.0,
+        every_s: float = 0.0,
+    ) -> Attempt:
+        """One process in a mode, without an error. Raises what went wrong, named by device,
+        artifact and pass; `seconds` are what it takes beside the usual."""
         timeouts = self.target.timeouts
         watch = watching(self.probes if every_s else (), self.target.control.cpus, every_s=every_s)
         if every_s and not self.probes:
@@ -56,7 +70,11 @@ class Bench:
             if made.error:
                 raise made.error
         except EdgekitError as error:
-            raise type(error)(f"{self.device.name}: {placed.artifact.key}, {what}: {error.message}", hint=error.hint, details=error.details) from error
+            raise type(error)(
+                f"{self.device.name}: {placed.artifact.key}, {what}: {error.message}",
+                hint=error.hint,
+                details=error.details,
+            ) from error
         return made
 
 
@@ -65,12 +83,33 @@ def profile(bench: Bench, placed: Placed) -> Profile:
     if placed.artifact.format == "litert":
         return Profile(unavailable=NO_LITERT_PROFILER)
     settings = bench.settings.model_copy(update={"min_iterations": PROFILED_INFERENCES})
-    return profile_of(bench.run(placed, "profile", settings, "profile").run, placed.artifact.delegation.sequence)
+    return profile_of(
+        bench.run(placed, "profile", settings, "profile").run, placed.artifact.delegation.sequence
+    )
 
 
 def sustain(bench: Bench, placed: Placed, seconds: float) -> Sustained:
-    """Inference after inference for so long, from a device as it is after the measurement (or cooled down to what the target says)."""
-    settings = bench.settings.model_copy(update={"warmup_min_seconds": 0.0, "min_seconds": seconds, "max_seconds": seconds, "min_iterations": 1})
+    """Inference after inference for so long, from a device as it is after the measurement (or
+    cooled down to what the target says)."""
+    settings = bench.settings.model_copy(
+        update={
+            "warmup_min_seconds": 0.0,
+            "min_seconds": seconds,
+            "max_seconds": seconds,
+            "min_iterations": 1,
+        }
+    )
     before = collect_state(bench.device)
-    run = bench.run(placed, "sustain", settings, f"sustained for {seconds:g} s", seconds=seconds, every_s=WINDOW_S).run
-    return Sustained(seconds=seconds, windows=run.windows, throttled=throttling(before, collect_state(bench.device)))
+    run = bench.run(
+        placed,
+        "sustain",
+        settings,
+        f"sustained for {seconds:g} s",
+        seconds=seconds,
+        every_s=WINDOW_S,
+    ).run
+    return Sustained(
+        seconds=seconds,
+        windows=run.windows,
+        throttled=throttling(before, collect_state(bench.device)),
+    )

@@ -1,4 +1,5 @@
-"""A bundle and the runtimes that it needs onto a device, ready to run. Owns which runtimes those are; sending is deployment's."""
+"""A bundle and the runtimes that it needs onto a device, ready to run. Owns which runtimes those
+are; sending is deployment's."""
 
 from __future__ import annotations
 
@@ -18,19 +19,34 @@ from edgekit.target import Target
 
 
 def place(
-    bundle: Bundle, keys: Collection[str], target: Target, device: Device, lock: Lock, progress: Progress, *, activate: bool
+    bundle: Bundle,
+    keys: Collection[str],
+    target: Target,
+    device: Device,
+    lock: Lock,
+    progress: Progress,
+    *,
+    activate: bool,
 ) -> list[Placed]:
-    """The artifacts of these keys on the device, in the bundle's order. With `activate` the bundle becomes the device's current one.
+    """The artifacts of these keys on the device, in the bundle's order. With `activate` the bundle
+    becomes the device's current one.
 
-    Raises UsageError (no such artifact), RunnerError (a runtime that the device cannot run), DeviceError (a program of the
-    user's that it cannot run), what `deploy` raises.
-    """
+    Raises UsageError (no such artifact), RunnerError (a runtime that the device cannot run),
+    DeviceError (a program of the user's that it cannot run), what `deploy` raises."""
     artifacts = artifacts_of(bundle, keys)
     formats: tuple[Format, ...] = ("executorch", "litert")
-    commands: dict[Format, tuple[str, ...]] = {kind: (program,) for kind in formats if (program := target.runners.program(kind))}
-    for kind, runtime in _runtimes(bundle, artifacts, target, device, set(commands), progress).items():
+    commands: dict[Format, tuple[str, ...]] = {
+        kind: (program,) for kind in formats if (program := target.runners.program(kind))
+    }
+    for kind, runtime in _runtimes(
+        bundle, artifacts, target, device, set(commands), progress
+    ).items():
         commands[kind] = provision(device, target.workdir, runtime, lock=lock, progress=progress)
-    deployed = deploy(bundle, device, target.workdir, lock=lock, progress=progress) if activate else place_bundle(bundle, lock, progress=progress)
+    deployed = (
+        deploy(bundle, device, target.workdir, lock=lock, progress=progress)
+        if activate
+        else place_bundle(bundle, lock, progress=progress)
+    )
     return [
         Placed(
             artifact=artifact,
@@ -55,19 +71,31 @@ def artifacts_of(bundle: Bundle, keys: Collection[str]) -> list[Artifact]:
 
 
 def _runtimes(
-    bundle: Bundle, artifacts: Sequence[Artifact], target: Target, device: Device, there: set[Format], progress: Progress
+    bundle: Bundle,
+    artifacts: Sequence[Artifact],
+    target: Target,
+    device: Device,
+    there: set[Format],
+    progress: Progress,
 ) -> dict[Format, Runtime]:
-    """The runtimes that artifacts need and that are not there, all before the first is sent: a device that cannot run one, or the user's own program, is
-    refused untouched."""
+    """The runtimes that artifacts need and that are not there, all before the first is sent: a
+    device that cannot run one, or the user's own program, is refused untouched."""
     platform = platform_of(target, device)
     for kind in sorted({artifact.format for artifact in artifacts} & there):
         require_program(device, str(target.runners.program(kind)), platform)
-    formats: dict[Format, None] = dict.fromkeys(artifact.format for artifact in artifacts if artifact.format not in there)
+    formats: dict[Format, None] = dict.fromkeys(
+        artifact.format for artifact in artifacts if artifact.format not in there
+    )
     exported_by = bundle.manifest.versions.get("executorch")
     try:
-        return {kind: runtime_for(kind, platform, exported_by=exported_by, progress=progress) for kind in formats}
+        return {
+            kind: runtime_for(kind, platform, exported_by=exported_by, progress=progress)
+            for kind in formats
+        }
     except RunnerError as error:
-        raise RunnerError(f"{device.name}: {error.message}", hint=error.hint, details=error.details) from error
+        raise RunnerError(
+            f"{device.name}: {error.message}", hint=error.hint, details=error.details
+        ) from error
 
 
 def outputs_path(lock: Lock) -> str:

@@ -1,9 +1,11 @@
-"""A runner's operator times and the exporter's list of operators, joined into a profile whose rows carry modules. Pure.
+"""A runner's operator times and the exporter's list of operators, joined into a profile whose rows
+carry modules. Pure.
 
-XNNPACK names its operators in its own words and fuses activations into them. Inside one delegate call its n-th operator of a family, such as
-convolutions and linear layers together (a 1×1 convolution may run as a fully connected layer), is the n-th of that family in the graph, provided that
-there are equally many of them; where there are not, rows stay without a module rather than with a wrong one.
-"""
+XNNPACK names its operators in its own words and fuses activations into them. Inside one delegate
+call its n-th operator of a family, such as convolutions and linear layers together (a 1×1
+convolution may run as a fully connected layer), is the n-th of that family in the graph, provided
+that there are equally many of them; where there are not, rows stay without a module rather than
+with a wrong one."""
 
 from __future__ import annotations
 
@@ -18,7 +20,16 @@ from edgekit.measure.observations import OperatorTime, Profile
 from edgekit.measure.wire import RunnerRun
 
 FAMILIES = {
-    "weights": ("Convolution", "Deconvolution", "Fully Connected", "Dynamic Fully Connected", "aten.convolution", "aten.linear", "aten.addmm", "aten.mm"),
+    "weights": (
+        "Convolution",
+        "Deconvolution",
+        "Fully Connected",
+        "Dynamic Fully Connected",
+        "aten.convolution",
+        "aten.linear",
+        "aten.addmm",
+        "aten.mm",
+    ),
     "matmul": ("Batch Matrix Multiply", "aten.bmm"),
     "add": ("Add", "aten.add.Tensor"),
     "subtract": ("Subtract", "aten.sub.Tensor"),
@@ -38,22 +49,34 @@ WRAPPERS = ("DELEGATE_CALL", "OPERATOR_CALL")
 
 
 def profile_of(run: RunnerRun, sequence: Sequence[Operation]) -> Profile:
-    """Means by operator, none of its times counted as more than their 95th percentile: a busy device disturbs plain means.
+    """Means by operator, none of its times counted as more than their 95th percentile: a busy
+    device disturbs plain means.
 
-    XNNPACK counts whole µs and drops the rest, so that an operator of less has 0 there, and small models have most of their time nowhere.
+    XNNPACK counts whole µs and drops the rest, so that an operator of less has 0 there, and small
+    models have most of their time nowhere.
 
     A delegate call whose inside is not known counts as one operator.
     """
     opened = {operator.instruction for operator in run.operators if operator.name not in WRAPPERS}
-    shown = [operator for operator in run.operators if operator.ns and not _is_wrapper(operator, opened)]
+    shown = [
+        operator for operator in run.operators if operator.ns and not _is_wrapper(operator, opened)
+    ]
     layers = _layers(shown, sequence)
     means = [_clipped_mean(operator.ns) for operator in shown]
     total = sum(means)
     rows = [
-        OperatorTime(name=printable(operator.name), layer=printable(layer), delegated=operator.delegated, mean_ns=ns, share=ns / total if total else 0.0)
+        OperatorTime(
+            name=printable(operator.name),
+            layer=printable(layer),
+            delegated=operator.delegated,
+            mean_ns=ns,
+            share=ns / total if total else 0.0,
+        )
         for operator, layer, ns in zip(shown, layers, means, strict=True)
     ]
-    return Profile(inferences=len(run.steady_ns), median_ns=float(median(run.steady_ns)), operators=tuple(rows))
+    return Profile(
+        inferences=len(run.steady_ns), median_ns=float(median(run.steady_ns)), operators=tuple(rows)
+    )
 
 
 def _clipped_mean(values: Sequence[int]) -> float:
@@ -63,12 +86,19 @@ def _clipped_mean(values: Sequence[int]) -> float:
 
 
 def _is_wrapper(operator: OperatorValues, opened: set[int]) -> bool:
-    return operator.instruction < 0 or (operator.name in WRAPPERS and operator.instruction in opened)
+    return operator.instruction < 0 or (
+        operator.name in WRAPPERS and operator.instruction in opened
+    )
 
 
 def _layers(shown: Sequence[OperatorValues], sequence: Sequence[Operation]) -> list[str]:
     """The module of each row, empty where it is not certain."""
-    calls = {instruction: call for call, instruction in enumerate(dict.fromkeys(o.instruction for o in shown if o.delegated or o.name == "DELEGATE_CALL"))}
+    calls = {
+        instruction: call
+        for call, instruction in enumerate(
+            dict.fromkeys(o.instruction for o in shown if o.delegated or o.name == "DELEGATE_CALL")
+        )
+    }
     ran: dict[tuple[int, str], list[int]] = defaultdict(list)
     for at, operator in enumerate(shown):
         if operator.delegated and (family := _FAMILY.get(operator.name.partition(" (")[0])):
@@ -79,8 +109,14 @@ def _layers(shown: Sequence[OperatorValues], sequence: Sequence[Operation]) -> l
             written[operation.delegate, family].append(operation.layer)
     layers = [""] * len(shown)
     plain = [operation for operation in sequence if operation.delegate is None]
-    kernels = [at for at, operator in enumerate(shown) if not operator.delegated and operator.name != "DELEGATE_CALL"]
-    groups = [(places, written.get(key, [])) for key, places in ran.items()] + [(kernels, [operation.layer for operation in plain])]
+    kernels = [
+        at
+        for at, operator in enumerate(shown)
+        if not operator.delegated and operator.name != "DELEGATE_CALL"
+    ]
+    groups = [(places, written.get(key, [])) for key, places in ran.items()] + [
+        (kernels, [operation.layer for operation in plain])
+    ]
     for places, names in groups:
         if len(places) == len(names):
             for at, name in zip(places, names, strict=True):

@@ -1,4 +1,5 @@
-"""Does a measurement count? Pure functions from runs and device states to notes. Changes no number, drops no run.
+"""Does a measurement count? Pure functions from runs and device states to notes. Changes no number,
+drops no run.
 
 A probe that is absent gives `unknown`, which is not `ok`.
 """
@@ -11,7 +12,14 @@ from statistics import median
 
 from edgekit import stats
 from edgekit.device.facts import DeviceFacts, DeviceState
-from edgekit.measure.measurement import ArtifactResult, Controlled, Note, OutputCheck, Run, summarise
+from edgekit.measure.measurement import (
+    ArtifactResult,
+    Controlled,
+    Note,
+    OutputCheck,
+    Run,
+    summarise,
+)
 from edgekit.measure.probes import Probe, extremes
 from edgekit.stats.compare import FULL_RUNS
 
@@ -24,23 +32,55 @@ OTHERS_SHARE = 0.05
 STOLEN_SHARE = 0.01
 CLOCK_FRACTION = 0.95
 LIVE_FLAGS = {0: "under-voltage", 1: "clock capped", 2: "throttled", 3: "soft temperature limit"}
-"""Bits of Raspberry Pi's get_throttled; each has happened since boot when the bit 16 higher is set."""
+"""Bits of Raspberry Pi's get_throttled; each has happened since boot when the bit 16 higher is
+set."""
 
 
-def session_notes(facts: DeviceFacts, states: Sequence[DeviceState], timings_reason: str = "") -> list[Note]:
-    """What is wrong with a session as a whole; `states` in the order of time, the first from before the first run."""
+def session_notes(
+    facts: DeviceFacts, states: Sequence[DeviceState], timings_reason: str = ""
+) -> list[Note]:
+    """What is wrong with a session as a whole; `states` in the order of time, the first from before
+    the first run."""
     notes = []
     if timings_reason:
-        notes.append(Note(level="warning", code="timings_meaningless", text=f"latencies mean nothing here: {timings_reason}"))
-    reasons = list(dict.fromkeys(reason for before, after in pairwise(states) if (reason := throttling(before, after))))
-    notes += [Note(level="invalid", code="throttled", text=f"the device throttled: {reason}") for reason in reasons]
+        notes.append(
+            Note(
+                level="warning",
+                code="timings_meaningless",
+                text=f"latencies mean nothing here: {timings_reason}",
+            )
+        )
+    reasons = list(
+        dict.fromkeys(
+            reason for before, after in pairwise(states) if (reason := throttling(before, after))
+        )
+    )
+    notes += [
+        Note(level="invalid", code="throttled", text=f"the device throttled: {reason}")
+        for reason in reasons
+    ]
     if not reasons and states and not can_tell_throttling(states[0]):
-        notes.append(Note(level="unknown", code="throttling", text="whether the device throttled is unknown: it offers no probe"))
+        notes.append(
+            Note(
+                level="unknown",
+                code="throttling",
+                text="whether the device throttled is unknown: it offers no probe",
+            )
+        )
     if states:
         notes += _before_the_first_run(facts, states[0])
-    pressure = max((s.memory_pressure_percent for s in states[1:] if s.memory_pressure_percent is not None), default=0.0)
+    pressure = max(
+        (s.memory_pressure_percent for s in states[1:] if s.memory_pressure_percent is not None),
+        default=0.0,
+    )
     if pressure > MEMORY_PRESSURE_PERCENT:
-        notes.append(Note(level="warning", code="memory_pressure", text=f"tasks waited for memory {pressure:.1f} % of the time"))
+        notes.append(
+            Note(
+                level="warning",
+                code="memory_pressure",
+                text=f"tasks waited for memory {pressure:.1f} % of the time",
+            )
+        )
     return notes
 
 
@@ -49,17 +89,38 @@ def run_notes(runs: Sequence[Run], probes: Sequence[Probe], controlled: Controll
     notes = []
     shares = [share for run in runs if (share := run.others_share) is not None]
     if shares and max(shares) > OTHERS_SHARE:
-        text = f"other programs had {100 * median(shares):.0f} % of the device's processor time (at most {100 * max(shares):.0f} % in a run)"
+        text = (
+            f"other programs had {100 * median(shares):.0f} % of the device's processor time (at"
+            f" most {100 * max(shares):.0f} % in a run)"
+        )
         notes.append(Note(level="warning", code="other_programs", text=text))
-    stolen = [run.device_cpu.stolen_s / run.device_cpu.total_s for run in runs if run.device_cpu and run.device_cpu.total_s]
+    stolen = [
+        run.device_cpu.stolen_s / run.device_cpu.total_s
+        for run in runs
+        if run.device_cpu and run.device_cpu.total_s
+    ]
     if stolen and max(stolen) > STOLEN_SHARE:
-        notes.append(Note(level="warning", code="stolen", text=f"the host of this virtual machine took up to {100 * max(stolen):.0f} % of a run"))
-    for name, (low, high) in extremes(probes, [window for run in runs for window in run.windows], "frequency_khz").items():
+        notes.append(
+            Note(
+                level="warning",
+                code="stolen",
+                text=(
+                    f"the host of this virtual machine took up to {100 * max(stolen):.0f} % of"
+                    " a run"
+                ),
+            )
+        )
+    for name, (low, high) in extremes(
+        probes, [window for run in runs for window in run.windows], "frequency_khz"
+    ).items():
         if low < CLOCK_FRACTION * high:
             text = f"the clock of {name} ran between {low / 1e3:.0f} and {high / 1e3:.0f} MHz"
             notes.append(Note(level="warning", code="clock", text=text))
     if controlled.still_hot_runs:
-        text = f"{controlled.still_hot_runs} runs started before the device was below {controlled.cool_below_c:g} °C"
+        text = (
+            f"{controlled.still_hot_runs} runs started before the device was below"
+            f" {controlled.cool_below_c:g} °C"
+        )
         notes.append(Note(level="warning", code="hot", text=text))
     return notes
 
@@ -69,19 +130,45 @@ def artifact_notes(result: ArtifactResult, *, snr_min_db: float, cosine_min: flo
     runs, key = result.complete_runs, result.key
 
     def note(level: str, code: str, text: str) -> Note:
-        return Note.model_validate({"level": level, "code": code, "text": f"{key}: {text}", "artifact": key})
+        return Note.model_validate(
+            {"level": level, "code": code, "text": f"{key}: {text}", "artifact": key}
+        )
 
     notes = []
     if result.runner_kind != "edgekit":
-        text = f"measured by {result.runner_kind}, which reports means and compares no outputs: to look at, not to judge by"
+        text = (
+            f"measured by {result.runner_kind}, which reports means and compares no outputs: to"
+            " look at, not to judge by"
+        )
         notes.append(note("invalid", "runner_kind", text))
     if len(runs) < len(result.runs):
-        notes.append(note("invalid", "incomplete", f"{len(result.runs) - len(runs)} of {len(result.runs)} runs did not finish"))
-    notes += [note("invalid", "outputs", text) for check in result.outputs if (text := mismatch(check, snr_min_db, cosine_min))]
+        notes.append(
+            note(
+                "invalid",
+                "incomplete",
+                f"{len(result.runs) - len(runs)} of {len(result.runs)} runs did not finish",
+            )
+        )
+    notes += [
+        note("invalid", "outputs", text)
+        for check in result.outputs
+        if (text := mismatch(check, snr_min_db, cosine_min))
+    ]
     if result.artifact.reference_outputs is None:
-        notes.append(note("unknown", "parity", "parity is not available: edgekit did not export the model, so there is nothing to compare its outputs with"))
+        notes.append(
+            note(
+                "unknown",
+                "parity",
+                "parity is not available: edgekit did not export the model, so there is nothing to"
+                " compare its outputs with",
+            )
+        )
     if len(runs) < FULL_RUNS:
-        notes.append(note("warning", "quick", f"quick: {len(runs)} runs, {FULL_RUNS} make a full measurement"))
+        notes.append(
+            note(
+                "warning", "quick", f"quick: {len(runs)} runs, {FULL_RUNS} make a full measurement"
+            )
+        )
     if not runs:
         return notes
     if reason := stats.unstable(result.run_medians_ns):
@@ -89,10 +176,19 @@ def artifact_notes(result: ArtifactResult, *, snr_min_db: float, cosine_min: flo
     notes += [note("warning", "not_steady", text) for text in [_unsteady(result)] if text]
     found = summarise(result)
     if found.overhead_ns is not None and found.overhead_ns > OVERHEAD_FRACTION * found.p50.value:
-        share = f"{found.overhead_ns:.0f} ns, {100 * found.overhead_ns / found.p50.value:.0f} % of the median"
+        share = (
+            f"{found.overhead_ns:.0f} ns, {100 * found.overhead_ns / found.p50.value:.0f} % of the"
+            " median"
+        )
         notes.append(note("warning", "overhead", f"the runner's own timing takes {share}"))
     if found.p99 and (found.samples < P99_SAMPLES or found.counted_seconds < P99_SECONDS):
-        notes.append(note("note", "short_p99", f"p99 is provisional: {P99_SAMPLES} samples in {P99_SECONDS:.0f} s make a full one"))
+        notes.append(
+            note(
+                "note",
+                "short_p99",
+                f"p99 is provisional: {P99_SAMPLES} samples in {P99_SECONDS:.0f} s make a full one",
+            )
+        )
     return notes
 
 
@@ -114,18 +210,23 @@ def _throttled_flags(before: DeviceState, after: DeviceState) -> str:
 
 
 def _cooling(before: DeviceState, after: DeviceState) -> str:
-    """A means of cooling that slows the device: one that changed in between, or a capped CPU clock. A fan slows nothing."""
+    """A means of cooling that slows the device: one that changed in between, or a capped CPU clock.
+    A fan slows nothing."""
     for was, now in zip(before.cooling, after.cooling, strict=False):
         if "fan" in now.name.lower():
             continue
         changed = now.state > was.state or (now.transitions or 0) > (was.transitions or 0)
-        if changed or (max(was.state, now.state) > 0 and ("cpufreq" in now.name or now.name == "Processor")):
+        if changed or (
+            max(was.state, now.state) > 0 and ("cpufreq" in now.name or now.name == "Processor")
+        ):
             return f"cooling by {now.name}"
     return ""
 
 
 def can_tell_throttling(state: DeviceState) -> bool:
-    return state.throttled_flags is not None or bool(state.cooling) or state.thermal_status is not None
+    return (
+        state.throttled_flags is not None or bool(state.cooling) or state.thermal_status is not None
+    )
 
 
 def mismatch(check: OutputCheck, snr_min_db: float, cosine_min: float) -> str:
@@ -133,8 +234,13 @@ def mismatch(check: OutputCheck, snr_min_db: float, cosine_min: float) -> str:
     if not check.finite:
         return f"output {check.name} holds NaN or infinity"
     if (check.snr_db is not None and check.snr_db < snr_min_db) or check.cosine < cosine_min:
-        decibels = "" if check.snr_db is None else f"SNR {check.snr_db:.1f} dB (at least {snr_min_db:g}), "
-        return f"output {check.name} differs from the reference: {decibels}cosine {check.cosine:.4f} (at least {cosine_min:g})"
+        decibels = (
+            "" if check.snr_db is None else f"SNR {check.snr_db:.1f} dB (at least {snr_min_db:g}), "
+        )
+        return (
+            f"output {check.name} differs from the reference: {decibels}cosine {check.cosine:.4f}"
+            f" (at least {cosine_min:g})"
+        )
     return ""
 
 
@@ -143,13 +249,24 @@ def _before_the_first_run(facts: DeviceFacts, state: DeviceState) -> list[Note]:
     if state.load_1min is None or facts.cpus is None:
         notes.append(Note(level="unknown", code="load", text="how busy the device was is unknown"))
     elif state.load_1min > BUSY_LOAD_PER_CPU * facts.cpus:
-        text = f"the device was busy before the first run: load {state.load_1min:.1f} on {facts.cpus} cores"
+        text = (
+            f"the device was busy before the first run: load {state.load_1min:.1f} on {facts.cpus}"
+            " cores"
+        )
         notes.append(Note(level="warning", code="busy", text=text))
     governors = sorted({clock.governor for clock in state.clocks if clock.governor})
     if not governors:
-        notes.append(Note(level="unknown", code="governor", text="the CPU's frequency governor is unknown"))
+        notes.append(
+            Note(level="unknown", code="governor", text="the CPU's frequency governor is unknown")
+        )
     elif governors != ["performance"]:
-        notes.append(Note(level="note", code="governor", text=f"the CPU's frequency is governed by {', '.join(governors)}"))
+        notes.append(
+            Note(
+                level="note",
+                code="governor",
+                text=f"the CPU's frequency is governed by {', '.join(governors)}",
+            )
+        )
     return notes
 
 
@@ -160,4 +277,7 @@ def _unsteady(result: ArtifactResult) -> str:
     if not found:
         return ""
     worst = max(found, key=lambda s: abs(s.after / s.before - 1))
-    return f"no steady state in {len(found)} of {len(runs)} runs: the median moved by up to {100 * (worst.after / worst.before - 1):+.0f} %"
+    return (
+        f"no steady state in {len(found)} of {len(runs)} runs: the median moved by up to"
+        f" {100 * (worst.after / worst.before - 1):+.0f} %"
+    )

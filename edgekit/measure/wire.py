@@ -1,10 +1,10 @@
-"""What a runner on a device says, read as untrusted input. Owns the reading of runner protocol 1 (its lines: lines.py);
-starts no runner and judges no number.
+"""What a runner on a device says, read as untrusted input. Owns the reading of runner protocol 1
+(its lines: lines.py); starts no runner and judges no number.
 
-A runner prints one JSON object a line: `{"edgekit":1,"nonce":HEX,"type":…}`. Sizes are capped before anything is parsed; every line must follow its
-model exactly and carry the nonce of this run; the lines together must tell one consistent story. Whatever does not is a ResultError naming the line.
-Integers are whole nanoseconds or bytes; a float where an integer belongs is refused.
-"""
+A runner prints one JSON object a line: `{"edgekit":1,"nonce":HEX,"type":…}`. Sizes are capped
+before anything is parsed; every line must follow its model exactly and carry the nonce of this run;
+the lines together must tell one consistent story. Whatever does not is a ResultError naming the
+line. Integers are whole nanoseconds or bytes; a float where an integer belongs is refused."""
 
 from __future__ import annotations
 
@@ -64,12 +64,13 @@ REQUIRED: dict[Mode, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class RunnerRun:
-    """One run of a runner. When `complete`, every line its mode requires was there and consistent; otherwise it holds what came before the end.
+    """One run of a runner. When `complete`, every line its mode requires was there and consistent;
+    otherwise it holds what came before the end.
 
-    `warmup_ns` and `steady_ns` are the raw samples in order; `cpu_ns` is the processor time of the process since hello, `ticks` are
-    those of the whole device in the same time (user, nice, system, idle, iowait, irq, softirq, steal; empty when unknown); `error` is what the runner
-    itself reported as its failure.
-    """
+    `warmup_ns` and `steady_ns` are the raw samples in order; `cpu_ns` is the processor time of the
+    process since hello, `ticks` are those of the whole device in the same time (user, nice, system,
+    idle, iowait, irq, softirq, steal; empty when unknown); `error` is what the runner itself
+    reported as its failure."""
 
     complete: bool
     hello: HelloValues | None
@@ -101,24 +102,33 @@ def parse_runner_output(
 ) -> RunnerRun:
     """Read everything a runner printed.
 
-    `nonce` is the one given to this run, `model_bytes` the size of the artifact it was given, `outputs_wanted` says that it was told to
-    write outputs, and `truncated` that the transport dropped output. With `allow_incomplete`, output that only stops too early gives what
-    came, `complete=False`.
+    `nonce` is the one given to this run, `model_bytes` the size of the artifact it was given,
+    `outputs_wanted` says that it was told to write outputs, and `truncated` that the transport
+    dropped output. With `allow_incomplete`, output that only stops too early gives what came,
+    `complete=False`.
 
-    Raises ResultError (output that does not follow the protocol, or stops early), RunnerError (the runner reported a failure of its own).
-    """
-    lines = [(number, _parse_line(number, line, nonce)) for number, line in enumerate(_split(stdout, truncated), 1)]
+    Raises ResultError (output that does not follow the protocol, or stops early), RunnerError (the
+    runner reported a failure of its own)."""
+    lines = [
+        (number, _parse_line(number, line, nonce))
+        for number, line in enumerate(_split(stdout, truncated), 1)
+    ]
     _check_order(lines)
     run = _assemble(lines)
     if run.load and model_bytes is not None and run.load.model_bytes != model_bytes:
-        raise ResultError(f"the runner loaded {run.load.model_bytes} bytes, the artifact has {model_bytes}", hint="deploy the bundle again")
+        raise ResultError(
+            f"the runner loaded {run.load.model_bytes} bytes, the artifact has {model_bytes}",
+            hint="deploy the bundle again",
+        )
     gap = _gap(lines, (*REQUIRED[mode], *(("outputs",) if outputs_wanted else ())), truncated)
     if allow_incomplete and (gap or run.error):
         return run
     if run.error:
         raise RunnerError(f"the runner reported: {run.error}")
     if gap:
-        raise ResultError(gap, hint="see the runner's messages on stderr; run the measurement again")
+        raise ResultError(
+            gap, hint="see the runner's messages on stderr; run the measurement again"
+        )
     _check_counts(lines, run, mode)
     return replace(run, complete=True)
 
@@ -126,7 +136,9 @@ def parse_runner_output(
 def _split(stdout: bytes, truncated: bool) -> list[bytes]:
     """The terminated lines. What follows the last newline was cut off and is no line."""
     if len(stdout) > MAX_OUTPUT_BYTES:
-        raise ResultError(f"the runner printed more than {MAX_OUTPUT_BYTES >> 20} MiB", hint="lower max_seconds")
+        raise ResultError(
+            f"the runner printed more than {MAX_OUTPUT_BYTES >> 20} MiB", hint="lower max_seconds"
+        )
     lines = stdout.split(b"\n", MAX_LINES + 1)[:-1]
     if len(lines) > MAX_LINES:
         raise ResultError(f"the runner printed more than {MAX_LINES} lines")
@@ -150,7 +162,10 @@ def _parse_line(number: int, line: bytes, nonce: str) -> AnyLine:
 
 
 def _bad(number: int, reason: str) -> ResultError:
-    return ResultError(f"line {number} of the runner's output: {printable(reason)}", hint="this is not what a healthy runner of this version prints")
+    return ResultError(
+        f"line {number} of the runner's output: {printable(reason)}",
+        hint="this is not what a healthy runner of this version prints",
+    )
 
 
 def _kind(line: AnyLine) -> str:
@@ -161,7 +176,8 @@ def _kind(line: AnyLine) -> str:
 
 
 def _check_order(lines: Sequence[tuple[int, AnyLine]]) -> None:
-    """hello first, nothing twice, nothing after end or error, samples without a gap, windows in the order of time and not too many."""
+    """hello first, nothing twice, nothing after end or error, samples without a gap, windows in the
+    order of time and not too many."""
     seen: set[str] = set()
     last = (0, 0)
     listed = {"window": 0, "operator": 0}
@@ -186,7 +202,10 @@ def _check_order(lines: Sequence[tuple[int, AnyLine]]) -> None:
             last = (line.at_ns, line.iterations)
         if isinstance(line, SamplesLine):
             if line.offset != counted[line.phase]:
-                raise _bad(number, f"{line.phase} samples start at {line.offset}, expected {counted[line.phase]}")
+                raise _bad(
+                    number,
+                    f"{line.phase} samples start at {line.offset}, expected {counted[line.phase]}",
+                )
             counted[line.phase] += len(line.ns)
             if counted[line.phase] > MAX_SAMPLES:
                 raise _bad(number, f"more than {MAX_SAMPLES} samples")
@@ -196,7 +215,10 @@ def _check_order(lines: Sequence[tuple[int, AnyLine]]) -> None:
 def _gap(lines: Sequence[tuple[int, AnyLine]], required: Sequence[str], truncated: bool) -> str:
     """What is missing, in words; empty when everything is there."""
     if truncated:
-        return f"the runner's output was cut after {len(lines)} lines: it is longer than the transport keeps"
+        return (
+            f"the runner's output was cut after {len(lines)} lines: it is longer than the transport"
+            " keeps"
+        )
     seen = {_kind(line) for _, line in lines}
     missing = [kind for kind in required if kind not in seen]
     return f"the runner's output stops after line {len(lines)}: no {missing[0]}" if missing else ""
@@ -217,7 +239,9 @@ def _check_counts(lines: Sequence[tuple[int, AnyLine]], run: RunnerRun, mode: Mo
 
 def _assemble(lines: Sequence[tuple[int, AnyLine]]) -> RunnerRun:
     by_kind = {_kind(line): line for _, line in lines}
-    tensors, first, overhead, error, end = (by_kind.get(kind) for kind in ("tensors", "first", "overhead", "error", "end"))
+    tensors, first, overhead, error, end = (
+        by_kind.get(kind) for kind in ("tensors", "first", "overhead", "error", "end")
+    )
     samples = [line for _, line in lines if isinstance(line, SamplesLine)]
     return RunnerRun(
         complete=False,
@@ -229,16 +253,24 @@ def _assemble(lines: Sequence[tuple[int, AnyLine]]) -> RunnerRun:
         first_ns=first.ns if isinstance(first, FirstLine) else None,
         warmup_ns=tuple(ns for line in samples if line.phase == "warmup" for ns in line.ns),
         steady_ns=tuple(ns for line in samples if line.phase == "steady" for ns in line.ns),
-        overhead_ns_per_iteration=overhead.ns_per_iteration if isinstance(overhead, OverheadLine) else None,
+        overhead_ns_per_iteration=(
+            overhead.ns_per_iteration if isinstance(overhead, OverheadLine) else None
+        ),
         output_file=_values(OutputsValues, by_kind.get("outputs")),
         error=f"{error.code}: {error.message}" if isinstance(error, ErrorLine) else None,
         cpu_ns=end.cpu_ns if isinstance(end, EndLine) else None,
         ticks=end.ticks if isinstance(end, EndLine) else (),
         windows=tuple(window for _, line in lines if (window := _values(WindowValues, line))),
-        operators=tuple(operator for _, line in lines if (operator := _values(OperatorValues, line))),
+        operators=tuple(
+            operator for _, line in lines if (operator := _values(OperatorValues, line))
+        ),
     )
 
 
 def _values(kind: type[Value], line: AnyLine | None) -> Value | None:
     """The part of a line that is kept, without version, nonce and type."""
-    return kind.model_construct(**{name: getattr(line, name) for name in kind.model_fields}) if isinstance(line, kind) else None
+    return (
+        kind.model_construct(**{name: getattr(line, name) for name in kind.model_fields})
+        if isinstance(line, kind)
+        else None
+    )

@@ -1,1 +1,2 @@
-"""From a recipe to a bundle: its stages one after the other, each result a checkpoint in the cache; and what they come to, before any training."""
+"""From a recipe to a bundle: its stages one after the other, each result a checkpoint in the cache;
+and what they come to, before any training."""

@@ -2,9 +2,9 @@
 
     recipe ─▶ stages, each from the cache or run ─▶ exports, each from the cache or in a child process ─▶ comparisons ─▶ bundle
 
-Owns the order of work and the trace; what there is to do is planning.py's, how a stage is done stages.py's and what is below it (torch). Nothing here
-imports torch, so that a build whose every part is cached takes no longer than reading it.
-"""
+Owns the order of work and the trace; what there is to do is planning.py's, how a stage is done
+stages.py's and what is below it (torch). Nothing here imports torch, so that a build whose every
+part is cached takes no longer than reading it."""
 
 from __future__ import annotations
 
@@ -52,32 +52,47 @@ def build(
     progress: Progress = silent,
     parallel_exports: int | None = None,
 ) -> BuildResult:
-    """Run a recipe's stages, export its variants, verify them, and write the bundle `OUTPUT/NAME-ID12`.
+    """Run a recipe's stages, export its variants, verify them, and write the bundle
+    `OUTPUT/NAME-ID12`.
 
-    Finished stages and exports come from the cache (`EDGEKIT_CACHE`). `overrides` are `key.path=value` as with `--set`; `progress`
-    is told where the work is; `parallel_exports` child processes export at a time (default: one per core, at most 4).
+    Finished stages and exports come from the cache (`EDGEKIT_CACHE`). `overrides` are
+    `key.path=value` as with `--set`; `progress` is told where the work is; `parallel_exports` child
+    processes export at a time (default: one per core, at most 4).
 
-    Raises UsageError (recipe), ModelError (model, weights, data), ExportError (an artifact that cannot be made or is not the
-    model), BusyError (another process computes the same stage).
-    """
-    loaded = recipe if isinstance(recipe, LoadedRecipe) else load_recipe(Path(recipe), overrides=overrides)
+    Raises UsageError (recipe), ModelError (model, weights, data), ExportError (an artifact that
+    cannot be made or is not the model), BusyError (another process computes the same stage)."""
+    loaded = (
+        recipe
+        if isinstance(recipe, LoadedRecipe)
+        else load_recipe(Path(recipe), overrides=overrides)
+    )
     cache = cache_root()
     planned = plan(loaded, cache=cache)
     rows = _run_stages(loaded, planned, cache, progress)
-    artifacts = _export(loaded, plan(loaded, cache=cache), cache, progress, parallel_exports or min(4, os.cpu_count() or 1))
+    artifacts = _export(
+        loaded,
+        plan(loaded, cache=cache),
+        cache,
+        progress,
+        parallel_exports or min(4, os.cpu_count() or 1),
+    )
     trace = tuple(_complete(row, loaded.recipe, artifacts) for row in rows)
     opened = _assemble(loaded, cache, Path(output), trace, artifacts)
     return BuildResult(opened, trace, sum(export.cached is not None for export in planned.exports))
 
 
-def _run_stages(loaded: LoadedRecipe, planned: Plan, cache: Path, progress: Progress) -> tuple[TraceRow, ...]:
+def _run_stages(
+    loaded: LoadedRecipe, planned: Plan, cache: Path, progress: Progress
+) -> tuple[TraceRow, ...]:
     """The trace rows of all stages, running those the cache does not hold."""
     if all(stage.cached for stage in planned.stages):
         return tuple(_cached_row(stage) for stage in planned.stages)
     from edgekit.pipeline.stages import StageRunner  # torch from here on
 
     runner = StageRunner(loaded, planned, Cache(cache, "stages"), progress)
-    return tuple(_cached_row(stage) if stage.cached else runner.run(stage) for stage in planned.stages)
+    return tuple(
+        _cached_row(stage) if stage.cached else runner.run(stage) for stage in planned.stages
+    )
 
 
 def _cached_row(stage: PlannedStage) -> TraceRow:
@@ -86,17 +101,26 @@ def _cached_row(stage: PlannedStage) -> TraceRow:
     return row.model_copy(update={"stage": stage.name, "reused": True})
 
 
-def _export(loaded: LoadedRecipe, planned: Plan, cache: Path, progress: Progress, parallel: int) -> tuple[Path, ...]:
-    """The cache entries of all exports, in the recipe's order; those missing are made in child processes."""
+def _export(
+    loaded: LoadedRecipe, planned: Plan, cache: Path, progress: Progress, parallel: int
+) -> tuple[Path, ...]:
+    """The cache entries of all exports, in the recipe's order; those missing are made in child
+    processes."""
     recipe, store = loaded.recipe, Cache(cache, "artifacts")
     missing = [export for export in planned.exports if export.cached is None]
     outputs = {export.key: store.scratch() for export in missing}
     try:
         jobs = [_job(loaded, planned, export, outputs[export.key]) for export in missing]
         export_artifacts(jobs, parallel=parallel, progress=progress)
-        return tuple(export.cached or store.put(export.key, outputs[export.key]) for export in planned.exports)
+        return tuple(
+            export.cached or store.put(export.key, outputs[export.key])
+            for export in planned.exports
+        )
     except OSError as error:
-        raise ExportError(f"{recipe.name}: cannot write the artifacts: {error.strerror or error}", hint=f"free space under {cache}") from None
+        raise ExportError(
+            f"{recipe.name}: cannot write the artifacts: {error.strerror or error}",
+            hint=f"free space under {cache}",
+        ) from None
     finally:
         for directory in outputs.values():
             shutil.rmtree(directory, ignore_errors=True)
@@ -106,7 +130,10 @@ def _job(loaded: LoadedRecipe, planned: Plan, export: PlannedExport, output: Pat
     recipe = loaded.recipe
     checkpoint = planned.stages[export.stage].cached
     if checkpoint is None:
-        raise ModelError(f"stage {planned.stages[export.stage].name} left nothing in the cache", hint="is something else clearing EDGEKIT_CACHE?")
+        raise ModelError(
+            f"stage {planned.stages[export.stage].name} left nothing in the cache",
+            hint="is something else clearing EDGEKIT_CACHE?",
+        )
     return ExportJob(
         checkpoint=checkpoint,
         base=loaded.path.parent,
@@ -134,7 +161,10 @@ def _complete(row: TraceRow, recipe: Recipe, entries: Sequence[Path]) -> TraceRo
         artifact = _artifact(entry)
         if _exporting_stage(recipe, artifact.variant) == row.stage:
             verified = artifact.verification
-            update: dict[str, Any] = {"bytes": artifact.file.bytes, "deflated_bytes": artifact.file.deflated_bytes}
+            update: dict[str, Any] = {
+                "bytes": artifact.file.bytes,
+                "deflated_bytes": artifact.file.deflated_bytes,
+            }
             update |= {
                 "top1_correct": verified.top1_correct,
                 "top1_total": verified.top1_total,
@@ -145,15 +175,26 @@ def _complete(row: TraceRow, recipe: Recipe, entries: Sequence[Path]) -> TraceRo
 
 
 def _exporting_stage(recipe: Recipe, variant: str) -> str:
-    return next(stage_name(recipe, index) for index, stage in enumerate(recipe.stages) if stage.export == variant)
+    return next(
+        stage_name(recipe, index)
+        for index, stage in enumerate(recipe.stages)
+        if stage.export == variant
+    )
 
 
 def _artifact(entry: Path) -> Artifact:
     return Artifact.model_validate_json((entry / "result.json").read_bytes())
 
 
-def _assemble(loaded: LoadedRecipe, cache: Path, output: Path, trace: tuple[TraceRow, ...], entries: Sequence[Path]) -> Bundle:
-    """Write the bundle beside its final place and rename it there. A bundle with the same id is left as it is."""
+def _assemble(
+    loaded: LoadedRecipe,
+    cache: Path,
+    output: Path,
+    trace: tuple[TraceRow, ...],
+    entries: Sequence[Path],
+) -> Bundle:
+    """Write the bundle beside its final place and rename it there. A bundle with the same id is
+    left as it is."""
     artifacts = tuple(_artifact(entry) for entry in entries)
     sha256 = recipe_sha256(loaded.recipe)
     identity = bundles.bundle_id(sha256, artifacts)
@@ -181,8 +222,16 @@ def _assemble(loaded: LoadedRecipe, cache: Path, output: Path, trace: tuple[Trac
         (staged / "reference").mkdir()
         opened = Bundle(path=staged, manifest=manifest)
         if evaluated is not None:
-            outputs = {artifact.key: np.load(entry / "outputs.npy") for artifact, entry in zip(artifacts, entries, strict=True)}
-            opened = Bundle(path=staged, manifest=manifest.model_copy(update={"evaluation": write_evaluation(staged, evaluated, outputs)}))
+            outputs = {
+                artifact.key: np.load(entry / "outputs.npy")
+                for artifact, entry in zip(artifacts, entries, strict=True)
+            }
+            opened = Bundle(
+                path=staged,
+                manifest=manifest.model_copy(
+                    update={"evaluation": write_evaluation(staged, evaluated, outputs)}
+                ),
+            )
         sources = {file.name: entry for entry in entries for file in _files(_artifact(entry))}
         for file in opened.files():
             shutil.copyfile(sources[file.name] / file.name, staged / file.name)
@@ -192,7 +241,10 @@ def _assemble(loaded: LoadedRecipe, cache: Path, output: Path, trace: tuple[Trac
             shutil.rmtree(final)
         staged.rename(final)
     except OSError as error:
-        raise ExportError(f"{final}: cannot write the bundle: {error.strerror or error}", hint="free space, or choose another --output") from None
+        raise ExportError(
+            f"{final}: cannot write the bundle: {error.strerror or error}",
+            hint="free space, or choose another --output",
+        ) from None
     finally:
         if "staged" in locals():
             shutil.rmtree(staged, ignore_errors=True)
@@ -200,32 +252,69 @@ def _assemble(loaded: LoadedRecipe, cache: Path, output: Path, trace: tuple[Trac
 
 
 def _files(artifact: Artifact) -> tuple[bundles.File, ...]:
-    return tuple(file for file in (artifact.file, artifact.reference_inputs, artifact.reference_outputs) if file)
+    return tuple(
+        file
+        for file in (artifact.file, artifact.reference_inputs, artifact.reference_outputs)
+        if file
+    )
 
 
 def _classes(entries: Sequence[Path]) -> tuple[str, ...]:
     return tuple(json.loads((entries[0] / "classes.json").read_text(encoding="utf-8")))
 
 
-def _comparisons(recipe: Recipe, artifacts: Sequence[Artifact], entries: Sequence[Path]) -> tuple[Comparison, ...]:
-    """Each variant's two formats against each other, and each variant against the baseline in the same format, on the whole test set."""
+def _comparisons(
+    recipe: Recipe, artifacts: Sequence[Artifact], entries: Sequence[Path]
+) -> tuple[Comparison, ...]:
+    """Each variant's two formats against each other, and each variant against the baseline in the
+    same format, on the whole test set."""
     baseline = recipe.budget.baseline or artifacts[0].variant
-    outputs = {artifact.key: np.load(entry / "outputs.npy") for artifact, entry in zip(artifacts, entries, strict=True)}
-    pairs = [(a, b) for i, a in enumerate(artifacts) for b in artifacts[i + 1 :] if a.variant == b.variant]
-    pairs += [(a, b) for a in artifacts if a.variant == baseline for b in artifacts if b.variant != baseline and a.format == b.format]
+    outputs = {
+        artifact.key: np.load(entry / "outputs.npy")
+        for artifact, entry in zip(artifacts, entries, strict=True)
+    }
+    pairs = [
+        (a, b)
+        for i, a in enumerate(artifacts)
+        for b in artifacts[i + 1 :]
+        if a.variant == b.variant
+    ]
+    pairs += [
+        (a, b)
+        for a in artifacts
+        if a.variant == baseline
+        for b in artifacts
+        if b.variant != baseline and a.format == b.format
+    ]
     return tuple(_compare(a.key, outputs[a.key], b.key, outputs[b.key]) for a, b in pairs)
 
 
 def _compare(a: str, outputs_a: np.ndarray, b: str, outputs_b: np.ndarray) -> Comparison:
     """Two artifacts' outputs of shape (samples, classes) on the same samples."""
     same = int((outputs_a.argmax(axis=1) == outputs_b.argmax(axis=1)).sum())
-    return Comparison(a=a, b=b, samples=len(outputs_a), same_top1=same, snr_db=fidelity(outputs_a, outputs_b).snr_db)
+    return Comparison(
+        a=a,
+        b=b,
+        samples=len(outputs_a),
+        same_top1=same,
+        snr_db=fidelity(outputs_a, outputs_b).snr_db,
+    )
 
 
 def _git_revision(directory: Path) -> str | None:
-    """The commit the recipe lies in, with `-dirty` when the work tree differs; None outside a repository or without git."""
+    """The commit the recipe lies in, with `-dirty` when the work tree differs; None outside a
+    repository or without git."""
     try:
-        command = ["git", "-C", str(directory), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+        command = [
+            "git",
+            "-C",
+            str(directory),
+            "describe",
+            "--always",
+            "--dirty",
+            "--abbrev=40",
+            "--exclude=*",
+        ]
         found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None

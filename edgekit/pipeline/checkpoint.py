@@ -1,5 +1,6 @@
-"""A stage's result as a value and as a directory. Owns how a compressed model is written down so that it can be rebuilt without running any code
-from the file: tensors in safetensors, the recipe for the architecture in JSON.
+"""A stage's result as a value and as a directory. Owns how a compressed model is written down so
+that it can be rebuilt without running any code from the file: tensors in safetensors, the recipe
+for the architecture in JSON.
 
     weights.safetensors   the state of the model, or of its prepared graph (fake-quant and observer state included)
     masks.safetensors     0/1 masks of unstructured pruning, if any
@@ -22,12 +23,14 @@ from edgekit.compress import quantize, structured
 from edgekit.zoo.models import create_model
 
 GRAPH_METHODS = ("ptq", "qat")
-"""Quantization methods that live in the model's graph; the others are applied by the exporters to the float model."""
+"""Quantization methods that live in the model's graph; the others are applied by the exporters to
+the float model."""
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """How to build the original network: enough for `create_model`. `base` is the recipe's directory, where local modules are found."""
+    """How to build the original network: enough for `create_model`. `base` is the recipe's
+    directory, where local modules are found."""
 
     name: str
     args: Mapping[str, Any]
@@ -44,7 +47,8 @@ class Quantization:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model between two stages. `model` is an eager module, or the prepared graph after `ptq` or `qat`."""
+    """A model between two stages. `model` is an eager module, or the prepared graph after `ptq` or
+    `qat`."""
 
     spec: ModelSpec
     model: nn.Module
@@ -59,12 +63,22 @@ def save(checkpoint: Checkpoint, directory: Path) -> None:
     if checkpoint.quantization is not None and checkpoint.quantization.method in GRAPH_METHODS:
         assert isinstance(model, GraphModule)
         state = quantize.graph_state(model)
-    save_file({name: tensor.contiguous().clone() for name, tensor in state.items()}, directory / "weights.safetensors")
+    save_file(
+        {name: tensor.contiguous().clone() for name, tensor in state.items()},
+        directory / "weights.safetensors",
+    )
     if checkpoint.masks:
-        save_file({name: mask.contiguous() for name, mask in checkpoint.masks.items()}, directory / "masks.safetensors")
+        save_file(
+            {name: mask.contiguous() for name, mask in checkpoint.masks.items()},
+            directory / "masks.safetensors",
+        )
     quantization = checkpoint.quantization
     description = {
-        "model": {"name": checkpoint.spec.name, "args": dict(checkpoint.spec.args), "seed": checkpoint.spec.seed},
+        "model": {
+            "name": checkpoint.spec.name,
+            "args": dict(checkpoint.spec.args),
+            "seed": checkpoint.spec.seed,
+        },
         "pruning_history": checkpoint.pruning_history,
         "quantization": None if quantization is None else vars(quantization),
     }
@@ -74,8 +88,8 @@ def save(checkpoint: Checkpoint, directory: Path) -> None:
 def load(directory: Path, example: Tensor, *, base: Path) -> Checkpoint:
     """Rebuild what `save` wrote: the same network, channels, graph and numbers, bit for bit.
 
-    `example` is a batch of shape (B, *input shape); `base` is where modules that lie beside the recipe are found now.
-    """
+    `example` is a batch of shape (B, *input shape); `base` is where modules that lie beside the
+    recipe are found now."""
     description = json.loads((directory / "checkpoint.json").read_text(encoding="utf-8"))
     spec = ModelSpec(**description["model"], base=base)
     model = create_model(spec.name, spec.args, seed=spec.seed, base=spec.base)
@@ -85,18 +99,31 @@ def load(directory: Path, example: Tensor, *, base: Path) -> Checkpoint:
     quantization = None
     if description["quantization"]:
         fields = description["quantization"]
-        quantization = Quantization(fields["method"], tuple(fields["keep_float"]), fields["observer"])
+        quantization = Quantization(
+            fields["method"], tuple(fields["keep_float"]), fields["observer"]
+        )
     if quantization is not None and quantization.method in GRAPH_METHODS:
         model = prepare(model, example, quantization)
         quantize.load_graph_state(model, state)
     else:
         model.load_state_dict(state)
     masks_file = directory / "masks.safetensors"
-    return Checkpoint(spec, model, tuple(description["pruning_history"]), load_file(masks_file) if masks_file.exists() else {}, quantization)
+    return Checkpoint(
+        spec,
+        model,
+        tuple(description["pruning_history"]),
+        load_file(masks_file) if masks_file.exists() else {},
+        quantization,
+    )
 
 
 def prepare(model: nn.Module, example: Tensor, quantization: Quantization) -> GraphModule:
     """The graph with observers (ptq) or fake quantization (qat) of a float model."""
     if quantization.method == "qat":
         return quantize.prepare_qat(model, example, keep_float=quantization.keep_float)
-    return quantize.prepare_ptq(model, example, keep_float=quantization.keep_float, observer=quantization.observer or "histogram")
+    return quantize.prepare_ptq(
+        model,
+        example,
+        keep_float=quantization.keep_float,
+        observer=quantization.observer or "histogram",
+    )

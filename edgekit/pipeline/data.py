@@ -1,4 +1,5 @@
-"""The data of a recipe, as its stages train on it and its bundles are evaluated on it. Imports torch."""
+"""The data of a recipe, as its stages train on it and its bundles are evaluated on it. Imports
+torch."""
 
 from __future__ import annotations
 

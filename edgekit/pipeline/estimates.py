@@ -1,6 +1,6 @@
-"""What the stages of a recipe come to before anything is trained, as figures. They are counted on real networks by preview.py, which needs torch; this
-module does not, so that what only shows or passes on the figures stays light.
-"""
+"""What the stages of a recipe come to before anything is trained, as figures. They are counted on
+real networks by preview.py, which needs torch; this module does not, so that what only shows or
+passes on the figures stays light."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from edgekit.recipe.load import LoadedRecipe, load_recipe
 
 @dataclass(frozen=True)
 class StageEstimate:
-    """A stage's result. `weight_bytes` is the least its file holds (weights without scales and graph); `activation_bytes` the least that a layer's
-    input and output take together at its largest place. `problem` says why a stage cannot be done; what follows it is of the stage before.
-    """
+    """A stage's result. `weight_bytes` is the least its file holds (weights without scales and
+    graph); `activation_bytes` the least that a layer's input and output take together at its
+    largest place. `problem` says why a stage cannot be done; what follows it is of the stage
+    before."""
 
     name: str
     parameters: int
@@ -27,9 +28,16 @@ class StageEstimate:
     problem: EdgekitError | None = None
 
 
-def estimate(recipe: str | Path | LoadedRecipe, *, overrides: Sequence[str] = ()) -> tuple[StageEstimate, ...]:
-    """What each stage's network will be, before anything is trained. Raises UsageError (recipe) and ModelError, as `preview`."""
-    loaded = recipe if isinstance(recipe, LoadedRecipe) else load_recipe(Path(recipe), overrides=overrides)
+def estimate(
+    recipe: str | Path | LoadedRecipe, *, overrides: Sequence[str] = ()
+) -> tuple[StageEstimate, ...]:
+    """What each stage's network will be, before anything is trained. Raises UsageError (recipe) and
+    ModelError, as `preview`."""
+    loaded = (
+        recipe
+        if isinstance(recipe, LoadedRecipe)
+        else load_recipe(Path(recipe), overrides=overrides)
+    )
     from edgekit.pipeline.preview import preview
 
     with warnings.catch_warnings():

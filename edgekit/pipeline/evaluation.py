@@ -1,7 +1,8 @@
-"""The evaluation set in a bundle: samples of the test set in real numbers, so that a machine without torch and without the data can measure accuracy.
+"""The evaluation set in a bundle: samples of the test set in real numbers, so that a machine
+without torch and without the data can measure accuracy.
 
-Owns how it gets from the recipe's data into a bundle. Running it on a device is measure/accuracy.py's.
-"""
+Owns how it gets from the recipe's data into a bundle. Running it on a device is
+measure/accuracy.py's."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ Samples = tuple[NDArray[np.float32], NDArray[np.int32] | None]
 
 
 def evaluation_set(loaded: LoadedRecipe, cache: Path) -> Samples | None:
-    """Real inputs (N, *shape) and labels (N,) of the first N test samples, or None when the recipe asks for none. From the cache, or with torch.
+    """Real inputs (N, *shape) and labels (N,) of the first N test samples, or None when the recipe
+    asks for none. From the cache, or with torch.
 
     Raises ModelError: the data cannot be had.
     """
@@ -29,9 +31,16 @@ def evaluation_set(loaded: LoadedRecipe, cache: Path) -> Samples | None:
     count = recipe.export.evaluation_set
     if count == 0:
         return None
-    described = [recipe.input.model_dump(mode="json"), recipe.data.model_dump(mode="json"), recipe.seed, count]
+    described = [
+        recipe.input.model_dump(mode="json"),
+        recipe.data.model_dump(mode="json"),
+        recipe.seed,
+        count,
+    ]
     sources = source_digest("zoo", "pipeline/data.py", "pipeline/evaluation.py")
-    key = content_key(dataset_fingerprint(recipe.data.name, recipe.data.args, base), described, sources)
+    key = content_key(
+        dataset_fingerprint(recipe.data.name, recipe.data.args, base), described, sources
+    )
     store = Cache(cache, "evaluation")
     entry = store.get(key)
     if entry is None:
@@ -52,17 +61,22 @@ def _save(loaded: LoadedRecipe, count: int, directory: Path) -> None:
         np.save(directory / "labels.npy", test.labels[whole].numpy().astype(np.int32))
 
 
-def write_evaluation(directory: Path, samples: Samples, outputs: Mapping[str, NDArray[np.float32]]) -> Evaluation:
-    """Write the files of an evaluation set below a bundle's directory. `outputs` are those of each artifact on the first test samples or more.
+def write_evaluation(
+    directory: Path, samples: Samples, outputs: Mapping[str, NDArray[np.float32]]
+) -> Evaluation:
+    """Write the files of an evaluation set below a bundle's directory. `outputs` are those of each
+    artifact on the first test samples or more.
 
-    Artifacts whose outputs were not kept for all samples (dense predictions) shorten the set to what all have.
-    """
+    Artifacts whose outputs were not kept for all samples (dense predictions) shorten the set to
+    what all have."""
     inputs, labels = samples
     count = min(len(inputs), *(len(values) for values in outputs.values()))
     (directory / "evaluation").mkdir()
 
     def write(name: str, values: NDArray[Any], dtype: str) -> Any:
-        (directory / "evaluation" / name).write_bytes(np.ascontiguousarray(values[:count], dtype=dtype).tobytes())
+        (directory / "evaluation" / name).write_bytes(
+            np.ascontiguousarray(values[:count], dtype=dtype).tobytes()
+        )
         return describe_file(directory / "evaluation" / name, f"evaluation/{name}")
 
     return Evaluation(
@@ -70,5 +84,7 @@ def write_evaluation(directory: Path, samples: Samples, outputs: Mapping[str, ND
         shape=tuple(inputs.shape[1:]),
         inputs=write("inputs.bin", inputs, "<f4"),
         labels=None if labels is None else write("labels.bin", labels, "<i4"),
-        outputs={key: write(f"{key}.outputs.bin", values, "<f4") for key, values in outputs.items()},
+        outputs={
+            key: write(f"{key}.outputs.bin", values, "<f4") for key, values in outputs.items()
+        },
     )

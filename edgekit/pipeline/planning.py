@@ -1,4 +1,5 @@
-"""What a build will do: each stage and export with its key, and what the cache holds of them. Owns the keys; runs nothing and imports no torch."""
+"""What a build will do: each stage and export with its key, and what the cache holds of them. Owns
+the keys; runs nothing and imports no torch."""
 
 from __future__ import annotations
 
@@ -12,14 +13,21 @@ from edgekit.recipe.lineage import parent_of, stage_name
 from edgekit.recipe.load import LoadedRecipe
 from edgekit.zoo.fingerprint import dataset_fingerprint, model_fingerprint, resolve_weights
 
-STAGE_SOURCES = ("zoo", "compress", "pipeline/checkpoint.py", "pipeline/data.py", "pipeline/stages.py")
+STAGE_SOURCES = (
+    "zoo",
+    "compress",
+    "pipeline/checkpoint.py",
+    "pipeline/data.py",
+    "pipeline/stages.py",
+)
 EXPORT_SOURCES = ("zoo", "compress", "pipeline/checkpoint.py", "export", "tensors.py")
 TRAINING_LIBRARIES = ("torch", "torchvision", "torchao", "torch-pruning", "numpy")
 
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """A stage with its key: what it is called, what it continues from, and where its result will be in the cache."""
+    """A stage with its key: what it is called, what it continues from, and where its result will be
+    in the cache."""
 
     index: int
     name: str
@@ -52,14 +60,21 @@ def plan(loaded: LoadedRecipe, *, cache: Path | None = None) -> Plan:
     Raises ModelError when the model's or the data's own files cannot be found.
     """
     recipe, base = loaded.recipe, loaded.path.parent
-    stage_cache, artifact_cache = Cache(cache or cache_root(), "stages"), Cache(cache or cache_root(), "artifacts")
+    stage_cache, artifact_cache = (
+        Cache(cache or cache_root(), "stages"),
+        Cache(cache or cache_root(), "artifacts"),
+    )
     versions = library_versions()
     training_versions = {name: versions.get(name) for name in TRAINING_LIBRARIES}
     weights = resolve_weights(recipe.model.weights, base) if recipe.model.weights else None
     root = content_key(
         model_fingerprint(recipe.model.name, recipe.model.args, weights, base),
         dataset_fingerprint(recipe.data.name, recipe.data.args, base),
-        [recipe.model.model_dump(mode="json"), recipe.input.model_dump(mode="json"), recipe.data.model_dump(mode="json")],
+        [
+            recipe.model.model_dump(mode="json"),
+            recipe.input.model_dump(mode="json"),
+            recipe.data.model_dump(mode="json"),
+        ],
         [recipe.seed, recipe.deterministic, training_versions, source_digest(*STAGE_SOURCES)],
     )
     stages: list[PlannedStage] = []
@@ -68,7 +83,11 @@ def plan(loaded: LoadedRecipe, *, cache: Path | None = None) -> Plan:
         settings = stage.model_dump(mode="json", exclude={"name", "from_", "export"})
         teachers = [_stage_key(stages, teacher) for teacher in _teachers(settings)]
         key = content_key(root if parent is None else stages[parent].key, settings, teachers)
-        stages.append(PlannedStage(index, stage_name(recipe, index), stage.stage, parent, key, stage_cache.get(key)))
+        stages.append(
+            PlannedStage(
+                index, stage_name(recipe, index), stage.stage, parent, key, stage_cache.get(key)
+            )
+        )
     exports = []
     for index, stage in enumerate(recipe.stages):
         for format_ in recipe.export.formats if stage.export else ():
@@ -77,8 +96,12 @@ def plan(loaded: LoadedRecipe, *, cache: Path | None = None) -> Plan:
                 "backend": recipe.export.backend if format_ == "executorch" else None,
                 "verify": recipe.verify.model_dump(),
             }
-            key = content_key(stages[index].key, stage.export, settings, versions, source_digest(*EXPORT_SOURCES))
-            exports.append(PlannedExport(index, str(stage.export), format_, key, artifact_cache.get(key)))
+            key = content_key(
+                stages[index].key, stage.export, settings, versions, source_digest(*EXPORT_SOURCES)
+            )
+            exports.append(
+                PlannedExport(index, str(stage.export), format_, key, artifact_cache.get(key))
+            )
     return Plan(tuple(stages), tuple(exports))
 
 

@@ -1,9 +1,10 @@
-"""What a recipe comes to before anything is trained: its network stage by stage, with parameters, multiply-accumulates, and bounds of size and memory.
+"""What a recipe comes to before anything is trained: its network stage by stage, with parameters,
+multiply-accumulates, and bounds of size and memory.
 
-The network is built with random weights and without data. Which channels structured pruning removes does not matter to how many, so that counts are
-exact where channels are ranked within layers, and estimates where they are ranked over the whole model. Owns the building and the counting; what is
-wrong with a recipe is linting.py. Imports torch.
-"""
+The network is built with random weights and without data. Which channels structured pruning removes
+does not matter to how many, so that counts are exact where channels are ranked within layers, and
+estimates where they are ranked over the whole model. Owns the building and the counting; what is
+wrong with a recipe is linting.py. Imports torch."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ BYTES = {"fp16": 2, "weight_only": 1, "dynamic": 1, "ptq": 1, "qat": 1}
 
 @dataclass(frozen=True)
 class Preview:
-    """`models` are the networks by stage name, float and with random weights, in eval mode; `example` is a batch of two samples."""
+    """`models` are the networks by stage name, float and with random weights, in eval mode;
+    `example` is a batch of two samples."""
 
     stages: tuple[StageEstimate, ...]
     models: dict[str, nn.Module]
@@ -38,11 +40,14 @@ class Preview:
 
 
 def preview(loaded: LoadedRecipe) -> Preview:
-    """Build the network of each stage. Raises ModelError when the model cannot be built or does not take the input."""
+    """Build the network of each stage. Raises ModelError when the model cannot be built or does not
+    take the input."""
     recipe = loaded.recipe
     generator = torch.Generator().manual_seed(recipe.seed)
     example = torch.rand((2, *recipe.input.shape), generator=generator)
-    model = create_model(recipe.model.name, recipe.model.args, seed=recipe.seed, base=loaded.path.parent).eval()
+    model = create_model(
+        recipe.model.name, recipe.model.args, seed=recipe.seed, base=loaded.path.parent
+    ).eval()
     _require_forward(model, example, recipe)
     estimates: list[StageEstimate] = []
     models: dict[str, nn.Module] = {}
@@ -55,7 +60,9 @@ def preview(loaded: LoadedRecipe) -> Preview:
         except EdgekitError as error:
             problem = error
         models[name] = after
-        estimates.append(dataclasses.replace(_estimate(name, after, example, stage), problem=problem))
+        estimates.append(
+            dataclasses.replace(_estimate(name, after, example, stage), problem=problem)
+        )
     return Preview(tuple(estimates), models, example)
 
 
@@ -64,7 +71,10 @@ def _require_forward(model: nn.Module, example: Tensor, recipe: Recipe) -> None:
         with torch.no_grad():
             model(example)
     except Exception as error:  # any library error of the user's own forward
-        message = f"model {recipe.model.name} does not run on input {recipe.input.shape}: {str(error).splitlines()[0]}"
+        message = (
+            f"model {recipe.model.name} does not run on input {recipe.input.shape}:"
+            f" {str(error).splitlines()[0]}"
+        )
         raise ModelError(message, hint="check input.shape and model.args") from None
 
 
@@ -73,18 +83,33 @@ def _after(stage: Stage, before: nn.Module, example: Tensor) -> nn.Module:
     if not isinstance(stage, PruneStructured):
         return before
     model = copy.deepcopy(before)
-    settings: dict[str, Any] = {key: getattr(stage, key) for key in ("ratio", "macs", "scope", "max_layer_ratio", "include", "exclude", "round_to")}
-    structured.prune_structured(model, example, importance="magnitude", per_layer=stage.per_layer, **settings)
+    settings: dict[str, Any] = {
+        key: getattr(stage, key)
+        for key in ("ratio", "macs", "scope", "max_layer_ratio", "include", "exclude", "round_to")
+    }
+    structured.prune_structured(
+        model, example, importance="magnitude", per_layer=stage.per_layer, **settings
+    )
     return model
 
 
 def _estimate(name: str, model: nn.Module, example: Tensor, stage: Stage) -> StageEstimate:
     macs, parameters = structured.count_macs_params(model, example[:1])
     method = stage.method if isinstance(stage, QuantizeBase) else None
-    kept = kept_float(model, stage.keep_float) if isinstance(stage, QuantizeBase) and _known(model, stage.keep_float) else frozenset()
+    kept = (
+        kept_float(model, stage.keep_float)
+        if isinstance(stage, QuantizeBase) and _known(model, stage.keep_float)
+        else frozenset()
+    )
     smaller = sum(count for layer, count in _weights(model, method) if layer not in kept)
     weight_bytes = 4 * (_folded(model) - smaller) + BYTES.get(str(method), 4) * smaller
-    return StageEstimate(name, parameters, macs, weight_bytes, _activations(model, example[:1]) // (4 if method in ("ptq", "qat") else 1))
+    return StageEstimate(
+        name,
+        parameters,
+        macs,
+        weight_bytes,
+        _activations(model, example[:1]) // (4 if method in ("ptq", "qat") else 1),
+    )
 
 
 def _known(model: nn.Module, patterns: tuple[str, ...]) -> bool:
@@ -101,13 +126,25 @@ def _weights(model: nn.Module, method: str | None) -> Iterator[tuple[str, int]]:
         return
     for name, layer in layers_with_weights(model).items():
         if method != "dynamic" or not isinstance(layer, CONVOLUTIONS):
-            yield name, sum(parameter.numel() for key, parameter in layer.named_parameters() if "weight" in key)
+            yield (
+                name,
+                sum(
+                    parameter.numel()
+                    for key, parameter in layer.named_parameters()
+                    if "weight" in key
+                ),
+            )
 
 
 def _folded(model: nn.Module) -> int:
-    """Parameters that are left when batch norm is folded: of it nothing is left but a bias that most convolutions had not."""
-    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-    return sum(p.numel() for p in model.parameters()) - sum(p.numel() for norm in norms for p in norm.parameters())
+    """Parameters that are left when batch norm is folded: of it nothing is left but a bias that
+    most convolutions had not."""
+    norms = [
+        module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)
+    ]
+    return sum(p.numel() for p in model.parameters()) - sum(
+        p.numel() for norm in norms for p in norm.parameters()
+    )
 
 
 def _activations(model: nn.Module, example: Tensor) -> int:
@@ -119,7 +156,11 @@ def _activations(model: nn.Module, example: Tensor) -> int:
         held = [value for value in (*inputs, output) if isinstance(value, Tensor)]
         largest = max(largest, sum(value.numel() * value.element_size() for value in held))
 
-    hooks = [module.register_forward_hook(look) for module in model.modules() if not list(module.children())]
+    hooks = [
+        module.register_forward_hook(look)
+        for module in model.modules()
+        if not list(module.children())
+    ]
     try:
         with torch.no_grad():
             model(example)

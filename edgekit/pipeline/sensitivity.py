@@ -1,4 +1,5 @@
-"""The sensitivity of a recipe's int8 stage, layer by layer: runs or reads its stages, and asks compress/sensitivity.py on samples of the test set.
+"""The sensitivity of a recipe's int8 stage, layer by layer: runs or reads its stages, and asks
+compress/sensitivity.py on samples of the test set.
 
 Imports torch when called.
 """
@@ -24,10 +25,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SensitivityReport:
-    """`snr_db` is that of the whole int8 network against itself in float, on `samples` of the test set. `keep_float` are the layers that would have to
-    stay float to reach what was asked for, `reached_db` what they give, and `more_bytes` what they cost in weights; without such a wish they are empty,
-    `snr_db` and 0.
-    """
+    """`snr_db` is that of the whole int8 network against itself in float, on `samples` of the test
+    set. `keep_float` are the layers that would have to stay float to reach what was asked for,
+    `reached_db` what they give, and `more_bytes` what they cost in weights; without such a wish
+    they are empty, `snr_db` and 0."""
 
     stage: str
     samples: int
@@ -47,12 +48,17 @@ def sensitivity(
     overrides: Sequence[str] = (),
     progress: Progress = silent,
 ) -> SensitivityReport:
-    """Which layers an int8 stage (`ptq` or `qat`; the only one, when none is named) loses its precision in, measured at the network's output.
+    """Which layers an int8 stage (`ptq` or `qat`; the only one, when none is named) loses its
+    precision in, measured at the network's output.
 
-    What it needs and is not in the cache is run, as by `build`. With `reach_db` it also looks for the layers to keep in float to reach that SNR.
-    Raises UsageError (recipe, no such stage), ModelError and BusyError as `build`.
-    """
-    loaded = recipe if isinstance(recipe, LoadedRecipe) else load_recipe(Path(recipe), overrides=overrides)
+    What it needs and is not in the cache is run, as by `build`. With `reach_db` it also looks for
+    the layers to keep in float to reach that SNR. Raises UsageError (recipe, no such stage),
+    ModelError and BusyError as `build`."""
+    loaded = (
+        recipe
+        if isinstance(recipe, LoadedRecipe)
+        else load_recipe(Path(recipe), overrides=overrides)
+    )
     planned = plan(loaded)
     wanted = _wanted(loaded, planned.stages, stage)
     from torch.fx import GraphModule
@@ -66,18 +72,43 @@ def sensitivity(
     batch = runner.data.test.at(slice(0, samples))
     network = PartlyQuantized(graph, batch)
     found, snr_db = network.sensitivities(progress), network.snr_db()
-    kept, reached = ((), snr_db) if reach_db is None else cheapest_float(network, found, reach_db=reach_db, progress=progress)
-    return SensitivityReport(wanted.name, len(batch), snr_db, found, kept, reached, 3 * sum(one.weights for one in found if one.name in kept))
+    kept, reached = (
+        ((), snr_db)
+        if reach_db is None
+        else cheapest_float(network, found, reach_db=reach_db, progress=progress)
+    )
+    return SensitivityReport(
+        wanted.name,
+        len(batch),
+        snr_db,
+        found,
+        kept,
+        reached,
+        3 * sum(one.weights for one in found if one.name in kept),
+    )
 
 
 def _wanted(loaded: LoadedRecipe, stages: Sequence[PlannedStage], name: str | None) -> PlannedStage:
-    quantized = [one for one in stages if isinstance(loaded.recipe.stages[one.index], QuantizePtq | QuantizeQat)]
+    quantized = [
+        one
+        for one in stages
+        if isinstance(loaded.recipe.stages[one.index], QuantizePtq | QuantizeQat)
+    ]
     names = [one.name for one in quantized]
     found = quantized if name is None else [one for one in quantized if one.name == name]
     if len(found) == 1:
         return found[0]
     if not quantized:
-        raise UsageError(f"{loaded.path} has no stage with method ptq or qat", hint="only those have int8 activations to look at")
+        raise UsageError(
+            f"{loaded.path} has no stage with method ptq or qat",
+            hint="only those have int8 activations to look at",
+        )
     if name is None:
-        raise UsageError(f"{loaded.path} has several int8 stages: {', '.join(names)}", hint="name one with --stage")
-    raise UsageError(f"{loaded.path} has no int8 stage {name!r}{closest(name, names)}", hint=f"int8 stages: {', '.join(names)}")
+        raise UsageError(
+            f"{loaded.path} has several int8 stages: {', '.join(names)}",
+            hint="name one with --stage",
+        )
+    raise UsageError(
+        f"{loaded.path} has no int8 stage {name!r}{closest(name, names)}",
+        hint=f"int8 stages: {', '.join(names)}",
+    )

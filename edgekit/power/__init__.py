@@ -1,13 +1,15 @@
-"""Power sensors: how a board's power is read, and the energy of one inference from that. Owns the protocol, the table and the integral.
+"""Power sensors: how a board's power is read, and the energy of one inference from that. Owns the
+protocol, the table and the integral.
 
-A sensor either is a few small files on the device, which the runner reads between inferences as it reads temperatures (`DeviceSensor`), or sends
-numbers to this host (`HostSensor`), whose clock is brought to the runner's by the moment the runner said hello. A kind of sensor is one module
-with `open_sensor(settings, device)` and one line in `SENSORS`.
+A sensor either is a few small files on the device, which the runner reads between inferences as it
+reads temperatures (`DeviceSensor`), or sends numbers to this host (`HostSensor`), whose clock is
+brought to the runner's by the moment the runner said hello. A kind of sensor is one module with
+`open_sensor(settings, device)` and one line in `SENSORS`.
 
-Energy of an inference = (∫ power dt − idle power · time) / inferences, over the windows of the steady phase, by trapezoids. Idle power is what the
-device took before, while nothing ran. A sensor on the supply sees the whole board; a battery's gauge is slow (seconds) and coarse, so that only
-runs of many seconds mean anything there.
-"""
+Energy of an inference = (∫ power dt − idle power · time) / inferences, over the windows of the
+steady phase, by trapezoids. Idle power is what the device took before, while nothing ran. A sensor
+on the supply sees the whole board; a battery's gauge is slow (seconds) and coarse, so that only
+runs of many seconds mean anything there."""
 
 from __future__ import annotations
 
@@ -38,7 +40,8 @@ FEWEST_POINTS = 5
 
 
 class DeviceSensor(Protocol):
-    """Files on the device. `probes` are read together; `watts` makes power of what they said, None where it cannot."""
+    """Files on the device. `probes` are read together; `watts` makes power of what they said, None
+    where it cannot."""
 
     name: str
     probes: tuple[Probe, ...]
@@ -48,7 +51,8 @@ class DeviceSensor(Protocol):
 
 @runtime_checkable
 class HostSensor(Protocol):
-    """Something that tells this host. `trace` is what it said since it was opened, in seconds of time.monotonic()."""
+    """Something that tells this host. `trace` is what it said since it was opened, in seconds of
+    time.monotonic()."""
 
     name: str
 
@@ -61,7 +65,8 @@ Sensor = DeviceSensor | HostSensor
 
 
 def open_sensor(settings: PowerSensor, device: Device) -> Sensor:
-    """The sensor a target names. Raises DeviceError: it is not there, or does not say what it should."""
+    """The sensor a target names. Raises DeviceError: it is not there, or does not say what it
+    should."""
     module, _, function = SENSORS[settings.sensor].partition(":")
     return cast(Sensor, getattr(importlib.import_module(module), function)(settings, device))
 
@@ -76,21 +81,32 @@ class Stretch:
 
 
 def stretch(windows: Sequence[WindowValues]) -> Stretch | None:
-    """From the first window's end to the last's; None without two of them or without an inference between."""
+    """From the first window's end to the last's; None without two of them or without an inference
+    between."""
     if len(windows) < 2 or windows[-1].iterations <= windows[0].iterations:
         return None
-    return Stretch(windows[0].at_ns / 1e9, windows[-1].at_ns / 1e9, windows[-1].iterations - windows[0].iterations)
+    return Stretch(
+        windows[0].at_ns / 1e9,
+        windows[-1].at_ns / 1e9,
+        windows[-1].iterations - windows[0].iterations,
+    )
 
 
 def trace_of(sensor: DeviceSensor, windows: Sequence[WindowValues], first: int) -> Trace:
-    """Power at the end of each window; the sensor's probes are those from number `first` on. Windows where it could not be read are left out."""
+    """Power at the end of each window; the sensor's probes are those from number `first` on.
+    Windows where it could not be read are left out."""
     last = first + len(sensor.probes)
-    read = [(window.at_ns / 1e9, sensor.watts(window.values[first:last])) for window in windows if len(window.values) >= last]
+    read = [
+        (window.at_ns / 1e9, sensor.watts(window.values[first:last]))
+        for window in windows
+        if len(window.values) >= last
+    ]
     return [(at_s, watts) for at_s, watts in read if watts is not None]
 
 
 def joules(trace: Trace, start_s: float, stop_s: float) -> float:
-    """∫ power dt from start to stop by trapezoids, linear between points and constant before the first and after the last.
+    """∫ power dt from start to stop by trapezoids, linear between points and constant before the
+    first and after the last.
 
     Raises ValueError for an empty trace or a stop before the start.
     """
@@ -103,30 +119,56 @@ def joules(trace: Trace, start_s: float, stop_s: float) -> float:
 
 
 def energy(name: str, trace: Trace, idle: Trace, runs: Stretch | None) -> Energy:
-    """Energy of one inference. Too few points, or no stretch of inferences, make it unavailable; an unknown idle power leaves the gross figure."""
+    """Energy of one inference. Too few points, or no stretch of inferences, make it unavailable; an
+    unknown idle power leaves the gross figure."""
     if runs is None:
         return Energy(sensor=name, unavailable="the run is too short for the sensor")
     points = [point for point in trace if runs.start_s <= point[0] <= runs.stop_s]
     if len(points) < FEWEST_POINTS:
-        return Energy(sensor=name, unavailable=f"the sensor gave {len(points)} readings during the run, at least {FEWEST_POINTS} are needed")
+        return Energy(
+            sensor=name,
+            unavailable=(
+                f"the sensor gave {len(points)} readings during the run, at least {FEWEST_POINTS}"
+                " are needed"
+            ),
+        )
     whole = joules(trace, runs.start_s, runs.stop_s)
-    idle_watts = float(np.median([watts for _, watts in idle])) if len(idle) >= FEWEST_POINTS else None
-    own = None if idle_watts is None else (whole - idle_watts * (runs.stop_s - runs.start_s)) / runs.inferences
+    idle_watts = (
+        float(np.median([watts for _, watts in idle])) if len(idle) >= FEWEST_POINTS else None
+    )
+    own = (
+        None
+        if idle_watts is None
+        else (whole - idle_watts * (runs.stop_s - runs.start_s)) / runs.inferences
+    )
     return Energy(
         sensor=name,
         joules=own,
         gross_joules=whole / runs.inferences,
         idle_watts=idle_watts,
         inferences=runs.inferences,
-        unavailable="" if idle_watts is not None else "the idle power is not known, so that only the whole board's energy is given",
+        unavailable=(
+            ""
+            if idle_watts is not None
+            else "the idle power is not known, so that only the whole board's energy is given"
+        ),
     )
 
 
 def read_files(device: Device, script: str, *arguments: str) -> dict[str, str]:
-    """First lines of files as a script prints them, `path:line`. Raises DeviceError, TransportError."""
-    done = device.run(["sh", "-c", script, "power", *arguments], timeout_s=30, max_stdout_bytes=1 << 16, max_stderr_bytes=4096)
+    """First lines of files as a script prints them, `path:line`. Raises DeviceError,
+    TransportError."""
+    done = device.run(
+        ["sh", "-c", script, "power", *arguments],
+        timeout_s=30,
+        max_stdout_bytes=1 << 16,
+        max_stderr_bytes=4096,
+    )
     if not done.ok:
-        raise DeviceError(f"{device.name}: its power sensors cannot be listed", hint="see /sys/class/hwmon and /sys/class/power_supply on it")
+        raise DeviceError(
+            f"{device.name}: its power sensors cannot be listed",
+            hint="see /sys/class/hwmon and /sys/class/power_supply on it",
+        )
     found: dict[str, str] = {}
     for line in done.stdout.decode("utf-8", "replace").splitlines():
         path, colon, value = line.partition(":")

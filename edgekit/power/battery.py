@@ -1,7 +1,9 @@
-"""The fuel gauge of a battery, Android's or a laptop's: `/sys/class/power_supply/*/` with `power_now` in µW, else `current_now` in µA times
-`voltage_now` in µV (kernel documentation, power/power_supply_class). The sign of a current differs from driver to driver, so its size is taken;
-what is on a charger is refused, because its battery says nothing about the device. Where these files are closed to the shell, as on some phones,
-there is no sensor: `dumpsys battery` gives the voltage but no current."""
+"""The fuel gauge of a battery, Android's or a laptop's: `/sys/class/power_supply/*/` with
+`power_now` in µW, else `current_now` in µA times `voltage_now` in µV (kernel documentation,
+power/power_supply_class). The sign of a current differs from driver to driver, so its size is
+taken; what is on a charger is refused, because its battery says nothing about the device. Where
+these files are closed to the shell, as on some phones, there is no sensor: `dumpsys battery` gives
+the voltage but no current."""
 
 from __future__ import annotations
 
@@ -36,13 +38,29 @@ class Battery:
 def open_sensor(settings: PowerSensor, device: Device, *, root: str | None = None) -> Battery:
     """The battery that discharges. Raises DeviceError: none, or it is on a charger."""
     files = read_files(device, LIST, root or ROOT)
-    for place in [posixpath.dirname(path) for path, kind in files.items() if path.endswith("/type") and kind == "Battery"]:
-        probes = [Probe(kind="power_part", name=name, path=f"{place}/{name}") for name in ("current_now", "voltage_now") if f"{place}/{name}" in files]
+    for place in [
+        posixpath.dirname(path)
+        for path, kind in files.items()
+        if path.endswith("/type") and kind == "Battery"
+    ]:
+        probes = [
+            Probe(kind="power_part", name=name, path=f"{place}/{name}")
+            for name in ("current_now", "voltage_now")
+            if f"{place}/{name}" in files
+        ]
         if f"{place}/power_now" in files:
-            probes = [Probe(kind="power_w", name="power_now", path=f"{place}/power_now", scale=1e-6)]
+            probes = [
+                Probe(kind="power_w", name="power_now", path=f"{place}/power_now", scale=1e-6)
+            ]
         if not probes or (len(probes) == 1 and probes[0].kind == "power_part"):
             continue
         if files.get(f"{place}/status") != "Discharging":
-            raise DeviceError(f"{device.name}: its battery is on a charger, which hides what the device takes", hint="unplug it; use adb over Wi-Fi")
+            raise DeviceError(
+                f"{device.name}: its battery is on a charger, which hides what the device takes",
+                hint="unplug it; use adb over Wi-Fi",
+            )
         return Battery(name="battery", probes=tuple(probes))
-    raise DeviceError(f"{device.name}: no battery tells its power", hint="set another power.sensor in the target, or none")
+    raise DeviceError(
+        f"{device.name}: no battery tells its power",
+        hint="set another power.sensor in the target, or none",
+    )

@@ -1,5 +1,5 @@
-"""INA2xx and other power monitors that the kernel shows as hwmon: `power1_input` in µW, else `curr1_input` in mA times `in1_input` in mV (kernel
-documentation, hwmon/sysfs-interface)."""
+"""INA2xx and other power monitors that the kernel shows as hwmon: `power1_input` in µW, else
+`curr1_input` in mA times `in1_input` in mV (kernel documentation, hwmon/sysfs-interface)."""
 
 from __future__ import annotations
 
@@ -33,18 +33,30 @@ class Hwmon:
 
 
 def open_sensor(settings: PowerSensor, device: Device, *, root: str | None = None) -> Hwmon:
-    """The chip called `settings.chip`, or the only one that measures power; `settings.channel` is the number in its file names.
+    """The chip called `settings.chip`, or the only one that measures power; `settings.channel` is
+    the number in its file names.
 
     Raises DeviceError: none, several, or without such a channel.
     """
     files = read_files(device, LIST, root or ROOT)
-    chips = {posixpath.dirname(path): name for path, name in files.items() if posixpath.basename(path) == "name"}
-    found = {place: _probes(files, place, settings.channel) for place, name in chips.items() if settings.chip in (None, name)}
+    chips = {
+        posixpath.dirname(path): name
+        for path, name in files.items()
+        if posixpath.basename(path) == "name"
+    }
+    found = {
+        place: _probes(files, place, settings.channel)
+        for place, name in chips.items()
+        if settings.chip in (None, name)
+    }
     usable = {place: probes for place, probes in found.items() if probes}
     if len(usable) != 1:
         known = ", ".join(sorted(printable(name) for name in chips.values())) or "none"
         which = "no power sensor" if not usable else "several power sensors"
-        raise DeviceError(f"{device.name}: {which} with channel {settings.channel}", hint=f"set power.chip and power.channel; hwmon has: {known}")
+        raise DeviceError(
+            f"{device.name}: {which} with channel {settings.channel}",
+            hint=f"set power.chip and power.channel; hwmon has: {known}",
+        )
     place, probes = next(iter(usable.items()))
     return Hwmon(name=printable(f"hwmon {chips[place]} channel {settings.channel}"), probes=probes)
 
@@ -54,5 +66,8 @@ def _probes(files: dict[str, str], place: str, channel: int) -> tuple[Probe, ...
     if power in files:
         return (Probe(kind="power_w", name="power", path=power, scale=1e-6),)
     if current in files and voltage in files:
-        return tuple(Probe(kind="power_part", name=name, path=path) for name, path in (("current", current), ("voltage", voltage)))
+        return tuple(
+            Probe(kind="power_part", name=name, path=path)
+            for name, path in (("current", current), ("voltage", voltage))
+        )
     return ()

@@ -1,7 +1,8 @@
-"""A power meter that sends lines of text to a serial port of this host: watts, or volts and amperes, as `settings.pattern` says.
+"""A power meter that sends lines of text to a serial port of this host: watts, or volts and
+amperes, as `settings.pattern` says.
 
-Owns the reading of the port. Lines that do not match are skipped; their times are those of their arrival, so that a meter's own delay stays in.
-"""
+Owns the reading of the port. Lines that do not match are skipped; their times are those of their
+arrival, so that a meter's own delay stays in."""
 
 from __future__ import annotations
 
@@ -58,13 +59,18 @@ class SerialMeter:
 
 
 def watts_of(line: str, pattern: re.Pattern[str]) -> float | None:
-    """Power in a line: the group `watts`, or `volts` times `amperes`. None for a line that does not match or holds no finite number."""
+    """Power in a line: the group `watts`, or `volts` times `amperes`. None for a line that does not
+    match or holds no finite number."""
     found = pattern.search(line[:MOST_LINE_BYTES])
     if not found:
         return None
     groups = found.groupdict()
     try:
-        watts = float(groups["watts"]) if "watts" in groups else float(groups["volts"]) * float(groups["amperes"])
+        watts = (
+            float(groups["watts"])
+            if "watts" in groups
+            else float(groups["volts"]) * float(groups["amperes"])
+        )
     except ValueError:
         return None
     return watts if math.isfinite(watts) and 0 <= watts < 1e5 else None
@@ -73,8 +79,15 @@ def watts_of(line: str, pattern: re.Pattern[str]) -> float | None:
 def open_sensor(settings: PowerSensor, device: Device) -> SerialMeter:
     """Raises DeviceError: the port cannot be opened, or is none."""
     if settings.port is None or settings.pattern is None:
-        raise DeviceError("a serial power meter needs a port and a pattern", hint="set power.port and power.pattern in the target")
-    return SerialMeter(f"serial {settings.port}", open_port(settings.port, settings.baud), re.compile(settings.pattern))
+        raise DeviceError(
+            "a serial power meter needs a port and a pattern",
+            hint="set power.port and power.pattern in the target",
+        )
+    return SerialMeter(
+        f"serial {settings.port}",
+        open_port(settings.port, settings.baud),
+        re.compile(settings.pattern),
+    )
 
 
 def open_port(port: str, baud: int) -> int:
@@ -82,7 +95,10 @@ def open_port(port: str, baud: int) -> int:
     try:
         fd = os.open(port, os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
-        raise DeviceError(f"the power meter's port {port} cannot be opened: {error.strerror}", hint="is it plugged in, and are you in group dialout?") from None
+        raise DeviceError(
+            f"the power meter's port {port} cannot be opened: {error.strerror}",
+            hint="is it plugged in, and are you in group dialout?",
+        ) from None
     try:
         tty.setraw(fd)
         attributes = termios.tcgetattr(fd)
@@ -93,5 +109,8 @@ def open_port(port: str, baud: int) -> int:
         os.set_blocking(fd, True)
     except termios.error:
         os.close(fd)
-        raise DeviceError(f"the power meter's port {port} is no serial port", hint="for example /dev/ttyUSB0 or /dev/ttyACM0") from None
+        raise DeviceError(
+            f"the power meter's port {port} is no serial port",
+            hint="for example /dev/ttyUSB0 or /dev/ttyACM0",
+        ) from None
     return fd

@@ -1,4 +1,5 @@
-"""The energy pass: idle power first, then each artifact for a while with its sensor read. That there is no sensor is a result and no error."""
+"""The energy pass: idle power first, then each artifact for a while with its sensor read. That
+there is no sensor is a result and no error."""
 
 from __future__ import annotations
 
@@ -14,7 +15,16 @@ from edgekit.inert import printable
 from edgekit.measure.invocation import Placed
 from edgekit.measure.observations import Energy
 from edgekit.measure.passes import Bench
-from edgekit.power import DeviceSensor, HostSensor, Sensor, Trace, energy, open_sensor, stretch, trace_of
+from edgekit.power import (
+    DeviceSensor,
+    HostSensor,
+    Sensor,
+    Trace,
+    energy,
+    open_sensor,
+    stretch,
+    trace_of,
+)
 from edgekit.target import Target
 
 EVERY_S = 0.2
@@ -40,7 +50,9 @@ class Meter:
 
 
 @contextmanager
-def meter(target: Target, device: Device, *, wait: Callable[[float], None] = time.sleep) -> Iterator[Meter]:
+def meter(
+    target: Target, device: Device, *, wait: Callable[[float], None] = time.sleep
+) -> Iterator[Meter]:
     """The target's sensor for as long as the block runs, after the idle power was read."""
     if target.power is None:
         yield Meter(None, unavailable=f"target {target.name} names no power sensor")
@@ -63,7 +75,9 @@ def measure_energy(bench: Bench, placed: Placed, open_meter: Meter) -> Energy:
     if sensor is None or bench.target.power is None:
         return Energy(unavailable=open_meter.unavailable)
     seconds = bench.target.power.seconds
-    settings = bench.settings.model_copy(update={"min_seconds": seconds, "max_seconds": seconds, "min_iterations": 1})
+    settings = bench.settings.model_copy(
+        update={"min_seconds": seconds, "max_seconds": seconds, "min_iterations": 1}
+    )
     watched = replace(bench, probes=() if isinstance(sensor, HostSensor) else sensor.probes)
     made = watched.run(placed, "sustain", settings, "energy", seconds=seconds, every_s=EVERY_S)
     windows = made.run.windows
@@ -73,7 +87,12 @@ def measure_energy(bench: Bench, placed: Placed, open_meter: Meter) -> Energy:
     if started_ns is None or made.heard_s is None:
         return Energy(sensor=sensor.name, unavailable="the runner does not tell its clock")
     ahead_s = made.heard_s - started_ns / 1e9
-    return energy(sensor.name, [(at_s - ahead_s, watts) for at_s, watts in sensor.trace()], open_meter.idle, stretch(windows))
+    return energy(
+        sensor.name,
+        [(at_s - ahead_s, watts) for at_s, watts in sensor.trace()],
+        open_meter.idle,
+        stretch(windows),
+    )
 
 
 def _idle(sensor: Sensor, device: Device, wait: Callable[[float], None]) -> Trace:
@@ -85,13 +104,16 @@ def _idle(sensor: Sensor, device: Device, wait: Callable[[float], None]) -> Trac
 
 
 def _idle_of_files(sensor: DeviceSensor, device: Device) -> Trace:
-    """Power at IDLE_READINGS moments; those that could not be read are left out. Raises TransportError."""
+    """Power at IDLE_READINGS moments; those that could not be read are left out. Raises
+    TransportError."""
     paths = [probe.path for probe in sensor.probes]
     argv = ["sh", "-c", IDLE_SCRIPT, "idle", str(IDLE_READINGS), str(EVERY_S), *paths]
     done = device.run(argv, timeout_s=60 + IDLE_S, max_stdout_bytes=1 << 16, max_stderr_bytes=4096)
     trace = []
     for at, line in enumerate(done.stdout.decode("ascii", "replace").splitlines()[:IDLE_READINGS]):
-        values = [int(word) if re.fullmatch(r"-?[0-9]{1,18}", word) else None for word in line.split()]
+        values = [
+            int(word) if re.fullmatch(r"-?[0-9]{1,18}", word) else None for word in line.split()
+        ]
         watts = sensor.watts(values) if len(values) == len(paths) else None
         if watts is not None:
             trace.append((at * EVERY_S, watts))

@@ -1,4 +1,5 @@
-"""What a recipe means before anything runs: every value with its origin, and the plan of stages. Computes, prints nothing."""
+"""What a recipe means before anything runs: every value with its origin, and the plan of stages.
+Computes, prints nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from edgekit.recipe.load import LoadedRecipe, recipe_sha256, resolved
 
 @dataclass(frozen=True)
 class Value:
-    """A resolved value: its dotted path, and where it came from (`file:line:column`, `--set …` or `default`)."""
+    """A resolved value: its dotted path, and where it came from (`file:line:column`, `--set …` or
+    `default`)."""
 
     path: str
     value: Any
@@ -23,9 +25,8 @@ class Value:
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """A stage of the plan. `settings` are named from the stage on, `artifacts` are the files it becomes; `cached` is None when
-    that is not known.
-    """
+    """A stage of the plan. `settings` are named from the stage on, `artifacts` are the files it
+    becomes; `cached` is None when that is not known."""
 
     index: int
     name: str
@@ -53,15 +54,32 @@ class Plan:
 def explain(loaded: LoadedRecipe, *, cached: Mapping[str, bool] | None = None) -> Plan:
     """The plan of a recipe. `cached` says by stage name which results are there already."""
     data = resolved(loaded.recipe)
-    stages = tuple(_stage(loaded, index, data["stages"][index], cached or {}) for index in range(len(data["stages"])))
-    baseline = loaded.recipe.budget.baseline or next(stage.variant for stage in stages if stage.variant)
-    return Plan(loaded.recipe.name, recipe_sha256(loaded.recipe), baseline, stages, tuple(_values(loaded.origins, data)))
+    stages = tuple(
+        _stage(loaded, index, data["stages"][index], cached or {})
+        for index in range(len(data["stages"]))
+    )
+    baseline = loaded.recipe.budget.baseline or next(
+        stage.variant for stage in stages if stage.variant
+    )
+    return Plan(
+        loaded.recipe.name,
+        recipe_sha256(loaded.recipe),
+        baseline,
+        stages,
+        tuple(_values(loaded.origins, data)),
+    )
 
 
-def _stage(loaded: LoadedRecipe, index: int, data: dict[str, Any], cached: Mapping[str, bool]) -> PlannedStage:
+def _stage(
+    loaded: LoadedRecipe, index: int, data: dict[str, Any], cached: Mapping[str, bool]
+) -> PlannedStage:
     recipe, path = loaded.recipe, ("stages", index)
     name, parent, variant = stage_name(recipe, index), parent_of(recipe, index), data["export"]
-    own = {key: value for key, value in data.items() if key not in ("stage", "method", "name", "from", "export")}
+    own = {
+        key: value
+        for key, value in data.items()
+        if key not in ("stage", "method", "name", "from", "export")
+    }
     return PlannedStage(
         index=index,
         name=name,
@@ -69,15 +87,22 @@ def _stage(loaded: LoadedRecipe, index: int, data: dict[str, Any], cached: Mappi
         method=data.get("method"),
         parent=None if parent is None else stage_name(recipe, parent),
         variant=variant,
-        artifacts=tuple(f"{variant}.{SUFFIX[format_]}" for format_ in recipe.export.formats) if variant else (),
+        artifacts=(
+            tuple(f"{variant}.{SUFFIX[format_]}" for format_ in recipe.export.formats)
+            if variant
+            else ()
+        ),
         settings=tuple(_values(loaded.origins, own, path, shown_from=len(path))),
         origin=str(loaded.origins[path]),
         cached=cached.get(name),
     )
 
 
-def _values(origins: Mapping[KeyPath, Origin], data: Any, path: KeyPath = (), *, shown_from: int = 0) -> Iterator[Value]:
-    """The single values in data. A list is one value, unless it holds mappings or was written in several places."""
+def _values(
+    origins: Mapping[KeyPath, Origin], data: Any, path: KeyPath = (), *, shown_from: int = 0
+) -> Iterator[Value]:
+    """The single values in data. A list is one value, unless it holds mappings or was written in
+    several places."""
     items: Iterable[tuple[str | int, Any]] = ()
     if isinstance(data, dict) and data:
         items = data.items()
@@ -90,5 +115,7 @@ def _values(origins: Mapping[KeyPath, Origin], data: Any, path: KeyPath = (), *,
 
 
 def _is_mixed(origins: Mapping[KeyPath, Origin], items: list[Any], path: KeyPath) -> bool:
-    sources = {origins[(*path, index)].source for index in range(len(items))} | {origins[path].source}
+    sources = {origins[(*path, index)].source for index in range(len(items))} | {
+        origins[path].source
+    }
     return len(sources) > 1 or any(isinstance(item, dict) for item in items)

@@ -1,4 +1,5 @@
-"""Putting a recipe right mechanically: single values changed in the file, everything else in it kept, comments and order included."""
+"""Putting a recipe right mechanically: single values changed in the file, everything else in it
+kept, comments and order included."""
 
 from __future__ import annotations
 
@@ -17,17 +18,26 @@ WIDTH = 10_000
 
 
 def fixed_text(file: Path, findings: Sequence[Finding]) -> tuple[str, tuple[Finding, ...]]:
-    """The text of a recipe file with the edits of those findings that lie in it, and these findings.
+    """The text of a recipe file with the edits of those findings that lie in it, and these
+    findings.
 
-    A value that comes from an extended recipe, from `--set` or from a default is not in this file, and is left alone.
-    """
+    A value that comes from an extended recipe, from `--set` or from a default is not in this file,
+    and is left alone."""
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = WIDTH
     text = file.read_text(encoding="utf-8")
-    yaml.indent(mapping=2, sequence=4, offset=2) if "\n  - " in text else yaml.indent(mapping=2, sequence=2, offset=0)
+    (
+        yaml.indent(mapping=2, sequence=4, offset=2)
+        if "\n  - " in text
+        else yaml.indent(mapping=2, sequence=2, offset=0)
+    )
     data = yaml.load(text)
-    done = tuple(finding for finding in findings if finding.edit and finding.origin.source == str(file) and _apply(data, finding.edit))
+    done = tuple(
+        finding
+        for finding in findings
+        if finding.edit and finding.origin.source == str(file) and _apply(data, finding.edit)
+    )
     if not done:
         return text, ()
     written = io.StringIO()
@@ -60,4 +70,6 @@ def write_fixed(file: Path, text: str) -> None:
         staged.replace(file)
     except OSError as error:
         staged.unlink(missing_ok=True)
-        raise UsageError(f"cannot write {file}: {error.strerror or error}", hint="check its permissions") from None
+        raise UsageError(
+            f"cannot write {file}: {error.strerror or error}", hint="check its permissions"
+        ) from None

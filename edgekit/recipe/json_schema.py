@@ -11,14 +11,17 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def recipe_json_schema() -> dict[str, Any]:
-    """What a recipe file may hold. A file that `extends` another may leave out what the other one has."""
+    """What a recipe file may hold. A file that `extends` another may leave out what the other one
+    has."""
     schema = documented(Recipe.model_json_schema(by_alias=True, mode="validation"))
     properties, definitions = schema["properties"], schema["$defs"]
     extends = {
         "type": "string",
         "minLength": 1,
         "title": "Extends",
-        "description": "Start from this recipe: mappings are merged key by key, everything else is replaced.",
+        "description": (
+            "Start from this recipe: mappings are merged key by key, everything else is replaced."
+        ),
         "examples": ["base.yaml"],
     }
     complete: dict[str, Any] = {"required": schema.pop("required"), "properties": {}}
@@ -28,9 +31,17 @@ def recipe_json_schema() -> dict[str, Any]:
             complete["properties"][name] = {"required": definition.pop("required")}
     # One list of all stages and methods: editors do not look for choices in lists within lists.
     items = properties["stages"]["items"]
-    properties["stages"]["items"] = {"oneOf": [one for part in items["oneOf"] for one in part.get("oneOf", [part])]}
+    properties["stages"]["items"] = {
+        "oneOf": [one for part in items["oneOf"] for one in part.get("oneOf", [part])]
+    }
     definitions["OneShot"]["required"] = ["kind"]  # has a default in Python only
     description = "A model, what is done to it stage by stage, and what the result must keep."
     head = {"$schema": DIALECT, "title": "edgekit recipe", "description": description}
     schema["properties"] = {"extends": extends, **properties}
-    return {**head, **{k: v for k, v in schema.items() if k not in head}, "if": {"required": ["extends"]}, "then": {}, "else": complete}
+    return {
+        **head,
+        **{k: v for k, v in schema.items() if k not in head},
+        "if": {"required": ["extends"]},
+        "then": {},
+        "else": complete,
+    }

@@ -1,4 +1,5 @@
-"""The sections of a recipe about its result: what an artifact must reach, and how it is measured. As schema.py, which puts them into the recipe."""
+"""The sections of a recipe about its result: what an artifact must reach, and how it is measured.
+As schema.py, which puts them into the recipe."""
 
 from __future__ import annotations
 
@@ -13,64 +14,130 @@ Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 
 
 class Verify(Section):
-    """When an artifact counts as the model it came from. Compared with eager PyTorch on real test samples; a failed check publishes nothing."""
+    """When an artifact counts as the model it came from. Compared with eager PyTorch on real test
+    samples; a failed check publishes nothing."""
 
     samples: Count = Field(default=64, description="Test samples compared.")
-    snr_min_db: Finite = Field(default=20.0, description="Signal-to-noise ratio of the outputs, at least.")
-    cosine_min: Annotated[float, Field(ge=-1, le=1)] = Field(default=0.99, description="Cosine similarity of the outputs, at least.")
-    max_abs_error: Positive | None = Field(default=None, description="Largest absolute difference of any output, at most.", examples=[0.01])
-    top1_agreement_min_percent: Percent = Field(default=98.0, description="Samples on which artifact and eager agree on the top class, at least.")
+    snr_min_db: Finite = Field(
+        default=20.0, description="Signal-to-noise ratio of the outputs, at least."
+    )
+    cosine_min: Annotated[float, Field(ge=-1, le=1)] = Field(
+        default=0.99, description="Cosine similarity of the outputs, at least."
+    )
+    max_abs_error: Positive | None = Field(
+        default=None,
+        description="Largest absolute difference of any output, at most.",
+        examples=[0.01],
+    )
+    top1_agreement_min_percent: Percent = Field(
+        default=98.0,
+        description="Samples on which artifact and eager agree on the top class, at least.",
+    )
 
 
 class VariantBudget(Section):
     """Limits for one variant. Each applies to every artifact of it."""
 
-    top1_min_percent: Percent | None = Field(default=None, description="Accuracy of the exported artifact on the test set.")
-    top1_max_drop_points: Percent | None = Field(default=None, description="Percentage points below the baseline variant, at most.")
-    runtimes_min_agreement_percent: Percent | None = Field(default=None, description="Test samples on which the .pte and the .tflite agree.")
-    size_max_bytes: Count | None = Field(default=None, description="Artifact size.")
-    size_min_shrink_ratio: Positive | None = Field(default=None, description="Times smaller than the baseline artifact of the same format.")
-    latency_p50_max_ms: Positive | None = Field(default=None, description="Median latency on the target.")
-    latency_min_speedup_ratio: Positive | None = Field(
-        default=None, description="Times faster than the baseline artifact of the same format, interleaved on the same target."
+    top1_min_percent: Percent | None = Field(
+        default=None, description="Accuracy of the exported artifact on the test set."
     )
-    peak_memory_max_bytes: Count | None = Field(default=None, description="Peak resident memory of the runner process on the target.")
+    top1_max_drop_points: Percent | None = Field(
+        default=None, description="Percentage points below the baseline variant, at most."
+    )
+    runtimes_min_agreement_percent: Percent | None = Field(
+        default=None, description="Test samples on which the .pte and the .tflite agree."
+    )
+    size_max_bytes: Count | None = Field(default=None, description="Artifact size.")
+    size_min_shrink_ratio: Positive | None = Field(
+        default=None, description="Times smaller than the baseline artifact of the same format."
+    )
+    latency_p50_max_ms: Positive | None = Field(
+        default=None, description="Median latency on the target."
+    )
+    latency_min_speedup_ratio: Positive | None = Field(
+        default=None,
+        description=(
+            "Times faster than the baseline artifact of the same format, interleaved on the same"
+            " target."
+        ),
+    )
+    peak_memory_max_bytes: Count | None = Field(
+        default=None, description="Peak resident memory of the runner process on the target."
+    )
 
 
 class Budget(Section):
-    """What the result must keep; the verdict of a run. A limit that could not be measured is not met."""
+    """What the result must keep; the verdict of a run. A limit that could not be measured is not
+    met."""
 
     baseline: Name | None = Field(
-        default=None, description="The variant that drops, ratios and speed-ups refer to. Default: the first exported one.", examples=["fp32"]
+        default=None,
+        description=(
+            "The variant that drops, ratios and speed-ups refer to. Default: the first exported"
+            " one."
+        ),
+        examples=["fp32"],
     )
-    variants: dict[Name, VariantBudget] = Field(default={}, description="Limits by variant name.", examples=[{"int8": {"top1_max_drop_points": 1.0}}])
+    variants: dict[Name, VariantBudget] = Field(
+        default={},
+        description="Limits by variant name.",
+        examples=[{"int8": {"top1_max_drop_points": 1.0}}],
+    )
 
 
 class Bench(Section):
-    """How artifacts are measured on the target. Fewer than 10 runs is a `quick` measurement and never gates a release."""
+    """How artifacts are measured on the target. Fewer than 10 runs is a `quick` measurement and
+    never gates a release."""
 
-    runs: Count = Field(default=10, description="Fresh runner processes per artifact, interleaved over the artifacts.")
-    warmup_min_seconds: NonNegative = Field(default=0.2, description="Warm up so long, and on until the times are steady, at most ten times so long.")
-    min_iterations: Count = Field(default=64, description="Counted inferences per process, at least.")
+    runs: Count = Field(
+        default=10,
+        description="Fresh runner processes per artifact, interleaved over the artifacts.",
+    )
+    warmup_min_seconds: NonNegative = Field(
+        default=0.2,
+        description=(
+            "Warm up so long, and on until the times are steady, at most ten times so long."
+        ),
+    )
+    min_iterations: Count = Field(
+        default=64, description="Counted inferences per process, at least."
+    )
     min_seconds: NonNegative = Field(default=0.5, description="Counted time per process, at least.")
-    max_seconds: Positive = Field(default=60.0, description="Stop counting after this long, even below `min_iterations`.")
+    max_seconds: Positive = Field(
+        default=60.0, description="Stop counting after this long, even below `min_iterations`."
+    )
     threads: Count = Field(default=1, description="CPU threads of the runtime.")
 
     @model_validator(mode="after")
     def _time_for_the_minimum(self) -> Self:
         if self.max_seconds < self.min_seconds:
-            raise invalid(f"must be at least min_seconds {self.min_seconds:g}, got {self.max_seconds:g}", key="max_seconds")
+            raise invalid(
+                f"must be at least min_seconds {self.min_seconds:g}, got {self.max_seconds:g}",
+                key="max_seconds",
+            )
         return self
 
 
 class Gate(Section):
-    """How much worse than its baseline a bundle may be, for `edgekit gate`. Ratios are candidate over baseline; null: not judged."""
+    """How much worse than its baseline a bundle may be, for `edgekit gate`. Ratios are candidate
+    over baseline; null: not judged."""
 
     latency_p50_max_ratio: Margin | None = Field(default=1.05, description="Median latency.")
-    latency_p99_max_ratio: Margin | None = Field(default=None, description="99th percentile of each run; needs 662 samples a run (bench.min_iterations).")
-    peak_memory_max_ratio: Margin | None = Field(default=1.05, description="Peak resident memory of the runner process.")
+    latency_p99_max_ratio: Margin | None = Field(
+        default=None,
+        description="99th percentile of each run; needs 662 samples a run (bench.min_iterations).",
+    )
+    peak_memory_max_ratio: Margin | None = Field(
+        default=1.05, description="Peak resident memory of the runner process."
+    )
     size_max_ratio: Margin | None = Field(default=1.05, description="Artifact size.")
     accuracy_max_drop_points: Percent | None = Field(
-        default=1.0, description="Top-1, in percentage points: on the device where the bundles hold an evaluation set, else that of the build host."
+        default=1.0,
+        description=(
+            "Top-1, in percentage points: on the device where the bundles hold an evaluation set,"
+            " else that of the build host."
+        ),
     )
-    inconclusive: Literal["fail", "pass"] = Field(default="fail", description="What to do when the measurement does not tell.")
+    inconclusive: Literal["fail", "pass"] = Field(
+        default="fail", description="What to do when the measurement does not tell."
+    )

@@ -1,7 +1,8 @@
-"""How the stages of a recipe hang together: their names, what each continues from, and the line of stages behind one.
+"""How the stages of a recipe hang together: their names, what each continues from, and the line of
+stages behind one.
 
-Works on `Link`s, the few facts of a stage that matter here, so that a recipe with mistakes elsewhere can be judged too (rules.py).
-"""
+Works on `Link`s, the few facts of a stage that matter here, so that a recipe with mistakes
+elsewhere can be judged too (rules.py)."""
 
 from __future__ import annotations
 
@@ -23,12 +24,14 @@ class Link:
 
 
 def stage_name(recipe: Recipe, index: int) -> str:
-    """How a stage is called: its `name`, else the variant it exports, else KIND-N for the N-th stage of that kind."""
+    """How a stage is called: its `name`, else the variant it exports, else KIND-N for the N-th
+    stage of that kind."""
     return names(_links(recipe))[index]
 
 
 def parent_of(recipe: Recipe, index: int) -> int | None:
-    """The index of the stage that a stage continues from; None for the one that starts from the model itself."""
+    """The index of the stage that a stage continues from; None for the one that starts from the
+    model itself."""
     return parents(_links(recipe))[index]
 
 
@@ -67,7 +70,11 @@ def links_in(data: Any) -> tuple[Link, ...]:
     """The links in a recipe's data that may be malformed anywhere."""
     stages = data.get("stages") if isinstance(data, dict) else None
     keys = ("stage", "name", "from", "export")
-    found = [[_text(stage, key) for key in keys] for stage in stages] if isinstance(stages, list) else []
+    found = (
+        [[_text(stage, key) for key in keys] for stage in stages]
+        if isinstance(stages, list)
+        else []
+    )
     return tuple(Link(kind or "", *others) for kind, *others in found)
 
 
@@ -77,4 +84,6 @@ def _text(mapping: Any, key: str) -> str | None:
 
 
 def _links(recipe: Recipe) -> tuple[Link, ...]:
-    return tuple(Link(stage.stage, stage.name, stage.from_, stage.export) for stage in recipe.stages)
+    return tuple(
+        Link(stage.stage, stage.name, stage.from_, stage.export) for stage in recipe.stages
+    )

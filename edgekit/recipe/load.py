@@ -1,10 +1,11 @@
-"""From a recipe file to a `LoadedRecipe`. Owns `extends`, `--set`, validation, and where each value came from. What keys mean is in
-schema.py, what holds between stages in rules.py. Never imports torch.
+"""From a recipe file to a `LoadedRecipe`. Owns `extends`, `--set`, validation, and where each value
+came from. What keys mean is in schema.py, what holds between stages in rules.py. Never imports
+torch.
 
-`extends: other.yaml` starts from another recipe: mappings are merged key by key, everything else is replaced. `--set stages.qat.lr=0.1`
-goes on top: dots lead into mappings, a list is entered by index or, for stages, by name, and the value is YAML. All paths in a recipe are
-relative to the recipe that is loaded, also those written in one that it extends.
-"""
+`extends: other.yaml` starts from another recipe: mappings are merged key by key, everything else is
+replaced. `--set stages.qat.lr=0.1` goes on top: dots lead into mappings, a list is entered by index
+or, for stages, by name, and the value is YAML. All paths in a recipe are relative to the recipe
+that is loaded, also those written in one that it extends."""
 
 from __future__ import annotations
 
@@ -30,7 +31,16 @@ from edgekit.recipe.lineage import lineage, links_in, names, parent_of, stage_na
 from edgekit.recipe.rules import cross_problems
 from edgekit.recipe.schema import Recipe
 
-__all__ = ["DEFAULT", "LoadedRecipe", "lineage", "load_recipe", "parent_of", "recipe_sha256", "resolved", "stage_name"]
+__all__ = [
+    "DEFAULT",
+    "LoadedRecipe",
+    "lineage",
+    "load_recipe",
+    "parent_of",
+    "recipe_sha256",
+    "resolved",
+    "stage_name",
+]
 
 MAX_EXTENDS = 8
 DEFAULT = Origin("default")
@@ -38,7 +48,8 @@ DEFAULT = Origin("default")
 
 @dataclass(frozen=True)
 class LoadedRecipe:
-    """A valid recipe, the file it was loaded from, and where each value of `resolved(recipe)` came from, by path."""
+    """A valid recipe, the file it was loaded from, and where each value of `resolved(recipe)` came
+    from, by path."""
 
     recipe: Recipe
     path: Path
@@ -48,19 +59,22 @@ class LoadedRecipe:
 def load_recipe(path: str | Path, *, overrides: Sequence[str] = ()) -> LoadedRecipe:
     """Load and check a recipe. `overrides` are `a.b=value`.
 
-    Raises UsageError with every problem found, each at its file, line and column; `details["problems"]` has them as data.
-    """
+    Raises UsageError with every problem found, each at its file, line and column;
+    `details["problems"]` has them as data."""
     path = Path(path)
     document = _with_overrides(_with_bases(path), overrides)
     recipe, problems = check(Recipe, document)
     problems = (*problems, *cross_problems(document))
     if problems:
         refuse(problems)
-    return LoadedRecipe(recipe, path, {p: document.values.get(p, DEFAULT) for p, _ in paths_of(resolved(recipe))})
+    return LoadedRecipe(
+        recipe, path, {p: document.values.get(p, DEFAULT) for p, _ in paths_of(resolved(recipe))}
+    )
 
 
 def resolved(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as plain JSON values under the keys a user writes, with every default filled in."""
+    """The recipe as plain JSON values under the keys a user writes, with every default filled
+    in."""
     return recipe.model_dump(mode="json", by_alias=True)
 
 
@@ -69,10 +83,13 @@ def recipe_sha256(recipe: Recipe) -> str:
     return hashlib.sha256(canonical_json(resolved(recipe))).hexdigest()
 
 
-# ---- extends -----------------------------------------------------------------------------------------------------------
+# ---- extends
+# -----------------------------------------------------------------------------------------------------------
 
 
-def _with_bases(path: Path, extended_by: tuple[Path, ...] = (), named_at: Origin | None = None) -> Document:
+def _with_bases(
+    path: Path, extended_by: tuple[Path, ...] = (), named_at: Origin | None = None
+) -> Document:
     """Read a recipe and the recipes it extends as one document."""
     document = read_yaml(path, named_at=named_at)
     if "extends" not in document.data:
@@ -95,27 +112,47 @@ def _refusal(base: Any, path: Path, chain: tuple[Path, ...]) -> tuple[str, str]:
         return error.message(), str((error.context or {}).get("hint", ""))
     if os.path.realpath(path.parent / base) in map(os.path.realpath, chain):
         return f"a circle: {' → '.join([*(file.name for file in chain), Path(base).name])}", ""
-    return f"more than {MAX_EXTENDS} recipes extend each other" if len(chain) > MAX_EXTENDS else "", ""
+    return (
+        f"more than {MAX_EXTENDS} recipes extend each other" if len(chain) > MAX_EXTENDS else ""
+    ), ""
 
 
 def _merge(under: Document, over: Document) -> Document:
     data = _merged(under.data, over.data)
-    return _settled(data, {**under.keys, **over.keys}, {**under.values, **over.values}, (*under.problems, *over.problems))
+    return _settled(
+        data,
+        {**under.keys, **over.keys},
+        {**under.values, **over.values},
+        (*under.problems, *over.problems),
+    )
 
 
 def _merged(under: Any, over: Any) -> Any:
     if not (isinstance(under, dict) and isinstance(over, dict)):
         return over
-    return under | {key: _merged(under[key], value) if key in under else value for key, value in over.items()}
+    return under | {
+        key: _merged(under[key], value) if key in under else value for key, value in over.items()
+    }
 
 
-def _settled(data: Any, keys: Mapping[KeyPath, Origin], values: Mapping[KeyPath, Origin], problems: tuple[Problem, ...]) -> Document:
+def _settled(
+    data: Any,
+    keys: Mapping[KeyPath, Origin],
+    values: Mapping[KeyPath, Origin],
+    problems: tuple[Problem, ...],
+) -> Document:
     """A document with the places of what is still in its data, and not of what was replaced."""
     left = {path for path, _ in paths_of(data)}
-    return Document(data, {p: o for p, o in keys.items() if p in left}, {p: o for p, o in values.items() if p in left}, problems)
+    return Document(
+        data,
+        {p: o for p, o in keys.items() if p in left},
+        {p: o for p, o in values.items() if p in left},
+        problems,
+    )
 
 
-# ---- --set -------------------------------------------------------------------------------------------------------------
+# ---- --set
+# -------------------------------------------------------------------------------------------------------------
 
 
 class _Refused(Exception):
@@ -126,7 +163,9 @@ def _with_overrides(document: Document, overrides: Sequence[str]) -> Document:
     data, keys, values = copy.deepcopy(document.data), dict(document.keys), dict(document.values)
     problems = list(document.problems)
     for override in overrides:
-        origin = Origin(f"--set {override}" if override.isprintable() else f"--set {quoted(override)}")
+        origin = Origin(
+            f"--set {override}" if override.isprintable() else f"--set {quoted(override)}"
+        )
         try:
             path, value = _parse_override(override, origin, data, problems)
             _put(data, path, value)
@@ -139,7 +178,9 @@ def _with_overrides(document: Document, overrides: Sequence[str]) -> Document:
     return _settled(data, keys, values, tuple(problems))
 
 
-def _parse_override(override: str, origin: Origin, data: Any, problems: list[Problem]) -> tuple[KeyPath, Any]:
+def _parse_override(
+    override: str, origin: Origin, data: Any, problems: list[Problem]
+) -> tuple[KeyPath, Any]:
     name, equals, text = override.partition("=")
     parts = [in_quotes or plain for in_quotes, plain in _PART.findall(name)]
     if not equals or not _PATH.fullmatch(name):
@@ -151,7 +192,9 @@ def _parse_override(override: str, origin: Origin, data: Any, problems: list[Pro
     try:
         value = parse_yaml(text, origin.source)
     except UsageError as error:
-        raise _Refused(f"the value: {error.message.removeprefix(origin.source).partition(': ')[2]}") from None
+        raise _Refused(
+            f"the value: {error.message.removeprefix(origin.source).partition(': ')[2]}"
+        ) from None
     problems.extend(Problem(origin, problem.message, problem.hint) for problem in value.problems)
     return _resolve(parts, data), value.data
 
@@ -161,12 +204,15 @@ _PATH = re.compile(r'("[^"]*"|[^".]+)(\.("[^"]*"|[^".]+))*')
 
 
 def _resolve(parts: Sequence[str], data: Any) -> KeyPath:
-    """The path that the parts of a dotted name lead to in the data; keys that are not there yet are taken as they are."""
+    """The path that the parts of a dotted name lead to in the data; keys that are not there yet are
+    taken as they are."""
     path: KeyPath = ()
     for part in parts:
         key: str | int = _index(part, path, data) if isinstance(data, list) else part
         if path and not isinstance(data, dict | list | None):
-            raise _Refused(f"`{'.'.join(map(str, path))}` is {describe(data)}, and has no key {quoted(part)}")
+            raise _Refused(
+                f"`{'.'.join(map(str, path))}` is {describe(data)}, and has no key {quoted(part)}"
+            )
         data = value_at(data, (key,))
         path = (*path, key)
     return path
@@ -176,11 +222,17 @@ def _index(part: str, path: KeyPath, items: list[Any]) -> int:
     if re.fullmatch(r"[0-9]{1,9}", part):
         if int(part) < len(items):
             return int(part)
-        raise _Refused(f"`{'.'.join(map(str, path))}` has {len(items)} items, the first has index 0")
+        raise _Refused(
+            f"`{'.'.join(map(str, path))}` has {len(items)} items, the first has index 0"
+        )
     called = names(links_in({"stages": items})) if path == ("stages",) else ()
     if part in called:
         return called.index(part)
-    what = f"no stage is called {quoted(part)}{closest(part, called)}" if called else f"{quoted(part)} is not an index"
+    what = (
+        f"no stage is called {quoted(part)}{closest(part, called)}"
+        if called
+        else f"{quoted(part)} is not an index"
+    )
     raise _Refused(f"`{'.'.join(map(str, path))}` is a list, and {what}")
 
 

@@ -1,4 +1,5 @@
-"""All keys of a recipe or a target as Markdown tables, made from the JSON Schema: what an editor shows, to be read in one go."""
+"""All keys of a recipe or a target as Markdown tables, made from the JSON Schema: what an editor
+shows, to be read in one go."""
 
 from __future__ import annotations
 
@@ -9,13 +10,24 @@ from typing import Any
 
 def reference(schema: dict[str, Any], command: str) -> str:
     """The reference of a schema; `command` makes it, and is named at its head."""
-    lines = [f"# {schema['title']}: all keys", "", f"Made by `{command}`; a test holds it against the schema. Required keys are **bold**.", ""]
+    lines = [
+        f"# {schema['title']}: all keys",
+        "",
+        f"Made by `{command}`; a test holds it against the schema. Required keys are **bold**.",
+        "",
+    ]
     if "properties" in schema:
         complete = schema.get("else", schema)
         lines += _table(schema["properties"], complete.get("required", ()))
     for name, section in schema["$defs"].items():
         if "properties" in section:
-            lines += [f"## {name}", "", *section.get("description", "").splitlines(), "", *_table(section["properties"], section.get("required", ()))]
+            lines += [
+                f"## {name}",
+                "",
+                *section.get("description", "").splitlines(),
+                "",
+                *_table(section["properties"], section.get("required", ())),
+            ]
     return "\n".join(lines)
 
 
@@ -24,8 +36,23 @@ def _table(properties: dict[str, Any], required: Any) -> Iterator[str]:
     for key, value in properties.items():
         name = f"**`{key}`**" if key in required else f"`{key}`"
         default = f"`{_short(value['default'])}`" if "default" in value else ""
-        example = next((f"`{_short(one)}`" for one in value.get("examples", ()) if one != value.get("default")), "")
-        yield " | ".join((f"| {name}", _cell(_kind(value)), _cell(default), _cell(example), f"{_cell(value.get('description', ''))} |"))
+        example = next(
+            (
+                f"`{_short(one)}`"
+                for one in value.get("examples", ())
+                if one != value.get("default")
+            ),
+            "",
+        )
+        yield " | ".join(
+            (
+                f"| {name}",
+                _cell(_kind(value)),
+                _cell(default),
+                _cell(example),
+                f"{_cell(value.get('description', ''))} |",
+            )
+        )
     yield ""
 
 
@@ -44,12 +71,19 @@ def _kind(value: dict[str, Any]) -> str:
         return ", ".join(f"`{one}`" for one in value["enum"])
     for union in ("anyOf", "oneOf"):
         if union in value:
-            return " or ".join(dict.fromkeys(_kind(one) for one in value[union] if one.get("type") != "null"))
+            return " or ".join(
+                dict.fromkeys(_kind(one) for one in value[union] if one.get("type") != "null")
+            )
     kind = str(value.get("type", "anything"))
     if kind == "array" and isinstance(value.get("items"), dict):
         return f"list of {_kind(value['items'])}"
     signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    return " ".join([{"object": "mapping", "string": "text"}.get(kind, kind), *(f"{sign} {value[key]:g}" for key, sign in signs.items() if key in value)])
+    return " ".join(
+        [
+            {"object": "mapping", "string": "text"}.get(kind, kind),
+            *(f"{sign} {value[key]:g}" for key, sign in signs.items() if key in value),
+        ]
+    )
 
 
 def _cell(text: str) -> str:

@@ -1,6 +1,6 @@
-"""A first recipe: commented, complete, and running as it is. Owns its text and the choice of input, arguments and stages that fit a model and data;
-asks nobody and writes nothing. Imports no torch, so that what a user's own factory takes is the user's to fill in.
-"""
+"""A first recipe: commented, complete, and running as it is. Owns its text and the choice of input,
+arguments and stages that fit a model and data; asks nobody and writes nothing. Imports no torch, so
+that what a user's own factory takes is the user's to fill in."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from edgekit.zoo import MODELS
 
 @dataclass(frozen=True)
 class Kind:
-    """What a dataset brings: the shape of a sample, how many classes, and whether its samples have labels."""
+    """What a dataset brings: the shape of a sample, how many classes, and whether its samples have
+    labels."""
 
     shape: tuple[int, ...]
     classes: int
@@ -31,7 +32,13 @@ DATA = {
     "japanese_vowels": Kind((29, 12), 9),
     "sample_photos": Kind((3, 224, 224), 1000, labelled=False),
 }
-LARGER = {"ds_cnn": 49, "mobilenet_v1_025": 32, "mobilenet_v2_small": 32, "resnet8": 32, "efficientnet_lite0": 64}
+LARGER = {
+    "ds_cnn": 49,
+    "mobilenet_v1_025": 32,
+    "mobilenet_v2_small": 32,
+    "resnet8": 32,
+    "efficientnet_lite0": 64,
+}
 """Images smaller than this are padded to it: the model would leave nothing of them."""
 TORCHVISION = "torchvision.models:"
 OWN_ARGUMENTS = "  # args: {num_classes: 10}      # what your callable takes\n"
@@ -56,7 +63,10 @@ METHODS: Mapping[str, tuple[str, str]] = {
     train: {{epochs: {fewer}, lr: 0.0003}}""",
     ),
     "pruned-qat": (
-        "half the multiply-accumulates by whole channels, accuracy won back from the unpruned model, then int8",
+        (
+            "half the multiply-accumulates by whole channels, accuracy won back from the unpruned"
+            " model, then int8"
+        ),
         """
   - stage: prune
     method: structured
@@ -92,7 +102,10 @@ METHODS: Mapping[str, tuple[str, str]] = {
     export: fp16""",
     ),
     "dynamic": (
-        "int8 weights of linear and LSTM layers, activations quantized while running: no calibration",
+        (
+            "int8 weights of linear and LSTM layers, activations quantized while running: no"
+            " calibration"
+        ),
         """
   - stage: quantize
     method: dynamic
@@ -148,26 +161,41 @@ def new_recipe(
     epochs: int = 10,
     classes: int | None = None,
 ) -> str:
-    """The text of a recipe. `file` is where it will be, for its name and its commands; `weights` and `data` folders are relative to it.
+    """The text of a recipe. `file` is where it will be, for its name and its commands; `weights`
+    and `data` folders are relative to it.
 
-    `method` is one of METHODS (default: dynamic for LSTMs, else ptq). `shape` is needed for models and data that are not built in.
-    `classes` is how many classes a folder of images has. With `weights` nothing is trained first. Raises UsageError for a name or a combination that
-    cannot run.
-    """
+    `method` is one of METHODS (default: dynamic for LSTMs, else ptq). `shape` is needed for models
+    and data that are not built in. `classes` is how many classes a folder of images has. With
+    `weights` nothing is trained first. Raises UsageError for a name or a combination that cannot
+    run."""
     chosen = method or ("dynamic" if model == "lstm" else "ptq")
     if reason := unknown_method(chosen):
         raise UsageError(reason, hint=f"one of {', '.join(METHODS)}")
     known = DATA.get(data)
     if reason := unknown_data(data):
-        raise UsageError(reason, hint=f"{', '.join(DATA)}, a folder (photos/), or package.module:factory")
+        raise UsageError(
+            reason, hint=f"{', '.join(DATA)}, a folder (photos/), or package.module:factory"
+        )
     sample = tuple(shape) or (_fitting(model, known) if known else (3, 32, 32))
     _require_match(model, data, sample)
-    variant = next((line.partition("export: ")[2] for line in METHODS[chosen][1].splitlines() if "export: " in line), None)
+    variant = next(
+        (
+            line.partition("export: ")[2]
+            for line in METHODS[chosen][1].splitlines()
+            if "export: " in line
+        ),
+        None,
+    )
     smaller = {"dynamic": 1.2, "fp16": 1.8}.get(chosen, 2)
-    budget = ["    fp32: {}", *([f"    {variant}: {{size_min_shrink_ratio: {smaller}}}"] if variant else [])]
+    budget = [
+        "    fp32: {}",
+        *([f"    {variant}: {{size_min_shrink_ratio: {smaller}}}"] if variant else []),
+    ]
     labelled = known is None or known.labelled
     arguments = _arguments(model, sample, known.classes if known else classes)
-    written_arguments = f"  args: {_flow(arguments)}\n" if arguments else OWN_ARGUMENTS if ":" in model else ""
+    written_arguments = (
+        f"  args: {_flow(arguments)}\n" if arguments else OWN_ARGUMENTS if ":" in model else ""
+    )
     return TEMPLATE.format(
         file=file,
         name=_name(file),
@@ -178,7 +206,11 @@ def new_recipe(
         arguments=written_arguments + (f"  weights: {json.dumps(weights)}\n" if weights else ""),
         shape=_flow(list(sample)),
         data="image_folder" if "/" in data else json.dumps(data) if ":" in data else data,
-        data_arguments=f"  args: {{path: {json.dumps(data)}}}   # a folder for each class\n" if "/" in data else "",
+        data_arguments=(
+            f"  args: {{path: {json.dumps(data)}}}   # a folder for each class\n"
+            if "/" in data
+            else ""
+        ),
         first=IMPORT if weights or not labelled else TRAIN.format(epochs=epochs),
         stages=METHODS[chosen][1].format(fewer=max(1, epochs // 3)),
         formats=", ".join(formats),
@@ -188,23 +220,37 @@ def new_recipe(
 
 def unknown_method(method: str) -> str:
     """Why a method cannot be taken; empty when it can."""
-    return "" if method in METHODS else f"no method is called {quoted(method)}{closest(method, METHODS)}"
+    return (
+        ""
+        if method in METHODS
+        else f"no method is called {quoted(method)}{closest(method, METHODS)}"
+    )
 
 
 def unknown_data(data: str) -> str:
     """Why data cannot be taken; empty when it can: a built-in, a folder or a factory."""
-    return "" if data in DATA or ":" in data or "/" in data else f"no data is called {quoted(data)}{closest(data, DATA)}"
+    return (
+        ""
+        if data in DATA or ":" in data or "/" in data
+        else f"no data is called {quoted(data)}{closest(data, DATA)}"
+    )
 
 
 def _note(model: str) -> str:
     if model in MODELS:
         return "a built-in; also any torchvision classifier, or package.module:factory"
-    return "a callable that returns an nn.Module" if ":" in model and not model.startswith(TORCHVISION) else "torchvision's"
+    return (
+        "a callable that returns an nn.Module"
+        if ":" in model and not model.startswith(TORCHVISION)
+        else "torchvision's"
+    )
 
 
 def _name(file: str) -> str:
     stem = file.replace("\\", "/").rpartition("/")[2].rpartition(".")[0] or "mine"
-    kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in stem)[:64].lstrip("._-")
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in stem)[
+        :64
+    ].lstrip("._-")
     return kept or "mine"
 
 
@@ -219,7 +265,10 @@ def _fitting(model: str, data: Kind) -> tuple[int, ...]:
 
 def _require_match(model: str, data: str, sample: tuple[int, ...]) -> None:
     if (model == "lstm") != (len(sample) == 2) and model in MODELS:
-        raise UsageError(f"model {model} and data {data} do not fit: one is for series, the other for images", hint="lstm goes with japanese_vowels")
+        raise UsageError(
+            f"model {model} and data {data} do not fit: one is for series, the other for images",
+            hint="lstm goes with japanese_vowels",
+        )
 
 
 def _arguments(model: str, sample: tuple[int, ...], classes: int | None) -> dict[str, Any]:
@@ -236,6 +285,8 @@ def _arguments(model: str, sample: tuple[int, ...], classes: int | None) -> dict
 
 def _flow(value: Any) -> str:
     """A short value as one line of YAML."""
-    return "{" + ", ".join(f"{k}: {v}" for k, v in value.items()) + "}" if isinstance(value, dict) else json.dumps(value)
-
-
+    return (
+        "{" + ", ".join(f"{k}: {v}" for k, v in value.items()) + "}"
+        if isinstance(value, dict)
+        else json.dumps(value)
+    )

@@ -1,4 +1,5 @@
-"""Targets, the doctor's findings and deployments for a terminal. Owns layout only; text from devices is made inert."""
+"""Targets, the doctor's findings and deployments for a terminal. Owns layout only; text from
+devices is made inert."""
 
 from __future__ import annotations
 
@@ -19,7 +20,13 @@ if TYPE_CHECKING:
     from edgekit.board.check import CheckReport
     from edgekit.deployment import DeployReport
 
-STYLES = {"ok": "green", "note": "dim", "unknown": "dim", "warning": "yellow", "problem": "bold red"}
+STYLES = {
+    "ok": "green",
+    "note": "dim",
+    "unknown": "dim",
+    "warning": "yellow",
+    "problem": "bold red",
+}
 
 
 def target_table(targets: Sequence[Listed]) -> Table:
@@ -28,22 +35,37 @@ def target_table(targets: Sequence[Listed]) -> Table:
     found.add_column("file", overflow="fold")
     for target in targets:
         problem = Text(f"\n{printable(target.problem)}", style="red") if target.problem else Text()
-        found.add_row(plain(target.name), plain(target.kind), plain(target.address), plain(target.file) + problem)
+        found.add_row(
+            plain(target.name),
+            plain(target.kind),
+            plain(target.address),
+            plain(target.file) + problem,
+        )
     return found
 
 
 def check_report(report: CheckReport) -> Iterator[RenderableType]:
-    """What was found, then the remedies: commands a line each, whole, so that they can be copied."""
+    """What was found, then the remedies: commands a line each, whole, so that they can be
+    copied."""
     found = _table(f"{printable(report.target)} ({printable(report.address)})", "check", "")
     found.add_column("found", overflow="fold")
     for finding in report.findings:
-        found.add_row(plain(finding.check), Text(finding.level, style=STYLES[finding.level]), plain(finding.text, limit=300))
+        found.add_row(
+            plain(finding.check),
+            Text(finding.level, style=STYLES[finding.level]),
+            plain(finding.text, limit=300),
+        )
     yield found
     remedies = [finding for finding in report.findings if finding.fix]
     if remedies:
         yield Text()
     for finding in remedies:
-        yield Text.assemble((f"{printable(finding.check)}: ", STYLES[finding.level]), printable(finding.fix, limit=500), overflow="ignore", no_wrap=True)
+        yield Text.assemble(
+            (f"{printable(finding.check)}: ", STYLES[finding.level]),
+            printable(finding.fix, limit=500),
+            overflow="ignore",
+            no_wrap=True,
+        )
 
 
 def deployment(name: str, report: DeployReport, *, dry_run: bool) -> str:
@@ -51,13 +73,26 @@ def deployment(name: str, report: DeployReport, *, dry_run: bool) -> str:
     moved = f"{size(report.bytes_moved)} in {report.objects_moved} objects"
     if dry_run:
         state = "is the current one already" if report.activated else "is not the current one"
-        return f"{name}: {report.bundle_id[:12]} {state}; {moved} would be sent, {report.reused} are there"
-    return f"{name}: {report.bundle_id[:12]} is current; {moved} sent, {report.reused} were there, {report.seconds:.1f} s"
+        return (
+            f"{name}: {report.bundle_id[:12]} {state}; {moved} would be sent, {report.reused} are"
+            " there"
+        )
+    return (
+        f"{name}: {report.bundle_id[:12]} is current; {moved} sent, {report.reused} were there,"
+        f" {report.seconds:.1f} s"
+    )
 
 
 def _table(title: str, *columns: str) -> Table:
     """A table whose first columns do not wrap."""
-    found = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 0, 0, 1), title=Text(title, style="bold"), title_justify="left")
+    found = Table(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 0, 0, 1),
+        title=Text(title, style="bold"),
+        title_justify="left",
+    )
     for column in columns:
         found.add_column(column, no_wrap=True)
     return found

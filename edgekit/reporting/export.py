@@ -1,4 +1,5 @@
-"""Measurements as rows for other programs: CSV for spreadsheets, JSON lines for everything else, Parquet for tables. One row an artifact of a measurement."""
+"""Measurements as rows for other programs: CSV for spreadsheets, JSON lines for everything else,
+Parquet for tables. One row an artifact of a measurement."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ from edgekit.stats import Estimate
 
 
 def rows(measurement: Measurement) -> Iterator[dict[str, Any]]:
-    """Flat rows with the same keys for every artifact; None where something is not available. Times in ms, sizes in bytes."""
+    """Flat rows with the same keys for every artifact; None where something is not available. Times
+    in ms, sizes in bytes."""
     shared = {
         "measurement": measurement.id,
         "created": measurement.created,
@@ -59,11 +61,16 @@ def rows(measurement: Measurement) -> Iterator[dict[str, Any]]:
             "load_ms": found.load_ms if found else None,
             "first_ms": found.first_ms if found else None,
             "overhead_ns": found.overhead_ns if found else None,
-            **{f"{mark}_rss_bytes": marks.get(mark) for mark in ("baseline", "loaded", "first", "steady")},
+            **{
+                f"{mark}_rss_bytes": marks.get(mark)
+                for mark in ("baseline", "loaded", "first", "steady")
+            },
             "peak_rss_bytes": found.peak_bytes if found else None,
             "arena_bytes": result.arena_bytes,
             "energy_joules": result.energy.joules if result.energy else None,
-            "notes": " ".join(note.code for note in measurement.notes if note.artifact in (None, result.key)),
+            "notes": " ".join(
+                note.code for note in measurement.notes if note.artifact in (None, result.key)
+            ),
         }
 
 
@@ -87,17 +94,27 @@ def write_jsonl(measurements: Iterable[Measurement], stream: IO[str], *, raw: bo
 
 
 def write_parquet(measurements: Iterable[Measurement], path: Path) -> None:
-    """A file, under its name only when whole. Raises UsageError: pyarrow is not installed, or the file cannot be written."""
+    """A file, under its name only when whole. Raises UsageError: pyarrow is not installed, or the
+    file cannot be written."""
     try:
         import pyarrow as pa
         from pyarrow import parquet
     except ImportError:
-        raise UsageError("Parquet needs pyarrow, which is not installed", hint="pip install 'edgekit[parquet]'") from None
+        raise UsageError(
+            "Parquet needs pyarrow, which is not installed", hint="pip install 'edgekit[parquet]'"
+        ) from None
     found = [row for measurement in measurements for row in rows(measurement)]
-    whole = {key for key in (found[0] if found else ()) if key.endswith(("bytes", "correct", "total")) or key in ("runs", "samples", "threads")}
+    whole = {
+        key
+        for key in (found[0] if found else ())
+        if key.endswith(("bytes", "correct", "total")) or key in ("runs", "samples", "threads")
+    }
     kinds = {"quick": pa.bool_(), "valid": pa.bool_()} | dict.fromkeys(whole, pa.int64())
     texts = {key for row in found for key, value in row.items() if isinstance(value, str)}
-    fields = [(key, kinds.get(key, pa.string() if key in texts or key == "machine" else pa.float64())) for key in (found[0] if found else ())]
+    fields = [
+        (key, kinds.get(key, pa.string() if key in texts or key == "machine" else pa.float64()))
+        for key in (found[0] if found else ())
+    ]
     staged = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         parquet.write_table(pa.Table.from_pylist(found, schema=pa.schema(fields)), staged)
@@ -110,4 +127,6 @@ def write_parquet(measurements: Iterable[Measurement], path: Path) -> None:
 def _latency(name: str, estimate: Estimate | None) -> dict[str, float | None]:
     values = (estimate.value, estimate.low, estimate.high) if estimate else (None, None, None)
     keys = (f"{name}_ms", f"{name}_low_ms", f"{name}_high_ms")
-    return {key: None if value is None else value / 1e6 for key, value in zip(keys, values, strict=True)}
+    return {
+        key: None if value is None else value / 1e6 for key, value in zip(keys, values, strict=True)
+    }

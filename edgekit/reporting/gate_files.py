@@ -1,4 +1,5 @@
-"""A gate's verdict as files for CI systems: JUnit XML and Markdown. Text from devices and files is made inert."""
+"""A gate's verdict as files for CI systems: JUnit XML and Markdown. Text from devices and files is
+made inert."""
 
 from __future__ import annotations
 
@@ -12,11 +13,18 @@ from edgekit.reporting.decisions import METRICS, change, margin, value, verdict_
 
 
 def junit(found: Gated) -> str:
-    """One test case a metric of an artifact: a failure where it regressed, or is inconclusive and the recipe does not let that pass."""
-    suite = ElementTree.Element("testsuite", name=f"edgekit gate on {printable(found.candidate.target)}", time=f"{found.candidate.seconds:.3f}")
+    """One test case a metric of an artifact: a failure where it regressed, or is inconclusive and
+    the recipe does not let that pass."""
+    suite = ElementTree.Element(
+        "testsuite",
+        name=f"edgekit gate on {printable(found.candidate.target)}",
+        time=f"{found.candidate.seconds:.3f}",
+    )
     failures = skipped = 0
     for finding in found.findings:
-        case = ElementTree.SubElement(suite, "testcase", classname=printable(finding.pair), name=METRICS[finding.metric])
+        case = ElementTree.SubElement(
+            suite, "testcase", classname=printable(finding.pair), name=METRICS[finding.metric]
+        )
         if _fails(finding, found):
             failures += 1
             ElementTree.SubElement(case, "failure", type=finding.verdict, message=_line(finding))
@@ -25,12 +33,24 @@ def junit(found: Gated) -> str:
             ElementTree.SubElement(case, "skipped", message=_line(finding))
         else:
             ElementTree.SubElement(case, "system-out").text = _line(finding)
-    for name, reason in [(key, "not in the candidate") for key in found.missing] + [("outputs", text) for text in found.wrong]:
+    for name, reason in [(key, "not in the candidate") for key in found.missing] + [
+        ("outputs", text) for text in found.wrong
+    ]:
         failed = name == "outputs" or found.limits.inconclusive == "fail"
         failures, skipped = failures + failed, skipped + (not failed)
-        case = ElementTree.SubElement(suite, "testcase", classname=printable(name), name="outputs" if name == "outputs" else "present")
+        case = ElementTree.SubElement(
+            suite,
+            "testcase",
+            classname=printable(name),
+            name="outputs" if name == "outputs" else "present",
+        )
         ElementTree.SubElement(case, "failure" if failed else "skipped", message=printable(reason))
-    suite.attrib |= {"tests": str(len(suite)), "failures": str(failures), "errors": "0", "skipped": str(skipped)}
+    suite.attrib |= {
+        "tests": str(len(suite)),
+        "failures": str(failures),
+        "errors": "0",
+        "skipped": str(skipped),
+    }
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 
@@ -47,22 +67,39 @@ def markdown(found: Gated) -> str:
         "|---|---|---:|---:|---:|---:|---|",
     ]
     for finding in found.findings:
-        numbers = (value(finding, finding.a), value(finding, finding.b), change(finding), margin(finding))
-        cells = (finding.pair, METRICS[finding.metric], *numbers, _line(finding) if finding.verdict == "inconclusive" else verdict_words(finding))
+        numbers = (
+            value(finding, finding.a),
+            value(finding, finding.b),
+            change(finding),
+            margin(finding),
+        )
+        cells = (
+            finding.pair,
+            METRICS[finding.metric],
+            *numbers,
+            _line(finding) if finding.verdict == "inconclusive" else verdict_words(finding),
+        )
         lines.append(f"| {' | '.join(_cell(cell) for cell in cells)} |")
     return "\n".join([*lines, *(["", _cell(found.remedy)] if found.remedy else [])]) + "\n"
 
 
 def _fails(finding: Finding, found: Gated) -> bool:
-    return finding.verdict == "regressed" or (finding.verdict == "inconclusive" and found.limits.inconclusive == "fail")
+    return finding.verdict == "regressed" or (
+        finding.verdict == "inconclusive" and found.limits.inconclusive == "fail"
+    )
 
 
 def _line(finding: Finding) -> str:
     said = verdict_words(finding)
-    return printable(f"{said}: {finding.reason}" if finding.reason and finding.reason not in said else said, limit=500)
+    return printable(
+        f"{said}: {finding.reason}" if finding.reason and finding.reason not in said else said,
+        limit=500,
+    )
 
 
 def _cell(text: str) -> str:
     """Text that is neither HTML nor Markdown."""
-    shown = printable(text, limit=500).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    shown = (
+        printable(text, limit=500).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    )
     return re.sub(r"([\\|*_`\[\]!#])", r"\\\1", shown)

@@ -1,4 +1,5 @@
-"""Measurements as runs of MLflow: one run an artifact of a measurement, with its numbers as metrics and the rest as parameters."""
+"""Measurements as runs of MLflow: one run an artifact of a measurement, with its numbers as metrics
+and the rest as parameters."""
 
 from __future__ import annotations
 
@@ -14,16 +15,24 @@ METRIC_ENDS = ("_ms", "_ns", "bytes", "_correct", "_total", "_joules", "runs", "
 TAG = "edgekit.measurement"
 
 
-def log_mlflow(measurements: Iterable[Measurement], *, experiment: str = "edgekit", tracking_uri: str | None = None) -> int:
+def log_mlflow(
+    measurements: Iterable[Measurement],
+    *,
+    experiment: str = "edgekit",
+    tracking_uri: str | None = None,
+) -> int:
     """Log measurements and return how many runs are new; what is there already is left as it is.
 
-    `tracking_uri` is by default what MLflow itself uses. Raises UsageError (mlflow is not installed), StoreError (the tracking server refuses).
-    """
+    `tracking_uri` is by default what MLflow itself uses. Raises UsageError (mlflow is not
+    installed), StoreError (the tracking server refuses)."""
     try:
         from mlflow.exceptions import MlflowException
         from mlflow.tracking import MlflowClient
     except ImportError:
-        raise UsageError("logging to MLflow needs mlflow, which is not installed", hint="pip install 'edgekit[mlflow]'") from None
+        raise UsageError(
+            "logging to MLflow needs mlflow, which is not installed",
+            hint="pip install 'edgekit[mlflow]'",
+        ) from None
     made = 0
     try:
         client = MlflowClient(tracking_uri=tracking_uri)
@@ -34,14 +43,24 @@ def log_mlflow(measurements: Iterable[Measurement], *, experiment: str = "edgeki
                 continue
             for row in rows(measurement):
                 start = int(datetime.fromisoformat(measurement.created).timestamp() * 1000)
-                run = client.create_run(place, start_time=start, tags={TAG: measurement.id}, run_name=f"{measurement.bundle_name} {row['artifact']}")
+                run = client.create_run(
+                    place,
+                    start_time=start,
+                    tags={TAG: measurement.id},
+                    run_name=f"{measurement.bundle_name} {row['artifact']}",
+                )
                 for key, value in row.items():
                     if key.endswith(METRIC_ENDS) and value is not None:
                         client.log_metric(run.info.run_id, key, float(value), timestamp=start)
                     elif not key.endswith(METRIC_ENDS):
                         client.log_param(run.info.run_id, key, printable(str(value)))
-                client.set_terminated(run.info.run_id, end_time=start + int(measurement.seconds * 1000))
+                client.set_terminated(
+                    run.info.run_id, end_time=start + int(measurement.seconds * 1000)
+                )
                 made += 1
     except MlflowException as error:
-        raise StoreError(f"MLflow: {printable(error.message)}", hint="check MLFLOW_TRACKING_URI, or give --tracking-uri") from None
+        raise StoreError(
+            f"MLflow: {printable(error.message)}",
+            hint="check MLFLOW_TRACKING_URI, or give --tracking-uri",
+        ) from None
     return made

@@ -1,4 +1,5 @@
-"""Numbers as text: units, intervals, and what is not available. Decimal prefixes throughout: 1 MB is 1,000,000 bytes."""
+"""Numbers as text: units, intervals, and what is not available. Decimal prefixes throughout: 1 MB
+is 1,000,000 bytes."""
 
 from __future__ import annotations
 
@@ -45,12 +46,17 @@ def estimate_ms(estimate: Estimate | None) -> str:
     """A latency in ms with its interval: `4.01 (3.97–4.05)`."""
     if estimate is None:
         return NOT_AVAILABLE
-    bounds = "" if estimate.low is None or estimate.high is None else f" ({significant(estimate.low / 1e6)}–{significant(estimate.high / 1e6)})"
+    bounds = (
+        ""
+        if estimate.low is None or estimate.high is None
+        else f" ({significant(estimate.low / 1e6)}–{significant(estimate.high / 1e6)})"
+    )
     return significant(estimate.value / 1e6) + bounds
 
 
 def ratio(value: Ratio | None) -> str:
-    """A ratio with its interval: `2.72× (2.61–2.83)`; without an interval when too few runs bound it."""
+    """A ratio with its interval: `2.72× (2.61–2.83)`; without an interval when too few runs bound
+    it."""
     if value is None:
         return NOT_AVAILABLE
     return f"{value.mid:.2f}×" + (f" ({value.low:.2f}–{value.high:.2f})" if value.bounded else "")
@@ -70,5 +76,10 @@ def limit(name: str, value: float | None) -> str:
         return NOT_AVAILABLE
     if name.endswith("_bytes"):
         return size(round(value))
-    units = {"_percent": f"{value:.2f} %", "_points": f"{value:.2f} points", "_ms": f"{significant(value)} ms", "_ratio": f"{value:.2f}×"}
+    units = {
+        "_percent": f"{value:.2f} %",
+        "_points": f"{value:.2f} points",
+        "_ms": f"{significant(value)} ms",
+        "_ratio": f"{value:.2f}×",
+    }
     return next((text for suffix, text in units.items() if name.endswith(suffix)), f"{value:g}")

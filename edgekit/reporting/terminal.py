@@ -28,9 +28,13 @@ DASH = "–"
 
 
 def summary(
-    manifest: Manifest, trace: Sequence[TraceRow], measurements: Mapping[str, Measurement], checks: Sequence[Check]
+    manifest: Manifest,
+    trace: Sequence[TraceRow],
+    measurements: Mapping[str, Measurement],
+    checks: Sequence[Check],
 ) -> Iterator[RenderableType]:
-    """Everything a build or run has to show, top to bottom: trace, artifacts, each target, verdict."""
+    """Everything a build or run has to show, top to bottom: trace, artifacts, each target,
+    verdict."""
     baseline = baseline_variant(manifest)
     if trace:
         yield spaced(trace_table(trace))
@@ -45,7 +49,10 @@ def measurement_report(measurement: Measurement) -> Iterator[RenderableType]:
     """All about one stored measurement; ratios against its first variant."""
     artifacts = [result.artifact for result in measurement.artifacts]
     baseline = artifacts[0].variant if artifacts else ""
-    heading = f"{measurement.bundle_name} {measurement.bundle_id[:12]}, measured {measurement.created}, id {measurement.id}"
+    heading = (
+        f"{measurement.bundle_name} {measurement.bundle_id[:12]}, measured {measurement.created},"
+        f" id {measurement.id}"
+    )
     yield spaced(plain(heading, limit=300))
     yield spaced(artifact_table(artifacts, baseline))
     yield measurement_section(measurement, baseline)
@@ -59,10 +66,23 @@ def results_table(rows: Sequence[Row]) -> Table:
     for column in ("bundle", "target", "machine", "artifacts", "runs", "remarks"):
         table.add_column(column, overflow="fold")
     for row in rows:
-        flags = {"failed": bool(row.failure), "invalid": not row.valid, "quick": row.quick, "timings meaningless": row.timings == "meaningless"}
+        flags = {
+            "failed": bool(row.failure),
+            "invalid": not row.valid,
+            "quick": row.quick,
+            "timings meaningless": row.timings == "meaningless",
+        }
         remarks = Text(", ".join(flag for flag, set_ in flags.items() if set_), style="yellow")
-        names = (plain(row.bundle_name), plain(row.target), plain(row.machine), str(len(row.artifacts)), str(row.runs))
-        table.add_row(plain(row.id[:12]), plain(row.created[:16].replace("T", " ")), *names, remarks)
+        names = (
+            plain(row.bundle_name),
+            plain(row.target),
+            plain(row.machine),
+            str(len(row.artifacts)),
+            str(row.runs),
+        )
+        table.add_row(
+            plain(row.id[:12]), plain(row.created[:16].replace("T", " ")), *names, remarks
+        )
     return table
 
 
@@ -84,27 +104,59 @@ def plain(text: str | None, *, limit: int = 100) -> Text:
 def trace_table(rows: Sequence[TraceRow]) -> Table:
     """What each stage gave and cost."""
     table = new_table("What each stage gave and cost", "stage", "kind")
-    number_columns(table, "params", "≠ 0 %", "MACs", "size", "deflated", "top-1 % (95 %)", "seconds")
+    number_columns(
+        table, "params", "≠ 0 %", "MACs", "size", "deflated", "top-1 % (95 %)", "seconds"
+    )
     for row in rows:
         seconds = Text("cached", style="dim") if row.reused else f"{row.seconds:.1f}"
         nonzero = f"{100 * row.nonzero_fraction:.1f}"
-        cells = (numbers.amount(row.parameters), nonzero, numbers.amount(row.macs), numbers.size(row.bytes), numbers.size(row.deflated_bytes))
-        table.add_row(plain(row.stage), plain(row.kind), *cells, numbers.top1(row.top1_correct, row.top1_total), seconds)
+        cells = (
+            numbers.amount(row.parameters),
+            nonzero,
+            numbers.amount(row.macs),
+            numbers.size(row.bytes),
+            numbers.size(row.deflated_bytes),
+        )
+        table.add_row(
+            plain(row.stage),
+            plain(row.kind),
+            *cells,
+            numbers.top1(row.top1_correct, row.top1_total),
+            seconds,
+        )
     return table
 
 
 def artifact_table(artifacts: Sequence[Artifact], baseline: str) -> Table:
-    """Size and accuracy of each artifact, against the baseline variant's artifact of the same format."""
+    """Size and accuracy of each artifact, against the baseline variant's artifact of the same
+    format."""
     table = new_table(f"Artifacts, against {printable(baseline)} of the same format", "artifact")
-    number_columns(table, "size", "deflated", "smaller", "top-1 % (95 %)", "drop", "as eager %", "delegated %")
+    number_columns(
+        table, "size", "deflated", "smaller", "top-1 % (95 %)", "drop", "as eager %", "delegated %"
+    )
     for artifact in artifacts:
         base = baseline_of(artifact, artifacts, baseline)
         check, file = artifact.verification, artifact.file
-        smaller = DASH if base is None or base.key == artifact.key else f"{base.file.bytes / file.bytes:.2f}×"
-        agreement = numbers.NOT_AVAILABLE if check.top1_agreement_percent is None else f"{check.top1_agreement_percent:.1f}"
+        smaller = (
+            DASH
+            if base is None or base.key == artifact.key
+            else f"{base.file.bytes / file.bytes:.2f}×"
+        )
+        agreement = (
+            numbers.NOT_AVAILABLE
+            if check.top1_agreement_percent is None
+            else f"{check.top1_agreement_percent:.1f}"
+        )
         sizes = (numbers.size(file.bytes), numbers.size(file.deflated_bytes), smaller)
         accuracy = numbers.top1(check.top1_correct, check.top1_total)
-        table.add_row(plain(artifact.key), *sizes, accuracy, top1_drop(artifact, base), agreement, delegated_share(artifact))
+        table.add_row(
+            plain(artifact.key),
+            *sizes,
+            accuracy,
+            top1_drop(artifact, base),
+            agreement,
+            delegated_share(artifact),
+        )
     return table
 
 
@@ -113,34 +165,73 @@ def comparisons(found: Iterable[Comparison], where: str = "") -> RenderableType:
     lines = []
     for pair in found:
         noise = "equal outputs" if pair.snr_db is None else f"SNR {pair.snr_db:.1f} dB"
-        share = f"{100 * pair.same_top1 / pair.samples:.2f} %" if pair.samples else numbers.NOT_AVAILABLE
-        lines.append(plain(f"{pair.a} and {pair.b}{where}: same top-1 on {share} of {pair.samples} samples, {noise}", limit=200))
+        share = (
+            f"{100 * pair.same_top1 / pair.samples:.2f} %"
+            if pair.samples
+            else numbers.NOT_AVAILABLE
+        )
+        lines.append(
+            plain(
+                f"{pair.a} and {pair.b}{where}: same top-1 on {share} of {pair.samples} samples,"
+                f" {noise}",
+                limit=200,
+            )
+        )
     return Group(*lines)
 
 
 def measurement_section(measurement: Measurement, baseline: str) -> RenderableType:
     """One target: what it is, latencies, and what to know about them."""
-    return spaced(latency_table(measurement, baseline), device_line(measurement), *notes(measurement))
+    return spaced(
+        latency_table(measurement, baseline), device_line(measurement), *notes(measurement)
+    )
 
 
 def device_line(measurement: Measurement) -> Text:
     """Target, device and session in one line."""
     device, settings = measurement.device, measurement.settings
-    cores = None if device.cpu is None else device.cpu if "×" in device.cpu else f"{device.cpus or '?'}× {device.cpu}"
-    what = ", ".join(part for part in (device.machine or device.system, cores or device.arch) if part)
-    session = f"{settings.runs} runs each, {settings.threads} thread{'s' * (settings.threads > 1)}, {measurement.seconds:.0f} s"
+    cores = (
+        None
+        if device.cpu is None
+        else device.cpu
+        if "×" in device.cpu
+        else f"{device.cpus or '?'}× {device.cpu}"
+    )
+    what = ", ".join(
+        part for part in (device.machine or device.system, cores or device.arch) if part
+    )
+    session = (
+        f"{settings.runs} runs each, {settings.threads} thread{'s' * (settings.threads > 1)},"
+        f" {measurement.seconds:.0f} s"
+    )
     text = Text.assemble((printable(measurement.target), "bold"), f": {printable(what)}; {session}")
     text.overflow = "fold"
     return text
 
 
 def latency_table(measurement: Measurement, baseline: str) -> Table:
-    """Latency, stages and memory of each artifact; speed-ups against the baseline variant of the same format. Times in ms."""
+    """Latency, stages and memory of each artifact; speed-ups against the baseline variant of the
+    same format. Times in ms."""
     useless = measurement.timings == "meaningless"
     mark = MEANINGLESS if useless else ""
-    caption = f"{MEANINGLESS} meaningless: {printable(measurement.timings_reason)}" if useless else None
-    table = new_table(f"On {printable(measurement.target)}, times in ms, 95 % intervals", "artifact", caption=caption)
-    number_columns(table, f"p50{mark}", f"faster{mark}", f"p90{mark}", f"p99{mark}", f"load{mark}", f"first{mark}", "peak RSS")
+    caption = (
+        f"{MEANINGLESS} meaningless: {printable(measurement.timings_reason)}" if useless else None
+    )
+    table = new_table(
+        f"On {printable(measurement.target)}, times in ms, 95 % intervals",
+        "artifact",
+        caption=caption,
+    )
+    number_columns(
+        table,
+        f"p50{mark}",
+        f"faster{mark}",
+        f"p90{mark}",
+        f"p99{mark}",
+        f"load{mark}",
+        f"first{mark}",
+        "peak RSS",
+    )
     artifacts = [result.artifact for result in measurement.artifacts]
     for artifact in artifacts:
         found = measurement.summaries.get(artifact.key)
@@ -148,38 +239,74 @@ def latency_table(measurement: Measurement, baseline: str) -> Table:
             table.add_row(plain(artifact.key), Text("no complete run", style="red"))
             continue
         base = baseline_of(artifact, artifacts, baseline)
-        faster = DASH if base is None or base.key == artifact.key else numbers.ratio(measurement.latency_ratio(base.key, artifact.key))
-        times = (numbers.estimate_ms(found.p50), faster, *_tail(found), numbers.milliseconds(found.load_ms), numbers.milliseconds(found.first_ms))
+        faster = (
+            DASH
+            if base is None or base.key == artifact.key
+            else numbers.ratio(measurement.latency_ratio(base.key, artifact.key))
+        )
+        times = (
+            numbers.estimate_ms(found.p50),
+            faster,
+            *_tail(found),
+            numbers.milliseconds(found.load_ms),
+            numbers.milliseconds(found.first_ms),
+        )
         marked = [time if time in (DASH, numbers.NOT_AVAILABLE) else time + mark for time in times]
         style = "dim" if useless or measurement.unjudged(artifact.key).startswith("invalid") else ""
-        table.add_row(plain(artifact.key), *(Text(time, style=style) for time in marked), numbers.size(found.peak_bytes))
+        table.add_row(
+            plain(artifact.key),
+            *(Text(time, style=style) for time in marked),
+            numbers.size(found.peak_bytes),
+        )
     return table
 
 
 def distribution_table(measurement: Measurement) -> Table:
-    """Spread of the runs' medians (MAD), percentiles of all counted samples, and what disturbs them. Times in ms."""
-    table = new_table(f"Distribution on {printable(measurement.target)}, times in ms, 95 % intervals", "artifact")
+    """Spread of the runs' medians (MAD), percentiles of all counted samples, and what disturbs
+    them. Times in ms."""
+    table = new_table(
+        f"Distribution on {printable(measurement.target)}, times in ms, 95 % intervals", "artifact"
+    )
     number_columns(table, "samples", "MAD", "p90", "p99", "outliers %", "unsteady")
     for key, found in measurement.summaries.items():
         tails = [numbers.estimate_ms(value) for value in (found.p90, found.p99)]
         strange = f"{100 * found.outliers.total / found.samples:.1f}"
         mad = numbers.milliseconds(found.mad_ns / 1e6)
-        table.add_row(plain(key), str(found.samples), mad, *tails, strange, f"{found.unsteady_runs} of {found.runs}")
+        table.add_row(
+            plain(key),
+            str(found.samples),
+            mad,
+            *tails,
+            strange,
+            f"{found.unsteady_runs} of {found.runs}",
+        )
     return table
 
 
 def memory_table(measurement: Measurement) -> Table:
-    """Resident memory of the runner process at each mark, medians over runs; at the steady one by kind, its share (PSS) and what is beyond the empty
-    runner; and what the runtime plans for activations (LiteRT does not say)."""
+    """Resident memory of the runner process at each mark, medians over runs; at the steady one by
+    kind, its share (PSS) and what is beyond the empty runner; and what the runtime plans for
+    activations (LiteRT does not say)."""
     table = new_table(f"Memory on {printable(measurement.target)}", "artifact")
-    number_columns(table, "empty", "loaded", "steady", "anon", "files", "PSS", "beyond", "peak", "arena")
+    number_columns(
+        table, "empty", "loaded", "steady", "anon", "files", "PSS", "beyond", "peak", "arena"
+    )
     for result in measurement.artifacts:
         found = measurement.summaries.get(result.key)
         if found:
-            marks = [numbers.size(found.memory_bytes.get(mark)) for mark in ("baseline", "loaded", "steady")]
+            marks = [
+                numbers.size(found.memory_bytes.get(mark))
+                for mark in ("baseline", "loaded", "steady")
+            ]
             steady = found.memory_kinds.get("steady")
-            parts = (steady.anon, steady.file, steady.pss, steady.beyond_baseline) if steady else (None,) * 4
-            kinds = [numbers.size(count) for count in (*parts, found.peak_bytes, result.arena_bytes)]
+            parts = (
+                (steady.anon, steady.file, steady.pss, steady.beyond_baseline)
+                if steady
+                else (None,) * 4
+            )
+            kinds = [
+                numbers.size(count) for count in (*parts, found.peak_bytes, result.arena_bytes)
+            ]
             table.add_row(plain(result.key), *marks, *kinds)
     return table
 
@@ -192,9 +319,19 @@ def notes(measurement: Measurement) -> Iterator[Text]:
     for note in measurement.notes:
         text = note.text.removeprefix(f"{note.artifact}: ")
         grouped.setdefault((note.level, text), []).append(note)
-    for (level, text), members in sorted(grouped.items(), key=lambda item: list(STYLES).index(item[0][0])):
+    for (level, text), members in sorted(
+        grouped.items(), key=lambda item: list(STYLES).index(item[0][0])
+    ):
         about = [note.artifact for note in members if note.artifact]
-        whose = "" if not about else "all artifacts: " if len(about) == len(measurement.artifacts) > 1 else f"{', '.join(about)}: "
+        whose = (
+            ""
+            if not about
+            else (
+                "all artifacts: "
+                if len(about) == len(measurement.artifacts) > 1
+                else f"{', '.join(about)}: "
+            )
+        )
         line = Text.assemble((f"{level}: ", STYLES[level]), printable(whose + text, limit=300))
         line.overflow = "fold"
         yield line
@@ -207,8 +344,13 @@ def budget_table(checks: Sequence[Check]) -> Table:
     table.add_column("note", overflow="fold")
     for check in checks:
         verdict = Text("met", style="green") if check.ok else Text("NOT MET", style="bold red")
-        values = (numbers.limit(check.limit, check.allowed), numbers.limit(check.limit, check.measured))
-        table.add_row(verdict, plain(check.artifact), plain(check.limit), *values, plain(check.note))
+        values = (
+            numbers.limit(check.limit, check.allowed),
+            numbers.limit(check.limit, check.measured),
+        )
+        table.add_row(
+            verdict, plain(check.artifact), plain(check.limit), *values, plain(check.note)
+        )
     return table
 
 
@@ -227,8 +369,12 @@ def number_columns(table: Table, *columns: str) -> None:
         table.add_column(column, justify="right", overflow="fold")
 
 
-def baseline_of(artifact: Artifact, artifacts: Iterable[Artifact], baseline: str) -> Artifact | None:
-    return next((a for a in artifacts if a.variant == baseline and a.format == artifact.format), None)
+def baseline_of(
+    artifact: Artifact, artifacts: Iterable[Artifact], baseline: str
+) -> Artifact | None:
+    return next(
+        (a for a in artifacts if a.variant == baseline and a.format == artifact.format), None
+    )
 
 
 def top1_drop(artifact: Artifact, base: Artifact | None) -> str:
@@ -236,20 +382,37 @@ def top1_drop(artifact: Artifact, base: Artifact | None) -> str:
     if base is None or base.key == artifact.key:
         return DASH
     found, reference = artifact.verification, base.verification
-    if found.top1_correct is None or not found.top1_total or reference.top1_correct is None or not reference.top1_total:
+    if (
+        found.top1_correct is None
+        or not found.top1_total
+        or reference.top1_correct is None
+        or not reference.top1_total
+    ):
         return numbers.NOT_AVAILABLE
-    points = 100 * (reference.top1_correct / reference.top1_total - found.top1_correct / found.top1_total)
+    points = 100 * (
+        reference.top1_correct / reference.top1_total - found.top1_correct / found.top1_total
+    )
     return f"{points:+.2f}" if points < 0 else f"{points:.2f}"
 
 
 def delegated_share(artifact: Artifact) -> str:
     """Share of the operators that the delegate runs."""
-    delegated, fallback = sum(artifact.delegation.delegated.values()), sum(artifact.delegation.fallback.values())
-    return f"{100 * delegated / (delegated + fallback):.0f}" if delegated + fallback else numbers.NOT_AVAILABLE
+    delegated, fallback = (
+        sum(artifact.delegation.delegated.values()),
+        sum(artifact.delegation.fallback.values()),
+    )
+    return (
+        f"{100 * delegated / (delegated + fallback):.0f}"
+        if delegated + fallback
+        else numbers.NOT_AVAILABLE
+    )
 
 
 def _tail(found: Summary) -> tuple[str, str]:
     """p90 and p99 without their intervals, which have no room here."""
     values = (found.p90, found.p99)
-    low, high = (numbers.NOT_AVAILABLE if value is None else numbers.significant(value.value / 1e6) for value in values)
+    low, high = (
+        numbers.NOT_AVAILABLE if value is None else numbers.significant(value.value / 1e6)
+        for value in values
+    )
     return low, high

@@ -1,1 +1,2 @@
-"""What runs on the device. Imports nothing of edgekit: the standard library and the runtime only."""
+"""What runs on the device. Imports nothing of edgekit: the standard library and the runtime
+only."""

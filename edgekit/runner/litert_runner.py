@@ -1,11 +1,12 @@
-"""edgekit's LiteRT runner: load a .tflite, warm up, iterate, print raw times, memory marks and facts as runner protocol 1. It judges nothing.
+"""edgekit's LiteRT runner: load a .tflite, warm up, iterate, print raw times, memory marks and
+facts as runner protocol 1. It judges nothing.
 
-Runs on the device as `python3 -I litert_runner.py`: the standard library, numpy, and ai_edge_litert or (on older boards) tflite_runtime;
-Python 3.8 or newer. Packages in `site/python.zip` beside this file come first, so that a board needs no pip. Timed are setting the inputs
-(set_tensor copies them) and invoke(), as the native runner times set-input and execute; reading a sample and printing lie outside. The
-default delegate (XNNPACK) is in use.
-Exit codes: 0 ok, 2 usage, 3 cannot load, 4 execution failed, 5 input or output file.
-"""
+Runs on the device as `python3 -I litert_runner.py`: the standard library, numpy, and ai_edge_litert
+or (on older boards) tflite_runtime; Python 3.8 or newer. Packages in `site/python.zip` beside this
+file come first, so that a board needs no pip. Timed are setting the inputs (set_tensor copies them)
+and invoke(), as the native runner times set-input and execute; reading a sample and printing lie
+outside. The default delegate (XNNPACK) is in use. Exit codes: 0 ok, 2 usage, 3 cannot load, 4
+execution failed, 5 input or output file."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ VALUES_PER_LINE = 4096
 TIMES_PER_WINDOW = 64
 MOST_LEGS = 10  # of the warm-up
 MOST_ITERATIONS = 1 << 20  # of one phase: bounds what a tiny model prints
-SILENCE_NS = 2_000_000_000  # a line is due after this long, so that the host sees progress and a crash costs little
+# a line is due after this long, so that the host sees progress and a crash costs little
+SILENCE_NS = 2_000_000_000
 HOUR_NS = 3_600_000_000_000
 NEVER_NS = (1 << 63) - 1
 DTYPES = ("float32", "float16", "int8", "uint8", "int16", "int32", "int64", "bool")
@@ -65,7 +67,8 @@ class Failure(Exception):
 
 
 class Options:
-    """The command line, checked strictly: known names, each once, each with a value in its range."""
+    """The command line, checked strictly: known names, each once, each with a value in its
+    range."""
 
     def __init__(self, argv: list[str]) -> None:
         given = pairs(argv)
@@ -81,15 +84,31 @@ class Options:
         self.min_ns = whole_number(given, "--min-ns", 0, 0, HOUR_NS)
         self.max_ns = whole_number(given, "--max-ns", NEVER_NS, 1, NEVER_NS)
         require(self.model, "--model: missing")
-        require(re.match(r"[0-9a-fA-F]{1,128}\Z", self.nonce), "--nonce: expected 1 to 128 hexadecimal digits")
+        require(
+            re.match(r"[0-9a-fA-F]{1,128}\Z", self.nonce),
+            "--nonce: expected 1 to 128 hexadecimal digits",
+        )
         self.window_ns = whole_number(given, "--window-ns", 0, 0, HOUR_NS)
-        self.cpus = [whole_number({"--cpus": part}, "--cpus", 0, 0, 1023) for part in given.get("--cpus", "").split(",") if part]
+        self.cpus = [
+            whole_number({"--cpus": part}, "--cpus", 0, 0, 1023)
+            for part in given.get("--cpus", "").split(",")
+            if part
+        ]
         self.probes = [path for path in given.get("--probes", "").split(":") if path]
-        require(self.mode in ("measure", "evaluate", "sustain"), f"--mode: expected measure, evaluate or sustain, got '{self.mode}'")
+        require(
+            self.mode in ("measure", "evaluate", "sustain"),
+            f"--mode: expected measure, evaluate or sustain, got '{self.mode}'",
+        )
         require(len(self.probes) <= 32, "--probes: at most 32")
         require(self.mode != "sustain" or self.window_ns, "--mode sustain: needs --window-ns")
-        require(("--inputs" in given) == ("--samples" in given), "--inputs and --samples belong together")
-        require(self.mode != "evaluate" or (self.inputs and self.outputs), "--mode evaluate: needs --inputs, --samples and --outputs")
+        require(
+            ("--inputs" in given) == ("--samples" in given),
+            "--inputs and --samples belong together",
+        )
+        require(
+            self.mode != "evaluate" or (self.inputs and self.outputs),
+            "--mode evaluate: needs --inputs, --samples and --outputs",
+        )
 
 
 def pairs(argv: list[str]) -> dict[str, str]:
@@ -106,7 +125,9 @@ def pairs(argv: list[str]) -> dict[str, str]:
 def whole_number(given: dict[str, str], name: str, default: int, low: int, high: int) -> int:
     text = given.get(name, str(default))
     value = int(text) if re.match(r"[0-9]{1,19}\Z", text) else -1
-    require(low <= value <= high, f"{name}: expected a whole number from {low} to {high}, got '{text}'")
+    require(
+        low <= value <= high, f"{name}: expected a whole number from {low} to {high}, got '{text}'"
+    )
     return value
 
 
@@ -116,7 +137,8 @@ def require(condition: Any, message: str) -> None:
 
 
 class Protocol:
-    """The lines of one run. Standard output is kept for them alone: whatever a library prints goes to standard error."""
+    """The lines of one run. Standard output is kept for them alone: whatever a library prints goes
+    to standard error."""
 
     def __init__(self, nonce: str) -> None:
         self._nonce = nonce
@@ -131,7 +153,8 @@ class Protocol:
 
 
 class Windows:
-    """At the end of every window a line with the time, the inferences so far and what the probes say, read between two inferences."""
+    """At the end of every window a line with the time, the inferences so far and what the probes
+    say, read between two inferences."""
 
     most = NEVER_NS
 
@@ -157,7 +180,9 @@ class Windows:
 
     def _send(self, now: int) -> None:
         probed = [read_number(path) for path in self._options.probes]
-        self._protocol.send("window", at_ns=now, iterations=self.count, ns=self._values, values=probed)
+        self._protocol.send(
+            "window", at_ns=now, iterations=self.count, ns=self._values, values=probed
+        )
         self._values.clear()
         self._sent, self._opened_at = self.count, now
 
@@ -189,13 +214,15 @@ class Times:
     def _send(self, now: int) -> None:
         self._sent_at = now
         if self._values:
-            self._protocol.send("samples", phase=self._phase, offset=self.count - len(self._values), ns=self._values)
+            self._protocol.send(
+                "samples", phase=self._phase, offset=self.count - len(self._values), ns=self._values
+            )
             self._values.clear()
 
 
 class Leg:
-    """A leg of the warm-up, on its way into `times`. It is steady when the medians of its halves are within a twentieth of each other, or when it is
-    too short to tell."""
+    """A leg of the warm-up, on its way into `times`. It is steady when the medians of its halves
+    are within a twentieth of each other, or when it is too short to tell."""
 
     FEWEST_TO_TELL = 4
 
@@ -245,7 +272,8 @@ def read_number(path: str) -> int | None:
 
 
 def device_ticks() -> list[int]:
-    """Processor time of all processes in ticks since boot, by kind: user nice system idle iowait irq softirq steal, see proc(5)."""
+    """Processor time of all processes in ticks since boot, by kind: user nice system idle iowait
+    irq softirq steal, see proc(5)."""
     found = re.match(r"cpu((?: +[0-9]{1,18}){8})", read_proc("/proc/stat"))
     return [int(ticks) for ticks in found.group(1).split()] if found else []
 
@@ -260,7 +288,8 @@ def bind_to(cpus: list[int]) -> None:
 
 
 def since_process_start_ns() -> int | None:
-    """From the start of the process to now, in the kernel's ticks (usually 10 ms); None when not known. `starttime` is field 22, see proc(5)."""
+    """From the start of the process to now, in the kernel's ticks (usually 10 ms); None when not
+    known. `starttime` is field 22, see proc(5)."""
     fields = read_proc("/proc/self/stat").rpartition(")")[2].split()
     if len(fields) < 20:
         return None
@@ -269,7 +298,8 @@ def since_process_start_ns() -> int | None:
 
 
 def reset_peak_rss() -> None:
-    """Make VmHWM start again at the present size. Not every kernel and user may; then the peak counts from the start of the process."""
+    """Make VmHWM start again at the present size. Not every kernel and user may; then the peak
+    counts from the start of the process."""
     try:
         with open("/proc/self/clear_refs", "w", encoding="ascii") as stream:
             stream.write("5")
@@ -291,7 +321,8 @@ def send_memory(protocol: Protocol, mark: str) -> None:
 
 
 def import_runtime() -> tuple[str, str, Any]:
-    """The name of the runtime's package, its version, and its module with `Interpreter`. The first package that is there is used."""
+    """The name of the runtime's package, its version, and its module with `Interpreter`. The first
+    package that is there is used."""
     packages = os.path.join(os.path.dirname(os.path.abspath(__file__)), "site", "python.zip")
     if os.path.isfile(packages):
         sys.path.insert(0, packages)
@@ -305,11 +336,14 @@ def import_runtime() -> tuple[str, str, Any]:
                 raise Failure(EXIT_LOAD, f"{package} does not import: {error}") from None
         except Exception as error:
             raise Failure(EXIT_LOAD, f"{package} does not import: {error}") from None
-    raise Failure(EXIT_LOAD, "neither ai_edge_litert nor tflite_runtime is installed for " + sys.executable)
+    raise Failure(
+        EXIT_LOAD, "neither ai_edge_litert nor tflite_runtime is installed for " + sys.executable
+    )
 
 
 class Model:
-    """An interpreter with its tensors allocated, and a buffer that holds one sample: the inputs one after the other."""
+    """An interpreter with its tensors allocated, and a buffer that holds one sample: the inputs one
+    after the other."""
 
     def __init__(self, runtime: Any, path: str, threads: int) -> None:
         import numpy  # only here: the memory baseline is taken with it loaded, by the runtime
@@ -321,16 +355,27 @@ class Model:
             raise Failure(EXIT_LOAD, f"cannot load the model: {error}") from None
         self._inputs = self._interpreter.get_input_details()
         self._outputs = self._interpreter.get_output_details()
-        sizes = [math.prod(map(int, detail["shape"])) * dtype_of(detail).itemsize for detail in self._inputs]
+        sizes = [
+            math.prod(map(int, detail["shape"])) * dtype_of(detail).itemsize
+            for detail in self._inputs
+        ]
         self.sample: Any = numpy.zeros(sum(sizes), numpy.uint8)
         ends = list(itertools.accumulate(sizes))
         self._views = [
-            (int(detail["index"]), self.sample[ends[i] - sizes[i] : ends[i]].view(dtype_of(detail)).reshape(detail["shape"]))
+            (
+                int(detail["index"]),
+                self.sample[ends[i] - sizes[i] : ends[i]]
+                .view(dtype_of(detail))
+                .reshape(detail["shape"]),
+            )
             for i, detail in enumerate(self._inputs)
         ]
 
     def describe(self) -> dict[str, Any]:
-        return {"inputs": [described(detail) for detail in self._inputs], "outputs": [described(detail) for detail in self._outputs]}
+        return {
+            "inputs": [described(detail) for detail in self._inputs],
+            "outputs": [described(detail) for detail in self._outputs],
+        }
 
     def run(self) -> None:
         """One inference, which is what is timed: hand over the inputs, invoke."""
@@ -339,25 +384,36 @@ class Model:
         self._interpreter.invoke()
 
     def outputs(self) -> list[bytes]:
-        return [self._interpreter.get_tensor(int(detail["index"])).tobytes() for detail in self._outputs]
+        return [
+            self._interpreter.get_tensor(int(detail["index"])).tobytes() for detail in self._outputs
+        ]
 
     def fill_pseudo_random(self) -> None:
-        """Hashed element numbers (SplitMix64): the same bytes in both runners. Floats lie in [-1, 1); wider integers may be indices, and stay 0."""
+        """Hashed element numbers (SplitMix64): the same bytes in both runners. Floats lie in [-1,
+        1); wider integers may be indices, and stay 0."""
         import numpy
 
         element = 0
         for _, view in self._views:
             name = view.dtype.name
             if name in ("float32", "int8", "uint8", "bool"):
-                z = (numpy.arange(view.size, dtype=numpy.uint64) + numpy.uint64(element + 1)) * numpy.uint64(0x9E3779B97F4A7C15)
+                z = (
+                    numpy.arange(view.size, dtype=numpy.uint64) + numpy.uint64(element + 1)
+                ) * numpy.uint64(0x9E3779B97F4A7C15)
                 z = (z ^ (z >> numpy.uint64(30))) * numpy.uint64(0xBF58476D1CE4E5B9)
                 z = (z ^ (z >> numpy.uint64(27))) * numpy.uint64(0x94D049BB133111EB)
                 z = z ^ (z >> numpy.uint64(31))
                 element += view.size
                 if name == "float32":
-                    values = (z >> numpy.uint64(40)).astype(numpy.float32) / numpy.float32(8388608) - numpy.float32(1)
+                    values = (z >> numpy.uint64(40)).astype(numpy.float32) / numpy.float32(
+                        8388608
+                    ) - numpy.float32(1)
                 else:
-                    values = (z >> numpy.uint64(63 if name == "bool" else 56)).astype(numpy.uint8).view(name)
+                    values = (
+                        (z >> numpy.uint64(63 if name == "bool" else 56))
+                        .astype(numpy.uint8)
+                        .view(name)
+                    )
                 view[...] = values.reshape(view.shape)
 
 
@@ -366,7 +422,10 @@ def dtype_of(detail: dict[str, Any]) -> Any:
 
     dtype = numpy.dtype(detail["dtype"])
     if dtype.name not in DTYPES:
-        raise Failure(EXIT_LOAD, f"the model has an input or output of type {dtype.name}, which edgekit does not know")
+        raise Failure(
+            EXIT_LOAD,
+            f"the model has an input or output of type {dtype.name}, which edgekit does not know",
+        )
     return dtype
 
 
@@ -378,13 +437,16 @@ def described(detail: dict[str, Any]) -> dict[str, Any]:
         "dtype": dtype_of(detail).name,
         "shape": [int(size) for size in detail["shape"]],
         "scale": float(scales[0]) if quantized else None,
-        "zero_point": int(detail["quantization_parameters"]["zero_points"][0]) if quantized else None,
+        "zero_point": (
+            int(detail["quantization_parameters"]["zero_points"][0]) if quantized else None
+        ),
     }
 
 
 class Samples:
-    """Fills the model's sample buffer from the inputs file, read (not mapped, so that its pages are no part of the memory figures) before each
-    inference, outside the timed region, as a camera or a microphone would."""
+    """Fills the model's sample buffer from the inputs file, read (not mapped, so that its pages are
+    no part of the memory figures) before each inference, outside the timed region, as a camera or a
+    microphone would."""
 
     def __init__(self, path: str, count: int, model: Model) -> None:
         self.count, self._held, self._buffer = count, -1, memoryview(model.sample)
@@ -398,12 +460,20 @@ class Samples:
         except OSError as error:
             raise Failure(EXIT_IO, f"cannot open {path}: {error.strerror}") from None
         if size != count * len(self._buffer):
-            raise Failure(EXIT_IO, f"{path}: holds {size} bytes, {count} samples of this model are {count * len(self._buffer)}")
+            raise Failure(
+                EXIT_IO,
+                f"{path}: holds {size} bytes, {count} samples of this model are"
+                f" {count * len(self._buffer)}",
+            )
 
     def load(self, iteration: int) -> None:
         """Samples are cycled through."""
         wanted = iteration % self.count
-        if self._fd is not None and wanted != self._held and os.preadv(self._fd, [self._buffer], wanted * len(self._buffer)) != len(self._buffer):
+        if (
+            self._fd is not None
+            and wanted != self._held
+            and os.preadv(self._fd, [self._buffer], wanted * len(self._buffer)) != len(self._buffer)
+        ):
             raise Failure(EXIT_IO, "the inputs file became shorter")
         self._held = wanted
 
@@ -414,8 +484,14 @@ def timed(body: Callable[[], object]) -> int:
     return now_ns() - start
 
 
-def repeat(times: Times | Windows | Leg, samples: Samples, body: Callable[[], object], done: Callable[[int, int], bool]) -> int:
-    """Run `body` on one sample after the other until `done(iterations, elapsed_ns)`, checked after each."""
+def repeat(
+    times: Times | Windows | Leg,
+    samples: Samples,
+    body: Callable[[], object],
+    done: Callable[[int, int], bool],
+) -> int:
+    """Run `body` on one sample after the other until `done(iterations, elapsed_ns)`, checked after
+    each."""
     start = now_ns()
     while True:
         samples.load(times.count)
@@ -434,7 +510,9 @@ def overhead_ns_per_iteration() -> float:
     return sum(timed(int) for _ in range(iterations)) / iterations
 
 
-def write_outputs(options: Options, protocol: Protocol, model: Model, samples: Samples, times: Times | None) -> int:
+def write_outputs(
+    options: Options, protocol: Protocol, model: Model, samples: Samples, times: Times | None
+) -> int:
     """Run every sample once and write what comes out; `times` may be None."""
     written = 0
     try:
@@ -455,7 +533,8 @@ def write_outputs(options: Options, protocol: Protocol, model: Model, samples: S
 
 
 def warm_up(options: Options, protocol: Protocol, model: Model, samples: Samples) -> None:
-    """The time that is asked for, and as long again until the times are steady, at most ten times as long in all."""
+    """The time that is asked for, and as long again until the times are steady, at most ten times
+    as long in all."""
     times, steady, legs = Times(protocol, "warmup"), not options.warmup_min_ns, 0
     while not steady and legs < MOST_LEGS and times.count < times.most:
         leg = Leg(times, options.warmup_min_ns)
@@ -470,10 +549,17 @@ def measure(options: Options, protocol: Protocol, model: Model, samples: Samples
     warm_up(options, protocol, model, samples)
 
     def enough(count: int, elapsed: int) -> bool:
-        return (count >= options.min_iterations and elapsed >= options.min_ns) or elapsed >= options.max_ns
+        return (
+            count >= options.min_iterations and elapsed >= options.min_ns
+        ) or elapsed >= options.max_ns
 
     windows = Windows(protocol, options)
-    iterations = repeat(windows if options.mode == "sustain" else Times(protocol, "steady", windows), samples, model.run, enough)
+    iterations = repeat(
+        windows if options.mode == "sustain" else Times(protocol, "steady", windows),
+        samples,
+        model.run,
+        enough,
+    )
     send_memory(protocol, "steady")
     protocol.send("overhead", ns_per_iteration=overhead_ns_per_iteration())
     if options.outputs:
@@ -490,7 +576,13 @@ def run(options: Options, protocol: Protocol, runtime: Any, start_ns: int | None
     start = now_ns()
     model = Model(runtime, options.model, options.threads)
     load_ns = now_ns() - start
-    protocol.send("load", ns=load_ns, start_ns=start_ns, arena_bytes=None, model_bytes=os.path.getsize(options.model))
+    protocol.send(
+        "load",
+        ns=load_ns,
+        start_ns=start_ns,
+        arena_bytes=None,
+        model_bytes=os.path.getsize(options.model),
+    )
     send_memory(protocol, "loaded")
     protocol.send("tensors", **model.describe())
     samples = Samples(options.inputs, options.samples, model)
@@ -505,7 +597,9 @@ def run(options: Options, protocol: Protocol, runtime: Any, start_ns: int | None
         raise Failure(EXIT_EXECUTION, f"inference failed: {error}") from None
     send_memory(protocol, "end")
     spent = [now - ticks[i] for i, now in enumerate(device_ticks())] if ticks else []
-    protocol.send("end", iterations=iterations, cpu_ns=time.process_time_ns() - cpu_ns, ticks=spent, ok=True)
+    protocol.send(
+        "end", iterations=iterations, cpu_ns=time.process_time_ns() - cpu_ns, ticks=spent, ok=True
+    )
 
 
 def main(argv: list[str]) -> int:

@@ -1,7 +1,8 @@
-"""Extension modules of packages that lie in a zip: the dynamic loader cannot read them there, so they lie beside it, under the same names.
+"""Extension modules of packages that lie in a zip: the dynamic loader cannot read them there, so
+they lie beside it, under the same names.
 
-Runs on the device, inside that zip (`site/python.zip`), as `edgekit_packed`; importing it is all there is to do.
-"""
+Runs on the device, inside that zip (`site/python.zip`), as `edgekit_packed`; importing it is all
+there is to do."""
 
 from __future__ import annotations
 

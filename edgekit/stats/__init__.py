@@ -1,4 +1,5 @@
-"""The statistics of measurements: pure functions over numbers. Knows no devices, artifacts or files.
+"""The statistics of measurements: pure functions over numbers. Knows no devices, artifacts or
+files.
 
     quantiles   percentiles and medians with distribution-free intervals, spread, outliers, proportions
     steady      has a series settled?
@@ -7,14 +8,23 @@
     errors      how often the rule errs
     fidelity    how far one set of outputs is from another
 
-The unit of replication is a process run, not an iteration: iterations within a process share its memory layout, caches and clock speed, so
-they are not independent (Kalibera & Jones, "Rigorous benchmarking in reasonable time", ISMM 2013). Whatever compares builds therefore takes
-medians of runs.
-"""
+The unit of replication is a process run, not an iteration: iterations within a process share its
+memory layout, caches and clock speed, so they are not independent (Kalibera & Jones, "Rigorous
+benchmarking in reasonable time", ISMM 2013). Whatever compares builds therefore takes medians of
+runs."""
 
 from __future__ import annotations
 
-from edgekit.stats.compare import Decision, Difference, Ratio, decide, differ, holm, mann_whitney_p, ratio_of_medians
+from edgekit.stats.compare import (
+    Decision,
+    Difference,
+    Ratio,
+    decide,
+    differ,
+    holm,
+    mann_whitney_p,
+    ratio_of_medians,
+)
 from edgekit.stats.fidelity import Fidelity, cosine, fidelity, snr_db
 from edgekit.stats.proportions import Shift, independent_shift, paired_shift
 from edgekit.stats.quantiles import (

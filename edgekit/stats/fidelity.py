@@ -13,9 +13,9 @@ MOST_DB = 300.0
 
 @dataclass(frozen=True)
 class Fidelity:
-    """Outputs against their reference. `snr_db` is None when they are equal, and otherwise kept within ±300 dB; `finite` says that no value is NaN or
-    infinite, without which the other numbers are zero.
-    """
+    """Outputs against their reference. `snr_db` is None when they are equal, and otherwise kept
+    within ±300 dB; `finite` says that no value is NaN or infinite, without which the other numbers
+    are zero."""
 
     finite: bool
     equal: bool
@@ -42,20 +42,36 @@ def fidelity(reference: ArrayLike, actual: ArrayLike) -> Fidelity:
 
 
 def snr_db(reference: ArrayLike, actual: ArrayLike) -> float:
-    """Signal-to-noise ratio 10·log10(Σ reference² / Σ (reference − actual)²) in dB: infinite when equal, −infinite for noise without a signal."""
+    """Signal-to-noise ratio 10·log10(Σ reference² / Σ (reference − actual)²) in dB: infinite when
+    equal, −infinite for noise without a signal."""
     expected, found = np.asarray(reference, dtype=np.float64), np.asarray(actual, dtype=np.float64)
-    scale = max(float(np.abs(expected).max(initial=0.0)), float(np.abs(expected - found).max(initial=0.0))) or 1.0
-    signal, noise = float(np.sum((expected / scale) ** 2)), float(np.sum(((expected - found) / scale) ** 2))
+    scale = (
+        max(
+            float(np.abs(expected).max(initial=0.0)),
+            float(np.abs(expected - found).max(initial=0.0)),
+        )
+        or 1.0
+    )
+    signal, noise = (
+        float(np.sum((expected / scale) ** 2)),
+        float(np.sum(((expected - found) / scale) ** 2)),
+    )
     if noise == 0:
         return math.inf
     return 10 * math.log10(signal / noise) if signal > 0 else -math.inf
 
 
 def cosine(reference: ArrayLike, actual: ArrayLike) -> float:
-    """Cosine of the angle between two arrays seen as vectors, −1…1; two zero vectors count as 1, a zero and a non-zero one as 0."""
-    expected, found = np.asarray(reference, dtype=np.float64).ravel(), np.asarray(actual, dtype=np.float64).ravel()
+    """Cosine of the angle between two arrays seen as vectors, −1…1; two zero vectors count as 1, a
+    zero and a non-zero one as 0."""
+    expected, found = (
+        np.asarray(reference, dtype=np.float64).ravel(),
+        np.asarray(actual, dtype=np.float64).ravel(),
+    )
     lengths = [float(np.abs(vector).max(initial=0.0)) for vector in (expected, found)]
     if 0.0 in lengths:
         return 1.0 if lengths == [0.0, 0.0] else 0.0
     expected, found = expected / lengths[0], found / lengths[1]
-    return max(-1.0, min(1.0, float(expected @ found / (np.linalg.norm(expected) * np.linalg.norm(found)))))
+    return max(
+        -1.0, min(1.0, float(expected @ found / (np.linalg.norm(expected) * np.linalg.norm(found))))
+    )

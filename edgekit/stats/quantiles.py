@@ -1,4 +1,5 @@
-"""Percentiles and medians with distribution-free intervals, spread, outliers, and proportions. One sample at a time; comparing two is compare.py."""
+"""Percentiles and medians with distribution-free intervals, spread, outliers, and proportions. One
+sample at a time; comparing two is compare.py."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ UNSTABLE_EXTREME_FRACTION = 0.50
 
 @dataclass(frozen=True)
 class Estimate:
-    """A quantile of `n` values in their own unit. `low` and `high` bound it; None where `n` is too small for the confidence asked for."""
+    """A quantile of `n` values in their own unit. `low` and `high` bound it; None where `n` is too
+    small for the confidence asked for."""
 
     value: float
     low: float | None
@@ -43,7 +45,8 @@ class Outliers:
 
 @dataclass(frozen=True)
 class Drop:
-    """A fall from one percentage to another, in percentage points and relative to where it started."""
+    """A fall from one percentage to another, in percentage points and relative to where it
+    started."""
 
     points: float
     relative_percent: float
@@ -53,10 +56,10 @@ class Drop:
 def percentile_floor(p: float, confidence: float = FLOOR_CONFIDENCE) -> int:
     """The fewest samples from which the `p` quantile (0 < p < 1) may be quoted.
 
-    The smallest n with P[Binomial(n, 1 − p) ≤ 1] ≤ 1 − confidence: even with the largest value thrown away, the sample then reaches beyond the
-    quantile with that confidence. This is the early-stopping rule of MLPerf Inference (inference_policies, "Early Stopping"): 64 for p90, 130
-    for p95, 662 for p99.
-    """
+    The smallest n with P[Binomial(n, 1 − p) ≤ 1] ≤ 1 − confidence: even with the largest value
+    thrown away, the sample then reaches beyond the quantile with that confidence. This is the
+    early-stopping rule of MLPerf Inference (inference_policies, "Early Stopping"): 64 for p90, 130
+    for p95, 662 for p99."""
     if not 0 < p < 1:
         raise ValueError(f"p must lie between 0 and 1, not {p}")
 
@@ -74,11 +77,12 @@ def percentile_floor(p: float, confidence: float = FLOOR_CONFIDENCE) -> int:
 
 
 def percentile(samples: ArrayLike, p: float, *, confidence: float = CONFIDENCE) -> Estimate | None:
-    """The `p` quantile (0 < p < 1) of samples with its order-statistic interval; None below `percentile_floor(p)`.
+    """The `p` quantile (0 < p < 1) of samples with its order-statistic interval; None below
+    `percentile_floor(p)`.
 
-    The value is the nearest-rank quantile, one of the samples. The interval treats the samples as independent; samples of one process are not
-    quite, so it is the narrowest that can be justified, and runs that disagree are reported by `unstable`.
-    """
+    The value is the nearest-rank quantile, one of the samples. The interval treats the samples as
+    independent; samples of one process are not quite, so it is the narrowest that can be justified,
+    and runs that disagree are reported by `unstable`."""
     values = _sorted(samples)
     if len(values) < percentile_floor(p):
         return None
@@ -88,7 +92,8 @@ def percentile(samples: ArrayLike, p: float, *, confidence: float = CONFIDENCE) 
 
 
 def median(values: ArrayLike, *, confidence: float = CONFIDENCE) -> Estimate:
-    """The median with its order-statistic interval, which needs at least 6 values at 95 %. For run medians the values are one median per run.
+    """The median with its order-statistic interval, which needs at least 6 values at 95 %. For run
+    medians the values are one median per run.
 
     Raises ValueError without values.
     """
@@ -100,11 +105,11 @@ def median(values: ArrayLike, *, confidence: float = CONFIDENCE) -> Estimate:
 
 
 def interval_ranks(n: int, p: float, confidence: float = CONFIDENCE) -> tuple[int, int] | None:
-    """1-based ranks of the order statistics that bound the `p` quantile of `n` values; None when n is too small.
+    """1-based ranks of the order statistics that bound the `p` quantile of `n` values; None when n
+    is too small.
 
-    Each tail is at most (1 − confidence)/2. The number of values below the quantile is Binomial(n, p) whatever the distribution (Conover,
-    Practical Nonparametric Statistics, 3rd ed., §3.2).
-    """
+    Each tail is at most (1 − confidence)/2. The number of values below the quantile is Binomial(n,
+    p) whatever the distribution (Conover, Practical Nonparametric Statistics, 3rd ed., §3.2)."""
     tail = (1 - confidence) / 2
     below = _binomial_cdf(n, p)
     low = int(np.searchsorted(below, tail, side="right"))
@@ -113,7 +118,8 @@ def interval_ranks(n: int, p: float, confidence: float = CONFIDENCE) -> tuple[in
 
 
 def _binomial_cdf(n: int, p: float) -> NDArray[np.float64]:
-    """The probabilities of at most 0, 1, …, n − 1 successes in n trials. In logarithms up to the largest, as n may be a million."""
+    """The probabilities of at most 0, 1, …, n − 1 successes in n trials. In logarithms up to the
+    largest, as n may be a million."""
     k = np.arange(1, n + 1)
     logs = np.concatenate([[0.0], np.cumsum(np.log((n - k + 1) / k) + math.log(p / (1 - p)))])
     sums = np.cumsum(np.exp(logs - logs.max()))
@@ -122,26 +128,34 @@ def _binomial_cdf(n: int, p: float) -> NDArray[np.float64]:
 
 
 def mad(values: ArrayLike) -> float:
-    """The median absolute deviation from the median, in the values' unit, not scaled to a normal's standard deviation."""
+    """The median absolute deviation from the median, in the values' unit, not scaled to a normal's
+    standard deviation."""
     array = np.asarray(values, dtype=float)
     return float(np.median(np.abs(array - np.median(array))))
 
 
 def outliers(samples: ArrayLike) -> Outliers:
-    """Classify by Tukey's fences as criterion does: mild beyond 1.5, severe beyond 3 interquartile ranges from the quartiles."""
+    """Classify by Tukey's fences as criterion does: mild beyond 1.5, severe beyond 3 interquartile
+    ranges from the quartiles."""
     values = np.asarray(samples, dtype=float)
     first, third = np.quantile(values, [0.25, 0.75])
     spread = third - first
-    low_severe, high_severe = int((values < first - 3 * spread).sum()), int((values > third + 3 * spread).sum())
-    low, high = int((values < first - 1.5 * spread).sum()), int((values > third + 1.5 * spread).sum())
+    low_severe, high_severe = (
+        int((values < first - 3 * spread).sum()),
+        int((values > third + 3 * spread).sum()),
+    )
+    low, high = (
+        int((values < first - 1.5 * spread).sum()),
+        int((values > third + 1.5 * spread).sum()),
+    )
     return Outliers(low_severe, low - low_severe, high - high_severe, high_severe, len(values))
 
 
 def unstable(run_values: ArrayLike) -> str:
     """Why run values disagree too much to be trusted, or an empty string.
 
-    The rule of pyperf (`pyperf check`): standard deviation at least 10 % of the mean, or an extreme at least 50 % away from it.
-    """
+    The rule of pyperf (`pyperf check`): standard deviation at least 10 % of the mean, or an extreme
+    at least 50 % away from it."""
     values = np.asarray(run_values, dtype=float)
     mean = float(values.mean())
     if len(values) < 2 or mean == 0:
@@ -157,7 +171,8 @@ def unstable(run_values: ArrayLike) -> str:
 
 
 def wilson(successes: int, total: int, *, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """The score interval of a proportion, as fractions (Wilson 1927; Newcombe, Statistics in Medicine 17, 1998, method 3).
+    """The score interval of a proportion, as fractions (Wilson 1927; Newcombe, Statistics in
+    Medicine 17, 1998, method 3).
 
     Raises ValueError unless 0 ≤ successes ≤ total and total > 0.
     """
@@ -171,7 +186,8 @@ def wilson(successes: int, total: int, *, confidence: float = CONFIDENCE) -> tup
 
 
 def drop(from_percent: float, to_percent: float) -> Drop:
-    """How far a percentage fell: 92 to 89 is 3 percentage points, and 3.26 % of what it was. A rise is negative."""
+    """How far a percentage fell: 92 to 89 is 3 percentage points, and 3.26 % of what it was. A rise
+    is negative."""
     points = from_percent - to_percent
     return Drop(points, 100 * points / from_percent if from_percent else math.nan)
 
@@ -180,6 +196,12 @@ def _sorted(samples: ArrayLike) -> NDArray[np.float64]:
     return np.sort(np.asarray(samples, dtype=np.float64))
 
 
-def _interval(ordered: NDArray[np.float64], p: float, confidence: float) -> tuple[float | None, float | None]:
+def _interval(
+    ordered: NDArray[np.float64], p: float, confidence: float
+) -> tuple[float | None, float | None]:
     ranks = interval_ranks(len(ordered), p, confidence)
-    return (None, None) if ranks is None else (float(ordered[ranks[0] - 1]), float(ordered[ranks[1] - 1]))
+    return (
+        (None, None)
+        if ranks is None
+        else (float(ordered[ranks[0] - 1]), float(ordered[ranks[1] - 1]))
+    )

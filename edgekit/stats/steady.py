@@ -16,7 +16,8 @@ TOLERANCE = 0.05
 
 @dataclass(frozen=True)
 class Steadiness:
-    """The likeliest change in a series: the sample it comes before, the medians on either side, and its p-value.
+    """The likeliest change in a series: the sample it comes before, the medians on either side, and
+    its p-value.
 
     `steady` is False when the change is both significant (p < 0.01) and large (over 5 %).
     """
@@ -31,12 +32,13 @@ class Steadiness:
 def steadiness(samples: ArrayLike) -> Steadiness | None:
     """Test a series, in order, for one change of level; None with fewer than 32 samples.
 
-    Pettitt's rank test for a change point (Applied Statistics 28, 1979), which assumes no distribution, on medians of up to 512 equal blocks
-    (which takes out spikes and most autocorrelation). As a significant change may still be too small to matter, it must also exceed 5 %: a
-    series is steady when its segments are equivalent, as in Barrett et al., "Virtual machine warmup blows hot and cold" (OOPSLA 2017). The place
-    is where the statistic, divided by its standard deviation, is largest. A leftover of warm-up in less than a twentieth of the samples is not
-    seen, and does not move the median.
-    """
+    Pettitt's rank test for a change point (Applied Statistics 28, 1979), which assumes no
+    distribution, on medians of up to 512 equal blocks (which takes out spikes and most
+    autocorrelation). As a significant change may still be too small to matter, it must also exceed
+    5 %: a series is steady when its segments are equivalent, as in Barrett et al., "Virtual machine
+    warmup blows hot and cold" (OOPSLA 2017). The place is where the statistic, divided by its
+    standard deviation, is largest. A leftover of warm-up in less than a twentieth of the samples is
+    not seen, and does not move the median."""
     values = np.asarray(samples, dtype=float)
     if len(values) < MIN_SAMPLES:
         return None
@@ -54,6 +56,7 @@ def steadiness(samples: ArrayLike) -> Steadiness | None:
 
 
 def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Ranks from 1, ties sharing their mean rank. (scipy.stats.rankdata does the same, after an import of a second.)"""
+    """Ranks from 1, ties sharing their mean rank. (scipy.stats.rankdata does the same, after an
+    import of a second.)"""
     _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
     return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[which])

@@ -1,4 +1,5 @@
-"""The results database: every measurement, kept for good. SQLite in the user's data directory, or any database by URL (`EDGEKIT_DB`).
+"""The results database: every measurement, kept for good. SQLite in the user's data directory, or
+any database by URL (`EDGEKIT_DB`).
 
     tables      what is stored, as SQLAlchemy tables
     database    which database, opening it, and bringing its schema up to date
@@ -22,11 +23,12 @@ __all__ = ["open_store", "save"]
 
 
 def open_store(url: str | None = None) -> Store:
-    """Open the results, creating the database if there is none, and store what waits in the spool. Use as a context manager.
+    """Open the results, creating the database if there is none, and store what waits in the spool.
+    Use as a context manager.
 
-    `url` is an SQLAlchemy URL or the path of an SQLite file; by default EDGEKIT_DB, else the user's data directory.
-    Raises StoreError: not a results database, damaged, of a newer edgekit, or not reachable. An existing file is never written over.
-    """
+    `url` is an SQLAlchemy URL or the path of an SQLite file; by default EDGEKIT_DB, else the user's
+    data directory. Raises StoreError: not a results database, damaged, of a newer edgekit, or not
+    reachable. An existing file is never written over."""
     from edgekit.store.results import Store
 
     return Store(url)
@@ -35,9 +37,9 @@ def open_store(url: str | None = None) -> Store:
 def save(measurement: Measurement, url: str | None = None) -> str:
     """Store a measurement and return its id; storing it again changes nothing.
 
-    It is written to the spool before the database is even opened. Raises StoreError; when its message names the spool, the measurement is safe there
-    and is stored when the results are opened next.
-    """
+    It is written to the spool before the database is even opened. Raises StoreError; when its
+    message names the spool, the measurement is safe there and is stored when the results are opened
+    next."""
     from edgekit.store.results import save
 
     return save(measurement, url)

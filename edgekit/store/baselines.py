@@ -1,9 +1,10 @@
-"""Baselines: names for bundles that later ones are gated against. Owns the names in the results database and the copies of the bundles beside it.
+"""Baselines: names for bundles that later ones are gated against. Owns the names in the results
+database and the copies of the bundles beside it.
 
-A gate measures its baseline anew, so a baseline is a bundle, not a number. A copy is kept (for a database that is no file, in the user's data
-directory), so that a baseline outlives the build directory. On a machine without the copy the directory it came from is used, if it still is
-that bundle.
-"""
+A gate measures its baseline anew, so a baseline is a bundle, not a number. A copy is kept (for a
+database that is no file, in the user's data directory), so that a baseline outlives the build
+directory. On a machine without the copy the directory it came from is used, if it still is that
+bundle."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 @dataclass(frozen=True)
 class Baseline:
-    """A name and the bundle it stands for; `directory` is where that came from. Times are UTC, ISO 8601."""
+    """A name and the bundle it stands for; `directory` is where that came from. Times are UTC, ISO
+    8601."""
 
     name: str
     created: str
@@ -40,10 +42,13 @@ class Baseline:
 def set_baseline(name: str, bundle: Bundle | str | Path, url: str | None = None) -> Baseline:
     """Let a name stand for a bundle from now on, and keep a copy of the bundle.
 
-    Raises UsageError (not a name, not a bundle), StoreError (the database, or no space for the copy).
-    """
+    Raises UsageError (not a name, not a bundle), StoreError (the database, or no space for the
+    copy)."""
     if not NAME.fullmatch(name):
-        raise UsageError(f"{printable(name)!r} is not a name for a baseline", hint="use letters, digits, '.', '_' and '-', at most 64")
+        raise UsageError(
+            f"{printable(name)!r} is not a name for a baseline",
+            hint="use letters, digits, '.', '_' and '-', at most 64",
+        )
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
     manifest = opened.manifest
     with Store(url) as store:
@@ -62,7 +67,8 @@ def list_baselines(url: str | None = None) -> list[Baseline]:
 
 
 def remove_baseline(name: str, url: str | None = None) -> None:
-    """Forget a name, and the copy of its bundle unless another name stands for it. Raises UsageError (no such name), StoreError."""
+    """Forget a name, and the copy of its bundle unless another name stands for it. Raises
+    UsageError (no such name), StoreError."""
     with Store(url) as store:
         _find(store, name)
         with translated(store.url), store._engine.begin() as connection:
@@ -76,8 +82,8 @@ def remove_baseline(name: str, url: str | None = None) -> None:
 def open_baseline(name: str, url: str | None = None) -> Bundle:
     """The bundle that a name stands for, every byte of it checked.
 
-    Raises UsageError: no such name, or neither the copy nor the directory it came from is that bundle any more; StoreError.
-    """
+    Raises UsageError: no such name, or neither the copy nor the directory it came from is that
+    bundle any more; StoreError."""
     with Store(url) as store:
         found = _find(store, name)
         places = (_copies(store) / found.bundle_id, Path(found.directory))
@@ -88,14 +94,21 @@ def open_baseline(name: str, url: str | None = None) -> Bundle:
             continue
         if bundle.manifest.id == found.bundle_id:
             return bundle
-    hint = f"build it again and `edgekit baseline set {name} BUNDLE`, or give its directory as the baseline"
-    raise UsageError(f"baseline {name}: its bundle {found.bundle_name} {found.bundle_id[:12]} is gone", hint=hint)
+    hint = (
+        f"build it again and `edgekit baseline set {name} BUNDLE`, or give its directory as the"
+        " baseline"
+    )
+    raise UsageError(
+        f"baseline {name}: its bundle {found.bundle_name} {found.bundle_id[:12]} is gone", hint=hint
+    )
 
 
 def _newest(store: Store) -> list[Baseline]:
     columns = [baselines.c[field] for field in Baseline.__annotations__]
     with translated(store.url), store._engine.connect() as connection:
-        rows = connection.execute(select(*columns).order_by(baselines.c.name, baselines.c.created)).mappings()
+        rows = connection.execute(
+            select(*columns).order_by(baselines.c.name, baselines.c.created)
+        ).mappings()
         return list({row["name"]: Baseline(**row) for row in rows}.values())
 
 
@@ -126,6 +139,8 @@ def _keep(bundle: Bundle, place: Path) -> None:
             return  # somebody else was faster
         staged.rename(place)
     except OSError as error:
-        raise StoreError(f"{place}: the bundle could not be kept: {error.strerror}", hint="free some space") from None
+        raise StoreError(
+            f"{place}: the bundle could not be kept: {error.strerror}", hint="free some space"
+        ) from None
     finally:
         shutil.rmtree(staged, ignore_errors=True)

@@ -1,9 +1,9 @@
-"""Which database holds the results, opening it, and its schema's version. Owns connections and the translation of what goes wrong with them;
-knows no measurements.
+"""Which database holds the results, opening it, and its schema's version. Owns connections and the
+translation of what goes wrong with them; knows no measurements.
 
-A new SQLite database is made under another name and renamed when it is whole, so that a file at the final name is either whole or somebody's:
-one that is no results database is refused, never written over.
-"""
+A new SQLite database is made under another name and renamed when it is whole, so that a file at the
+final name is either whole or somebody's: one that is no results database is refused, never written
+over."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ MIGRATION_LOCK = 0xED6E
 
 
 def database_url(given: str | None = None) -> URL:
-    """The URL given, or EDGEKIT_DB, or results.db in the user's data directory; a path means an SQLite file. Raises StoreError."""
+    """The URL given, or EDGEKIT_DB, or results.db in the user's data directory; a path means an
+    SQLite file. Raises StoreError."""
     written = given or os.environ.get(ENVIRONMENT) or str(user_data_path("edgekit") / "results.db")
     if "://" not in written:
         return URL.create("sqlite", database=str(Path(written).expanduser().absolute()))
@@ -46,13 +47,19 @@ def database_url(given: str | None = None) -> URL:
         hint = "such as postgresql://user@host/database, or the path of an SQLite file"
         raise StoreError(f"{ENVIRONMENT} is not a database URL", hint=hint) from None
     if url.drivername.startswith("sqlite") and url.database in (None, "", ":memory:"):
-        raise StoreError("an SQLite database in memory keeps no results", hint="give the path of a file")
+        raise StoreError(
+            "an SQLite database in memory keeps no results", hint="give the path of a file"
+        )
     return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
 
 
 def shown(url: URL) -> str:
     """A URL for messages: a plain path for SQLite, and never a password."""
-    return str(url.database) if url.drivername.startswith("sqlite") else url.render_as_string(hide_password=True)
+    return (
+        str(url.database)
+        if url.drivername.startswith("sqlite")
+        else url.render_as_string(hide_password=True)
+    )
 
 
 def sqlite_file(url: URL) -> Path | None:
@@ -60,7 +67,8 @@ def sqlite_file(url: URL) -> Path | None:
 
 
 def open_database(url: URL) -> Engine:
-    """An engine on a database whose schema is the present one, created or upgraded if need be. Raises StoreError."""
+    """An engine on a database whose schema is the present one, created or upgraded if need be.
+    Raises StoreError."""
     with translated(url):
         file = sqlite_file(url)
         if file and not file.exists():
@@ -84,7 +92,8 @@ def make_engine(url: URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _configure(connection: object, _record: object) -> None:
-        # The driver begins no transaction before DDL; without its own ideas, ours below is the only one.
+        # The driver begins no transaction before DDL; without its own ideas, ours below is the only
+        # one.
         connection.isolation_level = None  # type: ignore[attr-defined]
         connection.execute("PRAGMA foreign_keys = ON")  # type: ignore[attr-defined]
 
@@ -101,33 +110,47 @@ def translated(url: URL) -> Iterator[None]:
     try:
         yield
     except NoSuchModuleError:
-        raise StoreError(f"edgekit knows no database of the kind {printable(url.drivername)}", hint="use SQLite or PostgreSQL") from None
+        raise StoreError(
+            f"edgekit knows no database of the kind {printable(url.drivername)}",
+            hint="use SQLite or PostgreSQL",
+        ) from None
     except ModuleNotFoundError as error:
-        raise StoreError(f"{shown(url)}: the driver {error.name} is not installed", hint="pip install 'edgekit[postgres]'") from None
+        raise StoreError(
+            f"{shown(url)}: the driver {error.name} is not installed",
+            hint="pip install 'edgekit[postgres]'",
+        ) from None
     except DBAPIError as error:
         raise _store_error(url, str(error.orig)) from None
     except SQLAlchemyError as error:
         raise _store_error(url, str(error)) from None
     except OSError as error:
-        raise StoreError(f"{shown(url)}: {error.strerror or error}", hint="check the path and its permissions") from None
+        raise StoreError(
+            f"{shown(url)}: {error.strerror or error}", hint="check the path and its permissions"
+        ) from None
 
 
 def _store_error(url: URL, reason: str) -> StoreError:
     if url.password:
         reason = reason.replace(str(url.password), "***")
     hints = {
-        "not a database|malformed": "it was not touched; restore it from a backup, or move it away to start anew",
+        "not a database|malformed": (
+            "it was not touched; restore it from a backup, or move it away to start anew"
+        ),
         "disk is full|No space": "free some space",
         "readonly|unable to open|permission": "check the path and its permissions",
         "locked": "another program holds the database; try again",
     }
-    hint = next((hint for words, hint in hints.items() if re.search(words, reason, re.IGNORECASE)), "see that the database is up and reachable")
+    hint = next(
+        (hint for words, hint in hints.items() if re.search(words, reason, re.IGNORECASE)),
+        "see that the database is up and reachable",
+    )
     first = next((line for line in reason.splitlines() if line.strip()), "unknown error")
     return StoreError(f"{shown(url)}: {printable(first)}", hint=hint)
 
 
 def _create(url: URL, file: Path) -> None:
-    """Make a new SQLite database whole, then give it its name. Another process that does the same waits and finds it there."""
+    """Make a new SQLite database whole, then give it its name. Another process that does the same
+    waits and finds it there."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with _locked(file):
         if file.exists():
@@ -144,7 +167,8 @@ def _create(url: URL, file: Path) -> None:
 
 
 def _require_whole_pages(file: Path) -> None:
-    """Refuse a file whose last page was cut, which SQLite would read as if zeros followed; a missing page it notices itself.
+    """Refuse a file whose last page was cut, which SQLite would read as if zeros followed; a
+    missing page it notices itself.
 
     With a journal beside it the file is being written, or about to be rolled back by SQLite.
     """
@@ -156,11 +180,14 @@ def _require_whole_pages(file: Path) -> None:
     page_bytes = int.from_bytes(header[16:18], "big") if header.startswith(SQLITE_MAGIC) else 0
     page_bytes = 65536 if page_bytes == 1 else page_bytes
     if page_bytes and size % page_bytes and not file.with_name(f"{file.name}-journal").exists():
-        raise _store_error(URL.create("sqlite", database=str(file)), "malformed: the file was cut off")
+        raise _store_error(
+            URL.create("sqlite", database=str(file)), "malformed: the file was cut off"
+        )
 
 
 def give_space_back(engine: Engine) -> None:
-    """Shrink an SQLite file to what is in it. That needs as much free space again; without, the file keeps the space and fills it later."""
+    """Shrink an SQLite file to what is in it. That needs as much free space again; without, the
+    file keeps the space and fills it later."""
     if engine.dialect.name == "sqlite":
         with closing(engine.raw_connection()) as connection, suppress(sqlite3.OperationalError):
             connection.cursor().execute("VACUUM")
@@ -172,9 +199,15 @@ def _bring_up_to_date(engine: Engine, url: URL, file: Path | None) -> None:
     if found == HEAD:
         return
     if found is None and file:
-        raise StoreError(f"{file}: not a database of edgekit's results", hint=f"it was not touched; point {ENVIRONMENT} elsewhere")
+        raise StoreError(
+            f"{file}: not a database of edgekit's results",
+            hint=f"it was not touched; point {ENVIRONMENT} elsewhere",
+        )
     if found is not None and found not in _known_revisions():
-        message = f"{shown(url)}: written by a newer edgekit (schema {printable(found)}, this one knows {HEAD})"
+        message = (
+            f"{shown(url)}: written by a newer edgekit (schema {printable(found)}, this one knows"
+            f" {HEAD})"
+        )
         raise StoreError(message, hint="it was not touched; upgrade edgekit")
     with _locked(file) if file else nullcontext(), engine.begin() as connection:
         if connection.dialect.name == "postgresql":

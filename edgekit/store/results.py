@@ -1,6 +1,6 @@
-"""Measurements in and out of the database. Owns queries and the order spool → commit → forget; rows.py owns what is in
-the rows, database.py the connection. Listing needs neither numpy nor the model of a measurement, which take longer to import than 10,000 rows to read.
-"""
+"""Measurements in and out of the database. Owns queries and the order spool → commit → forget;
+rows.py owns what is in the rows, database.py the connection. Listing needs neither numpy nor the
+model of a measurement, which take longer to import than 10,000 rows to read."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Row:
-    """A measurement in a list. `artifacts` are keys such as `int8.tflite`; measurements of one `session` were measured in turn."""
+    """A measurement in a list. `artifacts` are keys such as `int8.tflite`; measurements of one
+    `session` were measured in turn."""
 
     id: str
     created: str
@@ -45,7 +46,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Past:
-    """An artifact's result in one measurement of a history. `counts`: it was neither quick nor invalid and ran to its end."""
+    """An artifact's result in one measurement of a history. `counts`: it was neither quick nor
+    invalid and ran to its end."""
 
     id: str
     created: str
@@ -55,7 +57,8 @@ class Past:
 
 
 class Store:
-    """An open results database. `left_in_spool` says, for each measurement that waits and could not be stored on opening, why."""
+    """An open results database. `left_in_spool` says, for each measurement that waits and could not
+    be stored on opening, why."""
 
     def __init__(self, url: str | None = None) -> None:
         self.url = database_url(url)
@@ -74,7 +77,12 @@ class Store:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -86,34 +94,59 @@ class Store:
             self._commit(measurement)
         return measurement.id
 
-    def rows(self, *, limit: int | None = None, target: str | None = None, bundle_name: str | None = None) -> list[Row]:
+    def rows(
+        self, *, limit: int | None = None, target: str | None = None, bundle_name: str | None = None
+    ) -> list[Row]:
         """The newest measurements first."""
         columns = [measurements.c[name] for name in Row.__annotations__]
-        query = select(*columns).order_by(measurements.c.created.desc(), measurements.c.id.desc()).limit(limit)
+        query = (
+            select(*columns)
+            .order_by(measurements.c.created.desc(), measurements.c.id.desc())
+            .limit(limit)
+        )
         if target is not None:
             query = query.where(measurements.c.target == target)
         if bundle_name is not None:
             query = query.where(measurements.c.bundle_name == bundle_name)
         with translated(self.url), self._engine.connect() as connection:
-            return [Row(**{**row, "artifacts": tuple(row["artifacts"].split("\n"))}) for row in connection.execute(query).mappings()]
+            return [
+                Row(**{**row, "artifacts": tuple(row["artifacts"].split("\n"))})
+                for row in connection.execute(query).mappings()
+            ]
 
     def find(self, prefix: str) -> str:
         """The id that starts so; `latest` is the newest. Raises UsageError: none or several."""
-        query = select(measurements.c.id).where(measurements.c.id.startswith(prefix.lower(), autoescape=True)).limit(2)
+        query = (
+            select(measurements.c.id)
+            .where(measurements.c.id.startswith(prefix.lower(), autoescape=True))
+            .limit(2)
+        )
         if prefix == "latest":
-            query = select(measurements.c.id).order_by(measurements.c.created.desc(), measurements.c.id.desc()).limit(1)
+            query = (
+                select(measurements.c.id)
+                .order_by(measurements.c.created.desc(), measurements.c.id.desc())
+                .limit(1)
+            )
         with translated(self.url), self._engine.connect() as connection:
             found = connection.execute(query).scalars().all()
         if not found and prefix == "latest":
-            raise UsageError(f"{shown(self.url)} holds no measurement yet", hint="`edgekit bench` and `edgekit run` store what they measure")
+            raise UsageError(
+                f"{shown(self.url)} holds no measurement yet",
+                hint="`edgekit bench` and `edgekit run` store what they measure",
+            )
         if len(found) != 1 or not prefix:
             which = "several measurements start" if found else "no measurement starts"
-            raise UsageError(f"{which} with {printable(prefix)!r}", hint="see `edgekit results list`")
+            raise UsageError(
+                f"{which} with {printable(prefix)!r}", hint="see `edgekit results list`"
+            )
         return str(found[0])
 
     def newest_of(self, bundle_id: str) -> list[str]:
-        """The ids of the newest measurement of a bundle on each target, of those with the most artifacts there: a comparison measures some only."""
-        query = select(measurements.c.id, measurements.c.target, measurements.c.artifacts).where(measurements.c.bundle_id == bundle_id)
+        """The ids of the newest measurement of a bundle on each target, of those with the most
+        artifacts there: a comparison measures some only."""
+        query = select(measurements.c.id, measurements.c.target, measurements.c.artifacts).where(
+            measurements.c.bundle_id == bundle_id
+        )
         query = query.order_by(measurements.c.created.desc(), measurements.c.id.desc())
         newest: dict[str, tuple[int, str]] = {}
         with translated(self.url), self._engine.connect() as connection:
@@ -124,42 +157,80 @@ class Store:
         return [identity for _, identity in newest.values()]
 
     def beside(self, identity: str) -> list[str]:
-        """The ids of what was measured in turn with a measurement, in the same session; that of older databases is not known."""
+        """The ids of what was measured in turn with a measurement, in the same session; that of
+        older databases is not known."""
         own = select(measurements.c.session).where(measurements.c.id == identity).scalar_subquery()
-        query = select(measurements.c.id).where(measurements.c.session == own, measurements.c.session != "", measurements.c.id != identity)
+        query = select(measurements.c.id).where(
+            measurements.c.session == own,
+            measurements.c.session != "",
+            measurements.c.id != identity,
+        )
         with translated(self.url), self._engine.connect() as connection:
-            return list(connection.execute(query.order_by(measurements.c.created, measurements.c.id)).scalars())
+            return list(
+                connection.execute(
+                    query.order_by(measurements.c.created, measurements.c.id)
+                ).scalars()
+            )
 
     def history(self, bundle_name: str, target: str) -> list[Past]:
-        """Every stored result of bundles of this name on a target, the oldest first; without samples, so that ten thousand take no time."""
-        shown = (measurements.c.id, measurements.c.created, artifact_results.c.artifact, artifact_results.c.p50_ns)
+        """Every stored result of bundles of this name on a target, the oldest first; without
+        samples, so that ten thousand take no time."""
+        shown = (
+            measurements.c.id,
+            measurements.c.created,
+            artifact_results.c.artifact,
+            artifact_results.c.p50_ns,
+        )
         judged = (measurements.c.quick, measurements.c.valid, measurements.c.failure)
         query = select(*shown, *judged).join_from(measurements, artifact_results)
-        query = query.where(measurements.c.bundle_name == bundle_name, measurements.c.target == target).order_by(measurements.c.created, measurements.c.id)
+        query = query.where(
+            measurements.c.bundle_name == bundle_name, measurements.c.target == target
+        ).order_by(measurements.c.created, measurements.c.id)
         with translated(self.url), self._engine.connect() as connection:
-            return [Past(*row[:4], counts=row[5] and not row[4] and not row[6]) for row in connection.execute(query)]
+            return [
+                Past(*row[:4], counts=row[5] and not row[4] and not row[6])
+                for row in connection.execute(query)
+            ]
 
     def load(self, prefix: str) -> Measurement:
-        """A whole measurement by its id or the start of it. Raises UsageError (none or several), StoreError (damaged, or of a newer edgekit)."""
+        """A whole measurement by its id or the start of it. Raises UsageError (none or several),
+        StoreError (damaged, or of a newer edgekit)."""
         from edgekit.store import rows
 
         identity = self.find(prefix)
         with translated(self.url), self._engine.connect() as connection:
-            body = connection.execute(select(bodies.c.body).where(bodies.c.measurement_id == identity)).scalar_one()
-            samples = connection.execute(select(run_samples).where(run_samples.c.measurement_id == identity)).mappings().all()
+            body = connection.execute(
+                select(bodies.c.body).where(bodies.c.measurement_id == identity)
+            ).scalar_one()
+            samples = (
+                connection.execute(
+                    select(run_samples).where(run_samples.c.measurement_id == identity)
+                )
+                .mappings()
+                .all()
+            )
         try:
             return rows.read(body, samples)
         except (ValueError, KeyError, IndexError, TypeError, RecursionError, zlib.error):
             hint = "it may be of a newer edgekit; or restore the database from a backup"
-            raise StoreError(f"{shown(self.url)}: measurement {identity} cannot be read", hint=hint) from None
+            raise StoreError(
+                f"{shown(self.url)}: measurement {identity} cannot be read", hint=hint
+            ) from None
 
-    def prune(self, *, keep: int | None = None, before: str | None = None, dry_run: bool = False) -> list[str]:
-        """Delete measurements beyond the newest `keep`, and of these only what was created before an ISO 8601 time in UTC; returns their ids, newest first."""
-        query = select(measurements.c.id, measurements.c.created).order_by(measurements.c.created.desc(), measurements.c.id.desc())
+    def prune(
+        self, *, keep: int | None = None, before: str | None = None, dry_run: bool = False
+    ) -> list[str]:
+        """Delete measurements beyond the newest `keep`, and of these only what was created before
+        an ISO 8601 time in UTC; returns their ids, newest first."""
+        query = select(measurements.c.id, measurements.c.created).order_by(
+            measurements.c.created.desc(), measurements.c.id.desc()
+        )
         with translated(self.url):
             with self._engine.begin() as connection:
                 old = connection.execute(query).all()[keep or 0 :]
-                ids = [str(identity) for identity, created in old if before is None or created < before]
+                ids = [
+                    str(identity) for identity, created in old if before is None or created < before
+                ]
                 for identity in () if dry_run else ids:
                     connection.execute(delete(measurements).where(measurements.c.id == identity))
             if ids and not dry_run:
@@ -167,7 +238,8 @@ class Store:
         return ids
 
     def _commit(self, measurement: Measurement) -> None:
-        """All rows in one transaction. The first statement is a write, so that two writers wait for each other and never deadlock."""
+        """All rows in one transaction. The first statement is a write, so that two writers wait for
+        each other and never deadlock."""
         from edgekit.store import rows
 
         with translated(self.url):
@@ -180,11 +252,17 @@ class Store:
 
     def _has(self, identity: str) -> bool:
         with self._engine.connect() as connection:
-            return connection.execute(select(measurements.c.id).where(measurements.c.id == identity)).first() is not None
+            return (
+                connection.execute(
+                    select(measurements.c.id).where(measurements.c.id == identity)
+                ).first()
+                is not None
+            )
 
 
 def save(measurement: Measurement, url: str | None = None) -> str:
-    """See edgekit.store.save. Opening the database stores what waits in the spool, this measurement with it."""
+    """See edgekit.store.save. Opening the database stores what waits in the spool, this measurement
+    with it."""
     with _spooled(spool.spool_directory(database_url(url)), measurement), Store(url) as store:
         store._commit(measurement)
     return measurement.id
@@ -197,5 +275,9 @@ def _spooled(directory: Path, measurement: Measurement) -> Iterator[None]:
     try:
         yield
     except StoreError as error:
-        raise StoreError(f"{error.message}; the measurement waits in {path}", hint=error.hint, details={"spool": str(path)}) from None
+        raise StoreError(
+            f"{error.message}; the measurement waits in {path}",
+            hint=error.hint,
+            details={"spool": str(path)},
+        ) from None
     path.unlink(missing_ok=True)

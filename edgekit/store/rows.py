@@ -1,4 +1,5 @@
-"""A measurement as rows, and rows as a measurement. Owns what is compressed and how; transactions are results.py's."""
+"""A measurement as rows, and rows as a measurement. Owns what is compressed and how; transactions
+are results.py's."""
 
 from __future__ import annotations
 
@@ -20,14 +21,32 @@ SAMPLES = {"artifacts": {"__all__": {"runs": {"__all__": {"warmup_ns", "steady_n
 
 def write(connection: Connection, measurement: Measurement) -> None:
     """Insert all rows of a measurement; the first statement is a write."""
-    row = {name: getattr(measurement, name) for name in ("id", "created", "session", "bundle_name", "bundle_id", "recipe_sha256", "target", "target_kind")}
-    row |= {name: getattr(measurement, name) for name in ("edgekit_version", "quick", "valid", "timings", "failure")}
+    row = {
+        name: getattr(measurement, name)
+        for name in (
+            "id",
+            "created",
+            "session",
+            "bundle_name",
+            "bundle_id",
+            "recipe_sha256",
+            "target",
+            "target_kind",
+        )
+    }
+    row |= {
+        name: getattr(measurement, name)
+        for name in ("edgekit_version", "quick", "valid", "timings", "failure")
+    }
     row |= {"machine": measurement.device.machine, "runs": measurement.settings.runs}
     row |= {"artifacts": "\n".join(result.key for result in measurement.artifacts)}
     connection.execute(insert(measurements), row)
     body = zlib.compress(measurement.model_dump_json(exclude=SAMPLES).encode())
     connection.execute(insert(bodies), {"measurement_id": measurement.id, "body": body})
-    results = [_result_row(measurement, position, result) for position, result in enumerate(measurement.artifacts)]
+    results = [
+        _result_row(measurement, position, result)
+        for position, result in enumerate(measurement.artifacts)
+    ]
     samples = list(_sample_rows(measurement))
     if results:
         connection.execute(insert(artifact_results), results)
@@ -59,7 +78,12 @@ def _sample_rows(measurement: Measurement) -> Iterator[dict[str, Any]]:
     for position, result in enumerate(measurement.artifacts):
         for number, run in enumerate(result.runs):
             for phase, values in _phases(run).items():
-                key = {"measurement_id": measurement.id, "position": position, "run": number, "phase": phase}
+                key = {
+                    "measurement_id": measurement.id,
+                    "position": position,
+                    "run": number,
+                    "phase": phase,
+                }
                 yield {**key, "count": len(values), "data": pack(values)}
 
 
@@ -73,7 +97,8 @@ def pack(values: Sequence[int]) -> bytes:
 
 
 def unpack(data: bytes, count: int) -> list[int]:
-    """Raises ValueError or zlib.error unless `data` holds exactly `count` values. Inflates no more than that."""
+    """Raises ValueError or zlib.error unless `data` holds exactly `count` values. Inflates no more
+    than that."""
     inflater = zlib.decompressobj()
     raw = inflater.decompress(data, count * 8 + 1)
     if len(raw) != count * 8:
@@ -82,7 +107,8 @@ def unpack(data: bytes, count: int) -> list[int]:
 
 
 def read(body: bytes, samples: Sequence[Any]) -> Measurement:
-    """Raises ValueError, KeyError, IndexError, TypeError, RecursionError or zlib.error for what is no measurement of this version."""
+    """Raises ValueError, KeyError, IndexError, TypeError, RecursionError or zlib.error for what is
+    no measurement of this version."""
     inflater = zlib.decompressobj()
     values = json.loads(inflater.decompress(body, MAX_BODY_BYTES))
     for row in samples:

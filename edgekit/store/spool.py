@@ -1,6 +1,6 @@
-"""Where a measurement waits until it is in the database: one JSON file each, written atomically. A result in the spool survives a kill, a full or
-unreachable database, and is stored when the results are opened next.
-"""
+"""Where a measurement waits until it is in the database: one JSON file each, written atomically. A
+result in the spool survives a kill, a full or unreachable database, and is stored when the results
+are opened next."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 
 def spool_directory(url: URL) -> Path:
-    """Beside an SQLite file; for other databases in the user's data directory, one for each database."""
+    """Beside an SQLite file; for other databases in the user's data directory, one for each
+    database."""
     file = sqlite_file(url)
     if file:
         return file.with_name(f"{file.name}.spool")
@@ -30,7 +31,8 @@ def spool_directory(url: URL) -> Path:
 
 
 def write(directory: Path, measurement: Measurement) -> Path:
-    """Write and flush to disk, under its final name only when whole. Raises StoreError: the measurement is then nowhere."""
+    """Write and flush to disk, under its final name only when whole. Raises StoreError: the
+    measurement is then nowhere."""
     path = directory / f"{measurement.id}.json"
     staged = directory / f".{measurement.id}.{os.getpid()}"
     try:
@@ -45,7 +47,9 @@ def write(directory: Path, measurement: Measurement) -> Path:
         with suppress(OSError):
             staged.unlink()
         hint = "free some space or set EDGEKIT_DB, and measure again"
-        raise StoreError(f"{directory}: the measurement could not be kept: {error.strerror}", hint=hint) from None
+        raise StoreError(
+            f"{directory}: the measurement could not be kept: {error.strerror}", hint=hint
+        ) from None
     return path
 
 
@@ -54,7 +58,8 @@ def waiting(directory: Path) -> list[Path]:
 
 
 def read(path: Path) -> Measurement | None:
-    """A measurement that waits; None when another process has stored it by now. Raises StoreError for what is not a measurement."""
+    """A measurement that waits; None when another process has stored it by now. Raises StoreError
+    for what is not a measurement."""
     from pydantic import ValidationError
 
     from edgekit.measure.measurement import Measurement
@@ -64,8 +69,15 @@ def read(path: Path) -> Measurement | None:
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a measurement this version of edgekit can read"
-        raise StoreError(f"{path}: {reason}", hint="open the results with the edgekit that wrote it, or move it away") from None
+        reason = (
+            error.strerror
+            if isinstance(error, OSError)
+            else "not a measurement this version of edgekit can read"
+        )
+        raise StoreError(
+            f"{path}: {reason}",
+            hint="open the results with the edgekit that wrote it, or move it away",
+        ) from None
 
 
 def _sync(directory: Path) -> None:

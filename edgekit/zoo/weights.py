@@ -1,7 +1,6 @@
-"""Weights from files that may come from anywhere. Owns reading them without running code, and checking them against the network
-before a single one is changed. Formats: safetensors, and `torch.save` checkpoints of tensors; what else a file holds is refused,
-not interpreted.
-"""
+"""Weights from files that may come from anywhere. Owns reading them without running code, and
+checking them against the network before a single one is changed. Formats: safetensors, and
+`torch.save` checkpoints of tensors; what else a file holds is refused, not interpreted."""
 
 from __future__ import annotations
 
@@ -25,18 +24,21 @@ __all__ = ["load_weights", "resolve_weights"]
 NESTS = ("state_dict", "model_state_dict", "model")
 """Keys under which training programs keep the weights beside other state."""
 
-SAFE_WAYS = "save the weights with safetensors.torch.save_file, or torch.save(model.state_dict(), path)"
+SAFE_WAYS = (
+    "save the weights with safetensors.torch.save_file, or torch.save(model.state_dict(), path)"
+)
 SHOWN = 10
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
     """Load weights into a model, all of them or none. No code from the file is run.
 
-    Accepts `.safetensors` and `torch.save` files holding a state dict, also nested under `state_dict`, `model_state_dict` or
-    `model`, and with the `module.` prefix of DataParallel. Values are cast to the model's floating type.
+    Accepts `.safetensors` and `torch.save` files holding a state dict, also nested under
+    `state_dict`, `model_state_dict` or `model`, and with the `module.` prefix of DataParallel.
+    Values are cast to the model's floating type.
 
-    Raises ModelError: unreadable, empty or truncated; holds code or an exported program; missing, surplus or wrongly shaped
-    tensors (all named, the first ten of each); NaN or infinite values.
+    Raises ModelError: unreadable, empty or truncated; holds code or an exported program; missing,
+    surplus or wrongly shaped tensors (all named, the first ten of each); NaN or infinite values.
     """
     state = _state_dict(_read(path), path)
     _check_names(model, state, path)
@@ -54,7 +56,10 @@ def _read(path: Path) -> Any:
             head = stream.read(9)
         return load_file(path) if head[8:] == b"{" else _read_torch(path)
     except SafetensorError as error:
-        raise ModelError(f"{path}: not a complete safetensors file: {error}", hint="copy it again; it may be truncated") from None
+        raise ModelError(
+            f"{path}: not a complete safetensors file: {error}",
+            hint="copy it again; it may be truncated",
+        ) from None
     except OSError as error:
         raise ModelError(f"{path}: cannot read the weights: {error.strerror or error}") from None
 
@@ -65,16 +70,27 @@ def _read_torch(path: Path) -> Any:
             names = [name.partition("/")[2] for name in archive.namelist()]
         if "data.pkl" not in names or any(name.startswith("code/") for name in names):
             kind = "a TorchScript program" if "data.pkl" in names else "an exported program (.pt2)"
-            raise ModelError(f"{path}: {kind}, not weights; refused, because loading one can run code", hint=SAFE_WAYS)
+            raise ModelError(
+                f"{path}: {kind}, not weights; refused, because loading one can run code",
+                hint=SAFE_WAYS,
+            )
     try:
-        with warnings.catch_warnings(action="ignore"):  # about the pickle protocol: of no use to whoever got the file
+        with warnings.catch_warnings(
+            action="ignore"
+        ):  # about the pickle protocol: of no use to whoever got the file
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
-        message = f"{path}: not only tensors, but code, objects or another kind of file; refused, nothing of it was run"
-        raise ModelError(message, hint=f"{SAFE_WAYS}; if it was, copy it again: it may be truncated") from None
+        message = (
+            f"{path}: not only tensors, but code, objects or another kind of file; refused, nothing"
+            " of it was run"
+        )
+        raise ModelError(
+            message, hint=f"{SAFE_WAYS}; if it was, copy it again: it may be truncated"
+        ) from None
     except Exception:  # damaged bytes make the reader raise anything
         raise ModelError(
-            f"{path}: not a torch checkpoint, or not a complete one", hint="copy it again; it may be truncated"
+            f"{path}: not a torch checkpoint, or not a complete one",
+            hint="copy it again; it may be truncated",
         ) from None
 
 
@@ -91,12 +107,17 @@ def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
         raise ModelError(f"{path}: besides tensors it holds {_some(others)}", hint=SAFE_WAYS)
     names = [str(name) for name in content]
     prefix = "module." if all(name.startswith("module.") for name in names) else ""
-    return {name.removeprefix(prefix): tensor for name, tensor in zip(names, content.values(), strict=True)}
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in zip(names, content.values(), strict=True)
+    }
 
 
 def _check_names(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
     own = model.state_dict()
-    missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
+    missing = [
+        name for name in own if name not in state and not name.endswith("num_batches_tracked")
+    ]
     surplus = [name for name in state if name not in own]
     common = own.keys() & state.keys()
     shapes = [
@@ -105,9 +126,16 @@ def _check_names(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> N
         if n in common and state[n].shape != own[n].shape
     ]
     kinds = [
-        f"{n} is {state[n].dtype}" for n in own if n in common and own[n].is_floating_point() and not state[n].is_floating_point()
+        f"{n} is {state[n].dtype}"
+        for n in own
+        if n in common and own[n].is_floating_point() and not state[n].is_floating_point()
     ]
-    found = (("missing", missing), ("not in the model", surplus), ("wrong shape", shapes), ("not floating point", kinds))
+    found = (
+        ("missing", missing),
+        ("not in the model", surplus),
+        ("wrong shape", shapes),
+        ("not floating point", kinds),
+    )
     problems = [f"{what}: {_some(names)}" for what, names in found if names]
     if problems:
         hint = "check model.name and model.args: these are weights of another network"
@@ -115,7 +143,11 @@ def _check_names(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> N
 
 
 def _check_values(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
-    bad = [name for name, tensor in state.items() if tensor.is_floating_point() and not torch.isfinite(tensor).all()]
+    bad = [
+        name
+        for name, tensor in state.items()
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all()
+    ]
     if bad:
         raise ModelError(
             f"{path}: NaN or infinite values in {_some(bad)}",

@@ -44,7 +44,15 @@ def address(here: Path, ssh_server: Server) -> str:
 def pi(address: str, ssh_server: Server) -> Iterator[SshTarget]:
     """A trusted target `pi`, by its name in ./targets too."""
     workdir = f"/tmp/edgekit-board-{secrets.token_hex(6)}"
-    target = SshTarget(edgekit=1, name="pi", kind="ssh", host="127.0.0.1", port=ssh_server.port, user=ssh_server.user, workdir=workdir)
+    target = SshTarget(
+        edgekit=1,
+        name="pi",
+        kind="ssh",
+        host="127.0.0.1",
+        port=ssh_server.port,
+        user=ssh_server.user,
+        workdir=workdir,
+    )
     trust_target(target, lambda key: True)
     write(target)
     yield target

@@ -1,4 +1,5 @@
-"""Targets from a board's own report, and host keys, on the command line and from Python, with a real SSH server."""
+"""Targets from a board's own report, and host keys, on the command line and from Python, with a
+real SSH server."""
 
 from __future__ import annotations
 
@@ -19,13 +20,21 @@ from tests.device.sshd import Server
 
 
 @pytest.mark.device
-def test_add_by_fingerprint(address: str, ssh_server: Server, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a terminal nothing is trusted and nothing written; the error has the command that does it."""
+def test_add_by_fingerprint(
+    address: str, ssh_server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a terminal nothing is trusted and nothing written; the error has the command that
+    does it."""
     command = ["target", "add", "pi5", "--ssh", address]
     assert run(command) == 6
     said = capsys.readouterr().err
     assert not Path("targets").exists()
-    shown = subprocess.run(["ssh-keygen", "-lf", str(ssh_server.directory / "host_key.pub")], capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        ["ssh-keygen", "-lf", str(ssh_server.directory / "host_key.pub")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     fingerprint = shown.stdout.split()[1]
     assert f"edgekit target add pi5 --ssh {address} --fingerprint {fingerprint}" in said
     assert run([*command, "--fingerprint", "SHA256:" + "A" * 43]) == 6
@@ -37,14 +46,20 @@ def test_add_by_fingerprint(address: str, ssh_server: Server, capsys: pytest.Cap
     assert isinstance(target, SshTarget)
     assert address_of(target) == address
     text = Path("targets/pi5.yaml").read_text()
-    assert text.startswith("# yaml-language-server: $schema=target.schema.json\n# edgekit bench BUNDLE --target pi5\n")
-    assert json.loads(Path("targets/target.schema.json").read_text())["title"] == "edgekit target", "an editor finds it"
+    assert text.startswith(
+        "# yaml-language-server: $schema=target.schema.json\n# edgekit bench BUNDLE --target pi5\n"
+    )
+    assert (
+        json.loads(Path("targets/target.schema.json").read_text())["title"] == "edgekit target"
+    ), "an editor finds it"
     assert load_target(uncommented(text)) == target, "what is commented out says the defaults"
 
 
 def uncommented(text: str) -> Path:
     """The file with all settings in place, but for the ones that have no default."""
-    lines = [line.removeprefix("# ") for line in text.splitlines()[3:] if "require_signature" not in line]
+    lines = [
+        line.removeprefix("# ") for line in text.splitlines()[3:] if "require_signature" not in line
+    ]
     Path("uncommented.yaml").write_text("\n".join(lines) + "\n")
     return Path("uncommented.yaml")
 
@@ -69,7 +84,9 @@ def test_trust(address: str, pi: SshTarget, capsys: pytest.CaptureFixture[str]) 
     assert "no terminal" in capsys.readouterr().err
     assert not known.exists()
     assert run(["target", "trust", "pi", "--yes", "--json"]) == 0
-    assert [key["standing"] for key in json.loads(capsys.readouterr().out)["host_keys"]] == ["unknown"]
+    assert [key["standing"] for key in json.loads(capsys.readouterr().out)["host_keys"]] == [
+        "unknown"
+    ]
     assert run(["target", "trust", "pi"]) == 0
     assert "known already" in capsys.readouterr().out
 
@@ -90,7 +107,9 @@ def test_host_keys_are_for_ssh() -> None:
         (["--adb", "10.0.0.1:5555"], "on the network"),
     ],
 )
-def test_addresses_that_are_refused(here: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_addresses_that_are_refused(
+    here: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(["target", "add", "a", *arguments]) == 2
     assert message in capsys.readouterr().err
 
@@ -104,7 +123,9 @@ def test_names_that_are_refused(here: Path, name: str) -> None:
 def test_what_a_board_says_of_itself_is_only_text(here: Path) -> None:
     from edgekit.board.adding import _text
 
-    facts = DeviceFacts(machine='evil"\nkind: local\n\x1b[31m: {}', system="# no comment", arch="aarch64")
+    facts = DeviceFacts(
+        machine='evil"\nkind: local\n\x1b[31m: {}', system="# no comment", arch="aarch64"
+    )
     target = new_target("a", {"kind": "adb", "serial": "1:2", "allow_network": True})
     Path("a.yaml").write_text(_text(target, facts))
     found = load_target("a.yaml")
@@ -117,10 +138,16 @@ def test_what_a_board_says_of_itself_is_only_text(here: Path) -> None:
 
 def test_list(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("targets").mkdir()
-    Path("targets/pi.yaml").write_text("edgekit: 1\nname: pi\nkind: ssh\nhost: pi.local\nuser: me\nport: 2222\n")
+    Path("targets/pi.yaml").write_text(
+        "edgekit: 1\nname: pi\nkind: ssh\nhost: pi.local\nuser: me\nport: 2222\n"
+    )
     Path("targets/bad.yaml").write_text("edgekit: 1\nname: bad\nkind: shs\n")
     found = {target.name: target for target in edgekit.list_targets()}
-    assert (found["pi"].kind, found["pi"].address, found["pi"].file) == ("ssh", "me@pi.local:2222", "targets/pi.yaml")
+    assert (found["pi"].kind, found["pi"].address, found["pi"].file) == (
+        "ssh",
+        "me@pi.local:2222",
+        "targets/pi.yaml",
+    )
     assert found["local"].file == "built in"
     assert "did you mean 'ssh'" in found["bad"].problem
     assert run(["target", "list"]) == 0
@@ -139,7 +166,9 @@ def test_show_and_schema(here: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 
 @pytest.mark.device
-def test_add_by_adb(here: Path, adb_daemon: adbd.Daemon, own_adb_server: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_add_by_adb(
+    here: Path, adb_daemon: adbd.Daemon, own_adb_server: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     command = ["target", "add", "phone", "--adb", adb_daemon.serial]
     assert run(command) == 2
     assert "on the network" in capsys.readouterr().err

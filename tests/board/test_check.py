@@ -1,4 +1,5 @@
-"""The doctor: what it finds on a real board over SSH, and how it judges captured states of others."""
+"""The doctor: what it finds on a real board over SSH, and how it judges captured states of
+others."""
 
 from __future__ import annotations
 
@@ -36,8 +37,21 @@ def by_check(findings: Iterable[Finding]) -> dict[str, Finding]:
 @pytest.mark.device
 def test_a_board(pi: SshTarget, old: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["target", "check", "pi", "--json"]) == 0
-    found = {finding["check"]: finding for finding in json.loads(capsys.readouterr().out)["findings"]}
-    assert {"reachable", "architecture", "C library", "python", "clock", "disk", "memory", "governor", "temperature", "throttling"} <= set(found)
+    found = {
+        finding["check"]: finding for finding in json.loads(capsys.readouterr().out)["findings"]
+    }
+    assert {
+        "reachable",
+        "architecture",
+        "C library",
+        "python",
+        "clock",
+        "disk",
+        "memory",
+        "governor",
+        "temperature",
+        "throttling",
+    } <= set(found)
     assert found["tools"]["level"] == found["disk"]["level"] == "ok"
     assert found["current bundle"]["fix"] == "edgekit deploy BUNDLE --target pi"
     edgekit.deploy(old, pi)
@@ -69,7 +83,9 @@ def test_a_workdir_that_is_not_ours(pi: SshTarget) -> None:
 
 
 def test_this_machine(tmp_path: Path) -> None:
-    report = edgekit.check(LocalTarget(edgekit=1, name="desk", kind="local", workdir=str(tmp_path / "store")))
+    report = edgekit.check(
+        LocalTarget(edgekit=1, name="desk", kind="local", workdir=str(tmp_path / "store"))
+    )
     assert report.exit_code == 0
     assert by_check(report.findings)["disk"].level == "ok"
     assert not (tmp_path / "store").exists(), "a doctor changes nothing"
@@ -79,10 +95,30 @@ def test_installed_runtimes() -> None:
     digest, wanted = "0" * 32, wanted_version()
     cases: tuple[tuple[Format, list[str], Level, str], ...] = (
         ("executorch", [], "note", "not installed yet"),
-        ("executorch", [f"executorch-{wanted}-aarch64-{digest}"], "ok", f"executorch {wanted} (aarch64)"),
-        ("executorch", [f"executorch-1.0.0-aarch64-{digest}"], "note", f"executorch 1.0.0 (aarch64); this machine exports for {wanted}"),
-        ("executorch", [f"executorch-{version}-aarch64-{digest}" for version in ("1.0.0", wanted)], "ok", "executorch 1.0.0 (aarch64), "),
-        ("litert", [f"executorch-{wanted}-aarch64-{digest}", f"litert-2.3.0-aarch64-{digest}", "litert-x"], "ok", "litert 2.3.0 (aarch64)"),
+        (
+            "executorch",
+            [f"executorch-{wanted}-aarch64-{digest}"],
+            "ok",
+            f"executorch {wanted} (aarch64)",
+        ),
+        (
+            "executorch",
+            [f"executorch-1.0.0-aarch64-{digest}"],
+            "note",
+            f"executorch 1.0.0 (aarch64); this machine exports for {wanted}",
+        ),
+        (
+            "executorch",
+            [f"executorch-{version}-aarch64-{digest}" for version in ("1.0.0", wanted)],
+            "ok",
+            "executorch 1.0.0 (aarch64), ",
+        ),
+        (
+            "litert",
+            [f"executorch-{wanted}-aarch64-{digest}", f"litert-2.3.0-aarch64-{digest}", "litert-x"],
+            "ok",
+            "litert 2.3.0 (aarch64)",
+        ),
     )
     for format, installed, level, text in cases:
         found = doctor._runtime(format, installed, PI)
@@ -91,7 +127,15 @@ def test_installed_runtimes() -> None:
 
 
 def test_the_first_problem_decides() -> None:
-    report = CheckReport("a", "b", (Finding("1", "warning", ""), Finding("2", "problem", "", "", 7), Finding("3", "problem", "", "", 8)))
+    report = CheckReport(
+        "a",
+        "b",
+        (
+            Finding("1", "warning", ""),
+            Finding("2", "problem", "", "", 7),
+            Finding("3", "problem", "", "", 8),
+        ),
+    )
     assert report.exit_code == 7
     assert CheckReport("a", "b", report.findings[:1]).exit_code == 0
 
@@ -99,9 +143,18 @@ def test_the_first_problem_decides() -> None:
 @pytest.mark.parametrize(
     ("platform", "levels"),
     [
-        (Platform("aarch64", "python3", glibc="2.36", python_version="3.11"), {"architecture": "ok", "C library": "ok", "python": "ok"}),
-        (Platform("armv7l", "python3", glibc="2.24", python_version="3.5"), {"architecture": "warning", "C library": "warning", "python": "ok"}),
-        (Platform("riscv64"), {"architecture": "problem", "C library": "warning", "python": "warning"}),
+        (
+            Platform("aarch64", "python3", glibc="2.36", python_version="3.11"),
+            {"architecture": "ok", "C library": "ok", "python": "ok"},
+        ),
+        (
+            Platform("armv7l", "python3", glibc="2.24", python_version="3.5"),
+            {"architecture": "warning", "C library": "warning", "python": "ok"},
+        ),
+        (
+            Platform("riscv64"),
+            {"architecture": "problem", "C library": "warning", "python": "warning"},
+        ),
     ],
 )
 def test_platforms(platform: Platform, levels: dict[str, str]) -> None:
@@ -112,16 +165,28 @@ def test_platforms(platform: Platform, levels: dict[str, str]) -> None:
 
 def capture(board: str) -> dict[str, Finding]:
     facts, state = (CAPTURED / board / name for name in ("facts.txt", "state.txt"))
-    return by_check(doctor._state(parse_facts(facts.read_bytes()), parse_state(state.read_bytes()), PI))
+    return by_check(
+        doctor._state(parse_facts(facts.read_bytes()), parse_state(state.read_bytes()), PI)
+    )
 
 
 def test_states_of_other_boards() -> None:
-    healthy, throttled, phone, bare = (capture(board) for board in ("raspberry-pi-4", "raspberry-pi-4-throttled", "android-phone", "bare-container"))
+    healthy, throttled, phone, bare = (
+        capture(board)
+        for board in (
+            "raspberry-pi-4",
+            "raspberry-pi-4-throttled",
+            "android-phone",
+            "bare-container",
+        )
+    )
     assert healthy["throttling"].level == "ok"
     assert throttled["throttling"].level == "warning"
     assert "°C" in healthy["temperature"].text
     assert phone["machine"].text != bare["machine"].text
-    assert {bare[name].level for name in ("governor", "temperature", "throttling", "memory", "load")} == {"unknown"}
+    assert {
+        bare[name].level for name in ("governor", "temperature", "throttling", "memory", "load")
+    } == {"unknown"}
 
 
 def test_throttled_in_the_past() -> None:
@@ -130,7 +195,9 @@ def test_throttled_in_the_past() -> None:
 
 def test_the_clock() -> None:
     now = time.time()
-    ahead, behind = (next(doctor._clock(int(now + apart), now, PI)) for apart in (-315_360_000, 315_360_000))
+    ahead, behind = (
+        next(doctor._clock(int(now + apart), now, PI)) for apart in (-315_360_000, 315_360_000)
+    )
     assert (ahead.level, behind.level) == ("warning", "warning")
     assert "timedatectl" in ahead.fix
     assert next(doctor._clock(int(now), now, PI)).level == "ok"
@@ -143,7 +210,8 @@ def test_the_disk(free_mib: int, level: str) -> None:
 
 
 def test_remedies_are_commands_that_arrive_whole() -> None:
-    """`ssh` hands its last argument to the login shell; what that gives to `sh -c` must be the command meant."""
+    """`ssh` hands its last argument to the login shell; what that gives to `sh -c` must be the
+    command meant."""
     governed = parse_state((CAPTURED / "raspberry-pi-4" / "state.txt").read_bytes())
     assert {clock.governor for clock in governed.clocks}
     argv = shlex.split(doctor.advice.set_governor(PI))

@@ -1,4 +1,5 @@
-"""Deploying, verifying, rolling back and setting up by target: command line, Python, and the flashing script, over real SSH."""
+"""Deploying, verifying, rolling back and setting up by target: command line, Python, and the
+flashing script, over real SSH."""
 
 from __future__ import annotations
 
@@ -28,7 +29,9 @@ ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.device
 
 
-def test_deploy_verify_and_roll_back(pi: SshTarget, old: Bundle, new: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+def test_deploy_verify_and_roll_back(
+    pi: SshTarget, old: Bundle, new: Bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
     deploy = ["deploy", str(old.path), "--target", "pi"]
     assert run([*deploy, "--dry-run", "--json"]) == 0
     planned = json.loads(capsys.readouterr().out)["targets"]["pi"]
@@ -40,7 +43,9 @@ def test_deploy_verify_and_roll_back(pi: SshTarget, old: Bundle, new: Bundle, ca
     assert done["bytes_moved"] == planned["bytes_moved"] > 0
     assert edgekit.deploy(old, "pi").bytes_moved == 0
     assert run([*deploy, "--dry-run"]) == 0
-    assert "is the current one already; 0 B in 0 objects would be sent" in " ".join(capsys.readouterr().out.split())
+    assert "is the current one already; 0 B in 0 objects would be sent" in " ".join(
+        capsys.readouterr().out.split()
+    )
     edgekit.deploy(new.path, pi)
     assert run(["verify", "-t", "pi", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["bundle"].startswith(new.manifest.id[:12])
@@ -64,25 +69,44 @@ def litert_wheels(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the board's Python, the system's, would get: packages of no content."""
     only_index(folder, monkeypatch)
     monkeypatch.setenv("EDGEKIT_CACHE", str(folder / "cache"))
-    version = subprocess.run(["/usr/bin/python3", "-c", "import sys; print('cp%d%d' % sys.version_info[:2])"], capture_output=True, text=True)
+    version = subprocess.run(
+        ["/usr/bin/python3", "-c", "import sys; print('cp%d%d' % sys.version_info[:2])"],
+        capture_output=True,
+        text=True,
+    )
     if version.returncode:
         cannot_run("needs /usr/bin/python3: apt-get install python3")
     tag = version.stdout.strip()
     for name in ("ai_edge_litert-2.3.0", "numpy-2.0.0"):
-        make_wheel(folder, name, f"{tag}-{tag}-manylinux_2_17_{platform.machine()}", {f"{name.partition('-')[0]}/__init__.py": ""})
+        make_wheel(
+            folder,
+            name,
+            f"{tag}-{tag}-manylinux_2_17_{platform.machine()}",
+            {f"{name.partition('-')[0]}/__init__.py": ""},
+        )
 
 
-def test_the_flashing_script(pi: SshTarget, old: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_flashing_script(
+    pi: SshTarget, old: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Set up, push, verify; again moves nothing. The README shows the same lines."""
     litert_wheels(tmp_path / "wheels", monkeypatch)
     ready = SshTarget.model_validate(
-        {**pi.model_dump(exclude_unset=True), "runners": {"executorch": {"program": "/bin/true"}, "litert": {"python": "/usr/bin/python3"}}}
+        {
+            **pi.model_dump(exclude_unset=True),
+            "runners": {
+                "executorch": {"program": "/bin/true"},
+                "litert": {"python": "/usr/bin/python3"},
+            },
+        }
     )
     write(ready)
     command = [sys.executable, str(ROOT / "tools" / "flash.py"), str(old.path), "pi"]
     lines = []
     for _ in range(2):
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+        done = subprocess.run(
+            command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        )
         assert done.returncode == 0, done.stderr
         lines.append(done.stdout)
     assert lines[0].startswith("pi: ")
@@ -93,26 +117,62 @@ def test_the_flashing_script(pi: SshTarget, old: Bundle, tmp_path: Path, monkeyp
     assert len([line for line in script.splitlines() if line]) <= 10
 
 
-def test_setup_on_the_command_line(pi: SshTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_setup_on_the_command_line(
+    pi: SshTarget,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """What cannot be had does not keep the rest from the board."""
     litert_wheels(tmp_path / "wheels", monkeypatch)
-    ready = SshTarget.model_validate({**pi.model_dump(exclude_unset=True), "runners": {"litert": {"python": "/usr/bin/python3"}}})
+    ready = SshTarget.model_validate(
+        {**pi.model_dump(exclude_unset=True), "runners": {"litert": {"python": "/usr/bin/python3"}}}
+    )
     write(ready)
     cache = tmp_path / "carried"
-    assert run(["target", "setup", "pi", "--runtime", "litert", "--offline-cache", str(cache), "--json"]) == 0
+    assert (
+        run(
+            [
+                "target",
+                "setup",
+                "pi",
+                "--runtime",
+                "litert",
+                "--offline-cache",
+                str(cache),
+                "--json",
+            ]
+        )
+        == 0
+    )
     (runtime,) = json.loads(capsys.readouterr().out)["runtimes"]
     assert runtime["format"] == "litert"
     assert json.loads((cache / "runtimes.json").read_text())
     assert run(["target", "check", "pi", "--json"]) == 0
-    findings = {finding["check"]: finding for finding in json.loads(capsys.readouterr().out)["findings"]}
-    assert findings["runtime for .tflite"]["text"] == f"litert {runtime['version']} ({platform.machine()})"
+    findings = {
+        finding["check"]: finding for finding in json.loads(capsys.readouterr().out)["findings"]
+    }
+    assert (
+        findings["runtime for .tflite"]["text"]
+        == f"litert {runtime['version']} ({platform.machine()})"
+    )
     assert findings["runtime for .pte"]["fix"] == "edgekit target setup pi"
 
 
-def test_setup_installs_what_it_can(pi: SshTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_setup_installs_what_it_can(
+    pi: SshTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     litert_wheels(tmp_path / "wheels", monkeypatch)
-    monkeypatch.setattr("edgekit.runtimes.RUNTIMES", {"executorch": "tests.board.test_deploying:no_runtime", "litert": "edgekit.runtimes.litert:provide"})
-    ready = SshTarget.model_validate({**pi.model_dump(exclude_unset=True), "runners": {"litert": {"python": "/usr/bin/python3"}}})
+    monkeypatch.setattr(
+        "edgekit.runtimes.RUNTIMES",
+        {
+            "executorch": "tests.board.test_deploying:no_runtime",
+            "litert": "edgekit.runtimes.litert:provide",
+        },
+    )
+    ready = SshTarget.model_validate(
+        {**pi.model_dump(exclude_unset=True), "runners": {"litert": {"python": "/usr/bin/python3"}}}
+    )
     with pytest.raises(RunnerError, match=r"pi: not today \(installed: litert\)"):
         edgekit.setup(ready)
 

@@ -39,7 +39,9 @@ def three(pi: SshTarget) -> Iterator[list[SshTarget]]:
         device.run(["rm", "-rf", other.workdir], timeout_s=20)
 
 
-def test_the_dead_one_is_named_and_the_others_are_served(three: list[SshTarget], old: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_dead_one_is_named_and_the_others_are_served(
+    three: list[SshTarget], old: Bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Case 54 of the faults."""
     command = ["deploy", str(old.path), "-t", "dead", "-t", "pi", "-t", "other"]
     assert run(command) == 5
@@ -53,7 +55,10 @@ def test_the_dead_one_is_named_and_the_others_are_served(three: list[SshTarget],
     told = json.loads(capsys.readouterr().out)
     assert told["exit_code"] == 5
     assert list(told["failures"]) == ["dead"]
-    assert {name: report["bytes_moved"] for name, report in told["targets"].items()} == {"pi": 0, "other": 0}
+    assert {name: report["bytes_moved"] for name, report in told["targets"].items()} == {
+        "pi": 0,
+        "other": 0,
+    }
 
 
 def test_ctrl_c_leaves_no_process_on_any_board(three: list[SshTarget], tmp_path: Path) -> None:
@@ -61,7 +66,11 @@ def test_ctrl_c_leaves_no_process_on_any_board(three: list[SshTarget], tmp_path:
 
     def work(target: Target, progress: Progress) -> None:
         with closing(connect(target)) as device:
-            device.run(["sh", "-c", "echo $$; sleep 1000"], timeout_s=600, on_stdout=lambda chunk: pids.append(int(chunk)))
+            device.run(
+                ["sh", "-c", "echo $$; sleep 1000"],
+                timeout_s=600,
+                on_stdout=lambda chunk: pids.append(int(chunk)),
+            )
 
     def interrupt() -> None:
         while len(pids) < 2:

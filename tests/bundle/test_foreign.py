@@ -30,12 +30,16 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.mark.torch
 @pytest.mark.parametrize("file", ["int8.tflite", "two.tflite", "convolution.pte"])
-def test_bench_of_any_model(models: Models, file: str, tmp_path: Path, desk: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bench_of_any_model(
+    models: Models, file: str, tmp_path: Path, desk: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     given = tmp_path / f"my model (1).{file.split('.')[1]}"
     shutil.copy(models[0] / file, given)
     assert run(["bench", str(given), "--target", desk, "--runs", "1", "--json"]) == 0
     measured = json.loads(capsys.readouterr().out)
-    assert [artifact["artifact"] for artifact in measured["artifacts"]] == [f"my-model--1-.{file.split('.')[1]}"]
+    assert [artifact["artifact"] for artifact in measured["artifacts"]] == [
+        f"my-model--1-.{file.split('.')[1]}"
+    ]
     assert measured["artifacts"][0]["summary"]["p50"]["ms"] > 0
     (note,) = [note for note in measured["notes"] if note["code"] == "parity"]
     assert "parity is not available" in note["text"]
@@ -47,7 +51,9 @@ def test_bench_of_any_model(models: Models, file: str, tmp_path: Path, desk: str
 def test_the_same_from_python(models: Models, desk: str) -> None:
     with edgekit.open_model(models[0] / "convolution.tflite") as bundle:
         place = bundle.path
-        measured = edgekit.bench(bundle, edgekit.load_target(desk), runs=1, min_seconds=0, warmup_min_seconds=0)
+        measured = edgekit.bench(
+            bundle, edgekit.load_target(desk), runs=1, min_seconds=0, warmup_min_seconds=0
+        )
     assert measured.artifacts[0].outputs == ()
     assert not place.exists()
 

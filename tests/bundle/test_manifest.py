@@ -7,14 +7,25 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.bundle.manifest import Artifact, Manifest, bundle_id, describe_file, open_bundle, write_manifest
+from edgekit.bundle.manifest import (
+    Artifact,
+    Manifest,
+    bundle_id,
+    describe_file,
+    open_bundle,
+    write_manifest,
+)
 from edgekit.errors import ResultError, UsageError
 
 
 def make_bundle(directory: Path) -> Path:
     """A small bundle with one artifact of opaque bytes."""
     (directory / "reference").mkdir(parents=True)
-    names = {"fp32.pte": b"model" * 100, "reference/fp32.pte.inputs.bin": b"\0" * 64, "reference/fp32.pte.outputs.bin": b"\1" * 8}
+    names = {
+        "fp32.pte": b"model" * 100,
+        "reference/fp32.pte.inputs.bin": b"\0" * 64,
+        "reference/fp32.pte.outputs.bin": b"\1" * 8,
+    }
     for name, content in names.items():
         (directory / name).write_bytes(content)
     files = {name: describe_file(directory / name, name) for name in names}
@@ -29,7 +40,13 @@ def make_bundle(directory: Path) -> Path:
             "reference_outputs": files["reference/fp32.pte.outputs.bin"],
             "reference_samples": 1,
             "delegation": {"delegate": "none", "delegated": {}, "fallback": {}},
-            "verification": {"samples": 1, "max_abs_error": 0.0, "snr_db": None, "cosine": 1.0, "top1_agreement_percent": 100.0},
+            "verification": {
+                "samples": 1,
+                "max_abs_error": 0.0,
+                "snr_db": None,
+                "cosine": 1.0,
+                "top1_agreement_percent": 100.0,
+            },
         }
     )
     manifest = Manifest(
@@ -56,8 +73,14 @@ def bundle(tmp_path: Path) -> Path:
 def test_opens_what_was_written(bundle: Path) -> None:
     opened = open_bundle(bundle)
     assert [a.key for a in opened.manifest.artifacts] == ["fp32.pte"]
-    assert [f.name for f in opened.files()] == ["fp32.pte", "reference/fp32.pte.inputs.bin", "reference/fp32.pte.outputs.bin"]
-    assert opened.manifest.artifacts[0].file.deflated_bytes < opened.manifest.artifacts[0].file.bytes
+    assert [f.name for f in opened.files()] == [
+        "fp32.pte",
+        "reference/fp32.pte.inputs.bin",
+        "reference/fp32.pte.outputs.bin",
+    ]
+    assert (
+        opened.manifest.artifacts[0].file.deflated_bytes < opened.manifest.artifacts[0].file.bytes
+    )
 
 
 def test_a_flipped_bit_is_found(bundle: Path) -> None:
@@ -87,7 +110,10 @@ def test_a_surplus_file_is_named(bundle: Path) -> None:
         open_bundle(bundle)
 
 
-@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "a/b", "-rf", "", "x" * 200, "a\nb", "reference/../x"])
+@pytest.mark.parametrize(
+    "name",
+    ["../../etc/passwd", "/etc/passwd", "a/b", "-rf", "", "x" * 200, "a\nb", "reference/../x"],
+)
 def test_a_name_that_leads_elsewhere_is_refused(bundle: Path, name: str) -> None:
     manifest = json.loads((bundle / "manifest.json").read_text())
     manifest["artifacts"][0]["file"]["name"] = name
@@ -133,7 +159,10 @@ def test_a_changed_hash_changes_the_id(bundle: Path) -> None:
         open_bundle(bundle)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "null", "{", "[" * 50_000, '{"format": 2}', '{"format": 1, "surprise": 1}'])
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "null", "{", "[" * 50_000, '{"format": 2}', '{"format": 1, "surprise": 1}'],
+)
 def test_garbage_is_not_a_manifest(bundle: Path, content: str) -> None:
     (bundle / "manifest.json").write_text(content)
     with pytest.raises(ResultError, match="not a valid manifest"):

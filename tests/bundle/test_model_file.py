@@ -1,4 +1,5 @@
-"""Inputs and outputs of model files: against what the runtimes and exporters themselves say of the same files, and damaged ones."""
+"""Inputs and outputs of model files: against what the runtimes and exporters themselves say of the
+same files, and damaged ones."""
 
 from __future__ import annotations
 
@@ -24,12 +25,20 @@ def test_tflite_as_its_interpreter_sees_it(models: Models, name: str) -> None:
     path = models[0] / f"{name}.tflite"
     interpreter = Interpreter(model_path=str(path))
     found = read_signature(path.read_bytes())
-    for specs, expected in ((found.inputs, interpreter.get_input_details()), (found.outputs, interpreter.get_output_details())):
+    for specs, expected in (
+        (found.inputs, interpreter.get_input_details()),
+        (found.outputs, interpreter.get_output_details()),
+    ):
         assert [spec.name for spec in specs] == [tensor["name"] for tensor in expected]
         assert [spec.dtype for spec in specs] == [tensor["dtype"].__name__ for tensor in expected]
         assert [spec.shape for spec in specs] == [tuple(tensor["shape"]) for tensor in expected]
-        quantized = [tensor["quantization"] if tensor["quantization"][0] else (None, None) for tensor in expected]
-        assert [(spec.scale, spec.zero_point) for spec in specs] == [(scale and pytest.approx(scale), zero) for scale, zero in quantized]
+        quantized = [
+            tensor["quantization"] if tensor["quantization"][0] else (None, None)
+            for tensor in expected
+        ]
+        assert [(spec.scale, spec.zero_point) for spec in specs] == [
+            (scale and pytest.approx(scale), zero) for scale, zero in quantized
+        ]
 
 
 @pytest.mark.torch
@@ -43,13 +52,23 @@ def test_pte_as_it_was_exported(models: Models, name: str) -> None:
     found = read_signature(data)
     for specs, indices in ((found.inputs, plan.inputs), (found.outputs, plan.outputs)):
         tensors = [plan.values[index].val for index in indices]
-        assert [spec.shape for spec in specs] == [tuple(tensor.sizes) for tensor in tensors if isinstance(tensor, schema.Tensor)]
-        kinds = {schema.ScalarType.FLOAT: "float32", schema.ScalarType.INT: "int32", schema.ScalarType.BOOL: "bool"}
-        assert [spec.dtype for spec in specs] == [kinds[tensor.scalar_type] for tensor in tensors if isinstance(tensor, schema.Tensor)]
+        assert [spec.shape for spec in specs] == [
+            tuple(tensor.sizes) for tensor in tensors if isinstance(tensor, schema.Tensor)
+        ]
+        kinds = {
+            schema.ScalarType.FLOAT: "float32",
+            schema.ScalarType.INT: "int32",
+            schema.ScalarType.BOOL: "bool",
+        }
+        assert [spec.dtype for spec in specs] == [
+            kinds[tensor.scalar_type] for tensor in tensors if isinstance(tensor, schema.Tensor)
+        ]
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("file", ["convolution.tflite", "int8.tflite", "convolution.pte", "two.pte"])
+@pytest.mark.parametrize(
+    "file", ["convolution.tflite", "int8.tflite", "convolution.pte", "two.pte"]
+)
 def test_damaged_files_are_refused_or_read(models: Models, file: str) -> None:
     """Nothing but ModelError, whatever the bytes are."""
     data = (models[0] / file).read_bytes()
@@ -67,7 +86,17 @@ def test_damaged_files_are_refused_or_read(models: Models, file: str) -> None:
     assert refused > 100
 
 
-@pytest.mark.parametrize("data", [b"", b"short", bytes(100), b"\x10\0\0\0TFL3", struct.pack("<I4s", 1 << 30, b"ET12"), b"\0\0\0\0TFL3" + bytes(50)])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"short",
+        bytes(100),
+        b"\x10\0\0\0TFL3",
+        struct.pack("<I4s", 1 << 30, b"ET12"),
+        b"\0\0\0\0TFL3" + bytes(50),
+    ],
+)
 def test_what_is_no_model(data: bytes) -> None:
     with pytest.raises(ModelError) as raised:
         read_signature(data)

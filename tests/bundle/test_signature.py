@@ -1,4 +1,5 @@
-"""Signed bundles: what a target that demands a signature takes and refuses, and that OpenSSL agrees."""
+"""Signed bundles: what a target that demands a signature takes and refuses, and that OpenSSL
+agrees."""
 
 from __future__ import annotations
 
@@ -27,20 +28,28 @@ def strict(tmp_path: Path) -> LocalTarget:
     """A target that takes only what `release` signed."""
     edgekit.keygen(tmp_path / "release")
     file = tmp_path / "strict.yaml"
-    file.write_text("edgekit: 1\nname: strict\nkind: local\nworkdir: " + str(tmp_path / "device") + "\nrequire_signature: release.pub\n")
+    file.write_text(
+        "edgekit: 1\nname: strict\nkind: local\nworkdir: "
+        + str(tmp_path / "device")
+        + "\nrequire_signature: release.pub\n"
+    )
     target = edgekit.load_target(file)
     assert isinstance(target, LocalTarget)
     return target
 
 
-def test_a_signed_bundle_is_deployed_with_its_signature(bundle: Bundle, strict: LocalTarget, tmp_path: Path) -> None:
+def test_a_signed_bundle_is_deployed_with_its_signature(
+    bundle: Bundle, strict: LocalTarget, tmp_path: Path
+) -> None:
     key = tmp_path / "release"
     assert key.stat().st_mode & 0o777 == 0o600
     assert run(["bundle", "sign", str(bundle.path), "--key", str(key)]) == 0
     assert run(["deploy", str(bundle.path), "--target", str(tmp_path / "strict.yaml")]) == 0
     current = tmp_path / "device" / "current"
     assert (current / SIGNATURE).read_bytes() == (bundle.path / SIGNATURE).read_bytes()
-    edgekit.verify_signature(Bundle(path=current, manifest=bundle.manifest), tmp_path / "release.pub")
+    edgekit.verify_signature(
+        Bundle(path=current, manifest=bundle.manifest), tmp_path / "release.pub"
+    )
     assert edgekit.verify(strict).files == len(bundle.files()) + 2
     assert open_bundle(bundle.path) == bundle
 
@@ -49,12 +58,32 @@ def test_openssl_agrees(bundle: Bundle, tmp_path: Path) -> None:
     openssl = shutil.which("openssl") or pytest.skip("needs openssl: apt-get install openssl")
     edgekit.keygen(tmp_path / "key")
     edgekit.sign(bundle.path, tmp_path / "key")
-    command = [openssl, "pkeyutl", "-verify", "-pubin", "-inkey", str(tmp_path / "key.pub"), "-rawin", "-in", str(bundle.path / MANIFEST)]
-    assert subprocess.run([*command, "-sigfile", str(bundle.path / SIGNATURE)], capture_output=True).returncode == 0
+    command = [
+        openssl,
+        "pkeyutl",
+        "-verify",
+        "-pubin",
+        "-inkey",
+        str(tmp_path / "key.pub"),
+        "-rawin",
+        "-in",
+        str(bundle.path / MANIFEST),
+    ]
+    assert (
+        subprocess.run(
+            [*command, "-sigfile", str(bundle.path / SIGNATURE)], capture_output=True
+        ).returncode
+        == 0
+    )
     made = [openssl, "genpkey", "-algorithm", "ed25519", "-out", str(tmp_path / "other")]
     subprocess.run(made, check=True, capture_output=True)
     edgekit.sign(bundle.path, tmp_path / "other")
-    assert subprocess.run([*command, "-sigfile", str(bundle.path / SIGNATURE)], capture_output=True).returncode != 0
+    assert (
+        subprocess.run(
+            [*command, "-sigfile", str(bundle.path / SIGNATURE)], capture_output=True
+        ).returncode
+        != 0
+    )
 
 
 def refused(bundle: Bundle, strict: LocalTarget, message: str) -> None:
@@ -67,10 +96,14 @@ def refused(bundle: Bundle, strict: LocalTarget, message: str) -> None:
     assert not Path(strict.workdir).exists()
 
 
-def test_no_signature(bundle: Bundle, strict: LocalTarget, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_signature(
+    bundle: Bundle, strict: LocalTarget, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     refused(bundle, strict, "is not signed")
     assert run(["deploy", str(bundle.path), "-t", str(tmp_path / "strict.yaml")]) == 9
-    assert f"edgekit bundle sign {bundle.path} --key" in "".join(capsys.readouterr().err.splitlines())
+    assert f"edgekit bundle sign {bundle.path} --key" in "".join(
+        capsys.readouterr().err.splitlines()
+    )
 
 
 def test_another_key(bundle: Bundle, strict: LocalTarget, tmp_path: Path) -> None:
@@ -80,7 +113,9 @@ def test_another_key(bundle: Bundle, strict: LocalTarget, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("damage", ["name", "space", "short", "long", "empty"])
-def test_an_altered_manifest_or_signature(bundle: Bundle, strict: LocalTarget, tmp_path: Path, damage: str) -> None:
+def test_an_altered_manifest_or_signature(
+    bundle: Bundle, strict: LocalTarget, tmp_path: Path, damage: str
+) -> None:
     """Also an alteration that the bundle's own id does not cover."""
     edgekit.sign(bundle.path, tmp_path / "release")
     manifest, signature = bundle.path / MANIFEST, bundle.path / SIGNATURE
@@ -94,7 +129,9 @@ def test_an_altered_manifest_or_signature(bundle: Bundle, strict: LocalTarget, t
     refused(open_bundle(bundle.path), strict, "is not valid")
 
 
-def test_a_manifest_that_changed_after_it_was_opened(bundle: Bundle, strict: LocalTarget, tmp_path: Path) -> None:
+def test_a_manifest_that_changed_after_it_was_opened(
+    bundle: Bundle, strict: LocalTarget, tmp_path: Path
+) -> None:
     other = make_bundle(tmp_path / "other", ["fp32.pte"])
     edgekit.sign(other.path, tmp_path / "release")
     for name in (MANIFEST, SIGNATURE):

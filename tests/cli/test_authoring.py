@@ -38,9 +38,29 @@ def test_whatever_is_chosen_is_a_recipe(model: str, method: str) -> None:
 
 
 def test_from_a_name(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["recipe", "new", "recipes/mine.yaml", "--from", "resnet8", "--data", "fashion_mnist", "--method", "pruned-qat"]) == 0
+    assert (
+        run(
+            [
+                "recipe",
+                "new",
+                "recipes/mine.yaml",
+                "--from",
+                "resnet8",
+                "--data",
+                "fashion_mnist",
+                "--method",
+                "pruned-qat",
+            ]
+        )
+        == 0
+    )
     recipe = load_recipe("recipes/mine.yaml").recipe
-    assert (recipe.model.name, recipe.data.name, recipe.input.shape, len(recipe.stages)) == ("resnet8", "fashion_mnist", (1, 32, 32), 4)
+    assert (recipe.model.name, recipe.data.name, recipe.input.shape, len(recipe.stages)) == (
+        "resnet8",
+        "fashion_mnist",
+        (1, 32, 32),
+        4,
+    )
     assert "edgekit run recipes/mine.yaml" in capsys.readouterr().out
     assert json.loads(Path("recipes/recipe.schema.json").read_text())["title"] == "edgekit recipe"
     assert run(["recipe", "new", "recipes/mine.yaml"]) == 2, "it is there already"
@@ -52,9 +72,30 @@ def test_from_a_checkpoint(capsys: pytest.CaptureFixture[str]) -> None:
     Path("nets").mkdir()
     assert run(["recipe", "new", "a.yaml", "--from", "nets/net.safetensors"]) == 2
     assert "--model" in capsys.readouterr().err
-    assert run(["recipe", "new", "a.yaml", "--from", "nets/net.safetensors", "--model", "resnet8", "--data", "photos/", "--shape", "3,48,48"]) == 0
+    assert (
+        run(
+            [
+                "recipe",
+                "new",
+                "a.yaml",
+                "--from",
+                "nets/net.safetensors",
+                "--model",
+                "resnet8",
+                "--data",
+                "photos/",
+                "--shape",
+                "3,48,48",
+            ]
+        )
+        == 0
+    )
     recipe = load_recipe("a.yaml").recipe
-    assert (recipe.model.weights, recipe.stages[0].stage, recipe.data.args) == ("nets/net.safetensors", "import", {"path": "photos/"})
+    assert (recipe.model.weights, recipe.stages[0].stage, recipe.data.args) == (
+        "nets/net.safetensors",
+        "import",
+        {"path": "photos/"},
+    )
 
 
 def test_classes_of_a_folder_and_of_torchvisions_models() -> None:
@@ -62,7 +103,12 @@ def test_classes_of_a_folder_and_of_torchvisions_models() -> None:
         Path("photos", name).mkdir(parents=True)
     assert run(["recipe", "new", "a.yaml", "--from", "mobilenet_v2", "--data", "photos/"]) == 0
     assert load_recipe("a.yaml").recipe.model.args == {"num_classes": 3}
-    assert run(["recipe", "new", "b.yaml", "--from", "torchvision.models:resnet18", "--data", "digits"]) == 0
+    assert (
+        run(
+            ["recipe", "new", "b.yaml", "--from", "torchvision.models:resnet18", "--data", "digits"]
+        )
+        == 0
+    )
     assert load_recipe("b.yaml").recipe.model.args == {"num_classes": 10}
     assert run(["recipe", "new", "c.yaml", "--from", "my_nets:build", "--data", "photos/"]) == 0
     assert "# args: {num_classes: 10}" in Path("c.yaml").read_text()
@@ -93,11 +139,21 @@ def test_mistakes(options: list[str], says: str, capsys: pytest.CaptureFixture[s
 def test_it_asks_on_a_terminal_and_again_for_what_cannot_be() -> None:
     ours, theirs = pty.openpty()
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    process = subprocess.Popen([sys.executable, "-m", "edgekit.cli", "recipe", "new", "a.yaml"], stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edgekit.cli", "recipe", "new", "a.yaml"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment,
+    )
     os.write(ours, b"ds_cnn\ndigit\n\nfp61\nfp16\n")
     assert process.wait(60) == 0
     said = os.read(ours, 10000).decode()
     assert "did you mean 'digits'?" in said
     assert "did you mean 'fp16'?" in said
     recipe = YAML(typ="safe").load(Path("a.yaml"))
-    assert (recipe["model"]["name"], recipe["data"]["name"], recipe["stages"][-1]["method"]) == ("ds_cnn", "digits", "fp16")
+    assert (recipe["model"]["name"], recipe["data"]["name"], recipe["stages"][-1]["method"]) == (
+        "ds_cnn",
+        "digits",
+        "fp16",
+    )

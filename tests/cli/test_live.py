@@ -7,7 +7,9 @@ import pytest
 from edgekit.cli import live
 
 
-def test_a_pipe_gets_a_line_now_and_then_and_one_at_the_end(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_pipe_gets_a_line_now_and_then_and_one_at_the_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     now = 0.0
     monkeypatch.setattr(live.time, "monotonic", lambda: now)
     with live.live_progress(quiet=False) as progress:

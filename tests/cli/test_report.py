@@ -29,10 +29,15 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle:
     return made
 
 
-def test_the_newest_of_each_target(bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_newest_of_each_target(
+    bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     output = tmp_path / "report.html"
     assert run(["report", str(bundle.path), "-o", str(output), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"report": str(output), "bytes": output.stat().st_size}
+    assert json.loads(capsys.readouterr().out) == {
+        "report": str(output),
+        "bytes": output.stat().st_size,
+    }
     html = output.read_text(encoding="utf-8")
     assert [f"{number:032x}" in html for number in (1, 2, 3)] == [False, True, True]
     assert not list(tmp_path.glob(".report*"))
@@ -45,7 +50,9 @@ def test_named_measurements_without_a_bundle(bundle: Bundle, tmp_path: Path) -> 
     assert f"{3:032x}" in (tmp_path / "latest.html").read_text(encoding="utf-8")
 
 
-def test_what_cannot_be_reported(bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_reported(
+    bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     other = make_bundle(tmp_path / "other", keys=("fp32.pte",))
     store.save(make_measurement(other, number=9))
     for arguments, said in (
@@ -59,14 +66,36 @@ def test_what_cannot_be_reported(bundle: Bundle, tmp_path: Path, capsys: pytest.
 
 
 def test_ten_thousand_measurements(bundle: Bundle, tmp_path: Path) -> None:
-    row = {"bundle_name": "tiny", "bundle_id": "1" * 64, "recipe_sha256": "0" * 64, "target": "pi4", "target_kind": "ssh", "machine": "pi"}
-    row |= {"edgekit_version": "0", "artifacts": "fp32.pte\nint8.tflite", "runs": 10, "quick": False, "valid": True, "timings": "meaningful", "failure": ""}
+    row = {
+        "bundle_name": "tiny",
+        "bundle_id": "1" * 64,
+        "recipe_sha256": "0" * 64,
+        "target": "pi4",
+        "target_kind": "ssh",
+        "machine": "pi",
+    }
+    row |= {
+        "edgekit_version": "0",
+        "artifacts": "fp32.pte\nint8.tflite",
+        "runs": 10,
+        "quick": False,
+        "valid": True,
+        "timings": "meaningful",
+        "failure": "",
+    }
     engine = create_engine(f"sqlite:///{tmp_path / 'results.db'}")
     with engine.begin() as connection:
         ids = [f"{number:032x}" for number in range(1000, 11_000)]
         dates = [f"2025-{1 + at % 12:02}-{1 + at % 28:02}T00:00:00" for at in range(len(ids))]
-        connection.execute(insert(measurements), [{**row, "id": id_, "created": date} for id_, date in zip(ids, dates, strict=True)])
-        keyed = [{"measurement_id": id_, "position": at, "artifact": key} for id_ in ids for at, key in enumerate(("fp32.pte", "int8.tflite"))]
+        connection.execute(
+            insert(measurements),
+            [{**row, "id": id_, "created": date} for id_, date in zip(ids, dates, strict=True)],
+        )
+        keyed = [
+            {"measurement_id": id_, "position": at, "artifact": key}
+            for id_ in ids
+            for at, key in enumerate(("fp32.pte", "int8.tflite"))
+        ]
         values = {"sha256": "0" * 64, "bytes": 1, "runs": 10, "samples": 640, "p50_ns": 1e6}
         connection.execute(insert(artifact_results), [{**key, **values} for key in keyed])
     engine.dispose()
@@ -79,5 +108,8 @@ def test_ten_thousand_measurements(bundle: Bundle, tmp_path: Path) -> None:
 
 def test_reporting_never_imports_torch(bundle: Bundle, tmp_path: Path) -> None:
     output = str(tmp_path / "r.html")
-    code = f"import sys; from edgekit.cli import run; assert run(['report', '-o', {output!r}]) == 0; sys.exit('torch' in sys.modules)"
+    code = (
+        f"import sys; from edgekit.cli import run; assert run(['report', '-o', {output!r}]) == 0;"
+        " sys.exit('torch' in sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=120)

@@ -23,11 +23,15 @@ HOSTILE = "=cmd|'/c calc'!A0 \x1b[31m[bold]x"
 
 @pytest.fixture
 def saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Measurement]:
-    """Three measurements in the database of EDGEKIT_DB, the last on a target with a hostile name."""
+    """Three measurements in the database of EDGEKIT_DB, the last on a target with a hostile
+    name."""
     monkeypatch.setenv("EDGEKIT_DB", str(tmp_path / "results.db"))
     monkeypatch.setenv("COLUMNS", "100")
     bundle = make_bundle(tmp_path / "bundle")
-    made = [make_measurement(bundle, number=number, target=target) for number, target in ((1, "pi4"), (2, "pi4"), (3, HOSTILE))]
+    made = [
+        make_measurement(bundle, number=number, target=target)
+        for number, target in ((1, "pi4"), (2, "pi4"), (3, HOSTILE))
+    ]
     for measurement in made:
         store.save(measurement)
     return made
@@ -42,7 +46,9 @@ def test_list(saved: list[Measurement], capsys: pytest.CaptureFixture[str]) -> N
     assert "\x1b" not in shown
     assert "[bold]x" in "".join(shown.split())
     assert run(["results", "list", "--json", "--limit", "1"]) == 0
-    assert [row["id"] for row in json.loads(capsys.readouterr().out)["measurements"]] == [saved[2].id]
+    assert [row["id"] for row in json.loads(capsys.readouterr().out)["measurements"]] == [
+        saved[2].id
+    ]
 
 
 def test_show(saved: list[Measurement], capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,12 +61,16 @@ def test_show(saved: list[Measurement], capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.parametrize("identity", ["f" * 32, "0000"])
-def test_show_what_is_not_there_or_not_one(saved: list[Measurement], identity: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_what_is_not_there_or_not_one(
+    saved: list[Measurement], identity: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(["results", "show", identity]) == 2
     assert "error:" in capsys.readouterr().err
 
 
-def test_export_csv(saved: list[Measurement], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_export_csv(
+    saved: list[Measurement], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(["results", "export"]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert len(rows) == 6
@@ -74,12 +84,17 @@ def test_export_csv(saved: list[Measurement], tmp_path: Path, capsys: pytest.Cap
 
 def test_export_jsonl(saved: list[Measurement], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["results", "export", "--format", "jsonl"]) == 0
-    assert [json.loads(line)["artifact"] for line in capsys.readouterr().out.splitlines()] == ["fp32.pte", "int8.tflite"] * 3
+    assert [json.loads(line)["artifact"] for line in capsys.readouterr().out.splitlines()] == [
+        "fp32.pte",
+        "int8.tflite",
+    ] * 3
     assert run(["results", "export", "--format", "jsonl", "--raw", saved[0].id]) == 0
     assert Measurement.model_validate_json(capsys.readouterr().out) == saved[0]
 
 
-def test_export_that_cannot_be(saved: list[Measurement], capsys: pytest.CaptureFixture[str]) -> None:
+def test_export_that_cannot_be(
+    saved: list[Measurement], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(["results", "export", "--raw"]) == 2
     assert run(["results", "export", "-o", "/nonexistent/x.csv"]) == 2
     assert "cannot be written" in capsys.readouterr().err
@@ -106,18 +121,25 @@ def test_a_broken_database_is_exit_10(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "Traceback" not in said
 
 
-def test_what_waits_in_the_spool_is_said(saved: list[Measurement], capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_waits_in_the_spool_is_said(
+    saved: list[Measurement], capsys: pytest.CaptureFixture[str]
+) -> None:
     (spool.spool_directory(database_url()) / "00.json").write_text("{")
     assert run(["results", "list"]) == 0
     assert "warning: a measurement still waits to be stored" in capsys.readouterr().err
 
 
 def test_looking_at_results_never_imports_torch(saved: list[Measurement]) -> None:
-    code = "import sys; from edgekit.cli import run; run(['results', 'show']); sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys; from edgekit.cli import run; run(['results', 'show']); sys.exit('torch' in"
+        " sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=120)
 
 
-def test_export_parquet(saved: list[Measurement], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_export_parquet(
+    saved: list[Measurement], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     parquet = pytest.importorskip("pyarrow.parquet", reason="pip install 'edgekit[parquet]'")
     file = tmp_path / "out.parquet"
     assert run(["results", "export", "--format", "parquet"]) == 2
@@ -130,10 +152,17 @@ def test_export_parquet(saved: list[Measurement], tmp_path: Path, capsys: pytest
     assert run(["results", "export", "--format", "parquet", "-o", "/nonexistent/x.parquet"]) == 2
 
 
-def test_log_to_mlflow(saved: list[Measurement], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_log_to_mlflow(
+    saved: list[Measurement],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """Into a local file store; a second time nothing is new."""
     tracking = pytest.importorskip("mlflow.tracking", reason="pip install 'edgekit[mlflow]'")
-    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")  # its file store is in maintenance and asks for this
+    monkeypatch.setenv(
+        "MLFLOW_ALLOW_FILE_STORE", "true"
+    )  # its file store is in maintenance and asks for this
     uri = (tmp_path / "mlruns").as_uri()
     for logged in ("logged 2 runs", "logged 0 runs"):
         assert run(["results", "log-mlflow", saved[0].id, "--tracking-uri", uri]) == 0
@@ -141,7 +170,9 @@ def test_log_to_mlflow(saved: list[Measurement], tmp_path: Path, monkeypatch: py
     client = tracking.MlflowClient(tracking_uri=uri)
     place = client.get_experiment_by_name("edgekit").experiment_id
     found = {one.data.params["artifact"]: one for one in client.search_runs([place])}
-    assert found["fp32.pte"].data.metrics["p50_ms"] == saved[0].summaries["fp32.pte"].p50.value / 1e6
+    assert (
+        found["fp32.pte"].data.metrics["p50_ms"] == saved[0].summaries["fp32.pte"].p50.value / 1e6
+    )
     assert found["int8.tflite"].data.params["target"] == "pi4"
 
 

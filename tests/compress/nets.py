@@ -1,4 +1,5 @@
-"""Small networks the compression tests share, with batch-norm statistics that differ from the initial ones."""
+"""Small networks the compression tests share, with batch-norm statistics that differ from the
+initial ones."""
 
 from __future__ import annotations
 
@@ -30,12 +31,19 @@ def batch(*shape: int, seed: int = 0) -> Tensor:
 
 
 class Separable(nn.Module):
-    """conv-bn-relu, depthwise conv-bn-relu, conv with bias-bn, a residual sum, pool, linear. Batch norm with its own epsilon and momentum."""
+    """conv-bn-relu, depthwise conv-bn-relu, conv with bias-bn, a residual sum, pool, linear. Batch
+    norm with its own epsilon and momentum."""
 
     def __init__(self, eps: float = 1e-3, momentum: float = 0.01) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8, eps, momentum), nn.ReLU())
-        self.depthwise = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False), nn.BatchNorm2d(8, eps, momentum), nn.ReLU())
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8, eps, momentum), nn.ReLU()
+        )
+        self.depthwise = nn.Sequential(
+            nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False),
+            nn.BatchNorm2d(8, eps, momentum),
+            nn.ReLU(),
+        )
         self.pointwise = nn.Sequential(nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8, eps, momentum))
         self.dropout = nn.Dropout(0.5)
         self.classifier = nn.Linear(8, 4)

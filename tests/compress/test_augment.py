@@ -1,4 +1,5 @@
-"""Augmentation: torchvision's transforms by name, on groups of a batch, and what is said of wrong ones."""
+"""Augmentation: torchvision's transforms by name, on groups of a batch, and what is said of wrong
+ones."""
 
 from __future__ import annotations
 
@@ -15,7 +16,9 @@ pytestmark = pytest.mark.torch
 
 
 def images(count: int = 64) -> Tensor:
-    return torch.randint(0, 256, (count, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    return torch.randint(
+        0, 256, (count, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
 
 
 def change(augment: list[Any], samples: Tensor) -> Tensor:
@@ -42,7 +45,9 @@ def test_every_group_of_samples_has_its_own_draw() -> None:
 
 def test_transforms_apply_in_order_with_their_arguments() -> None:
     samples = images()
-    changed = change([{"RandomHorizontalFlip": {"p": 1.0}}, {"RandomVerticalFlip": {"p": 1.0}}], samples)
+    changed = change(
+        [{"RandomHorizontalFlip": {"p": 1.0}}, {"RandomVerticalFlip": {"p": 1.0}}], samples
+    )
     assert torch.equal(changed, samples.flip(-1, -2))
     cropped = change([{"RandomCrop": {"size": [16, 16], "padding": 4}}], samples)
     assert cropped.shape == samples.shape
@@ -57,7 +62,10 @@ def test_looking_a_transform_up_draws_nothing() -> None:
 
 
 def test_an_unknown_transform_is_suggested() -> None:
-    for build in (lambda: change_samples(["RandomHorizontalFlop"], images(1)), lambda: change_samples(["Mixup"], images(1))):
+    for build in (
+        lambda: change_samples(["RandomHorizontalFlop"], images(1)),
+        lambda: change_samples(["Mixup"], images(1)),
+    ):
         with pytest.raises(ModelError, match="there is no transform") as caught:
             build()
         assert "RandomHorizontalFlip" in caught.value.hint or "MixUp" in caught.value.hint
@@ -70,7 +78,13 @@ def test_names_of_torchvision_that_are_no_transforms_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "entry", [{"RandomCrop": {"sise": 16}}, "RandomCrop", {"RandomHorizontalFlip": {"p": 2}}, {"CutMix": {"alpha": -1}}]
+    "entry",
+    [
+        {"RandomCrop": {"sise": 16}},
+        "RandomCrop",
+        {"RandomHorizontalFlip": {"p": 2}},
+        {"CutMix": {"alpha": -1}},
+    ],
 )
 def test_wrong_arguments_quote_the_signature(entry: Any) -> None:
     look_up = mix_batch if "CutMix" in entry else change_samples
@@ -99,7 +113,9 @@ def test_mixing_gives_probabilities_that_say_what_was_mixed(name: str) -> None:
     assert targets.shape == (32, 4)
     torch.testing.assert_close(targets.sum(dim=1), torch.ones(32))
     assert targets.max(dim=1).values.min() < 1
-    torch.testing.assert_close(mixed.mean(dim=(1, 2, 3)), (targets * torch.arange(4)).sum(dim=1), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        mixed.mean(dim=(1, 2, 3)), (targets * torch.arange(4)).sum(dim=1), atol=1e-4, rtol=0
+    )
 
 
 def test_of_two_mixes_each_batch_gets_one() -> None:

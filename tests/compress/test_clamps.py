@@ -19,7 +19,15 @@ def wide(clamp: nn.Module) -> nn.Module:
     """Convolutions that give ten times more than the clamp lets through."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        net = nn.Sequential(nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16), clamp, nn.Conv2d(16, 16, 3), clamp, nn.Flatten(), nn.Linear(256, 10))
+        net = nn.Sequential(
+            nn.Conv2d(3, 16, 3),
+            nn.BatchNorm2d(16),
+            clamp,
+            nn.Conv2d(16, 16, 3),
+            clamp,
+            nn.Flatten(),
+            nn.Linear(256, 10),
+        )
     with torch.no_grad():
         net[0].weight.mul_(100)  # type: ignore[operator]
         net[3].weight.mul_(10)  # type: ignore[operator]
@@ -35,7 +43,9 @@ def snr_db(model: nn.Module, **options: object) -> float:
 
 
 @pytest.mark.parametrize("clamp", [nn.ReLU6(), nn.Hardtanh(-1, 1), nn.ReLU6(inplace=True)], ids=str)
-def test_the_range_is_what_the_clamp_lets_through(clamp: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_range_is_what_the_clamp_lets_through(
+    clamp: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
     after = snr_db(wide(clamp))
     monkeypatch.setattr(quantize, "AfterClamps", XNNPACKQuantizer)
     assert after > snr_db(wide(clamp)) + 3
@@ -70,4 +80,6 @@ def test_an_output_that_others_see_keeps_its_range(monkeypatch: pytest.MonkeyPat
 
 def test_layers_kept_float_stay_float() -> None:
     graph = quantize.prepare_ptq(wide(nn.ReLU6()), IMAGES[:2], keep_float=("0", "3", "6"))
-    assert not any("quantize" in str(node.target) for node in quantize.convert(graph, fold=True).graph.nodes)
+    assert not any(
+        "quantize" in str(node.target) for node in quantize.convert(graph, fold=True).graph.nodes
+    )

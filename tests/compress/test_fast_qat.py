@@ -7,7 +7,10 @@ import sys
 
 import pytest
 import torch
-from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import XNNPACKQuantizer, get_symmetric_quantization_config
+from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
+    XNNPACKQuantizer,
+    get_symmetric_quantization_config,
+)
 from torch import nn
 from torch.fx import GraphModule
 from torchao.quantization.pt2e import qat_utils
@@ -29,36 +32,49 @@ class Kinds(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.body = separable()
-        self.up = nn.Sequential(nn.ConvTranspose2d(3, 4, 2, 2), nn.BatchNorm2d(4), nn.ReLU(inplace=True))
+        self.up = nn.Sequential(
+            nn.ConvTranspose2d(3, 4, 2, 2), nn.BatchNorm2d(4), nn.ReLU(inplace=True)
+        )
         self.series = nn.Sequential(nn.Conv1d(4, 4, 3), nn.BatchNorm1d(4))
         self.longer = nn.Sequential(nn.ConvTranspose1d(4, 4, 2, bias=False), nn.BatchNorm1d(4))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.body(x) + self.longer(self.series(self.up(x).flatten(2))).mean(2)
+        logits: torch.Tensor = self.body(x) + self.longer(self.series(self.up(x).flatten(2))).mean(
+            2
+        )
         return logits
 
 
 def quantized(model: nn.Module) -> tuple[GraphModule, GraphModule]:
     """The prepared graph after a training step, and its conversion."""
-    quantizer = XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True, is_qat=True))
+    quantizer = XNNPACKQuantizer().set_global(
+        get_symmetric_quantization_config(is_per_channel=True, is_qat=True)
+    )
     graph = prepare_qat_pt2e(capture(model, IMAGES), quantizer)
     graph(IMAGES)
     return graph, convert_pt2e(copy.deepcopy(graph))
 
 
 def equal(ours: tuple[GraphModule, ...], theirs: tuple[GraphModule, ...]) -> bool:
-    """Code and state of both graphs, and the numbers of the converted one (the other is in training mode)."""
+    """Code and state of both graphs, and the numbers of the converted one (the other is in training
+    mode)."""
     states = [(a.state_dict(), b.state_dict()) for a, b in zip(ours, theirs, strict=True)]
     return (
         all(a.code == b.code for a, b in zip(ours, theirs, strict=True))
-        and all(a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a) for a, b in states)
+        and all(
+            a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+            for a, b in states
+        )
         and torch.equal(ours[1](IMAGES), theirs[1](IMAGES))
     )
 
 
 @pytest.mark.slow
 def test_graphs_and_numbers_equal_those_of_the_plain_path() -> None:
-    assert fast_qat.is_proven(), "torchao or executorch moved: set PROVEN_ON to the new versions and see whether the rest of this test holds"
+    assert fast_qat.is_proven(), (
+        "torchao or executorch moved: set PROVEN_ON to the new versions and see whether the rest of"
+        " this test holds"
+    )
     model = with_statistics(Kinds())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -72,11 +88,19 @@ def test_graphs_and_numbers_equal_those_of_the_plain_path() -> None:
 
 
 def test_torchao_is_itself_again_afterwards() -> None:
-    names = ("_get_aten_graph_module_for_pattern", "replace_pattern_with_filters", "_fuse_conv_bn_qat_helper", "_fold_conv_bn_qat_helper")
+    names = (
+        "_get_aten_graph_module_for_pattern",
+        "replace_pattern_with_filters",
+        "_fuse_conv_bn_qat_helper",
+        "_fold_conv_bn_qat_helper",
+    )
     before = [getattr(qat_utils, name) for name in names]
     export = torch.export.export
     with contextlib.suppress(ValueError), fast_patterns():
-        assert not any(getattr(qat_utils, name) is function for name, function in zip(names, before, strict=True))
+        assert not any(
+            getattr(qat_utils, name) is function
+            for name, function in zip(names, before, strict=True)
+        )
         raise ValueError
     assert [getattr(qat_utils, name) for name in names] == before
     assert torch.export.export is export
@@ -99,13 +123,18 @@ def test_preparing_a_model_twice_traces_no_pattern_twice() -> None:
 
 @pytest.mark.slow
 def test_a_model_converts_in_seconds_rather_than_minutes() -> None:
-    """The plain path takes half a minute of processor time for any model, even in this test's small one."""
+    """The plain path takes half a minute of processor time for any model, even in this test's small
+    one."""
     program = (
-        "import time, torch; torch.set_num_threads(1)\n"
-        "from tests.compress.nets import batch, separable\n"
-        "from edgekit.compress.quantize import convert, prepare_qat, set_qat_mode\n"
-        "graph = prepare_qat(separable(), batch(2, 3, 8, 8)); set_qat_mode(graph, training=True); graph(batch(2, 3, 8, 8))\n"
-        "start = time.process_time(); convert(graph, fold=True); print(time.process_time() - start)"
+        "import time, torch; torch.set_num_threads(1)\nfrom tests.compress.nets import batch,"
+        " separable\nfrom edgekit.compress.quantize import convert, prepare_qat,"
+        " set_qat_mode\ngraph = prepare_qat(separable(), batch(2, 3, 8, 8)); set_qat_mode(graph,"
+        " training=True); graph(batch(2, 3, 8, 8))\nstart = time.process_time(); convert(graph,"
+        " fold=True); print(time.process_time() - start)"
     )
-    seconds = float(subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout)
+    seconds = float(
+        subprocess.run(
+            [sys.executable, "-c", program], check=True, capture_output=True, text=True
+        ).stdout
+    )
     assert seconds < 10

@@ -10,7 +10,12 @@ from edgekit.compress.learning_rate import learning_rate
 
 
 def rates(total: int = 100, per_epoch: int = 10, **options: Any) -> list[float]:
-    settings = {"lr": 2.0, "schedule": "constant", "warmup_epochs": 0.0, "step_epochs": 10.0} | options
+    settings = {
+        "lr": 2.0,
+        "schedule": "constant",
+        "warmup_epochs": 0.0,
+        "step_epochs": 10.0,
+    } | options
     return [learning_rate(step, total, per_epoch, **settings) for step in range(total)]
 
 
@@ -31,7 +36,9 @@ def test_linear_and_cosine_fall_from_the_peak_to_almost_nothing() -> None:
 
 
 @pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
-def test_warm_up_rises_in_a_line_to_the_peak_and_the_rest_has_the_remaining_steps(schedule: str) -> None:
+def test_warm_up_rises_in_a_line_to_the_peak_and_the_rest_has_the_remaining_steps(
+    schedule: str,
+) -> None:
     found = rates(schedule=schedule, warmup_epochs=1.5)
     assert found[:15] == pytest.approx([2.0 * (i + 1) / 15 for i in range(15)])
     assert found[15] == 2.0

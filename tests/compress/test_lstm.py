@@ -14,15 +14,29 @@ pytestmark = pytest.mark.torch
 
 
 @pytest.mark.parametrize("batch_first", [True, False])
-@pytest.mark.parametrize("settings", [{}, {"num_layers": 3}, {"bidirectional": True}, {"num_layers": 2, "bidirectional": True, "bias": False}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"num_layers": 3},
+        {"bidirectional": True},
+        {"num_layers": 2, "bidirectional": True, "bias": False},
+    ],
+)
 @pytest.mark.parametrize("with_state", [False, True])
-def test_the_rewritten_lstm_computes_the_same(batch_first: bool, settings: dict[str, Any], with_state: bool) -> None:
+def test_the_rewritten_lstm_computes_the_same(
+    batch_first: bool, settings: dict[str, Any], with_state: bool
+) -> None:
     torch.manual_seed(0)
     lstm = nn.LSTM(5, 8, batch_first=batch_first, **settings)
     series = batch(3, 6, 5)
     samples = 3 if batch_first else 6
     layers = settings.get("num_layers", 1) * (2 if settings.get("bidirectional") else 1)
-    state = (batch(layers, samples, 8, seed=1), batch(layers, samples, 8, seed=2)) if with_state else None
+    state = (
+        (batch(layers, samples, 8, seed=1), batch(layers, samples, 8, seed=2))
+        if with_state
+        else None
+    )
     with torch.no_grad():
         expected, (h, c) = lstm(series, state)
         got, (got_h, got_c) = rewrite_lstm(lstm)(series, state)
@@ -54,7 +68,9 @@ def test_the_model_itself_is_left_alone_and_named_layers_are_kept() -> None:
 def test_it_exports_with_any_batch() -> None:
     model = rewrite_lstm(seeded("lstm", layers=2, hidden=8)).eval()
     example = batch(2, 5, 12)
-    graph = torch.export.export(model, (example,), dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=64)},)).module()
+    graph = torch.export.export(
+        model, (example,), dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=64)},)
+    ).module()
     for size in (1, 2, 5):
         series = batch(size, 5, 12, seed=size)
         assert torch.equal(graph(series), model(series))

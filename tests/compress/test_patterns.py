@@ -25,11 +25,17 @@ def test_names_patterns_and_containers(pattern: str, found: list[str]) -> None:
 
 
 def test_exclude_wins_and_order_is_kept() -> None:
-    assert select(NAMES, ["classifier", "features"], ["features.1"], purpose="x") == [NAMES[0], NAMES[2], NAMES[3]]
+    assert select(NAMES, ["classifier", "features"], ["features.1"], purpose="x") == [
+        NAMES[0],
+        NAMES[2],
+        NAMES[3],
+    ]
 
 
 @pytest.mark.parametrize(("include", "exclude"), [(["clasifier.1"], []), (["*"], ["clasifier.1"])])
-def test_a_pattern_that_means_nothing_is_an_error_with_what_is_near(include: list[str], exclude: list[str]) -> None:
+def test_a_pattern_that_means_nothing_is_an_error_with_what_is_near(
+    include: list[str], exclude: list[str]
+) -> None:
     with pytest.raises(ModelError, match=r"'clasifier\.1' \(layers to prune\)") as caught:
         select(NAMES, include, exclude, purpose="layers to prune")
     assert "classifier.1" in caught.value.hint

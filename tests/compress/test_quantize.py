@@ -38,7 +38,12 @@ pytestmark = pytest.mark.torch
 IMAGES = batch(4, 3, 12, 12)
 
 
-def trained(graph: GraphModule, inputs: Tensor = IMAGES, steps: int = 3, after_step: Callable[[int], None] = lambda step: None) -> GraphModule:
+def trained(
+    graph: GraphModule,
+    inputs: Tensor = IMAGES,
+    steps: int = 3,
+    after_step: Callable[[int], None] = lambda step: None,
+) -> GraphModule:
     """Some steps of quantization-aware training; left in inference mode."""
     set_qat_mode(graph, training=True)
     optimizer = torch.optim.SGD(graph.parameters(), lr=0.02, momentum=0.9)
@@ -84,7 +89,10 @@ def test_int8_of_the_worked_example_saturates_and_never_wraps() -> None:
     assert symmetric_int8(torch.tensor([100.0, -100.0]), 0.1).tolist() == [127, -127]
 
 
-@given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=20), st.floats(2**-12, 100, width=32))
+@given(
+    st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=20),
+    st.floats(2**-12, 100, width=32),
+)
 def test_int8_is_the_nearest_step_within_its_range(values: list[float], scale: float) -> None:
     tensor = torch.tensor(values)
     steps = symmetric_int8(tensor, scale)
@@ -125,13 +133,17 @@ def test_activations_saturate() -> None:
     graph = prepare_ptq(row([1.0, 0.0]), torch.zeros(2, 2), observer="minmax")
     calibrate(graph, [torch.tensor([[-1.28, 0.0], [1.27, 0.0]])])
     converted = convert(graph, fold=True)
-    assert outputs(converted, torch.tensor([[100.0, 0.0], [-100.0, 0.0]])).flatten().tolist() == pytest.approx([1.27, -1.28], abs=1e-6)
+    assert outputs(
+        converted, torch.tensor([[100.0, 0.0], [-100.0, 0.0]])
+    ).flatten().tolist() == pytest.approx([1.27, -1.28], abs=1e-6)
 
 
 # What is trained is what ships.
 
 
-def test_folded_and_unfolded_and_trained_graphs_give_the_same_numbers_at_any_batch(qat: GraphModule) -> None:
+def test_folded_and_unfolded_and_trained_graphs_give_the_same_numbers_at_any_batch(
+    qat: GraphModule,
+) -> None:
     folded, unfolded = convert(qat, fold=True), convert(qat, fold=False)
     for size in (1, 3, 7):
         inputs = batch(size, 3, 12, 12, seed=size)
@@ -139,7 +151,9 @@ def test_folded_and_unfolded_and_trained_graphs_give_the_same_numbers_at_any_bat
         assert torch.equal(outputs(folded, inputs), outputs(qat, inputs))
 
 
-def test_folded_and_unfolded_ptq_graphs_give_the_same_numbers_at_any_batch(ptq: GraphModule) -> None:
+def test_folded_and_unfolded_ptq_graphs_give_the_same_numbers_at_any_batch(
+    ptq: GraphModule,
+) -> None:
     folded, unfolded = convert(ptq, fold=True), convert(ptq, fold=False)
     for size in (1, 3, 7):
         inputs = batch(size, 3, 12, 12, seed=size)
@@ -148,7 +162,10 @@ def test_folded_and_unfolded_ptq_graphs_give_the_same_numbers_at_any_batch(ptq: 
 
 
 def test_both_conversions_hold_the_same_weights_and_scales(qat: GraphModule) -> None:
-    folded, unfolded = quantized_layer_report(convert(qat, fold=True)), quantized_layer_report(convert(qat, fold=False))
+    folded, unfolded = (
+        quantized_layer_report(convert(qat, fold=True)),
+        quantized_layer_report(convert(qat, fold=False)),
+    )
     assert folded == unfolded
     assert list(folded["layers"]) == ["stem.0", "depthwise.0", "pointwise.0", "classifier"]
     assert folded["float_layers"] == []
@@ -218,8 +235,15 @@ def test_modes_gather_only_what_they_should() -> None:
         set_qat_mode(graph, **mode)
         before = {name: tensor.clone() for name, tensor in graph.state_dict().items()}
         graph(louder)
-        differing = {name for name, tensor in graph.state_dict().items() if not torch.equal(tensor, before[name])}
-        return {"ranges" if "post_process" in name else "statistics" if "running" in name else name for name in differing}
+        differing = {
+            name
+            for name, tensor in graph.state_dict().items()
+            if not torch.equal(tensor, before[name])
+        }
+        return {
+            "ranges" if "post_process" in name else "statistics" if "running" in name else name
+            for name in differing
+        }
 
     assert changed(training=True) == {"ranges", "statistics"}
     assert changed(training=True, freeze_observers=True) == {"statistics"}
@@ -238,7 +262,8 @@ def test_dropout_drops_in_training_only() -> None:
 
 
 class Aside(nn.Module):
-    """In training mode it drops whole samples at random and answers with two tensors: neither may be caught in the graph."""
+    """In training mode it drops whole samples at random and answers with two tensors: neither may
+    be caught in the graph."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -274,15 +299,27 @@ def test_a_map_and_its_average_share_a_range_that_does_not_clip_the_map() -> Non
     """A plain moving average of both would settle at a half of the map's range."""
     graph = prepare_qat(seeded("small_cnn", in_channels=3, width=8), IMAGES)
     set_qat_mode(graph, training=True, freeze_batchnorm=True)
-    sites = [str(node.target) for node in graph.graph.nodes if node.op == "call_module" and "post" in str(node.target)]
-    watching: Any = next(graph.get_submodule(name) for name in sites if sum(graph.get_submodule(name) is graph.get_submodule(s) for s in sites) > 2)
+    sites = [
+        str(node.target)
+        for node in graph.graph.nodes
+        if node.op == "call_module" and "post" in str(node.target)
+    ]
+    watching: Any = next(
+        graph.get_submodule(name)
+        for name in sites
+        if sum(graph.get_submodule(name) is graph.get_submodule(s) for s in sites) > 2
+    )
     peaks: list[float] = []
     watching.register_forward_pre_hook(lambda module, inputs: peaks.append(inputs[0].max().item()))
     for seed in range(150):
         outputs(graph, batch(4, 3, 12, 12, seed=seed))
     of_the_map = peaks[::3]
     assert len(of_the_map) == 150
-    assert sum(of_the_map[-50:]) / 50 < watching.activation_post_process.max_val.item() <= max(of_the_map)
+    assert (
+        sum(of_the_map[-50:]) / 50
+        < watching.activation_post_process.max_val.item()
+        <= max(of_the_map)
+    )
     assert sum(peaks[1::3]) < 0.8 * sum(of_the_map), "the average is much smaller than the map"
 
 
@@ -292,7 +329,9 @@ def test_observers_differ_in_how_they_see_an_outlier() -> None:
     for observer in ("minmax", "moving_average", "histogram"):
         graph = prepare_ptq(row([1.0, 1.0]), batch(2, 2), observer=observer)
         calibrate(graph, [batch(64, 2), wide, batch(64, 2, seed=1)])
-        scales[observer] = quantized_layer_report(convert(graph, fold=True))["activations"][0]["scale"]
+        scales[observer] = quantized_layer_report(convert(graph, fold=True))["activations"][0][
+            "scale"
+        ]
     assert scales["moving_average"] < scales["histogram"] < scales["minmax"]
 
 
@@ -300,7 +339,10 @@ def test_observers_differ_in_how_they_see_an_outlier() -> None:
 
 
 @pytest.mark.parametrize("method", ["qat", "ptq"])
-@pytest.mark.parametrize(("keep", "left"), [(["stem", "classifier"], ["stem.0", "classifier"]), (["point*.0"], ["pointwise.0"])])
+@pytest.mark.parametrize(
+    ("keep", "left"),
+    [(["stem", "classifier"], ["stem.0", "classifier"]), (["point*.0"], ["pointwise.0"])],
+)
 def test_layers_kept_float_really_are(method: str, keep: list[str], left: list[str]) -> None:
     model = separable()
     if method == "qat":
@@ -314,22 +356,31 @@ def test_layers_kept_float_really_are(method: str, keep: list[str], left: list[s
     converted = convert(graph, fold=True)
     report = quantized_layer_report(converted)
     assert report["float_layers"] == left
-    assert set(report["layers"]) == {"stem.0", "depthwise.0", "pointwise.0", "classifier"} - set(left)
+    assert set(report["layers"]) == {"stem.0", "depthwise.0", "pointwise.0", "classifier"} - set(
+        left
+    )
     assert not batch_norms(converted)
-    assert not [node for node in converted.graph.nodes if "div" in str(node.target)], "no arithmetic of QAT is left over"
+    assert not [node for node in converted.graph.nodes if "div" in str(node.target)], (
+        "no arithmetic of QAT is left over"
+    )
     assert snr_db(outputs(model), outputs(converted)) > 25
 
 
 class Odd(nn.Module):
-    """Batch norm before a convolution, after a transposed one, after a linear layer; operators that have no int8 kernel."""
+    """Batch norm before a convolution, after a transposed one, after a linear layer; operators that
+    have no int8 kernel."""
 
     def __init__(self) -> None:
         super().__init__()
         self.norm = nn.BatchNorm2d(3)
-        self.up = nn.Sequential(nn.ConvTranspose2d(3, 8, 3, 2), nn.BatchNorm2d(8, eps=1e-3), nn.ReLU())
+        self.up = nn.Sequential(
+            nn.ConvTranspose2d(3, 8, 3, 2), nn.BatchNorm2d(8, eps=1e-3), nn.ReLU()
+        )
         self.conv = nn.Sequential(nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8), nn.Hardswish())
         self.series = nn.Sequential(nn.Conv1d(8, 16, 3), nn.BatchNorm1d(16), nn.ReLU())
-        self.head = nn.Sequential(nn.Linear(16, 12), nn.BatchNorm1d(12), nn.ReLU(), nn.Linear(12, 4))
+        self.head = nn.Sequential(
+            nn.Linear(16, 12), nn.BatchNorm1d(12), nn.ReLU(), nn.Linear(12, 4)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         x = torch.erf(self.conv(self.up(self.norm(x)))) * 2.0
@@ -348,9 +399,17 @@ def test_unusual_places_of_batch_norm_and_unknown_operators() -> None:
     assert torch.equal(outputs(folded, inputs), outputs(graph, inputs))
     assert torch.equal(outputs(folded, inputs), outputs(convert(graph, fold=False), inputs))
     assert snr_db(outputs(model, inputs), outputs(folded, inputs)) > 20
-    assert list(quantized_layer_report(folded)["layers"]) == ["up.0", "conv.0", "series.0", "head.0", "head.3"]
+    assert list(quantized_layer_report(folded)["layers"]) == [
+        "up.0",
+        "conv.0",
+        "series.0",
+        "head.0",
+        "head.3",
+    ]
     assert [str(node.args[4].target) for node in batch_norms(folded)] == ["norm.running_var"]  # type: ignore[union-attr]
-    assert [str(node.target) for node in folded.graph.nodes if node.name == "erf"] == ["aten.erf.default"]
+    assert [str(node.target) for node in folded.graph.nodes if node.name == "erf"] == [
+        "aten.erf.default"
+    ]
 
 
 # Masks.
@@ -358,7 +417,9 @@ def test_unusual_places_of_batch_norm_and_unknown_operators() -> None:
 
 def test_masks_hold_through_training_and_show_in_the_int8_weights() -> None:
     model = separable()
-    masks = magnitude_masks(model, sparsity=0.5, exclude=["pointwise"]) | n_m_masks(model, n=1, m=4, include=["pointwise"])
+    masks = magnitude_masks(model, sparsity=0.5, exclude=["pointwise"]) | n_m_masks(
+        model, n=1, m=4, include=["pointwise"]
+    )
     apply_masks(model, masks)
     graph = prepare_qat(model, IMAGES)
     trained(graph, steps=4, after_step=lambda step: apply_masks(graph, masks))
@@ -368,7 +429,9 @@ def test_masks_hold_through_training_and_show_in_the_int8_weights() -> None:
         for name, mask in masks.items():
             weight, kept = stored[name.removesuffix(".weight")], mask == 1
             assert (weight[~kept] == 0).all()
-            assert (weight[kept] != 0).float().mean() > 0.9, "what is not masked is not zero, but for what rounds to it"
+            assert (weight[kept] != 0).float().mean() > 0.9, (
+                "what is not masked is not zero, but for what rounds to it"
+            )
 
 
 def test_masks_hold_through_ptq() -> None:
@@ -378,7 +441,9 @@ def test_masks_hold_through_ptq() -> None:
     graph = prepare_ptq(model, IMAGES)
     calibrate(graph, [IMAGES])
     stored = int8_weights(convert(graph, fold=True))
-    assert all((stored[name.removesuffix(".weight")][mask == 0] == 0).all() for name, mask in masks.items())
+    assert all(
+        (stored[name.removesuffix(".weight")][mask == 0] == 0).all() for name, mask in masks.items()
+    )
 
 
 # State.
@@ -390,14 +455,21 @@ def test_the_state_of_a_graph_survives_a_file_bit_for_bit(method: Any, tmp_path:
         model = separable() if seed == 0 else nn.Module.apply(separable(), _scrambled)
         if method == "qat":
             return prepare_qat(model, IMAGES)
-        return prepare_dynamic(model, IMAGES) if method == "dynamic" else prepare_ptq(model, IMAGES, observer=method)
+        return (
+            prepare_dynamic(model, IMAGES)
+            if method == "dynamic"
+            else prepare_ptq(model, IMAGES, observer=method)
+        )
 
     graph = prepare(0)
     if method == "qat":
         trained(graph)
     elif method != "dynamic":
         calibrate(graph, [IMAGES, 3 * IMAGES, IMAGES + 1])
-    save_file({name: tensor.contiguous().clone() for name, tensor in graph_state(graph).items()}, tmp_path / "state.safetensors")
+    save_file(
+        {name: tensor.contiguous().clone() for name, tensor in graph_state(graph).items()},
+        tmp_path / "state.safetensors",
+    )
     fresh = prepare(1)
     load_graph_state(fresh, load_file(tmp_path / "state.safetensors"))
     assert torch.equal(outputs(fresh), outputs(graph))
@@ -454,7 +526,14 @@ def test_training_that_was_stopped_goes_on_to_the_same_graph(tmp_path: Path) -> 
             if step == stop_at:
                 raise Stopped
 
-        fit(graph, data, **settings, resume_path=resume_path, set_train_mode=mode, after_step=after_step)
+        fit(
+            graph,
+            data,
+            **settings,
+            resume_path=resume_path,
+            set_train_mode=mode,
+            after_step=after_step,
+        )
         set_qat_mode(graph, training=False)
         return graph
 
@@ -462,7 +541,10 @@ def test_training_that_was_stopped_goes_on_to_the_same_graph(tmp_path: Path) -> 
     with pytest.raises(Stopped):
         train(9, tmp_path / "epoch.pt")
     resumed = train(None, tmp_path / "epoch.pt")
-    assert all(torch.equal(tensor, whole.state_dict()[name]) for name, tensor in resumed.state_dict().items())
+    assert all(
+        torch.equal(tensor, whole.state_dict()[name])
+        for name, tensor in resumed.state_dict().items()
+    )
     assert torch.equal(outputs(convert(resumed, fold=True)), outputs(convert(whole, fold=True)))
 
 
@@ -493,7 +575,9 @@ def test_dynamic_quantization_reaches_into_an_lstm() -> None:
     }
     assert report["float_layers"] == []
     assert snr_db(outputs(model, series), outputs(converted, series)) > 35
-    kept = quantized_layer_report(convert(prepare_dynamic(model, series, keep_float=["lstm"]), fold=True))
+    kept = quantized_layer_report(
+        convert(prepare_dynamic(model, series, keep_float=["lstm"]), fold=True)
+    )
     assert (list(kept["layers"]), kept["float_layers"]) == (["classifier"], ["lstm"])
 
 
@@ -506,7 +590,12 @@ def test_dynamic_quantization_of_nothing_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("batches", "message"), [([], "is empty"), ([IMAGES[:0]], "is empty"), ([batch(2, 1, 12, 12)], r"\(2, 1, 12, 12\) does not fit")]
+    ("batches", "message"),
+    [
+        ([], "is empty"),
+        ([IMAGES[:0]], "is empty"),
+        ([batch(2, 1, 12, 12)], r"\(2, 1, 12, 12\) does not fit"),
+    ],
 )
 def test_calibration_sets_that_do_not_fit(batches: list[Tensor], message: str) -> None:
     with pytest.raises(ModelError, match=message):
@@ -533,7 +622,9 @@ def test_ranges_must_have_been_seen() -> None:
 
 @pytest.mark.parametrize("prepare", [prepare_ptq, prepare_qat, prepare_dynamic])
 def test_keep_float_must_mean_something(prepare: Callable[..., GraphModule]) -> None:
-    with pytest.raises(ModelError, match=r"no layer matches 'clasifier' \(layers to keep float\)") as caught:
+    with pytest.raises(
+        ModelError, match=r"no layer matches 'clasifier' \(layers to keep float\)"
+    ) as caught:
         prepare(separable(), IMAGES, keep_float=["clasifier"])
     assert "classifier" in caught.value.hint
 

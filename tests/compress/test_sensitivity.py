@@ -49,7 +49,9 @@ def test_a_layer_left_out_is_what_keeping_it_float_gives(layer: str) -> None:
     graph = ptq(layer)
     with torch.no_grad():
         expected = snr_db(separable()(SAMPLES).numpy(), converted(graph).numpy())
-    assert PartlyQuantized(ptq(), SAMPLES).snr_db(without=(layer,)) == pytest.approx(expected, abs=1.5)
+    assert PartlyQuantized(ptq(), SAMPLES).snr_db(without=(layer,)) == pytest.approx(
+        expected, abs=1.5
+    )
 
 
 @pytest.mark.parametrize("prepared", [ptq, qat])
@@ -61,14 +63,22 @@ def test_every_layer_is_there_with_its_weights(prepared: object) -> None:
     assert {name for name, one in found.items() if one.weights} == LAYERS
     assert found["stem.0"].weights == 8 * 3 * 9
     assert found[INPUT].weights == 0
-    assert all(one.alone_db >= one.without_db or math.isinf(one.alone_db) for one in found.values() if one.weights), "less is quantized alone"
-    assert all(torch.equal(before[name], tensor) for name, tensor in graph.state_dict().items()), "the graph is left as it was"
+    assert all(
+        one.alone_db >= one.without_db or math.isinf(one.alone_db)
+        for one in found.values()
+        if one.weights
+    ), "less is quantized alone"
+    assert all(torch.equal(before[name], tensor) for name, tensor in graph.state_dict().items()), (
+        "the graph is left as it was"
+    )
 
 
 def test_no_more_is_kept_in_float_than_it_takes() -> None:
     network = PartlyQuantized(ptq(), SAMPLES)
     found = network.sensitivities()
-    assert [one.without_db for one in found] == sorted((one.without_db for one in found), reverse=True)
+    assert [one.without_db for one in found] == sorted(
+        (one.without_db for one in found), reverse=True
+    )
     wanted = network.snr_db() + 0.5
     kept, reached = cheapest_float(network, found, reach_db=wanted)
     assert kept

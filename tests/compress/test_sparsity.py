@@ -17,15 +17,22 @@ def spans(draw: st.DrawFn) -> tuple[int, int]:
 
 
 def test_half_way_of_a_cubic_rise() -> None:
-    assert polynomial_sparsity(500, initial=0.0, final=0.5, begin_step=0, end_step=1000, power=3) == 0.4375
+    assert (
+        polynomial_sparsity(500, initial=0.0, final=0.5, begin_step=0, end_step=1000, power=3)
+        == 0.4375
+    )
 
 
 @given(fractions, fractions, spans(), st.floats(0.1, 6), st.integers(0, 3000))
-def test_stays_between_the_ends_and_moves_one_way(initial: float, final: float, span: tuple[int, int], power: float, step: int) -> None:
+def test_stays_between_the_ends_and_moves_one_way(
+    initial: float, final: float, span: tuple[int, int], power: float, step: int
+) -> None:
     begin, end = span
 
     def at(step: int) -> float:
-        return polynomial_sparsity(step, initial=initial, final=final, begin_step=begin, end_step=end, power=power)
+        return polynomial_sparsity(
+            step, initial=initial, final=final, begin_step=begin, end_step=end, power=power
+        )
 
     low, high = sorted((initial, final))
     assert low - 1e-12 <= at(step) <= high + 1e-12
@@ -35,11 +42,22 @@ def test_stays_between_the_ends_and_moves_one_way(initial: float, final: float, 
 
 
 @pytest.mark.parametrize(
-    ("begin", "end", "final", "power"), [(10, 10, 0.5, 3), (-1, 10, 0.5, 3), (0, 10, 1.0, 3), (0, 10, 0.5, 0), (0, 10, float("nan"), 3)]
+    ("begin", "end", "final", "power"),
+    [
+        (10, 10, 0.5, 3),
+        (-1, 10, 0.5, 3),
+        (0, 10, 1.0, 3),
+        (0, 10, 0.5, 0),
+        (0, 10, float("nan"), 3),
+    ],
 )
-def test_refuses_schedules_that_make_no_sense(begin: int, end: int, final: float, power: float) -> None:
+def test_refuses_schedules_that_make_no_sense(
+    begin: int, end: int, final: float, power: float
+) -> None:
     with pytest.raises(UsageError, match="sparsity schedule"):
-        polynomial_sparsity(5, initial=0.0, final=final, begin_step=begin, end_step=end, power=power)
+        polynomial_sparsity(
+            5, initial=0.0, final=final, begin_step=begin, end_step=end, power=power
+        )
 
 
 def test_masks_are_renewed_every_so_many_steps_and_at_the_end() -> None:
@@ -50,7 +68,9 @@ def test_masks_are_renewed_every_so_many_steps_and_at_the_end() -> None:
 
 
 @given(spans(), st.integers(1, 300), st.integers(0, 4000))
-def test_an_update_is_never_in_the_future_nor_missed(span: tuple[int, int], frequency: int, step: int) -> None:
+def test_an_update_is_never_in_the_future_nor_missed(
+    span: tuple[int, int], frequency: int, step: int
+) -> None:
     begin, end = span
     due = last_update(step, begin_step=begin, end_step=end, frequency=frequency)
     if step < begin:

@@ -27,14 +27,19 @@ def losses(model: nn.Module) -> Iterator[Tensor]:
 
 
 def silenced(model: nn.Module, example: Tensor, history: list[list[Any]]) -> nn.Module:
-    """The unpruned model, in which the channels of a history are made to be zero: what a pruned model must compute."""
+    """The unpruned model, in which the channels of a history are made to be zero: what a pruned
+    model must compute."""
     model = copy.deepcopy(model)
     with structured._dependencies(model, example) as graph, torch.no_grad():
         for name, _, indices in history:
             layer = model.get_submodule(name)
-            for dep, channels in graph.get_pruning_group(layer, graph.get_pruner_of_module(layer).prune_out_channels, indices):
+            for dep, channels in graph.get_pruning_group(
+                layer, graph.get_pruner_of_module(layer).prune_out_channels, indices
+            ):
                 made_by = dep.target.module
-                if graph.is_out_channel_pruning_fn(dep.handler) and isinstance(made_by, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
+                if graph.is_out_channel_pruning_fn(dep.handler) and isinstance(
+                    made_by, nn.Conv2d | nn.Linear | nn.BatchNorm2d
+                ):
                     for key in ("weight", "bias", "running_mean"):
                         if getattr(made_by, key, None) is not None:
                             getattr(made_by, key)[channels] = 0
@@ -42,9 +47,17 @@ def silenced(model: nn.Module, example: Tensor, history: list[list[Any]]) -> nn.
 
 
 @pytest.mark.parametrize(
-    ("name", "shape"), [("resnet8", (3, 32, 32)), ("mobilenet_v2_small", (3, 32, 32)), ("ds_cnn", (1, 49, 10)), ("squeezenet1_1", (3, 64, 64))]
+    ("name", "shape"),
+    [
+        ("resnet8", (3, 32, 32)),
+        ("mobilenet_v2_small", (3, 32, 32)),
+        ("ds_cnn", (1, 49, 10)),
+        ("squeezenet1_1", (3, 64, 64)),
+    ],
 )
-def test_a_pruned_model_computes_what_the_whole_one_does_without_those_channels(name: str, shape: tuple[int, ...]) -> None:
+def test_a_pruned_model_computes_what_the_whole_one_does_without_those_channels(
+    name: str, shape: tuple[int, ...]
+) -> None:
     """Residual sums, depthwise convolutions and concatenation followed right, shown by numbers."""
     model, example = seeded(name), batch(2, *shape)
     pruned = copy.deepcopy(model)
@@ -59,12 +72,22 @@ def test_every_importance_prunes_and_ranks_in_its_own_way(importance: Any) -> No
     model = seeded("resnet8")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        history = prune_structured(model, IMAGES, importance=importance, ratio=0.5, round_to=1, scope="global", loss_batches=losses)
+        history = prune_structured(
+            model,
+            IMAGES,
+            importance=importance,
+            ratio=0.5,
+            round_to=1,
+            scope="global",
+            loss_batches=losses,
+        )
     assert model(IMAGES).shape == (2, 10)
     assert all(parameter.grad is None for parameter in model.parameters())
     assert sum(len(indices) for _, _, indices in history) == (16 + 16 + 32 + 32 + 64 + 64) / 2
     if importance != "magnitude":
-        assert history != prune_structured(seeded("resnet8"), IMAGES, ratio=0.5, round_to=1, scope="global")
+        assert history != prune_structured(
+            seeded("resnet8"), IMAGES, ratio=0.5, round_to=1, scope="global"
+        )
 
 
 def test_the_weakest_channel_by_magnitude_goes() -> None:
@@ -73,10 +96,15 @@ def test_the_weakest_channel_by_magnitude_goes() -> None:
         for name in ("stack1.conv1.0", "stack1.conv1.1"):
             model.get_parameter(f"{name}.weight")[5] *= 1e-3
         model.get_parameter("stack1.conv2.0.weight")[:, 5] *= 1e-3
-    assert prune_structured(model, IMAGES, ratio=0.05, round_to=1, include=["stack1.conv1"]) == [["stack1.conv1.0", True, [5]]]
+    assert prune_structured(model, IMAGES, ratio=0.05, round_to=1, include=["stack1.conv1"]) == [
+        ["stack1.conv1.0", True, [5]]
+    ]
 
 
-@pytest.mark.parametrize(("name", "scope"), [("resnet8", "layer"), ("resnet8", "global"), ("mobilenet_v2_small", "global")])
+@pytest.mark.parametrize(
+    ("name", "scope"),
+    [("resnet8", "layer"), ("resnet8", "global"), ("mobilenet_v2_small", "global")],
+)
 def test_a_macs_target_is_met_closely_and_never_missed(name: str, scope: Any) -> None:
     model = seeded(name)
     before, _ = count_macs_params(model, IMAGES)
@@ -105,10 +133,14 @@ def test_channel_counts_are_multiples_and_the_classifier_stays() -> None:
 def test_replaying_several_rounds_rebuilds_the_architecture(name: str) -> None:
     model, history = seeded(name), []
     history += prune_structured(model, IMAGES, ratio=0.3, round_to=1)
-    history += prune_structured(model, IMAGES, importance="bn_scale", ratio=0.3, round_to=4, scope="global")
+    history += prune_structured(
+        model, IMAGES, importance="bn_scale", ratio=0.3, round_to=4, scope="global"
+    )
     fresh = create_model(name, {}, seed=7)
     replay(fresh, IMAGES, json.loads(json.dumps(history)))
-    assert {name: tensor.shape for name, tensor in fresh.state_dict().items()} == {name: tensor.shape for name, tensor in model.state_dict().items()}
+    assert {name: tensor.shape for name, tensor in fresh.state_dict().items()} == {
+        name: tensor.shape for name, tensor in model.state_dict().items()
+    }
     fresh.load_state_dict(model.state_dict())
     assert torch.equal(fresh.eval()(IMAGES), model.eval()(IMAGES))
 
@@ -122,8 +154,13 @@ def test_ratios_of_a_schedule_count_from_its_start() -> None:
     model = seeded("resnet8")
     history: list[list[Any]] = []
     for step in (1, 2, 3, 4):
-        history += prune_structured(model, IMAGES, ratio=0.5 * step / 4, round_to=8, earlier=history)
-    assert [model.get_submodule(name).out_channels for name in ("stem.0", "stack2.conv1.0", "stack3.conv1.0")] == [8, 16, 32]
+        history += prune_structured(
+            model, IMAGES, ratio=0.5 * step / 4, round_to=8, earlier=history
+        )
+    assert [
+        model.get_submodule(name).out_channels
+        for name in ("stem.0", "stack2.conv1.0", "stack3.conv1.0")
+    ] == [8, 16, 32]
 
 
 def test_include_exclude_and_own_ratios() -> None:
@@ -134,8 +171,12 @@ def test_include_exclude_and_own_ratios() -> None:
 
     assert widths(include=["stack3.conv1"]) == {"stack3.conv1.0": 32}
     assert "stack1.conv1.0" not in widths(exclude=["stack1"])
-    assert "stem.0" not in widths(exclude=["stack1.conv2.1"]), "a norm that shares its channels keeps the stem whole"
-    assert widths(include=["stack?.conv1"], per_layer={"stack2.conv1": 0.25})["stack2.conv1.0"] == 24
+    assert "stem.0" not in widths(exclude=["stack1.conv2.1"]), (
+        "a norm that shares its channels keeps the stem whole"
+    )
+    assert (
+        widths(include=["stack?.conv1"], per_layer={"stack2.conv1": 0.25})["stack2.conv1.0"] == 24
+    )
 
 
 def test_nothing_but_the_channels_changes() -> None:
@@ -145,7 +186,9 @@ def test_nothing_but_the_channels_changes() -> None:
     prune_structured(model, IMAGES, ratio=0.5)
     assert model.training
     assert not model.get_submodule("stack1").training
-    assert [name for name, parameter in model.named_parameters() if not parameter.requires_grad] == ["stem.0.weight"]
+    assert [
+        name for name, parameter in model.named_parameters() if not parameter.requires_grad
+    ] == ["stem.0.weight"]
     assert not any(layer._forward_hooks for layer in model.modules())
 
 
@@ -158,7 +201,10 @@ def test_nothing_but_the_channels_changes() -> None:
         ({"ratio": 0.5, "include": ["classifier"]}, "no channels that can be pruned"),
         ({"ratio": 0.01, "round_to": 8}, "nothing was pruned"),
         ({"ratio": 0.5, "importance": "taylor"}, "needs losses"),
-        ({"ratio": 0.5, "importance": "taylor", "loss_batches": lambda model: iter(())}, "no batch of labelled samples"),
+        (
+            {"ratio": 0.5, "importance": "taylor", "loss_batches": lambda model: iter(())},
+            "no batch of labelled samples",
+        ),
         ({"ratio": 0.5, "importance": "oracle"}, "no importance 'oracle'"),
     ],
 )
@@ -210,14 +256,23 @@ def test_channels_that_cannot_be_followed_leave_the_model_whole() -> None:
     [
         (nn.Linear(10, 20), (10,), 200, 220),
         (nn.Conv2d(8, 8, 3, groups=8, padding=1, bias=False), (8, 6, 6), 8 * 9 * 36, 72),
-        (nn.LSTM(6, 64, 2, batch_first=True, bidirectional=True), (100, 6), 100 * 2 * 4 * 64 * (6 + 64 + 128 + 64), 136192),
+        (
+            nn.LSTM(6, 64, 2, batch_first=True, bidirectional=True),
+            (100, 6),
+            100 * 2 * 4 * 64 * (6 + 64 + 128 + 64),
+            136192,
+        ),
     ],
 )
-def test_macs_are_of_one_sample_whatever_the_batch(model: nn.Module, shape: tuple[int, ...], macs: int, parameters: int) -> None:
+def test_macs_are_of_one_sample_whatever_the_batch(
+    model: nn.Module, shape: tuple[int, ...], macs: int, parameters: int
+) -> None:
     assert count_macs_params(model, batch(1, *shape)) == (macs, parameters)
     assert count_macs_params(model, batch(3, *shape)) == (macs, parameters)
 
 
 def test_macs_of_mobilenet_v2_are_the_published_300_million() -> None:
-    macs, parameters = count_macs_params(create_model("mobilenet_v2", {}, seed=0), batch(1, 3, 224, 224))
+    macs, parameters = count_macs_params(
+        create_model("mobilenet_v2", {}, seed=0), batch(1, 3, 224, 224)
+    )
     assert (macs, parameters) == (300_774_272, 3_504_872)

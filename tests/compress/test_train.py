@@ -1,4 +1,5 @@
-"""The training loop on real digits: it learns, it resumes bit for bit, and it stops with a reason."""
+"""The training loop on real digits: it learns, it resumes bit for bit, and it stops with a
+reason."""
 
 from __future__ import annotations
 
@@ -60,7 +61,10 @@ def train(model: nn.Module, data: Split, **options: Any) -> FitReport:
 
 
 def equal(a: nn.Module, b: nn.Module) -> bool:
-    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+    return all(
+        torch.equal(x, y)
+        for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    )
 
 
 def test_a_small_network_learns_digits(digits: Dataset) -> None:
@@ -105,14 +109,22 @@ def raise_at(step: int) -> Callable[[float], None]:
     return hook
 
 
-def resumed(model: nn.Module, data: Split, path: Path, *, kill_at: int, **options: Any) -> nn.Module:
+def resumed(
+    model: nn.Module, data: Split, path: Path, *, kill_at: int, **options: Any
+) -> nn.Module:
     """Train, die at a step, and train a fresh copy from what was saved."""
     fresh = copy.deepcopy(model)
     with pytest.raises(Killed):
         train(model, data, resume_path=path, progress=raise_at(kill_at), **options)
     assert path.exists() == (kill_at > 4)
     seen: list[float] = []
-    train(fresh, data, resume_path=path, progress=lambda done, total, text: seen.append(done), **options)
+    train(
+        fresh,
+        data,
+        resume_path=path,
+        progress=lambda done, total, text: seen.append(done),
+        **options,
+    )
     assert seen[0] == (kill_at - 1) // 4 * 4 + 1, "it goes on after the last finished epoch"
     assert not path.exists()
     return fresh
@@ -123,7 +135,8 @@ def resumed(model: nn.Module, data: Split, path: Path, *, kill_at: int, **option
 def test_killed_and_resumed_ends_with_the_same_weights_bit_for_bit(
     optimizer: str, kill_at: int, few: Split, tmp_path: Path
 ) -> None:
-    """200 samples make four steps an epoch: killed within the first, second and third of two and three quarters."""
+    """200 samples make four steps an epoch: killed within the first, second and third of two and
+    three quarters."""
     options: dict[str, Any] = {
         "epochs": 2.75,
         "optimizer": optimizer,
@@ -131,11 +144,16 @@ def test_killed_and_resumed_ends_with_the_same_weights_bit_for_bit(
         "warmup_epochs": 0.5,
         "gradient_clip_norm": 1.0,
     }
-    options |= {"augment": ["RandomHorizontalFlip", {"MixUp": {"alpha": 0.4}}], "label_smoothing": 0.1}
+    options |= {
+        "augment": ["RandomHorizontalFlip", {"MixUp": {"alpha": 0.4}}],
+        "label_smoothing": 0.1,
+    }
     straight = create_model("ds_cnn", {"width": 8, "num_classes": 10}, seed=0)  # has dropout
     interrupted = copy.deepcopy(straight)
     assert train(straight, few, **options).steps == 11
-    assert equal(straight, resumed(interrupted, few, tmp_path / "epoch.pt", kill_at=kill_at, **options))
+    assert equal(
+        straight, resumed(interrupted, few, tmp_path / "epoch.pt", kill_at=kill_at, **options)
+    )
 
 
 def test_a_graph_with_fake_quantization_resumes_bit_for_bit_too(few: Split, tmp_path: Path) -> None:
@@ -144,9 +162,13 @@ def test_a_graph_with_fake_quantization_resumes_bit_for_bit_too(few: Split, tmp_
 
     def train_graph(graph: GraphModule, **options: Any) -> None:
         def mode(step: int) -> None:
-            quantize.set_qat_mode(graph, training=True, freeze_observers=step >= 8, freeze_batchnorm=step >= 4)
+            quantize.set_qat_mode(
+                graph, training=True, freeze_observers=step >= 8, freeze_batchnorm=step >= 4
+            )
 
-        train(graph, few, epochs=3, set_train_mode=mode, resume_path=tmp_path / "epoch.pt", **options)
+        train(
+            graph, few, epochs=3, set_train_mode=mode, resume_path=tmp_path / "epoch.pt", **options
+        )
 
     straight, killed, fresh = (prepared() for _ in range(3))
     train_graph(straight)
@@ -240,7 +262,9 @@ def test_after_step_holds_masks(few: Split) -> None:
 def test_images_train_with_channels_last_and_leave_as_they_came(few: Split) -> None:
     seen: list[bool] = []
     model = cnn()
-    model.block2.register_forward_hook(lambda m, i, out: seen.append(out.is_contiguous(memory_format=torch.channels_last)))
+    model.block2.register_forward_hook(
+        lambda m, i, out: seen.append(out.is_contiguous(memory_format=torch.channels_last))
+    )
     train(model, few)
     assert all(seen)
     assert all(tensor.is_contiguous() for tensor in model.state_dict().values())
@@ -260,7 +284,9 @@ def test_a_model_that_views_its_feature_map_trains_too(few: Split) -> None:
 
 
 def test_distillation_loss_is_hintons() -> None:
-    student, teacher = (torch.randn(5, 7, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    student, teacher = (
+        torch.randn(5, 7, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1)
+    )
     p, q = (functional.softmax(logits / 3.0, dim=1) for logits in (teacher, student))
     expected = 9.0 * (p * (p / q).log()).sum(dim=1).mean()
     torch.testing.assert_close(distillation_loss(student, teacher, 3.0), expected)
@@ -274,14 +300,21 @@ def test_a_student_learns_from_its_teacher_alone(digits: Dataset) -> None:
     student = cnn(1)
     unlabelled = Split(digits.train.inputs, None, digits.train.shape)
     train(student, unlabelled, epochs=4, lr=1e-2, teacher=teacher, distill_weight=1.0)
-    agreed = (predict(student, digits.test).argmax(1) == predict(teacher, digits.test).argmax(1)).float().mean()
+    agreed = (
+        (predict(student, digits.test).argmax(1) == predict(teacher, digits.test).argmax(1))
+        .float()
+        .mean()
+    )
     assert agreed > 0.9
     assert equal(before, teacher)
 
 
 def test_label_and_distillation_losses_are_weighted(few: Split) -> None:
     teacher = cnn(1).eval()
-    losses = [train(cnn(), few, teacher=teacher, distill_weight=w, lr=1e-9).final_loss for w in (0.0, 0.5, 1.0)]
+    losses = [
+        train(cnn(), few, teacher=teacher, distill_weight=w, lr=1e-9).final_loss
+        for w in (0.0, 0.5, 1.0)
+    ]
     assert losses[1] == pytest.approx((losses[0] + losses[2]) / 2, rel=1e-3)
     assert train(cnn(), few, lr=1e-9).final_loss == pytest.approx(losses[0], rel=1e-6)
 
@@ -295,7 +328,9 @@ def test_a_series_classifier_learns() -> None:
 
 
 def test_a_diverging_training_says_where_and_what_to_do(few: Split) -> None:
-    with pytest.raises(ModelError, match=r"training diverged: the loss is (nan|inf) in epoch \d, step \d+") as caught:
+    with pytest.raises(
+        ModelError, match=r"training diverged: the loss is (nan|inf) in epoch \d, step \d+"
+    ) as caught:
         train(cnn(), few, epochs=3, optimizer="sgd", lr=1e30)
     assert "lower lr (now 1e+30)" in caught.value.hint
 
@@ -358,7 +393,10 @@ def test_strict_determinism_is_switched_and_names_what_cannot_be(few: Split) -> 
 
 def test_predict_gives_every_sample_once_in_order(digits: Dataset) -> None:
     model = cnn().train()
-    whole, parts = predict(model, digits.test, batch_size=450), predict(model, digits.test, batch_size=7)
+    whole, parts = (
+        predict(model, digits.test, batch_size=450),
+        predict(model, digits.test, batch_size=7),
+    )
     assert whole.shape == (450, 10)
     torch.testing.assert_close(whole, parts, rtol=1e-4, atol=1e-5)
     assert top1(model, Split(digits.test.inputs, None, (1, 8, 8))) is None

@@ -6,7 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from edgekit.compress.unstructured import apply_masks, gradual_masks, magnitude_masks, matching_layers, n_m_masks, zero_fraction
+from edgekit.compress.unstructured import (
+    apply_masks,
+    gradual_masks,
+    magnitude_masks,
+    matching_layers,
+    n_m_masks,
+    zero_fraction,
+)
 from edgekit.errors import ModelError, UsageError
 from tests.compress.nets import seeded, separable
 
@@ -44,9 +51,16 @@ def test_the_model_is_left_without_any_trace() -> None:
     assert not any(layer._forward_pre_hooks for layer in model.modules())
 
 
-@given(sparsity=st.floats(0, 0.99), rows=st.integers(1, 30), columns=st.integers(1, 30), criterion=st.sampled_from(["l1", "random"]))
+@given(
+    sparsity=st.floats(0, 0.99),
+    rows=st.integers(1, 30),
+    columns=st.integers(1, 30),
+    criterion=st.sampled_from(["l1", "random"]),
+)
 @settings(max_examples=40)
-def test_exactly_the_rounded_number_goes(sparsity: float, rows: int, columns: int, criterion: str) -> None:
+def test_exactly_the_rounded_number_goes(
+    sparsity: float, rows: int, columns: int, criterion: str
+) -> None:
     model = nn.Linear(columns, rows)
     mask = magnitude_masks(model, sparsity=sparsity, criterion=criterion)["weight"]  # type: ignore[arg-type]
     assert int((mask == 0).sum()) == round(sparsity * rows * columns)
@@ -63,9 +77,14 @@ def test_global_scope_ranks_all_layers_together() -> None:
 
 def test_random_masks_follow_from_the_seed_and_are_nested() -> None:
     model = nn.Linear(40, 40)
-    few, again, many = (magnitude_masks(model, sparsity=s, criterion="random", seed=3)["weight"] for s in (0.3, 0.3, 0.6))
+    few, again, many = (
+        magnitude_masks(model, sparsity=s, criterion="random", seed=3)["weight"]
+        for s in (0.3, 0.3, 0.6)
+    )
     assert torch.equal(few, again)
-    assert not torch.equal(few, magnitude_masks(model, sparsity=0.3, criterion="random", seed=4)["weight"])
+    assert not torch.equal(
+        few, magnitude_masks(model, sparsity=0.3, criterion="random", seed=4)["weight"]
+    )
     assert not ((few == 0) & (many == 1)).any()
 
 
@@ -77,11 +96,18 @@ def test_a_shared_weight_is_pruned_once() -> None:
 
 def test_all_weight_matrices_of_an_lstm_are_its_weight() -> None:
     masks = magnitude_masks(seeded("lstm", layers=2), sparsity=0.5, include=["lstm"])
-    assert sorted(masks) == [f"lstm.weight_{kind}_l{layer}" for kind in ("hh", "ih") for layer in (0, 1)]
+    assert sorted(masks) == [
+        f"lstm.weight_{kind}_l{layer}" for kind in ("hh", "ih") for layer in (0, 1)
+    ]
 
 
 def test_normalisation_layers_are_not_pruned() -> None:
-    assert list(matching_layers(separable())) == ["stem.0", "depthwise.0", "pointwise.0", "classifier"]
+    assert list(matching_layers(separable())) == [
+        "stem.0",
+        "depthwise.0",
+        "pointwise.0",
+        "classifier",
+    ]
 
 
 @pytest.mark.parametrize("sparsity", [-0.1, 1.0, float("nan")])
@@ -95,9 +121,16 @@ def test_a_model_without_weights() -> None:
         magnitude_masks(nn.ReLU(), sparsity=0.5)
 
 
-@given(n=st.integers(1, 4), blocks=st.integers(1, 5), outputs=st.integers(1, 6), kernel=st.integers(1, 3))
+@given(
+    n=st.integers(1, 4),
+    blocks=st.integers(1, 5),
+    outputs=st.integers(1, 6),
+    kernel=st.integers(1, 3),
+)
 @settings(max_examples=25)
-def test_n_of_every_m_input_channels_stay_at_each_kernel_position(n: int, blocks: int, outputs: int, kernel: int) -> None:
+def test_n_of_every_m_input_channels_stay_at_each_kernel_position(
+    n: int, blocks: int, outputs: int, kernel: int
+) -> None:
     model = nn.Conv2d(4 * blocks, outputs, kernel)
     mask = n_m_masks(model, n=n, m=4)["weight"]
     kept = mask.reshape(outputs, blocks, 4, kernel, kernel)
@@ -118,7 +151,10 @@ def test_n_m_of_linear_and_transposed_layers_runs_along_their_inputs() -> None:
 def test_n_m_names_every_layer_that_does_not_divide() -> None:
     with pytest.raises(ModelError, match=r"stem\.0 \(3 inputs\), depthwise\.0 \(1 inputs\)"):
         n_m_masks(separable(), n=2, m=4)
-    assert list(n_m_masks(separable(), n=2, m=4, exclude=["stem", "depthwise"])) == ["pointwise.0.weight", "classifier.weight"]
+    assert list(n_m_masks(separable(), n=2, m=4, exclude=["stem", "depthwise"])) == [
+        "pointwise.0.weight",
+        "classifier.weight",
+    ]
 
 
 @pytest.mark.parametrize("n", [0, 5])
@@ -128,7 +164,9 @@ def test_n_m_of_nothing_or_too_much(n: int) -> None:
 
 
 def test_masks_of_another_model_do_not_fit() -> None:
-    with pytest.raises(ModelError, match=r"mask of 0\.weight does not fit: the parameter is missing"):
+    with pytest.raises(
+        ModelError, match=r"mask of 0\.weight does not fit: the parameter is missing"
+    ):
         apply_masks(nn.Linear(2, 2), {"0.weight": torch.ones(2, 2)})
     with pytest.raises(ModelError, match=r"has shape \(2, 2\), not \(2, 3\)"):
         apply_masks(nn.Linear(2, 2), {"weight": torch.ones(2, 3)})
@@ -159,10 +197,15 @@ def _train(model: nn.Module, steps: range, after_step: object) -> list[float]:
 
 def test_gradual_pruning_follows_the_schedule_and_ends_at_exactly_the_final_sparsity() -> None:
     model = nn.Sequential(nn.Linear(10, 20), nn.ReLU(), nn.Linear(20, 1))
-    after_step, masks = gradual_masks(model, final=0.6, begin_step=2, end_step=21, frequency=5, scope="global")
+    after_step, masks = gradual_masks(
+        model, final=0.6, begin_step=2, end_step=21, frequency=5, scope="global"
+    )
     seen = _train(model, range(1, 26), after_step)
     assert seen[0] == 0
-    assert [len({seen[step - 1] for step in steps}) for steps in (range(2, 7), range(7, 12), range(12, 17), range(17, 21))] == [1] * 4
+    assert [
+        len({seen[step - 1] for step in steps})
+        for steps in (range(2, 7), range(7, 12), range(12, 17), range(17, 21))
+    ] == [1] * 4
     assert seen == sorted(seen)
     zeros = sum(int((mask == 0).sum()) for mask in masks().values())
     assert seen[20:] == [zeros / 220] * 5
@@ -175,7 +218,9 @@ def test_gradual_pruning_goes_on_where_it_was_interrupted(criterion: str) -> Non
         torch.manual_seed(0)
         model = nn.Linear(10, 30)
         for part in parts:  # each part is a new process: masks are not kept, weights are
-            after_step, masks = gradual_masks(model, final=0.5, end_step=20, frequency=4, criterion=criterion)  # type: ignore[arg-type]
+            after_step, masks = gradual_masks(
+                model, final=0.5, end_step=20, frequency=4, criterion=criterion
+            )  # type: ignore[arg-type]
             _train(model, part, after_step)
         return masks()["weight"]
 

@@ -37,16 +37,24 @@ def desk(tmp_path: Path, fast: Bundle) -> Path:
 def make_desk(tmp_path: Path, bundle: Bundle, behaviour: str = "good") -> Path:
     artifact = bundle.manifest.artifacts[0]
     assert artifact.reference_outputs
-    tensors = {kind: [{"name": s.name, "dtype": s.dtype, "shape": s.shape} for s in getattr(artifact, kind)] for kind in ("inputs", "outputs")}
+    tensors = {
+        kind: [
+            {"name": s.name, "dtype": s.dtype, "shape": s.shape} for s in getattr(artifact, kind)
+        ]
+        for kind in ("inputs", "outputs")
+    }
     computed, program = tmp_path / "computed.bin", tmp_path / "runner"
     computed.write_bytes(bundle.file(artifact.reference_outputs).read_bytes())
     (tmp_path / "computed.bin.tensors.json").write_text(json.dumps(tensors))
-    program.write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, str(RUNNER), behaviour, "2000000", str(computed)])} "$@"\n')
+    program.write_text(
+        "#!/bin/sh\nexec"
+        f' {shlex.join([sys.executable, str(RUNNER), behaviour, "2000000", str(computed)])} "$@"\n'
+    )
     program.chmod(0o755)
     file = tmp_path / "desk.yaml"
     file.write_text(
-        f"edgekit: 1\nname: desk\nkind: local\nworkdir: {tmp_path}/device\nrunners: {{executorch: {{program: {program}}}}}\n"
-        "timeouts: {run_seconds: 20, no_progress_seconds: 10}\n"
+        f"edgekit: 1\nname: desk\nkind: local\nworkdir: {tmp_path}/device\nrunners: {{executorch:"
+        f" {{program: {program}}}}}\ntimeouts: {{run_seconds: 20, no_progress_seconds: 10}}\n"
     )
     return file
 

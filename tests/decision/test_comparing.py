@@ -26,7 +26,9 @@ def found(compared: Compared, metric: str) -> Finding:
     return finding
 
 
-def test_a_slower_build_is_slower_and_the_other_way_round(fast: Bundle, slow: Bundle, desk: Path) -> None:
+def test_a_slower_build_is_slower_and_the_other_way_round(
+    fast: Bundle, slow: Bundle, desk: Path
+) -> None:
     compared = edgekit.compare(fast, slow, str(desk), settings=QUICK)
     worse = found(compared, "latency_p50")
     assert worse.verdict == "worse"
@@ -41,7 +43,10 @@ def test_a_slower_build_is_slower_and_the_other_way_round(fast: Bundle, slow: Bu
     assert found(compared, "peak_memory").verdict == "same"
     assert found(compared, "latency_p99").verdict == "not_judged"
     assert "662" in found(compared, "latency_p99").reason
-    assert json.loads(json.dumps(compared.as_dict(), allow_nan=False))["findings"][0]["verdict"] == "worse"
+    assert (
+        json.loads(json.dumps(compared.as_dict(), allow_nan=False))["findings"][0]["verdict"]
+        == "worse"
+    )
 
 
 def test_the_same_build_twice_is_no_different(fast: Bundle, desk: Path) -> None:
@@ -54,15 +59,25 @@ def test_the_same_build_twice_is_no_different(fast: Bundle, desk: Path) -> None:
     }
 
 
-def test_builds_are_measured_in_turn_and_who_begins_changes(fast: Bundle, slow: Bundle, desk: Path) -> None:
+def test_builds_are_measured_in_turn_and_who_begins_changes(
+    fast: Bundle, slow: Bundle, desk: Path
+) -> None:
     names: list[str] = []
-    edgekit.compare(fast, slow, str(desk), settings=QUICK | {"runs": 3}, progress=lambda task, done, total, text="": names.append(text))
+    edgekit.compare(
+        fast,
+        slow,
+        str(desk),
+        settings=QUICK | {"runs": 3},
+        progress=lambda task, done, total, text="": names.append(text),
+    )
     order = [text.split()[2].rstrip(",") for text in names if "run" in text and " of " in text]
     a, b = fast.manifest.id[:12], slow.manifest.id[:12]
     assert order == [a, b, b, a, a, b]
 
 
-def test_no_build_becomes_the_devices_current_one(fast: Bundle, slow: Bundle, desk: Path, tmp_path: Path) -> None:
+def test_no_build_becomes_the_devices_current_one(
+    fast: Bundle, slow: Bundle, desk: Path, tmp_path: Path
+) -> None:
     other = make_bundle(tmp_path / "other", ["fp32.pte"], text="other model")
     edgekit.deploy(other, str(desk))
     device = tmp_path / "device"
@@ -73,8 +88,12 @@ def test_no_build_becomes_the_devices_current_one(fast: Bundle, slow: Bundle, de
     assert not (device / "outputs.bin").exists()
 
 
-def test_few_runs_decide_nothing_and_say_how_many_are_missing(fast: Bundle, slow: Bundle, desk: Path) -> None:
-    latency = found(edgekit.compare(fast, slow, str(desk), settings=QUICK | {"runs": 3}), "latency_p50")
+def test_few_runs_decide_nothing_and_say_how_many_are_missing(
+    fast: Bundle, slow: Bundle, desk: Path
+) -> None:
+    latency = found(
+        edgekit.compare(fast, slow, str(desk), settings=QUICK | {"runs": 3}), "latency_p50"
+    )
     assert (latency.verdict, latency.low, latency.high) == ("inconclusive", None, None)
     assert "3 of 10 runs" in latency.reason
 
@@ -89,13 +108,18 @@ def test_a_crash_keeps_both_halves(fast: Bundle, slow: Bundle, tmp_path: Path) -
 
 def test_stored_measurements_of_two_sessions_prove_nothing(tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path / "bundle")
-    first, second = (make_measurement(bundle, number=number, session=f"{number:032x}") for number in (1, 2))
+    first, second = (
+        make_measurement(bundle, number=number, session=f"{number:032x}") for number in (1, 2)
+    )
     compared = edgekit.compare_stored(first, second)
     assert compared.caveat == "not interleaved: not proof"
     assert {one.pair for one in compared.findings} == {"fp32.pte", "int8.tflite"}
     elsewhere = second.model_copy(update={"target": "phone"})
     assert "different targets" in edgekit.compare_stored(first, elsewhere).caveat
-    assert edgekit.compare_stored(first, second.model_copy(update={"session": first.session})).caveat == ""
+    assert (
+        edgekit.compare_stored(first, second.model_copy(update={"session": first.session})).caveat
+        == ""
+    )
     assert edgekit.compare_stored(first, first).caveat
     with pytest.raises(UsageError, match=r"has no artifact 'int4\.pte'"):
         edgekit.compare_stored(first, second, pairs=[("fp32.pte", "int4.pte")])
@@ -106,7 +130,13 @@ def test_a_bundle_alone_is_compared_over_its_runtimes(tmp_path: Path) -> None:
         own_pairs(make_bundle(tmp_path / "bundle"))
 
 
-def test_the_command(fast: Bundle, slow: Bundle, desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(
+    fast: Bundle,
+    slow: Bundle,
+    desk: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     monkeypatch.setenv("EDGEKIT_DB", str(desk.parent / "results.db"))
     both = [str(fast.path), f"{slow.path}:fp32.pte"]
     assert run(["compare", *both, "--target", str(desk), "--runs", "10"]) == 0
@@ -119,11 +149,25 @@ def test_the_command(fast: Bundle, slow: Bundle, desk: Path, monkeypatch: pytest
     assert (len(ids), len(sessions)) == (2, 1)
     assert run(["compare", "--stored", f"{ids[0]}:fp32.pte", f"{ids[1]}:fp32.pte", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert {one["metric"]: one["verdict"] for one in told["findings"]}["latency_p50"] in ("better", "worse")
+    assert {one["metric"]: one["verdict"] for one in told["findings"]}["latency_p50"] in (
+        "better",
+        "worse",
+    )
 
 
-@pytest.mark.parametrize("arguments", [["--stored", "a"], ["--stored", "a:x", "b"], ["FAST:fp32.pte"], ["FAST", "FAST:int8.pte"], ["FAST"]])
-def test_what_cannot_be_compared_is_a_usage_error(arguments: list[str], fast: Bundle, desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--stored", "a"],
+        ["--stored", "a:x", "b"],
+        ["FAST:fp32.pte"],
+        ["FAST", "FAST:int8.pte"],
+        ["FAST"],
+    ],
+)
+def test_what_cannot_be_compared_is_a_usage_error(
+    arguments: list[str], fast: Bundle, desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     given = [argument.replace("FAST", str(fast.path)) for argument in arguments]
     assert run(["compare", *given, "--target", str(desk)]) == 2
     assert "error:" in capsys.readouterr().err

@@ -26,12 +26,45 @@ def test_an_artifact_against_itself(fast: Bundle, desk: Path) -> None:
         edgekit.selftest(fast, str(desk), runs=9)
 
 
-def test_the_command(fast: Bundle, desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(
+    fast: Bundle, desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("EDGEKIT_DB", str(desk.parent / "results.db"))
     assert run(["selftest", str(fast.path)]) == 2
-    assert run(["selftest", str(fast.path), "--aa", "--target", str(desk), "--runs", "10", "--resamples", "100"]) == 0
+    assert (
+        run(
+            [
+                "selftest",
+                str(fast.path),
+                "--aa",
+                "--target",
+                str(desk),
+                "--runs",
+                "10",
+                "--resamples",
+                "100",
+            ]
+        )
+        == 0
+    )
     assert "identical builds told apart: 0.0 %" in capsys.readouterr().out
-    assert run(["selftest", str(fast.path), "--aa", "--target", str(desk), "--runs", "10", "--resamples", "100", "--json"]) == 0
+    assert (
+        run(
+            [
+                "selftest",
+                str(fast.path),
+                "--aa",
+                "--target",
+                str(desk),
+                "--runs",
+                "10",
+                "--resamples",
+                "100",
+                "--json",
+            ]
+        )
+        == 0
+    )
     assert json.loads(capsys.readouterr().out)["ok"]
     with store.open_store() as opened:
         assert len(opened.rows()) == 4

@@ -1,4 +1,5 @@
-"""Which of many is best; the whole sweep, with its builds and measurements, is in tests/test_session.py."""
+"""Which of many is best; the whole sweep, with its builds and measurements, is in
+tests/test_session.py."""
 
 from __future__ import annotations
 
@@ -28,17 +29,24 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 
 
 def candidate(artifact: Artifact, correct: int, p50: int, width: int, size: int) -> Candidate:
-    verification = artifact.verification.model_copy(update={"top1_correct": correct, "top1_total": 100})
+    verification = artifact.verification.model_copy(
+        update={"top1_correct": correct, "top1_total": 100}
+    )
     file = artifact.file.model_copy(update={"bytes": size})
     other = artifact.model_copy(update={"verification": verification, "file": file})
     return Candidate({}, other, Path("b"), Estimate(p50, p50 - width / 2, p50 + width / 2, 10))
 
 
 @given(numbers=st.lists(NUMBERS, min_size=1, max_size=8))
-def test_some_are_best_and_no_other_beats_them(artifact: Artifact, numbers: list[tuple[int, int, int, int]]) -> None:
-    """Accuracy and size are orders, and so are intervals that do not overlap: there is always one that nothing beats."""
+def test_some_are_best_and_no_other_beats_them(
+    artifact: Artifact, numbers: list[tuple[int, int, int, int]]
+) -> None:
+    """Accuracy and size are orders, and so are intervals that do not overlap: there is always one
+    that nothing beats."""
     ranked = _ranked([candidate(artifact, *one) for one in numbers])
-    assert [one.p50_ns.value for one in ranked if one.p50_ns] == sorted(p50 for _, p50, _, _ in numbers)
+    assert [one.p50_ns.value for one in ranked if one.p50_ns] == sorted(
+        p50 for _, p50, _, _ in numbers
+    )
     assert any(one.best for one in ranked)
     for one in ranked:
         assert one.best == (not any(_beats(other, one) for other in ranked))
@@ -60,18 +68,26 @@ def test_values_are_split_at_commas_outside_of_lists() -> None:
 
 
 @pytest.mark.parametrize("over", ["stages.fp32.epochs", "seed=", "seed=1,,2"])
-def test_what_is_no_list_of_values(over: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_no_list_of_values(
+    over: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(["sweep", str(tmp_path / "x.yaml"), "--over", over]) == 2
     assert "expected KEY=A,B,C" in capsys.readouterr().err
 
 
 def test_too_many_combinations_and_none(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="81 combinations"):
-        edgekit.sweep(tmp_path / "x.yaml", {"seed": list(map(str, range(9))), "data.test_limit": list(map(str, range(1, 10)))})
+        edgekit.sweep(
+            tmp_path / "x.yaml",
+            {"seed": list(map(str, range(9))), "data.test_limit": list(map(str, range(1, 10)))},
+        )
     with pytest.raises(UsageError, match="0 combinations"):
         edgekit.sweep(tmp_path / "x.yaml", {})
 
 
 def test_all_recipes_are_read_before_anything_is_built() -> None:
     with pytest.raises(UsageError, match="epochs"):
-        edgekit.sweep(Path(__file__).parents[2] / "recipes" / "quickstart.yaml", {"stages.fp32.epochs": ["1", "many"]})
+        edgekit.sweep(
+            Path(__file__).parents[2] / "recipes" / "quickstart.yaml",
+            {"stages.fp32.epochs": ["1", "many"]},
+        )

@@ -1,4 +1,5 @@
-"""Deploying to a real directory with real shells: what arrives, what is not sent again, what is kept, and what is refused."""
+"""Deploying to a real directory with real shells: what arrives, what is not sent again, what is
+kept, and what is refused."""
 
 from __future__ import annotations
 
@@ -21,15 +22,26 @@ from tests.deployment.conftest import LARGE_BYTES, contents, live, noise, write_
 
 
 def total_bytes(bundle: Bundle) -> int:
-    return sum({path.read_bytes(): path.stat().st_size for path in bundle.path.rglob("*") if path.is_file()}.values())
+    return sum(
+        {
+            path.read_bytes(): path.stat().st_size
+            for path in bundle.path.rglob("*")
+            if path.is_file()
+        }.values()
+    )
 
 
 def script_runtime(directory: Path, text: str) -> Runtime:
     """A runtime that is a shell script with a library in a folder."""
     (directory / "lib").mkdir(parents=True)
-    (directory / "run").write_text(f'#!/bin/sh\necho "{text} $(cat "$(dirname "$0")/lib/a library.txt") $1"\n')
+    (directory / "run").write_text(
+        f'#!/bin/sh\necho "{text} $(cat "$(dirname "$0")/lib/a library.txt") $1"\n'
+    )
     (directory / "lib" / "a library.txt").write_text(f"library of {text}")
-    files = (describe_file(directory / "run", "run", 0o755), describe_file(directory / "lib" / "a library.txt", "lib/a library.txt", 0o644))
+    files = (
+        describe_file(directory / "run", "run", 0o755),
+        describe_file(directory / "lib" / "a library.txt", "lib/a library.txt", 0o644),
+    )
     return Runtime("executorch", "1.0", "x86_64", files, ("{directory}/run",))
 
 
@@ -38,7 +50,11 @@ def test_fresh_then_unchanged_then_new(shell: str, old: Bundle, new: Bundle, sto
     first = deploy(old, device, str(store))
     assert live(store) == contents(old.path)
     assert first.activated
-    assert (first.bundle_id, first.bytes_moved, first.reused) == (old.manifest.id, total_bytes(old), 0)
+    assert (first.bundle_id, first.bytes_moved, first.reused) == (
+        old.manifest.id,
+        total_bytes(old),
+        0,
+    )
     assert Path(first.artifacts["fp32.pte"]).read_bytes() == (old.path / "fp32.pte").read_bytes()
 
     again = deploy(old, device, str(store))
@@ -53,7 +69,9 @@ def test_fresh_then_unchanged_then_new(shell: str, old: Bundle, new: Bundle, sto
     assert not list((store / "staging").iterdir())
 
 
-def test_a_rebuild_with_other_seconds_is_another_tree_of_the_same_bundle(old: Bundle, store: Path, tmp_path: Path) -> None:
+def test_a_rebuild_with_other_seconds_is_another_tree_of_the_same_bundle(
+    old: Bundle, store: Path, tmp_path: Path
+) -> None:
     device = LocalDevice()
     deploy(old, device, str(store))
     rebuilt = write_bundle(tmp_path / "rebuilt", "old", shared=b"same in both")
@@ -71,7 +89,12 @@ def test_progress_and_plan(old: Bundle, store: Path) -> None:
     assert not store.exists()
     assert not plan.activated
     steps: list[tuple[float, float]] = []
-    report = deploy(old, device, str(store), progress=lambda task, done, total, text="": steps.append((done, total)))
+    report = deploy(
+        old,
+        device,
+        str(store),
+        progress=lambda task, done, total, text="": steps.append((done, total)),
+    )
     assert (report.bytes_moved, report.objects_moved) == (plan.bytes_moved, plan.objects_moved)
     assert steps[-1] == (report.bytes_moved, report.bytes_moved)
     assert steps == sorted(steps)
@@ -144,7 +167,9 @@ def test_verify_sees_every_kind_of_damage(shell: str, old: Bundle, store: Path) 
     assert verify(device, str(store)).files == 7
 
 
-def test_old_bundles_and_their_content_are_collected(shell: str, old: Bundle, new: Bundle, store: Path, tmp_path: Path) -> None:
+def test_old_bundles_and_their_content_are_collected(
+    shell: str, old: Bundle, new: Bundle, store: Path, tmp_path: Path
+) -> None:
     device = LocalDevice()
     argv = provision(device, str(store), script_runtime(tmp_path / "runtime", "kept"))
     for bundle in (old, new, write_bundle(tmp_path / "third", "third")):
@@ -163,12 +188,18 @@ def test_runtimes_start_where_they_were_put(shell: str, store: Path, tmp_path: P
     runtime = script_runtime(tmp_path / "runtime", "one")
     argv = provision(device, str(store), runtime)
     assert argv == provision(device, str(store), runtime)
-    assert LocalDevice().run(["/usr/bin/env", f"PATH={os.defpath}", *argv, "x"], timeout_s=10).stdout == b"one library of one x\n"
+    assert (
+        LocalDevice().run(["/usr/bin/env", f"PATH={os.defpath}", *argv, "x"], timeout_s=10).stdout
+        == b"one library of one x\n"
+    )
 
 
 def test_only_the_last_runtimes_are_kept(old: Bundle, store: Path, tmp_path: Path) -> None:
     device = LocalDevice()
-    started = [provision(device, str(store), script_runtime(tmp_path / f"r{i}", f"runtime {i}")) for i in range(6)]
+    started = [
+        provision(device, str(store), script_runtime(tmp_path / f"r{i}", f"runtime {i}"))
+        for i in range(6)
+    ]
     deploy(old, device, str(store))
     assert [Path(argv[0]).exists() for argv in started] == [False, False, True, True, True, True]
 
@@ -192,13 +223,17 @@ class Flipping(LocalDevice):
             Path(remote).write_bytes(data)
 
 
-def test_a_flipped_bit_is_never_activated(shell: str, old: Bundle, new: Bundle, store: Path) -> None:
+def test_a_flipped_bit_is_never_activated(
+    shell: str, old: Bundle, new: Bundle, store: Path
+) -> None:
     deploy(old, LocalDevice(), str(store))
     with pytest.raises(TransportError, match=r"fp32\.pte arrived damaged"):
         deploy(new, Flipping(), str(store))
     assert live(store) == contents(old.path)
     assert not list((store / "staging").iterdir())
-    assert deploy(new, LocalDevice(), str(store)).objects_moved == 1 + 0  # what was right is not sent again
+    assert (
+        deploy(new, LocalDevice(), str(store)).objects_moved == 1 + 0
+    )  # what was right is not sent again
     assert live(store) == contents(new.path)
 
 
@@ -222,7 +257,9 @@ def test_a_lost_reply_to_the_activation(old: Bundle, new: Bundle, store: Path) -
 
 
 @pytest.mark.parametrize("place", ["objects", "staging", "bundles", "runtimes"])
-def test_a_link_out_of_the_store_is_refused(place: str, old: Bundle, store: Path, tmp_path: Path) -> None:
+def test_a_link_out_of_the_store_is_refused(
+    place: str, old: Bundle, store: Path, tmp_path: Path
+) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     store.mkdir(parents=True)
@@ -234,7 +271,9 @@ def test_a_link_out_of_the_store_is_refused(place: str, old: Bundle, store: Path
 
 @pytest.mark.parametrize("kind", ["directory", "link"])
 @pytest.mark.parametrize("place", ["objects", "staging"])
-def test_what_is_no_plain_file_is_not_written_to(place: str, kind: str, old: Bundle, store: Path, tmp_path: Path) -> None:
+def test_what_is_no_plain_file_is_not_written_to(
+    place: str, kind: str, old: Bundle, store: Path, tmp_path: Path
+) -> None:
     victim = tmp_path / "victim"
     victim.write_text("untouched")
     (store / place).mkdir(parents=True)
@@ -259,7 +298,9 @@ def test_no_place_for_a_store(workdir: str, old: Bundle) -> None:
     assert workdir.rpartition("/")[0] in raised.value.message
 
 
-def test_a_disk_that_is_too_small_is_seen_before_anything_is_sent(old: Bundle, tiny_disk: Path) -> None:
+def test_a_disk_that_is_too_small_is_seen_before_anything_is_sent(
+    old: Bundle, tiny_disk: Path
+) -> None:
     with pytest.raises(DeviceError, match="MiB free") as raised:
         deploy(old, LocalDevice(), str(tiny_disk))
     assert raised.value.hint
@@ -284,6 +325,8 @@ def test_a_disk_that_fills_up_leaves_nothing_behind(old: Bundle, tiny_disk: Path
 def test_a_name_that_cannot_be_a_file_is_refused(store: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(noise("x", 10))
     for name in ["../x", "a/../../x", "/etc/x", "a\nb", " a", "", ".objects"]:
-        runtime = Runtime("executorch", "1", "x86_64", (describe_file(tmp_path / "file", name, 0o644),), ("x",))
+        runtime = Runtime(
+            "executorch", "1", "x86_64", (describe_file(tmp_path / "file", name, 0o644),), ("x",)
+        )
         with pytest.raises(DeviceError, match="cannot be the name"):
             provision(LocalDevice(), str(store), runtime)

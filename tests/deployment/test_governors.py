@@ -1,4 +1,5 @@
-"""Setting governors, the watchdog that puts them back, and reading idle power, with the tools of busybox and of Android's shell as with this machine's."""
+"""Setting governors, the watchdog that puts them back, and reading idle power, with the tools of
+busybox and of Android's shell as with this machine's."""
 
 from __future__ import annotations
 
@@ -14,7 +15,9 @@ from edgekit.device.local import LocalDevice
 from edgekit.power.session import IDLE_SCRIPT
 
 
-def test_set_watched_and_put_back(shell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_set_watched_and_put_back(
+    shell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(control, "WATCH_EVERY_S", 1)
     for policy in ("policy0", "policy4"):
         (tmp_path / "cpufreq" / policy).mkdir(parents=True)
@@ -36,5 +39,17 @@ def test_set_watched_and_put_back(shell: str, tmp_path: Path, monkeypatch: pytes
 
 def test_idle_power_is_read(shell: str, tmp_path: Path) -> None:
     (tmp_path / "power1_input").write_text("2000000\n")
-    done = LocalDevice().run(["sh", "-c", IDLE_SCRIPT, "idle", "2", "0.01", str(tmp_path / "power1_input"), str(tmp_path / "gone")], timeout_s=10)
+    done = LocalDevice().run(
+        [
+            "sh",
+            "-c",
+            IDLE_SCRIPT,
+            "idle",
+            "2",
+            "0.01",
+            str(tmp_path / "power1_input"),
+            str(tmp_path / "gone"),
+        ],
+        timeout_s=10,
+    )
     assert done.stdout.split() == [b"2000000", b"none"] * 2

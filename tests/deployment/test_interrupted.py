@@ -1,4 +1,5 @@
-"""Deployments that are killed at every step: the live bundle is the old one or the new one, and a plain retry finishes the work."""
+"""Deployments that are killed at every step: the live bundle is the old one or the new one, and a
+plain retry finishes the work."""
 
 from __future__ import annotations
 
@@ -23,7 +24,18 @@ from edgekit.deployment import deploy
 from edgekit.device.local import LocalDevice
 deploy(open_bundle(sys.argv[1]), LocalDevice(), sys.argv[2])
 """
-STEPS = ["locked", "surveyed", "sending manifest.json", "sending fp32.pte", "sent", "admitted", "linked", "planted", "activated", "collected"]
+STEPS = [
+    "locked",
+    "surveyed",
+    "sending manifest.json",
+    "sending fp32.pte",
+    "sent",
+    "admitted",
+    "linked",
+    "planted",
+    "activated",
+    "collected",
+]
 CHUNK_BYTES = 1 << 20
 
 
@@ -68,7 +80,9 @@ def test_a_resumption_killed_again_goes_on_from_there(old: Bundle, store: Path) 
 
 
 @pytest.mark.parametrize("damage", ["first byte", "longer than the file"])
-def test_a_partial_upload_that_differs_is_started_again(damage: str, old: Bundle, store: Path) -> None:
+def test_a_partial_upload_that_differs_is_started_again(
+    damage: str, old: Bundle, store: Path
+) -> None:
     killed_at("sending fp32.pte", old, store)
     partial = store / "staging" / old.manifest.artifacts[0].file.sha256
     data = partial.read_bytes()
@@ -78,7 +92,9 @@ def test_a_partial_upload_that_differs_is_started_again(damage: str, old: Bundle
     assert live(store) == contents(old.path)
 
 
-def test_what_an_interrupted_deployment_staged_is_collected_by_the_next(old: Bundle, new: Bundle, store: Path) -> None:
+def test_what_an_interrupted_deployment_staged_is_collected_by_the_next(
+    old: Bundle, new: Bundle, store: Path
+) -> None:
     killed_at("sending fp32.pte", new, store)
     (store / "staging" / "tree").mkdir()
     (store / "staging" / "tree" / "half").write_text("planted")
@@ -87,10 +103,23 @@ def test_what_an_interrupted_deployment_staged_is_collected_by_the_next(old: Bun
     assert live(store) == contents(old.path)
 
 
-def test_a_script_that_outlives_its_host_is_waited_for(old: Bundle, new: Bundle, store: Path) -> None:
-    """What the last host started may still be at work when the next one comes: here it takes its time, and then collects."""
+def test_a_script_that_outlives_its_host_is_waited_for(
+    old: Bundle, new: Bundle, store: Path
+) -> None:
+    """What the last host started may still be at work when the next one comes: here it takes its
+    time, and then collects."""
     deploy(old, LocalDevice(), str(store))
-    slow = subprocess.Popen(["sh", "-c", COLLECT.replace("\nalone\n", "\nalone\necho; sleep 1\n"), "edgekit", str(store), "4"], stdout=subprocess.PIPE)
+    slow = subprocess.Popen(
+        [
+            "sh",
+            "-c",
+            COLLECT.replace("\nalone\n", "\nalone\necho; sleep 1\n"),
+            "edgekit",
+            str(store),
+            "4",
+        ],
+        stdout=subprocess.PIPE,
+    )
     assert slow.stdout
     assert slow.stdout.readline() == b"\n"
     started = time.monotonic()
@@ -101,22 +130,38 @@ def test_a_script_that_outlives_its_host_is_waited_for(old: Bundle, new: Bundle,
     assert live(store) == contents(new.path)
 
 
-def test_collecting_several_times_at_once_deletes_nothing_that_is_needed(shell: str, old: Bundle, new: Bundle, store: Path) -> None:
+def test_collecting_several_times_at_once_deletes_nothing_that_is_needed(
+    shell: str, old: Bundle, new: Bundle, store: Path
+) -> None:
     for bundle in (old, new):
         deploy(bundle, LocalDevice(), str(store))
     for _ in range(10):
-        started = [subprocess.Popen(["sh", "-c", COLLECT, "edgekit", str(store), "4"], stderr=subprocess.DEVNULL) for _ in range(4)]
+        started = [
+            subprocess.Popen(
+                ["sh", "-c", COLLECT, "edgekit", str(store), "4"], stderr=subprocess.DEVNULL
+            )
+            for _ in range(4)
+        ]
         for process in started:
             process.wait(20)
         assert live(store) == contents(new.path)
     assert contents(store / "previous") == contents(old.path)
 
 
-def test_a_list_of_files_that_is_cut_short_is_not_planted(shell: str, old: Bundle, store: Path) -> None:
+def test_a_list_of_files_that_is_cut_short_is_not_planted(
+    shell: str, old: Bundle, store: Path
+) -> None:
     deploy(old, LocalDevice(), str(store))
     [tree] = (store / "bundles").iterdir()
     lines = (tree / ".objects").read_text().splitlines()
     asked = [f"644 ../../objects/{digest} file{number}" for number, digest in enumerate(lines)]
     with pytest.raises(DeviceError, match="cut short"):
-        call(LocalDevice(), PLANT, str(store), f"bundles/{tree.name}", str(len(asked)), lines=asked[:-1])
+        call(
+            LocalDevice(),
+            PLANT,
+            str(store),
+            f"bundles/{tree.name}",
+            str(len(asked)),
+            lines=asked[:-1],
+        )
     assert (tree / ".objects").read_text().splitlines() == lines

@@ -45,7 +45,11 @@ def newest(store: Path) -> str:
 
 def test_second_is_told_who_holds_it(shell: str, store: Path) -> None:
     who = rf"process {os.getpid()}\) is using"
-    with hold(LocalDevice(), str(store)), pytest.raises(BusyError, match=who) as raised, hold(LocalDevice(), str(store)):
+    with (
+        hold(LocalDevice(), str(store)),
+        pytest.raises(BusyError, match=who) as raised,
+        hold(LocalDevice(), str(store)),
+    ):
         pass
     assert raised.value.exit_code == 75
     assert raised.value.hint

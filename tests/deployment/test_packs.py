@@ -1,4 +1,5 @@
-"""Small content travels many files in one stream: what arrives, at which sizes, and what a cut in the middle of the stream leaves."""
+"""Small content travels many files in one stream: what arrives, at which sizes, and what a cut in
+the middle of the stream leaves."""
 
 from __future__ import annotations
 
@@ -33,10 +34,16 @@ def runtime(directory: Path, files: dict[str, bytes], mode: int = 0o644) -> Runt
 
 
 def test_every_size_and_name(shell: str, store: Path, tmp_path: Path) -> None:
-    files = {f"size {size}": noise(str(size), size) for size in SIZES} | {name: name.encode() for name in NAMES}
+    files = {f"size {size}": noise(str(size), size) for size in SIZES} | {
+        name: name.encode() for name in NAMES
+    }
     [place] = provision(LocalDevice(), str(store), runtime(tmp_path / "files", files))
     assert contents(Path(place)) == files
-    assert all(path.is_symlink() for path in Path(place).rglob("*") if path.is_file() and path.name != ".objects")
+    assert all(
+        path.is_symlink()
+        for path in Path(place).rglob("*")
+        if path.is_file() and path.name != ".objects"
+    )
 
 
 def test_an_empty_file_alone(shell: str, store: Path, tmp_path: Path) -> None:
@@ -45,7 +52,9 @@ def test_an_empty_file_alone(shell: str, store: Path, tmp_path: Path) -> None:
 
 
 def test_programs_can_be_started(shell: str, store: Path, tmp_path: Path) -> None:
-    [place] = provision(LocalDevice(), str(store), runtime(tmp_path / "files", {"run": b"#!/bin/sh\n"}, mode=0o755))
+    [place] = provision(
+        LocalDevice(), str(store), runtime(tmp_path / "files", {"run": b"#!/bin/sh\n"}, mode=0o755)
+    )
     assert os.access(f"{place}/run", os.X_OK)
 
 
@@ -89,9 +98,18 @@ def test_a_cut_stream(shell: str, at: int, store: Path, tmp_path: Path) -> None:
     wanted = runtime(tmp_path / "files", files)
     with pytest.raises(TransportError):
         provision(Cutting(at), str(store), wanted)
-    whole = [path for path in (store / "staging").iterdir() if path.is_file() and path.stat().st_size == 1000]
+    whole = [
+        path
+        for path in (store / "staging").iterdir()
+        if path.is_file() and path.stat().st_size == 1000
+    ]
     sent: list[float] = []
-    [place] = provision(LocalDevice(), str(store), wanted, progress=lambda task, done, total, text="": sent.append(total))
+    [place] = provision(
+        LocalDevice(),
+        str(store),
+        wanted,
+        progress=lambda task, done, total, text="": sent.append(total),
+    )
     assert contents(Path(place)) == files
     assert sent[-1] == 1000 * (8 - len(whole))
 
@@ -100,10 +118,16 @@ def test_a_disk_that_fills_up_is_named_and_freed(tiny_disk: Path, tmp_path: Path
     class Optimistic(LocalDevice):
         def run(self, argv: Any, **options: Any) -> Completed:
             done = super().run(argv, **options)
-            return Completed(**{**vars(done), "stdout": done.stdout.replace(b"free ", b"free 9999")})
+            return Completed(
+                **{**vars(done), "stdout": done.stdout.replace(b"free ", b"free 9999")}
+            )
 
     with pytest.raises(DeviceError, match="No space left on device"):
-        provision(Optimistic(), str(tiny_disk), runtime(tmp_path / "files", {str(i): noise(str(i), 200_000) for i in range(9)}))
+        provision(
+            Optimistic(),
+            str(tiny_disk),
+            runtime(tmp_path / "files", {str(i): noise(str(i), 200_000) for i in range(9)}),
+        )
     assert not list((tiny_disk / "staging").iterdir())
 
 

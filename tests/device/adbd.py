@@ -1,8 +1,9 @@
-"""A real adbd on loopback, as an unprivileged user, with Android's tools (toybox) and shell (mksh), and an adb server of its own to reach it.
+"""A real adbd on loopback, as an unprivileged user, with Android's tools (toybox) and shell (mksh),
+and an adb server of its own to reach it.
 
-It is Android's own daemon on an Android-like machine, not Android. Built by tools/adbd/build. The user's adb server is left alone; but a server of
-the tests also sees what is plugged in, so that a phone should not be.
-"""
+It is Android's own daemon on an Android-like machine, not Android. Built by tools/adbd/build. The
+user's adb server is left alone; but a server of the tests also sees what is plugged in, so that a
+phone should not be."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ ENVIRONMENT = dict(os.environ)
 
 @dataclass(frozen=True)
 class Daemon:
-    """An adbd on `port`. `directory` holds its tools (`bin`) and what is /data/local/tmp on a phone (`tmp`)."""
+    """An adbd on `port`. `directory` holds its tools (`bin`) and what is /data/local/tmp on a phone
+    (`tmp`)."""
 
     port: int
     directory: Path
@@ -69,28 +71,57 @@ def require() -> None:
 
 def built() -> str:
     """The program, empty when it was not built."""
-    return subprocess.run([str(BUILD), "--cached"], capture_output=True, text=True, env=ENVIRONMENT).stdout.strip()
+    return subprocess.run(
+        [str(BUILD), "--cached"], capture_output=True, text=True, env=ENVIRONMENT
+    ).stdout.strip()
 
 
 def require_arm64() -> None:
     """As `require`, for a daemon among arm64 programs."""
     require()
-    if missing := [program for program in ("qemu-aarch64-static", "unshare", "apt-get", "dpkg") if shutil.which(program) is None]:
+    if missing := [
+        program
+        for program in ("qemu-aarch64-static", "unshare", "apt-get", "dpkg")
+        if shutil.which(program) is None
+    ]:
         cannot_run(f"needs {' '.join(missing)}: apt-get install qemu-user-static")
-    tried = ["unshare", "--user", "--map-root-user", "--mount", "mount", "-t", "binfmt_misc", "none", "/proc/sys/fs/binfmt_misc"]
-    if (done := subprocess.run(tried, capture_output=True, text=True, **_as_user())).returncode != 0:  # type: ignore[call-overload]
+    tried = [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--mount",
+        "mount",
+        "-t",
+        "binfmt_misc",
+        "none",
+        "/proc/sys/fs/binfmt_misc",
+    ]
+    if (
+        done := subprocess.run(tried, capture_output=True, text=True, **_as_user())
+    ).returncode != 0:  # type: ignore[call-overload]
         pytest.skip(f"needs Linux 6.7 and user name spaces: {done.stderr.strip()}")
 
 
 @contextmanager
-def running(directory: Path, *, port: int = 0, banner: str = "device", arm64: bool = False, **properties: str) -> Iterator[Daemon]:
-    """A daemon; `banner` is the state it claims to be in, `properties` are Android's (with `__` for a dot), e.g. `ro__adb__secure="1"`.
+def running(
+    directory: Path,
+    *,
+    port: int = 0,
+    banner: str = "device",
+    arm64: bool = False,
+    **properties: str,
+) -> Iterator[Daemon]:
+    """A daemon; `banner` is the state it claims to be in, `properties` are Android's (with `__` for
+    a dot), e.g. `ro__adb__secure="1"`.
 
     With `arm64` its tools are arm64 programs, and it runs such programs, emulated.
     """
     port = port or free_port()
     start = _lay_out_arm64(directory) if arm64 else _lay_out(directory)
-    settings = {"service.adb.listen_addrs": f"tcp:localhost:{port}", **{key.replace("__", "."): value for key, value in properties.items()}}
+    settings = {
+        "service.adb.listen_addrs": f"tcp:localhost:{port}",
+        **{key.replace("__", "."): value for key, value in properties.items()},
+    }
     environment = {
         "ADBD_PROPS": "\n".join(f"{key}={value}" for key, value in settings.items()),
         "PATH": str(directory / "bin"),
@@ -118,10 +149,13 @@ def running(directory: Path, *, port: int = 0, banner: str = "device", arm64: bo
 
 @contextmanager
 def server(home: Path) -> Iterator[dict[str, str]]:
-    """An adb server with a key of its own, and the environment in which the adb program finds it."""
+    """An adb server with a key of its own, and the environment in which the adb program finds
+    it."""
     environment = {"ANDROID_ADB_SERVER_PORT": str(free_port()), "HOME": str(home)}
     everything = {**os.environ, **environment}
-    subprocess.run(["adb", "start-server"], env=everything, check=True, capture_output=True, timeout=60)
+    subprocess.run(
+        ["adb", "start-server"], env=everything, check=True, capture_output=True, timeout=60
+    )
     try:
         yield environment
     finally:
@@ -153,12 +187,23 @@ def _lay_out(directory: Path) -> list[str]:
 def _lay_out_arm64(directory: Path) -> list[str]:
     """The same as arm64 programs, and the command that lets a program run among them."""
     _make_temporary(directory)
-    made = subprocess.run([TOOLS / "arm64_root"], capture_output=True, text=True, env=ENVIRONMENT, check=True).stdout.strip()
-    shutil.copytree(made, directory, symlinks=True, dirs_exist_ok=True)  # the user cannot read the cache of root, nor perhaps this repository
+    made = subprocess.run(
+        [TOOLS / "arm64_root"], capture_output=True, text=True, env=ENVIRONMENT, check=True
+    ).stdout.strip()
+    shutil.copytree(
+        made, directory, symlinks=True, dirs_exist_ok=True
+    )  # the user cannot read the cache of root, nor perhaps this repository
     for name in ("as_arm64", "cpuinfo.arm64"):
         shutil.copy(TOOLS / name, directory)
     directory.chmod(0o755)
-    return ["/usr/bin/env", f"PATH={os.environ['PATH']}", str(directory / "as_arm64"), str(directory), "env", f"PATH={directory / 'bin'}"]
+    return [
+        "/usr/bin/env",
+        f"PATH={os.environ['PATH']}",
+        str(directory / "as_arm64"),
+        str(directory),
+        "env",
+        f"PATH={directory / 'bin'}",
+    ]
 
 
 def _make_temporary(directory: Path) -> None:

@@ -29,7 +29,12 @@ def open_local(request: pytest.FixtureRequest) -> AbstractContextManager[Device]
 def open_ssh(request: pytest.FixtureRequest) -> AbstractContextManager[Device]:
     server: sshd.Server = request.getfixturevalue("ssh_server")
     request.getfixturevalue("trusting")
-    login = resolve("127.0.0.1", port=server.port, user=server.user, identity_file=str(server.directory / "user_key"))
+    login = resolve(
+        "127.0.0.1",
+        port=server.port,
+        user=server.user,
+        identity_file=str(server.directory / "user_key"),
+    )
     trust("board", login)
     return closing(connect("board", login))
 
@@ -37,14 +42,25 @@ def open_ssh(request: pytest.FixtureRequest) -> AbstractContextManager[Device]:
 def open_adb(request: pytest.FixtureRequest) -> AbstractContextManager[Device]:
     daemon: adbd.Daemon = request.getfixturevalue("adb_daemon")
     request.getfixturevalue("own_adb_server")
-    target = AdbTarget(edgekit=1, name="phone", kind="adb", serial=daemon.serial, allow_network=True)
+    target = AdbTarget(
+        edgekit=1, name="phone", kind="adb", serial=daemon.serial, allow_network=True
+    )
     return closing(adb.connect(target))
 
 
-OPENERS: dict[str, Callable[[pytest.FixtureRequest], AbstractContextManager[Device]]] = {"local": open_local, "ssh": open_ssh, "adb": open_adb}
+OPENERS: dict[str, Callable[[pytest.FixtureRequest], AbstractContextManager[Device]]] = {
+    "local": open_local,
+    "ssh": open_ssh,
+    "adb": open_adb,
+}
 
 
-@pytest.fixture(params=[pytest.param(name, marks=[] if name == "local" else [pytest.mark.device]) for name in OPENERS])
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=[] if name == "local" else [pytest.mark.device])
+        for name in OPENERS
+    ]
+)
 def device(request: pytest.FixtureRequest) -> Iterator[Device]:
     with OPENERS[request.param](request) as opened:
         yield opened
@@ -54,17 +70,24 @@ def device(request: pytest.FixtureRequest) -> Iterator[Device]:
 def ssh_server() -> Iterator[sshd.Server]:
     if reason := sshd.why_not():
         cannot_run(reason)
-    with tempfile.TemporaryDirectory(prefix="edgekit-sshd-") as directory, sshd.running(Path(directory)) as server:
+    with (
+        tempfile.TemporaryDirectory(prefix="edgekit-sshd-") as directory,
+        sshd.running(Path(directory)) as server,
+    ):
         yield server
 
 
 @pytest.fixture(scope="session")
 def emulated_image() -> Path:
-    """The directory with the image of the emulated board, and with that of a card. Made once, in half a minute to two, and kept in the user's cache."""
+    """The directory with the image of the emulated board, and with that of a card. Made once, in
+    half a minute to two, and kept in the user's cache."""
     if command := commands.missing():
         cannot_run(f"needs programs for an emulated board: {command}")
     if image.codename() is None:
-        cannot_run("needs Debian's packages for the image of the emulated board: run it on Debian, or in a container of it")
+        cannot_run(
+            "needs Debian's packages for the image of the emulated board: run it on Debian, or in a"
+            " container of it"
+        )
     commands.build()
     return commands.home() / "image"
 
@@ -72,13 +95,19 @@ def emulated_image() -> Path:
 @pytest.fixture(scope="session")
 def adb_daemon() -> Iterator[adbd.Daemon]:
     adbd.require()
-    with tempfile.TemporaryDirectory(prefix="edgekit-adbd-") as directory, adbd.running(Path(directory)) as daemon:
+    with (
+        tempfile.TemporaryDirectory(prefix="edgekit-adbd-") as directory,
+        adbd.running(Path(directory)) as daemon,
+    ):
         yield daemon
 
 
 @pytest.fixture(scope="session")
 def adb_environment() -> Iterator[dict[str, str]]:
-    with tempfile.TemporaryDirectory(prefix="edgekit-adb-") as home, adbd.server(Path(home)) as environment:
+    with (
+        tempfile.TemporaryDirectory(prefix="edgekit-adb-") as home,
+        adbd.server(Path(home)) as environment,
+    ):
         yield environment
 
 
@@ -91,7 +120,8 @@ def own_adb_server(adb_environment: dict[str, str], monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture
 def trusting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A home directory of its own, so that neither the user's keys and configuration nor known hosts play a part."""
+    """A home directory of its own, so that neither the user's keys and configuration nor known
+    hosts play a part."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home" / ".config"))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
@@ -124,7 +154,10 @@ def tiny_disk() -> Iterator[Path]:
         place = Path(directory) / "tiny disk"
         place.mkdir()
         options = ["-t", "tmpfs", "-o", "size=1m,mode=1777", "tmpfs", str(place)]
-        if os.geteuid() != 0 or subprocess.run(["mount", *options], capture_output=True).returncode != 0:
+        if (
+            os.geteuid() != 0
+            or subprocess.run(["mount", *options], capture_output=True).returncode != 0
+        ):
             pytest.skip("needs root with the right to mount a tmpfs")
         yield place
         subprocess.run(["umount", "-l", place], check=True)

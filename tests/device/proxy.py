@@ -1,4 +1,5 @@
-"""A TCP proxy on loopback that cuts, stalls, falsifies or slows what passes through it, at a chosen byte."""
+"""A TCP proxy on loopback that cuts, stalls, falsifies or slows what passes through it, at a chosen
+byte."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ Kind = Literal["cut", "stall", "flip"]
 
 
 class Proxy:
-    """Passes connections on to a port of this machine. One fault at a time, once, on the connection that meets it first.
+    """Passes connections on to a port of this machine. One fault at a time, once, on the connection
+    that meets it first.
 
     After a cut new connections are refused until the next `arm` or `disarm`, unless `briefly`.
     """
@@ -35,7 +37,8 @@ class Proxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def arm(self, kind: Kind, way: Way, at: int) -> None:
-        """Cut the connection before byte `at`, counted from now, let nothing pass any more either way from there on, or flip a bit of that byte."""
+        """Cut the connection before byte `at`, counted from now, let nothing pass any more either
+        way from there on, or flip a bit of that byte."""
         with self._lock:
             self.passed = {"up": 0, "down": 0}
             self._fault, self._down = (way, at, kind), False
@@ -60,9 +63,13 @@ class Proxy:
                 server = socket.create_connection(("127.0.0.1", self._to_port))
                 stalled = threading.Event()
                 for way, source, sink in (("up", client, server), ("down", server, client)):
-                    threading.Thread(target=self._pass, args=(way, source, sink, stalled), daemon=True).start()
+                    threading.Thread(
+                        target=self._pass, args=(way, source, sink, stalled), daemon=True
+                    ).start()
 
-    def _pass(self, way: Way, source: socket.socket, sink: socket.socket, stalled: threading.Event) -> None:
+    def _pass(
+        self, way: Way, source: socket.socket, sink: socket.socket, stalled: threading.Event
+    ) -> None:
         for end in (source, sink):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with suppress(OSError):
@@ -92,7 +99,11 @@ class Proxy:
         with self._lock:
             start = self.passed[way]
             self.passed[way] += len(chunk)
-            if self._fault is None or self._fault[0] != way or not start <= self._fault[1] < start + len(chunk):
+            if (
+                self._fault is None
+                or self._fault[0] != way
+                or not start <= self._fault[1] < start + len(chunk)
+            ):
                 return chunk, None, b""
             _, at, kind = self._fault
             self._fault, self._down = None, kind == "cut" and not self.briefly

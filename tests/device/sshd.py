@@ -24,7 +24,8 @@ USER = "edgekit-test"
 
 @dataclass(frozen=True)
 class Server:
-    """Where it listens and how to get in. `directory` holds its keys: `host_key`, `user_key`, `authorized_keys`."""
+    """Where it listens and how to get in. `directory` holds its keys: `host_key`, `user_key`,
+    `authorized_keys`."""
 
     port: int
     user: str
@@ -40,9 +41,13 @@ def why_not() -> str:
 
 
 def user_missing() -> str:
-    """Make the unprivileged user that servers let in, when that is root's job; empty when it is there or not needed."""
+    """Make the unprivileged user that servers let in, when that is root's job; empty when it is
+    there or not needed."""
     if os.geteuid() == 0 and not _user_exists():
-        made = subprocess.run(["useradd", "--create-home", "--shell", "/bin/bash", "--password", "*", USER], capture_output=True)
+        made = subprocess.run(
+            ["useradd", "--create-home", "--shell", "/bin/bash", "--password", "*", USER],
+            capture_output=True,
+        )
         if made.returncode:
             return f"cannot make the user {USER}: {made.stderr.decode().strip()}"
     return ""
@@ -50,11 +55,15 @@ def user_missing() -> str:
 
 @contextmanager
 def running(directory: Path, *options: str, within: Sequence[str] = ()) -> Iterator[Server]:
-    """A server below `directory`; `options` are further lines of its configuration. `within` is a program that starts it, in its own place."""
+    """A server below `directory`; `options` are further lines of its configuration. `within` is a
+    program that starts it, in its own place."""
     directory.chmod(0o755)  # the user must reach authorized_keys
     for key in ("host_key", "user_key"):
         if not (directory / key).exists():
-            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / key)], check=True)
+            subprocess.run(
+                ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / key)],
+                check=True,
+            )
     shutil.copyfile(directory / "user_key.pub", directory / "authorized_keys")
     (directory / "authorized_keys").chmod(0o644)
     if os.geteuid() == 0:
@@ -77,7 +86,11 @@ def running(directory: Path, *options: str, within: Sequence[str] = ()) -> Itera
     log = (directory / "sshd.log").open("wb")
     program = shutil.which("sshd", path="/usr/sbin:/usr/bin:/sbin")
     assert program is not None
-    process = subprocess.Popen([*within, program, "-D", "-e", "-f", str(directory / "sshd_config")], stderr=log, start_new_session=True)
+    process = subprocess.Popen(
+        [*within, program, "-D", "-e", "-f", str(directory / "sshd_config")],
+        stderr=log,
+        start_new_session=True,
+    )
     try:
         _wait_for_banner(port, directory / "sshd.log")
         yield Server(port, USER if os.geteuid() == 0 else getpass.getuser(), directory, process)
@@ -90,11 +103,22 @@ def running(directory: Path, *options: str, within: Sequence[str] = ()) -> Itera
 
 @contextmanager
 def with_password(password: str) -> Iterator[Server]:
-    """A server that lets the user in by this password only. Needs root; one such server at a time on this machine, as there is one such user."""
-    hashed = subprocess.run(["openssl", "passwd", "-6", "-stdin"], input=password.encode(), capture_output=True, check=True).stdout.strip()
-    with open("/run/lock/edgekit-test-password", "w") as alone, tempfile.TemporaryDirectory(prefix="edgekit-password-") as directory:
+    """A server that lets the user in by this password only. Needs root; one such server at a time
+    on this machine, as there is one such user."""
+    hashed = subprocess.run(
+        ["openssl", "passwd", "-6", "-stdin"],
+        input=password.encode(),
+        capture_output=True,
+        check=True,
+    ).stdout.strip()
+    with (
+        open("/run/lock/edgekit-test-password", "w") as alone,
+        tempfile.TemporaryDirectory(prefix="edgekit-password-") as directory,
+    ):
         fcntl.flock(alone, fcntl.LOCK_EX)
-        with running(Path(directory), "PasswordAuthentication yes", "AuthenticationMethods password") as server:
+        with running(
+            Path(directory), "PasswordAuthentication yes", "AuthenticationMethods password"
+        ) as server:
             subprocess.run(["usermod", "-p", hashed.decode(), USER], check=True)
             try:
                 yield server

@@ -1,4 +1,5 @@
-"""What is adb's own: states of a device told apart, servers that are restarted, several devices (FAULTS 44). Real adbd, real adb server."""
+"""What is adb's own: states of a device told apart, servers that are restarted, several devices
+(FAULTS 44). Real adbd, real adb server."""
 
 from __future__ import annotations
 
@@ -55,10 +56,23 @@ def start(stack: ExitStack, **options: str) -> adbd.Daemon:
     return stack.enter_context(adbd.running(Path(directory), **options))  # type: ignore[arg-type]
 
 
-def target(serial: str | None, *, allow_network: bool = True, connect_seconds: float = 10, no_progress_seconds: float = 30) -> AdbTarget:
+def target(
+    serial: str | None,
+    *,
+    allow_network: bool = True,
+    connect_seconds: float = 10,
+    no_progress_seconds: float = 30,
+) -> AdbTarget:
     timeouts = {"connect_seconds": connect_seconds, "no_progress_seconds": no_progress_seconds}
     return AdbTarget.model_validate(
-        {"edgekit": 1, "name": "phone", "kind": "adb", "serial": serial, "allow_network": allow_network, "timeouts": timeouts}
+        {
+            "edgekit": 1,
+            "name": "phone",
+            "kind": "adb",
+            "serial": serial,
+            "allow_network": allow_network,
+            "timeouts": timeouts,
+        }
     )
 
 
@@ -74,7 +88,12 @@ def refused(wanted: AdbTarget) -> EdgekitError:
 def test_devices_as_adb_lists_them() -> None:
     found = adb_server.parse_devices(DEVICES)
     assert list(found) == ["0123456789ABCDEF", "192.168.1.7:5555", "emulator-5554", "????????????"]
-    assert [state.split(" (")[0] for state in found.values()] == ["device", "offline", "unauthorized", "no permissions"]
+    assert [state.split(" (")[0] for state in found.values()] == [
+        "device",
+        "offline",
+        "unauthorized",
+        "no permissions",
+    ]
     assert adb_server.parse_devices("List of devices attached\n\n") == {}
 
 
@@ -89,7 +108,9 @@ def test_devices_as_adb_lists_them() -> None:
         ("\x1b[31mred", DeviceError, "red"),
     ],
 )
-def test_each_state_has_an_error_of_its_own(state: str | None, kind: type[EdgekitError], says: str) -> None:
+def test_each_state_has_an_error_of_its_own(
+    state: str | None, kind: type[EdgekitError], says: str
+) -> None:
     error = adb_server.not_ready("phone", "0123", state, {})
     assert type(error) is kind
     assert says in error.message
@@ -103,7 +124,11 @@ def test_only_what_the_wrapper_says_is_taken_out() -> None:
         stream = b"adb: notice\n00ff group 123\nfirst 00f 00ff last00ff signal\n"
         for start_ in range(0, len(stream), step):
             said.add(stream[start_ : start_ + step])
-        assert (said.group, said.last, bytes(said.sink.data)) == (123, "signal", b"first 00f 00ff last")
+        assert (said.group, said.last, bytes(said.sink.data)) == (
+            123,
+            "signal",
+            b"first 00f 00ff last",
+        )
 
 
 def test_the_program_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -155,7 +180,9 @@ def test_several_devices_and_no_serial(server: None, stack: ExitStack) -> None:
 
 
 @pytest.mark.device
-def test_over_the_network_only_when_allowed(server: None, stack: ExitStack, caplog: pytest.LogCaptureFixture) -> None:
+def test_over_the_network_only_when_allowed(
+    server: None, stack: ExitStack, caplog: pytest.LogCaptureFixture
+) -> None:
     daemon = start(stack)
     for _ in range(2):
         adb.connect(target(daemon.serial))
@@ -192,14 +219,20 @@ def test_the_server_dies_while_a_program_runs(server: None, stack: ExitStack) ->
         device.run(
             ["sh", "-c", "echo 1; sleep 20"],
             timeout_s=20,
-            on_stdout=lambda _: subprocess.run(["adb", "kill-server"], capture_output=True) and None,
+            on_stdout=lambda _: (
+                subprocess.run(["adb", "kill-server"], capture_output=True) and None
+            ),
         )
     assert device.run(["true"], timeout_s=20).ok
 
 
 @pytest.mark.device
-def test_the_server_dies_while_a_bundle_is_sent(server: None, stack: ExitStack, old: Bundle, tmp_path: Path) -> None:
-    new = write_bundle(tmp_path / "bundle", "new", shared=noise("large", 16 << 20))  # more than the way to the device holds
+def test_the_server_dies_while_a_bundle_is_sent(
+    server: None, stack: ExitStack, old: Bundle, tmp_path: Path
+) -> None:
+    new = write_bundle(
+        tmp_path / "bundle", "new", shared=noise("large", 16 << 20)
+    )  # more than the way to the device holds
     daemon = start(stack)
     device = adb.connect(target(daemon.serial))
     store = str(daemon.directory / "tmp" / "edgekit")
@@ -221,8 +254,11 @@ def test_the_server_dies_while_a_bundle_is_sent(server: None, stack: ExitStack, 
 
 @pytest.mark.device
 @pytest.mark.parametrize("fault", ["cut", "stall"])
-def test_a_link_that_breaks_while_a_large_file_is_sent(fault: proxy.Kind, server: None, stack: ExitStack, old: Bundle, tmp_path: Path) -> None:
-    """What arrived is kept under its name, where `adb push` would delete it, and only the rest is sent the next time."""
+def test_a_link_that_breaks_while_a_large_file_is_sent(
+    fault: proxy.Kind, server: None, stack: ExitStack, old: Bundle, tmp_path: Path
+) -> None:
+    """What arrived is kept under its name, where `adb push` would delete it, and only the rest is
+    sent the next time."""
     new = write_bundle(tmp_path / "bundle", "new", large_bytes=LARGE_BYTES)
     daemon = start(stack)
     link = stack.enter_context(proxy.running(daemon.port))
@@ -232,7 +268,9 @@ def test_a_link_that_breaks_while_a_large_file_is_sent(fault: proxy.Kind, server
     deploy(old, device, str(store))
     link.arm(fault, "up", LARGE_BYTES // 2)
     started = time.monotonic()
-    with pytest.raises(TransportError, match=r"sending fp32\.pte: .*(broke|nothing for 1 s)") as raised:
+    with pytest.raises(
+        TransportError, match=r"sending fp32\.pte: .*(broke|nothing for 1 s)"
+    ) as raised:
         deploy(new, impatient, str(store))
     assert time.monotonic() - started < 40
     assert raised.value.hint
@@ -247,7 +285,9 @@ def test_a_link_that_breaks_while_a_large_file_is_sent(fault: proxy.Kind, server
 
 
 @pytest.mark.device
-def test_the_server_is_gone_when_a_large_file_is_to_be_sent(server: None, stack: ExitStack, tmp_path: Path) -> None:
+def test_the_server_is_gone_when_a_large_file_is_to_be_sent(
+    server: None, stack: ExitStack, tmp_path: Path
+) -> None:
     daemon = start(stack)
     device = adb.connect(target(daemon.serial))
     (tmp_path / "large").write_bytes(noise("large", LARGE_BYTES))
@@ -261,7 +301,8 @@ def test_the_server_is_gone_when_a_large_file_is_to_be_sent(server: None, stack:
 
 @pytest.mark.device
 def test_a_stall_while_a_silent_program_runs(server: None, stack: ExitStack) -> None:
-    """A program may be silent for long; a link that carries nothing is given up (FAULTS 28 and 44)."""
+    """A program may be silent for long; a link that carries nothing is given up (FAULTS 28 and
+    44)."""
     link = stack.enter_context(proxy.running(start(stack).port))
     device = adb.connect(target(f"127.0.0.1:{link.port}", no_progress_seconds=2))
     assert device.run(["sleep", "4.5"], timeout_s=20).ok
@@ -277,14 +318,19 @@ def test_a_stall_while_a_silent_program_runs(server: None, stack: ExitStack) -> 
     [
         ({}, ("localhost", 5037)),
         ({"ANDROID_ADB_SERVER_PORT": "6000"}, ("localhost", 6000)),
-        ({"ANDROID_ADB_SERVER_ADDRESS": "10.0.0.2", "ANDROID_ADB_SERVER_PORT": "6000"}, ("10.0.0.2", 6000)),
+        (
+            {"ANDROID_ADB_SERVER_ADDRESS": "10.0.0.2", "ANDROID_ADB_SERVER_PORT": "6000"},
+            ("10.0.0.2", 6000),
+        ),
         ({"ADB_SERVER_SOCKET": "tcp:6001", "ANDROID_ADB_SERVER_PORT": "6000"}, ("localhost", 6001)),
         ({"ADB_SERVER_SOCKET": "tcp:host:6001"}, ("host", 6001)),
         ({"ADB_SERVER_SOCKET": "localfilesystem:/run/adb"}, None),
         ({"ANDROID_ADB_SERVER_PORT": "many"}, None),
     ],
 )
-def test_where_the_server_listens(environment: dict[str, str], address: tuple[str, int] | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_server_listens(
+    environment: dict[str, str], address: tuple[str, int] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for key in ("ADB_SERVER_SOCKET", "ANDROID_ADB_SERVER_ADDRESS", "ANDROID_ADB_SERVER_PORT"):
         monkeypatch.delenv(key, raising=False)
     for key, value in environment.items():

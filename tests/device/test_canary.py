@@ -1,4 +1,5 @@
-"""Over real SSH: the password of the environment and the agent's key turn up neither here nor on the board, whether a session ends well or badly."""
+"""Over real SSH: the password of the environment and the agent's key turn up neither here nor on
+the board, whether a session ends well or badly."""
 
 from __future__ import annotations
 
@@ -41,7 +42,9 @@ def passworded() -> Iterator[sshd.Server]:
 
 
 @pytest.fixture
-def agent(ssh_server: sshd.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[sshd.Server]:
+def agent(
+    ssh_server: sshd.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[sshd.Server]:
     """A server whose user's key only an agent holds."""
     socket = tmp_path / "agent"
     monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
@@ -59,30 +62,52 @@ def agent(ssh_server: sshd.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def target_file(server: sshd.Server, tmp_path: Path, workdir: str, program: str) -> Path:
     file = tmp_path / "board.yaml"
     file.write_text(
-        f"edgekit: 1\nname: board\nkind: ssh\nhost: 127.0.0.1\nport: {server.port}\nuser: {server.user}\nworkdir: {workdir}\n"
-        f"known_hosts: {tmp_path}/known\nrunners: {{executorch: {{program: {program}}}}}\ntimeouts: {{run_seconds: 20, no_progress_seconds: 10}}\n"
+        f"edgekit: 1\nname: board\nkind: ssh\nhost: 127.0.0.1\nport: {server.port}\nuser:"
+        f" {server.user}\nworkdir: {workdir}\nknown_hosts: {tmp_path}/known\nrunners: {{executorch:"
+        f" {{program: {program}}}}}\ntimeouts: {{run_seconds: 20, no_progress_seconds: 10}}\n"
     )
     return file
 
 
-@pytest.mark.parametrize(("way", "behaviour"), [("passworded", "good"), ("passworded", "crash"), ("agent", "good"), ("agent", "says")])
+@pytest.mark.parametrize(
+    ("way", "behaviour"),
+    [("passworded", "good"), ("passworded", "crash"), ("agent", "good"), ("agent", "says")],
+)
 def test_no_secret_turns_up(
-    way: str, behaviour: str, bundle: Bundle, tmp_path: Path, request: pytest.FixtureRequest, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    way: str,
+    behaviour: str,
+    bundle: Bundle,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     server: sshd.Server = request.getfixturevalue(way)
     monkeypatch.setenv("EDGEKIT_SSH_PASSWORD", CANARY)
     monkeypatch.setenv("EDGEKIT_DB", str(tmp_path / "results.db"))
     key = (server.directory / "user_key").read_text().splitlines()[2]
     workdir = f"/tmp/edgekit-canary-{secrets.token_hex(6)}"
-    seen = "env >&2; cat /proc/$PPID/cmdline >&2"  # all that a board's program can see, in what a failure shows
+    seen = (  # all that a board's program can see, in what a failure shows
+        "env >&2; cat /proc/$PPID/cmdline >&2"
+    )
     with on_the_board(bundle, behaviour, first=seen) as program:
         board = target_file(server, tmp_path, workdir, program)
         target = SshTarget.model_validate(
-            {"edgekit": 1, "name": "board", "kind": "ssh", "host": "127.0.0.1", "port": server.port, "user": server.user, "known_hosts": f"{tmp_path}/known"}
+            {
+                "edgekit": 1,
+                "name": "board",
+                "kind": "ssh",
+                "host": "127.0.0.1",
+                "port": server.port,
+                "user": server.user,
+                "known_hosts": f"{tmp_path}/known",
+            }
         )
         trust_target(target, lambda key: True)
         try:
-            ended = run(["bench", str(bundle.path), "--target", str(board), "--runs", "2", "--debug"])
+            ended = run(
+                ["bench", str(bundle.path), "--target", str(board), "--runs", "2", "--debug"]
+            )
             assert ended == (0 if behaviour == "good" else 8)
             assert run(["results", "show"]) == 0
             assert run(["report", "-o", str(tmp_path / "report.html")]) == 0
@@ -104,5 +129,10 @@ def test_no_secret_turns_up(
 
 
 def leaks(places: list[Path], secret: str) -> list[Path]:
-    files = [file for place in places for file in ([place] if place.is_file() else place.rglob("*")) if file.is_file()]
+    files = [
+        file
+        for place in places
+        for file in ([place] if place.is_file() else place.rglob("*"))
+        if file.is_file()
+    ]
     return [file for file in files if secret.encode() in file.read_bytes()]

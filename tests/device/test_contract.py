@@ -1,4 +1,5 @@
-"""What every transport must do, on the real thing. Uses nothing but the `Device` protocol, so that it can run over any transport."""
+"""What every transport must do, on the real thing. Uses nothing but the `Device` protocol, so that
+it can run over any transport."""
 
 from __future__ import annotations
 
@@ -12,12 +13,30 @@ import pytest
 from edgekit.device import Device
 from edgekit.errors import DeviceError, ResultError, TransportError
 
-AWKWARD = ["a b", "it's", 'say "x"', "-n", "--help", "$(touch x)", "`id`", "a\nb", "*", "\\", "käse", "~", ";rm", "#", "a\tb"]
+AWKWARD = [
+    "a b",
+    "it's",
+    'say "x"',
+    "-n",
+    "--help",
+    "$(touch x)",
+    "`id`",
+    "a\nb",
+    "*",
+    "\\",
+    "käse",
+    "~",
+    ";rm",
+    "#",
+    "a\tb",
+]
 ALL_BYTES = bytes(range(256)) * 40
 LARGE_BYTES = 50 << 20
 
 
-def shell(device: Device, script: str, *arguments: str, timeout_s: float = 20, **options: object) -> bytes:
+def shell(
+    device: Device, script: str, *arguments: str, timeout_s: float = 20, **options: object
+) -> bytes:
     done = device.run(["sh", "-c", script, "sh", *arguments], timeout_s=timeout_s, **options)  # type: ignore[arg-type]
     assert done.ok, done
     return done.stdout
@@ -27,7 +46,10 @@ def gone(device: Device, pid: int, within_s: float = 5) -> bool:
     """Whether a process is dead, or a zombie nobody has reaped."""
     until = time.monotonic() + within_s
     while time.monotonic() < until:
-        status = device.run(["sh", "-c", 'grep -s "^State:" "/proc/$1/status" || echo State: X', "sh", str(pid)], timeout_s=10).stdout.split()
+        status = device.run(
+            ["sh", "-c", 'grep -s "^State:" "/proc/$1/status" || echo State: X', "sh", str(pid)],
+            timeout_s=10,
+        ).stdout.split()
         if status[1] in (b"X", b"Z"):
             return True
         time.sleep(0.05)
@@ -44,20 +66,26 @@ def local_file(tmp_path: Path, data: bytes) -> Path:
 
 
 def test_exit_codes(device: Device) -> None:
-    codes = [device.run(["sh", "-c", f"exit {code}"], timeout_s=20).exit_code for code in range(256)]
+    codes = [
+        device.run(["sh", "-c", f"exit {code}"], timeout_s=20).exit_code for code in range(256)
+    ]
     assert codes == list(range(256))
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
 def test_death_by_signal(device: Device, number: int) -> None:
     # not of a shell: mksh catches SIGTERM and exits
-    done = device.run(["sh", "-c", f"(sleep 0.2; kill -{int(number)} $$) & exec sleep 20"], timeout_s=20)
+    done = device.run(
+        ["sh", "-c", f"(sleep 0.2; kill -{int(number)} $$) & exec sleep 20"], timeout_s=20
+    )
     assert (done.exit_code, done.signal, done.ok) == (None, number, False)
 
 
 def test_arguments_arrive_as_they_are(device: Device) -> None:
     arguments = [*AWKWARD, ""]
-    assert shell(device, 'printf "%s\\0" "$@"', *arguments) == b"".join(a.encode() + b"\0" for a in arguments)
+    assert shell(device, 'printf "%s\\0" "$@"', *arguments) == b"".join(
+        a.encode() + b"\0" for a in arguments
+    )
 
 
 def test_streams_are_separate_and_binary(device: Device) -> None:
@@ -81,7 +109,13 @@ def test_no_input_is_end_of_file(device: Device) -> None:
 def test_output_is_capped_and_drained(device: Device) -> None:
     seen: list[bytes] = []
     script = "head -c 3000000 /dev/zero; head -c 52428800 /dev/zero >&2; echo end"
-    done = device.run(["sh", "-c", script], timeout_s=120, max_stdout_bytes=1_000_000, max_stderr_bytes=10, on_stdout=seen.append)
+    done = device.run(
+        ["sh", "-c", script],
+        timeout_s=120,
+        max_stdout_bytes=1_000_000,
+        max_stderr_bytes=10,
+        on_stdout=seen.append,
+    )
     assert done.ok
     assert (len(done.stdout), done.stdout_truncated) == (1_000_000, True)
     assert (len(done.stderr), done.stderr_truncated) == (10, True)
@@ -95,7 +129,11 @@ def test_output_of_exactly_the_cap_is_whole(device: Device) -> None:
 
 def test_output_arrives_while_the_program_runs(device: Device) -> None:
     arrived: list[float] = []
-    done = device.run(["sh", "-c", "echo 1; sleep 0.6; echo 2"], timeout_s=20, on_stdout=lambda _: arrived.append(time.monotonic()))
+    done = device.run(
+        ["sh", "-c", "echo 1; sleep 0.6; echo 2"],
+        timeout_s=20,
+        on_stdout=lambda _: arrived.append(time.monotonic()),
+    )
     assert done.stdout == b"1\n2\n"
     assert arrived[-1] - arrived[0] > 0.3
 
@@ -110,7 +148,11 @@ def test_total_deadline(device: Device) -> None:
 def test_no_progress_deadline(device: Device) -> None:
     with pytest.raises(TransportError, match="nothing for"):
         device.run(["sh", "-c", "echo 1; sleep 30"], timeout_s=20, no_progress_s=0.5)
-    assert device.run(["sh", "-c", "for i in 1 2 3 4; do echo $i; sleep 0.3; done"], timeout_s=20, no_progress_s=1.0).ok
+    assert device.run(
+        ["sh", "-c", "for i in 1 2 3 4; do echo $i; sleep 0.3; done"],
+        timeout_s=20,
+        no_progress_s=1.0,
+    ).ok
 
 
 @pytest.mark.parametrize("how", ["timeout", "interrupt"])
@@ -124,7 +166,9 @@ def test_the_whole_process_group_is_killed(device: Device, remote: str, how: str
             signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(TransportError if how == "timeout" else KeyboardInterrupt):
-        device.run(["sh", "-c", script], timeout_s=1.5 if how == "timeout" else 20, on_stdout=on_stdout)
+        device.run(
+            ["sh", "-c", script], timeout_s=1.5 if how == "timeout" else 20, on_stdout=on_stdout
+        )
     assert len(pids) == 2
     assert all(gone(device, int(pid)) for pid in pids)
 
@@ -153,7 +197,9 @@ def test_names_of_files(device: Device, remote: str, tmp_path: Path, name: str) 
     device.push(local_file(tmp_path, ALL_BYTES), f"{remote}/{name}")
     device.pull(f"{remote}/{name}", tmp_path / "back", max_bytes=len(ALL_BYTES))
     assert (tmp_path / "back").read_bytes() == ALL_BYTES
-    assert shell(device, 'cd "$1" && for f in * ; do printf "%s" "$f"; done', remote) == name.encode()
+    assert (
+        shell(device, 'cd "$1" && for f in * ; do printf "%s" "$f"; done', remote) == name.encode()
+    )
 
 
 def test_empty_file(device: Device, remote: str, tmp_path: Path) -> None:
@@ -168,16 +214,31 @@ def test_large_file_with_progress(device: Device, remote: str, tmp_path: Path) -
     received: list[int] = []
     path = local_file(tmp_path, block * (LARGE_BYTES >> 20))
     device.push(path, f"{remote}/large", progress=sent.append)
-    device.pull(f"{remote}/large", tmp_path / "back", max_bytes=LARGE_BYTES, progress=received.append)
-    assert hashlib.sha256((tmp_path / "back").read_bytes()).digest() == hashlib.sha256(path.read_bytes()).digest()
+    device.pull(
+        f"{remote}/large", tmp_path / "back", max_bytes=LARGE_BYTES, progress=received.append
+    )
+    assert (
+        hashlib.sha256((tmp_path / "back").read_bytes()).digest()
+        == hashlib.sha256(path.read_bytes()).digest()
+    )
     assert sum(sent) == sum(received) == LARGE_BYTES
     assert len(sent) > 10
 
 
 @pytest.mark.parametrize("size", [1, 2 << 20])
-def test_push_replaces_and_sets_the_mode(device: Device, remote: str, tmp_path: Path, size: int) -> None:
-    device.push(local_file(tmp_path, b"#!/bin/sh\necho long before\n" + bytes(size)), f"{remote}/program", mode=0o755)
-    device.push(local_file(tmp_path, b"#!/bin/sh\necho now\nexit\n" + bytes(size)), f"{remote}/program", mode=0o755)
+def test_push_replaces_and_sets_the_mode(
+    device: Device, remote: str, tmp_path: Path, size: int
+) -> None:
+    device.push(
+        local_file(tmp_path, b"#!/bin/sh\necho long before\n" + bytes(size)),
+        f"{remote}/program",
+        mode=0o755,
+    )
+    device.push(
+        local_file(tmp_path, b"#!/bin/sh\necho now\nexit\n" + bytes(size)),
+        f"{remote}/program",
+        mode=0o755,
+    )
     assert device.run([f"{remote}/program"], timeout_s=20).stdout == b"now\n"
     device.push(local_file(tmp_path, bytes(size)), f"{remote}/program", mode=0o600)
     assert shell(device, 'stat -c %a "$1"', f"{remote}/program").strip() == b"600"

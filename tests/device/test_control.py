@@ -1,4 +1,5 @@
-"""Governors are put back: at the end of a session, by the watchdog of a session whose host died, and by the next session. Fake sysfs, real shell."""
+"""Governors are put back: at the end of a session, by the watchdog of a session whose host died,
+and by the next session. Fake sysfs, real shell."""
 
 from __future__ import annotations
 
@@ -32,7 +33,10 @@ def root(tmp_path: Path) -> Path:
 
 
 def seen(cpufreq: Path) -> list[str]:
-    return [(cpufreq / policy / "scaling_governor").read_text().strip() for policy in ("policy0", "policy4")]
+    return [
+        (cpufreq / policy / "scaling_governor").read_text().strip()
+        for policy in ("policy0", "policy4")
+    ]
 
 
 def wait_until(true: Callable[[], bool], seconds: float = 10) -> bool:
@@ -51,7 +55,10 @@ def test_they_are_set_and_put_back(cpufreq: Path, root: Path) -> None:
 
 
 def test_they_are_put_back_on_ctrl_c(cpufreq: Path, root: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), governors(LocalDevice(), str(root), "performance", cpufreq=f"{cpufreq}/"):
+    with (
+        pytest.raises(KeyboardInterrupt),
+        governors(LocalDevice(), str(root), "performance", cpufreq=f"{cpufreq}/"),
+    ):
         raise KeyboardInterrupt
     assert seen(cpufreq) == ["ondemand", "schedutil"]
 
@@ -66,8 +73,11 @@ def test_the_next_session_puts_back_what_one_that_died_left(cpufreq: Path, root:
     assert seen(cpufreq) == ["ondemand", "schedutil"]
 
 
-def test_the_watchdog_puts_them_back_when_the_lock_is_free(cpufreq: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The session's end without its own undoing stands for a host that died: the lock is then released, or its lease over."""
+def test_the_watchdog_puts_them_back_when_the_lock_is_free(
+    cpufreq: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session's end without its own undoing stands for a host that died: the lock is then
+    released, or its lease over."""
     monkeypatch.setattr(control, "WATCH_EVERY_S", 1)
     with hold(LocalDevice(), str(tmp_path / "device")) as lock:
         died = governors(LocalDevice(), lock.root, "performance", cpufreq=f"{cpufreq}/")
@@ -80,7 +90,9 @@ def test_the_watchdog_puts_them_back_when_the_lock_is_free(cpufreq: Path, tmp_pa
 
 def test_one_that_cannot_be_set_changes_nothing(cpufreq: Path, root: Path) -> None:
     (cpufreq / "policy4" / "scaling_governor").unlink()
-    (cpufreq / "policy4" / "scaling_governor").symlink_to("/proc/version")  # readable, and refuses to be written
+    (cpufreq / "policy4" / "scaling_governor").symlink_to(
+        "/proc/version"
+    )  # readable, and refuses to be written
     with pytest.raises(DeviceError, match="the governor cannot be set"):
         governors(LocalDevice("board"), str(root), "performance", cpufreq=f"{cpufreq}/").__enter__()
     assert (cpufreq / "policy0" / "scaling_governor").read_text().strip() == "ondemand"
@@ -100,7 +112,9 @@ class Cooling(LocalDevice):
     def run(self, argv: object, **options: object) -> Completed:
         self.now_c -= 1
         done = super().run(["true"], timeout_s=10)
-        return replace(done, stdout=b"/sys/class/thermal/thermal_zone0/temp:%d\n" % int(self.now_c * 1000))
+        return replace(
+            done, stdout=b"/sys/class/thermal/thermal_zone0/temp:%d\n" % int(self.now_c * 1000)
+        )
 
 
 def test_it_waits_until_the_device_is_cool() -> None:

@@ -1,4 +1,5 @@
-"""Links that break, on real SSH through a proxy that breaks them: in bounded time the old bundle or the new one, and a plain retry goes on."""
+"""Links that break, on real SSH through a proxy that breaks them: in bounded time the old bundle or
+the new one, and a plain retry goes on."""
 
 from __future__ import annotations
 
@@ -51,12 +52,19 @@ Reach = Callable[..., SshDevice]
 @pytest.fixture
 def reach(link: Proxy, ssh_server: Server) -> Reach:
     """Connects to the board through the proxy."""
-    login = resolve("127.0.0.1", port=link.port, user=ssh_server.user, identity_file=str(ssh_server.directory / "user_key"))
+    login = resolve(
+        "127.0.0.1",
+        port=link.port,
+        user=ssh_server.user,
+        identity_file=str(ssh_server.directory / "user_key"),
+    )
     trust("board", login)
     return lambda timeouts=PATIENT: connect("board", login, timeouts=timeouts)
 
 
-def test_cut_at_every_byte_of_a_small_file(link: Proxy, reach: Reach, store: Path, tmp_path: Path) -> None:
+def test_cut_at_every_byte_of_a_small_file(
+    link: Proxy, reach: Reach, store: Path, tmp_path: Path
+) -> None:
     """Case 27: in whatever part of the encrypted stream, the file is not there, empty, or whole."""
     content, local = secrets.token_bytes(16), tmp_path / "small"
     sizes = []
@@ -82,10 +90,16 @@ def test_cut_at_every_byte_of_a_small_file(link: Proxy, reach: Reach, store: Pat
     print(f"{cuts} cuts")
 
 
-def test_cut_at_200_random_bytes_of_a_large_deployment(link: Proxy, reach: Reach, store: Path, tmp_path: Path) -> None:
-    """Case 27: every attempt is the plain retry of the one before, and goes on from what had arrived."""
+def test_cut_at_200_random_bytes_of_a_large_deployment(
+    link: Proxy, reach: Reach, store: Path, tmp_path: Path
+) -> None:
+    """Case 27: every attempt is the plain retry of the one before, and goes on from what had
+    arrived."""
     randomly = random.Random(27)
-    made = [write_bundle(tmp_path / str(number), str(number), large_bytes=FILE_BYTES) for number in range(100)]
+    made = [
+        write_bundle(tmp_path / str(number), str(number), large_bytes=FILE_BYTES)
+        for number in range(100)
+    ]
     link.arm("cut", "up", 1 << 40)
     with closing(reach()) as device:
         deploy(made[0], device, str(store))
@@ -96,7 +110,11 @@ def test_cut_at_200_random_bytes_of_a_large_deployment(link: Proxy, reach: Reach
         if live(store) == wanted:
             bundles += 1
             before, wanted = wanted, contents(made[bundles + 1].path)
-        arrived = sum(path.stat().st_size for path in (store / "staging").iterdir() if path.stat().st_size > PACKED_BYTES)
+        arrived = sum(
+            path.stat().st_size
+            for path in (store / "staging").iterdir()
+            if path.stat().st_size > PACKED_BYTES
+        )
         with closing(reach()) as device:
             link.arm("cut", "up", randomly.randrange(steps_bytes + FILE_BYTES - arrived))
             with suppress(TransportError):
@@ -111,8 +129,11 @@ def test_cut_at_200_random_bytes_of_a_large_deployment(link: Proxy, reach: Reach
 
 
 @pytest.mark.parametrize("way", ["up", "down"])
-def test_a_stall_without_an_end_of_the_connection(way: proxy.Way, link: Proxy, reach: Reach, store: Path, old: Bundle, new: Bundle) -> None:
-    """Case 28: wherever it is, it is given up when the target's `no_progress_seconds` are over; closing does not wait for anything either."""
+def test_a_stall_without_an_end_of_the_connection(
+    way: proxy.Way, link: Proxy, reach: Reach, store: Path, old: Bundle, new: Bundle
+) -> None:
+    """Case 28: wherever it is, it is given up when the target's `no_progress_seconds` are over;
+    closing does not wait for anything either."""
     with closing(reach()) as device:
         link.arm("stall", way, 1 << 40)
         deploy(old, device, str(store))
@@ -138,7 +159,8 @@ def test_a_silent_program_is_no_stall(reach: Reach) -> None:
 
 
 def test_a_slow_link_is_no_stall(link: Proxy, reach: Reach, store: Path, old: Bundle) -> None:
-    """Buffers on the way hold more than passes in `no_progress_seconds`: what the board takes counts."""
+    """Buffers on the way hold more than passes in `no_progress_seconds`: what the board takes
+    counts."""
     with closing(reach(Timeouts(no_progress_seconds=1))) as device:
         link.bytes_per_s = 1_000_000
         deploy(old, device, str(store))
@@ -146,8 +168,11 @@ def test_a_slow_link_is_no_stall(link: Proxy, reach: Reach, store: Path, old: Bu
 
 
 @pytest.mark.parametrize("way", ["up", "down"])
-def test_flipped_on_the_way(way: proxy.Way, link: Proxy, reach: Reach, store: Path, old: Bundle, new: Bundle) -> None:
-    """Case 30: SSH notices each, also in a length, which then makes it wait for what never comes."""
+def test_flipped_on_the_way(
+    way: proxy.Way, link: Proxy, reach: Reach, store: Path, old: Bundle, new: Bundle
+) -> None:
+    """Case 30: SSH notices each, also in a length, which then makes it wait for what never
+    comes."""
     randomly = random.Random(30)
     with closing(reach()) as device:
         link.arm("flip", way, 1 << 40)
@@ -181,7 +206,9 @@ class Deaf:
 
 
 @pytest.mark.parametrize("lose", ["reply", "request"])
-def test_the_reply_to_the_switch_is_lost(lose: str, link: Proxy, reach: Reach, store: Path, old: Bundle, new: Bundle) -> None:
+def test_the_reply_to_the_switch_is_lost(
+    lose: str, link: Proxy, reach: Reach, store: Path, old: Bundle, new: Bundle
+) -> None:
     """Case 35: the retry asks the board what is current, and keeps the old one for a rollback."""
     with closing(reach()) as device:
         deploy(old, device, str(store))
@@ -195,7 +222,9 @@ def test_the_reply_to_the_switch_is_lost(lose: str, link: Proxy, reach: Reach, s
     assert contents(store / "previous") == contents(old.path)
 
 
-def test_a_lock_that_could_not_be_released_is_free_again_in_this_process(link: Proxy, reach: Reach, store: Path) -> None:
+def test_a_lock_that_could_not_be_released_is_free_again_in_this_process(
+    link: Proxy, reach: Reach, store: Path
+) -> None:
     with closing(reach()) as device, hold(device, str(store)):
         link.arm("cut", "up", 0)
     assert not link.disarm()
@@ -203,8 +232,11 @@ def test_a_lock_that_could_not_be_released_is_free_again_in_this_process(link: P
         pass
 
 
-def test_a_link_that_breaks_briefly(link: Proxy, reach: Reach, store: Path, old: Bundle, new: Bundle) -> None:
-    """What was at work fails; over a new connection its remains are ended and the lock is released, without anybody waiting for anything."""
+def test_a_link_that_breaks_briefly(
+    link: Proxy, reach: Reach, store: Path, old: Bundle, new: Bundle
+) -> None:
+    """What was at work fails; over a new connection its remains are ended and the lock is released,
+    without anybody waiting for anything."""
     link.briefly = True
     with closing(reach()) as device:
         deploy(old, device, str(store))
@@ -218,7 +250,11 @@ def test_a_link_that_breaks_briefly(link: Proxy, reach: Reach, store: Path, old:
         link.arm("cut", "down", 2500)
         script = "echo $$; trap '' PIPE; while :; do echo; sleep 0.01; done"
         with pytest.raises(TransportError, match="connection"):
-            device.run(["sh", "-c", script], timeout_s=60, on_stdout=lambda chunk: pids.extend(map(int, chunk.split())))
+            device.run(
+                ["sh", "-c", script],
+                timeout_s=60,
+                on_stdout=lambda chunk: pids.extend(map(int, chunk.split())),
+            )
         until = time.monotonic() + 5
         while Path(f"/proc/{pids[0]}").exists() and time.monotonic() < until:
             time.sleep(0.05)
@@ -238,6 +274,10 @@ def test_nothing_is_left_running(link: Proxy, reach: Reach) -> None:
         device.run(["true"], timeout_s=20)
     device.close()
     until = time.monotonic() + 5
-    while time.monotonic() < until and [thread for thread in set(threading.enumerate()) - before if "_pass" not in thread.name]:
+    while time.monotonic() < until and [
+        thread for thread in set(threading.enumerate()) - before if "_pass" not in thread.name
+    ]:
         time.sleep(0.05)
-    assert not [thread for thread in set(threading.enumerate()) - before if "_pass" not in thread.name]
+    assert not [
+        thread for thread in set(threading.enumerate()) - before if "_pass" not in thread.name
+    ]

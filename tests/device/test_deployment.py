@@ -30,7 +30,11 @@ def test_resume(device: Device, remote: str, old: Bundle, tmp_path: Path) -> Non
     part.write_bytes((old.path / artifact.name).read_bytes()[:1_234_567])
     device.run(["mkdir", "-p", f"{remote}/staging"], timeout_s=20)
     device.push(part, f"{remote}/staging/{artifact.sha256}")
-    whole = sum({path.read_bytes(): path.stat().st_size for path in old.path.rglob("*") if path.is_file()}.values())
+    whole = sum(
+        {
+            path.read_bytes(): path.stat().st_size for path in old.path.rglob("*") if path.is_file()
+        }.values()
+    )
     assert whole > LARGE_BYTES
     assert deploy(old, device, remote).bytes_moved == whole - 1_234_567
     assert verify(device, remote).files == 7
@@ -40,6 +44,11 @@ def test_a_runtime(device: Device, remote: str, tmp_path: Path) -> None:
     program = tmp_path / "run"
     program.write_text('#!/bin/sh\necho "$1 $(wc -c <"$(dirname "$0")/lib/data")"\n')
     (tmp_path / "data").write_bytes(noise("data", 5000))
-    files = (describe_file(program, "run", 0o755), describe_file(tmp_path / "data", "lib/data", 0o644))
-    argv = provision(device, f"{remote}/store", Runtime("litert", "1", "any", files, ("{directory}/run",)))
+    files = (
+        describe_file(program, "run", 0o755),
+        describe_file(tmp_path / "data", "lib/data", 0o644),
+    )
+    argv = provision(
+        device, f"{remote}/store", Runtime("litert", "1", "any", files, ("{directory}/run",))
+    )
     assert device.run([*argv, "it's"], timeout_s=20).stdout.split() == [b"it's", b"5000"]

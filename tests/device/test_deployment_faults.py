@@ -1,4 +1,5 @@
-"""What a board's disk, its server, its clock and other hosts do to a deployment, over real SSH as an unprivileged user."""
+"""What a board's disk, its server, its clock and other hosts do to a deployment, over real SSH as
+an unprivileged user."""
 
 from __future__ import annotations
 
@@ -34,7 +35,12 @@ pytestmark = [pytest.mark.device, pytest.mark.usefixtures("trusting")]
 
 
 def login_to(server: Server) -> Login:
-    return resolve("127.0.0.1", port=server.port, user=server.user, identity_file=str(server.directory / "user_key"))
+    return resolve(
+        "127.0.0.1",
+        port=server.port,
+        user=server.user,
+        identity_file=str(server.directory / "user_key"),
+    )
 
 
 @pytest.fixture
@@ -76,7 +82,9 @@ class Flipping:
             staged.write(bytes([byte ^ 1]))
 
 
-def test_a_flipped_bit_in_the_staged_file(device: SshDevice, store: Path, old: Bundle, new: Bundle) -> None:
+def test_a_flipped_bit_in_the_staged_file(
+    device: SshDevice, store: Path, old: Bundle, new: Bundle
+) -> None:
     """Case 30."""
     deploy(old, device, str(store))
     with pytest.raises(TransportError, match=r"board: fp32\.pte arrived damaged"):
@@ -86,9 +94,15 @@ def test_a_flipped_bit_in_the_staged_file(device: SshDevice, store: Path, old: B
     assert live(store) == contents(new.path)
 
 
-def test_the_disk_is_full(device: SshDevice, tiny_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Case 31: seen before anything is sent; and where others fill the disk meanwhile, what was staged is removed."""
-    old, new = (write_bundle(tmp_path / name, name, large_bytes=bytes_) for name, bytes_ in (("old", 300_000), ("new", 900_000)))
+def test_the_disk_is_full(
+    device: SshDevice, tiny_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Case 31: seen before anything is sent; and where others fill the disk meanwhile, what was
+    staged is removed."""
+    old, new = (
+        write_bundle(tmp_path / name, name, large_bytes=bytes_)
+        for name, bytes_ in (("old", 300_000), ("new", 900_000))
+    )
     store = tiny_disk / "store"
     with pytest.raises(DeviceError, match="MiB free, 2 MiB needed") as raised:
         deploy(old, device, str(store))
@@ -98,13 +112,17 @@ def test_the_disk_is_full(device: SshDevice, tiny_disk: Path, tmp_path: Path, mo
     with pytest.raises(DeviceError, match=r"(?i)no space left") as raised:
         deploy(new, device, str(store))
     assert raised.value.exit_code == 7
-    assert not [path for path in (store / "staging").iterdir() if path.stat().st_size > 100_000]  # small ones are collected by the next
+    assert not [
+        path for path in (store / "staging").iterdir() if path.stat().st_size > 100_000
+    ]  # small ones are collected by the next
     assert live(store) == contents(old.path)
     deploy(old, device, str(store))
     assert verify(device, str(store)).files == 7
 
 
-def test_a_read_only_file_system(device: SshDevice, tiny_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_only_file_system(
+    device: SshDevice, tiny_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Case 32: as cards become that wear out."""
     monkeypatch.setattr("edgekit.deployment.objects.SPARE_BYTES", 0)
     old, new = (write_bundle(tmp_path / name, name, large_bytes=300_000) for name in ("old", "new"))
@@ -127,14 +145,19 @@ def test_no_permission(device: SshDevice, old: Bundle) -> None:
     assert (raised.value.exit_code, "\n" in raised.value.message) == (7, False)
 
 
-def test_staging_is_another_hosts_while_it_holds_the_lock(device: SshDevice, store: Path, old: Bundle, new: Bundle) -> None:
-    """Cases 36 and 43: the second host gets 75 and touches nothing; what a host left behind is collected by the next that holds the lock."""
+def test_staging_is_another_hosts_while_it_holds_the_lock(
+    device: SshDevice, store: Path, old: Bundle, new: Bundle
+) -> None:
+    """Cases 36 and 43: the second host gets 75 and touches nothing; what a host left behind is
+    collected by the next that holds the lock."""
     deploy(old, device, str(store))
     staged = store / "staging" / ("0" * 64)
     staged.write_bytes(b"on its way")
     [free] = store.glob("lock.*")
     entry = store / f"lock.{int(free.suffix[1:]) + 1}"
-    entry.symlink_to(f"held {UPTIME_S + 100_000} {BOOT_ID} another-host 1234 5678 alice@laptop 0123456789abcdef")
+    entry.symlink_to(
+        f"held {UPTIME_S + 100_000} {BOOT_ID} another-host 1234 5678 alice@laptop 0123456789abcdef"
+    )
     with pytest.raises(BusyError, match="alice@laptop") as raised:
         deploy(new, device, str(store))
     assert raised.value.exit_code == 75
@@ -145,14 +168,22 @@ def test_staging_is_another_hosts_while_it_holds_the_lock(device: SshDevice, sto
     assert not staged.exists()
 
 
-def test_two_connections_at_once(device: SshDevice, ssh_server: Server, store: Path, old: Bundle) -> None:
+def test_two_connections_at_once(
+    device: SshDevice, ssh_server: Server, store: Path, old: Bundle
+) -> None:
     """Case 43."""
-    with hold(device, str(store)), closing(connect("board", login_to(ssh_server))) as other, pytest.raises(BusyError):
+    with (
+        hold(device, str(store)),
+        closing(connect("board", login_to(ssh_server))) as other,
+        pytest.raises(BusyError),
+    ):
         deploy(old, other, str(store))
     assert live(store) is None
 
 
-def test_the_partial_upload_is_of_something_else(device: SshDevice, store: Path, tmp_path: Path, old: Bundle) -> None:
+def test_the_partial_upload_is_of_something_else(
+    device: SshDevice, store: Path, tmp_path: Path, old: Bundle
+) -> None:
     """Case 37."""
     (tmp_path / "part").write_bytes(bytes(1_000_000))
     device.run(["mkdir", "-p", f"{store}/staging"], timeout_s=20)
@@ -161,7 +192,9 @@ def test_the_partial_upload_is_of_something_else(device: SshDevice, store: Path,
     assert live(store) == contents(old.path)
 
 
-def test_same_size_and_time_other_bytes(device: SshDevice, store: Path, old: Bundle, new: Bundle) -> None:
+def test_same_size_and_time_other_bytes(
+    device: SshDevice, store: Path, old: Bundle, new: Bundle
+) -> None:
     """Case 45: on the board, where only hashes count."""
     deploy(old, device, str(store))
     altered = (store / "current" / "fp32.pte").resolve()
@@ -169,14 +202,19 @@ def test_same_size_and_time_other_bytes(device: SshDevice, store: Path, old: Bun
     with open(altered, "r+b") as content:
         content.write(b"other")
     os.utime(altered, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert (altered.stat().st_size, altered.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert (altered.stat().st_size, altered.stat().st_mtime_ns) == (
+        before.st_size,
+        before.st_mtime_ns,
+    )
     with pytest.raises(DeviceError, match=r"altered or missing: fp32\.pte"):
         verify(device, str(store))
     assert deploy(old, device, str(store)).bytes_moved == LARGE_BYTES
     assert live(store) == contents(old.path)
 
 
-def test_nothing_is_sent_to_a_host_with_another_key(server_with: Callable[..., Any], tmp_path: Path) -> None:
+def test_nothing_is_sent_to_a_host_with_another_key(
+    server_with: Callable[..., Any], tmp_path: Path
+) -> None:
     """Case 38: not even the name of the user."""
     with server_with("LogLevel DEBUG1") as server:
         login, log = login_to(server), server.directory / "sshd.log"
@@ -186,7 +224,10 @@ def test_nothing_is_sent_to_a_host_with_another_key(server_with: Callable[..., A
         for known in ("nothing", "another key"):
             known_hosts = tmp_path / known
             if known == "another key":
-                subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "key")], check=True)
+                subprocess.run(
+                    ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "key")],
+                    check=True,
+                )
                 record(login, paramiko.PKey.from_path(tmp_path / "key"), known_hosts)
             start = log.stat().st_size
             with pytest.raises(IdentityError) as raised:
@@ -199,7 +240,8 @@ def test_nothing_is_sent_to_a_host_with_another_key(server_with: Callable[..., A
 
 
 def test_no_sftp(device: SshDevice, store: Path, old: Bundle) -> None:
-    """Case 40: the tests' servers have no such subsystem, and nothing here needs one, nor its `posix-rename`."""
+    """Case 40: the tests' servers have no such subsystem, and nothing here needs one, nor its
+    `posix-rename`."""
     transport = device._clients[0].get_transport()
     assert transport is not None
     with pytest.raises((paramiko.SSHException, EOFError)):
@@ -208,9 +250,14 @@ def test_no_sftp(device: SshDevice, store: Path, old: Bundle) -> None:
     assert live(store) == contents(old.path)
 
 
-def test_a_login_shell_that_talks(server_with: Callable[..., Any], store: Path, tmp_path: Path, old: Bundle, new: Bundle) -> None:
+def test_a_login_shell_that_talks(
+    server_with: Callable[..., Any], store: Path, tmp_path: Path, old: Bundle, new: Bundle
+) -> None:
     """Case 41: before the program and after it, on both streams, beside the server's own banner."""
-    talk = 'printf "WELCOME\\nhave fun: "; echo "you have mail" >&2; sh -c "$SSH_ORIGINAL_COMMAND"; code=$?; echo bye >&2; exit $code'
+    talk = (
+        'printf "WELCOME\\nhave fun: "; echo "you have mail" >&2; sh -c "$SSH_ORIGINAL_COMMAND";'
+        " code=$?; echo bye >&2; exit $code"
+    )
     banner = tmp_path / "banner"
     banner.write_text("authorized users only\n" * 50)
     with server_with(f"ForceCommand {talk}", f"Banner {banner}") as server:
@@ -223,13 +270,18 @@ def test_a_login_shell_that_talks(server_with: Callable[..., Any], store: Path, 
 
 
 @pytest.mark.parametrize("years", [10, -10])
-def test_a_clock_that_is_ten_years_off(years: int, device: SshDevice, store: Path, tmp_path: Path, old: Bundle, new: Bundle) -> None:
-    """Case 42: everything on the board's disk is from the other time. Nothing is sent again, and the runtime used last is kept as the newest."""
+def test_a_clock_that_is_ten_years_off(
+    years: int, device: SshDevice, store: Path, tmp_path: Path, old: Bundle, new: Bundle
+) -> None:
+    """Case 42: everything on the board's disk is from the other time. Nothing is sent again, and
+    the runtime used last is kept as the newest."""
 
     def runtime(number: int) -> Runtime:
         program = tmp_path / f"run {number}"
         program.write_text(f"#!/bin/sh\necho {number}\n")
-        return Runtime("executorch", "1", "any", (describe_file(program, "run", 0o755),), ("{directory}/run",))
+        return Runtime(
+            "executorch", "1", "any", (describe_file(program, "run", 0o755),), ("{directory}/run",)
+        )
 
     deploy(old, device, str(store))
     for number in range(4):

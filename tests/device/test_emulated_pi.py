@@ -1,8 +1,9 @@
-"""The whole way to another architecture: the quickstart's bundle, over real SSH, on a virtual arm64 board, in both runtimes.
+"""The whole way to another architecture: the quickstart's bundle, over real SSH, on a virtual arm64
+board, in both runtimes.
 
-Slow: the first time an image is built (a minute or two), the runner is cross-compiled (about a minute) and the quickstart is trained and exported
-(another); all of it is kept, the image in the user's cache, the rest in pytest's.
-"""
+Slow: the first time an image is built (a minute or two), the runner is cross-compiled (about a
+minute) and the quickstart is trained and exported (another); all of it is kept, the image in the
+user's cache, the rest in pytest's."""
 
 from __future__ import annotations
 
@@ -45,7 +46,11 @@ def board(emulated_image: Path) -> Iterator[machine.Machine]:
 @pytest.fixture(scope="module")
 def target(board: machine.Machine) -> SshTarget:
     shipped = load_target(ROOT / "targets" / "emulated-pi.yaml")
-    changes = {"port": board.port, "identity_file": str(board.image / "user_key"), "known_hosts": str(board.state / "known_hosts")}
+    changes = {
+        "port": board.port,
+        "identity_file": str(board.image / "user_key"),
+        "known_hosts": str(board.state / "known_hosts"),
+    }
     assert isinstance(shipped, SshTarget)
     return shipped.model_copy(update=changes)
 
@@ -65,16 +70,26 @@ def test_runtimes_are_on_it_already(target: SshTarget) -> None:
     with closing(connect(target)) as device:
         for format in ("executorch", "litert"):
             runtime = runtime_for(format, platform_of(target, device))
-            provision(device, target.workdir, runtime, progress=lambda task, done, total, text="": sent.append(total))
+            provision(
+                device,
+                target.workdir,
+                runtime,
+                progress=lambda task, done, total, text="": sent.append(total),
+            )
     assert set(sent) == {0}
 
 
 def test_a_runner_that_brings_its_own_c_library(target: SshTarget) -> None:
     """As a phone gets it: started through its own loader, with nothing of the board's."""
     if not system_libraries("aarch64"):
-        cannot_run("needs a C library to bring along: apt-get install libc6-arm64-cross libgcc-s1-arm64-cross libstdc++6-arm64-cross")
+        cannot_run(
+            "needs a C library to bring along: apt-get install libc6-arm64-cross"
+            " libgcc-s1-arm64-cross libstdc++6-arm64-cross"
+        )
     with closing(connect(target)) as device:
-        loader, *rest = provision(device, target.workdir, runtime_for("executorch", Platform("aarch64")))
+        loader, *rest = provision(
+            device, target.workdir, runtime_for("executorch", Platform("aarch64"))
+        )
         said = device.run([loader, *rest, "--version"], timeout_s=60).stdout
         used = device.run([loader, *rest[:-1], "--list", rest[-1]], timeout_s=60).stdout.decode()
     assert json.loads(said)["arch"] == "aarch64"
@@ -83,10 +98,22 @@ def test_a_runner_that_brings_its_own_c_library(target: SshTarget) -> None:
     assert all(path.startswith(str(Path(loader).parents[1])) for path in needed), used
 
 
-def test_the_quickstart_runs_there_as_it_does_here(quickstart_bundle: Bundle, target: SshTarget) -> None:
-    measured = bench(quickstart_bundle, target, runs=1, warmup_min_seconds=0, min_iterations=2, min_seconds=0, max_seconds=60)
+def test_the_quickstart_runs_there_as_it_does_here(
+    quickstart_bundle: Bundle, target: SshTarget
+) -> None:
+    measured = bench(
+        quickstart_bundle,
+        target,
+        runs=1,
+        warmup_min_seconds=0,
+        min_iterations=2,
+        min_seconds=0,
+        max_seconds=60,
+    )
     limits = Recipe.model_validate(quickstart_bundle.manifest.recipe).verify
-    assert [result.artifact.key for result in measured.artifacts] == [artifact.key for artifact in quickstart_bundle.manifest.artifacts]
+    assert [result.artifact.key for result in measured.artifacts] == [
+        artifact.key for artifact in quickstart_bundle.manifest.artifacts
+    ]
     assert {result.artifact.format for result in measured.artifacts} == {"executorch", "litert"}
     for result in measured.artifacts:
         assert result.runner
@@ -95,7 +122,10 @@ def test_the_quickstart_runs_there_as_it_does_here(quickstart_bundle: Bundle, ta
             assert output.finite
             assert output.snr_db is None or output.snr_db >= limits.snr_min_db
             assert output.cosine >= limits.cosine_min
-            print(f"{result.artifact.key}: equal {output.equal}, largest difference {output.max_abs_error:.3g}, SNR {output.snr_db} dB")
+            print(
+                f"{result.artifact.key}: equal {output.equal}, largest difference"
+                f" {output.max_abs_error:.3g}, SNR {output.snr_db} dB"
+            )
     assert measured.timings == "meaningless"
     assert any("emulated by qemu" in note.text for note in measured.notes)
 

@@ -58,7 +58,15 @@ def test_facts_of_a_raspberry_pi() -> None:
 
 def test_state_of_a_raspberry_pi() -> None:
     state = captured_state("raspberry-pi-4-throttled")
-    assert state.clocks == (Clock(policy="policy0", governor="ondemand", current_khz=1000000, min_khz=600000, max_khz=1800000),)
+    assert state.clocks == (
+        Clock(
+            policy="policy0",
+            governor="ondemand",
+            current_khz=1000000,
+            min_khz=600000,
+            max_khz=1800000,
+        ),
+    )
     assert state.temperatures_c == {"cpu-thermal 0": 81.303}
     assert state.cooling == (Cooling(name="cpufreq-cpu0", state=1, transitions=4),)
     assert state.throttled_flags == 0x20002
@@ -87,14 +95,30 @@ def test_what_a_device_does_not_say_is_unknown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "flags"), [("throttled=0x0", 0), ("throttled=0x50005\n", 0x50005), ("VCHI initialization failed", None), ("", None)]
+    ("text", "flags"),
+    [
+        ("throttled=0x0", 0),
+        ("throttled=0x50005\n", 0x50005),
+        ("VCHI initialization failed", None),
+        ("", None),
+    ],
 )
 def test_throttled_flags(text: str, flags: int | None) -> None:
     assert parse_throttled(text) == flags
 
 
-@pytest.mark.parametrize(("text", "celsius"), [("temp=48.3'C", 48.3), ("temp=-1.0'C\n", -1.0), ("VCHI initialization failed", None), ("temp=1e9'C", None)])
-def test_the_firmware_s_temperature_where_the_kernel_has_none(text: str, celsius: float | None) -> None:
+@pytest.mark.parametrize(
+    ("text", "celsius"),
+    [
+        ("temp=48.3'C", 48.3),
+        ("temp=-1.0'C\n", -1.0),
+        ("VCHI initialization failed", None),
+        ("temp=1e9'C", None),
+    ],
+)
+def test_the_firmware_s_temperature_where_the_kernel_has_none(
+    text: str, celsius: float | None
+) -> None:
     expected = {} if celsius is None else {"firmware": celsius}
     assert parse_firmware_temperature(text) == expected
     assert parse_state(f"measure_temp:{text}\n".encode()).temperatures_c == expected
@@ -129,28 +153,44 @@ def test_garbage_is_refused(line: str) -> None:
 def test_cores_without_a_maker_are_refused() -> None:
     with pytest.raises(ResultError):
         parse_facts(b"/proc/cpuinfo:CPU part\t: 0xd08\n")
-    assert parse_facts(b"/proc/cpuinfo:CPU implementer : 0x61\n/proc/cpuinfo:CPU part : 0x022\n").cpu == "ARM 0x61:0x022"
+    assert (
+        parse_facts(b"/proc/cpuinfo:CPU implementer : 0x61\n/proc/cpuinfo:CPU part : 0x022\n").cpu
+        == "ARM 0x61:0x022"
+    )
 
 
 def test_names_are_inert() -> None:
-    found = parse_facts(b"/proc/device-tree/model:Board\x1b[2J\x07 [red]x[/]\n" + b"uname:Linux 6 " + b"a" * 10_000 + b"\n")
+    found = parse_facts(
+        b"/proc/device-tree/model:Board\x1b[2J\x07 [red]x[/]\n"
+        + b"uname:Linux 6 "
+        + b"a" * 10_000
+        + b"\n"
+    )
     assert found.machine == "Board\ufffd[2J\ufffd [red]x[/]"
     assert found.arch is not None
     assert len(found.arch) == 120
 
 
 def test_a_greeting_of_the_login_shell_is_dropped() -> None:
-    assert parse_state(b"Welcome to the board!\nlast login: today\n/proc/loadavg:0.50 0 0 1/1 1\n").load_1min == 0.5
+    assert (
+        parse_state(
+            b"Welcome to the board!\nlast login: today\n/proc/loadavg:0.50 0 0 1/1 1\n"
+        ).load_1min
+        == 0.5
+    )
 
 
 def test_what_processors_and_clocks_did() -> None:
     policy = "/sys/devices/system/cpu/cpufreq/policy0"
     state = parse_state(
-        f"/proc/stat:cpu  100 20 30 4000 50 6 7 8 9 0\n/proc/pressure/cpu:some avg10=2.50 avg60=0.00\n{policy}/scaling_cur_freq:600000\n"
-        f"{policy}/stats/time_in_state:600000 1234\n{policy}/stats/time_in_state:1800000 5\n".encode()
+        "/proc/stat:cpu  100 20 30 4000 50 6 7 8 9 0\n/proc/pressure/cpu:some avg10=2.50"
+        f" avg60=0.00\n{policy}/scaling_cur_freq:600000\n{policy}/stats/time_in_state:600000"
+        f" 1234\n{policy}/stats/time_in_state:1800000 5\n".encode()
     )
     assert state.cpu_time
-    assert (state.cpu_time.busy_s, state.cpu_time.idle_s, state.cpu_time.stolen_s) == pytest.approx((1.63, 40.5, 0.08))
+    assert (state.cpu_time.busy_s, state.cpu_time.idle_s, state.cpu_time.stolen_s) == pytest.approx(
+        (1.63, 40.5, 0.08)
+    )
     assert state.cpu_pressure_percent == 2.5
     assert state.clocks[0].time_in_state_ms == {600000: 12340, 1800000: 50}
 
@@ -201,5 +241,8 @@ def test_what_android_says_is_read_strictly(lines: str) -> None:
 
 
 def test_android_services_that_are_not_there() -> None:
-    state = parse_state(b"thermalservice:Can't find service: thermalservice\nbattery:  present: false\nbattery:  level: 0\n")
+    state = parse_state(
+        b"thermalservice:Can't find service: thermalservice\nbattery:  present: false\nbattery: "
+        b" level: 0\n"
+    )
     assert (state.thermal_status, state.temperatures_c, state.battery) == (None, {}, None)

@@ -1,4 +1,5 @@
-"""A host that is killed while it measures: the board itself puts back what was changed on it. Over real SSH and a real adbd; a copy of sysfs."""
+"""A host that is killed while it measures: the board itself puts back what was changed on it. Over
+real SSH and a real adbd; a copy of sysfs."""
 
 from __future__ import annotations
 
@@ -43,16 +44,28 @@ def board(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SshTarget 
     if request.param == "ssh":
         server: sshd.Server = request.getfixturevalue("ssh_server")
         request.getfixturevalue("trusting")
-        way = {"host": "127.0.0.1", "port": server.port, "user": server.user, "identity_file": str(server.directory / "user_key")}
+        way = {
+            "host": "127.0.0.1",
+            "port": server.port,
+            "user": server.user,
+            "identity_file": str(server.directory / "user_key"),
+        }
         found: SshTarget | AdbTarget = SshTarget.model_validate(
-            {**common, **way, "known_hosts": str(tmp_path / "known"), "workdir": f"/tmp/edgekit-killed-{secrets.token_hex(6)}"}
+            {
+                **common,
+                **way,
+                "known_hosts": str(tmp_path / "known"),
+                "workdir": f"/tmp/edgekit-killed-{secrets.token_hex(6)}",
+            }
         )
         trust_target(found, lambda key: True)
     else:
         daemon: adbd.Daemon = request.getfixturevalue("adb_daemon")
         request.getfixturevalue("own_adb_server")
         workdir = str(daemon.directory / "tmp" / f"edgekit-killed-{secrets.token_hex(6)}")
-        found = AdbTarget.model_validate({**common, "serial": daemon.serial, "allow_network": True, "workdir": workdir})
+        found = AdbTarget.model_validate(
+            {**common, "serial": daemon.serial, "allow_network": True, "workdir": workdir}
+        )
     yield found
     with closing(connect(found)) as device:
         device.run(["rm", "-rf", found.workdir], timeout_s=20)
@@ -73,7 +86,14 @@ def governor() -> Iterator[Path]:
 
 
 def test_the_governor_is_put_back(board: SshTarget | AdbTarget, governor: Path) -> None:
-    argv = [sys.executable, "-c", HOST, board.kind, board.model_dump_json(exclude_unset=True), f"{governor.parents[1]}/"]
+    argv = [
+        sys.executable,
+        "-c",
+        HOST,
+        board.kind,
+        board.model_dump_json(exclude_unset=True),
+        f"{governor.parents[1]}/",
+    ]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as host:
         assert host.stdout
         assert host.stdout.readline() == "changed\n"

@@ -1,7 +1,8 @@
-"""SIGKILL in sweeps, on real processes: of the host's process, of the SSH server's, and of what runs on the board, at every step and at random moments.
+"""SIGKILL in sweeps, on real processes: of the host's process, of the SSH server's, and of what
+runs on the board, at every step and at random moments.
 
-After each kill the live bundle is the old one or the new one, every byte of it, and a plain retry completes. The counts are printed (pytest -rP).
-"""
+After each kill the live bundle is the old one or the new one, every byte of it, and a plain retry
+completes. The counts are printed (pytest -rP)."""
 
 from __future__ import annotations
 
@@ -40,32 +41,45 @@ SERVER_KILLS = 60
 CALLS = 11
 """Programs that a deployment starts on the board."""
 
-processes = multiprocessing.get_context("forkserver")  # everything is imported once, and no thread of this process is copied
+processes = multiprocessing.get_context(
+    "forkserver"
+)  # everything is imported once, and no thread of this process is copied
 processes.set_forkserver_preload([__name__])
 
 
 @pytest.fixture
 def login(ssh_server: Server, trusting: None) -> Login:
-    found = resolve("127.0.0.1", port=ssh_server.port, user=ssh_server.user, identity_file=str(ssh_server.directory / "user_key"))
+    found = resolve(
+        "127.0.0.1",
+        port=ssh_server.port,
+        user=ssh_server.user,
+        identity_file=str(ssh_server.directory / "user_key"),
+    )
     trust("board", found)
     return found
 
 
-def victim(bundle: str, store: str, login: Login | None, home: str, step: str | None, after_s: float) -> None:
+def victim(
+    bundle: str, store: str, login: Login | None, home: str, step: str | None, after_s: float
+) -> None:
     """The process of a host: deploys, and is killed at a step or after some time."""
     os.environ["HOME"], os.environ["XDG_CONFIG_HOME"] = home, f"{home}/.config"
     os.environ.pop("EDGEKIT_FAILPOINT", None)
     if step is not None:
         os.environ["EDGEKIT_FAILPOINT"] = step
     else:
-        threading.Thread(target=lambda: (time.sleep(after_s), os.kill(os.getpid(), signal.SIGKILL)), daemon=True).start()
+        threading.Thread(
+            target=lambda: (time.sleep(after_s), os.kill(os.getpid(), signal.SIGKILL)), daemon=True
+        ).start()
     deploy(open_bundle(bundle), LocalDevice() if login is None else connect("board", login), store)
 
 
 def bundles(directory: Path) -> Iterator[tuple[Bundle, Contents]]:
     """One after the other, each with a file that the one before has too."""
     for number in range(10_000):
-        made = write_bundle(directory / str(number), str(number), shared=b"same in all", large_bytes=FILE_BYTES)
+        made = write_bundle(
+            directory / str(number), str(number), shared=b"same in all", large_bytes=FILE_BYTES
+        )
         yield made, contents(made.path)
         shutil.rmtree(directory / str(number))
 
@@ -73,12 +87,23 @@ def bundles(directory: Path) -> Iterator[tuple[Bundle, Contents]]:
 def told(store: Path, before: Contents, wanted: Contents) -> str:
     """What is live: `old` or `new`, and nothing else ever."""
     found = live(store)
-    assert found in (before, wanted), sorted(name for name in {*before, *wanted} if (found or {}).get(name) not in (before.get(name), wanted.get(name)))
+    assert found in (before, wanted), sorted(
+        name
+        for name in {*before, *wanted}
+        if (found or {}).get(name) not in (before.get(name), wanted.get(name))
+    )
     return "new" if found == wanted else "old"
 
 
-def swept(store: Path, tmp_path: Path, retry: Device, kills: int, kill: Callable[[Bundle, int], str | None]) -> Counter[tuple[str, str]]:
-    """Kill until there were `kills`: how often what was live after a kill at which step. `kill` says at which, or None when it came too late."""
+def swept(
+    store: Path,
+    tmp_path: Path,
+    retry: Device,
+    kills: int,
+    kill: Callable[[Bundle, int], str | None],
+) -> Counter[tuple[str, str]]:
+    """Kill until there were `kills`: how often what was live after a kill at which step. `kill`
+    says at which, or None when it came too late."""
     counts: Counter[tuple[str, str]] = Counter()
     supply = bundles(tmp_path)
     first, before = next(supply)
@@ -97,26 +122,51 @@ def swept(store: Path, tmp_path: Path, retry: Device, kills: int, kill: Callable
 
 
 def report(title: str, counts: Counter[tuple[str, str]]) -> None:
-    print(f"{title}: {counts.total()} kills, {sum(n for (_, state), n in counts.items() if state == 'old')} left the old bundle, the rest the new one")
+    print(
+        f"{title}: {counts.total()} kills,"
+        f" {sum(n for (_, state), n in counts.items() if state == 'old')} left the old bundle, the"
+        " rest the new one"
+    )
     for step in dict.fromkeys(step for step, _ in counts):
         print(f"  {step}: {counts[step, 'old']} old, {counts[step, 'new']} new")
 
 
 @pytest.mark.parametrize("transport", HOST_KILLS)
-def test_the_hosts_process_is_killed(transport: str, store: Path, login: Login, tmp_path: Path) -> None:
+def test_the_hosts_process_is_killed(
+    transport: str, store: Path, login: Login, tmp_path: Path
+) -> None:
     """Case 34."""
     randomly = random.Random(34)
     over = login if transport == "ssh" else None
 
     def kill(bundle: Bundle, attempt: int) -> str | None:
         step = STEPS[attempt // 2 % len(STEPS)] if attempt % 2 else None
-        arguments = (str(bundle.path), str(store), over, os.environ["HOME"], step, randomly.uniform(0, whole_s))
+        arguments = (
+            str(bundle.path),
+            str(store),
+            over,
+            os.environ["HOME"],
+            step,
+            randomly.uniform(0, whole_s),
+        )
         return {-signal.SIGKILL: step or "at any moment", 0: None}[ended(arguments)]
 
     whole_s = 0.0
     for name in ("first", "second"):  # the first one starts the server of processes, too
         started = time.monotonic()
-        assert ended((str(write_bundle(tmp_path / name, name, large_bytes=FILE_BYTES).path), str(store), over, os.environ["HOME"], None, 60.0)) == 0
+        assert (
+            ended(
+                (
+                    str(write_bundle(tmp_path / name, name, large_bytes=FILE_BYTES).path),
+                    str(store),
+                    over,
+                    os.environ["HOME"],
+                    None,
+                    60.0,
+                )
+            )
+            == 0
+        )
         whole_s = time.monotonic() - started
     with closing(connect("board", login) if over else LocalDevice()) as retry:
         counts = swept(store, tmp_path / "bundles", retry, HOST_KILLS[transport], kill)
@@ -153,8 +203,11 @@ class Doomed:
 
 
 @pytest.mark.parametrize("whom", ["sshd", "everything"])
-def test_the_server_is_killed(whom: str, store: Path, login: Login, ssh_server: Server, tmp_path: Path) -> None:
-    """Case 35: the processes of the connection, with or without the programs that they run for it."""
+def test_the_server_is_killed(
+    whom: str, store: Path, login: Login, ssh_server: Server, tmp_path: Path
+) -> None:
+    """Case 35: the processes of the connection, with or without the programs that they run for
+    it."""
     randomly = random.Random(35)
 
     def kill(bundle: Bundle, attempt: int) -> str | None:
@@ -164,14 +217,19 @@ def test_the_server_is_killed(whom: str, store: Path, login: Login, ssh_server: 
             time.sleep(randomly.uniform(0, 0.01))
             for pid in descendants(ssh_server.process.pid) - others:
                 with suppress(OSError):  # it has ended
-                    if whom == "everything" or Path(f"/proc/{pid}/comm").read_text().startswith("sshd"):
+                    if whom == "everything" or Path(f"/proc/{pid}/comm").read_text().startswith(
+                        "sshd"
+                    ):
                         os.kill(pid, signal.SIGKILL)
 
         with closing(connect("board", login)) as device:
             doomed = Doomed(device, at, threading.Thread(target=killer))
             try:
                 deploy(bundle, doomed, str(store))  # type: ignore[arg-type]
-            except (TransportError, DeviceError):  # the latter when a script was killed before the server
+            except (
+                TransportError,
+                DeviceError,
+            ):  # the latter when a script was killed before the server
                 return f"call {at}"
             finally:
                 if doomed.killer.ident is not None:
@@ -191,7 +249,9 @@ def descendants(pid: int) -> set[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with suppress(OSError):
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                parents[int(entry.name)] = int(
+                    (entry / "stat").read_text().rpartition(")")[2].split()[1]
+                )
     found, new = set[int](), {pid}
     while new:
         new = {child for child, parent in parents.items() if parent in new} - found

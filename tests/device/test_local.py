@@ -21,7 +21,10 @@ def test_connect_by_target() -> None:
 
 def test_every_kind_of_transport_names_a_function() -> None:
     assert "local" in TRANSPORTS
-    assert all(value.startswith("edgekit.device.") and value.count(":") == 1 for value in TRANSPORTS.values())
+    assert all(
+        value.startswith("edgekit.device.") and value.count(":") == 1
+        for value in TRANSPORTS.values()
+    )
 
 
 def test_a_local_file_that_is_missing_is_the_callers_mistake(tmp_path: Path) -> None:
@@ -36,6 +39,8 @@ def test_a_deadline_tells_what_the_program_said() -> None:
 
 
 def test_an_escaped_writer_does_not_hold_up_the_end() -> None:
-    done = LocalDevice().run(["sh", "-c", "setsid sh -c 'timeout 3 yes' & sleep 0.2"], timeout_s=20, max_stdout_bytes=100)
+    done = LocalDevice().run(
+        ["sh", "-c", "setsid sh -c 'timeout 3 yes' & sleep 0.2"], timeout_s=20, max_stdout_bytes=100
+    )
     assert done.ok
     assert done.seconds < 2

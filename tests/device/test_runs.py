@@ -1,4 +1,5 @@
-"""Runs that go wrong on a board reached over real SSH: programs that hang, crash, print without end or are interrupted, and what is left of them."""
+"""Runs that go wrong on a board reached over real SSH: programs that hang, crash, print without end
+or are interrupted, and what is left of them."""
 
 from __future__ import annotations
 
@@ -37,13 +38,20 @@ FAST: dict[str, Any] = {"runs": 2, "warmup_min_seconds": 0, "min_seconds": 0}
 
 
 class Board:
-    """A target with a runner program of its own, which `behave` makes misbehave; below a directory that the board's user can read."""
+    """A target with a runner program of its own, which `behave` makes misbehave; below a directory
+    that the board's user can read."""
 
     def __init__(self, place: Path, port: int, server: Server) -> None:
         self.place, self._program = place, place / "runner"
         self.bundle = make_bundle(place / "bundle", ["fp32.pte"])
         [artifact] = self.bundle.manifest.artifacts
-        tensors = {kind: [{"name": s.name, "dtype": s.dtype, "shape": s.shape} for s in getattr(artifact, kind)] for kind in ("inputs", "outputs")}
+        tensors = {
+            kind: [
+                {"name": s.name, "dtype": s.dtype, "shape": s.shape}
+                for s in getattr(artifact, kind)
+            ]
+            for kind in ("inputs", "outputs")
+        }
         (place / "computed.tensors.json").write_text(json.dumps(tensors))
         shutil.copy(self.bundle.file(artifact.reference_outputs), place / "computed")
         shutil.copy(RUNNER, place / "fake_runner.py")
@@ -68,7 +76,13 @@ class Board:
         python = shutil.which("python3", path="/usr/bin:/usr/local/bin")
         if python is None:
             cannot_run("needs a python3 that every user may run: apt-get install python3")
-        command = [python, str(self.place / "fake_runner.py"), how, "2000000", str(self.place / "computed")]
+        command = [
+            python,
+            str(self.place / "fake_runner.py"),
+            how,
+            "2000000",
+            str(self.place / "computed"),
+        ]
         self._program.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
         self._program.chmod(0o755)
 
@@ -77,7 +91,11 @@ class Board:
         found = []
         for entry in Path("/proc").iterdir():
             try:
-                if entry.name.isdigit() and str(self.place / "fake_runner.py").encode() in (entry / "cmdline").read_bytes():
+                if (
+                    entry.name.isdigit()
+                    and str(self.place / "fake_runner.py").encode()
+                    in (entry / "cmdline").read_bytes()
+                ):
                     found.append(int(entry.name))
             except OSError:
                 continue
@@ -113,7 +131,9 @@ def test_a_healthy_one(board: Board) -> None:
 def test_a_hang_leaves_no_orphan(board: Board) -> None:
     """Case 49."""
     board.behave("hang")
-    impatient = board.target.model_copy(update={"timeouts": board.target.timeouts.model_copy(update={"run_seconds": 1})})
+    impatient = board.target.model_copy(
+        update={"timeouts": board.target.timeouts.model_copy(update={"run_seconds": 1})}
+    )
     with pytest.raises(RunnerError, match=r"pi: fp32\.pte, run 1 of 2: the runner did not finish"):
         bench(board.bundle, impatient, **FAST)
     assert board.running() == []
@@ -134,7 +154,9 @@ def test_what_a_crash_leaves_is_kept_and_marked(board: Board) -> None:
 def test_output_without_end(board: Board) -> None:
     """Case 52: cut at a cap, and the program killed when its time is over."""
     board.behave("endless")
-    impatient = board.target.model_copy(update={"timeouts": board.target.timeouts.model_copy(update={"run_seconds": 1.5})})
+    impatient = board.target.model_copy(
+        update={"timeouts": board.target.timeouts.model_copy(update={"run_seconds": 1.5})}
+    )
     with pytest.raises(RunnerError, match="did not finish"):
         bench(board.bundle, impatient, **FAST)
     assert board.running() == []
@@ -149,16 +171,30 @@ def test_fifty_megabytes_of_stderr(board: Board) -> None:
 def command_line(board: Board) -> subprocess.Popen[str]:
     """`edgekit bench` in a process of its own, once its runner is at work."""
     board.behave("hang")
-    (board.place / "pi.yaml").write_text(board.target.model_dump_json(exclude_none=True, exclude_unset=True))
+    (board.place / "pi.yaml").write_text(
+        board.target.model_dump_json(exclude_none=True, exclude_unset=True)
+    )
     environment = {**os.environ, "EDGEKIT_DB": f"sqlite:///{board.place}/results.db"}
-    argv = [sys.executable, "-m", "edgekit.cli", "bench", str(board.bundle.path), "--target", str(board.place / "pi.yaml"), "--quick"]
-    process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    argv = [
+        sys.executable,
+        "-m",
+        "edgekit.cli",
+        "bench",
+        str(board.bundle.path),
+        "--target",
+        str(board.place / "pi.yaml"),
+        "--quick",
+    ]
+    process = subprocess.Popen(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
     board.wait_for_runner()
     return process
 
 
 def test_ctrl_c(board: Board) -> None:
-    """Case 53: exit code 130, no traceback, nothing left running on the board, and the lock is free."""
+    """Case 53: exit code 130, no traceback, nothing left running on the board, and the lock is
+    free."""
     process = command_line(board)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=15)
@@ -187,7 +223,8 @@ def test_ctrl_c_twice(board: Board, link: Proxy) -> None:
 
 
 def test_a_reboot(board: Board, ssh_server: Server, tmp_path: Path) -> None:
-    """Case 50: all that ran on the board is gone, it answers again, and says that it was started since."""
+    """Case 50: all that ran on the board is gone, it answers again, and says that it was started
+    since."""
     boot_id = tmp_path / "boot_id"
     boot_id.write_text("11111111-1111-1111-1111-111111111111\n")
     directory = Path("/tmp") / f"edgekit-reboot-{secrets.token_hex(6)}"
@@ -212,7 +249,9 @@ def test_a_reboot(board: Board, ssh_server: Server, tmp_path: Path) -> None:
 
             rebooting = threading.Thread(target=reboot)
             rebooting.start()
-            with pytest.raises(RunnerError, match=r"pi: fp32\.pte, run 1 of 2: the device rebooted during the run"):
+            with pytest.raises(
+                RunnerError, match=r"pi: fp32\.pte, run 1 of 2: the device rebooted during the run"
+            ):
                 bench(board.bundle, target, **FAST)
             rebooting.join()
             board.behave("good")
@@ -232,7 +271,9 @@ def test_a_link_that_breaks_during_a_run(board: Board, link: Proxy) -> None:
 
     cutting = threading.Thread(target=cut)
     cutting.start()
-    with pytest.raises(TransportError, match=r"pi: fp32\.pte, run 1 of 2: pi: .*runner: the connection broke"):
+    with pytest.raises(
+        TransportError, match=r"pi: fp32\.pte, run 1 of 2: pi: .*runner: the connection broke"
+    ):
         bench(board.bundle, board.target, **FAST)
     cutting.join()
     assert board.running() == []
@@ -253,8 +294,13 @@ def test_a_real_shortage_of_memory(board: Board) -> None:
         pytest.skip("needs root and control groups of version 1 with memory")
     try:
         program = Path(str(board.target.runners.executorch.program))
-        program.write_text(f"#!/bin/sh\necho $$ >{group}/cgroup.procs || exit 9\nexec /usr/bin/python3 -c {shlex.quote(GREEDY)}\n")
-        with pytest.raises(RunnerError, match="the kernel killed the runner because the device ran out of memory") as raised:
+        program.write_text(
+            f"#!/bin/sh\necho $$ >{group}/cgroup.procs || exit 9\nexec /usr/bin/python3 -c"
+            f" {shlex.quote(GREEDY)}\n"
+        )
+        with pytest.raises(
+            RunnerError, match="the kernel killed the runner because the device ran out of memory"
+        ) as raised:
             bench(board.bundle, board.target, **FAST)
         assert "free memory" in raised.value.hint
     finally:

@@ -45,7 +45,9 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path))
     directory = tmp_path / ".ssh"
     (directory / "included").mkdir(parents=True)
-    (directory / "included" / "a.conf").write_text("Host from-include\n  Port=2022\n  Include included/deeper\n")
+    (directory / "included" / "a.conf").write_text(
+        "Host from-include\n  Port=2022\n  Include included/deeper\n"
+    )
     (directory / "included" / "deeper").write_text("User deep\n")
     (directory / "config").write_text(CONFIG)
     return directory / "config"
@@ -56,11 +58,15 @@ def test_without_a_configuration(tmp_path: Path) -> None:
 
 
 def test_an_alias(config: Path, tmp_path: Path) -> None:
-    assert resolve("board") == Login("192.0.2.7", 2222, "everywhere", (str(tmp_path / "keys/board"),), identities_only=True)
+    assert resolve("board") == Login(
+        "192.0.2.7", 2222, "everywhere", (str(tmp_path / "keys/board"),), identities_only=True
+    )
 
 
 def test_what_the_target_says_wins(config: Path) -> None:
-    assert resolve("board", port=1, user="me", identity_file="/k") == Login("192.0.2.7", 1, "me", ("/k",), identities_only=True)
+    assert resolve("board", port=1, user="me", identity_file="/k") == Login(
+        "192.0.2.7", 1, "me", ("/k",), identities_only=True
+    )
 
 
 def test_includes_end_where_they_stand(config: Path) -> None:
@@ -72,11 +78,20 @@ def test_includes_end_where_they_stand(config: Path) -> None:
 
 def test_a_chain_of_jump_hosts(config: Path) -> None:
     found = resolve("behind")
-    assert [str(hop) for hop in found.hops] == ["everywhere@unused:22", "me@first.example.net:2200", "everywhere@192.0.2.7:2222", "everywhere@behind:22"]
+    assert [str(hop) for hop in found.hops] == [
+        "everywhere@unused:22",
+        "me@first.example.net:2200",
+        "everywhere@192.0.2.7:2222",
+        "everywhere@behind:22",
+    ]
 
 
 def test_names_in_known_hosts() -> None:
-    assert (Login("a", 22, "u").known_as, Login("a", 23, "u").known_as, Login("::1", 23, "u").known_as) == ("a", "[a]:23", "[::1]:23")
+    assert (
+        Login("a", 22, "u").known_as,
+        Login("a", 23, "u").known_as,
+        Login("::1", 23, "u").known_as,
+    ) == ("a", "[a]:23", "[::1]:23")
 
 
 @pytest.mark.parametrize(("host", "message"), [("circle", "circle"), ("shell", "ProxyCommand")])
@@ -115,11 +130,18 @@ def test_no_addresses(text: str) -> None:
 
 @pytest.mark.parametrize("host", ["board", "from-include", "elsewhere", "matched"])
 def test_openssh_understands_the_same(config: Path, host: str) -> None:
-    """ssh takes the home directory from the password database, so includes are given by absolute path here."""
+    """ssh takes the home directory from the password database, so includes are given by absolute
+    path here."""
     ssh = shutil.which("ssh") or cannot_run("needs ssh: apt-get install openssh-client")
     for file in (config, config.parent / "included" / "a.conf"):
         file.write_text(file.read_text().replace("Include ", f"Include {config.parent}/"))
-    said = subprocess.run([ssh, "-G", "-F", str(config), host], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        [ssh, "-G", "-F", str(config), host], capture_output=True, text=True, check=True
+    ).stdout
     expected = dict(line.split(" ", 1) for line in said.splitlines())
     found = resolve(host)
-    assert (found.host, str(found.port), found.user) == (expected["hostname"], expected["port"], expected["user"])
+    assert (found.host, str(found.port), found.user) == (
+        expected["hostname"],
+        expected["port"],
+        expected["user"],
+    )

@@ -1,4 +1,5 @@
-"""Getting in, on real OpenSSH servers: jump hosts, host keys, keys that are locked or with an agent, passwords."""
+"""Getting in, on real OpenSSH servers: jump hosts, host keys, keys that are locked or with an
+agent, passwords."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ PASSPHRASE = "canary-passphrase"
 
 @pytest.fixture(scope="module")
 def jump(ssh_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A second server with keys of its own. The directory is not the tests' usual one, which nobody else may enter."""
+    """A second server with keys of its own. The directory is not the tests' usual one, which nobody
+    else may enter."""
     directory = Path("/tmp") / f"edgekit-jump-{secrets.token_hex(4)}"
     directory.mkdir()
     try:
@@ -62,7 +64,9 @@ def locked(target: SshTarget, ssh_server: Server, tmp_path: Path) -> SshTarget:
     file = tmp_path / "locked"
     shutil.copy(ssh_server.directory / "user_key", file)
     shutil.copy(ssh_server.directory / "user_key.pub", f"{file}.pub")
-    subprocess.run(["ssh-keygen", "-q", "-p", "-P", "", "-N", PASSPHRASE, "-f", str(file)], check=True)
+    subprocess.run(
+        ["ssh-keygen", "-q", "-p", "-P", "", "-N", PASSPHRASE, "-f", str(file)], check=True
+    )
     trust_target(target, lambda key: True)
     return target.model_copy(update={"identity_file": str(file)})
 
@@ -76,7 +80,8 @@ def said(target: SshTarget) -> bytes:
 
 
 def test_nobody_is_let_in_unseen(target: SshTarget, tmp_path: Path) -> None:
-    """Unknown first; trusted by its fingerprint in the target's own file; changed when another key is known of it."""
+    """Unknown first; trusted by its fingerprint in the target's own file; changed when another key
+    is known of it."""
     with pytest.raises(IdentityError, match=r"unknown host key ssh-ed25519 SHA256:") as raised:
         connect_target(target)
     assert "edgekit target trust board" in raised.value.hint
@@ -89,21 +94,49 @@ def test_nobody_is_let_in_unseen(target: SshTarget, tmp_path: Path) -> None:
     assert said(target) == b"in\n"
     wrong = paramiko.PKey.from_path(_another_key(tmp_path))
     record(resolve("127.0.0.1", port=target.port), wrong, Path(str(target.known_hosts)))
-    with pytest.raises(IdentityError, match=f"CHANGED: .*{asked[0].fingerprint.replace('+', '.')}, known is .*{fingerprint(wrong).replace('+', '.')}"):
+    with pytest.raises(
+        IdentityError,
+        match=(
+            f"CHANGED: .*{asked[0].fingerprint.replace('+', '.')}, known is"
+            f" .*{fingerprint(wrong).replace('+', '.')}"
+        ),
+    ):
         connect_target(target)
     assert trust_target(target, lambda key: key.standing == "changed")[0].standing == "changed"
     assert said(target) == b"in\n"
 
 
 def test_the_fingerprint_is_what_ssh_keygen_shows(target: SshTarget, ssh_server: Server) -> None:
-    shown = subprocess.run(["ssh-keygen", "-lf", str(ssh_server.directory / "host_key.pub")], capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        ["ssh-keygen", "-lf", str(ssh_server.directory / "host_key.pub")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert trust_target(target, lambda key: True)[0].fingerprint == shown.stdout.split()[1]
 
 
 def test_openssh_reads_the_file(target: SshTarget, ssh_server: Server) -> None:
     trust_target(target, lambda key: True)
-    command = ["ssh", "-F", "none", "-o", f"UserKnownHostsFile={target.known_hosts}", "-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes"]
-    command += ["-i", str(target.identity_file), "-p", str(target.port), f"{target.user}@127.0.0.1", "echo in"]
+    command = [
+        "ssh",
+        "-F",
+        "none",
+        "-o",
+        f"UserKnownHostsFile={target.known_hosts}",
+        "-o",
+        "StrictHostKeyChecking=yes",
+        "-o",
+        "BatchMode=yes",
+    ]
+    command += [
+        "-i",
+        str(target.identity_file),
+        "-p",
+        str(target.port),
+        f"{target.user}@127.0.0.1",
+        "echo in",
+    ]
     assert subprocess.run(command, capture_output=True, check=True, timeout=20).stdout == b"in\n"
 
 
@@ -119,16 +152,22 @@ def test_keys_of_the_user_count_without_an_own_file(target: SshTarget, tmp_path:
         connect_target(target)
 
 
-def test_through_a_jump_host(target: SshTarget, ssh_server: Server, jump: Server, tmp_path: Path) -> None:
-    """Every setting comes from ~/.ssh/config, and the key of each machine on the way is trusted by itself."""
+def test_through_a_jump_host(
+    target: SshTarget, ssh_server: Server, jump: Server, tmp_path: Path
+) -> None:
+    """Every setting comes from ~/.ssh/config, and the key of each machine on the way is trusted by
+    itself."""
     config = Path.home() / ".ssh" / "config"
     config.parent.mkdir(parents=True)
     config.write_text(
-        f"Host the-board\n  HostName 127.0.0.1\n  Port {ssh_server.port}\n  User {ssh_server.user}\n"
-        f"  IdentityFile {ssh_server.directory}/user_key\n  ProxyJump door\n"
-        f"Host door\n  HostName 127.0.0.1\n  Port {jump.port}\n  User {jump.user}\n  IdentityFile {jump.directory}/user_key\n"
+        f"Host the-board\n  HostName 127.0.0.1\n  Port {ssh_server.port}\n  User"
+        f" {ssh_server.user}\n  IdentityFile {ssh_server.directory}/user_key\n  ProxyJump"
+        f" door\nHost door\n  HostName 127.0.0.1\n  Port {jump.port}\n  User {jump.user}\n "
+        f" IdentityFile {jump.directory}/user_key\n"
     )
-    behind = SshTarget(edgekit=1, name="behind", kind="ssh", host="the-board", known_hosts=target.known_hosts)
+    behind = SshTarget(
+        edgekit=1, name="behind", kind="ssh", host="the-board", known_hosts=target.known_hosts
+    )
     with pytest.raises(IdentityError, match=f"behind.*127.0.0.1:{jump.port}.*unknown host key"):
         connect_target(behind)
     assert len(trust_target(behind, lambda key: True)) == 2
@@ -140,25 +179,35 @@ def test_through_a_jump_host(target: SshTarget, ssh_server: Server, jump: Server
         connect_target(behind)
 
 
-def test_a_locked_key_without_agent_or_terminal(locked: SshTarget, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_locked_key_without_agent_or_terminal(
+    locked: SshTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Case 39 of the faults: no prompt, no hang, and the passphrase is nobody's business."""
     monkeypatch.setattr("sys.stdin", open(os.devnull))  # noqa: SIM115
     started = time.monotonic()
-    with pytest.raises(IdentityError, match=r"not let in: the private key .*locked is encrypted") as raised:
+    with pytest.raises(
+        IdentityError, match=r"not let in: the private key .*locked is encrypted"
+    ) as raised:
         connect_target(locked)
     assert "ssh-add" in raised.value.hint
     assert time.monotonic() - started < 10
 
 
-def test_a_locked_key_that_the_agent_holds(locked: SshTarget, ssh_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_locked_key_that_the_agent_holds(
+    locked: SshTarget, ssh_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
-    agent = subprocess.Popen(["ssh-agent", "-D", "-a", str(tmp_path / "agent")], stdout=subprocess.DEVNULL)
+    agent = subprocess.Popen(
+        ["ssh-agent", "-D", "-a", str(tmp_path / "agent")], stdout=subprocess.DEVNULL
+    )
     try:
         while not (tmp_path / "agent").exists():
             assert agent.poll() is None
         for _ in range(7):  # more than a server lets one try: the named key is tried first
             other = tmp_path / f"key-{secrets.token_hex(4)}"
-            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(other)], check=True)
+            subprocess.run(
+                ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(other)], check=True
+            )
             subprocess.run(["ssh-add", "-q", str(other)], check=True)
         with pytest.raises(IdentityError):
             connect_target(locked)
@@ -197,13 +246,19 @@ def test_a_passphrase_is_asked_for_on_a_terminal(locked: SshTarget) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give the test's user a password")
-def test_a_password_from_the_environment(target: SshTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_password_from_the_environment(
+    target: SshTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     password = secrets.token_hex(8)
     with sshd.with_password(password) as server:
         there = target.model_copy(update={"port": server.port})
         trust_target(there, lambda key: True)
         for wrong in (None, "wrong"):
-            monkeypatch.setenv("EDGEKIT_SSH_PASSWORD", wrong) if wrong else monkeypatch.delenv("EDGEKIT_SSH_PASSWORD", raising=False)
+            (
+                monkeypatch.setenv("EDGEKIT_SSH_PASSWORD", wrong)
+                if wrong
+                else monkeypatch.delenv("EDGEKIT_SSH_PASSWORD", raising=False)
+            )
             with pytest.raises(IdentityError, match="not let in"):
                 connect_target(there)
         monkeypatch.setenv("EDGEKIT_SSH_PASSWORD", password)
@@ -231,5 +286,8 @@ def test_the_fast_cipher_is_preferred(target: SshTarget) -> None:
 
 
 def _another_key(directory: Path) -> Path:
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / "another")], check=True)
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / "another")],
+        check=True,
+    )
     return directory / "another"

@@ -28,7 +28,12 @@ class Small(Section):
 
 
 class Zoo(Section):
-    animals: tuple[Annotated[Cat | Annotated[Big | Small, Field(discriminator="size")], Field(discriminator="kind")], ...] = ()
+    animals: tuple[
+        Annotated[
+            Cat | Annotated[Big | Small, Field(discriminator="size")], Field(discriminator="kind")
+        ],
+        ...,
+    ] = ()
     best: Annotated[Cat | Big, Field(discriminator="kind")] | None = None
     sign: str | list[int] | dict[str, bool] = ""
     scores: dict[str, float] = Field(default={})
@@ -90,7 +95,14 @@ def test_text_from_outside_is_escaped_and_cut() -> None:
 
 
 def test_what_a_value_is_called() -> None:
-    assert [called(path) for path in [(), ("a",), ("a", "b"), ("a", 0, 2), ("a b",), ("",)]] == ["the file", "a", "b", "a[0][2]", "'a b'", "''"]
+    assert [called(path) for path in [(), ("a",), ("a", "b"), ("a", 0, 2), ("a b",), ("",)]] == [
+        "the file",
+        "a",
+        "b",
+        "a[0][2]",
+        "'a b'",
+        "''",
+    ]
 
 
 def test_closest() -> None:

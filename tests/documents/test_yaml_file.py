@@ -31,8 +31,8 @@ def read_refused(path: Path) -> UsageError:
 
 def test_plain_data_by_the_core_schema(file: Path) -> None:
     file.write_text(
-        "text: [yes, no, on, 1:30, 2001-01-01, 1_000, '1', \"true\", 0b1]\n"
-        "numbers: [1e-3, .5, 5., -0, +3, 010, 0x1F, 0o17, 1E3]\nothers: [true, False, null, ~, ]\nnothing:\n"
+        "text: [yes, no, on, 1:30, 2001-01-01, 1_000, '1', \"true\", 0b1]\nnumbers: [1e-3, .5, 5.,"
+        " -0, +3, 010, 0x1F, 0o17, 1E3]\nothers: [true, False, null, ~, ]\nnothing:\n"
     )
     assert read_yaml(file).data == {
         "text": ["yes", "no", "on", "1:30", "2001-01-01", "1_000", "1", "true", "0b1"],
@@ -70,7 +70,11 @@ def test_positions_of_keys_and_values(file: Path) -> None:
 def test_what_is_not_written_is_placed_at_what_surrounds_it(file: Path) -> None:
     file.write_text("a:\n  b: 1\n")
     document = read_yaml(file)
-    assert document.origin_of(("a", "c", 3)) == document.origin_of(("a",), of_key=True) == Origin(str(file), 1, 1)
+    assert (
+        document.origin_of(("a", "c", 3))
+        == document.origin_of(("a",), of_key=True)
+        == Origin(str(file), 1, 1)
+    )
 
 
 def test_aliases_stand_for_copies_at_their_own_place(file: Path) -> None:
@@ -90,7 +94,9 @@ def test_byte_order_mark_and_windows_line_ends(file: Path) -> None:
 
 
 @pytest.mark.parametrize(("content", "line", "column", "text"), FAULTS)
-def test_faults_are_reported_at_their_place(file: Path, content: bytes, line: int | None, column: int | None, text: str) -> None:
+def test_faults_are_reported_at_their_place(
+    file: Path, content: bytes, line: int | None, column: int | None, text: str
+) -> None:
     file.write_bytes(content)
     assert_reported(read_refused(file), file, line, column, text)
 
@@ -112,7 +118,25 @@ def test_the_limits_count_what_aliases_stand_for(file: Path) -> None:
     assert_reported(read_refused(file), file, 3, 6, "nested more than 64 levels deep")
 
 
-UNITS = ["[", "{a: ", "- ", "? ", "'", "%", "&a ", "a:\n", "--- ", "\n", "# ", "a: 1\n...\n", "*a ", "\\", "1,", '"\\x41', "| x\n "]
+UNITS = [
+    "[",
+    "{a: ",
+    "- ",
+    "? ",
+    "'",
+    "%",
+    "&a ",
+    "a:\n",
+    "--- ",
+    "\n",
+    "# ",
+    "a: 1\n...\n",
+    "*a ",
+    "\\",
+    "1,",
+    '"\\x41',
+    "| x\n ",
+]
 
 
 @pytest.mark.parametrize("unit", UNITS)
@@ -131,7 +155,9 @@ def test_no_repetition_takes_long(file: Path, unit: str) -> None:
         pytest.param(lambda p: p.mkdir(), "it is a directory", id="directory"),
         pytest.param(lambda p: os.mkfifo(p), "it is not a plain file", id="fifo"),
         pytest.param(lambda p: p.symlink_to("/dev/zero"), "it is not a plain file", id="device"),
-        pytest.param(lambda p: p.symlink_to(p), "Too many levels of symbolic links", id="link-to-itself"),
+        pytest.param(
+            lambda p: p.symlink_to(p), "Too many levels of symbolic links", id="link-to-itself"
+        ),
     ],
 )
 @pytest.mark.timeout(20)
@@ -142,7 +168,14 @@ def test_what_is_not_a_readable_file(file: Path, make: Callable[[Path], None], r
     assert_reported(raised.value, file, None, None, f"cannot read '{file}': {reason}")
 
 
-@pytest.mark.parametrize(("name", "reason"), [("a\0b", "embedded null byte"), ("x" * 300, "File name too long"), ("x.yaml/y", "Not a directory")])
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("a\0b", "embedded null byte"),
+        ("x" * 300, "File name too long"),
+        ("x.yaml/y", "Not a directory"),
+    ],
+)
 def test_names_no_file_can_have(file: Path, name: str, reason: str) -> None:
     file.write_text("a: 1")
     with pytest.raises(UsageError, match=reason) as raised:
@@ -151,8 +184,11 @@ def test_names_no_file_can_have(file: Path, name: str, reason: str) -> None:
 
 
 @pytest.mark.timeout(20)
-def test_a_fifo_put_in_place_after_the_check_does_not_hang(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The check and the opening are two steps; between them the file is swapped, as an attacker in the same directory could."""
+def test_a_fifo_put_in_place_after_the_check_does_not_hang(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check and the opening are two steps; between them the file is swapped, as an attacker in
+    the same directory could."""
     file.write_text("a: 1\n")
     checked = os.stat
 
@@ -204,8 +240,48 @@ def test_value_at() -> None:
 
 
 TOKENS = [
-    *("a", "b", "0", "1e9", ".inf", "~", "é", "<<", " ", "  ", "\n", "\n", "\t", "\r", "\u2028", "\x85", "\ufeff"),
-    *(":", ": ", "-", "- ", "?", ",", "[", "]", "{", "}", "|", "|2", ">", ">-", "'", '"', "#", "&x ", "*x", "---", "..."),
+    *(
+        "a",
+        "b",
+        "0",
+        "1e9",
+        ".inf",
+        "~",
+        "é",
+        "<<",
+        " ",
+        "  ",
+        "\n",
+        "\n",
+        "\t",
+        "\r",
+        "\u2028",
+        "\x85",
+        "\ufeff",
+    ),
+    *(
+        ":",
+        ": ",
+        "-",
+        "- ",
+        "?",
+        ",",
+        "[",
+        "]",
+        "{",
+        "}",
+        "|",
+        "|2",
+        ">",
+        ">-",
+        "'",
+        '"',
+        "#",
+        "&x ",
+        "*x",
+        "---",
+        "...",
+    ),
     *("!", "!!", "!<", "!<%", "%", "%YAML ", "%TAG ", "@", "\\", "\\x", "\\u12", "\\ud800", "\\U"),
 ]
 YAML_LIKE = st.lists(st.sampled_from(TOKENS), max_size=30).map("".join)

@@ -1,4 +1,5 @@
-"""The YAML language server that editors run, over its own protocol (LSP: JSON-RPC with Content-Length headers on stdin and stdout)."""
+"""The YAML language server that editors run, over its own protocol (LSP: JSON-RPC with
+Content-Length headers on stdin and stdout)."""
 
 from __future__ import annotations
 
@@ -17,26 +18,47 @@ import pytest
 
 from tests.tiers import cannot_run
 
-PROGRAM = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgekit-test/npm/node_modules/.bin/yaml-language-server"
+PROGRAM = (
+    Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    / "edgekit-test/npm/node_modules/.bin/yaml-language-server"
+)
 ANSWER_S = 60
 
 
 class LanguageServer:
-    """A running server with a document open in it. Positions are (line, character) from 0, as the protocol has them."""
+    """A running server with a document open in it. Positions are (line, character) from 0, as the
+    protocol has them."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
         self._messages: queue.Queue[dict[str, Any]] = queue.Queue()
         self._id = 0
         threading.Thread(target=self._read, daemon=True).start()
-        self.ask("initialize", {"processId": os.getpid(), "rootUri": None, "capabilities": {"workspace": {"configuration": True}}})
+        self.ask(
+            "initialize",
+            {
+                "processId": os.getpid(),
+                "rootUri": None,
+                "capabilities": {"workspace": {"configuration": True}},
+            },
+        )
         self._send({"method": "initialized", "params": {}})
 
     def open(self, path: Path) -> list[dict[str, Any]]:
         """Open a file; the diagnostics of it."""
-        document = {"uri": path.as_uri(), "languageId": "yaml", "version": 1, "text": path.read_text()}
+        document = {
+            "uri": path.as_uri(),
+            "languageId": "yaml",
+            "version": 1,
+            "text": path.read_text(),
+        }
         self._send({"method": "textDocument/didOpen", "params": {"textDocument": document}})
-        return self._until(lambda m: m.get("method") == "textDocument/publishDiagnostics" and m["params"]["uri"] == path.as_uri())["params"]["diagnostics"]
+        return self._until(
+            lambda m: (
+                m.get("method") == "textDocument/publishDiagnostics"
+                and m["params"]["uri"] == path.as_uri()
+            )
+        )["params"]["diagnostics"]
 
     def completions(self, path: Path, line: int, character: int) -> dict[str, dict[str, Any]]:
         answer = self._at("textDocument/completion", path, line, character)
@@ -54,7 +76,13 @@ class LanguageServer:
         return answer["result"]
 
     def _at(self, method: str, path: Path, line: int, character: int) -> Any:
-        return self.ask(method, {"textDocument": {"uri": path.as_uri()}, "position": {"line": line, "character": character}})
+        return self.ask(
+            method,
+            {
+                "textDocument": {"uri": path.as_uri()},
+                "position": {"line": line, "character": character},
+            },
+        )
 
     def _until(self, wanted: Any) -> dict[str, Any]:
         while True:
@@ -63,9 +91,21 @@ class LanguageServer:
                 return message
             if "id" in message and "method" in message:  # a question of the server
                 items = message.get("params", {}).get("items", [])
-                # The list of public schemas is somewhere on the network, where nothing shall be looked for.
-                settings = {"yaml": {"schemaStore": {"enable": False}, "hover": True, "completion": True, "validate": True}}
-                result = [settings.get(item.get("section"), {}) for item in items] if message["method"] == "workspace/configuration" else None
+                # The list of public schemas is somewhere on the network, where nothing shall be
+                # looked for.
+                settings = {
+                    "yaml": {
+                        "schemaStore": {"enable": False},
+                        "hover": True,
+                        "completion": True,
+                        "validate": True,
+                    }
+                }
+                result = (
+                    [settings.get(item.get("section"), {}) for item in items]
+                    if message["method"] == "workspace/configuration"
+                    else None
+                )
                 self._send({"id": message["id"], "result": result})
 
     def _send(self, message: dict[str, Any]) -> None:

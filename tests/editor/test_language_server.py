@@ -1,4 +1,5 @@
-"""What an author sees in an editor: the real YAML language server on shipped recipes and targets, with nothing but the line they open with."""
+"""What an author sees in an editor: the real YAML language server on shipped recipes and targets,
+with nothing but the line they open with."""
 
 from __future__ import annotations
 
@@ -42,13 +43,32 @@ stages:
 """
 
 
-@pytest.mark.parametrize("path", [*sorted(ROOT.glob("recipes/*.yaml")), *sorted(ROOT.glob("targets/*.yaml"))], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [*sorted(ROOT.glob("recipes/*.yaml")), *sorted(ROOT.glob("targets/*.yaml"))],
+    ids=lambda path: path.stem,
+)
 def test_shipped_files_are_without_a_mark(server: LanguageServer, path: Path) -> None:
     assert server.open(path) == []
 
 
 def test_a_new_recipe_is_without_a_mark(server: LanguageServer, tmp_path: Path) -> None:
-    assert run(["recipe", "new", str(tmp_path / "mine.yaml"), "--from", "my_nets:build", "--data", "photos/", "--method", "pruned-qat"]) == 0
+    assert (
+        run(
+            [
+                "recipe",
+                "new",
+                str(tmp_path / "mine.yaml"),
+                "--from",
+                "my_nets:build",
+                "--data",
+                "photos/",
+                "--method",
+                "pruned-qat",
+            ]
+        )
+        == 0
+    )
     assert server.open(tmp_path / "mine.yaml") == []
 
 
@@ -56,16 +76,22 @@ def test_completion_at_a_stage_offers_the_methods(server: LanguageServer, tmp_pa
     path = written(tmp_path, RECIPE + "  - stage: quantize\n    method: \n")
     server.open(path)
     last = len(path.read_text().splitlines()) - 1
-    assert {"fp16", "dynamic", "weight_only", "ptq", "qat"} <= set(server.completions(path, last, 12))
+    assert {"fp16", "dynamic", "weight_only", "ptq", "qat"} <= set(
+        server.completions(path, last, 12)
+    )
 
 
 def test_completion_offers_the_kinds_of_stages(server: LanguageServer, tmp_path: Path) -> None:
     path = written(tmp_path, RECIPE + "  - stage: \n")
     server.open(path)
-    assert {"train", "finetune", "import", "prune", "quantize"} <= set(server.completions(path, 10, 11))
+    assert {"train", "finetune", "import", "prune", "quantize"} <= set(
+        server.completions(path, 10, 11)
+    )
 
 
-def test_completion_offers_the_keys_that_are_not_there_yet(server: LanguageServer, tmp_path: Path) -> None:
+def test_completion_offers_the_keys_that_are_not_there_yet(
+    server: LanguageServer, tmp_path: Path
+) -> None:
     path = written(tmp_path, RECIPE + "    \n")
     server.open(path)
     offered = server.completions(path, 10, 4)
@@ -90,7 +116,13 @@ def test_hover_shows_the_description_and_the_unit(server: LanguageServer, tmp_pa
     ],
 )
 def test_a_typo_is_underlined_at_its_place(
-    server: LanguageServer, tmp_path: Path, wrong: str, right: str, line: int, column: int, says: str
+    server: LanguageServer,
+    tmp_path: Path,
+    wrong: str,
+    right: str,
+    line: int,
+    column: int,
+    says: str,
 ) -> None:
     path = written(tmp_path, RECIPE.replace(right, wrong))
     found = server.open(path)
@@ -100,6 +132,11 @@ def test_a_typo_is_underlined_at_its_place(
 
 
 def test_targets_too(server: LanguageServer, tmp_path: Path) -> None:
-    path = written(tmp_path, "edgekit: 1\nname: pi5\nkind: ssh\nhost: pi.local\nusre: pi\n", "target")
-    assert any(mark["range"]["start"] == {"line": 5, "character": 0} and "usre" in mark["message"] for mark in server.open(path))
+    path = written(
+        tmp_path, "edgekit: 1\nname: pi5\nkind: ssh\nhost: pi.local\nusre: pi\n", "target"
+    )
+    assert any(
+        mark["range"]["start"] == {"line": 5, "character": 0} and "usre" in mark["message"]
+        for mark in server.open(path)
+    )
     assert "alias from ~/.ssh/config" in server.hover(path, 4, 2)

@@ -35,7 +35,9 @@ def run(model: bytes) -> NDArray[np.generic]:
     interpreter = Interpreter(model_content=model)
     runner = interpreter.get_signature_runner()
     details = runner.get_input_details()["args_0"]
-    values = np.random.default_rng(0).normal(size=details["shape"]) * (1 if details["dtype"] is np.float32 else 50)
+    values = np.random.default_rng(0).normal(size=details["shape"]) * (
+        1 if details["dtype"] is np.float32 else 50
+    )
     (output,) = runner(args_0=values.astype(details["dtype"])).values()
     return np.asarray(output)
 
@@ -45,7 +47,9 @@ def test_fewer_bytes_the_same_numbers(written: bytes) -> None:
     assert len(small) < 0.9 * len(written)
     assert np.array_equal(run(small), run(written))
     before, after = read_tflite(written), read_tflite(small)
-    assert [operator.name for operator in after.operators] == [operator.name for operator in before.operators]
+    assert [operator.name for operator in after.operators] == [
+        operator.name for operator in before.operators
+    ]
     for index, constant in before.constants.items():
         assert np.array_equal(after.constants[index].values, constant.values)
         assert (constant.scale is None) == (after.constants[index].scale is None)
@@ -57,7 +61,9 @@ def test_tensors_are_called_by_their_layers(written: bytes) -> None:
     graph = tfl.Model.GetRootAs(compact(written), 0).Subgraphs(0)
     names = [graph.Tensors(index).Name().decode() for index in range(graph.TensorsLength())]
     assert len(set(names)) == len(names)
-    assert {"stem.0", "depthwise.0", "pointwise.0", "classifier"} <= {name.partition(":")[0] for name in names}
+    assert {"stem.0", "depthwise.0", "pointwise.0", "classifier"} <= {
+        name.partition(":")[0] for name in names
+    }
     ends = [graph.Tensors(index).Name() for index in (graph.Inputs(0), graph.Outputs(0))]
     plain = tfl.Model.GetRootAs(written, 0).Subgraphs(0)
     assert ends == [plain.Tensors(index).Name() for index in (plain.Inputs(0), plain.Outputs(0))]
@@ -76,8 +82,14 @@ def test_constants_are_aligned(written: bytes) -> None:
 @pytest.mark.parametrize(
     ("converted", "layer"),
     [
-        ("pkg.Net/torch.nn.modules.container.Sequential_features/torch.nn.modules.conv.Conv2d_0;2", "features.0"),
-        ("pkg.Net/torch.nn.modules.activation.ReLU_act;;pkg.Net/torch.nn.modules.conv.Conv2d_conv_stem;", "conv_stem"),
+        (
+            "pkg.Net/torch.nn.modules.container.Sequential_features/torch.nn.modules.conv.Conv2d_0;2",
+            "features.0",
+        ),
+        (
+            "pkg.Net/torch.nn.modules.activation.ReLU_act;;pkg.Net/torch.nn.modules.conv.Conv2d_conv_stem;",
+            "conv_stem",
+        ),
         ("pkg.Net/pkg._Private_block1/torch.nn.modules.linear.Linear_fc;", "block1.fc"),
         ("pkg.Net;1", "Net"),
         ("serving_default_args_0", "serving_default_args_0"),

@@ -1,4 +1,5 @@
-"""The shortcuts change no byte: networks with every operator that a left-out pass acts on, lowered with and without them."""
+"""The shortcuts change no byte: networks with every operator that a left-out pass acts on, lowered
+with and without them."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ pytestmark = pytest.mark.torch
 
 
 class Convolutions(nn.Module):
-    """Pooling with indices dropped, padding, PReLU, batch norm with nothing to fold into, a long concatenation, bilinear upsampling."""
+    """Pooling with indices dropped, padding, PReLU, batch norm with nothing to fold into, a long
+    concatenation, bilinear upsampling."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,12 +33,15 @@ class Convolutions(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         features = self.pool(self.slope(self.first(functional.pad(images, (1, 1, 1, 1)))))
         features = torch.cat([self.norm(features + index) for index in range(6)], dim=1)
-        features = functional.interpolate(torch.relu(features.clone()), scale_factor=2, mode="bilinear")
+        features = functional.interpolate(
+            torch.relu(features.clone()), scale_factor=2, mode="bilinear"
+        )
         return features.max(dim=3, keepdim=True)[0].mean(dim=(2, 3))
 
 
 class Attention(nn.Module):
-    """Products of matrices, softmax, a constant made in the forward, a one-dimensional convolution."""
+    """Products of matrices, softmax, a constant made in the forward, a one-dimensional
+    convolution."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,7 +70,9 @@ def test_equal_bytes(name: str, lower: Callable[..., Any], monkeypatch: pytest.M
     make, shape = NETS[name]
     torch.manual_seed(0)
     net, example = make(), torch.randn(1, *shape)
-    assert fast_lowering.usable(), "the versions moved on: check that the shortcuts still hold, then name the new ones"
+    assert fast_lowering.usable(), (
+        "the versions moved on: check that the shortcuts still hold, then name the new ones"
+    )
     fast = lower(net, example, method=None).data
     monkeypatch.setattr(fast_lowering, "VERSIONS", {"torch": "0"})
     assert not fast_lowering.usable()

@@ -1,4 +1,5 @@
-"""Every method in both formats, on live models: accepted, proved by re-reading the file, equal to eager, and run by the host's runtime."""
+"""Every method in both formats, on live models: accepted, proved by re-reading the file, equal to
+eager, and run by the host's runtime."""
 
 from __future__ import annotations
 
@@ -23,10 +24,20 @@ LOOSE = Thresholds(samples=16, snr_min_db=20, cosine_min=0.99, top1_agreement_mi
 EXACT = Thresholds(samples=16, snr_min_db=90)
 
 
-def export(model: nn.Module, format: Format, output: Path, *, thresholds: Thresholds = EXACT, shape: tuple[int, ...] = IMAGE, **options: object) -> Artifact:
+def export(
+    model: nn.Module,
+    format: Format,
+    output: Path,
+    *,
+    thresholds: Thresholds = EXACT,
+    shape: tuple[int, ...] = IMAGE,
+    **options: object,
+) -> Artifact:
     options = {"method": None, "variant": "v", **options}
     test = options.pop("test", None) or samples(model, shape)
-    return export_artifact(model, format=format, test=test, thresholds=thresholds, output=output, **options)  # type: ignore[arg-type]
+    return export_artifact(
+        model, format=format, test=test, thresholds=thresholds, output=output, **options
+    )  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -35,7 +46,12 @@ def test_float(format: Format, tmp_path: Path) -> None:
     artifact = export(net, format, tmp_path)
     proof = artifact.verification.proof
     assert proof["dtypes"] == {"float32": 4}
-    assert proof["output_channels"] == {"stem.0": 8, "depthwise.0": 8, "pointwise.0": 8, "classifier": 10}
+    assert proof["output_channels"] == {
+        "stem.0": 8,
+        "depthwise.0": 8,
+        "pointwise.0": 8,
+        "classifier": 10,
+    }
     assert [spec.dtype for spec in (*artifact.inputs, *artifact.outputs)] == ["float32", "float32"]
     assert artifact.inputs[0].shape == (1, *IMAGE)
     assert artifact.delegation.fallback == {}
@@ -48,11 +64,25 @@ def test_files_of_an_artifact(format: Format, tmp_path: Path) -> None:
     net = conv_net()
     artifact = export(net, format, tmp_path)
     name = artifact.key
-    files = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
-    assert files == sorted([name, f"reference/{name}.input.bin", f"reference/{name}.output.bin", "outputs.npy", "result.json"])
+    files = sorted(
+        str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()
+    )
+    assert files == sorted(
+        [
+            name,
+            f"reference/{name}.input.bin",
+            f"reference/{name}.output.bin",
+            "outputs.npy",
+            "result.json",
+        ]
+    )
     assert Artifact.model_validate_json((tmp_path / "result.json").read_bytes()) == artifact
-    inputs = np.frombuffer((tmp_path / artifact.reference_inputs.name).read_bytes(), np.float32).reshape(8, *IMAGE)
-    outputs = np.frombuffer((tmp_path / artifact.reference_outputs.name).read_bytes(), np.float32).reshape(8, 10)
+    inputs = np.frombuffer(
+        (tmp_path / artifact.reference_inputs.name).read_bytes(), np.float32
+    ).reshape(8, *IMAGE)
+    outputs = np.frombuffer(
+        (tmp_path / artifact.reference_outputs.name).read_bytes(), np.float32
+    ).reshape(8, 10)
     with torch.no_grad():
         np.testing.assert_allclose(net(torch.from_numpy(inputs.copy())).numpy(), outputs, atol=1e-5)
     np.testing.assert_array_equal(np.load(tmp_path / "outputs.npy")[:8], outputs)
@@ -77,8 +107,17 @@ def prepared() -> dict[str, nn.Module]:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_ptq_holds_the_graphs_own_integers(format: Format, tmp_path: Path, prepared: dict[str, nn.Module]) -> None:
-    artifact = export(prepared["ptq"], format, tmp_path, method="ptq", thresholds=LOOSE, test=samples(conv_net(), IMAGE))
+def test_ptq_holds_the_graphs_own_integers(
+    format: Format, tmp_path: Path, prepared: dict[str, nn.Module]
+) -> None:
+    artifact = export(
+        prepared["ptq"],
+        format,
+        tmp_path,
+        method="ptq",
+        thresholds=LOOSE,
+        test=samples(conv_net(), IMAGE),
+    )
     proof = artifact.verification.proof
     assert proof["dtypes"] == {"int8": 4}
     assert (proof["bit_equal"], proof["per_channel_scales"]) == (4, 4)
@@ -86,35 +125,77 @@ def test_ptq_holds_the_graphs_own_integers(format: Format, tmp_path: Path, prepa
     dtype = "float32" if format == "executorch" else "int8"
     assert [spec.dtype for spec in (*artifact.inputs, *artifact.outputs)] == [dtype, dtype]
     assert (artifact.inputs[0].scale is None) == (format == "executorch")
-    assert artifact.reference_inputs.bytes == 8 * int(np.prod(IMAGE)) * (4 if format == "executorch" else 1)
+    assert artifact.reference_inputs.bytes == 8 * int(np.prod(IMAGE)) * (
+        4 if format == "executorch" else 1
+    )
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_qat_with_a_layer_kept_float(format: Format, tmp_path: Path, prepared: dict[str, nn.Module]) -> None:
-    artifact = export(prepared["qat"], format, tmp_path, method="qat", thresholds=LOOSE, test=samples(conv_net(), IMAGE))
+def test_qat_with_a_layer_kept_float(
+    format: Format, tmp_path: Path, prepared: dict[str, nn.Module]
+) -> None:
+    artifact = export(
+        prepared["qat"],
+        format,
+        tmp_path,
+        method="qat",
+        thresholds=LOOSE,
+        test=samples(conv_net(), IMAGE),
+    )
     assert artifact.verification.proof["dtypes"] == {"float32": 1, "int8": 3}
     assert artifact.outputs[0].dtype == "float32"
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_fp16_stores_half_weights_and_keeps_the_layer_asked_for(format: Format, tmp_path: Path) -> None:
-    artifact = export(conv_net(), format, tmp_path, method="fp16", keep_float=("stem",), thresholds=Thresholds(samples=16, snr_min_db=50))
+def test_fp16_stores_half_weights_and_keeps_the_layer_asked_for(
+    format: Format, tmp_path: Path
+) -> None:
+    artifact = export(
+        conv_net(),
+        format,
+        tmp_path,
+        method="fp16",
+        keep_float=("stem",),
+        thresholds=Thresholds(samples=16, snr_min_db=50),
+    )
     assert artifact.verification.proof["dtypes"] == {"float16": 3, "float32": 1}
     assert artifact.inputs[0].dtype == artifact.outputs[0].dtype == "float32"
     assert artifact.delegation.fallback == {}
 
 
 def test_weight_only_litert(tmp_path: Path) -> None:
-    artifact = export(conv_net(), "litert", tmp_path, method="weight_only", keep_float=("classifier",), thresholds=LOOSE)
+    artifact = export(
+        conv_net(),
+        "litert",
+        tmp_path,
+        method="weight_only",
+        keep_float=("classifier",),
+        thresholds=LOOSE,
+    )
     assert artifact.verification.proof["dtypes"] == {"float32": 1, "int8": 3}
 
 
-def test_weight_only_executorch_refuses_convolutions_unless_they_are_kept_float(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match=r"no convolution with int8 weights and float activations \(stem.0, depthwise.0, pointwise.0\)") as caught:
+def test_weight_only_executorch_refuses_convolutions_unless_they_are_kept_float(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(
+        ExportError,
+        match=(
+            r"no convolution with int8 weights and float activations \(stem.0, depthwise.0,"
+            r" pointwise.0\)"
+        ),
+    ) as caught:
         export(conv_net(), "executorch", tmp_path, method="weight_only")
     assert "keep_float" in caught.value.hint
     kept = ("stem", "depthwise", "pointwise")
-    artifact = export(conv_net(), "executorch", tmp_path, method="weight_only", keep_float=kept, thresholds=Thresholds(samples=16, snr_min_db=30))
+    artifact = export(
+        conv_net(),
+        "executorch",
+        tmp_path,
+        method="weight_only",
+        keep_float=kept,
+        thresholds=Thresholds(samples=16, snr_min_db=30),
+    )
     assert artifact.verification.proof["dtypes"] == {"float32": 3, "int8": 1}
     assert artifact.delegation.fallback == {}
 
@@ -122,15 +203,23 @@ def test_weight_only_executorch_refuses_convolutions_unless_they_are_kept_float(
 @pytest.mark.parametrize("format", FORMATS)
 def test_dynamic(format: Format, tmp_path: Path) -> None:
     artifact = export(conv_net(), format, tmp_path, method="dynamic", thresholds=LOOSE)
-    assert artifact.verification.proof["dtypes"] == ({"float32": 3, "int8": 1} if format == "executorch" else {"int8": 4})
+    assert artifact.verification.proof["dtypes"] == (
+        {"float32": 3, "int8": 1} if format == "executorch" else {"int8": 4}
+    )
     assert artifact.inputs[0].dtype == "float32"
 
 
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("method", [None, "dynamic", "weight_only"])
 def test_recurrent(format: Format, method: str | None, tmp_path: Path) -> None:
-    thresholds = EXACT if method is None else Thresholds(samples=16, snr_min_db=25, top1_agreement_min_percent=80)
-    artifact = export(series_net(), format, tmp_path, shape=SERIES, method=method, thresholds=thresholds)
+    thresholds = (
+        EXACT
+        if method is None
+        else Thresholds(samples=16, snr_min_db=25, top1_agreement_min_percent=80)
+    )
+    artifact = export(
+        series_net(), format, tmp_path, shape=SERIES, method=method, thresholds=thresholds
+    )
     assert artifact.verification.proof["dtypes"] == {"float32" if method is None else "int8": 3}
 
 
@@ -146,7 +235,12 @@ def test_portable_kernels(tmp_path: Path) -> None:
 def test_pruned_channels_are_seen_in_the_file(tmp_path: Path) -> None:
     for format in FORMATS:
         artifact = export(conv_net(width=5), format, tmp_path)
-        assert artifact.verification.proof["output_channels"] == {"stem.0": 5, "depthwise.0": 5, "pointwise.0": 5, "classifier": 10}
+        assert artifact.verification.proof["output_channels"] == {
+            "stem.0": 5,
+            "depthwise.0": 5,
+            "pointwise.0": 5,
+            "classifier": 10,
+        }
 
 
 def test_masked_weights_are_zero_in_the_file(tmp_path: Path) -> None:
@@ -154,15 +248,26 @@ def test_masked_weights_are_zero_in_the_file(tmp_path: Path) -> None:
     with torch.no_grad():
         net.stem[0].weight[:, 1] = 0
         net.pointwise[0].weight[::2] = 0
-    weights = [net.stem[0].weight, net.depthwise[0].weight, net.pointwise[0].weight, net.classifier.weight]
-    fraction = sum(int((weight == 0).sum()) for weight in weights) / sum(weight.numel() for weight in weights)
+    weights = [
+        net.stem[0].weight,
+        net.depthwise[0].weight,
+        net.pointwise[0].weight,
+        net.classifier.weight,
+    ]
+    fraction = sum(int((weight == 0).sum()) for weight in weights) / sum(
+        weight.numel() for weight in weights
+    )
     assert fraction > 0.2
     for format in FORMATS:
-        assert export(net, format, tmp_path).verification.proof["zero_fraction"] == pytest.approx(fraction, abs=1e-6)
+        assert export(net, format, tmp_path).verification.proof["zero_fraction"] == pytest.approx(
+            fraction, abs=1e-6
+        )
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_an_unsupported_operator_is_named_with_its_module_and_leaves_no_file(format: Format, tmp_path: Path) -> None:
+def test_an_unsupported_operator_is_named_with_its_module_and_leaves_no_file(
+    format: Format, tmp_path: Path
+) -> None:
     net = nn.Sequential(nn.Linear(16, 16), nn.Sequential(nn.ReLU(), SingularValues())).eval()
     with pytest.raises(ExportError, match=r"aten\._linalg_svd in 1\.1") as caught:
         export(net, format, tmp_path / "out", shape=(16,))
@@ -172,12 +277,18 @@ def test_an_unsupported_operator_is_named_with_its_module_and_leaves_no_file(for
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_what_the_delegate_does_not_take_is_reported_with_the_reason(format: Format, tmp_path: Path) -> None:
+def test_what_the_delegate_does_not_take_is_reported_with_the_reason(
+    format: Format, tmp_path: Path
+) -> None:
     delegation = export(Sorting().eval(), format, tmp_path, shape=(16,)).delegation
     name = "aten.cumsum" if format == "executorch" else "CUMSUM"
     assert delegation.fallback == {name: 1}
-    assert set(delegation.delegated) == {"aten.linear" if format == "executorch" else "FULLY_CONNECTED"}
-    assert delegation.reasons[name].startswith("XNNPACK has no" if format == "executorch" else "not taken by LiteRT's XNNPACK delegate")
+    assert set(delegation.delegated) == {
+        "aten.linear" if format == "executorch" else "FULLY_CONNECTED"
+    }
+    assert delegation.reasons[name].startswith(
+        "XNNPACK has no" if format == "executorch" else "not taken by LiteRT's XNNPACK delegate"
+    )
 
 
 def test_control_flow_that_depends_on_values_is_refused(tmp_path: Path) -> None:
@@ -196,19 +307,34 @@ def test_a_keep_float_pattern_that_means_nothing_is_refused(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_the_same_model_gives_the_same_bytes(format: Format, tmp_path: Path, prepared: dict[str, nn.Module]) -> None:
+def test_the_same_model_gives_the_same_bytes(
+    format: Format, tmp_path: Path, prepared: dict[str, nn.Module]
+) -> None:
     test = samples(conv_net(), IMAGE)
     first, second = (
-        export(prepared["ptq"], format, tmp_path / name, method="ptq", thresholds=LOOSE, test=test) for name in ("a", "b")
+        export(prepared["ptq"], format, tmp_path / name, method="ptq", thresholds=LOOSE, test=test)
+        for name in ("a", "b")
     )
     assert first == second
 
 
-def test_beyond_the_thresholds_nothing_is_published_and_the_old_artifact_stays(tmp_path: Path) -> None:
+def test_beyond_the_thresholds_nothing_is_published_and_the_old_artifact_stays(
+    tmp_path: Path,
+) -> None:
     test = samples(conv_net(), IMAGE)
     export(conv_net(), "executorch", tmp_path, test=test)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    with pytest.raises(ExportError, match=r"differs from eager PyTorch on 16 test samples: SNR .* dB < 200 dB, largest error") as caught:
-        export(conv_net(), "executorch", tmp_path, method="fp16", test=test, thresholds=Thresholds(16, snr_min_db=200, max_abs_error=1e-9))
+    with pytest.raises(
+        ExportError,
+        match=r"differs from eager PyTorch on 16 test samples: SNR .* dB < 200 dB, largest error",
+    ) as caught:
+        export(
+            conv_net(),
+            "executorch",
+            tmp_path,
+            method="fp16",
+            test=test,
+            thresholds=Thresholds(16, snr_min_db=200, max_abs_error=1e-9),
+        )
     assert caught.value.exit_code == 4
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before

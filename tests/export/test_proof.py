@@ -26,7 +26,9 @@ def stored(values: np.ndarray, scale: np.ndarray | None = None) -> Constant:
 
 @pytest.mark.parametrize("axes", [(0, 1, 2, 3), (0, 2, 3, 1), (1, 2, 3, 0)])
 def test_integers_are_found_in_either_runtimes_layout(axes: tuple[int, ...]) -> None:
-    proof = prove([WEIGHT], [stored(np.ones(3, np.float32)), stored(WEIGHT.values.transpose(axes), SCALE)], {})
+    proof = prove(
+        [WEIGHT], [stored(np.ones(3, np.float32)), stored(WEIGHT.values.transpose(axes), SCALE)], {}
+    )
     assert proof == {
         "weights": 1,
         "bit_equal": 1,
@@ -61,7 +63,9 @@ def test_float_weights_may_change_but_not_their_shape_dtype_or_zeros() -> None:
     masked[1:3] = 0
     weight = Weight("linear", masked)
     assert prove([weight], [stored(masked * 3)], {})["bit_equal"] == 0
-    with pytest.raises(ExportError, match="linear: 6 zeros in the graph, at most 4 in the artifact"):
+    with pytest.raises(
+        ExportError, match="linear: 6 zeros in the graph, at most 4 in the artifact"
+    ):
         prove([weight], [stored(masked + np.eye(4, 3, dtype=np.float32))], {})
     for other in (np.ones((5, 3), np.float32), masked.astype(np.float16)):
         with pytest.raises(ExportError, match=r"linear: no such weight of shape \(4, 3\)"):
@@ -72,10 +76,18 @@ def test_the_dtype_a_recipe_asks_for_is_required() -> None:
     weight = Weight("linear", np.ones((4, 3), np.float32))
     with pytest.raises(ExportError, match="linear: no such weight"):
         prove([weight], [stored(weight.values)], {"linear": "int8"})
-    assert prove([weight], [stored(int8(3, 4, 3), SCALE)], {"linear": "int8"})["dtypes"] == {"int8": 1}
+    assert prove([weight], [stored(int8(3, 4, 3), SCALE)], {"linear": "int8"})["dtypes"] == {
+        "int8": 1
+    }
 
 
 def test_each_float_weight_needs_a_constant_of_its_own() -> None:
-    pair = [Weight(name, np.full((4, 3), value, np.float32)) for name, value in (("a", 1), ("b", 2))]
+    pair = [
+        Weight(name, np.full((4, 3), value, np.float32)) for name, value in (("a", 1), ("b", 2))
+    ]
     with pytest.raises(ExportError, match="b: no such weight"):
-        prove(pair, [stored(np.full((4, 3), 7, np.float32)), stored(np.full((4, 3), 1, np.float32))][1:], {})
+        prove(
+            pair,
+            [stored(np.full((4, 3), 7, np.float32)), stored(np.full((4, 3), 1, np.float32))][1:],
+            {},
+        )

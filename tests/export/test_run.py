@@ -31,7 +31,7 @@ from tests.deployment.conftest import write_bundle
 
 pytestmark = pytest.mark.torch
 
-LOCAL_MODULE = '''
+LOCAL_MODULE = """
 import os, signal, time
 import torch
 from torch import nn
@@ -56,7 +56,7 @@ def sleeps(pid_file):
         stream.write(str(os.getpid()))
     os.rename(pid_file + ".part", pid_file)
     time.sleep(600)
-'''
+"""
 
 
 @pytest.fixture
@@ -68,14 +68,24 @@ def base(tmp_path: Path) -> Path:
     return directory
 
 
-def job(base: Path, *, factory: str = "net", args: dict[str, object] | None = None, format: str = "executorch", **changes: object) -> ExportJob:
+def job(
+    base: Path,
+    *,
+    factory: str = "net",
+    args: dict[str, object] | None = None,
+    format: str = "executorch",
+    **changes: object,
+) -> ExportJob:
     """An export of an untrained net; its checkpoint is complete only when the factory is `net`."""
     directory = base.parent / f"checkpoint-{factory}"
     spec = checkpoints.ModelSpec(f"own_export_nets:{factory}", args or {}, 0, base)
     if not directory.exists():
         directory.mkdir()
         model = create_model("own_export_nets:net", {}, seed=0, base=base)
-        checkpoints.save(checkpoints.Checkpoint(spec, model, quantization=changes.pop("quantization", None)), directory)  # type: ignore[arg-type]
+        checkpoints.save(
+            checkpoints.Checkpoint(spec, model, quantization=changes.pop("quantization", None)),
+            directory,
+        )  # type: ignore[arg-type]
     return ExportJob(
         checkpoint=directory,
         base=base,
@@ -105,7 +115,13 @@ def test_both_formats_at_once_equal_to_exports_in_this_process(base: Path, tmp_p
     for one, artifact in zip(jobs, artifacts, strict=True):
         assert artifact.verification.top1_total == 20
         assert json.loads((one.output / "classes.json").read_text()) == ["cat", "dog", "eel"]
-        assert [text for key, *_, text in told if key == artifact.key] == ["load", "lower", "verify", "write", "done"]
+        assert [text for key, *_, text in told if key == artifact.key] == [
+            "load",
+            "lower",
+            "verify",
+            "write",
+            "done",
+        ]
         here = export_artifact(
             model,
             variant="tiny",
@@ -119,25 +135,40 @@ def test_both_formats_at_once_equal_to_exports_in_this_process(base: Path, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("number", "said"), [(signal.SIGKILL, "was killed, probably out of memory"), (signal.SIGSEGV, "crashed with SIGSEGV")]
+    ("number", "said"),
+    [
+        (signal.SIGKILL, "was killed, probably out of memory"),
+        (signal.SIGSEGV, "crashed with SIGSEGV"),
+    ],
 )
-def test_a_child_that_dies_is_reported_and_the_old_artifact_stays(number: int, said: str, base: Path) -> None:
+def test_a_child_that_dies_is_reported_and_the_old_artifact_stays(
+    number: int, said: str, base: Path
+) -> None:
     doomed = job(base, factory="dies", args={"number": number})
     doomed.output.mkdir()
     (doomed.output / "tiny.pte").write_bytes(b"old")
     (doomed.output / ".staging-left").mkdir()
-    with pytest.raises(ExportError, match=rf"tiny\.pte: the exporter {said} \(step: load\)") as caught:
+    with pytest.raises(
+        ExportError, match=rf"tiny\.pte: the exporter {said} \(step: load\)"
+    ) as caught:
         export_artifacts([doomed])
     assert caught.value.exit_code == 4
-    assert {"variant": "tiny", "format": "executorch", "step": "load"}.items() <= caught.value.details.items()
+    assert {
+        "variant": "tiny",
+        "format": "executorch",
+        "step": "load",
+    }.items() <= caught.value.details.items()
     assert "last words" in caught.value.details["stderr"]  # type: ignore[operator]
     assert [path.name for path in doomed.output.iterdir()] == ["tiny.pte"]
     assert (doomed.output / "tiny.pte").read_bytes() == b"old"
 
 
 @pytest.mark.timeout(60)
-def test_a_child_that_ended_before_anyone_looked(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a busy machine: its end, and what the nursery says of it, are found at the same time, and nothing more will come to wake this process."""
+def test_a_child_that_ended_before_anyone_looked(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a busy machine: its end, and what the nursery says of it, are found at the same time,
+    and nothing more will come to wake this process."""
 
     class Late(selectors.DefaultSelector):
         def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
@@ -146,7 +177,9 @@ def test_a_child_that_ended_before_anyone_looked(base: Path, monkeypatch: pytest
 
     artifact = write_bundle(base / "bundle", "x").manifest.artifacts[0]
     monkeypatch.setattr(exports.selectors, "DefaultSelector", Late)
-    monkeypatch.setattr(exports, "_nursery", functools.partial(nursery_at_once, result=artifact.model_dump_json()))
+    monkeypatch.setattr(
+        exports, "_nursery", functools.partial(nursery_at_once, result=artifact.model_dump_json())
+    )
     assert export_artifacts([job(base)]) == [artifact]
 
 
@@ -239,7 +272,9 @@ def test_a_full_disk_leaves_nothing(base: Path, tmp_path: Path) -> None:
     try:
         net = create_model("own_export_nets:net", {}, seed=0, base=base)
         data = load_dataset("own_export_nets:data", {}, shape=(1, 8, 8), seed=0, base=base)
-        with pytest.raises(ExportError, match=r"cannot write to .*: No space left on device") as caught:
+        with pytest.raises(
+            ExportError, match=r"cannot write to .*: No space left on device"
+        ) as caught:
             export_artifact(
                 torch.nn.Sequential(net, torch.nn.Linear(3, 4000)),
                 variant="v",
@@ -253,5 +288,3 @@ def test_a_full_disk_leaves_nothing(base: Path, tmp_path: Path) -> None:
         assert list(small.rglob("*")) == []
     finally:
         subprocess.run(["umount", str(small)], check=True)
-
-

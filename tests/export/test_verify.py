@@ -12,7 +12,14 @@ from edgekit.bundle.manifest import TensorSpec
 from edgekit.errors import ExportError
 from edgekit.export import verify
 from edgekit.export.host import HostModel
-from edgekit.export.verify import Thresholds, artifact_outputs, compare, reference_bytes, require, top1_correct
+from edgekit.export.verify import (
+    Thresholds,
+    artifact_outputs,
+    compare,
+    reference_bytes,
+    require,
+    top1_correct,
+)
 from edgekit.tensors import dequantize, quantize
 from edgekit.zoo.datasets import Split
 
@@ -22,7 +29,9 @@ REFERENCE = np.array([[3, 0, 4], [0, 5, 0]], dtype=np.float32)
 
 
 def test_compare_by_hand() -> None:
-    outputs = REFERENCE + np.array([[1, 0, -2], [0, 0, 0]], dtype=np.float32)  # the first top class moves from 2 to 0
+    outputs = REFERENCE + np.array(
+        [[1, 0, -2], [0, 0, 0]], dtype=np.float32
+    )  # the first top class moves from 2 to 0
     agreement = compare(REFERENCE, outputs)
     assert agreement.max_abs_error == 2
     assert agreement.snr_db == pytest.approx(10 * math.log10(50 / 5))
@@ -33,7 +42,11 @@ def test_compare_by_hand() -> None:
 
 def test_equal_outputs_have_no_noise() -> None:
     agreement = compare(REFERENCE, REFERENCE)
-    assert (agreement.snr_db, agreement.max_abs_error, agreement.top1_agreement_percent) == (None, 0, 100)
+    assert (agreement.snr_db, agreement.max_abs_error, agreement.top1_agreement_percent) == (
+        None,
+        0,
+        100,
+    )
     assert agreement.cosine == pytest.approx(1)
     silent = np.zeros((2, 3), np.float32)
     assert compare(silent, silent).cosine == 1
@@ -44,15 +57,28 @@ def test_equal_outputs_have_no_noise() -> None:
 
 
 def test_top1_needs_classes() -> None:
-    assert compare(np.ones((4, 1), np.float32), np.ones((4, 1), np.float32)).top1_agreement_percent is None
-    assert compare(np.ones((4, 2, 3), np.float32), np.ones((4, 2, 3), np.float32)).top1_agreement_percent is None
+    assert (
+        compare(np.ones((4, 1), np.float32), np.ones((4, 1), np.float32)).top1_agreement_percent
+        is None
+    )
+    assert (
+        compare(
+            np.ones((4, 2, 3), np.float32), np.ones((4, 2, 3), np.float32)
+        ).top1_agreement_percent
+        is None
+    )
 
 
 def test_require_names_every_missed_threshold_with_what_was_measured() -> None:
     agreement = compare(REFERENCE, REFERENCE[::-1])
     with pytest.raises(ExportError) as caught:
         require(agreement, Thresholds(samples=2, max_abs_error=1.0))
-    for part in ("SNR -3.0 dB < 20 dB", "cosine 0.0000 < 0.99", "largest error 5 > 1", "top-1 agreement 0.0 % < 98 %"):
+    for part in (
+        "SNR -3.0 dB < 20 dB",
+        "cosine 0.0000 < 0.99",
+        "largest error 5 > 1",
+        "top-1 agreement 0.0 % < 98 %",
+    ):
         assert part in caught.value.message
     require(compare(REFERENCE, REFERENCE + np.float32(1e-3)), Thresholds(samples=2))
 
@@ -62,8 +88,12 @@ INT8 = TensorSpec(name="x", dtype="int8", shape=(1, 2), scale=0.5, zero_point=-3
 
 def test_quantize_rounds_to_even_and_saturates() -> None:
     values = np.array([[0.0, 0.25], [0.75, -0.25], [1000.0, -1000.0]], dtype=np.float32)
-    np.testing.assert_array_equal(quantize(values, INT8), np.array([[-3, -3], [-1, -3], [127, -128]], dtype=np.int8))
-    np.testing.assert_array_equal(dequantize(np.array([[-3, 1]], np.int8), INT8), np.array([[0.0, 2.0]], np.float32))
+    np.testing.assert_array_equal(
+        quantize(values, INT8), np.array([[-3, -3], [-1, -3], [127, -128]], dtype=np.int8)
+    )
+    np.testing.assert_array_equal(
+        dequantize(np.array([[-3, 1]], np.int8), INT8), np.array([[0.0, 2.0]], np.float32)
+    )
 
 
 def test_a_float_tensor_is_only_cast() -> None:
@@ -87,7 +117,9 @@ def plain(function: object) -> HostModel:
 def test_the_whole_test_set_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = torch.eye(3).repeat(50, 1)
     test = Split(inputs, torch.arange(150) % 3, (3,))
-    outputs, classes = artifact_outputs(plain(lambda sample: np.roll(sample, 1, axis=1) if sample[0, 0] else sample), test)
+    outputs, classes = artifact_outputs(
+        plain(lambda sample: np.roll(sample, 1, axis=1) if sample[0, 0] else sample), test
+    )
     assert outputs.shape == (150, 3)
     assert top1_correct(classes, test.labels) == 100
     assert top1_correct(classes, None) is None

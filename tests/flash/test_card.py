@@ -1,4 +1,5 @@
-"""Files on a card that is not mounted, its first boot, its store, and the script that does it all."""
+"""Files on a card that is not mounted, its first boot, its store, and the script that does it
+all."""
 
 from __future__ import annotations
 
@@ -14,7 +15,15 @@ from ruamel.yaml import YAML
 from edgekit.deployment import deploy
 from edgekit.device.local import LocalDevice
 from edgekit.errors import DeviceError, UsageError
-from edgekit.flash import FirstBoot, HostKey, install_store, new_host_key, prepare_first_boot, read_platform, read_public_keys
+from edgekit.flash import (
+    FirstBoot,
+    HostKey,
+    install_store,
+    new_host_key,
+    prepare_first_boot,
+    read_platform,
+    read_public_keys,
+)
 from edgekit.flash.disk import Disk
 from edgekit.flash.filesystem import Entry, boot_partition, partitions, root_partition
 from edgekit.flash.firstboot import KEY_FILES, REGENERATE_KEYS, SEED, custom_toml
@@ -22,7 +31,14 @@ from edgekit.flash.platform import parse_status
 from tests.deployment.conftest import write_bundle
 from tests.flash.conftest import BOOT, ROOT, STATUS, is_clean, on_root
 
-ME = FirstBoot("desk", "eve", ("ssh-ed25519 AAAA me",), wifi_ssid='my "net"', wifi_password="s3cret: #", wifi_country="DE")
+ME = FirstBoot(
+    "desk",
+    "eve",
+    ("ssh-ed25519 AAAA me",),
+    wifi_ssid='my "net"',
+    wifi_password="s3cret: #",
+    wifi_country="DE",
+)
 CLOUD = {"etc/cloud/cloud.cfg": "# here"}
 MakeCard = Callable[..., Disk]
 
@@ -69,7 +85,9 @@ def test_no_room_writes_nothing(make_card: MakeCard, tmp_path: Path) -> None:
     assert not root_partition(card).exists("/opt/huge")
 
 
-@pytest.mark.parametrize("path", ["relative", "/a/../b", "/a b", "/a\nrm /etc", "/a;b", "/", "/-x/$(id)"])
+@pytest.mark.parametrize(
+    "path", ["relative", "/a/../b", "/a b", "/a\nrm /etc", "/a;b", "/", "/-x/$(id)"]
+)
 def test_paths_that_tools_could_misread_are_refused(path: str, make_card: MakeCard) -> None:
     with pytest.raises(UsageError, match="cannot be the path"):
         root_partition(make_card({}, {})).write([Entry(path, content=b"x")])
@@ -89,11 +107,17 @@ def test_a_card_without_linux(make_card: MakeCard, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", ["boot partition", "root file system"])
 def test_cloud_init(place: str, make_card: MakeCard) -> None:
-    card, key = make_card({"user-data": "#cloud-config\n"} if place == "boot partition" else {}, CLOUD), new_host_key()
+    card, key = (
+        make_card({"user-data": "#cloud-config\n"} if place == "boot partition" else {}, CLOUD),
+        new_host_key(),
+    )
     assert prepare_first_boot(card, ME, key) == "cloud-init"
     boot, root = boot_partition(card), root_partition(card)
     assert boot
-    read = {name: boot.read(f"/{name}") if place == "boot partition" else root.read(f"{SEED}/{name}") for name in ("user-data", "meta-data", "network-config")}
+    read = {
+        name: boot.read(f"/{name}") if place == "boot partition" else root.read(f"{SEED}/{name}")
+        for name in ("user-data", "meta-data", "network-config")
+    }
     assert read["user-data"].startswith(b"#cloud-config\n")
     data, meta, network = (YAML(typ="safe").load(text) for text in read.values())
     assert data["users"][0] | {"groups": []} == {
@@ -113,13 +137,28 @@ def test_cloud_init(place: str, make_card: MakeCard) -> None:
 
 def test_raspberry_pi_os_bookworm(make_card: MakeCard) -> None:
     wants = REGENERATE_KEYS.removeprefix("/")
-    card, key = make_card({"cmdline.txt": "console"}, {"usr/lib/raspberrypi-sys-mods/init_config": "#!", wants: "link"}), new_host_key()
+    card, key = (
+        make_card(
+            {"cmdline.txt": "console"},
+            {"usr/lib/raspberrypi-sys-mods/init_config": "#!", wants: "link"},
+        ),
+        new_host_key(),
+    )
     assert prepare_first_boot(card, ME, key) == "custom.toml"
     boot = boot_partition(card)
     assert boot
     settings = tomllib.loads(boot.read("/custom.toml").decode())
-    assert settings["ssh"] == {"enabled": True, "password_authentication": False, "authorized_keys": list(ME.ssh_public_keys)}
-    assert settings["wlan"] == {"ssid": 'my "net"', "password": "s3cret: #", "password_encrypted": False, "country": "DE"}
+    assert settings["ssh"] == {
+        "enabled": True,
+        "password_authentication": False,
+        "authorized_keys": list(ME.ssh_public_keys),
+    }
+    assert settings["wlan"] == {
+        "ssid": 'my "net"',
+        "password": "s3cret: #",
+        "password_encrypted": False,
+        "country": "DE",
+    }
     assert "wlan" not in tomllib.loads(custom_toml(FirstBoot("a", "b", ())).decode())
     assert not root_partition(card).exists(REGENERATE_KEYS)
     assert_host_key(card, key)
@@ -152,7 +191,10 @@ def assert_host_key(card: Disk, key: HostKey) -> None:
 def test_host_keys_are_openssh_keys(tmp_path: Path) -> None:
     key = new_host_key()
     (tmp_path / "key").write_text(key.private)
-    assert paramiko.Ed25519Key.from_private_key_file(str(tmp_path / "key")).get_base64() == key.public.split()[1]
+    assert (
+        paramiko.Ed25519Key.from_private_key_file(str(tmp_path / "key")).get_base64()
+        == key.public.split()[1]
+    )
     assert key.known_hosts_line("desk.local") == f"desk.local ssh-ed25519 {key.public.split()[1]}\n"
     assert key.known_hosts_line("127.0.0.1", 2222).startswith("[127.0.0.1]:2222 ssh-ed25519 ")
     assert new_host_key() != key
@@ -162,28 +204,52 @@ def test_public_keys(tmp_path: Path) -> None:
     (tmp_path / "a.pub").write_text("# mine\nssh-ed25519 AAAA a\n\n")
     (tmp_path / "a").write_text(new_host_key().private)
     assert read_public_keys([tmp_path / "a.pub"]) == ("ssh-ed25519 AAAA a",)
-    for files, said in (([tmp_path / "a"], "is a private key"), ([tmp_path / "none"], "No such file"), ([], "nobody could log in")):
+    for files, said in (
+        ([tmp_path / "a"], "is a private key"),
+        ([tmp_path / "none"], "No such file"),
+        ([], "nobody could log in"),
+    ):
         with pytest.raises(DeviceError, match=said):
             read_public_keys(files)
 
 
 def test_the_system_on_a_card(make_card: MakeCard) -> None:
     platform = read_platform(make_card({}, {}))
-    assert (platform.arch, platform.glibc, platform.python, platform.python_version) == ("aarch64", "2.36", "python3", "3.11")
+    assert (platform.arch, platform.glibc, platform.python, platform.python_version) == (
+        "aarch64",
+        "2.36",
+        "python3",
+        "3.11",
+    )
     assert parse_status(STATUS.split("\n\n")[0]).python is None
-    assert parse_status(STATUS + "\nPackage: python3-numpy\nStatus: install ok installed\nVersion: 1:1.24.2-1+deb12u1\n").numpy == "1.24.2"
-    for status in ("", STATUS.replace("arm64", "s390x"), STATUS.replace("ok installed", "deinstall ok config-files")):
+    assert (
+        parse_status(
+            STATUS + "\nPackage: python3-numpy\nStatus: install ok installed\nVersion:"
+            " 1:1.24.2-1+deb12u1\n"
+        ).numpy
+        == "1.24.2"
+    )
+    for status in (
+        "",
+        STATUS.replace("arm64", "s390x"),
+        STATUS.replace("ok installed", "deinstall ok config-files"),
+    ):
         with pytest.raises(DeviceError, match="libc6"):
             parse_status(status)
 
 
 def test_a_store_on_the_card_is_the_devices_own(make_card: MakeCard, tmp_path: Path) -> None:
-    """What is copied back from the card passes for a deployed bundle, and deploying it again moves nothing."""
+    """What is copied back from the card passes for a deployed bundle, and deploying it again moves
+    nothing."""
     bundle, here = write_bundle(tmp_path / "bundle", "card"), LocalDevice("card")
     deployed = deploy(bundle, here, str(tmp_path / "store"))
     card = make_card({}, {})
     assert install_store(card, tmp_path / "store", "/opt/edgekit") >= deployed.bytes_moved
     assert is_clean(card)
-    subprocess.run(["debugfs", "-R", f"rdump /opt/edgekit {tmp_path}", f"{card.path}?offset={ROOT[0]}"], check=True, capture_output=True)
+    subprocess.run(
+        ["debugfs", "-R", f"rdump /opt/edgekit {tmp_path}", f"{card.path}?offset={ROOT[0]}"],
+        check=True,
+        capture_output=True,
+    )
     again = deploy(bundle, here, str(tmp_path / "edgekit"), dry_run=True)
     assert (again.bytes_moved, again.objects_moved, again.activated) == (0, 0, True)

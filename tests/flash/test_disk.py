@@ -1,4 +1,5 @@
-"""Which disks are refused. The listings have the form of `lsblk --json --bytes`; a real one is asked for in the last test."""
+"""Which disks are refused. The listings have the form of `lsblk --json --bytes`; a real one is
+asked for in the last test."""
 
 from __future__ import annotations
 
@@ -17,8 +18,23 @@ CARD = Path("/dev/sdx")
 
 
 def listing(**changes: Any) -> dict[str, Any]:
-    part = {"path": "/dev/sdx1", "type": "part", "size": 30 * GB, "ro": False, "model": None, "mountpoints": changes.pop("mountpoints", [None])}
-    disk = {"path": "/dev/sdx", "type": "disk", "size": 32 * GB, "ro": False, "model": "SD Card Reader ", "mountpoints": [None], "children": [part]}
+    part = {
+        "path": "/dev/sdx1",
+        "type": "part",
+        "size": 30 * GB,
+        "ro": False,
+        "model": None,
+        "mountpoints": changes.pop("mountpoints", [None]),
+    }
+    disk = {
+        "path": "/dev/sdx",
+        "type": "disk",
+        "size": 32 * GB,
+        "ro": False,
+        "model": "SD Card Reader ",
+        "mountpoints": [None],
+        "children": [part],
+    }
     return {"blockdevices": [{**disk, **changes}]}
 
 
@@ -39,14 +55,22 @@ def test_a_card() -> None:
         ({"type": "part"}, UsageError, "not a whole disk"),
     ],
 )
-def test_what_is_not_overwritten(changes: dict[str, Any], kind: type[EdgekitError], said: str) -> None:
+def test_what_is_not_overwritten(
+    changes: dict[str, Any], kind: type[EdgekitError], said: str
+) -> None:
     with pytest.raises(kind, match=said) as caught:
         judge(CARD, listing(**changes), 256 * GB)
     assert caught.value.hint or "no card" in said
 
 
 def test_deep_mounts_count() -> None:
-    crypt = {"path": "/dev/mapper/x", "type": "crypt", "size": GB, "ro": False, "mountpoints": ["/home"]}
+    crypt = {
+        "path": "/dev/mapper/x",
+        "type": "crypt",
+        "size": GB,
+        "ro": False,
+        "mountpoints": ["/home"],
+    }
     found = listing()
     found["blockdevices"][0]["children"][0]["children"] = [crypt]
     with pytest.raises(DeviceError, match="runs from it"):
@@ -64,7 +88,12 @@ def test_files_stand_for_cards(tmp_path: Path) -> None:
 
 
 def test_what_is_no_disk(tmp_path: Path) -> None:
-    for path in (tmp_path, Path("/dev/null"), Path("/dev/no-such-disk"), tmp_path / "none" / "card"):
+    for path in (
+        tmp_path,
+        Path("/dev/null"),
+        Path("/dev/no-such-disk"),
+        tmp_path / "none" / "card",
+    ):
         with pytest.raises(UsageError):
             open_disk(path)
 
@@ -72,8 +101,17 @@ def test_what_is_no_disk(tmp_path: Path) -> None:
 def test_the_disk_this_machine_runs_from() -> None:
     """Asked of the real lsblk. Nothing is opened for writing."""
     mounted = os.stat("/").st_dev
-    disks = subprocess.run(["lsblk", "-nro", "PATH,MAJ:MIN,TYPE"], capture_output=True, text=True, check=False).stdout.split("\n")
-    path = next((line.split()[0] for line in disks if f" {os.major(mounted)}:{os.minor(mounted)} disk" in line), None)
+    disks = subprocess.run(
+        ["lsblk", "-nro", "PATH,MAJ:MIN,TYPE"], capture_output=True, text=True, check=False
+    ).stdout.split("\n")
+    path = next(
+        (
+            line.split()[0]
+            for line in disks
+            if f" {os.major(mounted)}:{os.minor(mounted)} disk" in line
+        ),
+        None,
+    )
     if path is None or not Path(path).exists() or not stat.S_ISBLK(os.stat(path).st_mode):
         pytest.skip("the root file system is not on a whole disk that this container shows")
     with pytest.raises(DeviceError, match="runs from it"):

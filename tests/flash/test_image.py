@@ -20,9 +20,20 @@ from edgekit.flash import image as images
 from edgekit.flash.disk import Disk
 from edgekit.flash.image import CHUNK_BYTES, write_image
 
-PLAIN = random.Random(0).randbytes(510) + b"\x55\xaa" + random.Random(1).randbytes(2 * CHUNK_BYTES + 12345)
-PACKED = {"img": PLAIN, "img.gz": gzip.compress(PLAIN, 1), "img.xz": lzma.compress(PLAIN, preset=0), "img.zst": zstandard.compress(PLAIN)}
-PACKED["two frames.img.zst"] = zstandard.compress(PLAIN[:CHUNK_BYTES]) + zstandard.compress(PLAIN[CHUNK_BYTES:])
+PLAIN = (
+    random.Random(0).randbytes(510)
+    + b"\x55\xaa"
+    + random.Random(1).randbytes(2 * CHUNK_BYTES + 12345)
+)
+PACKED = {
+    "img": PLAIN,
+    "img.gz": gzip.compress(PLAIN, 1),
+    "img.xz": lzma.compress(PLAIN, preset=0),
+    "img.zst": zstandard.compress(PLAIN),
+}
+PACKED["two frames.img.zst"] = zstandard.compress(PLAIN[:CHUNK_BYTES]) + zstandard.compress(
+    PLAIN[CHUNK_BYTES:]
+)
 
 
 def card(path: Path, size: int = 4 * CHUNK_BYTES) -> Disk:
@@ -35,10 +46,15 @@ def test_written_and_read_back(suffix: str, tmp_path: Path) -> None:
     image, disk = tmp_path / f"os.{suffix}", card(tmp_path / "card")
     image.write_bytes(PACKED[suffix])
     told: list[tuple[str, float, float]] = []
-    written = write_image(image, disk, progress=lambda task, done, total, text="": told.append((task, done, total)))
+    written = write_image(
+        image, disk, progress=lambda task, done, total, text="": told.append((task, done, total))
+    )
     assert (written.bytes, written.sha256) == (len(PLAIN), hashlib.sha256(PLAIN).hexdigest())
     assert disk.path.read_bytes() == PLAIN + b"\xee" * (4 * CHUNK_BYTES - len(PLAIN))
-    assert {task for task, done, total in told if done == total} == {f"write {image.name}", "read back"}
+    assert {task for task, done, total in told if done == total} == {
+        f"write {image.name}",
+        "read back",
+    }
 
 
 def test_a_new_file_stands_for_a_card(tmp_path: Path) -> None:
@@ -63,7 +79,9 @@ def test_a_damaged_image(suffix: str, damage: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is damaged") as caught:
         write_image(image, disk)
     assert "compare its checksum" in caught.value.hint
-    assert disk.path.read_bytes()[510:512] != b"\x55\xaa", "a card that is half written must not look bootable"
+    assert disk.path.read_bytes()[510:512] != b"\x55\xaa", (
+        "a card that is half written must not look bootable"
+    )
 
 
 @pytest.mark.parametrize(
@@ -124,7 +142,9 @@ def test_a_write_protected_card(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("offset", [0, 100, CHUNK_BYTES, len(PLAIN) - 1])
-def test_a_bit_that_flipped_after_writing_is_found(offset: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bit_that_flipped_after_writing_is_found(
+    offset: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "os").write_bytes(PLAIN)
     disk = card(tmp_path / "card")
     forget = images._forget_cache
@@ -135,7 +155,10 @@ def test_a_bit_that_flipped_after_writing_is_found(offset: int, tmp_path: Path, 
         os.pwrite(target, bytes([byte ^ 1]), offset)
 
     monkeypatch.setattr(images, "_forget_cache", flip)
-    with pytest.raises(DeviceError, match=rf"not what was written, after {offset // CHUNK_BYTES * CHUNK_BYTES / 1e6:.0f} MB"):
+    with pytest.raises(
+        DeviceError,
+        match=rf"not what was written, after {offset // CHUNK_BYTES * CHUNK_BYTES / 1e6:.0f} MB",
+    ):
         write_image(tmp_path / "os", disk)
 
 
@@ -153,7 +176,8 @@ write_image(Path(sys.argv[1]), Disk(Path(sys.argv[2]), int(sys.argv[3]), True), 
 
 @pytest.mark.parametrize("steps", range(7))
 def test_killed_at_any_step_and_written_again(steps: int, tmp_path: Path) -> None:
-    """Three chunks are written and three read back. Until all is written, the card does not look bootable."""
+    """Three chunks are written and three read back. Until all is written, the card does not look
+    bootable."""
     image, disk = tmp_path / "os", card(tmp_path / "card")
     image.write_bytes(PLAIN)
     argv = [sys.executable, "-c", CHILD, str(image), str(disk.path), str(disk.bytes)]

@@ -19,15 +19,33 @@ SCRIPT = Path(__file__).parents[2] / "tools" / "flash_pi.py"
 
 
 def flash(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, str(SCRIPT), *arguments], cwd=directory, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), *arguments],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
 
 
-def test_an_image_becomes_a_card_and_a_target(make_card: Callable[..., Disk], tmp_path: Path) -> None:
+def test_an_image_becomes_a_card_and_a_target(
+    make_card: Callable[..., Disk], tmp_path: Path
+) -> None:
     image = make_card({}, {"etc/cloud/cloud.cfg": "#"}, "os.img").path
     packed, key = tmp_path / "os: a #1.img.gz", tmp_path / "me: a #1.pub"
     packed.write_bytes(gzip.compress(image.read_bytes(), 1))
     key.write_text(" ".join(new_host_key().public.split()))
-    arguments = (str(packed), "card", "--hostname", "desk", "--ssh-key", str(key), "--address", "127.0.0.1:2222")
+    arguments = (
+        str(packed),
+        "card",
+        "--hostname",
+        "desk",
+        "--ssh-key",
+        str(key),
+        "--address",
+        "127.0.0.1:2222",
+    )
     refused = flash(tmp_path, *arguments)
     assert refused.returncode == 2
     assert "add --yes" in refused.stderr
@@ -37,7 +55,13 @@ def test_an_image_becomes_a_card_and_a_target(make_card: Callable[..., Disk], tm
     assert "first boot by cloud-init" in done.stdout
     target = load_target(tmp_path / "targets" / "desk.yaml")
     assert target.kind == "ssh"
-    assert (target.name, target.host, target.port, target.user, target.workdir) == ("desk", "127.0.0.1", 2222, "pi", "~/edgekit")
+    assert (target.name, target.host, target.port, target.user, target.workdir) == (
+        "desk",
+        "127.0.0.1",
+        2222,
+        "pi",
+        "~/edgekit",
+    )
     assert packed.name in target.description
     assert target.identity_file is None  # its private half is not here
     root = root_partition(Disk(tmp_path / "card", None, True))
@@ -46,11 +70,15 @@ def test_an_image_becomes_a_card_and_a_target(make_card: Callable[..., Disk], tm
     assert key.read_text().encode() in root.read(f"{SEED}/user-data")
 
 
-def test_the_target_names_the_key_that_was_made_for_it(make_card: Callable[..., Disk], tmp_path: Path) -> None:
+def test_the_target_names_the_key_that_was_made_for_it(
+    make_card: Callable[..., Disk], tmp_path: Path
+) -> None:
     image, key = make_card({}, {"etc/cloud/cloud.cfg": "#"}, "os.img").path, new_host_key()
     (tmp_path / "me: a #1.pub").write_text(key.public)
     (tmp_path / "me: a #1").write_text(key.private)
-    done = flash(tmp_path, str(image), "card", "--hostname", "desk", "--ssh-key", "me: a #1.pub", "--yes")
+    done = flash(
+        tmp_path, str(image), "card", "--hostname", "desk", "--ssh-key", "me: a #1.pub", "--yes"
+    )
     assert done.returncode == 0, done.stderr
     target = load_target(tmp_path / "targets" / "desk.yaml")
     assert target.kind == "ssh"
@@ -58,7 +86,11 @@ def test_the_target_names_the_key_that_was_made_for_it(make_card: Callable[..., 
 
 
 def test_a_card_for_an_emulator_is_labelled(make_card: Callable[..., Disk], tmp_path: Path) -> None:
-    image = make_card({}, {"etc/cloud/cloud.cfg": "#", "etc/edgekit-emulated": "by\x1b[2J qemu: \"fast\"\n"}, "os.img").path
+    image = make_card(
+        {},
+        {"etc/cloud/cloud.cfg": "#", "etc/edgekit-emulated": 'by\x1b[2J qemu: "fast"\n'},
+        "os.img",
+    ).path
     (tmp_path / "me.pub").write_text(new_host_key().public)
     done = flash(tmp_path, str(image), "card", "--hostname", "desk", "--ssh-key", "me.pub", "--yes")
     assert done.returncode == 0, done.stderr
@@ -67,8 +99,12 @@ def test_a_card_for_an_emulator_is_labelled(make_card: Callable[..., Disk], tmp_
 
 
 def test_only_signed_bundles_are_placed(make_card: Callable[..., Disk], tmp_path: Path) -> None:
-    """Asked for by the command or by the target that is there already; found out before the card is touched."""
-    image, bundle = make_card({}, {"etc/cloud/cloud.cfg": "#"}, "os.img").path, write_bundle(tmp_path / "bundle", "card")
+    """Asked for by the command or by the target that is there already; found out before the card is
+    touched."""
+    image, bundle = (
+        make_card({}, {"etc/cloud/cloud.cfg": "#"}, "os.img").path,
+        write_bundle(tmp_path / "bundle", "card"),
+    )
     (tmp_path / "me.pub").write_text(new_host_key().public)
     (private, public), (other, _) = keygen(tmp_path / "release"), keygen(tmp_path / "other")
     command = (str(image), "card", "--hostname", "desk", "--ssh-key", "me.pub", "--yes")
@@ -85,10 +121,14 @@ def test_only_signed_bundles_are_placed(make_card: Callable[..., Disk], tmp_path
     assert not (tmp_path / "card").exists()
     sign(bundle.path, private)
     assert flash(tmp_path, *command).returncode == 0
-    assert load_target(tmp_path / "targets" / "desk.yaml").require_signature == str(public), "flashed anew, it still demands it"
+    assert load_target(tmp_path / "targets" / "desk.yaml").require_signature == str(public), (
+        "flashed anew, it still demands it"
+    )
 
 
-def test_mistakes_are_one_line_without_a_traceback(make_card: Callable[..., Disk], tmp_path: Path) -> None:
+def test_mistakes_are_one_line_without_a_traceback(
+    make_card: Callable[..., Disk], tmp_path: Path
+) -> None:
     image, key = make_card({}, {}, "os.img").path, tmp_path / "me.pub"
     key.write_text("ssh-ed25519 AAAA me")
     cases = {
@@ -98,5 +138,9 @@ def test_mistakes_are_one_line_without_a_traceback(make_card: Callable[..., Disk
     }
     for paths, (code, said) in cases.items():
         done = flash(tmp_path, *paths, "--hostname", "desk", "--ssh-key", str(key), "--yes")
-        assert (done.returncode, said in done.stderr, "Traceback" in done.stderr) == (code, True, False), done.stderr
+        assert (done.returncode, said in done.stderr, "Traceback" in done.stderr) == (
+            code,
+            True,
+            False,
+        ), done.stderr
     assert not (tmp_path / "targets").exists()

@@ -1,4 +1,5 @@
-"""Accuracy on a device, counted against hand-made scores: chunks, ties, labels that are missing, and outputs that are not those of the build host."""
+"""Accuracy on a device, counted against hand-made scores: chunks, ties, labels that are missing,
+and outputs that are not those of the build host."""
 
 from __future__ import annotations
 
@@ -22,14 +23,24 @@ LABELS = np.array([0, 0, 2, 0, 1], dtype=np.int32)
 SCORES = np.column_stack([INPUTS, np.zeros(len(INPUTS), dtype=np.float32)])
 
 
-def with_evaluation(bundle: Bundle, labels: np.ndarray | None = LABELS, outputs: np.ndarray = SCORES) -> Bundle:
+def with_evaluation(
+    bundle: Bundle, labels: np.ndarray | None = LABELS, outputs: np.ndarray = SCORES
+) -> Bundle:
     found = write_evaluation(bundle.path, (INPUTS, labels), {"fp32.pte": outputs})
     write_manifest(bundle.path, bundle.manifest.model_copy(update={"evaluation": found}))
     return open_bundle(bundle.path)
 
 
 def measured(bundle: Bundle, target: LocalTarget, samples: int = 99, **options: object) -> Accuracy:
-    result = bench(bundle, target, runs=1, warmup_min_seconds=0, min_seconds=0, accuracy_samples=samples, **options)  # type: ignore[arg-type]
+    result = bench(
+        bundle,
+        target,
+        runs=1,
+        warmup_min_seconds=0,
+        min_seconds=0,
+        accuracy_samples=samples,
+        **options,
+    )  # type: ignore[arg-type]
     found = result.artifacts[0].accuracy
     assert found
     assert Measurement.model_validate_json(result.model_dump_json()) == result
@@ -52,7 +63,9 @@ def test_counted_in_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert (len(right), right.sum()) == (5, 4)
     assert len(found.data_sha256) == 64
     counted = found.model_copy(update={"right": "", "data_sha256": ""})
-    assert counted == Accuracy(samples=5, top1_correct=4, top5_correct=None, same_top1=5, max_abs_error=0.0, snr_db=None)
+    assert counted == Accuracy(
+        samples=5, top1_correct=4, top5_correct=None, same_top1=5, max_abs_error=0.0, snr_db=None
+    )
     assert seen == [2, 4, 5]
     assert not (tmp_path / "device" / "outputs.bin.inputs").exists()
     assert not any("evaluation" in str(path) for path in (tmp_path / "device").rglob("*"))
@@ -72,12 +85,16 @@ def test_without_labels(tmp_path: Path) -> None:
     assert (found.top1_correct, found.same_top1) == (None, 5)
 
 
-@pytest.mark.parametrize(("behaviour", "words"), [("nan", "NaN or infinite"), ("drop", "no outputs")])
+@pytest.mark.parametrize(
+    ("behaviour", "words"), [("nan", "NaN or infinite"), ("drop", "no outputs")]
+)
 def test_bad_outputs_are_refused(tmp_path: Path, behaviour: str, words: str) -> None:
     bundle, target = with_program(tmp_path)
     program = Path(str(target.runners.executorch.program))
     evaluating = program.read_text().replace(" good ", f" {behaviour} ").splitlines()[1]
-    program.write_text(program.read_text().replace("exec", f'case "$*" in *evaluate*) {evaluating} ;; esac\nexec'))
+    program.write_text(
+        program.read_text().replace("exec", f'case "$*" in *evaluate*) {evaluating} ;; esac\nexec')
+    )
     with pytest.raises(ResultError, match=words):
         measured(with_evaluation(bundle), target)
 

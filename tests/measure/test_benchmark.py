@@ -1,4 +1,5 @@
-"""A session on this machine: with a runner that prints healthy numbers, and with one that misbehaves in every way a runner can."""
+"""A session on this machine: with a runner that prints healthy numbers, and with one that
+misbehaves in every way a runner can."""
 
 from __future__ import annotations
 
@@ -21,7 +22,16 @@ from edgekit.deployment import hold
 from edgekit.device import Completed
 from edgekit.device.facts import DeviceState
 from edgekit.device.local import LocalDevice
-from edgekit.errors import BusyError, DeviceError, EdgekitError, ResultError, RunnerError, StoreError, TransportError, UsageError
+from edgekit.errors import (
+    BusyError,
+    DeviceError,
+    EdgekitError,
+    ResultError,
+    RunnerError,
+    StoreError,
+    TransportError,
+    UsageError,
+)
 from edgekit.measure.benchmark import bench
 from edgekit.measure.invocation import Placed, failed, real_values
 from edgekit.measure.measurement import Measurement, Settings
@@ -31,8 +41,12 @@ from edgekit.target import Control, LocalTarget, Timeouts
 from tests.measured import make_bundle
 
 RUNNER = Path(__file__).parents[1] / "fake_runner.py"
-TARGET = LocalTarget(edgekit=1, name="desk", kind="local", timeouts=Timeouts(run_seconds=20, no_progress_seconds=10))
-SETTINGS = Settings(runs=2, warmup_min_seconds=0, min_iterations=64, min_seconds=0, max_seconds=1, threads=1)
+TARGET = LocalTarget(
+    edgekit=1, name="desk", kind="local", timeouts=Timeouts(run_seconds=20, no_progress_seconds=10)
+)
+SETTINGS = Settings(
+    runs=2, warmup_min_seconds=0, min_iterations=64, min_seconds=0, max_seconds=1, threads=1
+)
 
 
 @pytest.fixture
@@ -40,25 +54,54 @@ def bundle(tmp_path: Path) -> Bundle:
     return make_bundle(tmp_path / "bundle")
 
 
-def place(bundle: Bundle, scratch: Path, behaviours: dict[str, str] | None = None, medians_ns: dict[str, int] | None = None) -> list[Placed]:
-    """Each artifact with a fake runner that copies its reference outputs, as if it had computed them."""
+def place(
+    bundle: Bundle,
+    scratch: Path,
+    behaviours: dict[str, str] | None = None,
+    medians_ns: dict[str, int] | None = None,
+) -> list[Placed]:
+    """Each artifact with a fake runner that copies its reference outputs, as if it had computed
+    them."""
     placed = []
     for artifact in bundle.manifest.artifacts:
         model, key = scratch / artifact.key, artifact.key
         model.write_bytes(bundle.file(artifact.file).read_bytes())
-        tensors = {kind: [{"name": s.name, "dtype": s.dtype, "shape": s.shape} for s in getattr(artifact, kind)] for kind in ("inputs", "outputs")}
+        tensors = {
+            kind: [
+                {"name": s.name, "dtype": s.dtype, "shape": s.shape}
+                for s in getattr(artifact, kind)
+            ]
+            for kind in ("inputs", "outputs")
+        }
         (scratch / f"{key}.computed.bin.tensors.json").write_text(json.dumps(tensors))
         computed = scratch / f"{key}.computed.bin"
         computed.write_bytes(bundle.file(artifact.reference_outputs).read_bytes())
         median_ns = (medians_ns or {}).get(key, 2_000_000)
-        command = (sys.executable, str(RUNNER), (behaviours or {}).get(key, "good"), str(median_ns), str(computed))
+        command = (
+            sys.executable,
+            str(RUNNER),
+            (behaviours or {}).get(key, "good"),
+            str(median_ns),
+            str(computed),
+        )
         inputs = str(bundle.file(artifact.reference_inputs))
-        placed.append(Placed(artifact, command, str(model), inputs, str(scratch / f"{key}.outputs.bin")))
+        placed.append(
+            Placed(artifact, command, str(model), inputs, str(scratch / f"{key}.outputs.bin"))
+        )
     return placed
 
 
-def run(bundle: Bundle, placed: list[Placed], settings: Settings = SETTINGS, **options: Any) -> Measurement:
-    return measure(bundle, options.pop("target", TARGET), options.pop("device", LocalDevice("desk")), placed, settings, **options)
+def run(
+    bundle: Bundle, placed: list[Placed], settings: Settings = SETTINGS, **options: Any
+) -> Measurement:
+    return measure(
+        bundle,
+        options.pop("target", TARGET),
+        options.pop("device", LocalDevice("desk")),
+        placed,
+        settings,
+        **options,
+    )
 
 
 def test_bench_deploys_measures_and_leaves_no_traces(tmp_path: Path) -> None:
@@ -70,74 +113,136 @@ def test_bench_deploys_measures_and_leaves_no_traces(tmp_path: Path) -> None:
     program.chmod(0o755)
     workdir = tmp_path / "device"
     runners = {"executorch": {"program": str(program)}}
-    target = LocalTarget.model_validate({"edgekit": 1, "name": "desk", "kind": "local", "workdir": str(workdir), "runners": runners})
+    target = LocalTarget.model_validate(
+        {"edgekit": 1, "name": "desk", "kind": "local", "workdir": str(workdir), "runners": runners}
+    )
     for _ in range(2):
         found = bench(bundle, target, runs=2, warmup_min_seconds=0, min_seconds=0)
         assert found.valid
         assert len(found.artifacts[0].complete_runs) == 2
-        assert (workdir / "current" / "fp32.pte").read_bytes() == (bundle.path / "fp32.pte").read_bytes()
+        assert (workdir / "current" / "fp32.pte").read_bytes() == (
+            bundle.path / "fp32.pte"
+        ).read_bytes()
         assert not (workdir / "outputs.bin").exists()
     with hold(LocalDevice(), str(workdir)), pytest.raises(BusyError):
         bench(bundle, target, runs=1)
     program.write_text("#!/bin/sh\necho out of cheese >&2; exit 3\n")
     kept: list[Measurement] = []
-    with pytest.raises(RunnerError, match=r"desk: fp32\.pte, run 1 of 1: the runner ended with exit code 3: out of cheese"):
+    with pytest.raises(
+        RunnerError,
+        match=r"desk: fp32\.pte, run 1 of 1: the runner ended with exit code 3: out of cheese",
+    ):
         bench(bundle, target, runs=1, on_partial=kept.append)
     assert kept[0].artifacts[0].runs[0].steady_ns == ()
 
 
 def with_program(tmp_path: Path, behaviour: str = "good") -> tuple[Bundle, LocalTarget]:
-    """A bundle of one .pte, and this machine with a fake runner as the user's own program for it."""
+    """A bundle of one .pte, and this machine with a fake runner as the user's own program for
+    it."""
     bundle = make_bundle(tmp_path / "bundle", ["fp32.pte"])
     program = tmp_path / "runner"
-    program.write_text(f'#!/bin/sh\nexec {shlex.join(place(bundle, tmp_path, {"fp32.pte": behaviour})[0].command)} "$@"\n')
+    program.write_text(
+        f"#!/bin/sh\nexec {shlex.join(place(bundle, tmp_path, {'fp32.pte': behaviour})[0].command)}"
+        ' "$@"\n'
+    )
     program.chmod(0o755)
     runners = {"executorch": {"program": str(program)}}
-    return bundle, LocalTarget.model_validate({"edgekit": 1, "name": "desk", "kind": "local", "workdir": str(tmp_path / "device"), "runners": runners})
+    return bundle, LocalTarget.model_validate(
+        {
+            "edgekit": 1,
+            "name": "desk",
+            "kind": "local",
+            "workdir": str(tmp_path / "device"),
+            "runners": runners,
+        }
+    )
 
 
 def test_what_the_target_controls_is_kept_with_the_numbers(tmp_path: Path) -> None:
     bundle, target = with_program(tmp_path)
-    control = Control.model_validate({"cpus": [0], "cool_down": {"below_c": 50, "timeout_seconds": 0.01}})
-    found = bench(bundle, target.model_copy(update={"control": control}), runs=2, warmup_min_seconds=0, min_seconds=0)
+    control = Control.model_validate(
+        {"cpus": [0], "cool_down": {"below_c": 50, "timeout_seconds": 0.01}}
+    )
+    found = bench(
+        bundle,
+        target.model_copy(update={"control": control}),
+        runs=2,
+        warmup_min_seconds=0,
+        min_seconds=0,
+    )
     assert found.artifacts[0].runner
     assert found.artifacts[0].runner.cpus == (0,)
     assert (found.controlled.cpus, found.controlled.cool_below_c) == ((0,), 50)
-    if not found.artifacts[0].runs[0].before.temperatures_c:  # whether it is cool is not known where no zone tells, which is not cool
-        assert "2 runs started before the device was below 50 °C" in [note.text for note in found.notes]
+    if (
+        not found.artifacts[0].runs[0].before.temperatures_c
+    ):  # whether it is cool is not known where no zone tells, which is not cool
+        assert "2 runs started before the device was below 50 °C" in [
+            note.text for note in found.notes
+        ]
 
 
-def test_a_governor_that_cannot_be_set_ends_the_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_governor_that_cannot_be_set_ends_the_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bundle, target = with_program(tmp_path)
     for policy in Path("/sys/devices/system/cpu/cpufreq").glob("policy*"):
         pytest.skip(f"this machine has {policy}, which a test must not change")
     with pytest.raises(DeviceError, match="the governor cannot be set: no clock has a governor"):
-        bench(bundle, target.model_copy(update={"control": Control(governor="performance")}), runs=1)
+        bench(
+            bundle, target.model_copy(update={"control": Control(governor="performance")}), runs=1
+        )
 
 
 def test_further_runs_are_kept_apart_from_the_latency_samples(tmp_path: Path) -> None:
     bundle, target = with_program(tmp_path)
-    found = bench(bundle, target, runs=2, warmup_min_seconds=0, min_seconds=0, profile=True, sustained_seconds=20)
+    found = bench(
+        bundle,
+        target,
+        runs=2,
+        warmup_min_seconds=0,
+        min_seconds=0,
+        profile=True,
+        sustained_seconds=20,
+    )
     [result] = found.artifacts
     assert [len(run.steady_ns) for run in result.runs] == [64, 64]
     assert result.profile
-    assert [(row.name, row.share) for row in result.profile.operators] == [("Convolution (NHWC, F32) IGEMM #1", 0.75), ("Mean (ND) #1", 0.25)]
+    assert [(row.name, row.share) for row in result.profile.operators] == [
+        ("Convolution (NHWC, F32) IGEMM #1", 0.75),
+        ("Mean (ND) #1", 0.25),
+    ]
     assert result.sustained
     assert (result.sustained.burst_ns, result.sustained.sustained_ns) == (2e6, 4e6)
     assert len(result.sustained.curve) == 20
     assert result.sustained.curve[0] == (1.0, 2e6, 100.0)
     assert Measurement.model_validate_json(found.model_dump_json()) == found
     plain = json.loads(json.dumps(found.as_dict(), allow_nan=False))["artifacts"][0]
-    assert (plain["sustained"]["sustained_ns"], len(plain["sustained"]["curve"]), "windows" in plain["sustained"]) == (4e6, 20, False)
+    assert (
+        plain["sustained"]["sustained_ns"],
+        len(plain["sustained"]["curve"]),
+        "windows" in plain["sustained"],
+    ) == (4e6, 20, False)
 
 
 def test_a_further_run_that_fails_leaves_the_measurement(tmp_path: Path) -> None:
     bundle, target = with_program(tmp_path)
     program = Path(str(target.runners.executorch.program))
-    program.write_text(program.read_text().replace("exec", 'case "$*" in *profile*) exit 4 ;; esac\nexec'))
+    program.write_text(
+        program.read_text().replace("exec", 'case "$*" in *profile*) exit 4 ;; esac\nexec')
+    )
     kept: list[Measurement] = []
-    with pytest.raises(RunnerError, match=r"desk: fp32\.pte, profile: the runner ended with exit code 4"):
-        bench(bundle, target, runs=2, warmup_min_seconds=0, min_seconds=0, profile=True, on_partial=kept.append)
+    with pytest.raises(
+        RunnerError, match=r"desk: fp32\.pte, profile: the runner ended with exit code 4"
+    ):
+        bench(
+            bundle,
+            target,
+            runs=2,
+            warmup_min_seconds=0,
+            min_seconds=0,
+            profile=True,
+            on_partial=kept.append,
+        )
     assert len(kept[0].artifacts[0].complete_runs) == 2
     assert kept[0].artifacts[0].profile is None
     assert "exit code 4" in kept[0].failure
@@ -148,7 +253,12 @@ def test_a_session_end_to_end(bundle: Bundle, tmp_path: Path) -> None:
     placed = place(bundle, tmp_path, medians_ns={"fp32.pte": 4_000_000, "int8.tflite": 1_000_000})
     ten = SETTINGS.model_copy(update={"runs": 10})
     found = run(bundle, placed, ten, progress=lambda task, done, total, text="": seen.append(text))
-    assert [text.split(",")[0] for text in seen[:4]] == ["fp32.pte", "int8.tflite", "fp32.pte", "int8.tflite"]
+    assert [text.split(",")[0] for text in seen[:4]] == [
+        "fp32.pte",
+        "int8.tflite",
+        "fp32.pte",
+        "int8.tflite",
+    ]
     assert len(seen) == 21
     assert not found.quick
     assert found.valid
@@ -166,7 +276,13 @@ def test_a_session_end_to_end(bundle: Bundle, tmp_path: Path) -> None:
     assert summary.p99 is None
     assert (summary.start_ms, summary.load_ms, summary.first_ms) == (20.0, 7.0, 12.0)
     assert summary.peak_bytes == 9 << 20
-    assert summary.memory_bytes == {"baseline": 2 << 20, "loaded": 3 << 20, "first": 4 << 20, "steady": 4 << 20, "end": 4 << 20}
+    assert summary.memory_bytes == {
+        "baseline": 2 << 20,
+        "loaded": 3 << 20,
+        "first": 4 << 20,
+        "steady": 4 << 20,
+        "end": 4 << 20,
+    }
     assert found.p50_ms("int8.tflite") == pytest.approx(1.0, rel=0.03)
     ratio = found.speedup("fp32.pte", "int8.tflite")
     assert ratio is not None
@@ -200,8 +316,12 @@ def test_a_quick_measurement_is_shown_and_not_judged(bundle: Bundle, tmp_path: P
 
 
 def test_meaningless_timings_are_labelled_and_not_judged(bundle: Bundle, tmp_path: Path) -> None:
-    target = TARGET.model_copy(update={"timings": "meaningless", "timings_reason": "runs under qemu"})
-    found = run(bundle, place(bundle, tmp_path), SETTINGS.model_copy(update={"runs": 10}), target=target)
+    target = TARGET.model_copy(
+        update={"timings": "meaningless", "timings_reason": "runs under qemu"}
+    )
+    found = run(
+        bundle, place(bundle, tmp_path), SETTINGS.model_copy(update={"runs": 10}), target=target
+    )
     assert found.timings == "meaningless"
     assert found.notes[0].text == "latencies mean nothing here: runs under qemu"
     assert found.p50_ms("fp32.pte") is None
@@ -210,7 +330,9 @@ def test_meaningless_timings_are_labelled_and_not_judged(bundle: Bundle, tmp_pat
 
 def outputs_of(placed: Placed, values: Any) -> None:
     """Let the runner of this artifact compute `values` instead of the reference."""
-    Path(placed.command[-1]).write_bytes(np.asarray(values, dtype=placed.artifact.outputs[0].dtype).tobytes())
+    Path(placed.command[-1]).write_bytes(
+        np.asarray(values, dtype=placed.artifact.outputs[0].dtype).tobytes()
+    )
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -1000.0])
@@ -219,7 +341,9 @@ def test_wrong_outputs_make_the_numbers_invalid(bundle: Bundle, tmp_path: Path, 
     outputs_of(placed[0], [bad, *range(2, 13)])
     found = run(bundle, placed, SETTINGS.model_copy(update={"runs": 10}))
     assert not found.valid
-    assert [(note.level, note.code) for note in found.notes if note.artifact == "fp32.pte"] == [("invalid", "outputs")]
+    assert [(note.level, note.code) for note in found.notes if note.artifact == "fp32.pte"] == [
+        ("invalid", "outputs")
+    ]
     assert found.p50_ms("fp32.pte") is None
     assert found.peak_memory_bytes("fp32.pte") is None
     assert found.p50_ms("int8.tflite") is not None
@@ -227,7 +351,9 @@ def test_wrong_outputs_make_the_numbers_invalid(bundle: Bundle, tmp_path: Path, 
 
 def test_one_step_of_the_output_scale_is_no_difference(bundle: Bundle, tmp_path: Path) -> None:
     placed = place(bundle, tmp_path)
-    reference = np.frombuffer(bundle.file(placed[1].artifact.reference_outputs).read_bytes(), dtype=np.int8)
+    reference = np.frombuffer(
+        bundle.file(placed[1].artifact.reference_outputs).read_bytes(), dtype=np.int8
+    )
     outputs_of(placed[1], reference + np.eye(1, 12, dtype=np.int8)[0])
     found = run(bundle, placed)
     check = found.artifacts[1].outputs[0]
@@ -250,7 +376,9 @@ def test_one_step_of_the_output_scale_is_no_difference(bundle: Bundle, tmp_path:
         ("drop", ResultError, "no outputs"),
     ],
 )
-def test_a_misbehaving_runner_is_named(bundle: Bundle, tmp_path: Path, behaviour: str, error: type[EdgekitError], words: str) -> None:
+def test_a_misbehaving_runner_is_named(
+    bundle: Bundle, tmp_path: Path, behaviour: str, error: type[EdgekitError], words: str
+) -> None:
     kept: list[Measurement] = []
     with pytest.raises(error) as raised:
         run(bundle, place(bundle, tmp_path, {"fp32.pte": behaviour}), on_partial=kept.append)
@@ -262,22 +390,32 @@ def test_a_misbehaving_runner_is_named(bundle: Bundle, tmp_path: Path, behaviour
 
 
 def test_a_hang_is_killed_and_named(bundle: Bundle, tmp_path: Path) -> None:
-    impatient = TARGET.model_copy(update={"timeouts": Timeouts(run_seconds=3, no_progress_seconds=1)})
+    impatient = TARGET.model_copy(
+        update={"timeouts": Timeouts(run_seconds=3, no_progress_seconds=1)}
+    )
     for behaviour in ("hang", "silent"):
         started = time.monotonic()
-        with pytest.raises(RunnerError, match=r"desk: int8\.tflite, run 1 of 2: the runner did not finish"):
+        with pytest.raises(
+            RunnerError, match=r"desk: int8\.tflite, run 1 of 2: the runner did not finish"
+        ):
             run(bundle, place(bundle, tmp_path, {"int8.tflite": behaviour}), target=impatient)
         assert time.monotonic() - started < 10
 
 
 def test_endless_output_is_cut(bundle: Bundle, tmp_path: Path) -> None:
-    impatient = TARGET.model_copy(update={"timeouts": Timeouts(run_seconds=2, no_progress_seconds=2)})
+    impatient = TARGET.model_copy(
+        update={"timeouts": Timeouts(run_seconds=2, no_progress_seconds=2)}
+    )
     with pytest.raises(RunnerError, match="did not finish"):
         run(bundle, place(bundle, tmp_path, {"fp32.pte": "endless"}), target=impatient)
 
 
 def test_fifty_megabytes_of_stderr_do_no_harm(bundle: Bundle, tmp_path: Path) -> None:
-    assert run(bundle, place(bundle, tmp_path, {"fp32.pte": "noisy"}), SETTINGS.model_copy(update={"runs": 1})).valid
+    assert run(
+        bundle,
+        place(bundle, tmp_path, {"fp32.pte": "noisy"}),
+        SETTINGS.model_copy(update={"runs": 1}),
+    ).valid
 
 
 def test_results_before_a_crash_are_kept_and_marked(bundle: Bundle, tmp_path: Path) -> None:
@@ -304,7 +442,16 @@ def test_a_store_that_fails_does_not_hide_the_failure(bundle: Bundle, tmp_path: 
     assert raised.value.hint.endswith("the partial measurement was not stored: the disk is full")
 
 
-@pytest.mark.parametrize("setting", [{"runs": 0}, {"threads": 0}, {"max_seconds": 1e9}, {"min_seconds": float("nan")}, {"min_iterations": -1}])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"runs": 0},
+        {"threads": 0},
+        {"max_seconds": 1e9},
+        {"min_seconds": float("nan")},
+        {"min_iterations": -1},
+    ],
+)
 def test_settings_out_of_range_are_a_usage_error(bundle: Bundle, setting: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=rf"bench: {next(iter(setting))}: "):
         bench(bundle, TARGET, **setting)
@@ -318,21 +465,29 @@ def test_a_missing_program_is_the_devices_fault(bundle: Bundle, tmp_path: Path) 
 
 def test_ctrl_c_keeps_what_was_measured(bundle: Bundle, tmp_path: Path) -> None:
     kept: list[Measurement] = []
-    timer = threading.Timer(0.5, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT])
+    timer = threading.Timer(
+        0.5, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT]
+    )
 
     def progress(task: str, done: float, total: float, text: str = "") -> None:
         if text.startswith("int8"):
             timer.start()
 
     with pytest.raises(KeyboardInterrupt):
-        run(bundle, place(bundle, tmp_path, {"int8.tflite": "hang"}), progress=progress, on_partial=kept.append)
+        run(
+            bundle,
+            place(bundle, tmp_path, {"int8.tflite": "hang"}),
+            progress=progress,
+            on_partial=kept.append,
+        )
     timer.join()
     assert kept[0].failure == "interrupted"
     assert len(kept[0].artifacts[0].complete_runs) == 1
 
 
 class Vanishing(LocalDevice):
-    """A device that cannot be reached any more after `calls` programs; before that, it is this machine, with `boot_id` for its boot."""
+    """A device that cannot be reached any more after `calls` programs; before that, it is this
+    machine, with `boot_id` for its boot."""
 
     def __init__(self, calls: int) -> None:
         super().__init__("desk")
@@ -356,13 +511,22 @@ class Rebooting(LocalDevice):
         lines = [line for line in done.stdout.splitlines() if b"boot_id:" not in line]
         if argv[0] != "sh":
             return done
-        return replace(done, stdout=b"\n".join([*lines, b"/proc/sys/kernel/random/boot_id:boot-%d" % Rebooting.asked, b""]))
+        return replace(
+            done,
+            stdout=b"\n".join(
+                [*lines, b"/proc/sys/kernel/random/boot_id:boot-%d" % Rebooting.asked, b""]
+            ),
+        )
 
 
 @pytest.mark.parametrize("calls", [2, 3])
-def test_a_device_that_is_gone_is_a_transport_error(bundle: Bundle, tmp_path: Path, calls: int) -> None:
+def test_a_device_that_is_gone_is_a_transport_error(
+    bundle: Bundle, tmp_path: Path, calls: int
+) -> None:
     kept: list[Measurement] = []
-    with pytest.raises(TransportError, match=r"desk: fp32\.pte, run 1 of 2: desk: lost the connection"):
+    with pytest.raises(
+        TransportError, match=r"desk: fp32\.pte, run 1 of 2: desk: lost the connection"
+    ):
         run(bundle, place(bundle, tmp_path), device=Vanishing(calls), on_partial=kept.append)
     assert kept[0].device.cpus
 
@@ -375,22 +539,43 @@ def test_a_reboot_is_noticed(bundle: Bundle, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "words"),
     [
-        (0, 1, "the kernel killed the runner because the device ran out of memory; 5 MiB were available before the run"),
+        (
+            0,
+            1,
+            (
+                "the kernel killed the runner because the device ran out of memory; 5 MiB were"
+                " available before the run"
+            ),
+        ),
         (1, 1, "killed from outside"),
         (None, None, "most likely because the device ran out of memory"),
     ],
 )
-def test_an_out_of_memory_kill_is_named_as_such(before: int | None, after: int | None, words: str) -> None:
+def test_an_out_of_memory_kill_is_named_as_such(
+    before: int | None, after: int | None, words: str
+) -> None:
     nothing = parse_runner_output(b"", nonce="", allow_incomplete=True)
     states = (DeviceState(oom_kills=before, available_bytes=5 << 20), DeviceState(oom_kills=after))
     for exit_code, number in ((None, 9), (137, None)):
-        done = Completed(argv=("runner",), exit_code=exit_code, signal=number, stdout=b"", stderr=b"", seconds=1.0)
+        done = Completed(
+            argv=("runner",),
+            exit_code=exit_code,
+            signal=number,
+            stdout=b"",
+            stderr=b"",
+            seconds=1.0,
+        )
         assert words in failed(done, nothing, *states).message
 
 
 def test_outputs_are_split_and_dequantized() -> None:
-    specs = (TensorSpec(name="a", dtype="int8", shape=(1, 2), scale=0.5, zero_point=-3), TensorSpec(name="b", dtype="float32", shape=(1,)))
-    data = b"".join(np.int8([q, q + 1]).tobytes() + np.float32(x).tobytes() for q, x in ((-3, 1.5), (7, -2.0)))
+    specs = (
+        TensorSpec(name="a", dtype="int8", shape=(1, 2), scale=0.5, zero_point=-3),
+        TensorSpec(name="b", dtype="float32", shape=(1,)),
+    )
+    data = b"".join(
+        np.int8([q, q + 1]).tobytes() + np.float32(x).tobytes() for q, x in ((-3, 1.5), (7, -2.0))
+    )
     quantized, real = real_values(data, specs, 2)
     assert quantized.tolist() == [[0.0, 0.5], [5.0, 5.5]]
     assert real.tolist() == [[1.5], [-2.0]]

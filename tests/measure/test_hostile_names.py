@@ -1,4 +1,5 @@
-"""A runner that says hostile texts wherever a name may stand, through everything that shows or keeps results (cases 58 and 59 of the faults)."""
+"""A runner that says hostile texts wherever a name may stand, through everything that shows or
+keeps results (cases 58 and 59 of the faults)."""
 
 from __future__ import annotations
 
@@ -24,12 +25,18 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
-def test_names_from_a_device_are_text(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_from_a_device_are_text(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     place = tmp_path / "a" / "b" / "c" / "d" / "e"
     place.mkdir(parents=True)
     monkeypatch.chdir(place)
     monkeypatch.setenv("EDGEKIT_DB", str(place / "results.db"))
-    bundle = make_bundle(place / "bundle", ["fp32.pte"], recipe={"bench": {"warmup_min_seconds": 0, "min_seconds": 0}})
+    bundle = make_bundle(
+        place / "bundle",
+        ["fp32.pte"],
+        recipe={"bench": {"warmup_min_seconds": 0, "min_seconds": 0}},
+    )
     desk = make_desk(place, bundle, f"named {text}")
     assert run(["bench", str(bundle.path), "--target", str(desk), "--runs", "1"]) == 0
     for command in (["results", "list"], ["results", "show"], ["report", "-o", "report.html"]):
@@ -46,6 +53,10 @@ def test_names_from_a_device_are_text(text: str, tmp_path: Path, monkeypatch: py
     assert any(text in cell for cell in row.values())
     with store.open_store() as opened:
         assert len(opened.rows()) == 1
-    outside = [path for path in tmp_path.rglob("*") if not path.is_relative_to(place) and not place.is_relative_to(path)]
+    outside = [
+        path
+        for path in tmp_path.rglob("*")
+        if not path.is_relative_to(place) and not place.is_relative_to(path)
+    ]
     assert outside == []
     assert not Path("/tmp/edgekit-owned").exists()

@@ -1,4 +1,5 @@
-"""The user's own executor_runner and benchmark_model: what they print, and what a measurement makes of it."""
+"""The user's own executor_runner and benchmark_model: what they print, and what a measurement makes
+of it."""
 
 from __future__ import annotations
 
@@ -35,8 +36,15 @@ def test_newer_ones_say_each_time() -> None:
 
 
 def test_benchmark_model_says_means() -> None:
-    old, new = (parse_benchmark_model(read(f"benchmark_model-{version}.txt")) for version in ("2.5", "2.17"))
-    assert (old.iterations, old.mean_ns, old.load_ns, old.first_ns) == (131, 3_832_750, 6_125_000, 5_210_000)
+    old, new = (
+        parse_benchmark_model(read(f"benchmark_model-{version}.txt")) for version in ("2.5", "2.17")
+    )
+    assert (old.iterations, old.mean_ns, old.load_ns, old.first_ns) == (
+        131,
+        3_832_750,
+        6_125_000,
+        5_210_000,
+    )
     assert (new.iterations, new.mean_ns) == (64, 1_240_270_000)
 
 
@@ -61,8 +69,14 @@ def test_output_cut_anywhere_is_whole_or_refused(name: str) -> None:
         "Model executed successfully 0 time(s) in 1.0 ms",
         "Model executed successfully 2 time(s) in 9999999999999.0 ms",
         "Iteration 1 of 2: 1.0 ms\nModel executed successfully 2 time(s) in 2.0 ms",
-        "count=1 curr=5\nInference timings in us: Init: 1, First inference: 1, Warmup (avg): 1, Inference (avg): 1e99",
-        "Inference timings in us: Init: nan, First inference: -1, Warmup (avg): 1, Inference (avg): 1",
+        (
+            "count=1 curr=5\nInference timings in us: Init: 1, First inference: 1, Warmup (avg): 1,"
+            " Inference (avg): 1e99"
+        ),
+        (
+            "Inference timings in us: Init: nan, First inference: -1, Warmup (avg): 1, Inference"
+            " (avg): 1"
+        ),
     ],
 )
 def test_what_is_not_plausible_is_refused(text: str) -> None:
@@ -73,15 +87,30 @@ def test_what_is_not_plausible_is_refused(text: str) -> None:
 
 @pytest.fixture
 def target(tmp_path: Path) -> LocalTarget:
-    """This machine, with programs that print what such runners print and note how they were called."""
+    """This machine, with programs that print what such runners print and note how they were
+    called."""
     runners = {}
-    for name, kind, captured in (("executorch", "executor_runner", "executor_runner-1.x"), ("litert", "benchmark_model", "benchmark_model-2.5")):
+    for name, kind, captured in (
+        ("executorch", "executor_runner", "executor_runner-1.x"),
+        ("litert", "benchmark_model", "benchmark_model-2.5"),
+    ):
         program = tmp_path / kind
-        noted, printed = shlex.quote(str(tmp_path / f"{kind}.argv")), shlex.quote(str(CAPTURED / f"{captured}.txt"))
+        noted, printed = (
+            shlex.quote(str(tmp_path / f"{kind}.argv")),
+            shlex.quote(str(CAPTURED / f"{captured}.txt")),
+        )
         program.write_text(f'#!/bin/sh\necho "$@" >>{noted}\ncat {printed} >&2\n')
         program.chmod(0o755)
         runners[name] = {"kind": kind, "program": str(program)}
-    return LocalTarget.model_validate({"edgekit": 1, "name": "desk", "kind": "local", "workdir": str(tmp_path / "store"), "runners": runners})
+    return LocalTarget.model_validate(
+        {
+            "edgekit": 1,
+            "name": "desk",
+            "kind": "local",
+            "workdir": str(tmp_path / "store"),
+            "runners": runners,
+        }
+    )
 
 
 @pytest.fixture
@@ -89,9 +118,14 @@ def bundle(tmp_path: Path) -> Bundle:
     return make_bundle(tmp_path / "bundle")
 
 
-def test_a_measurement_names_them_and_never_counts(bundle: Bundle, target: LocalTarget, tmp_path: Path) -> None:
+def test_a_measurement_names_them_and_never_counts(
+    bundle: Bundle, target: LocalTarget, tmp_path: Path
+) -> None:
     found = bench(bundle, target, **RUN)  # type: ignore[arg-type]
-    assert {result.runner_kind for result in found.artifacts} <= {"executor_runner", "benchmark_model"}
+    assert {result.runner_kind for result in found.artifacts} <= {
+        "executor_runner",
+        "benchmark_model",
+    }
     for result in found.artifacts:
         p50 = found.summaries[result.key].p50.value
         assert p50 == (3_000_000 if result.runner_kind == "executor_runner" else 3_832_750)
@@ -115,7 +149,14 @@ def test_they_measure_latency_only(bundle: Bundle, target: LocalTarget) -> None:
         bench(bundle, target, profile=True, **RUN)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("runners", ["{executorch: {kind: executor_runner}}", "{litert: {kind: benchmark_model}}", "{litert: {program: /bin/x}}"])
+@pytest.mark.parametrize(
+    "runners",
+    [
+        "{executorch: {kind: executor_runner}}",
+        "{litert: {kind: benchmark_model}}",
+        "{litert: {program: /bin/x}}",
+    ],
+)
 def test_a_kind_needs_a_program(runners: str, tmp_path: Path) -> None:
     path = tmp_path / "desk.yaml"
     path.write_text(f"edgekit: 1\nname: desk\nkind: local\nrunners: {runners}\n")

@@ -1,4 +1,5 @@
-"""Operators of a run joined with those of the graph: a row carries a module only where that is certain."""
+"""Operators of a run joined with those of the graph: a row carries a module only where that is
+certain."""
 
 from __future__ import annotations
 
@@ -16,7 +17,12 @@ EMPTY = parse_runner_output(b"", nonce="", allow_incomplete=True)
 
 def run(*operators: tuple[str, int, bool, float]) -> RunnerRun:
     values = tuple(
-        OperatorValues(name=name, instruction=instruction, delegated=delegated, ns=(int(us * 1000), int(us * 1000)))
+        OperatorValues(
+            name=name,
+            instruction=instruction,
+            delegated=delegated,
+            ns=(int(us * 1000), int(us * 1000)),
+        )
         for name, instruction, delegated, us in operators
     )
     return replace(EMPTY, steady_ns=(9000, 10000, 11000), operators=values)
@@ -59,24 +65,38 @@ def test_rows_carry_modules() -> None:
 
 
 def test_another_number_of_operators_is_not_guessed() -> None:
-    found = profile_of(DELEGATED, (*SEQUENCE, Operation(operator="aten.linear", layer="surprise", delegate=0)))
+    found = profile_of(
+        DELEGATED, (*SEQUENCE, Operation(operator="aten.linear", layer="surprise", delegate=0))
+    )
     assert [row.layer for row in found.operators] == ["", "", "block", "", "pick", "head"]
     assert not any(row.layer for row in profile_of(DELEGATED, ()).operators)
 
 
 def test_a_delegate_that_tells_nothing_is_one_operator() -> None:
-    [row] = profile_of(run(("Method::execute", -1, False, 9), ("DELEGATE_CALL", 0, False, 8)), SEQUENCE[:1]).operators
+    [row] = profile_of(
+        run(("Method::execute", -1, False, 9), ("DELEGATE_CALL", 0, False, 8)), SEQUENCE[:1]
+    ).operators
     assert (row.name, row.layer, row.share) == ("DELEGATE_CALL", "", 1.0)
 
 
 def test_interruptions_are_not_the_operators() -> None:
-    """Nor is what a clock of whole µs sees in every fifth inference only left out, as a median would."""
-    quick = OperatorValues(name="Transpose (ND, X8) #1", instruction=0, delegated=True, ns=(1000, 0, 0, 0, 0) * 20)
-    slow = OperatorValues(name="Convolution (NHWC, QC8) IGEMM #1", instruction=0, delegated=True, ns=(1000,) * 98 + (10**6,) * 2)
+    """Nor is what a clock of whole µs sees in every fifth inference only left out, as a median
+    would."""
+    quick = OperatorValues(
+        name="Transpose (ND, X8) #1", instruction=0, delegated=True, ns=(1000, 0, 0, 0, 0) * 20
+    )
+    slow = OperatorValues(
+        name="Convolution (NHWC, QC8) IGEMM #1",
+        instruction=0,
+        delegated=True,
+        ns=(1000,) * 98 + (10**6,) * 2,
+    )
     found = profile_of(replace(EMPTY, steady_ns=(2000,) * 100, operators=(quick, slow)), ())
     assert [row.mean_ns for row in found.operators] == [pytest.approx(200), pytest.approx(1000)]
 
 
 def test_names_are_inert() -> None:
-    [row] = profile_of(run(("native_call_x", 0, False, 8)), (Operation(operator="x", layer="a\x1b[2J"),)).operators
+    [row] = profile_of(
+        run(("native_call_x", 0, False, 8)), (Operation(operator="x", layer="a\x1b[2J"),)
+    ).operators
     assert row.layer == "a\ufffd[2J"

@@ -1,4 +1,5 @@
-"""The two formats of a variant, as the device computed them: how often they agree, and how far they are apart."""
+"""The two formats of a variant, as the device computed them: how often they agree, and how far they
+are apart."""
 
 from __future__ import annotations
 
@@ -16,7 +17,9 @@ from tests.measured import SAMPLES, make_bundle
 
 KEYS = ["fp32.pte", "fp32.tflite", "int8.tflite"]
 VALUES = np.arange(SAMPLES * 3, dtype=np.float32) + 1
-OTHERS = VALUES + np.array([0, 0, -5] + [0.25] * 9, dtype=np.float32)  # another answer to the first sample
+OTHERS = VALUES + np.array(
+    [0, 0, -5] + [0.25] * 9, dtype=np.float32
+)  # another answer to the first sample
 
 
 def test_both_formats_in_one_measurement(tmp_path: Path) -> None:
@@ -24,12 +27,20 @@ def test_both_formats_in_one_measurement(tmp_path: Path) -> None:
     placed = place(bundle, tmp_path)
     outputs_of(placed[1], OTHERS)
     [found] = run(bundle, placed).runtimes
-    assert (found.a, found.b, found.samples, found.same_top1) == ("fp32.pte", "fp32.tflite", SAMPLES, SAMPLES - 1)
+    assert (found.a, found.b, found.samples, found.same_top1) == (
+        "fp32.pte",
+        "fp32.tflite",
+        SAMPLES,
+        SAMPLES - 1,
+    )
     assert found.snr_db == pytest.approx(snr_db(VALUES, OTHERS))
 
 
 def test_the_formats_as_two_sides_of_a_comparison(tmp_path: Path) -> None:
-    bundle, other = make_bundle(tmp_path / "bundle", KEYS), make_bundle(tmp_path / "other", ["fp32.tflite"], text="another build")
+    bundle, other = (
+        make_bundle(tmp_path / "bundle", KEYS),
+        make_bundle(tmp_path / "other", ["fp32.tflite"], text="another build"),
+    )
     placed = place(bundle, tmp_path)
     sides = [(bundle, placed[:1]), (bundle, placed[1:])]
     for found in measure_together(sides, TARGET, LocalDevice("desk"), SETTINGS):
@@ -38,5 +49,13 @@ def test_the_formats_as_two_sides_of_a_comparison(tmp_path: Path) -> None:
         assert Measurement.model_validate_json(found.model_dump_json()) == found
         assert found.as_dict()["runtimes"][0]["a"] == "fp32.pte"
     (tmp_path / "elsewhere").mkdir()
-    apart = measure_together([(bundle, placed[:1]), (other, place(other, tmp_path / "elsewhere"))], TARGET, LocalDevice("desk"), SETTINGS)
-    assert [found.runtimes for found in apart] == [(), ()], "another build's file is no other format of this one"
+    apart = measure_together(
+        [(bundle, placed[:1]), (other, place(other, tmp_path / "elsewhere"))],
+        TARGET,
+        LocalDevice("desk"),
+        SETTINGS,
+    )
+    assert [found.runtimes for found in apart] == [
+        (),
+        (),
+    ], "another build's file is no other format of this one"

@@ -1,4 +1,5 @@
-"""When a measurement counts: throttling from recorded device states, wrong outputs, and too few or disagreeing runs."""
+"""When a measurement counts: throttling from recorded device states, wrong outputs, and too few or
+disagreeing runs."""
 
 from __future__ import annotations
 
@@ -12,7 +13,14 @@ from edgekit.device.facts import Cooling, CpuTime, DeviceFacts, DeviceState, par
 from edgekit.measure.lines import WindowValues
 from edgekit.measure.measurement import ArtifactResult, Controlled, OutputCheck
 from edgekit.measure.probes import device_probes
-from edgekit.measure.validity import artifact_notes, can_tell_throttling, mismatch, run_notes, session_notes, throttling
+from edgekit.measure.validity import (
+    artifact_notes,
+    can_tell_throttling,
+    mismatch,
+    run_notes,
+    session_notes,
+    throttling,
+)
 from tests.measured import CAPTURED, make_bundle, make_measurement
 
 PI = DeviceFacts(cpus=4)
@@ -46,7 +54,10 @@ def result(tmp_path: Path) -> ArtifactResult:
 )
 def test_raspberry_pi_flags(before: int | None, after: int | None, reason: str) -> None:
     """A live bit 0–3, or a bit 16–19 that was not set before."""
-    assert throttling(DeviceState(throttled_flags=before), DeviceState(throttled_flags=after)) == reason
+    assert (
+        throttling(DeviceState(throttled_flags=before), DeviceState(throttled_flags=after))
+        == reason
+    )
 
 
 @pytest.mark.parametrize(
@@ -61,8 +72,13 @@ def test_raspberry_pi_flags(before: int | None, after: int | None, reason: str) 
         ("pwm-fan", (0, 1), (3, 9), False),
     ],
 )
-def test_linux_cooling(name: str, before: tuple[int, int | None], after: tuple[int, int | None], slowed: bool) -> None:
-    states = [DeviceState(cooling=(Cooling(name=name, state=s, transitions=t),)) for s, t in (before, after)]
+def test_linux_cooling(
+    name: str, before: tuple[int, int | None], after: tuple[int, int | None], slowed: bool
+) -> None:
+    states = [
+        DeviceState(cooling=(Cooling(name=name, state=s, transitions=t),))
+        for s, t in (before, after)
+    ]
     assert throttling(*states) == (f"cooling by {name}" if slowed else "")
 
 
@@ -72,20 +88,31 @@ def test_android_thermal_status() -> None:
 
 
 def test_a_throttled_session_is_invalid() -> None:
-    notes = session_notes(PI, [state("raspberry-pi-4"), state("raspberry-pi-4"), state("raspberry-pi-4-throttled")])
-    assert [(note.level, note.code) for note in notes] == [("invalid", "throttled"), ("note", "governor")]
+    notes = session_notes(
+        PI, [state("raspberry-pi-4"), state("raspberry-pi-4"), state("raspberry-pi-4-throttled")]
+    )
+    assert [(note.level, note.code) for note in notes] == [
+        ("invalid", "throttled"),
+        ("note", "governor"),
+    ]
     assert notes[0].text == "the device throttled: clock capped"
 
 
 def test_an_absent_probe_is_unknown_and_not_ok() -> None:
     assert not can_tell_throttling(state("host-x86-64"))
     notes = session_notes(DeviceFacts(), [DeviceState(), DeviceState()])
-    assert {(note.level, note.code) for note in notes} == {("unknown", "throttling"), ("unknown", "load"), ("unknown", "governor")}
+    assert {(note.level, note.code) for note in notes} == {
+        ("unknown", "throttling"),
+        ("unknown", "load"),
+        ("unknown", "governor"),
+    }
 
 
 def test_a_quiet_pi_says_only_what_governs_its_clock() -> None:
     notes = session_notes(PI, [state("raspberry-pi-4")] * 3)
-    assert [(note.level, note.text) for note in notes] == [("note", "the CPU's frequency is governed by ondemand")]
+    assert [(note.level, note.text) for note in notes] == [
+        ("note", "the CPU's frequency is governed by ondemand")
+    ]
 
 
 def test_a_busy_or_starved_device_is_said() -> None:
@@ -106,7 +133,15 @@ def test_a_busy_or_starved_device_is_said() -> None:
     ],
 )
 def test_outputs_off_the_reference(check: dict[str, float | None], words: str) -> None:
-    values = {"name": "y", "finite": True, "equal": False, "max_abs_error": 0.1, "snr_db": 40.0, "cosine": 1.0, **check}
+    values = {
+        "name": "y",
+        "finite": True,
+        "equal": False,
+        "max_abs_error": 0.1,
+        "snr_db": 40.0,
+        "cosine": 1.0,
+        **check,
+    }
     found = mismatch(OutputCheck.model_validate(values), 20, 0.99)
     assert (words in found) if words else found == ""
 
@@ -124,24 +159,34 @@ def test_what_is_wrong_with_an_artifacts_runs(result: ArtifactResult) -> None:
     assert codes(result.model_copy(update={"runs": (*runs[:9], slow)})) == ["unstable"]
     shifted = tuple(ns if i < 20 else ns * 13 // 10 for i, ns in enumerate(runs[0].steady_ns))
     moved = runs[0].model_copy(update={"steady_ns": shifted})
-    notes = artifact_notes(result.model_copy(update={"runs": (moved, *runs[1:])}), snr_min_db=20, cosine_min=0.99)
+    notes = artifact_notes(
+        result.model_copy(update={"runs": (moved, *runs[1:])}), snr_min_db=20, cosine_min=0.99
+    )
     assert [note.code for note in notes][-1] == "not_steady"
     assert re.search(r"in 1 of 10 runs: the median moved by up to \+(29|30) %", notes[-1].text)
 
 
 def test_what_went_on_during_the_runs(result: ArtifactResult) -> None:
-    quiet = result.runs[0].model_copy(update={"cpu_ns": 950_000_000, "device_cpu": CpuTime(busy_s=1.0, idle_s=3.0)})
+    quiet = result.runs[0].model_copy(
+        update={"cpu_ns": 950_000_000, "device_cpu": CpuTime(busy_s=1.0, idle_s=3.0)}
+    )
     assert quiet.others_share == pytest.approx(0.0125)
     assert result.runs[0].others_share is None
     assert run_notes([quiet], (), Controlled()) == []
     busy = quiet.model_copy(update={"device_cpu": CpuTime(busy_s=2.95, idle_s=1.02, stolen_s=0.03)})
     assert [(note.code, note.text) for note in run_notes([quiet, busy], (), Controlled())] == [
-        ("other_programs", "other programs had 26 % of the device's processor time (at most 50 % in a run)")
+        (
+            "other_programs",
+            "other programs had 26 % of the device's processor time (at most 50 % in a run)",
+        )
     ]
     stolen = busy.model_copy(update={"device_cpu": CpuTime(busy_s=1, idle_s=0, stolen_s=1)})
     assert [note.code for note in run_notes([stolen], (), Controlled())] == ["stolen"]
     probes = device_probes(state("raspberry-pi-4"))
-    windows = tuple(WindowValues(at_ns=i, iterations=i, values=(khz, 50_000)) for i, khz in enumerate((1_800_000, 600_000)))
+    windows = tuple(
+        WindowValues(at_ns=i, iterations=i, values=(khz, 50_000))
+        for i, khz in enumerate((1_800_000, 600_000))
+    )
     [note] = run_notes([quiet.model_copy(update={"windows": windows})], probes, Controlled())
     assert note.text == "the clock of policy0 ran between 600 and 1800 MHz"
     [note] = run_notes([quiet], (), Controlled(cool_below_c=50, still_hot_runs=2))
@@ -151,14 +196,22 @@ def test_what_went_on_during_the_runs(result: ArtifactResult) -> None:
 def test_a_short_p99_is_labelled(result: ArtifactResult) -> None:
     runs = tuple(run.model_copy(update={"steady_ns": run.steady_ns * 2}) for run in result.runs)
     assert codes(result.model_copy(update={"runs": runs})) == ["short_p99"]
-    whole = tuple(run.model_copy(update={"steady_ns": tuple(ns * 60 for ns in run.steady_ns)}) for run in runs)
+    whole = tuple(
+        run.model_copy(update={"steady_ns": tuple(ns * 60 for ns in run.steady_ns)}) for run in runs
+    )
     assert codes(result.model_copy(update={"runs": whole})) == []
 
 
 def test_the_runners_own_share_is_said_when_it_matters(result: ArtifactResult) -> None:
     for overhead_ns, expected in ((9_000.0, []), (30_000.0, ["overhead"]), (None, [])):
-        runs = tuple(run.model_copy(update={"overhead_ns_per_iteration": overhead_ns}) for run in result.runs)
+        runs = tuple(
+            run.model_copy(update={"overhead_ns_per_iteration": overhead_ns}) for run in result.runs
+        )
         assert codes(result.model_copy(update={"runs": runs})) == expected
-    slow = tuple(run.model_copy(update={"overhead_ns_per_iteration": 30_000.0}) for run in result.runs)
-    text = artifact_notes(result.model_copy(update={"runs": slow}), snr_min_db=20, cosine_min=0.99)[0].text
+    slow = tuple(
+        run.model_copy(update={"overhead_ns_per_iteration": 30_000.0}) for run in result.runs
+    )
+    text = artifact_notes(result.model_copy(update={"runs": slow}), snr_min_db=20, cosine_min=0.99)[
+        0
+    ].text
     assert text == "fp32.pte: the runner's own timing takes 30000 ns, 3 % of the median"

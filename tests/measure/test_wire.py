@@ -1,4 +1,5 @@
-"""The runner's output: a good one is read, and no bytes whatsoever bring anything but a whole run or a ResultError."""
+"""The runner's output: a good one is read, and no bytes whatsoever bring anything but a whole run
+or a ResultError."""
 
 from __future__ import annotations
 
@@ -22,13 +23,30 @@ def line(kind: str, **values: Any) -> dict[str, Any]:
 
 
 def memory(mark: str) -> dict[str, Any]:
-    return line("memory", mark=mark, rss_anon_bytes=4096, rss_file_bytes=8192, rss_shmem_bytes=0, pss_bytes=None, peak_rss_bytes=20480)
+    return line(
+        "memory",
+        mark=mark,
+        rss_anon_bytes=4096,
+        rss_file_bytes=8192,
+        rss_shmem_bytes=0,
+        pss_bytes=None,
+        peak_rss_bytes=20480,
+    )
 
 
 def good_lines() -> list[dict[str, Any]]:
     tensor = {"name": "x", "dtype": "int8", "shape": [1, 4], "scale": 0.5, "zero_point": -1}
     return [
-        line("hello", runtime="litert", runtime_version="2.3.0", runner="ai_edge_litert", arch="aarch64", pid=7, threads=1, clock="CLOCK_MONOTONIC"),
+        line(
+            "hello",
+            runtime="litert",
+            runtime_version="2.3.0",
+            runner="ai_edge_litert",
+            arch="aarch64",
+            pid=7,
+            threads=1,
+            clock="CLOCK_MONOTONIC",
+        ),
         memory("baseline"),
         line("load", ns=1_000, start_ns=None, arena_bytes=640, model_bytes=500),
         line("tensors", inputs=[tensor], outputs=[tensor]),
@@ -57,7 +75,9 @@ def changed(index: int, **values: Any) -> bytes:
 
 
 def test_a_whole_run_is_read() -> None:
-    run = parse_runner_output(encode(good_lines()), nonce=NONCE, model_bytes=500, outputs_wanted=True)
+    run = parse_runner_output(
+        encode(good_lines()), nonce=NONCE, model_bytes=500, outputs_wanted=True
+    )
     assert run.complete
     assert run.steady_ns == (5, 6, 7, 5)
     assert run.warmup_ns == (9, 8)
@@ -74,23 +94,44 @@ def test_a_whole_run_is_read() -> None:
 
 
 def test_evaluate_needs_outputs_but_no_timings() -> None:
-    kept = [entry for entry in good_lines() if entry["type"] in ("hello", "load", "tensors", "outputs")]
-    run = parse_runner_output(encode([*kept, line("end", iterations=2, ok=True)]), nonce=NONCE, mode="evaluate")
+    kept = [
+        entry for entry in good_lines() if entry["type"] in ("hello", "load", "tensors", "outputs")
+    ]
+    run = parse_runner_output(
+        encode([*kept, line("end", iterations=2, ok=True)]), nonce=NONCE, mode="evaluate"
+    )
     assert run.complete
     with pytest.raises(ResultError, match="claims 3 iterations, 2"):
-        parse_runner_output(encode([*kept, line("end", iterations=3, ok=True)]), nonce=NONCE, mode="evaluate")
+        parse_runner_output(
+            encode([*kept, line("end", iterations=3, ok=True)]), nonce=NONCE, mode="evaluate"
+        )
 
 
 def with_windows(*windows: dict[str, Any], iterations: int = 30) -> bytes:
     """A sustained run."""
-    kept = [entry for entry in good_lines() if entry.get("phase") != "steady" and entry["type"] not in ("outputs", "end")]
-    return encode([*kept, *(line("window", **{"ns": [], "values": [], **window}) for window in windows), line("end", iterations=iterations, ok=True)])
+    kept = [
+        entry
+        for entry in good_lines()
+        if entry.get("phase") != "steady" and entry["type"] not in ("outputs", "end")
+    ]
+    return encode(
+        [
+            *kept,
+            *(line("window", **{"ns": [], "values": [], **window}) for window in windows),
+            line("end", iterations=iterations, ok=True),
+        ]
+    )
 
 
 def test_a_sustained_run_is_read() -> None:
-    windows = [{"at_ns": 10, "iterations": 0}, {"at_ns": 20, "iterations": 30, "ns": [5, 6], "values": [-48, None]}]
+    windows = [
+        {"at_ns": 10, "iterations": 0},
+        {"at_ns": 20, "iterations": 30, "ns": [5, 6], "values": [-48, None]},
+    ]
     run = parse_runner_output(with_windows(*windows), nonce=NONCE, mode="sustain")
-    assert [(window.at_ns, window.iterations, window.ns, window.values) for window in run.windows] == [(10, 0, (), ()), (20, 30, (5, 6), (-48, None))]
+    assert [
+        (window.at_ns, window.iterations, window.ns, window.values) for window in run.windows
+    ] == [(10, 0, (), ()), (20, 30, (5, 6), (-48, None))]
     with pytest.raises(ResultError, match="claims 31 iterations, 30 were reported"):
         parse_runner_output(with_windows(*windows, iterations=31), nonce=NONCE, mode="sustain")
 
@@ -110,23 +151,54 @@ def test_a_sustained_run_is_read() -> None:
 )
 def test_hostile_windows_are_refused(window: dict[str, Any], words: str) -> None:
     with pytest.raises(ResultError, match=words):
-        parse_runner_output(with_windows({"at_ns": 10, "iterations": 0}, window, iterations=1), nonce=NONCE, mode="sustain")
+        parse_runner_output(
+            with_windows({"at_ns": 10, "iterations": 0}, window, iterations=1),
+            nonce=NONCE,
+            mode="sustain",
+        )
 
 
 def profile_lines(*operators: dict[str, Any]) -> bytes:
     kept = [entry for entry in good_lines() if entry["type"] not in ("outputs", "overhead", "end")]
-    known = {"name": "Add #1", "instruction": 0, "delegate_id": -1, "delegated": True, "ns": [1, 2, 3, 4]}
-    return encode([*kept, *(line("operator", **{**known, **operator}) for operator in operators), line("end", iterations=4, ok=True)])
+    known = {
+        "name": "Add #1",
+        "instruction": 0,
+        "delegate_id": -1,
+        "delegated": True,
+        "ns": [1, 2, 3, 4],
+    }
+    return encode(
+        [
+            *kept,
+            *(line("operator", **{**known, **operator}) for operator in operators),
+            line("end", iterations=4, ok=True),
+        ]
+    )
 
 
 def test_operators_are_read() -> None:
-    run = parse_runner_output(profile_lines({}, {"name": "Add #2", "ns": []}), nonce=NONCE, mode="profile")
-    assert [(operator.name, operator.ns) for operator in run.operators] == [("Add #1", (1, 2, 3, 4)), ("Add #2", ())]
+    run = parse_runner_output(
+        profile_lines({}, {"name": "Add #2", "ns": []}), nonce=NONCE, mode="profile"
+    )
+    assert [(operator.name, operator.ns) for operator in run.operators] == [
+        ("Add #1", (1, 2, 3, 4)),
+        ("Add #2", ()),
+    ]
     with pytest.raises(ResultError, match="no operator"):
         parse_runner_output(profile_lines(), nonce=NONCE, mode="profile")
 
 
-@pytest.mark.parametrize("operator", [{"name": "\x1b[2J"}, {"name": "x" * 257}, {"instruction": -2}, {"ns": [-1]}, {"ns": [1] * 5}, {"delegated": 1}])
+@pytest.mark.parametrize(
+    "operator",
+    [
+        {"name": "\x1b[2J"},
+        {"name": "x" * 257},
+        {"instruction": -2},
+        {"ns": [-1]},
+        {"ns": [1] * 5},
+        {"delegated": 1},
+    ],
+)
 def test_hostile_operators_are_refused(operator: dict[str, Any]) -> None:
     with pytest.raises(ResultError):
         parse_runner_output(profile_lines(operator), nonce=NONCE, mode="profile")
@@ -148,7 +220,9 @@ def test_truncation_at_every_byte_is_never_a_run() -> None:
 
 def test_partial_output_is_kept_when_asked() -> None:
     lines = good_lines()[:9]
-    partial = parse_runner_output(encode(lines) + b'{"edgekit":1,"nonc', nonce=NONCE, allow_incomplete=True)
+    partial = parse_runner_output(
+        encode(lines) + b'{"edgekit":1,"nonc', nonce=NONCE, allow_incomplete=True
+    )
     assert not partial.complete
     assert partial.steady_ns == (5, 6, 7)
 
@@ -169,16 +243,27 @@ def test_what_the_runner_reports_is_a_runner_error() -> None:
 def test_a_line_twice_or_another_nonce_names_its_line(index: int) -> None:
     lines = good_lines()
     with pytest.raises(ResultError, match=r"line \d+"):
-        parse_runner_output(encode([*lines[: index + 1], lines[index], *lines[index + 1 :]]), nonce=NONCE)
+        parse_runner_output(
+            encode([*lines[: index + 1], lines[index], *lines[index + 1 :]]), nonce=NONCE
+        )
     with pytest.raises(ResultError, match=rf"line {index + 1} .*another run"):
         parse_runner_output(changed(index, nonce="0" * 32), nonce=NONCE)
 
 
-@pytest.mark.parametrize("index", [i for i, entry in enumerate(good_lines()) if entry.get("mark") != "end" and entry.get("phase") != "warmup"])
+@pytest.mark.parametrize(
+    "index",
+    [
+        i
+        for i, entry in enumerate(good_lines())
+        if entry.get("mark") != "end" and entry.get("phase") != "warmup"
+    ],
+)
 def test_a_missing_line_is_an_error(index: int) -> None:
     lines = good_lines()
     with pytest.raises(ResultError):
-        parse_runner_output(encode(lines[:index] + lines[index + 1 :]), nonce=NONCE, outputs_wanted=True)
+        parse_runner_output(
+            encode(lines[:index] + lines[index + 1 :]), nonce=NONCE, outputs_wanted=True
+        )
 
 
 def test_the_order_of_lines() -> None:
@@ -262,7 +347,9 @@ def test_hostile_values_are_refused(index: int, values: dict[str, Any]) -> None:
 def test_hostile_lines_are_refused(hostile: bytes) -> None:
     for allow_incomplete in (False, True):
         with pytest.raises(ResultError, match="line 1"):
-            parse_runner_output(hostile + encode(good_lines()), nonce=NONCE, allow_incomplete=allow_incomplete)
+            parse_runner_output(
+                hostile + encode(good_lines()), nonce=NONCE, allow_incomplete=allow_incomplete
+            )
 
 
 def test_caps_come_before_parsing() -> None:
@@ -283,7 +370,9 @@ def test_random_bytes_in_place_of_lines(noise: bytes, at: int) -> None:
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    ),
 )
 
 

@@ -1,4 +1,5 @@
-"""The whole build on real images: what a second build re-uses, what a killed one keeps, and that the same recipe gives the same bytes."""
+"""The whole build on real images: what a second build re-uses, what a killed one keeps, and that
+the same recipe gives the same bytes."""
 
 from __future__ import annotations
 
@@ -60,7 +61,12 @@ def built(workshop: Path, recipe: Path) -> BuildResult:
 
 def test_every_variant_in_every_format(built: BuildResult) -> None:
     manifest = built.bundle.manifest
-    assert [a.key for a in manifest.artifacts] == ["fp32.pte", "fp32.tflite", "int8.pte", "int8.tflite"]
+    assert [a.key for a in manifest.artifacts] == [
+        "fp32.pte",
+        "fp32.tflite",
+        "int8.pte",
+        "int8.tflite",
+    ]
     for artifact in manifest.artifacts:
         assert artifact.verification.top1_total == 100
         assert (built.bundle.path / artifact.reference_inputs.name).stat().st_size > 0
@@ -83,7 +89,9 @@ def test_the_trace_tells_what_each_stage_gave(built: BuildResult) -> None:
 
 
 @pytest.mark.usefixtures("_cache", "built")
-def test_a_second_build_computes_nothing_and_needs_no_torch(workshop: Path, recipe: Path, built: BuildResult) -> None:
+def test_a_second_build_computes_nothing_and_needs_no_torch(
+    workshop: Path, recipe: Path, built: BuildResult
+) -> None:
     code = f"""
 import sys, edgekit
 result = edgekit.build({str(recipe)!r}, output={str(workshop / "out")!r})
@@ -97,7 +105,9 @@ print(result.bundle.manifest.id, [row.reused for row in result.trace], result.re
 def test_settings_touch_only_what_depends_on_them(recipe: Path) -> None:
     def todo(*overrides: str) -> tuple[list[str], list[str]]:
         planned = plan(load_recipe(recipe, overrides=overrides))
-        return [s.name for s in planned.stages if not s.cached], [f"{e.variant}.{e.format}" for e in planned.exports if not e.cached]
+        return [s.name for s in planned.stages if not s.cached], [
+            f"{e.variant}.{e.format}" for e in planned.exports if not e.cached
+        ]
 
     every = ["fp32.executorch", "fp32.litert", "int8.executorch", "int8.litert"]
     assert todo() == ([], [])
@@ -111,19 +121,35 @@ def test_settings_touch_only_what_depends_on_them(recipe: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_same_recipe_gives_the_same_bytes(recipe: Path, built: BuildResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_recipe_gives_the_same_bytes(
+    recipe: Path, built: BuildResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "cache"))
     again = edgekit.build(recipe, output=tmp_path / "out")
     assert not any(row.reused for row in again.trace)
-    assert {a.key: a.file.sha256 for a in again.bundle.manifest.artifacts} == {a.key: a.file.sha256 for a in built.bundle.manifest.artifacts}
+    assert {a.key: a.file.sha256 for a in again.bundle.manifest.artifacts} == {
+        a.key: a.file.sha256 for a in built.bundle.manifest.artifacts
+    }
     assert again.bundle.manifest.id == built.bundle.manifest.id
 
 
 @pytest.mark.slow
-def test_a_killed_build_goes_on_after_its_last_finished_stage(recipe: Path, built: BuildResult, tmp_path: Path) -> None:
+def test_a_killed_build_goes_on_after_its_last_finished_stage(
+    recipe: Path, built: BuildResult, tmp_path: Path
+) -> None:
     environment = {**os.environ, "EDGEKIT_CACHE": str(tmp_path / "cache")}
-    command = [sys.executable, "-m", "edgekit.cli", "build", str(recipe), "--output", str(tmp_path / "out")]
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    command = [
+        sys.executable,
+        "-m",
+        "edgekit.cli",
+        "build",
+        str(recipe),
+        "--output",
+        str(tmp_path / "out"),
+    ]
+    process = subprocess.Popen(
+        command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("cache/stages/*")):
         assert time.monotonic() < deadline
@@ -132,14 +158,18 @@ def test_a_killed_build_goes_on_after_its_last_finished_stage(recipe: Path, buil
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not list(tmp_path.glob("out/*/manifest.json"))
-    done = subprocess.run([*command, "--json"], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [*command, "--json"], env=environment, capture_output=True, text=True, check=True
+    )
     result = json.loads(done.stdout)
     assert result["trace"][0]["reused"]
     assert result["manifest"]["id"] == built.bundle.manifest.id
 
 
 @pytest.mark.usefixtures("_cache")
-def test_an_artifact_that_is_not_the_model_is_not_published(recipe: Path, workshop: Path, built: BuildResult) -> None:
+def test_an_artifact_that_is_not_the_model_is_not_published(
+    recipe: Path, workshop: Path, built: BuildResult
+) -> None:
     before = sorted((workshop / "out").iterdir())
     with pytest.raises(ExportError, match=r"int8.*snr|SNR"):
         edgekit.build(recipe, overrides=["verify.snr_min_db=300"], output=workshop / "out")
@@ -147,14 +177,22 @@ def test_an_artifact_that_is_not_the_model_is_not_published(recipe: Path, worksh
     assert edgekit.open_bundle(built.bundle.path).manifest.id == built.bundle.manifest.id
 
 
-def test_an_input_the_model_does_not_take(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_input_the_model_does_not_take(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "cache"))
     with pytest.raises(ModelError, match=r"mobilenet_v2 does not run on input \(1, 8, 8\)"):
         edgekit.build(recipe, overrides=["model.name=mobilenet_v2"], output=tmp_path / "out")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system: run as root")
-def test_a_full_disk_leaves_no_half_bundle(recipe: Path, workshop: Path, built: BuildResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_no_half_bundle(
+    recipe: Path,
+    workshop: Path,
+    built: BuildResult,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("EDGEKIT_CACHE", str(workshop / "cache"))
     small = tmp_path / "small"
     small.mkdir()
@@ -168,22 +206,39 @@ def test_a_full_disk_leaves_no_half_bundle(recipe: Path, workshop: Path, built: 
 
 
 @pytest.mark.usefixtures("_cache")
-def test_accuracy_on_this_machine_is_that_of_the_build(built: BuildResult, recipe: Path, workshop: Path) -> None:
-    """The evaluation set costs no new export, and the runners' outputs on all of it are those of the build, to the last bit."""
-    again = edgekit.build(recipe, overrides=["export.evaluation_set=100"], output=workshop / "evaluated")
+def test_accuracy_on_this_machine_is_that_of_the_build(
+    built: BuildResult, recipe: Path, workshop: Path
+) -> None:
+    """The evaluation set costs no new export, and the runners' outputs on all of it are those of
+    the build, to the last bit."""
+    again = edgekit.build(
+        recipe, overrides=["export.evaluation_set=100"], output=workshop / "evaluated"
+    )
     assert again.reused_exports == 4
     assert again.bundle.manifest.id != built.bundle.manifest.id
     held = again.bundle.manifest.evaluation
     assert held
     assert (held.samples, held.shape, held.inputs.bytes) == (100, (1, 8, 8), 100 * 64 * 4)
     target = LocalTarget(edgekit=1, name="here", kind="local", workdir=str(workshop / "device"))
-    found = edgekit.bench(again.bundle, target, runs=1, min_seconds=0.01, profile=True, accuracy_samples=1000)
+    found = edgekit.bench(
+        again.bundle, target, runs=1, min_seconds=0.01, profile=True, accuracy_samples=1000
+    )
     for result, artifact in zip(found.artifacts, again.bundle.manifest.artifacts, strict=True):
         assert result.accuracy
-        assert (result.accuracy.samples, result.accuracy.top1_correct) == (100, artifact.verification.top1_correct)
+        assert (result.accuracy.samples, result.accuracy.top1_correct) == (
+            100,
+            artifact.verification.top1_correct,
+        )
         assert (result.accuracy.same_top1, result.accuracy.snr_db) == (100, None)
     profiles = {result.key: result.profile for result in found.artifacts}
-    assert [bool(profile and profile.operators) for profile in profiles.values()] == [True, False, True, False]
+    assert [bool(profile and profile.operators) for profile in profiles.values()] == [
+        True,
+        False,
+        True,
+        False,
+    ]
     int8 = profiles["int8.pte"]
     assert int8
-    assert {row.layer for row in int8.operators if row.name.startswith(("Convolution", "Fully"))} >= {"classifier"}
+    assert {
+        row.layer for row in int8.operators if row.name.startswith(("Convolution", "Fully"))
+    } >= {"classifier"}

@@ -57,12 +57,16 @@ def test_on_the_command_line(recipe: str, capsys: pytest.CaptureFixture[str]) ->
         (["--stage", "half"], "no int8 stage 'half'"),
     ],
 )
-def test_which_stage(stage: list[str], said: str, recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_which_stage(
+    stage: list[str], said: str, recipe: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(["sensitivity", recipe, *stage]) == 2
     assert said in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_a_recipe_without_int8(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
-    Path(recipe).write_text("\n".join(line for line in RECIPE.splitlines() if "ptq" not in line and "qat" not in line))
+    Path(recipe).write_text(
+        "\n".join(line for line in RECIPE.splitlines() if "ptq" not in line and "qat" not in line)
+    )
     assert run(["sensitivity", recipe]) == 2
     assert "no stage with method ptq or qat" in capsys.readouterr().err.replace("\n", " ")

@@ -1,4 +1,5 @@
-"""Energy from synthetic traces, and the three kinds of sensor: on copies of sysfs, and on a real pseudo-terminal. No number here was measured."""
+"""Energy from synthetic traces, and the three kinds of sensor: on copies of sysfs, and on a real
+pseudo-terminal. No number here was measured."""
 
 from __future__ import annotations
 
@@ -21,7 +22,18 @@ from edgekit.measure.benchmark import bench
 from edgekit.measure.lines import WindowValues
 from edgekit.measure.measurement import Settings
 from edgekit.measure.observations import Energy
-from edgekit.power import HostSensor, Stretch, battery, energy, hwmon, joules, open_sensor, session, stretch, trace_of
+from edgekit.power import (
+    HostSensor,
+    Stretch,
+    battery,
+    energy,
+    hwmon,
+    joules,
+    open_sensor,
+    session,
+    stretch,
+    trace_of,
+)
 from edgekit.power.serial_meter import open_port, watts_of
 from edgekit.power.session import Meter, measure_energy, meter
 from edgekit.target import LocalTarget, PowerSensor, read_target
@@ -33,13 +45,30 @@ MILLISECONDS = st.integers(0, 100_000).map(lambda ms: ms / 1000)
 HWMON, BATTERY = PowerSensor(sensor="hwmon"), PowerSensor(sensor="battery")
 
 
-@given(st.floats(0, 100), st.floats(0, 1000), st.floats(0, 100), st.lists(MILLISECONDS, min_size=1, max_size=20, unique=True))
-def test_constant_power_times_time(watts: float, start_s: float, seconds: float, times: list[float]) -> None:
+@given(
+    st.floats(0, 100),
+    st.floats(0, 1000),
+    st.floats(0, 100),
+    st.lists(MILLISECONDS, min_size=1, max_size=20, unique=True),
+)
+def test_constant_power_times_time(
+    watts: float, start_s: float, seconds: float, times: list[float]
+) -> None:
     trace = [(at_s, watts) for at_s in sorted(times)]
-    assert joules(trace, start_s, start_s + seconds) == pytest.approx(watts * seconds, rel=1e-9, abs=1e-9)
+    assert joules(trace, start_s, start_s + seconds) == pytest.approx(
+        watts * seconds, rel=1e-9, abs=1e-9
+    )
 
 
-@given(st.lists(st.tuples(MILLISECONDS, st.floats(0, 50)), min_size=2, max_size=20, unique_by=lambda point: point[0]), st.floats(0, 1))
+@given(
+    st.lists(
+        st.tuples(MILLISECONDS, st.floats(0, 50)),
+        min_size=2,
+        max_size=20,
+        unique_by=lambda point: point[0],
+    ),
+    st.floats(0, 1),
+)
 def test_stretches_add_up(points: list[tuple[float, float]], share: float) -> None:
     trace = sorted(points)
     start_s, stop_s = trace[0][0], trace[-1][0]
@@ -59,16 +88,29 @@ def test_energy_of_an_inference() -> None:
     running = [(100 + i / 5, 5.0) for i in range(51)]
     idle = [(float(i), 2.0) for i in range(25)]
     found = energy("synthetic", running, idle, Stretch(100, 110, 1000))
-    assert (found.joules, found.gross_joules, found.idle_watts, found.inferences) == (pytest.approx(0.03), pytest.approx(0.05), 2.0, 1000)
+    assert (found.joules, found.gross_joules, found.idle_watts, found.inferences) == (
+        pytest.approx(0.03),
+        pytest.approx(0.05),
+        2.0,
+        1000,
+    )
     without = energy("synthetic", running, idle[:2], Stretch(100, 110, 1000))
     assert (without.joules, without.gross_joules) == (None, pytest.approx(0.05))
     assert "idle power is not known" in without.unavailable
-    assert "gave 3 readings" in energy("synthetic", running[:3], idle, Stretch(100, 110, 1000)).unavailable
+    assert (
+        "gave 3 readings"
+        in energy("synthetic", running[:3], idle, Stretch(100, 110, 1000)).unavailable
+    )
     assert "too short" in energy("synthetic", running, idle, None).unavailable
 
 
 def test_windows_of_a_run() -> None:
-    windows = [WindowValues(at_ns=i * 10**9, iterations=10 * i, values=(77, 1_000_000 * i, None if i == 2 else 1)) for i in range(4)]
+    windows = [
+        WindowValues(
+            at_ns=i * 10**9, iterations=10 * i, values=(77, 1_000_000 * i, None if i == 2 else 1)
+        )
+        for i in range(4)
+    ]
     assert stretch(windows) == Stretch(0.0, 3.0, 30)
     assert stretch(windows[:1]) is None
     assert stretch([windows[0], windows[1].model_copy(update={"iterations": 0})]) is None
@@ -89,13 +131,18 @@ def test_hwmon(tmp_path: Path) -> None:
     assert [probe.path for probe in found.probes] == [f"{tmp_path}/hwmon1/power1_input"]
     assert found.watts([3_250_000]) == pytest.approx(3.25)
     assert found.watts([None]) is None
-    windows = [WindowValues(at_ns=10**9, iterations=1, values=(9, 3_250_000)), WindowValues(at_ns=2 * 10**9, iterations=1, values=(9, None))]
+    windows = [
+        WindowValues(at_ns=10**9, iterations=1, values=(9, 3_250_000)),
+        WindowValues(at_ns=2 * 10**9, iterations=1, values=(9, None)),
+    ]
     assert trace_of(found, windows, 1) == [(1.0, pytest.approx(3.25))]
     chip(tmp_path, 2, "ina219", curr1_input=650, in1_input=5000)
     with pytest.raises(DeviceError, match="several power sensors") as raised:
         hwmon.open_sensor(HWMON, DEVICE, root=str(tmp_path))
     assert "cpu_thermal, ina219, ina226" in raised.value.hint
-    parts = hwmon.open_sensor(HWMON.model_copy(update={"chip": "ina219"}), DEVICE, root=str(tmp_path))
+    parts = hwmon.open_sensor(
+        HWMON.model_copy(update={"chip": "ina219"}), DEVICE, root=str(tmp_path)
+    )
     assert parts.watts([650, 5000]) == pytest.approx(3.25)
     with pytest.raises(DeviceError, match="no power sensor with channel 3"):
         hwmon.open_sensor(HWMON.model_copy(update={"channel": 3}), DEVICE, root=str(tmp_path))
@@ -111,7 +158,14 @@ def test_battery(tmp_path: Path) -> None:
     supply(tmp_path, "usb", type="USB", current_now=1)
     with pytest.raises(DeviceError, match="no battery tells its power"):
         battery.open_sensor(BATTERY, DEVICE, root=str(tmp_path))
-    supply(tmp_path, "battery", type="Battery", status="Discharging", current_now=-500_000, voltage_now=3_800_000)
+    supply(
+        tmp_path,
+        "battery",
+        type="Battery",
+        status="Discharging",
+        current_now=-500_000,
+        voltage_now=3_800_000,
+    )
     found = battery.open_sensor(BATTERY, DEVICE, root=str(tmp_path))
     assert found.watts([-500_000, 3_800_000]) == pytest.approx(1.9)
     (tmp_path / "battery" / "status").write_text("Charging\n")
@@ -123,7 +177,14 @@ VOLTS_AMPERES = re.compile(r"(?P<volts>[0-9.]+)V (?P<amperes>[0-9.]+)A")
 
 
 @pytest.mark.parametrize(
-    ("line", "watts"), [("t=1 5.02V 0.50A", 2.51), ("5.0.2V 1A", None), ("", None), ("hello", None), ("9" * 400 + "V 1A", None)]
+    ("line", "watts"),
+    [
+        ("t=1 5.02V 0.50A", 2.51),
+        ("5.0.2V 1A", None),
+        ("", None),
+        ("hello", None),
+        ("9" * 400 + "V 1A", None),
+    ],
 )
 def test_lines_of_a_meter(line: str, watts: float | None) -> None:
     found = watts_of(line, VOLTS_AMPERES)
@@ -180,26 +241,48 @@ def test_a_serial_meter_is_described(tmp_path: Path, text: str, words: str) -> N
 
 
 def test_energy_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """2 W while idle and 5 W while running, in files as the kernel's; 100 inferences in each window of 0.2 s: 6 mJ each beyond idle."""
+    """2 W while idle and 5 W while running, in files as the kernel's; 100 inferences in each window
+    of 0.2 s: 6 mJ each beyond idle."""
     monkeypatch.setattr(session, "IDLE_READINGS", 5)
     monkeypatch.setattr(hwmon, "ROOT", str(tmp_path / "hwmon"))
     chip(tmp_path / "hwmon", 0, "ina226", power1_input=2_000_000)
     bundle, target = with_program(tmp_path)
     power = tmp_path / "hwmon" / "hwmon0" / "power1_input"
     program = Path(str(target.runners.executorch.program))
-    program.write_text(program.read_text().replace("exec", f'case "$*" in *sustain*) echo 5000000 >{power} ;; esac\nexec'))
+    program.write_text(
+        program.read_text().replace(
+            "exec", f'case "$*" in *sustain*) echo 5000000 >{power} ;; esac\nexec'
+        )
+    )
     target = target.model_copy(update={"power": HWMON.model_copy(update={"seconds": 2.0})})
-    found = bench(bundle, target, runs=1, warmup_min_seconds=0, min_seconds=0, energy=True).artifacts[0].energy
+    found = (
+        bench(bundle, target, runs=1, warmup_min_seconds=0, min_seconds=0, energy=True)
+        .artifacts[0]
+        .energy
+    )
     assert found
-    assert (found.sensor, found.inferences, found.idle_watts) == ("hwmon ina226 channel 1", 1000, pytest.approx(2.0))
+    assert (found.sensor, found.inferences, found.idle_watts) == (
+        "hwmon ina226 channel 1",
+        1000,
+        pytest.approx(2.0),
+    )
     assert (found.joules, found.gross_joules) == (pytest.approx(0.006), pytest.approx(0.01))
 
 
 def test_no_sensor_is_a_result(tmp_path: Path) -> None:
     bundle, target = with_program(tmp_path)
-    found = bench(bundle, target, runs=1, warmup_min_seconds=0, min_seconds=0, energy=True).artifacts[0].energy
+    found = (
+        bench(bundle, target, runs=1, warmup_min_seconds=0, min_seconds=0, energy=True)
+        .artifacts[0]
+        .energy
+    )
     assert found == Energy(unavailable="target desk names no power sensor")
-    nowhere = LocalTarget(edgekit=1, name="desk", kind="local", power=PowerSensor(sensor="serial", port="/dev/none", pattern="(?P<watts>1)"))
+    nowhere = LocalTarget(
+        edgekit=1,
+        name="desk",
+        kind="local",
+        power=PowerSensor(sensor="serial", port="/dev/none", pattern="(?P<watts>1)"),
+    )
     with meter(nowhere, DEVICE) as opened:
         assert "cannot be opened" in opened.unavailable
 
@@ -219,7 +302,9 @@ def test_a_meter_of_this_host_is_brought_to_the_runners_clock(tmp_path: Path) ->
 
     bundle, target = with_program(tmp_path)
     target = target.model_copy(update={"power": PowerSensor(sensor="hwmon", seconds=2.0)})
-    settings = Settings(runs=1, warmup_min_seconds=0, min_iterations=1, min_seconds=0, max_seconds=1, threads=1)
+    settings = Settings(
+        runs=1, warmup_min_seconds=0, min_iterations=1, min_seconds=0, max_seconds=1, threads=1
+    )
     where = passes.Bench(target, DEVICE, settings, (), lambda: None)
     [placed] = place(bundle, tmp_path)
     found = measure_energy(where, placed, Meter(Steady(), idle=[(float(i), 1.0) for i in range(9)]))

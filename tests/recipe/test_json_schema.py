@@ -30,9 +30,18 @@ def test_schemas_follow_the_metaschema(schema: dict[str, Any]) -> None:
 
 
 def test_an_editor_finds_what_it_shows(schema: dict[str, Any]) -> None:
-    """Every key has a text to hover, every stage is told apart by constants, unknown keys are marked."""
+    """Every key has a text to hover, every stage is told apart by constants, unknown keys are
+    marked."""
     sections = schema["$defs"]
-    assert {"Train", "Finetune", "Import", "PruneStructured", "QuantizeQat", "Polynomial", "VariantBudget"} <= sections.keys()
+    assert {
+        "Train",
+        "Finetune",
+        "Import",
+        "PruneStructured",
+        "QuantizeQat",
+        "Polynomial",
+        "VariantBudget",
+    } <= sections.keys()
     constants = {"stage", "method", "kind", "edgekit"}
     for name, section in sections.items():
         assert section["additionalProperties"] is False, name
@@ -48,8 +57,15 @@ def test_an_editor_finds_what_it_shows(schema: dict[str, Any]) -> None:
     assert sections["Model"]["properties"]["name"]["examples"]
     assert sections["Train"]["properties"]["stage"]["const"] == "train"
     assert {"stage", "method", "sparsity"} <= set(sections["PruneUnstructured"]["required"])
-    stages = [sections[part["$ref"].rpartition("/")[2]]["properties"] for part in schema["properties"]["stages"]["items"]["oneOf"]]
-    assert len({(stage["stage"]["const"], stage.get("method", {}).get("const")) for stage in stages}) == len(stages) == 11
+    stages = [
+        sections[part["$ref"].rpartition("/")[2]]["properties"]
+        for part in schema["properties"]["stages"]["items"]["oneOf"]
+    ]
+    assert (
+        len({(stage["stage"]["const"], stage.get("method", {}).get("const")) for stage in stages})
+        == len(stages)
+        == 11
+    )
 
 
 def test_every_key_has_a_description_and_an_example() -> None:
@@ -60,12 +76,16 @@ def test_every_key_has_a_description_and_an_example() -> None:
                 assert len(part["description"]) > 3, f"{name}.{key}"
                 assert part["examples"], f"{name}.{key}"
                 for example in part["examples"]:
-                    assert validator.evolve(schema={**part, "$defs": one["$defs"]}).is_valid(example), f"{name}.{key}: {example}"
+                    assert validator.evolve(schema={**part, "$defs": one["$defs"]}).is_valid(
+                        example
+                    ), f"{name}.{key}: {example}"
 
 
 def test_keys_with_a_unit_say_it(schema: dict[str, Any]) -> None:
     sections = schema["$defs"]
-    assert sections["VariantBudget"]["properties"]["latency_p50_max_ms"]["description"].endswith("Milliseconds.")
+    assert sections["VariantBudget"]["properties"]["latency_p50_max_ms"]["description"].endswith(
+        "Milliseconds."
+    )
     assert "fraction" in sections["PruneStructured"]["properties"]["ratio"]["description"].lower()
     assert "econds" in sections["Bench"]["properties"]["max_seconds"]["description"]
 
@@ -74,7 +94,9 @@ def test_keys_with_a_unit_say_it(schema: dict[str, Any]) -> None:
 def test_the_shipped_schemas_are_todays(kind: str) -> None:
     file = Path(__file__).parents[2] / f"{kind}s" / f"{kind}.schema.json"
     now = recipe_json_schema() if kind == "recipe" else target_json_schema()
-    assert json.loads(file.read_text()) == now, f"run: edgekit {kind} schema -o {kind}s/{kind}.schema.json"
+    assert json.loads(file.read_text()) == now, (
+        f"run: edgekit {kind} schema -o {kind}s/{kind}.schema.json"
+    )
 
 
 @pytest.mark.parametrize(
@@ -88,13 +110,23 @@ def test_the_shipped_schemas_are_todays(kind: str) -> None:
         (BASE.replace("{name: resnet8}", "{}"), False),
         (BASE.replace("epochs: 2", "epochs: 0"), False),
         (HEAD, False),
-        (HEAD + "stages: [{stage: prune, method: unstructured, sparsity: 0.5, schedule: {}, export: a}]", False),
-        (HEAD + "stages: [{stage: prune, method: unstructured, sparsity: 0.5, schedule: {kind: one_shot}, export: a}]", True),
+        (
+            HEAD + "stages: [{stage: prune, method: unstructured, sparsity: 0.5, schedule: {},"
+            " export: a}]",
+            False,
+        ),
+        (
+            HEAD + "stages: [{stage: prune, method: unstructured, sparsity: 0.5, schedule: {kind:"
+            " one_shot}, export: a}]",
+            True,
+        ),
         ("extends: base.yaml\nmodel: {args: {a: 1}}\n", True),
         ("extends: base.yaml\nmodle: {}\n", False),
     ],
 )
-def test_the_schema_judges_as_the_loader_does(schema: dict[str, Any], text: str, accepted: bool) -> None:
+def test_the_schema_judges_as_the_loader_does(
+    schema: dict[str, Any], text: str, accepted: bool
+) -> None:
     assert accepts(schema, text) is accepted
 
 

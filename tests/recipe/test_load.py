@@ -69,7 +69,9 @@ def test_a_recipe_and_the_origin_of_every_value(tmp_path: Path) -> None:
     assert origin(loaded, "input", "shape", 1) == "recipe.yaml:4:20"
     assert loaded.origins["stages", 0, "lr"] == loaded.origins["bench", "runs"] == DEFAULT
     data = resolved(loaded.recipe)
-    assert loaded.origins.keys() >= {(key,) for key in data} | {("stages", 1, "train", key) for key in data["stages"][1]["train"]}
+    assert loaded.origins.keys() >= {(key,) for key in data} | {
+        ("stages", 1, "train", key) for key in data["stages"][1]["train"]
+    }
 
 
 def test_a_resolved_recipe_is_the_same_recipe(tmp_path: Path) -> None:
@@ -88,24 +90,36 @@ def test_the_hash_is_of_the_meaning(tmp_path: Path) -> None:
     def sha(text: str, *overrides: str) -> str:
         return recipe_sha256(load_recipe(write(tmp_path, text), overrides=overrides).recipe)
 
-    same = BASE.replace("epochs: 2\n", "epochs: 2.0 # twice\n    lr: 1e-3\n").replace("{name: resnet8}", "\n  name: 'resnet8'\n  args: {}")
+    same = BASE.replace("epochs: 2\n", "epochs: 2.0 # twice\n    lr: 1e-3\n").replace(
+        "{name: resnet8}", "\n  name: 'resnet8'\n  args: {}"
+    )
     assert sha(BASE) == sha(same) == sha(BASE, "bench.runs=10")
     assert sha(BASE) != sha(BASE, "seed=1")
-    assert sha(BASE.replace("{epochs: 1}", "{}")) == sha(BASE), "a default and the same value written are one meaning"
+    assert sha(BASE.replace("{epochs: 1}", "{}")) == sha(BASE), (
+        "a default and the same value written are one meaning"
+    )
 
 
-# ---- faults 1 to 9 -----------------------------------------------------------------------------------------------------
+# ---- faults 1 to 9
+# -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("content", "line", "column", "text"), FAULTS)
-def test_no_yaml_for_a_recipe(tmp_path: Path, content: bytes, line: int | None, column: int | None, text: str) -> None:
+def test_no_yaml_for_a_recipe(
+    tmp_path: Path, content: bytes, line: int | None, column: int | None, text: str
+) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_bytes(content)
     assert_reported(refused(path), path, line, column, text)
 
 
 def test_unknown_keys_come_with_a_suggestion(tmp_path: Path) -> None:
-    text = BASE.replace("epochs: 2", "epoch: 2").replace("{epochs: 1}", "{epochs: 1, zzz: 1}").replace("model:", "modle:") + "bech: {run: 1}\n"
+    text = (
+        BASE.replace("epochs: 2", "epoch: 2")
+        .replace("{epochs: 1}", "{epochs: 1, zzz: 1}")
+        .replace("model:", "modle:")
+        + "bech: {run: 1}\n"
+    )
     found = refused_places(tmp_path, text)
     assert found == {
         "1:1": "missing key 'model'",
@@ -114,14 +128,16 @@ def test_unknown_keys_come_with_a_suggestion(tmp_path: Path) -> None:
         "13:24": "unknown key 'zzz'",
         "14:1": "unknown key 'bech' (did you mean 'bench'?)",
     }
-    [zzz] = [p for p in refused(tmp_path / "recipe.yaml").details["problems"] if "zzz" in p["message"]]  # type: ignore[attr-defined]
+    [zzz] = [
+        p for p in refused(tmp_path / "recipe.yaml").details["problems"] if "zzz" in p["message"]
+    ]  # type: ignore[attr-defined]
     assert zzz["hint"].startswith("allowed here: epochs, batch_size, optimizer")
 
 
 def test_python_names_of_keys_are_not_keys(tmp_path: Path) -> None:
-    assert refused_places(tmp_path, HEAD + "stages: [{stage: train, export: a}, {stage: train, from_: a}]") == {
-        "6:52": "unknown key 'from_' (did you mean 'from'?)"
-    }
+    assert refused_places(
+        tmp_path, HEAD + "stages: [{stage: train, export: a}, {stage: train, from_: a}]"
+    ) == {"6:52": "unknown key 'from_' (did you mean 'from'?)"}
 
 
 WRONG_TYPES = """\
@@ -158,13 +174,25 @@ def test_wrong_types(tmp_path: Path) -> None:
         "11:84": "MixUp: expected a mapping (key: value), got 0.2",
         "11:100": "distill: expected a mapping (key: value), got the text 'yes'",
         "12:5": "stages[2]: expected a mapping (key: value), got 7",
-        "13:13": "stage: expected one of train, finetune, import, prune, quantize, got the text 'trian' (did you mean 'train'?)",
+        "13:13": (
+            "stage: expected one of train, finetune, import, prune, quantize, got the text 'trian'"
+            " (did you mean 'train'?)"
+        ),
         "14:5": "missing key 'stage' in stages[4]",
         "15:5": "missing key 'method' in stages[5]",
-        "16:28": "method: expected one of unstructured, n_m, structured, got the text 'unstructred' (did you mean 'unstructured'?)",
+        "16:28": (
+            "method: expected one of unstructured, n_m, structured, got the text 'unstructred' (did"
+            " you mean 'unstructured'?)"
+        ),
         "17:69": "kind: expected one of one_shot, iterative, got the text 'polynomial'",
-        "18:31": "optimizer: expected one of sgd, adam, adamw, rmsprop, got the text 'adamm' (did you mean 'adam'?)",
-        "19:20": "formats[0]: expected one of executorch, litert, got the text 'tflite' (did you mean 'litert'?)",
+        "18:31": (
+            "optimizer: expected one of sgd, adam, adamw, rmsprop, got the text 'adamm' (did you"
+            " mean 'adam'?)"
+        ),
+        "19:20": (
+            "formats[0]: expected one of executorch, litert, got the text 'tflite' (did you mean"
+            " 'litert'?)"
+        ),
         "19:37": "backend: expected one of xnnpack, portable, got nothing",
         "20:41": "size_max_bytes: expected a whole number of bytes, got the text '2 MB'",
         "20:67": "latency_p50_max_ms: expected a number of milliseconds, got the text '5ms'",
@@ -180,7 +208,10 @@ def test_hints_say_how_to_write_it(tmp_path: Path) -> None:
     assert hint("stages.fp32.batch_size=1e3") == "write 1000"
     assert hint("deterministic=yes") == "YAML 1.2 knows only `true` and `false`"
     assert hint("description=5") == "put it in quotes"
-    assert hint('stages.0={"stage": "prune"}', "stages.0.export=a") == "add `method: ` and one of unstructured, n_m, structured"
+    assert (
+        hint('stages.0={"stage": "prune"}', "stages.0.export=a")
+        == "add `method: ` and one of unstructured, n_m, structured"
+    )
     assert hint("model={}") == 'for instance `name: "resnet8"`'
 
 
@@ -215,7 +246,10 @@ def test_ranges(tmp_path: Path) -> None:
         "9:81": "a.* must be less than 1, got 2",
         "10:46": "macs must be less than 1, got 1.5",
         "11:36": "m must be at least 2, got 1",
-        "12:26": "name: expected up to 64 letters, digits, '.', '_' or '-', the first a letter or a digit",
+        "12:26": (
+            "name: expected up to 64 letters, digits, '.', '_' or '-', the first a letter or a"
+            " digit"
+        ),
         "13:7": "seed must be less than 4294967296, got 4294967296",
         "14:20": "shape[1] must be at least 1, got 0",
         "15:22": "cosine_min must be at most 1, got 2",
@@ -223,26 +257,51 @@ def test_ranges(tmp_path: Path) -> None:
         "16:43": "top1_min_percent must be at most 100, got 101",
         "16:64": "size_max_bytes must be at least 1, got 0",
     }
-    assert "8:52: sparsity must be less than 1, got 50 (it is a fraction: write 0.5 for 50 %)" in refused(tmp_path / "recipe.yaml").message
+    assert (
+        "8:52: sparsity must be less than 1, got 50 (it is a fraction: write 0.5 for 50 %)"
+        in refused(tmp_path / "recipe.yaml").message
+    )
 
 
 @pytest.mark.parametrize(
     ("stage", "column", "text"),
     [
-        ("{stage: prune, method: n_m, n: 4, export: a}", 36, "n: must be less than m 4, got 4: else nothing is pruned"),
-        ("{stage: prune, method: structured, export: a}", 5, "stages[0]: structured pruning needs a goal: `ratio` or `macs`"),
-        ("{stage: prune, method: structured, ratio: 0.1, macs: 0.5, export: a}", 58, "macs: give `ratio` or `macs`, not both"),
         (
-            "{stage: prune, method: unstructured, sparsity: 0.2, schedule: {kind: polynomial, initial_sparsity: 0.3, train: {}}, export: a}",
+            "{stage: prune, method: n_m, n: 4, export: a}",
+            36,
+            "n: must be less than m 4, got 4: else nothing is pruned",
+        ),
+        (
+            "{stage: prune, method: structured, export: a}",
+            5,
+            "stages[0]: structured pruning needs a goal: `ratio` or `macs`",
+        ),
+        (
+            "{stage: prune, method: structured, ratio: 0.1, macs: 0.5, export: a}",
+            58,
+            "macs: give `ratio` or `macs`, not both",
+        ),
+        (
+            (
+                "{stage: prune, method: unstructured, sparsity: 0.2, schedule: {kind: polynomial,"
+                " initial_sparsity: 0.3, train: {}}, export: a}"
+            ),
             52,
             "sparsity: the final sparsity must be at least the initial_sparsity 0.3, got 0.2",
         ),
         (
-            "{stage: prune, method: unstructured, sparsity: 0.2, schedule: {kind: polynomial, begin_step: 5, end_step: 5, train: {}}, export: a}",
+            (
+                "{stage: prune, method: unstructured, sparsity: 0.2, schedule: {kind: polynomial,"
+                " begin_step: 5, end_step: 5, train: {}}, export: a}"
+            ),
             111,
             "end_step: must come after begin_step 5, got 5",
         ),
-        ("{stage: train, epochs: 1, warmup_epochs: 2, export: a}", 46, "warmup_epochs: the warm-up is longer than the training of 1 epochs"),
+        (
+            "{stage: train, epochs: 1, warmup_epochs: 2, export: a}",
+            46,
+            "warmup_epochs: the warm-up is longer than the training of 1 epochs",
+        ),
     ],
 )
 def test_rules_within_a_stage(tmp_path: Path, stage: str, column: int, text: str) -> None:
@@ -253,10 +312,30 @@ def test_rules_within_a_stage(tmp_path: Path, stage: str, column: int, text: str
 @pytest.mark.parametrize(
     ("old", "new", "place", "text"),
     [
-        ("[3, 32, 32]", "[3, 32, 32], mean: [0.5]", "4:35", "mean: expected one value per channel: 3, got 1"),
-        ("[3, 32, 32]", "[29, 12], std: [1, 1, 1]", "4:31", "std: expected one value per channel: 12, got 3"),
-        ("stages:", "export: {formats: [litert, litert]}\nstages:", "6:19", "formats: a format is named twice"),
-        ("stages:", "bench: {min_seconds: 3, max_seconds: 2}\nstages:", "6:38", "max_seconds: must be at least min_seconds 3, got 2"),
+        (
+            "[3, 32, 32]",
+            "[3, 32, 32], mean: [0.5]",
+            "4:35",
+            "mean: expected one value per channel: 3, got 1",
+        ),
+        (
+            "[3, 32, 32]",
+            "[29, 12], std: [1, 1, 1]",
+            "4:31",
+            "std: expected one value per channel: 12, got 3",
+        ),
+        (
+            "stages:",
+            "export: {formats: [litert, litert]}\nstages:",
+            "6:19",
+            "formats: a format is named twice",
+        ),
+        (
+            "stages:",
+            "bench: {min_seconds: 3, max_seconds: 2}\nstages:",
+            "6:38",
+            "max_seconds: must be at least min_seconds 3, got 2",
+        ),
         ("stages:\n", "stages: []\nx:\n", "6:9", "stages: expected at least 1 items, got 0"),
     ],
 )
@@ -288,29 +367,54 @@ def test_what_is_not_a_readable_file(tmp_path: Path) -> None:
     ],
 )
 def test_paths_that_are_refused(tmp_path: Path, weights: str, text: str) -> None:
-    path = write(tmp_path, BASE.replace("{name: resnet8}", f'{{name: resnet8, weights: "{weights}"}}'))
+    path = write(
+        tmp_path, BASE.replace("{name: resnet8}", f'{{name: resnet8, weights: "{weights}"}}')
+    )
     assert_reported(refused(path), path, 3, 33, text)
     if not weights.startswith("package:") and weights:
-        path = write(tmp_path, BASE.replace("{name: fashion_mnist}", f'{{name: image_folder, args: {{path: "{weights}"}}}}'))
+        path = write(
+            tmp_path,
+            BASE.replace(
+                "{name: fashion_mnist}", f'{{name: image_folder, args: {{path: "{weights}"}}}}'
+            ),
+        )
         assert_reported(refused(path), path, 5, 41, text)
 
 
-@pytest.mark.parametrize("weights", ["net.pt", "a/b/../net.pt", "/opt/../net.pt", "package:a_b/c/d.pth", "./x $HOME.pt", "a..b"])
+@pytest.mark.parametrize(
+    "weights",
+    ["net.pt", "a/b/../net.pt", "/opt/../net.pt", "package:a_b/c/d.pth", "./x $HOME.pt", "a..b"],
+)
 def test_paths_that_are_taken(tmp_path: Path, weights: str) -> None:
-    loaded = load_recipe(write(tmp_path, BASE.replace("{name: resnet8}", f'{{name: resnet8, weights: "{weights}"}}')))
+    loaded = load_recipe(
+        write(tmp_path, BASE.replace("{name: resnet8}", f'{{name: resnet8, weights: "{weights}"}}'))
+    )
     assert loaded.recipe.model.weights == weights
 
 
-# ---- extends -----------------------------------------------------------------------------------------------------------
+# ---- extends
+# -----------------------------------------------------------------------------------------------------------
 
 
 def test_extends_merges_mappings_and_replaces_the_rest(tmp_path: Path) -> None:
-    write(tmp_path, BASE.replace("{name: resnet8}", "{name: resnet8, args: {a: 1, b: [1, 2]}}"), "bases/base.yaml")
+    write(
+        tmp_path,
+        BASE.replace("{name: resnet8}", "{name: resnet8, args: {a: 1, b: [1, 2]}}"),
+        "bases/base.yaml",
+    )
     write(tmp_path, "extends: bases/base.yaml\nseed: 1\nname: middle\n", "middle.yaml")
-    child = write(tmp_path, "extends: middle.yaml\nname: child\nmodel:\n  args: {b: [3], c: {d: 4}}\nstages: [{stage: import, export: raw}]\n")
+    child = write(
+        tmp_path,
+        "extends: middle.yaml\nname: child\nmodel:\n  args: {b: [3], c: {d: 4}}\nstages: [{stage:"
+        " import, export: raw}]\n",
+    )
     loaded = load_recipe(child)
     recipe = loaded.recipe
-    assert (recipe.name, recipe.seed, recipe.model.args) == ("child", 1, {"a": 1, "b": [3], "c": {"d": 4}})
+    assert (recipe.name, recipe.seed, recipe.model.args) == (
+        "child",
+        1,
+        {"a": 1, "b": [3], "c": {"d": 4}},
+    )
     assert len(recipe.stages) == 1
     assert origin(loaded, "name") == "recipe.yaml:2:7"
     assert origin(loaded, "seed") == "middle.yaml:2:7"
@@ -331,10 +435,17 @@ def test_problems_are_reported_in_the_file_that_has_them(tmp_path: Path) -> None
 
 def test_places_of_what_was_replaced_are_forgotten(tmp_path: Path) -> None:
     write(tmp_path, BASE, "base.yaml")
-    path = write(tmp_path, "extends: base.yaml\nstages:\n  - {stage: train, export: a}\n  - {stage: quantize}\n")
+    path = write(
+        tmp_path,
+        "extends: base.yaml\nstages:\n  - {stage: train, export: a}\n  - {stage: quantize}\n",
+    )
     assert_reported(refused(path), path, 4, 5, "missing key 'method' in stages[1]")
-    write(tmp_path, HEAD + "stages:\n  - {stage: prune, method: n_m, n: 1, export: a}\n", "base.yaml")
-    path = write(tmp_path, "extends: base.yaml\nstages:\n  - {stage: prune, method: n_m, m: 2, export: a}\n")
+    write(
+        tmp_path, HEAD + "stages:\n  - {stage: prune, method: n_m, n: 1, export: a}\n", "base.yaml"
+    )
+    path = write(
+        tmp_path, "extends: base.yaml\nstages:\n  - {stage: prune, method: n_m, m: 2, export: a}\n"
+    )
     assert_reported(refused(path), path, 3, 5, "n: must be less than m 2, got 2")
 
 
@@ -365,13 +476,16 @@ def test_circles_and_long_chains_of_extends(tmp_path: Path) -> None:
     write(tmp_path, "extends: b.yaml\n", "a.yaml")
     write(tmp_path, "extends: ./c.yaml\n", "b.yaml")
     last = write(tmp_path, "extends: a.yaml\n", "c.yaml")
-    assert_reported(refused(tmp_path / "a.yaml"), last, 1, 10, "a circle: a.yaml → b.yaml → c.yaml → a.yaml")
+    assert_reported(
+        refused(tmp_path / "a.yaml"), last, 1, 10, "a circle: a.yaml → b.yaml → c.yaml → a.yaml"
+    )
     for index in range(20):
         write(tmp_path, f"extends: n{index + 1}.yaml\n", f"n{index}.yaml")
     assert "more than 8 recipes extend each other" in refused(tmp_path / "n0.yaml").message
 
 
-# ---- --set -------------------------------------------------------------------------------------------------------------
+# ---- --set
+# -------------------------------------------------------------------------------------------------------------
 
 
 def test_overrides(tmp_path: Path) -> None:
@@ -391,7 +505,12 @@ def test_overrides(tmp_path: Path) -> None:
     ]
     loaded = load_recipe(path, overrides=overrides)
     recipe, data = loaded.recipe, resolved(loaded.recipe)
-    assert (recipe.seed, recipe.input.shape, recipe.model.args, recipe.bench.runs) == (7, (1, 32, 32), {"width": 8}, 4)
+    assert (recipe.seed, recipe.input.shape, recipe.model.args, recipe.bench.runs) == (
+        7,
+        (1, 32, 32),
+        {"width": 8},
+        4,
+    )
     assert data["stages"][0]["epochs"] == 0.5
     assert data["stages"][0]["augment"] == ["RandomHorizontalFlip", {"MixUp": {"alpha": 0.2}}]
     assert data["stages"][1]["train"]["lr"] == 1e-5
@@ -399,14 +518,23 @@ def test_overrides(tmp_path: Path) -> None:
     assert data["description"] == "a = b"
     assert loaded.origins["seed",] == Origin("--set seed=7")
     assert str(loaded.origins["bench", "runs"]) == "--set bench.runs=4"
-    assert str(loaded.origins["stages", 0, "augment", 1, "MixUp", "alpha"]).startswith("--set stages.fp32.augment=")
+    assert str(loaded.origins["stages", 0, "augment", 1, "MixUp", "alpha"]).startswith(
+        "--set stages.fp32.augment="
+    )
     assert origin(loaded, "stages", 1, "train", "epochs") == "recipe.yaml:13:21"
     assert load_recipe(path).recipe.seed == 0, "the file is as it was"
 
 
 def test_a_stage_can_be_named_as_the_trace_names_it(tmp_path: Path) -> None:
-    path = write(tmp_path, HEAD + "stages: [{stage: train}, {stage: train}, {stage: quantize, method: ptq, export: int8}]\n")
-    assert resolved(load_recipe(path, overrides=["stages.train-2.lr=1"]).recipe)["stages"][1]["lr"] == 1
+    path = write(
+        tmp_path,
+        HEAD + "stages: [{stage: train}, {stage: train}, {stage: quantize, method: ptq, export:"
+        " int8}]\n",
+    )
+    assert (
+        resolved(load_recipe(path, overrides=["stages.train-2.lr=1"]).recipe)["stages"][1]["lr"]
+        == 1
+    )
 
 
 @pytest.mark.parametrize(
@@ -455,10 +583,24 @@ def test_control_characters_of_an_override_are_escaped(tmp_path: Path) -> None:
     assert "\x1b" not in error.message
 
 
-# ---- never anything else -----------------------------------------------------------------------------------------------
+# ---- never anything else
+# -----------------------------------------------------------------------------------------------
 
 KEYS = st.sampled_from(
-    [*Recipe.model_fields, *Train.model_fields, "extends", "from", "method", "kind", "train", "teacher", "variants", "mean", "shape", "per_layer"]
+    [
+        *Recipe.model_fields,
+        *Train.model_fields,
+        "extends",
+        "from",
+        "method",
+        "kind",
+        "train",
+        "teacher",
+        "variants",
+        "mean",
+        "shape",
+        "per_layer",
+    ]
 )
 VALUES = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), KEYS),
@@ -493,8 +635,16 @@ STAGE = st.fixed_dictionaries(
 
 
 @settings(max_examples=300, suppress_health_check=list(HealthCheck))
-@given(st.lists(STAGE, max_size=6), st.lists(st.sampled_from(["stages.a.lr=1", "stages.0=x", "stages=", "budget.baseline=a", "a.0.b=1"]), max_size=2))
-def test_stages_of_any_kind_load_or_are_refused(tmp_path: Path, stages: list[object], overrides: list[str]) -> None:
+@given(
+    st.lists(STAGE, max_size=6),
+    st.lists(
+        st.sampled_from(["stages.a.lr=1", "stages.0=x", "stages=", "budget.baseline=a", "a.0.b=1"]),
+        max_size=2,
+    ),
+)
+def test_stages_of_any_kind_load_or_are_refused(
+    tmp_path: Path, stages: list[object], overrides: list[str]
+) -> None:
     path = write(tmp_path, HEAD + f"stages: {json.dumps(stages)}\n")
     try:
         loaded = load_recipe(path, overrides=overrides)
@@ -512,11 +662,15 @@ def test_thousands_of_stages_end_soon(tmp_path: Path) -> None:
 
 
 def test_torch_is_not_imported() -> None:
-    program = "import sys, edgekit.recipe.load, edgekit.recipe.explain, edgekit.recipe.json_schema, edgekit.target; sys.exit('torch' in sys.modules)"
+    program = (
+        "import sys, edgekit.recipe.load, edgekit.recipe.explain, edgekit.recipe.json_schema,"
+        " edgekit.target; sys.exit('torch' in sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[2])
 
 
-# ---- what is shipped ---------------------------------------------------------------------------------------------------
+# ---- what is shipped
+# ---------------------------------------------------------------------------------------------------
 
 SHIPPED = sorted(Path(__file__).parents[2].joinpath("recipes").glob("**/*.yaml"))
 

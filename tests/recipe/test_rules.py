@@ -8,7 +8,10 @@ from edgekit.errors import UsageError
 from edgekit.recipe.load import load_recipe
 from tests.yaml_faults import places, problems_in
 
-HEAD = "edgekit: 1\nname: net\nmodel: {name: m}\ninput: {shape: [3, 32, 32]}\ndata: {name: digits}\nstages:\n"
+HEAD = (
+    "edgekit: 1\nname: net\nmodel: {name: m}\ninput: {shape: [3, 32, 32]}\ndata: {name:"
+    " digits}\nstages:\n"
+)
 
 TRAIN = "- {stage: train, name: a, export: fp32}\n"
 PTQ = "- {stage: quantize, method: ptq, name: q, export: int8}\n"
@@ -22,23 +25,38 @@ def refused(directory: Path, stages: str, more: str = "") -> dict[str, str]:
     with pytest.raises(UsageError) as raised:
         load_recipe(path)
     found = places(raised.value)
-    return {f"{int(place.split(':')[0]) - 6}:{place.split(':')[1]}": message for place, message in found.items()}
+    return {
+        f"{int(place.split(':')[0]) - 6}:{place.split(':')[1]}": message
+        for place, message in found.items()
+    }
 
 
 def test_prune_after_quantize_is_refused_with_the_reason(tmp_path: Path) -> None:
     """Case 11 of the faults."""
     assert refused(tmp_path, TRAIN + PTQ + PRUNE) == {
-        "3:11": "stage 'p' prunes a model that stage 'q' has quantized: the scales and fake-quant observers were fitted to weights that "
-        "would be gone, and channels cannot be removed from a quantized graph"
+        "3:11": (
+            "stage 'p' prunes a model that stage 'q' has quantized: the scales and fake-quant"
+            " observers were fitted to weights that would be gone, and channels cannot be removed"
+            " from a quantized graph"
+        )
     }
     with pytest.raises(UsageError) as raised:
         load_recipe(tmp_path / "recipe.yaml")
-    assert raised.value.hint == "the sound order is prune, finetune, quantize: put it before 'q', or branch off with a `from` before that"
+    assert (
+        raised.value.hint
+        == "the sound order is prune, finetune, quantize: put it before 'q', or branch off with a"
+        " `from` before that"
+    )
 
 
 @pytest.mark.parametrize("quantize", ["ptq", "qat", "fp16", "dynamic", "weight_only"])
 def test_every_quantization_ends_a_line(tmp_path: Path, quantize: str) -> None:
-    stages = TRAIN + PTQ.replace("ptq", quantize) + "- {stage: train, name: t}\n- {stage: finetune}\n- {stage: quantize, method: qat}\n" + PRUNE
+    stages = (
+        TRAIN
+        + PTQ.replace("ptq", quantize)
+        + "- {stage: train, name: t}\n- {stage: finetune}\n- {stage: quantize, method: qat}\n"
+        + PRUNE
+    )
     found = refused(tmp_path, stages)
     assert {place: message.split(":")[0] for place, message in found.items()} == {
         "3:11": "stage 't' trains a model that stage 'q' has quantized",
@@ -50,7 +68,12 @@ def test_every_quantization_ends_a_line(tmp_path: Path, quantize: str) -> None:
 
 def test_branches_are_lines_of_their_own(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
-    stages = TRAIN + PTQ + PRUNE.replace("name: p", "name: p, from: a") + "- {stage: finetune}\n- {stage: quantize, method: qat, export: sparse8}\n"
+    stages = (
+        TRAIN
+        + PTQ
+        + PRUNE.replace("name: p", "name: p, from: a")
+        + "- {stage: finetune}\n- {stage: quantize, method: qat, export: sparse8}\n"
+    )
     path.write_text(HEAD + stages)
     load_recipe(path)
     found = refused(tmp_path, stages + "- {stage: prune, method: n_m, from: q}\n")
@@ -59,19 +82,19 @@ def test_branches_are_lines_of_their_own(tmp_path: Path) -> None:
 
 def test_import_starts_a_recipe(tmp_path: Path) -> None:
     assert refused(tmp_path, "- {stage: import}\n" + TRAIN + "- {stage: import, name: i}\n") == {
-        "3:11": "stage 'i' takes the model with its loaded weights, which drops the work of stage 'a'"
+        "3:11": (
+            "stage 'i' takes the model with its loaded weights, which drops the work of stage 'a'"
+        )
     }
 
 
 def test_references_name_an_earlier_stage(tmp_path: Path) -> None:
     stages = (
-        "- {stage: train, from: b, export: fp32}\n"
-        "- {stage: train, name: b, from: fp23}\n"
-        "- {stage: train, from: train-3}\n"
-        "- {stage: train, distill: {teacher: train-9}}\n"
-        "- {stage: prune, method: n_m, schedule: {kind: iterative, train: {distill: {teacher: later}}}}\n"
-        "- {stage: quantize, method: qat, name: q, train: {distill: {teacher: q}}}\n"
-        "- {stage: train, name: later, from: b, distill: {teacher: q}}\n"
+        "- {stage: train, from: b, export: fp32}\n- {stage: train, name: b, from: fp23}\n- {stage:"
+        " train, from: train-3}\n- {stage: train, distill: {teacher: train-9}}\n- {stage: prune,"
+        " method: n_m, schedule: {kind: iterative, train: {distill: {teacher: later}}}}\n- {stage:"
+        " quantize, method: qat, name: q, train: {distill: {teacher: q}}}\n- {stage: train, name:"
+        " later, from: b, distill: {teacher: q}}\n"
     )
     assert refused(tmp_path, stages) == {
         "1:24": "from: stage 'b' does not come before this one",
@@ -86,8 +109,9 @@ def test_references_name_an_earlier_stage(tmp_path: Path) -> None:
 
 def test_names_are_unique(tmp_path: Path) -> None:
     stages = (
-        "- {stage: train, export: a}\n- {stage: train, name: a}\n- {stage: train, export: a}\n- {stage: train, name: b, export: c}\n"
-        "- {stage: train, name: train-6}\n- {stage: train}\n- {stage: train, export: b}\n"
+        "- {stage: train, export: a}\n- {stage: train, name: a}\n- {stage: train, export: a}\n-"
+        " {stage: train, name: b, export: c}\n- {stage: train, name: train-6}\n- {stage: train}\n-"
+        " {stage: train, export: b}\n"
     )
     assert refused(tmp_path, stages) == {
         "2:24": "stage name 'a' belongs to stages[0] already",
@@ -98,7 +122,9 @@ def test_names_are_unique(tmp_path: Path) -> None:
 
 
 def test_something_is_exported(tmp_path: Path) -> None:
-    assert refused(tmp_path, "- {stage: train}\n") == {"0:1": "no stage has `export`: there would be nothing to deploy"}
+    assert refused(tmp_path, "- {stage: train}\n") == {
+        "0:1": "no stage has `export`: there would be nothing to deploy"
+    }
 
 
 def test_budgets_name_exported_variants(tmp_path: Path) -> None:
@@ -110,15 +136,25 @@ def test_budgets_name_exported_variants(tmp_path: Path) -> None:
 
 
 def test_agreement_of_runtimes_needs_two(tmp_path: Path) -> None:
-    more = "export: {formats: [litert]}\nbudget: {variants: {int8: {runtimes_min_agreement_percent: 99}, fp32: {runtimes_min_agreement_percent: }}}\n"
+    more = (
+        "export: {formats: [litert]}\nbudget: {variants: {int8: {runtimes_min_agreement_percent:"
+        " 99}, fp32: {runtimes_min_agreement_percent: }}}\n"
+    )
     assert refused(tmp_path, TRAIN + PTQ, more) == {
-        "4:28": "runtimes_min_agreement_percent compares two runtimes, but only one format is exported"
+        "4:28": (
+            "runtimes_min_agreement_percent compares two runtimes, but only one format is exported"
+        )
     }
 
 
 def test_rules_are_checked_beside_other_mistakes(tmp_path: Path) -> None:
     """A mistake elsewhere hides no broken rule, and what is malformed breaks none."""
-    stages = TRAIN.replace("export", "exprot") + PTQ + PRUNE.replace("0.5", "5") + "- 5\n- {stage: 7, name: [x], from: 3, export: {}}\n"
+    stages = (
+        TRAIN.replace("export", "exprot")
+        + PTQ
+        + PRUNE.replace("0.5", "5")
+        + "- 5\n- {stage: 7, name: [x], from: 3, export: {}}\n"
+    )
     more = "budget: [x]\nexport: 3\n"
     path = tmp_path / "recipe.yaml"
     path.write_text(HEAD + stages + more)
@@ -130,7 +166,10 @@ def test_rules_are_checked_beside_other_mistakes(tmp_path: Path) -> None:
     assert sum("no stage" in message or "already" in message for message in messages) == 0
 
 
-@pytest.mark.parametrize(("name", "said"), [("digit", "there is no data 'digit' (did you mean 'digits'?)"), ("x", "there is no data 'x'")])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("digit", "there is no data 'digit' (did you mean 'digits'?)"), ("x", "there is no data 'x'")],
+)
 def test_data_that_is_not_built_in(name: str, said: str, tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text((HEAD + TRAIN).replace("digits", name))

@@ -1,4 +1,5 @@
-"""What a person sees: the right numbers, within 100 columns, and nothing a device says can steer the terminal."""
+"""What a person sees: the right numbers, within 100 columns, and nothing a device says can steer
+the terminal."""
 
 from __future__ import annotations
 
@@ -17,7 +18,14 @@ from edgekit.stats import Estimate, Ratio
 from edgekit.store.results import Row
 from tests.measured import make_bundle, make_measurement
 
-KEYS = ["fp32.pte", "fp32.tflite", "int8.pte", "int8.tflite", "pruned_int8.pte", "pruned_int8.tflite"]
+KEYS = [
+    "fp32.pte",
+    "fp32.tflite",
+    "int8.pte",
+    "int8.tflite",
+    "pruned_int8.pte",
+    "pruned_int8.tflite",
+]
 HOSTILE = "\x1b[2J\x1b]0;owned\x07[bold red]x[/] <script> \u202e"
 
 
@@ -30,11 +38,35 @@ def bundle(tmp_path: Path) -> Bundle:
     artifacts = []
     for i, key in enumerate(KEYS):
         variant, _, suffix = key.partition(".")
-        file = template.file.model_copy(update={"bytes": 8_970_000 // (i // 2 + 1) ** 2, "deflated_bytes": 8_000_000 // (i // 2 + 1) ** 2})
-        accuracy = template.verification.model_copy(update={"top1_correct": 9200 - 40 * i, "top1_total": 10_000, "top1_agreement_percent": 98.4})
-        artifacts.append(template.model_copy(update={"variant": variant, "format": formats[suffix], "file": file, "verification": accuracy}))
-    comparison = Comparison(a="int8.pte", b="int8.tflite", samples=10_000, same_top1=9987, snr_db=38.2)
-    manifest = two.manifest.model_copy(update={"artifacts": tuple(artifacts), "comparisons": (comparison,)})
+        file = template.file.model_copy(
+            update={
+                "bytes": 8_970_000 // (i // 2 + 1) ** 2,
+                "deflated_bytes": 8_000_000 // (i // 2 + 1) ** 2,
+            }
+        )
+        accuracy = template.verification.model_copy(
+            update={
+                "top1_correct": 9200 - 40 * i,
+                "top1_total": 10_000,
+                "top1_agreement_percent": 98.4,
+            }
+        )
+        artifacts.append(
+            template.model_copy(
+                update={
+                    "variant": variant,
+                    "format": formats[suffix],
+                    "file": file,
+                    "verification": accuracy,
+                }
+            )
+        )
+    comparison = Comparison(
+        a="int8.pte", b="int8.tflite", samples=10_000, same_top1=9987, snr_db=38.2
+    )
+    manifest = two.manifest.model_copy(
+        update={"artifacts": tuple(artifacts), "comparisons": (comparison,)}
+    )
     return two.model_copy(update={"manifest": manifest})
 
 
@@ -86,7 +118,14 @@ TRACE = [
 ]
 CHECKS = [
     Check("int8.pte", "latency_p50_max_ms", 5.0, 4.01, True),
-    Check("pruned_int8.tflite", "latency_min_speedup_ratio", 5.0, 4.6, False, "inconclusive, 95 % interval 4.50 to 5.10"),
+    Check(
+        "pruned_int8.tflite",
+        "latency_min_speedup_ratio",
+        5.0,
+        4.6,
+        False,
+        "inconclusive, 95 % interval 4.50 to 5.10",
+    ),
     Check("int8.tflite", "size_max_bytes", 2_500_000, 2_410_000, True),
     Check("int8.pte", "peak_memory_max_bytes", 2_500_000, None, False, "not measured"),
     Check("int8", "runtimes_min_agreement_percent", 99.5, 99.87, True),
@@ -104,14 +143,27 @@ def test_everything_fits_a_hundred_columns(bundle: Bundle) -> None:
 
 def test_the_trace(bundle: Bundle) -> None:
     shown = drawn([terminal.trace_table(TRACE)])
-    assert " ".join(line(shown, "fp32").split()) == "fp32 train 2.24 M 100.0 301 M 8.97 MB 8.30 MB 92.00 (91.5–92.5) 314.2"
-    assert " ".join(line(shown, "pruned_int8").split()) == "pruned_int8 quantize qat 1.14 M 73.0 151 M n/a n/a n/a cached"
+    assert (
+        " ".join(line(shown, "fp32").split())
+        == "fp32 train 2.24 M 100.0 301 M 8.97 MB 8.30 MB 92.00 (91.5–92.5) 314.2"
+    )
+    assert (
+        " ".join(line(shown, "pruned_int8").split())
+        == "pruned_int8 quantize qat 1.14 M 73.0 151 M n/a n/a n/a cached"
+    )
 
 
 def test_artifacts_against_the_baseline_of_their_format(bundle: Bundle) -> None:
     shown = drawn([terminal.artifact_table(bundle.manifest.artifacts, "fp32")])
     assert line(shown, "fp32.tflite").split()[5:8] == ["–", "91.60", "(91.0–92.1)"]
-    assert line(shown, "int8.pte").split()[5:] == ["4.00×", "91.20", "(90.6–91.7)", "0.80", "98.4", "n/a"]
+    assert line(shown, "int8.pte").split()[5:] == [
+        "4.00×",
+        "91.20",
+        "(90.6–91.7)",
+        "0.80",
+        "98.4",
+        "n/a",
+    ]
     assert line(shown, "int8.tflite").split()[8] == "0.80"
 
 
@@ -150,7 +202,11 @@ def test_notes_come_worst_first_and_grouped(bundle: Bundle) -> None:
         Note(level="invalid", code="throttled", text="the device throttled: under-voltage"),
         *(Note(level="unknown", code="x", text=f"{key}: unknown", artifact=key) for key in KEYS),
     ]
-    shown = drawn(terminal.notes(measured(bundle, notes=tuple(notes), failure="pi4: int8.pte, run 3 of 10: hung"))).splitlines()
+    shown = drawn(
+        terminal.notes(
+            measured(bundle, notes=tuple(notes), failure="pi4: int8.pte, run 3 of 10: hung")
+        )
+    ).splitlines()
     assert shown == [
         "ended early: pi4: int8.pte, run 3 of 10: hung",
         "invalid: the device throttled: under-voltage",
@@ -170,18 +226,42 @@ def test_the_verdict(bundle: Bundle) -> None:
 def test_an_artifact_without_a_complete_run(bundle: Bundle) -> None:
     found = measured(bundle)
     crashed = found.artifacts[0].model_copy(update={"runs": ()})
-    shown = drawn(terminal.measurement_report(found.model_copy(update={"artifacts": (crashed, *found.artifacts[1:])})))
+    shown = drawn(
+        terminal.measurement_report(
+            found.model_copy(update={"artifacts": (crashed, *found.artifacts[1:])})
+        )
+    )
     assert "no complete run" in shown
 
 
 def test_hostile_text_is_inert(bundle: Bundle) -> None:
     note = Note(level="warning", code="x", text=HOSTILE)
     device = measured(bundle).device.model_copy(update={"machine": HOSTILE, "cpu": HOSTILE})
-    found = measured(bundle, target=HOSTILE, failure=HOSTILE, bundle_name=HOSTILE, notes=(note,), device=device)
-    row = Row(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, (HOSTILE,), 1, True, False, HOSTILE, HOSTILE)
+    found = measured(
+        bundle, target=HOSTILE, failure=HOSTILE, bundle_name=HOSTILE, notes=(note,), device=device
+    )
+    row = Row(
+        HOSTILE,
+        HOSTILE,
+        HOSTILE,
+        HOSTILE,
+        HOSTILE,
+        HOSTILE,
+        (HOSTILE,),
+        1,
+        True,
+        False,
+        HOSTILE,
+        HOSTILE,
+    )
     check = Check(HOSTILE, HOSTILE, 1.0, None, False, HOSTILE)
     trace = [TRACE[0].model_copy(update={"stage": HOSTILE, "kind": HOSTILE})]
-    parts = [*terminal.measurement_report(found), terminal.results_table([row]), terminal.budget_table([check]), terminal.trace_table(trace)]
+    parts = [
+        *terminal.measurement_report(found),
+        terminal.results_table([row]),
+        terminal.budget_table([check]),
+        terminal.trace_table(trace),
+    ]
     shown = drawn(parts)
     assert "\x1b" not in shown
     assert "\x07" not in shown
@@ -191,14 +271,31 @@ def test_hostile_text_is_inert(bundle: Bundle) -> None:
 
 @pytest.mark.parametrize(
     ("count", "text"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1.00 kB"), (38_420, "38.4 kB"), (999_400, "999 kB"), (999_900, "1.00 MB"), (None, "n/a")],
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.00 kB"),
+        (38_420, "38.4 kB"),
+        (999_400, "999 kB"),
+        (999_900, "1.00 MB"),
+        (None, "n/a"),
+    ],
 )
 def test_sizes(count: int | None, text: str) -> None:
     assert numbers.size(count) == text
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.3044, "0.304"), (4.008, "4.01"), (9.999, "10.0"), (38.42, "38.4"), (1240.4, "1240"), (0, "0"), (0.00149, "0.00149")]
+    ("value", "text"),
+    [
+        (0.3044, "0.304"),
+        (4.008, "4.01"),
+        (9.999, "10.0"),
+        (38.42, "38.4"),
+        (1240.4, "1240"),
+        (0, "0"),
+        (0.00149, "0.00149"),
+    ],
 )
 def test_significant_digits(value: float, text: str) -> None:
     assert numbers.significant(value) == text

@@ -1,4 +1,5 @@
-"""Tiny models in both formats, exported by the libraries themselves, with inputs and the outputs that eager PyTorch gives for them."""
+"""Tiny models in both formats, exported by the libraries themselves, with inputs and the outputs
+that eager PyTorch gives for them."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ CLASSES = 10
 
 @dataclass(frozen=True)
 class Sample:
-    """The raw bytes a runner reads and those it should write, up to the tolerance of another runtime."""
+    """The raw bytes a runner reads and those it should write, up to the tolerance of another
+    runtime."""
 
     inputs: list[np.ndarray]
     outputs: list[np.ndarray]
@@ -31,7 +33,9 @@ class Convolution(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.features = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, stride=2), nn.ReLU())
+        self.features = nn.Sequential(
+            nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, stride=2), nn.ReLU()
+        )
         self.classifier = nn.Linear(8, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -61,7 +65,14 @@ def make(name: str, count: int = 5) -> tuple[nn.Module, list[Sample]]:
     samples = []
     with torch.no_grad():
         for _ in range(count):
-            inputs = [torch.randint(0, 7, shape, dtype=torch.int32) if len(shape) == 1 else torch.randn(shape) for shape in shapes]
+            inputs = [
+                (
+                    torch.randint(0, 7, shape, dtype=torch.int32)
+                    if len(shape) == 1
+                    else torch.randn(shape)
+                )
+                for shape in shapes
+            ]
             outputs = model(*inputs)
             listed = outputs if isinstance(outputs, tuple) else (outputs,)
             samples.append(Sample([x.numpy() for x in inputs], [y.numpy() for y in listed]))
@@ -78,7 +89,9 @@ def write_pte(name: str, path: Path, *, delegate: bool = True) -> list[Sample]:
 
     model, samples = make(name)
     program = torch.export.export(model, example(samples))
-    lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()] if delegate else []).to_executorch()
+    lowered = to_edge_transform_and_lower(
+        program, partitioner=[XnnpackPartitioner()] if delegate else []
+    ).to_executorch()
     path.write_bytes(lowered.buffer)
     return samples
 
@@ -95,15 +108,24 @@ def write_tflite(name: str, path: Path) -> list[Sample]:
 def write_int8_tflite(path: Path) -> None:
     """A linear layer with int8 input and output."""
     import litert_torch
-    from litert_torch.quantize.pt2e_quantizer import PT2EQuantizer, get_symmetric_quantization_config
+    from litert_torch.quantize.pt2e_quantizer import (
+        PT2EQuantizer,
+        get_symmetric_quantization_config,
+    )
     from litert_torch.quantize.quant_config import QuantConfig
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
     torch.manual_seed(7)
     x = (torch.randn(1, 12),)
-    quantizer = PT2EQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True, is_dynamic=False))
-    graph = prepare_pt2e(torch.export.export(nn.Sequential(nn.Linear(12, 6)).eval(), x).module(), quantizer)
+    quantizer = PT2EQuantizer().set_global(
+        get_symmetric_quantization_config(is_per_channel=True, is_dynamic=False)
+    )
+    graph = prepare_pt2e(
+        torch.export.export(nn.Sequential(nn.Linear(12, 6)).eval(), x).module(), quantizer
+    )
     graph(*x)
     with contextlib.redirect_stdout(io.StringIO()):
         quantized = convert_pt2e(graph, fold_quantize=False)
-        litert_torch.convert(quantized, x, quant_config=QuantConfig(pt2e_quantizer=quantizer)).export(str(path))
+        litert_torch.convert(
+            quantized, x, quant_config=QuantConfig(pt2e_quantizer=quantizer)
+        ).export(str(path))

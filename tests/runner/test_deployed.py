@@ -19,9 +19,13 @@ pytestmark = pytest.mark.torch
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_provisioned_runtimes_run(format: str, native: Runtime, models: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_provisioned_runtimes_run(
+    format: str, native: Runtime, models: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
     device = LocalDevice()
-    argv = provision(device, str(tmp_path / "store"), native if format == "executorch" else litert_runtime())
+    argv = provision(
+        device, str(tmp_path / "store"), native if format == "executorch" else litert_runtime()
+    )
     model = models[0] / f"convolution.{FORMATS[format]}"
     done = device.run([*argv, "--model", str(model), "--nonce", NONCE], timeout_s=60)
     assert parse_runner_output(done.stdout, nonce=NONCE).complete
@@ -29,9 +33,13 @@ def test_provisioned_runtimes_run(format: str, native: Runtime, models: tuple[Pa
 
 @pytest.mark.slow
 def test_the_portable_program_does_the_same(
-    models: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
+    models: tuple[Path, dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    pytestconfig: pytest.Config,
 ) -> None:
-    """Built with zig, which links libc++: nothing of either C++ library may cross into ExecuTorch's libstdc++. What is compiled is kept."""
+    """Built with zig, which links libc++: nothing of either C++ library may cross into ExecuTorch's
+    libstdc++. What is compiled is kept."""
     pytest.importorskip("ziglang")
     assert pytestconfig.cache
     monkeypatch.setenv("EDGEKIT_CACHE", str(pytestconfig.cache.mkdir("edgekit-portable")))
@@ -41,14 +49,28 @@ def test_the_portable_program_does_the_same(
     for name in ("convolution", "two"):
         samples = models[1][name]
         given = inputs_file(tmp_path / "inputs", samples)
-        assert Runner("executorch", argv, models[0]).run(name, *given, "--outputs", str(outputs)).complete
+        assert (
+            Runner("executorch", argv, models[0])
+            .run(name, *given, "--outputs", str(outputs))
+            .complete
+        )
         assert_outputs(outputs.read_bytes(), samples)
-    assert runtime_for("executorch", Platform(runtime.arch, glibc="2.28")).files == runtime.files  # what another machine of this kind gets
+    assert (
+        runtime_for("executorch", Platform(runtime.arch, glibc="2.28")).files == runtime.files
+    )  # what another machine of this kind gets
 
 
-def test_a_library_that_is_gone_is_named_and_sent_again(native: Runtime, models: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_a_library_that_is_gone_is_named_and_sent_again(
+    native: Runtime, models: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
     device, store = LocalDevice(), tmp_path / "store"
-    argv = [*provision(device, str(store), native), "--model", str(models[0] / "convolution.pte"), "--nonce", NONCE]
+    argv = [
+        *provision(device, str(store), native),
+        "--model",
+        str(models[0] / "convolution.pte"),
+        "--nonce",
+        NONCE,
+    ]
     (lost,) = (file for file in native.files if file.name == "libexecutorch_kernels_quantized.so")
     (store / "objects" / lost.sha256).unlink()
     done = device.run(argv, timeout_s=60)

@@ -21,7 +21,9 @@ from tests.runtimes.wheelhouse import make_wheel
 @pytest.mark.parametrize("source", [RUNNER, PACKED], ids=lambda path: path.stem)
 def test_it_is_python_3_8(source: Path) -> None:
     tree = ast.parse(source.read_text(), feature_version=(3, 8))
-    imported = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
+    imported = {
+        alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names
+    }
     assert imported <= sys.stdlib_module_names
 
 
@@ -37,7 +39,9 @@ def test_packages_beside_it_come_first(tmp_path: Path) -> None:
     shutil.copy(RUNNER, tmp_path)
     files = {
         "ai_edge_litert/__init__.py": "__version__ = '0'\n",
-        "ai_edge_litert/interpreter.py": "raise ImportError('libgone.so: cannot open shared object file')\n",
+        "ai_edge_litert/interpreter.py": (
+            "raise ImportError('libgone.so: cannot open shared object file')\n"
+        ),
     }
     wheel = make_wheel(tmp_path, "ai_edge_litert-0", "py3-none-any", files)
     pack([wheel], f"{sys.version_info[0]}.{sys.version_info[1]}", tmp_path / "site", silent)
@@ -49,7 +53,9 @@ def test_packages_beside_it_come_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.torch
-def test_quantized_tensors(models: tuple[Path, dict[str, Any]], litert_argv: tuple[str, ...]) -> None:
+def test_quantized_tensors(
+    models: tuple[Path, dict[str, Any]], litert_argv: tuple[str, ...]
+) -> None:
     run = Runner("litert", litert_argv, models[0]).run("int8")
     [given], [returned] = run.inputs, run.outputs
     assert (given.dtype, returned.dtype) == ("int8", "int8")

@@ -24,7 +24,11 @@ def test_version(runner: Runner, native: Runtime) -> None:
     done = runner.start("--version")
     said = json.loads(done.stdout)
     assert done.ok
-    assert (said["type"], said["runtime"], said["runtime_version"]) == ("version", "executorch", native.version)
+    assert (said["type"], said["runtime"], said["runtime_version"]) == (
+        "version",
+        "executorch",
+        native.version,
+    )
 
 
 def test_a_backend_it_does_not_have(runner: Runner, tmp_path: Path) -> None:
@@ -45,9 +49,19 @@ def test_an_operator_it_does_not_have(runner: Runner, tmp_path: Path) -> None:
     assert "OperatorMissing" in message
 
 
-def test_an_index_out_of_range_fails_the_inference(runner: Runner, models: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_an_index_out_of_range_fails_the_inference(
+    runner: Runner, models: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
     sample = models[1]["two"][0]
     (tmp_path / "inputs").write_bytes(sample.inputs[0].tobytes() + (1000).to_bytes(4, "little"))
-    code, message = failure(runner, "--model", str(runner.model("two")), "--inputs", str(tmp_path / "inputs"), "--samples", "1")
+    code, message = failure(
+        runner,
+        "--model",
+        str(runner.model("two")),
+        "--inputs",
+        str(tmp_path / "inputs"),
+        "--samples",
+        "1",
+    )
     assert code == 4
     assert "inference failed" in message

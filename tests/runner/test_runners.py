@@ -1,4 +1,5 @@
-"""Both runners do the same: protocol 1, the outputs of the model, one thread when one is asked for, and errors with a reason."""
+"""Both runners do the same: protocol 1, the outputs of the model, one thread when one is asked for,
+and errors with a reason."""
 
 from __future__ import annotations
 
@@ -20,7 +21,15 @@ Models = tuple[Path, dict[str, Any]]
 
 
 def test_a_measurement(runner: Runner) -> None:
-    run = runner.run("convolution", "--warmup-min-ns", "20000000", "--min-iterations", "50", "--min-ns", "30000000")
+    run = runner.run(
+        "convolution",
+        "--warmup-min-ns",
+        "20000000",
+        "--min-iterations",
+        "50",
+        "--min-ns",
+        "30000000",
+    )
     assert run.complete
     assert run.hello
     assert run.load
@@ -47,21 +56,29 @@ def test_memory_marks(runner: Runner) -> None:
     assert baseline.rss_anon_bytes > 0
     assert baseline.rss_file_bytes > 0
     assert baseline.rss_bytes < (15 if runner.format == "executorch" else 80) << 20
-    assert end.peak_rss_bytes is None or end.peak_rss_bytes >= max(mark.rss_bytes for mark in run.memory[:1])
+    assert end.peak_rss_bytes is None or end.peak_rss_bytes >= max(
+        mark.rss_bytes for mark in run.memory[:1]
+    )
 
 
 @pytest.mark.parametrize("name", ["convolution", "two"])
-def test_outputs_are_those_of_the_model(runner: Runner, models: Models, name: str, tmp_path: Path) -> None:
+def test_outputs_are_those_of_the_model(
+    runner: Runner, models: Models, name: str, tmp_path: Path
+) -> None:
     samples = models[1][name]
     out = tmp_path / "outputs"
     given = inputs_file(tmp_path / "inputs", samples)
-    run = runner.run(name, *given, "--outputs", str(out), "--min-iterations", "12", outputs_wanted=True)
+    run = runner.run(
+        name, *given, "--outputs", str(out), "--min-iterations", "12", outputs_wanted=True
+    )
     assert run.output_file
     assert (run.output_file.samples, run.output_file.bytes) == (5, out.stat().st_size)
     assert len(run.steady_ns) == 12
     assert_outputs(out.read_bytes(), samples)
 
-    evaluated = runner.run(name, *given, "--outputs", str(tmp_path / "again"), "--mode", "evaluate", mode="evaluate")
+    evaluated = runner.run(
+        name, *given, "--outputs", str(tmp_path / "again"), "--mode", "evaluate", mode="evaluate"
+    )
     assert (tmp_path / "again").read_bytes() == out.read_bytes()
     assert len(evaluated.steady_ns) == 5
     assert not evaluated.warmup_ns
@@ -77,7 +94,10 @@ def test_pseudo_random_inputs_are_the_same_in_both_runners(
     models: Models, executorch_argv: tuple[str, ...], litert_argv: tuple[str, ...], tmp_path: Path
 ) -> None:
     outputs = []
-    for runner in (Runner("executorch", executorch_argv, models[0]), Runner("litert", litert_argv, models[0])):
+    for runner in (
+        Runner("executorch", executorch_argv, models[0]),
+        Runner("litert", litert_argv, models[0]),
+    ):
         runner.run("convolution", "--outputs", str(tmp_path / "outputs"))
         outputs.append(np.frombuffer((tmp_path / "outputs").read_bytes(), np.float32))
     np.testing.assert_allclose(outputs[0], outputs[1], atol=1e-5)
@@ -91,7 +111,8 @@ def test_the_longest_time_ends_a_run(runner: Runner) -> None:
 
 
 def test_threads(runner: Runner) -> None:
-    """As many threads as asked for, counted by the kernel; the Python runner has some of its own."""
+    """As many threads as asked for, counted by the kernel; the Python runner has some of its
+    own."""
 
     def count(threads: int) -> int:
         seen: list[int] = []
@@ -103,8 +124,22 @@ def test_threads(runner: Runner) -> None:
                 seen.append(len(os.listdir(f"/proc/{pid}/task")))
 
         lines: list[bytes] = []
-        options = ("--threads", str(threads), "--min-ns", "1000000000", "--warmup-min-ns", "1000000")
-        done = runner.start("--model", str(runner.model("convolution")), "--nonce", NONCE, *options, on_stdout=on_stdout)
+        options = (
+            "--threads",
+            str(threads),
+            "--min-ns",
+            "1000000000",
+            "--warmup-min-ns",
+            "1000000",
+        )
+        done = runner.start(
+            "--model",
+            str(runner.model("convolution")),
+            "--nonce",
+            NONCE,
+            *options,
+            on_stdout=on_stdout,
+        )
         assert done.ok
         return max(seen)
 
@@ -124,7 +159,14 @@ def test_a_killed_run_leaves_what_it_measured(runner: Runner) -> None:
         if b'"steady","offset"' in chunk:
             os.kill(pids[0], signal.SIGKILL)
 
-    arguments = ("--model", str(runner.model("convolution")), "--nonce", NONCE, "--min-ns", "30000000000")
+    arguments = (
+        "--model",
+        str(runner.model("convolution")),
+        "--nonce",
+        NONCE,
+        "--min-ns",
+        "30000000000",
+    )
     done = runner.start(*arguments, on_stdout=on_stdout)
     assert done.signal == signal.SIGKILL
     run = parse_runner_output(done.stdout, nonce=NONCE, allow_incomplete=True)
@@ -174,7 +216,9 @@ def failure(runner: Runner, *arguments: str) -> tuple[int | None, str]:
     return done.exit_code, raised.value.message
 
 
-@pytest.mark.parametrize("content", [None, b"", b"no model at all" * 100, "truncated", "a directory"], ids=str)
+@pytest.mark.parametrize(
+    "content", [None, b"", b"no model at all" * 100, "truncated", "a directory"], ids=str
+)
 def test_what_is_no_model(runner: Runner, content: bytes | str | None, tmp_path: Path) -> None:
     model = tmp_path / "model"
     if content == "a directory":

@@ -38,7 +38,8 @@ int main() {
 
 @pytest.fixture(scope="module")
 def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A program that reads times and moments, and says whether they are a steady leg, and of how many."""
+    """A program that reads times and moments, and says whether they are a steady leg, and of how
+    many."""
     directory = tmp_path_factory.mktemp("leg")
     (directory / "leg.cpp").write_text(PROGRAM)
     argv = ["g++", "-std=c++17", "-O0", f"-I{RUNNER.parent / 'native'}", "leg.cpp", "-o", "leg"]
@@ -51,7 +52,9 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("first", "second", "steady"), LEGS.values(), ids=LEGS)
-def test_a_leg(first: list[int], second: list[int], steady: bool, native: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_leg(
+    first: list[int], second: list[int], steady: bool, native: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(litert_runner, "SILENCE_NS", 1 << 63)
     monkeypatch.setattr(Protocol, "__init__", lambda self: None)
     leg = Leg(Times(Protocol(), "warmup"), 1 << 60)
@@ -59,5 +62,11 @@ def test_a_leg(first: list[int], second: list[int], steady: bool, native: Path, 
     for ns, now in given:
         leg.add(ns, now)
     assert (leg.steady(), leg.count) == (steady, len(given))
-    said = subprocess.run([str(native)], input="\n".join(f"{ns} {now}" for ns, now in given), capture_output=True, text=True, check=True)
+    said = subprocess.run(
+        [str(native)],
+        input="\n".join(f"{ns} {now}" for ns, now in given),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert said.stderr.split()[-1] == f"{int(steady)}{len(given)}"

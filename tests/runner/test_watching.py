@@ -1,4 +1,5 @@
-"""What the runners do beside measuring: stay on the cores they are given, watch probes, sustain, and name each operator's time."""
+"""What the runners do beside measuring: stay on the cores they are given, watch probes, sustain,
+and name each operator's time."""
 
 from __future__ import annotations
 
@@ -21,7 +22,9 @@ def test_it_stays_on_the_cores_it_is_given(runner: Runner) -> None:
     run = runner.run("convolution", "--cpus", str(core), "--threads", "2")
     assert run.hello
     assert run.hello.cpus == (core,)
-    done = runner.start("--model", str(runner.model("convolution")), "--nonce", NONCE, "--cpus", "1023")
+    done = runner.start(
+        "--model", str(runner.model("convolution")), "--nonce", NONCE, "--cpus", "1023"
+    )
     assert (done.exit_code, b"--cpus: " in done.stderr) == (2, True)
 
 
@@ -29,7 +32,9 @@ def test_probes_are_read_between_inferences(runner: Runner, tmp_path: Path) -> N
     (tmp_path / "temp").write_text("48199\n")
     (tmp_path / "word").write_text("none\n")
     probes = ":".join(str(tmp_path / name) for name in ("temp", "word", "missing"))
-    run = runner.run("convolution", "--window-ns", "20000000", "--min-ns", "110000000", "--probes", probes)
+    run = runner.run(
+        "convolution", "--window-ns", "20000000", "--min-ns", "110000000", "--probes", probes
+    )
     assert [window.values for window in run.windows] == [(48199, None, None)] * len(run.windows)
     assert 4 <= len(run.windows) <= 7
     assert run.windows[0].iterations == 0
@@ -43,12 +48,23 @@ def test_probes_are_read_between_inferences(runner: Runner, tmp_path: Path) -> N
 def test_processor_time_of_its_own_and_of_all(runner: Runner) -> None:
     run = runner.run("convolution", "--min-ns", "300000000")
     assert run.cpu_ns is not None
-    assert 50_000_000 < run.cpu_ns < 2_000_000_000, "of 0.3 s and what comes before, on a machine that others use too"
+    assert 50_000_000 < run.cpu_ns < 2_000_000_000, (
+        "of 0.3 s and what comes before, on a machine that others use too"
+    )
     assert CpuTime.of_ticks(run.ticks).busy_s >= run.cpu_ns / 1e9 - 0.1
 
 
 def test_a_sustained_run_keeps_some_times_of_every_window(runner: Runner) -> None:
-    run = runner.run("convolution", "--mode", "sustain", "--window-ns", "50000000", "--min-ns", "220000000", mode="sustain")
+    run = runner.run(
+        "convolution",
+        "--mode",
+        "sustain",
+        "--window-ns",
+        "50000000",
+        "--min-ns",
+        "220000000",
+        mode="sustain",
+    )
     assert run.complete
     assert run.steady_ns == ()
     assert len(run.windows) >= 5
@@ -56,7 +72,9 @@ def test_a_sustained_run_keeps_some_times_of_every_window(runner: Runner) -> Non
     assert sum(len(window.ns) for window in run.windows) < run.windows[-1].iterations
 
 
-def test_every_operators_time(models: tuple[Path, dict[str, Any]], executorch_argv: tuple[str, ...], native: Runtime) -> None:
+def test_every_operators_time(
+    models: tuple[Path, dict[str, Any]], executorch_argv: tuple[str, ...], native: Runtime
+) -> None:
     runner = Runner("executorch", executorch_argv, models[0])
     run = runner.run("convolution", "--mode", "profile", "--min-iterations", "7", mode="profile")
     assert all(len(operator.ns) == 7 for operator in run.operators)

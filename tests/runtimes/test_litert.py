@@ -1,4 +1,5 @@
-"""LiteRT for boards: which packages are chosen, what is left out, and that Python finds what was packed."""
+"""LiteRT for boards: which packages are chosen, what is left out, and that Python finds what was
+packed."""
 
 from __future__ import annotations
 
@@ -29,7 +30,9 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *wheels: tuple[str, s
     only_index(tmp_path / "index", monkeypatch)
     for name, python, platform in wheels:
         module = name.rpartition("-")[0]
-        make_wheel(tmp_path / "index", name, f"{python}-{python}-{platform}", {f"{module}/__init__.py": ""})
+        make_wheel(
+            tmp_path / "index", name, f"{python}-{python}-{platform}", {f"{module}/__init__.py": ""}
+        )
 
 
 def packages(runtime: Runtime) -> set[str]:
@@ -43,7 +46,9 @@ def test_the_pinned_one_is_that_of_the_exporters() -> None:
     assert PINNED in project["project"]["optional-dependencies"]["export"]
 
 
-def test_what_the_host_verified_with_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_host_verified_with_comes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     version = PINNED.partition("==")[2]
     modern = [(f"ai_edge_litert-{v}", ABI, "manylinux_2_27_aarch64") for v in (version, "99.0")]
     index(tmp_path, monkeypatch, *modern, ("numpy-2.4.6", ABI, "manylinux_2_28_aarch64"))
@@ -52,7 +57,9 @@ def test_what_the_host_verified_with_comes_first(tmp_path: Path, monkeypatch: py
     assert runtime.argv("/x") == ("python3", "-I", "/x/litert_runner.py")
 
 
-def test_an_old_board_gets_the_old_package_and_the_old_numpy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_board_gets_the_old_package_and_the_old_numpy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     numpies = [(f"numpy-{v}", ABI, "manylinux2014_aarch64") for v in ("1.26.4", "2.0.2")]
     index(tmp_path, monkeypatch, *numpies, ("tflite_runtime-2.14.0", ABI, "manylinux_2_34_aarch64"))
     runtime = runtime_for("litert", BOARD)
@@ -60,10 +67,14 @@ def test_an_old_board_gets_the_old_package_and_the_old_numpy(tmp_path: Path, mon
     (metadata,) = (file for file in (tmp_path / "cache" / "wheels").rglob("numpy*.whl"))
     assert "1.26.4" in metadata.name
     with pytest.raises(RunnerError, match="no LiteRT for Python"):
-        runtime_for("litert", Platform("aarch64", python="python3", glibc="2.31", python_version=HERE))
+        runtime_for(
+            "litert", Platform("aarch64", python="python3", glibc="2.31", python_version=HERE)
+        )
 
 
-def test_32_bit_arm_uses_the_numpy_of_the_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_32_bit_arm_uses_the_numpy_of_the_board(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     index(tmp_path, monkeypatch, ("tflite_runtime-2.14.0", ABI, "manylinux_2_34_armv7l"))
     board = {"arch": "armv7l", "python": "python3", "glibc": "2.36", "python_version": HERE}
     assert packages(runtime_for("litert", Platform(**board, numpy="1.24.2"))) == {"tflite_runtime"}
@@ -75,13 +86,32 @@ def test_32_bit_arm_uses_the_numpy_of_the_board(tmp_path: Path, monkeypatch: pyt
 
 def test_the_target_chooses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     version = PINNED.partition("==")[2]
-    index(tmp_path, monkeypatch, (f"ai_edge_litert-{version}", ABI, "manylinux_2_27_aarch64"), ("numpy-2.4.6", ABI, "manylinux_2_28_aarch64"))
+    index(
+        tmp_path,
+        monkeypatch,
+        (f"ai_edge_litert-{version}", ABI, "manylinux_2_27_aarch64"),
+        ("numpy-2.4.6", ABI, "manylinux_2_28_aarch64"),
+    )
     with pytest.raises(RunnerError, match="tflite-runtime"):
-        runtime_for("litert", Platform("aarch64", python="python3", glibc="2.36", python_version=HERE, litert_package="tflite_runtime"))
+        runtime_for(
+            "litert",
+            Platform(
+                "aarch64",
+                python="python3",
+                glibc="2.36",
+                python_version=HERE,
+                litert_package="tflite_runtime",
+            ),
+        )
 
 
 def test_prepared_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    index(tmp_path, monkeypatch, (f"ai_edge_litert-{PINNED.partition('==')[2]}", ABI, "manylinux_2_27_aarch64"), ("numpy-2.4.6", ABI, "manylinux_2_28_aarch64"))
+    index(
+        tmp_path,
+        monkeypatch,
+        (f"ai_edge_litert-{PINNED.partition('==')[2]}", ABI, "manylinux_2_27_aarch64"),
+        ("numpy-2.4.6", ABI, "manylinux_2_28_aarch64"),
+    )
     carried = tmp_path / "carried"
     (runtime,) = prepare(BOARD, formats=["litert"], offline_cache=carried)
     only_index(tmp_path / "nothing", monkeypatch)
@@ -93,7 +123,8 @@ def test_prepared_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_packed(tmp_path: Path) -> None:
-    """Modules come compiled from the zip, an extension module from beside it, and what only developers need is not there."""
+    """Modules come compiled from the zip, an extension module from beside it, and what only
+    developers need is not there."""
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
     (extension,) = Path(sysconfig.get_path("platlib")).glob(f"numpy/linalg/lapack_lite{suffix}")
     files = {
@@ -108,15 +139,30 @@ def test_packed(tmp_path: Path) -> None:
     site = tmp_path / "site"
     pack([make_wheel(tmp_path, "thing-1.0", "py3-none-any", files)], HERE, site, silent)
     with zipfile.ZipFile(site / "python.zip") as archive:
-        assert {n for n in archive.namelist() if ".dist-info" not in n} == {"thing/__init__.pyc", "thing/linalg/__init__.pyc", "edgekit_packed.pyc"}
+        assert {n for n in archive.namelist() if ".dist-info" not in n} == {
+            "thing/__init__.pyc",
+            "thing/linalg/__init__.pyc",
+            "edgekit_packed.pyc",
+        }
     assert [p.name for p in site.rglob("*.so*")] == [f"lapack_lite{suffix}"]
-    code = f"import sys; sys.path.insert(0, {str(site / 'python.zip')!r}); import numpy, edgekit_packed, thing; print(thing.__file__, thing.where)"
+    code = (
+        f"import sys; sys.path.insert(0, {str(site / 'python.zip')!r}); import numpy,"
+        " edgekit_packed, thing; print(thing.__file__, thing.where)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.split() == [f"{site}/python.zip/thing/__init__.pyc", f"{site}/thing/linalg/lapack_lite{suffix}"], done.stderr
+    assert done.stdout.split() == [
+        f"{site}/python.zip/thing/__init__.pyc",
+        f"{site}/thing/linalg/lapack_lite{suffix}",
+    ], done.stderr
 
 
 def test_equal_wheels_are_packed_alike(tmp_path: Path) -> None:
-    wheel = make_wheel(tmp_path, "thing-1.0", "py3-none-any", {"thing/__init__.py": "x = {'a', 'b'}", "thing/b.py": "y = 1"})
+    wheel = make_wheel(
+        tmp_path,
+        "thing-1.0",
+        "py3-none-any",
+        {"thing/__init__.py": "x = {'a', 'b'}", "thing/b.py": "y = 1"},
+    )
     packed = []
     for name in ("first", "second"):
         pack([wheel], HERE, tmp_path / name, silent)

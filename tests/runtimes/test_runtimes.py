@@ -1,4 +1,5 @@
-"""Which runtime a machine gets, how the native one is built and kept, and what is said when it cannot be."""
+"""Which runtime a machine gets, how the native one is built and kept, and what is said when it
+cannot be."""
 
 from __future__ import annotations
 
@@ -21,7 +22,9 @@ from edgekit.runtimes.native import PINNED, executorch_version, installed_execut
 from edgekit.runtimes.own_libc import with_own_libc
 from tests.runtimes.wheelhouse import make_wheel, only_index
 
-needs_executorch = pytest.mark.skipif(importlib.util.find_spec("executorch") is None, reason="needs pip install 'edgekit[export]'")
+needs_executorch = pytest.mark.skipif(
+    importlib.util.find_spec("executorch") is None, reason="needs pip install 'edgekit[export]'"
+)
 pytestmark = needs_executorch
 
 COMPILER = """#!/bin/sh
@@ -61,7 +64,11 @@ def calls(log: Path) -> int:
 
 def test_compiled_once(compiler: Path) -> None:
     steps: list[str] = []
-    first = native_runner(progress=lambda task, done, total, text="": steps.append(f"{task} {done:g}/{total:g} {text}"))
+    first = native_runner(
+        progress=lambda task, done, total, text="": steps.append(
+            f"{task} {done:g}/{total:g} {text}"
+        )
+    )
     assert first == native_runner()
     assert calls(compiler) == 1
     assert steps[0] == "compile the ExecuTorch runner (gcc) 0/1 "
@@ -74,7 +81,9 @@ def test_compiled_once(compiler: Path) -> None:
     assert first.version == executorch_version(installed())
 
 
-def test_changed_sources_are_compiled_again(compiler: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_sources_are_compiled_again(
+    compiler: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     native_runner()
     copied = tmp_path / "native"
     shutil.copytree(native.SOURCES, copied)
@@ -84,18 +93,28 @@ def test_changed_sources_are_compiled_again(compiler: Path, tmp_path: Path, monk
     assert calls(compiler) == 2
 
 
-def test_where_edgekit_is_installed_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A board does not get another runner because another checkout deploys to it. With the real compiler."""
+def test_where_edgekit_is_installed_does_not_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A board does not get another runner because another checkout deploys to it. With the real
+    compiler."""
     first = native_runner(cache=tmp_path / "cache")
     monkeypatch.setattr(native, "SOURCES", shutil.copytree(native.SOURCES, tmp_path / "elsewhere"))
     assert native_runner(cache=tmp_path / "cache") == first
     compiled_there = native_runner(cache=tmp_path / "other cache")
-    assert [(file.name, file.sha256) for file in compiled_there.files] == [(file.name, file.sha256) for file in first.files]
+    assert [(file.name, file.sha256) for file in compiled_there.files] == [
+        (file.name, file.sha256) for file in first.files
+    ]
 
 
 def test_two_at_once_compile_once(compiler: Path) -> None:
     waits: list[str] = []
-    threads = [threading.Thread(target=native_runner, kwargs={"progress": lambda task, *_: waits.append(task)}) for _ in range(2)]
+    threads = [
+        threading.Thread(
+            target=native_runner, kwargs={"progress": lambda task, *_: waits.append(task)}
+        )
+        for _ in range(2)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -104,7 +123,9 @@ def test_two_at_once_compile_once(compiler: Path) -> None:
     assert any("wait for another" in task for task in waits)
 
 
-def test_a_compiler_that_fails(compiler: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_compiler_that_fails(
+    compiler: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("COMPILER_FAILS", "1")
     with pytest.raises(RunnerError, match=r"does not compile with gcc: .*no luck today") as raised:
         native_runner()
@@ -116,7 +137,11 @@ def test_a_compiler_that_fails(compiler: Path, monkeypatch: pytest.MonkeyPatch, 
 def test_no_compiler(compiler: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     find_spec = importlib.util.find_spec
     monkeypatch.setenv("PATH", "/nowhere")
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, package=None: None if name == "ziglang" else find_spec(name, package))
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, package=None: None if name == "ziglang" else find_spec(name, package),
+    )
     with pytest.raises(RunnerError, match="no C\\+\\+ compiler") as raised:
         native_runner()
     assert raised.value.hint == "pip install ziglang, or install g++"
@@ -133,19 +158,43 @@ def test_packages_that_do_not_fit(compiler: Path, tmp_path: Path) -> None:
     with pytest.raises(RunnerError, match=r"exported by executorch 0\.9\.0") as raised:
         runtime_for("executorch", host_platform(), exported_by="0.9.0")
     assert raised.value.hint.startswith("pip install executorch==0.9.0")
-    assert runtime_for("executorch", host_platform(), exported_by=executorch_version(installed()) + "+cpu")
+    assert runtime_for(
+        "executorch", host_platform(), exported_by=executorch_version(installed()) + "+cpu"
+    )
 
 
 @pytest.mark.parametrize(
     ("format", "board", "message", "hint"),
     [
-        ("executorch", Platform("armv7l", glibc="2.36"), "ExecuTorch runs on aarch64 and x86_64, the device's programs are armv7l", "64-bit system"),
-        ("executorch", Platform("aarch64", glibc="2.24"), "the device's glibc is 2.24, executorch needs 2.28 or newer", "update the system"),
-        ("litert", Platform("aarch64", glibc="2.36"), "the device has no Python", "apt-get install python3"),
-        ("litert", Platform("aarch64", python="python3", python_version="3.11"), "the device has no glibc", "benchmark_model"),
+        (
+            "executorch",
+            Platform("armv7l", glibc="2.36"),
+            "ExecuTorch runs on aarch64 and x86_64, the device's programs are armv7l",
+            "64-bit system",
+        ),
+        (
+            "executorch",
+            Platform("aarch64", glibc="2.24"),
+            "the device's glibc is 2.24, executorch needs 2.28 or newer",
+            "update the system",
+        ),
+        (
+            "litert",
+            Platform("aarch64", glibc="2.36"),
+            "the device has no Python",
+            "apt-get install python3",
+        ),
+        (
+            "litert",
+            Platform("aarch64", python="python3", python_version="3.11"),
+            "the device has no glibc",
+            "benchmark_model",
+        ),
     ],
 )
-def test_boards_that_cannot_run_a_runtime(format: Format, board: Platform, message: str, hint: str, compiler: Path) -> None:
+def test_boards_that_cannot_run_a_runtime(
+    format: Format, board: Platform, message: str, hint: str, compiler: Path
+) -> None:
     with pytest.raises(RunnerError, match=message) as raised:
         runtime_for(format, board)
     assert hint in raised.value.hint
@@ -158,7 +207,8 @@ def test_litert_on_this_machine() -> None:
 
 
 def test_a_machine_without_a_c_library_gets_one(compiler: Path, tmp_path: Path) -> None:
-    """As a phone does. The libraries of this machine stand in for those of a cross compiler, so that the loader can be run here."""
+    """As a phone does. The libraries of this machine stand in for those of a cross compiler, so
+    that the loader can be run here."""
     runtime = with_own_libc(native_runner(), tmp_path / "cache", silent)
     names = {file.name for file in runtime.files}
     assert {"lib/libc.so.6", "lib/libstdc++.so.6", "edgekit_runner", "libexecutorch.so"} < names
@@ -172,7 +222,9 @@ def test_a_machine_without_a_c_library_gets_one(compiler: Path, tmp_path: Path) 
     assert f"{tmp_path / 'on device'}/lib/libc.so.6" in said.stdout
 
 
-def test_no_c_library_to_bring_along(compiler: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_c_library_to_bring_along(
+    compiler: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(own_libc, "LIBRARIES", ("libnothing.so.6",))
     runtime = native_runner()
     with pytest.raises(RunnerError, match="the device has no glibc") as raised:
@@ -185,11 +237,24 @@ def test_the_pinned_executorch_is_that_of_the_exporters() -> None:
     assert f"executorch=={PINNED}" in project["project"]["optional-dependencies"]["export"]
 
 
-def test_an_installation_without_exporters_fetches_the_wheel(compiler: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files: dict[str, bytes | str] = {f"executorch/lib/lib{name}.so": (installed() / "lib" / f"lib{name}.so").read_bytes() for name in native.LIBRARIES}
-    files |= {"executorch/version.py": f'__version__ = "{PINNED}+cpu"', "executorch/exir/large.py": ""}
+def test_an_installation_without_exporters_fetches_the_wheel(
+    compiler: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files: dict[str, bytes | str] = {
+        f"executorch/lib/lib{name}.so": (installed() / "lib" / f"lib{name}.so").read_bytes()
+        for name in native.LIBRARIES
+    }
+    files |= {
+        "executorch/version.py": f'__version__ = "{PINNED}+cpu"',
+        "executorch/exir/large.py": "",
+    }
     tag = f"cp{sys.version_info[0]}{sys.version_info[1]}"
-    make_wheel(tmp_path / "index", f"executorch-{PINNED}", f"{tag}-{tag}-manylinux_2_28_{platform.machine()}", files)
+    make_wheel(
+        tmp_path / "index",
+        f"executorch-{PINNED}",
+        f"{tag}-{tag}-manylinux_2_28_{platform.machine()}",
+        files,
+    )
     only_index(tmp_path / "index", monkeypatch)
     monkeypatch.setattr(native, "installed_executorch", lambda: None)
     runtime = runtime_for("executorch", host_platform())
@@ -206,4 +271,7 @@ from edgekit.runtimes import *
 runtime_for("executorch", host_platform()), runtime_for("litert", host_platform())
 print([name for name in ("torch", "executorch", "ai_edge_litert", "numpy") if name in sys.modules])
 """
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"[]\n"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
+        == b"[]\n"
+    )

@@ -14,7 +14,9 @@ def make_wheel(folder: Path, name: str, tag: str, files: Mapping[str, bytes | st
     folder.mkdir(parents=True, exist_ok=True)
     distribution, _, version = name.rpartition("-")
     about = {
-        f"{name}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n",
+        f"{name}.dist-info/METADATA": (
+            f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
+        ),
         f"{name}.dist-info/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: {tag}\n",
         f"{name}.dist-info/RECORD": "",
     }

@@ -1,4 +1,5 @@
-"""The regression rule: textbook examples of its tests, and its rates of error on simulated and recorded runs."""
+"""The regression rule: textbook examples of its tests, and its rates of error on simulated and
+recorded runs."""
 
 from __future__ import annotations
 
@@ -20,8 +21,11 @@ RUN_SIGMA = 0.05
 RECORDED = Path(__file__).parents[1] / "captured" / "run-medians.json"
 
 
-def runs(generator: np.random.Generator, n: int, *, median: float = 2e6, sigma: float = RUN_SIGMA) -> NDArray[np.float64]:
-    """Medians of process runs: log-normal around `median` ns, as runs on a small shared machine scatter."""
+def runs(
+    generator: np.random.Generator, n: int, *, median: float = 2e6, sigma: float = RUN_SIGMA
+) -> NDArray[np.float64]:
+    """Medians of process runs: log-normal around `median` ns, as runs on a small shared machine
+    scatter."""
     return median * generator.lognormal(0, sigma, n)
 
 
@@ -37,7 +41,9 @@ def test_mann_whitney_by_hand() -> None:
 def test_mann_whitney_is_scipys(first: list[int], second: list[int]) -> None:
     with np.errstate(all="ignore"):
         expected = mannwhitneyu(first, second).pvalue
-    assert mann_whitney_p(first, second) == pytest.approx(1.0 if np.isnan(expected) else expected, abs=1e-12)
+    assert mann_whitney_p(first, second) == pytest.approx(
+        1.0 if np.isnan(expected) else expected, abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("sizes", [(1, 5), (6, 6), (8, 30), (9, 9), (40, 25)])
@@ -45,11 +51,14 @@ def test_mann_whitney_is_scipys_without_ties(sizes: tuple[int, int]) -> None:
     generator = np.random.default_rng(1)
     for shift in (0.0, 0.5, 5.0):
         first, second = generator.normal(size=sizes[0]), generator.normal(shift, size=sizes[1])
-        assert mann_whitney_p(first, second) == pytest.approx(mannwhitneyu(first, second).pvalue, rel=1e-9, abs=1e-15)
+        assert mann_whitney_p(first, second) == pytest.approx(
+            mannwhitneyu(first, second).pvalue, rel=1e-9, abs=1e-15
+        )
 
 
 def test_holm_textbook_example() -> None:
-    """The example of the Wikipedia article and of many courses: 0.01, 0.04, 0.03, 0.005 become 0.03, 0.06, 0.06, 0.02."""
+    """The example of the Wikipedia article and of many courses: 0.01, 0.04, 0.03, 0.005 become
+    0.03, 0.06, 0.06, 0.02."""
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx((0.03, 0.06, 0.06, 0.02))
     assert holm([]) == ()
     assert holm([0.9, 0.8]) == (1.0, 1.0)
@@ -82,19 +91,30 @@ def test_the_interval_of_a_ratio_covers_it() -> None:
 def test_identical_builds_are_rarely_called_regressed(sigma: float) -> None:
     """A/A: two samples of runs of the same build, 1,000 times, at two levels of noise."""
     generator = np.random.default_rng(3)
-    called = [decide({"a": (runs(generator, 10, sigma=sigma), runs(generator, 10, sigma=sigma))}, seed=i)["a"].verdict for i in range(1000)]
+    called = [
+        decide({"a": (runs(generator, 10, sigma=sigma), runs(generator, 10, sigma=sigma))}, seed=i)[
+            "a"
+        ].verdict
+        for i in range(1000)
+    ]
     assert called.count("regressed") <= 50
 
 
 def test_identical_builds_as_recorded_are_rarely_called_regressed() -> None:
-    """A/A on run medians recorded on a busy machine: the recorded pair, and 1,000 random halves of ten runs each."""
+    """A/A on run medians recorded on a busy machine: the recorded pair, and 1,000 random halves of
+    ten runs each."""
     recorded = json.loads(RECORDED.read_text())
     assert decide({"a": (recorded["a"], recorded["b"])})["a"].verdict == "no_regression"
     generator = np.random.default_rng(10)
     drawn = [generator.permutation([*recorded["a"], *recorded["b"]]) for _ in range(1000)]
-    called = [decide({"a": (both[:10], both[10:20])}, seed=i)["a"].verdict for i, both in enumerate(drawn)]
+    called = [
+        decide({"a": (both[:10], both[10:20])}, seed=i)["a"].verdict for i, both in enumerate(drawn)
+    ]
     assert called.count("regressed") <= 50
-    slower = [decide({"a": (both[:20], 1.2 * both[20:40])}, seed=i)["a"].verdict for i, both in enumerate(drawn[:100])]
+    slower = [
+        decide({"a": (both[:20], 1.2 * both[20:40])}, seed=i)["a"].verdict
+        for i, both in enumerate(drawn[:100])
+    ]
     assert slower.count("regressed") >= 80
 
 
@@ -102,21 +122,37 @@ def test_many_models_at_once_do_not_add_false_alarms() -> None:
     generator = np.random.default_rng(4)
     alarms = 0
     for i in range(100):
-        found = decide({str(model): (runs(generator, 10, sigma=0.1), runs(generator, 10, sigma=0.1)) for model in range(6)}, seed=i)
+        found = decide(
+            {
+                str(model): (runs(generator, 10, sigma=0.1), runs(generator, 10, sigma=0.1))
+                for model in range(6)
+            },
+            seed=i,
+        )
         alarms += any(d.verdict == "regressed" for d in found.values())
     assert alarms <= 5
 
 
 def test_a_fifth_slower_is_found_with_twenty_runs() -> None:
     generator = np.random.default_rng(5)
-    found = [decide({"a": (runs(generator, 20, sigma=0.1), 1.2 * runs(generator, 20, sigma=0.1))}, seed=i)["a"].verdict for i in range(200)]
+    found = [
+        decide(
+            {"a": (runs(generator, 20, sigma=0.1), 1.2 * runs(generator, 20, sigma=0.1))}, seed=i
+        )["a"].verdict
+        for i in range(200)
+    ]
     assert found.count("regressed") >= 160
 
 
 def test_no_regression_is_said_only_when_it_is_known() -> None:
     """Builds 10 % apart, measured noisily: never called equal."""
     generator = np.random.default_rng(6)
-    found = [decide({"a": (runs(generator, 10, sigma=0.1), 1.10 * runs(generator, 10, sigma=0.1))}, seed=i)["a"].verdict for i in range(300)]
+    found = [
+        decide(
+            {"a": (runs(generator, 10, sigma=0.1), 1.10 * runs(generator, 10, sigma=0.1))}, seed=i
+        )["a"].verdict
+        for i in range(300)
+    ]
     assert found.count("no_regression") <= 0.05 * len(found)
     quiet = decide({"a": (runs(generator, 10, sigma=0.01), runs(generator, 10, sigma=0.01))})["a"]
     assert quiet.verdict == "no_regression"
@@ -125,12 +161,17 @@ def test_no_regression_is_said_only_when_it_is_known() -> None:
 
 def test_faster_is_no_regression() -> None:
     generator = np.random.default_rng(7)
-    assert decide({"a": (runs(generator, 10), 0.7 * runs(generator, 10))})["a"].verdict == "no_regression"
+    assert (
+        decide({"a": (runs(generator, 10), 0.7 * runs(generator, 10))})["a"].verdict
+        == "no_regression"
+    )
 
 
 def test_a_real_but_small_change_is_not_called_a_regression() -> None:
     generator = np.random.default_rng(8)
-    found = decide({"a": (runs(generator, 30, sigma=0.005), 1.03 * runs(generator, 30, sigma=0.005))})["a"]
+    found = decide(
+        {"a": (runs(generator, 30, sigma=0.005), 1.03 * runs(generator, 30, sigma=0.005))}
+    )["a"]
     assert found.p < 0.001
     assert found.verdict == "no_regression"
 
@@ -169,12 +210,19 @@ def test_the_runs_asked_for_do_decide() -> None:
     generator = np.random.default_rng(9)
     decided = tried = 0
     for i in range(150):
-        found = decide({"a": (runs(generator, 10, sigma=0.08), runs(generator, 10, sigma=0.08))}, seed=i)["a"]
+        found = decide(
+            {"a": (runs(generator, 10, sigma=0.08), runs(generator, 10, sigma=0.08))}, seed=i
+        )["a"]
         if found.verdict != "inconclusive" or found.more_runs is None:
             continue
         n = 10 + found.more_runs
         tried += 1
-        decided += decide({"a": (runs(generator, n, sigma=0.08), runs(generator, n, sigma=0.08))}, seed=i)["a"].verdict != "inconclusive"
+        decided += (
+            decide({"a": (runs(generator, n, sigma=0.08), runs(generator, n, sigma=0.08))}, seed=i)[
+                "a"
+            ].verdict
+            != "inconclusive"
+        )
     assert tried > 30
     assert decided >= 0.5 * tried
 
@@ -182,8 +230,15 @@ def test_the_runs_asked_for_do_decide() -> None:
 def test_the_two_sided_rule_in_both_directions() -> None:
     generator = np.random.default_rng(11)
     base = runs(generator, 20, sigma=0.02)
-    found = differ({"slow": (base, 1.2 * base), "fast": (base, base / 1.2), "same": (base, 1.01 * base)}, margin_ratio=1.05)
-    assert {name: one.side for name, one in found.items()} == {"slow": "higher", "fast": "lower", "same": "same"}
+    found = differ(
+        {"slow": (base, 1.2 * base), "fast": (base, base / 1.2), "same": (base, 1.01 * base)},
+        margin_ratio=1.05,
+    )
+    assert {name: one.side for name, one in found.items()} == {
+        "slow": "higher",
+        "fast": "lower",
+        "same": "same",
+    }
     spread = np.linspace(1.0, 2.0, 10)
     assert differ({"a": (spread, spread)})["a"].side == "inconclusive"
     assert differ({"a": (base[:5], 2 * base[:5])})["a"].side == "inconclusive"
@@ -192,7 +247,12 @@ def test_the_two_sided_rule_in_both_directions() -> None:
 @pytest.mark.parametrize("sigma", [0.02, 0.10])
 def test_identical_builds_are_rarely_told_apart_in_either_direction(sigma: float) -> None:
     generator = np.random.default_rng(13)
-    sides = [differ({"a": (runs(generator, 10, sigma=sigma), runs(generator, 10, sigma=sigma))}, seed=i)["a"].side for i in range(1000)]
+    sides = [
+        differ({"a": (runs(generator, 10, sigma=sigma), runs(generator, 10, sigma=sigma))}, seed=i)[
+            "a"
+        ].side
+        for i in range(1000)
+    ]
     assert sides.count("higher") + sides.count("lower") <= 50
 
 
@@ -200,7 +260,9 @@ def test_a_threshold_of_its_own_for_each() -> None:
     generator = np.random.default_rng(12)
     base = runs(generator, 20, sigma=0.01)
     pairs = {"strict": (base, 1.1 * base), "lax": (base, 1.1 * base)}
-    assert {k: v.verdict for k, v in decide(pairs, threshold_ratio={"strict": 1.05, "lax": 1.2}).items()} == {
+    assert {
+        k: v.verdict for k, v in decide(pairs, threshold_ratio={"strict": 1.05, "lax": 1.2}).items()
+    } == {
         "strict": "regressed",
         "lax": "no_regression",
     }
@@ -211,8 +273,13 @@ VALUES = st.lists(st.floats(1e3, 1e9), min_size=10, max_size=30)
 
 @given(first=VALUES, second=VALUES)
 @settings(max_examples=50)
-def test_scale_does_not_matter_and_turning_the_sides_turns_the_ratio(first: list[float], second: list[float]) -> None:
-    found, scaled = differ({"a": (first, second)})["a"], differ({"a": ([4 * v for v in first], [4 * v for v in second])})["a"]
+def test_scale_does_not_matter_and_turning_the_sides_turns_the_ratio(
+    first: list[float], second: list[float]
+) -> None:
+    found, scaled = (
+        differ({"a": (first, second)})["a"],
+        differ({"a": ([4 * v for v in first], [4 * v for v in second])})["a"],
+    )
     assert (scaled.side, scaled.ratio, scaled.p) == (found.side, found.ratio, found.p)
     assert mann_whitney_p(first, second) == pytest.approx(mann_whitney_p(second, first))
     turned = ratio_of_medians(second, first)
@@ -236,5 +303,7 @@ def test_what_regressed_is_not_also_passed_by_a_laxer_eye(data: st.DataObject, n
     """Raising the threshold never turns a pass into a regression."""
     values = st.lists(st.floats(1e5, 1e7), min_size=n, max_size=n)
     pair = (data.draw(values), data.draw(values))
-    strict, lax = (decide({"a": pair}, threshold_ratio=threshold)["a"].verdict for threshold in (1.05, 1.3))
+    strict, lax = (
+        decide({"a": pair}, threshold_ratio=threshold)["a"].verdict for threshold in (1.05, 1.3)
+    )
     assert (strict, lax) not in {("no_regression", "regressed"), ("inconclusive", "regressed")}

@@ -1,4 +1,5 @@
-"""How often the rule errs, on runs of real runner processes that were recorded in turn: the figures of the README."""
+"""How often the rule errs, on runs of real runner processes that were recorded in turn: the figures
+of the README."""
 
 from __future__ import annotations
 
@@ -14,9 +15,14 @@ RECORDED = json.loads((Path(__file__).parents[1] / "captured" / "aa-runs.json").
 
 
 @pytest.mark.parametrize("artifact", ["int8.pte", "int8.tflite"])
-def test_on_recorded_runs_identical_builds_are_not_told_apart_and_a_fifth_slower_is_found(artifact: str) -> None:
+def test_on_recorded_runs_identical_builds_are_not_told_apart_and_a_fifth_slower_is_found(
+    artifact: str,
+) -> None:
     found = error_rates(RECORDED[artifact]["first"], RECORDED[artifact]["second"], resamples=1000)
-    print(f"{artifact}: false positives {100 * found.false_positive_rate:.1f} %, power {100 * found.power:.1f} % ({RECORDED['what']})")
+    print(
+        f"{artifact}: false positives {100 * found.false_positive_rate:.1f} %, power"
+        f" {100 * found.power:.1f} % ({RECORDED['what']})"
+    )
     assert found.resamples >= 1000
     assert found.false_positive_rate <= 0.05
     assert found.power_runs == 20
@@ -25,15 +31,20 @@ def test_on_recorded_runs_identical_builds_are_not_told_apart_and_a_fifth_slower
 
 def test_noise_costs_power_before_it_costs_trust() -> None:
     generator = np.random.default_rng(1)
-    noisy = error_rates(generator.lognormal(0, 0.3, 40), generator.lognormal(0, 0.3, 40), resamples=200)
-    quiet = error_rates(generator.lognormal(0, 0.01, 40), generator.lognormal(0, 0.01, 40), resamples=200)
+    noisy = error_rates(
+        generator.lognormal(0, 0.3, 40), generator.lognormal(0, 0.3, 40), resamples=200
+    )
+    quiet = error_rates(
+        generator.lognormal(0, 0.01, 40), generator.lognormal(0, 0.01, 40), resamples=200
+    )
     assert noisy.power < quiet.power == 1.0
     assert noisy.false_positive_low <= noisy.false_positive_rate <= noisy.false_positive_high
     assert noisy.false_positive_rate <= 0.08
 
 
 def test_a_side_that_is_always_slower_within_a_round_does_not_hide() -> None:
-    """Exchanging the sides of a round keeps what a round shares: drift over the session is no difference."""
+    """Exchanging the sides of a round keeps what a round shares: drift over the session is no
+    difference."""
     drift = np.linspace(1.0, 2.0, 40)
     assert error_rates(drift, drift * 1.001, resamples=100).false_positive_rate == 0
 

@@ -45,7 +45,9 @@ def test_shapes_must_agree() -> None:
         fidelity([1, 2], [[1, 2]])
 
 
-@given(st.lists(st.tuples(st.floats(-1e300, 1e300), st.floats(-1e300, 1e300)), min_size=1, max_size=20))
+@given(
+    st.lists(st.tuples(st.floats(-1e300, 1e300), st.floats(-1e300, 1e300)), min_size=1, max_size=20)
+)
 def test_always_finite_and_bounded(pairs: list[tuple[float, float]]) -> None:
     first, second = np.array(pairs).T
     found = fidelity(first, second)

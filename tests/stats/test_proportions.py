@@ -1,4 +1,5 @@
-"""Differences of proportions against published examples, and how often their intervals cover the truth."""
+"""Differences of proportions against published examples, and how often their intervals cover the
+truth."""
 
 from __future__ import annotations
 
@@ -12,9 +13,16 @@ from edgekit.stats import independent_shift, paired_shift
 
 @pytest.mark.parametrize(
     ("counts", "low", "high"),
-    [((56, 70, 48, 80), 0.0524, 0.3339), ((9, 10, 3, 10), 0.1705, 0.8090), ((10, 10, 0, 10), 0.6075, 1.0), ((0, 10, 0, 10), -0.2775, 0.2775)],
+    [
+        ((56, 70, 48, 80), 0.0524, 0.3339),
+        ((9, 10, 3, 10), 0.1705, 0.8090),
+        ((10, 10, 0, 10), 0.6075, 1.0),
+        ((0, 10, 0, 10), -0.2775, 0.2775),
+    ],
 )
-def test_independent_shift_is_newcombes_table(counts: tuple[int, int, int, int], low: float, high: float) -> None:
+def test_independent_shift_is_newcombes_table(
+    counts: tuple[int, int, int, int], low: float, high: float
+) -> None:
     """Newcombe 1998, table II, method 10."""
     found = independent_shift(*counts)
     assert (round(found.low / 100, 4), round(found.high / 100, 4)) == (low, high)
@@ -23,7 +31,9 @@ def test_independent_shift_is_newcombes_table(counts: tuple[int, int, int, int],
 @pytest.mark.parametrize(("share_first", "share_second"), [(0.02, 0.02), (0.05, 0.02), (0.1, 0.1)])
 def test_a_paired_interval_covers_the_true_shift(share_first: float, share_second: float) -> None:
     generator = np.random.default_rng(1)
-    drawn = generator.multinomial(500, [share_first, share_second, 1 - share_first - share_second], 1000)
+    drawn = generator.multinomial(
+        500, [share_first, share_second, 1 - share_first - share_second], 1000
+    )
     found = [paired_shift(int(first), int(second), 500) for first, second, _ in drawn]
     truth = 100 * (share_first - share_second)
     assert sum(s.low <= truth <= s.high for s in found) >= 935
@@ -35,7 +45,10 @@ def test_turning_the_sides_turns_the_sign(first: int, second: int, rest: int) ->
     one, other = paired_shift(first, second, total), paired_shift(second, first, total)
     assert (one.low, one.mid, one.high) == pytest.approx((-other.high, -other.mid, -other.low))
     assert one.low <= one.mid + 100 / total
-    a, b = independent_shift(first, total, second, total), independent_shift(second, total, first, total)
+    a, b = (
+        independent_shift(first, total, second, total),
+        independent_shift(second, total, first, total),
+    )
     assert (a.low, a.high) == pytest.approx((-b.high, -b.low))
 
 

@@ -14,7 +14,9 @@ from edgekit import stats
 from edgekit.stats.quantiles import _binomial_cdf, interval_ranks
 
 
-@pytest.mark.parametrize(("p", "floor"), [(0.5, 11), (0.9, 64), (0.95, 130), (0.99, 662), (0.999, 6636)])
+@pytest.mark.parametrize(
+    ("p", "floor"), [(0.5, 11), (0.9, 64), (0.95, 130), (0.99, 662), (0.999, 6636)]
+)
 def test_floors_are_those_of_mlperf(p: float, floor: int) -> None:
     assert stats.percentile_floor(p) == floor
     assert binom.cdf(1, floor, 1 - p) <= 0.01 < binom.cdf(1, floor - 1, 1 - p)
@@ -33,14 +35,34 @@ def test_below_its_floor_a_percentile_is_not_available(p: float, floor: int) -> 
 @pytest.mark.parametrize(
     ("n", "low", "high", "coverage_percent"),
     [
-        *[(6, 1, 6, 96.9), (7, 1, 7, 98.4), (8, 1, 8, 99.2), (9, 2, 8, 96.1), (10, 2, 9, 97.9), (11, 2, 10, 98.8), (12, 3, 10, 96.1)],
-        *[(15, 4, 12, 96.5), (17, 5, 13, 95.1), (20, 6, 15, 95.9), (25, 8, 18, 95.7), (30, 10, 21, 95.7), (50, 18, 33, 96.7), (100, 40, 61, 96.5)],
+        *[
+            (6, 1, 6, 96.9),
+            (7, 1, 7, 98.4),
+            (8, 1, 8, 99.2),
+            (9, 2, 8, 96.1),
+            (10, 2, 9, 97.9),
+            (11, 2, 10, 98.8),
+            (12, 3, 10, 96.1),
+        ],
+        *[
+            (15, 4, 12, 96.5),
+            (17, 5, 13, 95.1),
+            (20, 6, 15, 95.9),
+            (25, 8, 18, 95.7),
+            (30, 10, 21, 95.7),
+            (50, 18, 33, 96.7),
+            (100, 40, 61, 96.5),
+        ],
     ],
 )
-def test_ranks_of_the_medians_interval(n: int, low: int, high: int, coverage_percent: float) -> None:
+def test_ranks_of_the_medians_interval(
+    n: int, low: int, high: int, coverage_percent: float
+) -> None:
     """The table of sign-test intervals for the median as statistics textbooks print it."""
     assert interval_ranks(n, 0.5) == (low, high)
-    assert round(100 * (binom.cdf(high - 1, n, 0.5) - binom.cdf(low - 1, n, 0.5)), 1) == pytest.approx(coverage_percent)
+    assert round(
+        100 * (binom.cdf(high - 1, n, 0.5) - binom.cdf(low - 1, n, 0.5)), 1
+    ) == pytest.approx(coverage_percent)
 
 
 @pytest.mark.parametrize("p", [0.01, 0.5, 0.99])
@@ -58,7 +80,9 @@ def test_five_values_bound_no_median() -> None:
 
 
 @given(n=st.integers(64, 700), p=st.sampled_from([0.1, 0.5, 0.9]))
-def test_each_tail_of_an_interval_is_small_enough_and_not_smaller_than_needed(n: int, p: float) -> None:
+def test_each_tail_of_an_interval_is_small_enough_and_not_smaller_than_needed(
+    n: int, p: float
+) -> None:
     ranks = interval_ranks(n, p)
     assert ranks is not None
     low, high = ranks
@@ -71,7 +95,11 @@ def test_the_interval_covers_the_true_percentile_as_often_as_it_says() -> None:
     generator = np.random.default_rng(1)
     truth = float(np.exp(1.2815515655446004 * 0.5))
     found = [stats.percentile(generator.lognormal(0, 0.5, 200), 0.9) for _ in range(1000)]
-    covered = sum(1 for e in found if e and e.low is not None and e.high is not None and e.low <= truth <= e.high)
+    covered = sum(
+        1
+        for e in found
+        if e and e.low is not None and e.high is not None and e.low <= truth <= e.high
+    )
     assert 940 <= covered <= 985
 
 
@@ -90,7 +118,9 @@ def test_outliers_by_hand() -> None:
     """Quartiles 2 and 4: fences at −1 and 7 (mild), −4 and 10 (severe)."""
     values = [1, 2, 2, 2, 3, 3, 4, 4, 4, 5, 8, 11, -2]
     assert tuple(np.quantile(values, [0.25, 0.75])) == (2, 4)
-    assert stats.outliers(values) == stats.Outliers(low_severe=0, low_mild=1, high_mild=1, high_severe=1, n=13)
+    assert stats.outliers(values) == stats.Outliers(
+        low_severe=0, low_mild=1, high_mild=1, high_severe=1, n=13
+    )
     assert stats.outliers([5.0] * 20).total == 0
 
 
@@ -110,7 +140,12 @@ def test_unstable_runs_are_named(runs: list[float], word: str) -> None:
 
 @pytest.mark.parametrize(
     ("successes", "total", "low", "high"),
-    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+    [
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
 )
 def test_wilson_is_newcombes_table(successes: int, total: int, low: float, high: float) -> None:
     """Newcombe 1998, table I, method 3."""

@@ -1,4 +1,5 @@
-"""Warm-up left in the counted samples and throttling are seen; noise, spikes and small drifts are not called so."""
+"""Warm-up left in the counted samples and throttling are seen; noise, spikes and small drifts are
+not called so."""
 
 from __future__ import annotations
 
@@ -48,7 +49,8 @@ def test_a_small_change_does_not_matter() -> None:
 
 
 def test_pettitts_p_value_by_hand() -> None:
-    """16 rising values over 16 falling places: U is largest in the middle, K = n²/4, p = 2·exp(−6K²/(n³ + n²))."""
+    """16 rising values over 16 falling places: U is largest in the middle, K = n²/4, p =
+    2·exp(−6K²/(n³ + n²))."""
     found = steadiness([1.0] * 16 + [2.0] * 16)
     assert found is not None
     assert found.change_at == 16

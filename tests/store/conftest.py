@@ -1,4 +1,5 @@
-"""A bundle, a database file, and a PostgreSQL server of one's own where its programs are installed."""
+"""A bundle, a database file, and a PostgreSQL server of one's own where its programs are
+installed."""
 
 from __future__ import annotations
 
@@ -31,7 +32,10 @@ def database(tmp_path: Path) -> str:
 def postgres_url() -> Iterator[str]:
     pytest.importorskip("psycopg", reason="pip install 'edgekit[postgres]'")
     if not shutil.which("initdb") or not shutil.which("pg_ctl"):
-        cannot_run("needs PostgreSQL's programs: install the package postgresql and put initdb and pg_ctl on PATH")
+        cannot_run(
+            "needs PostgreSQL's programs: install the package postgresql and put initdb and pg_ctl"
+            " on PATH"
+        )
     account: dict[str, int] = {}
     if os.getuid() == 0:  # PostgreSQL refuses to run as root
         try:
@@ -39,7 +43,9 @@ def postgres_url() -> Iterator[str]:
         except KeyError:
             pytest.skip("run as another user than root, or add a user postgres")
         account = {"user": owner.pw_uid, "group": owner.pw_gid}
-    with tempfile.TemporaryDirectory(prefix="edgekit-postgres-") as data:  # not pytest's, which other users must not enter
+    with tempfile.TemporaryDirectory(
+        prefix="edgekit-postgres-"
+    ) as data:  # not pytest's, which other users must not enter
 
         def postgres(*argv: str) -> None:
             subprocess.run(argv, check=True, capture_output=True, timeout=60, cwd=data, **account)  # type: ignore[call-overload]
@@ -48,8 +54,28 @@ def postgres_url() -> Iterator[str]:
             os.chown(data, account["user"], account["group"])
         (password := Path(data) / "password").write_text("sesame\n")
         password.chmod(0o644)
-        postgres("initdb", "-D", f"{data}/cluster", "-U", "edgekit", "-A", "scram-sha-256", f"--pwfile={password}", "--no-sync")
-        postgres("pg_ctl", "-D", f"{data}/cluster", "-w", "-l", f"{data}/log", "-o", f"-k {data} -c listen_addresses= -c fsync=off", "start")
+        postgres(
+            "initdb",
+            "-D",
+            f"{data}/cluster",
+            "-U",
+            "edgekit",
+            "-A",
+            "scram-sha-256",
+            f"--pwfile={password}",
+            "--no-sync",
+        )
+        postgres(
+            "pg_ctl",
+            "-D",
+            f"{data}/cluster",
+            "-w",
+            "-l",
+            f"{data}/log",
+            "-o",
+            f"-k {data} -c listen_addresses= -c fsync=off",
+            "start",
+        )
         try:
             yield f"postgresql://edgekit:sesame@/postgres?host={data}"
         finally:

@@ -32,7 +32,10 @@ def test_the_newest_of_a_name_counts(bundle: Bundle, database: str, tmp_path: Pa
     other = make_bundle(tmp_path / "other", ["fp32.pte"])
     for name, one in (("main", bundle), ("old", bundle), ("main", other)):
         edgekit.set_baseline(name, one.path, database)
-    assert {one.name: one.bundle_id for one in edgekit.list_baselines(database)} == {"main": other.manifest.id, "old": bundle.manifest.id}
+    assert {one.name: one.bundle_id for one in edgekit.list_baselines(database)} == {
+        "main": other.manifest.id,
+        "old": bundle.manifest.id,
+    }
     edgekit.remove_baseline("main", database)
     assert [one.name for one in edgekit.list_baselines(database)] == ["old"]
     assert [copy.name for copy in Path(f"{database}.baselines").iterdir()] == [bundle.manifest.id]
@@ -60,11 +63,17 @@ def test_names(name: str, bundle: Bundle, database: str) -> None:
 
 def test_rows_cannot_be_changed(bundle: Bundle, database: str) -> None:
     edgekit.set_baseline("main", bundle, database)
-    with Store(database) as opened, pytest.raises(DBAPIError, match="append-only"), opened._engine.begin() as connection:
+    with (
+        Store(database) as opened,
+        pytest.raises(DBAPIError, match="append-only"),
+        opened._engine.begin() as connection,
+    ):
         connection.execute(text("UPDATE baselines SET name = 'x'"))
 
 
-def test_a_database_of_the_first_schema_is_upgraded(bundle: Bundle, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_of_the_first_schema_is_upgraded(
+    bundle: Bundle, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Made by the first schema, with rows of today's that it had columns for."""
     measured, today = make_measurement(bundle, session="a" * 32), str(tmp_path / "today.db")
     save(measured, today)
@@ -73,11 +82,20 @@ def test_a_database_of_the_first_schema_is_upgraded(bundle: Bundle, database: st
     monkeypatch.undo()
     with sqlite3.connect(database) as connection:
         connection.execute("ATTACH ? AS today", (today,))
-        tables = [name for (name,) in connection.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'")]
+        tables = [
+            name
+            for (name,) in connection.execute(
+                "SELECT name FROM main.sqlite_master WHERE type = 'table'"
+            )
+        ]
         assert "baselines" not in tables
         for table in ("measurements", "measurement_bodies", "artifact_results", "run_samples"):
-            columns = ", ".join(row[1] for row in connection.execute(f"PRAGMA main.table_info({table})"))
-            connection.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM today.{table}")
+            columns = ", ".join(
+                row[1] for row in connection.execute(f"PRAGMA main.table_info({table})")
+            )
+            connection.execute(
+                f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM today.{table}"
+            )
     connection.close()
     edgekit.set_baseline("main", bundle, database)
     with Store(database) as opened:
@@ -87,11 +105,17 @@ def test_a_database_of_the_first_schema_is_upgraded(bundle: Bundle, database: st
 
 
 @pytest.mark.device
-def test_postgresql(bundle: Bundle, postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_postgresql(
+    bundle: Bundle, postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     edgekit.set_baseline("main", bundle, postgres_url)
     assert edgekit.open_baseline("main", postgres_url).path.is_relative_to(tmp_path / "data")
-    with Store(postgres_url) as opened, pytest.raises(DBAPIError, match="append-only"), opened._engine.begin() as connection:
+    with (
+        Store(postgres_url) as opened,
+        pytest.raises(DBAPIError, match="append-only"),
+        opened._engine.begin() as connection,
+    ):
         connection.execute(text("UPDATE baselines SET name = 'x'"))
     edgekit.remove_baseline("main", postgres_url)
 

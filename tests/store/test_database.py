@@ -1,4 +1,5 @@
-"""What can happen to a database and its spool: nothing that was acknowledged is lost, and no file of somebody is written over."""
+"""What can happen to a database and its spool: nothing that was acknowledged is lost, and no file
+of somebody is written over."""
 
 from __future__ import annotations
 
@@ -60,10 +61,19 @@ def test_the_revisions_make_the_tables(database: Path) -> None:
         assert context.get_current_revision() == HEAD
         found = inspect(connection)
         for table in metadata.sorted_tables:
-            columns = {c["name"]: (str(c["type"]), c["nullable"]) for c in found.get_columns(table.name)}
-            assert columns == {c.name: (str(c.type.compile(engine.dialect)), bool(c.nullable)) for c in table.columns}
-            assert {i["name"] for i in found.get_indexes(table.name)} == {i.name for i in table.indexes}
-            assert found.get_pk_constraint(table.name)["constrained_columns"] == [c.name for c in table.primary_key]
+            columns = {
+                c["name"]: (str(c["type"]), c["nullable"]) for c in found.get_columns(table.name)
+            }
+            assert columns == {
+                c.name: (str(c.type.compile(engine.dialect)), bool(c.nullable))
+                for c in table.columns
+            }
+            assert {i["name"] for i in found.get_indexes(table.name)} == {
+                i.name for i in table.indexes
+            }
+            assert found.get_pk_constraint(table.name)["constrained_columns"] == [
+                c.name for c in table.primary_key
+            ]
     engine.dispose()
     assert ScriptDirectory.from_config(module._alembic()).get_heads() == [HEAD]
 
@@ -73,7 +83,10 @@ def test_a_database_is_made_where_there_is_none(tmp_path: Path) -> None:
         assert opened.rows() == []
 
 
-@pytest.mark.parametrize("content", [b"", b"notes, not a database\n" * 400, b"SQLite format 3\0" + b"x" * 5000, b"\0" * 8192])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"notes, not a database\n" * 400, b"SQLite format 3\0" + b"x" * 5000, b"\0" * 8192],
+)
 def test_what_is_no_database_is_never_written_over(database: Path, content: bytes) -> None:
     database.write_bytes(content)
     assert "not touched" in refused(database, "not a database|malformed").hint
@@ -90,7 +103,21 @@ def test_a_truncated_database_is_never_recreated(bundle: Bundle, database: Path)
     for number in range(1, 4):
         store.save(make_measurement(bundle, number=number), str(database))
     whole = database.read_bytes()
-    for length in (0, 1, 15, 16, 99, 100, 512, 4095, 4096, 8192, len(whole) // 2, len(whole) - 4096, len(whole) - 1):
+    for length in (
+        0,
+        1,
+        15,
+        16,
+        99,
+        100,
+        512,
+        4095,
+        4096,
+        8192,
+        len(whole) // 2,
+        len(whole) - 4096,
+        len(whole) - 1,
+    ):
         database.write_bytes(whole[:length])
         refused(database, "not a database|malformed")
     database.write_bytes(whole)
@@ -113,7 +140,9 @@ def test_a_newer_schema_is_refused_untouched(bundle: Bundle, database: Path) -> 
     assert "upgrade edgekit" in error.hint
 
 
-def test_a_new_result_survives_a_database_of_a_newer_edgekit(bundle: Bundle, database: Path) -> None:
+def test_a_new_result_survives_a_database_of_a_newer_edgekit(
+    bundle: Bundle, database: Path
+) -> None:
     """Measured at length, and the database cannot be used: said at once, the database untouched."""
     store.save(make_measurement(bundle), str(database))
     with sqlite3.connect(database) as connection:
@@ -131,7 +160,11 @@ def test_a_full_database_leaves_the_result_in_the_spool(bundle: Bundle, database
     measured = [make_measurement(bundle, number=number) for number in (1, 2)]
     with Store(str(database)) as opened:
         opened.save(measured[0])
-        event.listen(opened._engine, "begin", lambda connection: connection.exec_driver_sql("PRAGMA max_page_count = 1"))
+        event.listen(
+            opened._engine,
+            "begin",
+            lambda connection: connection.exec_driver_sql("PRAGMA max_page_count = 1"),
+        )
         with pytest.raises(StoreError, match="full; the measurement waits in") as raised:
             opened.save(measured[1])
         assert raised.value.hint == "free some space"
@@ -149,10 +182,16 @@ def fill(acknowledged: list[str], bundle: Bundle, database: str) -> None:
 @pytest.mark.skipif(os.getuid() != 0, reason="mounts a file system of 1 MB: run as root")
 @pytest.mark.device
 def test_a_really_full_disk(bundle: Bundle, tmp_path: Path) -> None:
-    """A file system of 1 MB: what was acknowledged is there afterwards, what was not is an error, and the database is whole."""
+    """A file system of 1 MB: what was acknowledged is there afterwards, what was not is an error,
+    and the database is whole."""
     mount = tmp_path / "mount"
     mount.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(mount)], capture_output=True).returncode != 0:
+    if (
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(mount)], capture_output=True
+        ).returncode
+        != 0
+    ):
         pytest.skip("mounting is not allowed here")
     try:
         acknowledged: list[str] = []
@@ -190,7 +229,9 @@ def save_and_die(bundle: Bundle, database: Path, place: str) -> None:
 def test_killed_between_spool_and_commit(bundle: Bundle, database: Path, place: str) -> None:
     """The next opening stores it, once."""
     store.open_store(str(database)).close()
-    process = multiprocessing.get_context("fork").Process(target=save_and_die, args=(bundle, database, place))
+    process = multiprocessing.get_context("fork").Process(
+        target=save_and_die, args=(bundle, database, place)
+    )
     process.start()
     process.join(timeout=60)
     assert process.exitcode == -signal.SIGKILL
@@ -232,26 +273,46 @@ def test_urls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown(database_url()) == "postgresql+psycopg://me:***@board-lab/results"
     assert database_url("~/x.db").database == str(Path.home() / "x.db")
     assert database_url(f"sqlite:///{tmp_path}/y.db").database == f"{tmp_path}/y.db"
-    for bad in ("sqlite://", "sqlite:///:memory:", "://", "postgresql://me:canary-secret@host:port/x"):
+    for bad in (
+        "sqlite://",
+        "sqlite:///:memory:",
+        "://",
+        "postgresql://me:canary-secret@host:port/x",
+    ):
         with pytest.raises(StoreError) as raised:
             database_url(bad)
         assert "canary-secret" not in raised.value.message + raised.value.hint
 
 
-@pytest.mark.parametrize("url", ["postgresql://me:canary-secret@127.0.0.1:1/x", "nosuch://me:canary-secret@host/x", "oracle://me:canary-secret@host/x"])
-def test_a_password_is_never_shown(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:canary-secret@127.0.0.1:1/x",
+        "nosuch://me:canary-secret@host/x",
+        "oracle://me:canary-secret@host/x",
+    ],
+)
+def test_a_password_is_never_shown(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     with pytest.raises(StoreError) as raised:
         Store(url)
-    assert "canary-secret" not in raised.value.message + raised.value.hint + repr(raised.value.__cause__)
+    assert "canary-secret" not in raised.value.message + raised.value.hint + repr(
+        raised.value.__cause__
+    )
     assert "canary-secret" not in str(spool.spool_directory(make_url(url)))
 
 
 def test_reading_needs_no_migration_tool(database: Path) -> None:
-    """Opening an up-to-date database imports neither Alembic, which takes half a second on a good day, nor numpy."""
+    """Opening an up-to-date database imports neither Alembic, which takes half a second on a good
+    day, nor numpy."""
     store.open_store(str(database)).close()
     for name in ("alembic", "numpy"):
-        code = f"import sys; from edgekit.store import open_store; open_store({str(database)!r}).rows(); sys.exit({name!r} in sys.modules)"
+        code = (
+            "import sys; from edgekit.store import open_store;"
+            f" open_store({str(database)!r}).rows(); sys.exit({name!r} in sys.modules)"
+        )
         subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
     quiet = "import sys, edgekit.store; sys.exit('sqlalchemy' in sys.modules)"
     subprocess.run([sys.executable, "-c", quiet], cwd=ROOT, check=True, timeout=60)

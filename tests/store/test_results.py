@@ -43,11 +43,31 @@ def test_saving_twice_changes_nothing(bundle: Bundle, database: str) -> None:
 
 def test_incomplete_and_hostile_measurements_come_back_too(bundle: Bundle, database: str) -> None:
     saved = make_measurement(bundle)
-    crashed = saved.artifacts[0].runs[0].model_copy(update={"complete": False, "first_ns": None, "steady_ns": (), "memory": (), "after": None})
-    results = (saved.artifacts[0].model_copy(update={"runs": (crashed,), "runner": None}), saved.artifacts[1].model_copy(update={"runs": ()}))
-    hostile = "'); DROP TABLE measurements; -- \x1b[31m=cmd|'/c calc'!A0 <script>alert(1)</script> ../../x"
+    crashed = (
+        saved.artifacts[0]
+        .runs[0]
+        .model_copy(
+            update={
+                "complete": False,
+                "first_ns": None,
+                "steady_ns": (),
+                "memory": (),
+                "after": None,
+            }
+        )
+    )
+    results = (
+        saved.artifacts[0].model_copy(update={"runs": (crashed,), "runner": None}),
+        saved.artifacts[1].model_copy(update={"runs": ()}),
+    )
+    hostile = (
+        "'); DROP TABLE measurements; -- \x1b[31m=cmd|'/c calc'!A0 <script>alert(1)</script>"
+        " ../../x"
+    )
     device = saved.device.model_copy(update={"machine": hostile})
-    saved = saved.model_copy(update={"artifacts": results, "failure": hostile, "target": hostile, "device": device})
+    saved = saved.model_copy(
+        update={"artifacts": results, "failure": hostile, "target": hostile, "device": device}
+    )
     with store.open_store(database) as opened:
         opened.save(saved)
         assert opened.load(saved.id) == saved
@@ -71,16 +91,21 @@ def test_what_was_measured_in_turn_is_found_again(bundle: Bundle, database: str)
     with store.open_store(database) as opened:
         for number, session in ((1, "a" * 32), (2, "b" * 32), (3, "a" * 32), (4, ""), (5, "")):
             opened.save(make_measurement(bundle, number=number, runs=1, session=session))
-        assert [[int(i, 16) for i in opened.beside(f"{number:032x}")] for number in (1, 3, 2, 4)] == [[3], [1], [], []]
+        assert [
+            [int(i, 16) for i in opened.beside(f"{number:032x}")] for number in (1, 3, 2, 4)
+        ] == [[3], [1], [], []]
         assert {row.session for row in opened.rows()} == {"a" * 32, "b" * 32, ""}
 
 
 def test_the_newest_of_a_bundle_has_all_artifacts(bundle: Bundle, database: str) -> None:
-    """A comparison of two of its artifacts, made later, does not push the whole measurement off the page."""
+    """A comparison of two of its artifacts, made later, does not push the whole measurement off the
+    page."""
     with store.open_store(database) as opened:
         for number in (1, 2, 3):
             whole = make_measurement(bundle, number=number, runs=1)
-            opened.save(whole if number < 3 else whole.model_copy(update={"artifacts": whole.artifacts[:1]}))
+            opened.save(
+                whole if number < 3 else whole.model_copy(update={"artifacts": whole.artifacts[:1]})
+            )
         assert [int(identity, 16) for identity in opened.newest_of(bundle.manifest.id)] == [2]
 
 
@@ -90,7 +115,12 @@ def test_an_id_may_be_shortened(bundle: Bundle, database: str) -> None:
             opened.save(make_measurement(bundle, number=1, runs=1, id=f"{number:032x}"))
         assert opened.load("A1").id.startswith("a1")
         assert opened.find("latest").startswith("a2")
-        for prefix, words in (("a", "several"), ("b", "no measurement"), ("%", "no measurement"), ("", "several")):
+        for prefix, words in (
+            ("a", "several"),
+            ("b", "no measurement"),
+            ("%", "no measurement"),
+            ("", "several"),
+        ):
             with pytest.raises(UsageError, match=words):
                 opened.load(prefix)
 
@@ -100,41 +130,77 @@ def test_rows_cannot_be_changed(bundle: Bundle, database: str) -> None:
     with store.open_store(database) as opened:
         for table in ("measurements", "measurement_bodies", "artifact_results", "run_samples"):
             column = "id" if table == "measurements" else "measurement_id"
-            with pytest.raises(DBAPIError, match="append-only"), opened._engine.begin() as connection:
+            with (
+                pytest.raises(DBAPIError, match="append-only"),
+                opened._engine.begin() as connection,
+            ):
                 connection.execute(text(f"UPDATE {table} SET {column} = 'x'"))
 
 
-def test_pruning_deletes_whole_measurements_and_gives_space_back(bundle: Bundle, database: str) -> None:
+def test_pruning_deletes_whole_measurements_and_gives_space_back(
+    bundle: Bundle, database: str
+) -> None:
     with store.open_store(database) as opened:
         for number in range(1, 6):
             opened.save(make_measurement(bundle, number=number, runs=20))
         size = Path(database).stat().st_size
         assert len(opened.prune(keep=4, dry_run=True)) == 1
         assert opened.prune(keep=5, before="2027") == []  # the newest stay, however old
-        assert [int(i, 16) for i in opened.prune(keep=3, before="2026-01-01T00:00:02", dry_run=True)] == [1]
+        assert [
+            int(i, 16) for i in opened.prune(keep=3, before="2026-01-01T00:00:02", dry_run=True)
+        ] == [1]
         assert [int(i, 16) for i in opened.prune(keep=3)] == [2, 1]
         assert [int(i, 16) for i in opened.prune(before="2026-01-01T00:00:04")] == [3]
         assert len(opened.rows()) == 2
         with opened._engine.connect() as connection:
             for table in (bodies, artifact_results, run_samples):
-                assert set(connection.execute(select(table.c.measurement_id)).scalars()) == {row.id for row in opened.rows()}
+                assert set(connection.execute(select(table.c.measurement_id)).scalars()) == {
+                    row.id for row in opened.rows()
+                }
         assert opened.load("latest").artifacts[0].runs[0].steady_ns
     assert Path(database).stat().st_size < size
 
 
-def test_ten_thousand_measurements_are_listed_from_narrow_columns(bundle: Bundle, database: str) -> None:
+def test_ten_thousand_measurements_are_listed_from_narrow_columns(
+    bundle: Bundle, database: str
+) -> None:
     """No body and no samples are read. How long it takes: tools/bench/results_list.py."""
-    template = {"bundle_name": "tiny", "bundle_id": "0" * 64, "recipe_sha256": "0" * 64, "target": "pi4", "target_kind": "ssh", "machine": None}
-    template |= {"edgekit_version": "0", "artifacts": "a.pte\nb.pte", "runs": 10, "quick": False, "valid": True, "timings": "meaningful"}
+    template = {
+        "bundle_name": "tiny",
+        "bundle_id": "0" * 64,
+        "recipe_sha256": "0" * 64,
+        "target": "pi4",
+        "target_kind": "ssh",
+        "machine": None,
+    }
+    template |= {
+        "edgekit_version": "0",
+        "artifacts": "a.pte\nb.pte",
+        "runs": 10,
+        "quick": False,
+        "valid": True,
+        "timings": "meaningful",
+    }
     numbers = range(10_000)
     with store.open_store(database) as opened:
         with opened._engine.begin() as connection:
             connection.execute(
-                insert(measurements), [{**template, "id": f"{n:032x}", "created": f"2026-01-01T{n:05}", "failure": ""} for n in numbers]
+                insert(measurements),
+                [
+                    {**template, "id": f"{n:032x}", "created": f"2026-01-01T{n:05}", "failure": ""}
+                    for n in numbers
+                ],
             )
-            connection.execute(insert(bodies), [{"measurement_id": f"{n:032x}", "body": b"x" * 2000} for n in numbers])
+            connection.execute(
+                insert(bodies),
+                [{"measurement_id": f"{n:032x}", "body": b"x" * 2000} for n in numbers],
+            )
         statements: list[str] = []
-        event.listen(opened._engine, "before_cursor_execute", lambda c, cursor, statement, *rest: statements.append(statement))
+        event.listen(
+            opened._engine,
+            "before_cursor_execute",
+            lambda c, cursor, statement, *rest: statements.append(statement),
+        )
         rows = opened.rows()
         assert len(rows) == 10_000
         assert rows[0].id == f"{9999:032x}"
@@ -143,7 +209,11 @@ def test_ten_thousand_measurements_are_listed_from_narrow_columns(bundle: Bundle
         assert "body" not in read[0]
         assert "run_samples" not in read[0]
         with opened._engine.connect() as connection:
-            plan = str(connection.execute(text(f"EXPLAIN QUERY PLAN {read[0].replace('?', '-1')}"), {}).all())
+            plan = str(
+                connection.execute(
+                    text(f"EXPLAIN QUERY PLAN {read[0].replace('?', '-1')}"), {}
+                ).all()
+            )
         assert "measurements_by_time" in plan
         assert "TEMP B-TREE" not in plan
 
@@ -186,7 +256,15 @@ def test_a_bomb_of_zeros_is_not_inflated() -> None:
 
 def test_a_damaged_body_is_said(bundle: Bundle, database: str) -> None:
     saved = make_measurement(bundle)
-    for number, body in enumerate((b"", b"junk", zlib.compress(b"[]"), zlib.compress(b'{"format": 2}'), zlib.compress(b"[" * 100_000))):
+    for number, body in enumerate(
+        (
+            b"",
+            b"junk",
+            zlib.compress(b"[]"),
+            zlib.compress(b'{"format": 2}'),
+            zlib.compress(b"[" * 100_000),
+        )
+    ):
         with store.open_store(f"{database}{number}") as opened:
             opened.save(saved)
             with opened._engine.begin() as connection:
@@ -197,7 +275,9 @@ def test_a_damaged_body_is_said(bundle: Bundle, database: str) -> None:
 
 
 @pytest.mark.device
-def test_postgresql(bundle: Bundle, postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_postgresql(
+    bundle: Bundle, postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     saved: list[Measurement] = [make_measurement(bundle, number=number) for number in (1, 2, 3)]
     for measurement in (*saved, saved[0]):
@@ -216,7 +296,9 @@ def test_postgresql(bundle: Bundle, postgres_url: str, tmp_path: Path, monkeypat
         assert "sesame" not in refused.value.message + refused.value.hint
 
 
-
 def test_latest_of_none(tmp_path: Path) -> None:
-    with store.open_store(f"sqlite:///{tmp_path}/results.db") as results, pytest.raises(UsageError, match="holds no measurement yet"):
+    with (
+        store.open_store(f"sqlite:///{tmp_path}/results.db") as results,
+        pytest.raises(UsageError, match="holds no measurement yet"),
+    ):
         results.find("latest")

@@ -1,4 +1,5 @@
-"""Splits as the model sees them, limits, and every way in which a user's data can be wrong. Faults 18 and 20."""
+"""Splits as the model sees them, limits, and every way in which a user's data can be wrong. Faults
+18 and 20."""
 
 from __future__ import annotations
 
@@ -30,8 +31,17 @@ def base(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def load(base: Path, function: str = "arrays", shape: tuple[int, ...] = (3, 4, 4), **options: Any) -> Dataset:
-    return load_dataset(f"datasets_mine:{function}", options.pop("args", {}), shape=shape, seed=0, base=base, **options)
+def load(
+    base: Path, function: str = "arrays", shape: tuple[int, ...] = (3, 4, 4), **options: Any
+) -> Dataset:
+    return load_dataset(
+        f"datasets_mine:{function}",
+        options.pop("args", {}),
+        shape=shape,
+        seed=0,
+        base=base,
+        **options,
+    )
 
 
 def returning(base: Path, value: Any, **options: Any) -> Dataset:
@@ -44,12 +54,16 @@ def returning(base: Path, value: Any, **options: Any) -> Dataset:
 
 
 def test_pixels_are_scaled_and_normalised_per_channel() -> None:
-    inputs = torch.randint(0, 256, (5, 3, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    inputs = torch.randint(
+        0, 256, (5, 3, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
     mean, std = (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)
     plain, normal = Split(inputs, None, (3, 4, 4)), Split(inputs, None, (3, 4, 4), mean, std)
     torch.testing.assert_close(plain.at(slice(1, 3)), inputs[1:3] / 255)
     expected = (inputs / 255 - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
-    torch.testing.assert_close(normal.at(torch.tensor([4, 0])), expected[[4, 0]], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(
+        normal.at(torch.tensor([4, 0])), expected[[4, 0]], rtol=1e-5, atol=1e-6
+    )
     assert normal.at(slice(0, 2)).dtype == torch.float32
 
 
@@ -92,7 +106,9 @@ def test_a_users_dataset_is_taken_with_the_recipes_normalisation(base: Path) -> 
 
 
 def test_labels_may_be_missing(base: Path) -> None:
-    data = returning(base, (np.zeros((3, 5), np.float32), None, np.zeros((2, 5), np.float32), None), shape=(5,))
+    data = returning(
+        base, (np.zeros((3, 5), np.float32), None, np.zeros((2, 5), np.float32), None), shape=(5,)
+    )
     assert data.train.labels is None
     assert data.classes == ()
 
@@ -112,13 +128,22 @@ def test_limits_keep_a_seeded_choice(base: Path) -> None:
 ONE = np.zeros((1, 3, 4, 4), np.float32)
 BAD: dict[str, tuple[Any, str]] = {
     "empty": ((ONE[:0], [], ONE, [0]), "train split: there are no samples"),
-    "shape": ((ONE, [0], np.zeros((1, 3, 5, 5)), [0]), "test split: a sample is 3×5×5, but input.shape is 3×4×4"),
-    "no channel axis": ((np.zeros((1, 4, 4)), [0], ONE, [0]), "a sample is 4×4, but input.shape is 3×4×4"),
+    "shape": (
+        (ONE, [0], np.zeros((1, 3, 5, 5)), [0]),
+        "test split: a sample is 3×5×5, but input.shape is 3×4×4",
+    ),
+    "no channel axis": (
+        (np.zeros((1, 4, 4)), [0], ONE, [0]),
+        "a sample is 4×4, but input.shape is 3×4×4",
+    ),
     "numbers": ((np.zeros(3), [0] * 3, ONE, [0]), "a sample is a single number, but"),
     "scalar": ((3.0, [0], ONE, [0]), "train split: there are no samples"),
     "ragged": (([[1, 2], [3]], [0, 1], ONE, [0]), "inputs are not one array"),
     "text": ((np.array(["a"]), [0], ONE, [0]), "inputs are not one array"),
-    "nan": ((np.concatenate([ONE, ONE * np.nan]), [0, 0], ONE, [0]), "sample 1 holds NaN or infinity"),
+    "nan": (
+        (np.concatenate([ONE, ONE * np.nan]), [0, 0], ONE, [0]),
+        "sample 1 holds NaN or infinity",
+    ),
     "too few labels": ((ONE, [], ONE, [0]), "1 samples, but labels of shape"),
     "one-hot labels": ((ONE, [[0, 1]], ONE, [0]), "labels of shape (1, 2)"),
     "float labels": ((ONE, [0.5], ONE, [0]), "labels must be class numbers from 0 on"),
@@ -150,7 +175,9 @@ def test_an_unknown_name_is_suggested(base: Path) -> None:
 
 
 def test_arguments_a_built_in_does_not_take(base: Path) -> None:
-    with pytest.raises(ModelError, match="data digits: got an unexpected keyword argument 'size'") as caught:
+    with pytest.raises(
+        ModelError, match="data digits: got an unexpected keyword argument 'size'"
+    ) as caught:
         load_dataset("digits", {"size": 3}, shape=(1, 8, 8), seed=0, base=base)
     assert "test_fraction" in caught.value.hint
 

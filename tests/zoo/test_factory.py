@@ -1,4 +1,5 @@
-"""Names of the user's functions: found beside the recipe, and every mistake in them said in one line."""
+"""Names of the user's functions: found beside the recipe, and every mistake in them said in one
+line."""
 
 from __future__ import annotations
 
@@ -31,7 +32,9 @@ def test_modules_of_one_name_beside_two_recipes_are_two_modules(tmp_path: Path) 
 
 
 def test_a_factory_may_import_from_beside_the_recipe_when_called(tmp_path: Path) -> None:
-    (tmp_path / "factory_late.py").write_text("def build():\n    import factory_helper\n    return factory_helper.value\n")
+    (tmp_path / "factory_late.py").write_text(
+        "def build():\n    import factory_helper\n    return factory_helper.value\n"
+    )
     (tmp_path / "factory_helper.py").write_text("value = 7\n")
     factory = load_factory("factory_late:build", tmp_path, "model")
     assert call_factory(factory, {}, "model factory_late:build", base=tmp_path) == 7
@@ -57,7 +60,9 @@ def test_a_module_whose_own_import_is_missing_is_not_called_missing(tmp_path: Pa
 
 def test_a_module_that_fails_when_imported_is_named(tmp_path: Path) -> None:
     (tmp_path / "factory_broken.py").write_text("1 / 0\n")
-    with pytest.raises(ModelError, match=r"factory_broken fails when imported: ZeroDivisionError: division by zero"):
+    with pytest.raises(
+        ModelError, match=r"factory_broken fails when imported: ZeroDivisionError: division by zero"
+    ):
         load("factory_broken:build", tmp_path)
 
 
@@ -73,7 +78,9 @@ def test_wrong_arguments_quote_the_signature_without_what_edgekit_passes(tmp_pat
         return classes
 
     assert call_factory(factory, {"classes": 3}, "data x", None, base=tmp_path) == 3
-    with pytest.raises(ModelError, match="data x: got an unexpected keyword argument 'clases'") as caught:
+    with pytest.raises(
+        ModelError, match="data x: got an unexpected keyword argument 'clases'"
+    ) as caught:
         call_factory(factory, {"clases": 3}, "data x", None, base=tmp_path)
     assert "factory(*, classes: 'int' = 10)" in caught.value.hint
     assert "wanted" not in caught.value.hint
@@ -92,7 +99,10 @@ def test_source_files_are_found_without_importing(tmp_path: Path) -> None:
     (tmp_path / "factory_pack" / "__init__.py").write_text("raise SystemError\n")
     (tmp_path / "factory_pack" / "deep" / "nets.py").write_text("")
     assert module_file("factory_pack", tmp_path) == tmp_path / "factory_pack" / "__init__.py"
-    assert module_file("factory_pack.deep.nets", tmp_path) == tmp_path / "factory_pack" / "deep" / "nets.py"
+    assert (
+        module_file("factory_pack.deep.nets", tmp_path)
+        == tmp_path / "factory_pack" / "deep" / "nets.py"
+    )
     found = module_file("edgekit.zoo.factory", tmp_path)
     assert found is not None
     assert found.name == "factory.py"

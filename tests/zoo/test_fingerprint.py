@@ -1,4 +1,5 @@
-"""A fingerprint changes with every file that a model or its data come from, and with nothing else."""
+"""A fingerprint changes with every file that a model or its data come from, and with nothing
+else."""
 
 from __future__ import annotations
 
@@ -28,7 +29,9 @@ def test_arguments_name_and_weights_count(tmp_path: Path) -> None:
     weights = tmp_path / "w.pth"
     weights.write_bytes(b"1")
     first = model_fingerprint("resnet8", {"num_classes": 10}, weights, tmp_path)
-    assert first == model_fingerprint("resnet8", {"num_classes": 10}, weights, tmp_path / "elsewhere")
+    assert first == model_fingerprint(
+        "resnet8", {"num_classes": 10}, weights, tmp_path / "elsewhere"
+    )
     assert first != model_fingerprint("resnet8", {"num_classes": 9}, weights, tmp_path)
     assert first != model_fingerprint("ds_cnn", {"num_classes": 10}, weights, tmp_path)
     assert first != model_fingerprint("resnet8", {"num_classes": 10}, None, tmp_path)
@@ -55,16 +58,29 @@ def test_the_source_of_a_factory_and_of_what_it_imports_counts(tmp_path: Path) -
     os.utime(tmp_path / "nets.py", (1, 1))
     assert of_model(tmp_path) == first
     for name in ("nets", "blocks", "parts__deep"):
-        write(tmp_path, **{name: (tmp_path / f"{name.replace('__', '/')}.py").read_text() + "# changed\n"})
+        write(
+            tmp_path,
+            **{name: (tmp_path / f"{name.replace('__', '/')}.py").read_text() + "# changed\n"},
+        )
         changed = of_model(tmp_path)
         assert changed != first, name
         first = changed
 
 
 def test_relative_imports_within_a_package_are_followed(tmp_path: Path) -> None:
-    write(tmp_path, pack__nets="from . import blocks\nfrom .parts import x\n", pack__blocks="", pack__parts="x = 1\n")
+    write(
+        tmp_path,
+        pack__nets="from . import blocks\nfrom .parts import x\n",
+        pack__blocks="",
+        pack__parts="x = 1\n",
+    )
     (tmp_path / "pack" / "__init__.py").touch()
-    assert [path.name for path in sources("pack.nets", tmp_path)] == ["__init__.py", "blocks.py", "nets.py", "parts.py"]
+    assert [path.name for path in sources("pack.nets", tmp_path)] == [
+        "__init__.py",
+        "blocks.py",
+        "nets.py",
+        "parts.py",
+    ]
 
 
 def test_a_source_that_does_not_parse_is_left_to_its_import(tmp_path: Path) -> None:
@@ -124,8 +140,10 @@ def test_weights_that_cannot_be_found_are_an_error(spec: str, message: str, tmp_
 def test_no_torch(tmp_path: Path) -> None:
     """Also with torchvision's models, whose parent package would import it."""
     code = (
-        "import sys; from pathlib import Path; from edgekit.zoo.fingerprint import *;"
-        "model_fingerprint('torchvision.models:mobilenet_v2', {}, None, Path('.')); dataset_fingerprint('fashion_mnist', {}, Path('.'));"
-        "model_fingerprint('efficientnet_lite0', {}, None, Path('.')); sys.exit('torch' in sys.modules)"
+        "import sys; from pathlib import Path; from edgekit.zoo.fingerprint import"
+        " *;model_fingerprint('torchvision.models:mobilenet_v2', {}, None, Path('.'));"
+        " dataset_fingerprint('fashion_mnist', {},"
+        " Path('.'));model_fingerprint('efficientnet_lite0', {}, None, Path('.')); sys.exit('torch'"
+        " in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == 0

@@ -1,4 +1,5 @@
-"""The image datasets: real ones where they are installed, and folders of images written here, whole and damaged."""
+"""The image datasets: real ones where they are installed, and folders of images written here, whole
+and damaged."""
 
 from __future__ import annotations
 
@@ -20,11 +21,19 @@ from edgekit.zoo.fingerprint import FASHION_MNIST
 
 pytestmark = pytest.mark.torch
 
-needs_fashion = pytest.mark.skipif(not FASHION_MNIST.is_dir(), reason="apt-get install dataset-fashion-mnist")
+needs_fashion = pytest.mark.skipif(
+    not FASHION_MNIST.is_dir(), reason="apt-get install dataset-fashion-mnist"
+)
 
 
 def load(
-    name: str, shape: tuple[int, ...], base: Path = Path(), *, seed: int = 0, args: dict[str, Any] | None = None, **limits: int
+    name: str,
+    shape: tuple[int, ...],
+    base: Path = Path(),
+    *,
+    seed: int = 0,
+    args: dict[str, Any] | None = None,
+    **limits: int,
 ) -> Dataset:
     return load_dataset(name, args or {}, shape=shape, seed=seed, base=base, **limits)
 
@@ -38,7 +47,8 @@ def test_digits_are_split_by_class_and_seed() -> None:
     data = load("digits", (1, 8, 8))
     assert (len(data.train), len(data.test)) == (1347, 450)
     assert all(
-        abs(test - train / 3) <= 1 for train, test in zip(counts(data.train.labels), counts(data.test.labels), strict=True)
+        abs(test - train / 3) <= 1
+        for train, test in zip(counts(data.train.labels), counts(data.test.labels), strict=True)
     )
     assert data.classes == tuple("0123456789")
     assert data.train.at(slice(None)).aminmax().max == 1
@@ -67,12 +77,17 @@ def test_fashion_mnist_of_debian() -> None:
     assert data.classes[9] == "Ankle boot"
 
 
-def write_fashion(folder: Path, *, images: int = 3, zipped: bool = True, cut: int | None = None) -> None:
+def write_fashion(
+    folder: Path, *, images: int = 3, zipped: bool = True, cut: int | None = None
+) -> None:
     folder.mkdir(exist_ok=True)
     for part, values in (("train", images), ("t10k", 2)):
         pixels = struct.pack(">4B3I", 0, 0, 8, 3, values, 28, 28) + bytes(range(values)) * 784
         labels = struct.pack(">4BI", 0, 0, 8, 1, values) + bytes(values)
-        for name, content in ((f"{part}-images-idx3-ubyte", pixels), (f"{part}-labels-idx1-ubyte", labels)):
+        for name, content in (
+            (f"{part}-images-idx3-ubyte", pixels),
+            (f"{part}-labels-idx1-ubyte", labels),
+        ):
             data = gzip.compress(content) if zipped else content
             (folder / f"{name}{'.gz' if zipped else ''}").write_bytes(data[:cut])
 
@@ -85,19 +100,26 @@ def test_fashion_mnist_of_a_folder(zipped: bool, tmp_path: Path) -> None:
     assert data.train.inputs.flatten()[:4].tolist() == [0, 1, 2, 0]
 
 
-@pytest.mark.parametrize(("zipped", "cut"), [(True, 30), (False, 500), (False, 2), (False, 10), (False, 0)])
+@pytest.mark.parametrize(
+    ("zipped", "cut"), [(True, 30), (False, 500), (False, 2), (False, 10), (False, 0)]
+)
 def test_damaged_fashion_mnist_says_how_to_get_it(zipped: bool, cut: int, tmp_path: Path) -> None:
     write_fashion(tmp_path, zipped=zipped, cut=cut)
-    with pytest.raises(ModelError, match=r"data fashion_mnist: .*train-images-idx3-ubyte") as caught:
+    with pytest.raises(
+        ModelError, match=r"data fashion_mnist: .*train-images-idx3-ubyte"
+    ) as caught:
         load("fashion_mnist", (1, 28, 28), tmp_path, args={"path": "."})
     assert "apt-get install dataset-fashion-mnist" in caught.value.hint
 
 
-def test_missing_fashion_mnist_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_fashion_mnist_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(ModelError, match=r"cannot read .*nowhere") as caught:
         load("fashion_mnist", (1, 28, 28), tmp_path, args={"path": "nowhere"})
     assert "apt-get install dataset-fashion-mnist" in caught.value.hint
-    # Without the package torchvision downloads; a proxy that nobody serves is as good as no network.
+    # Without the package torchvision downloads; a proxy that nobody serves is as good as no
+    # network.
     monkeypatch.setattr(image_data, "FASHION_MNIST", tmp_path / "not-installed")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     for proxy in ("http_proxy", "https_proxy"):
@@ -114,14 +136,19 @@ def test_crops_of_the_photographs_are_many_seeded_and_without_labels() -> None:
     assert len(data.test) == 4
     assert len({image.numpy().tobytes() for image in data.train.inputs}) == 12
     assert all(image.float().std() > 10 for image in data.train.inputs)
-    again, other = (load("sample_photos", (3, 48, 64), seed=seed, args={"train": 12, "test": 4}) for seed in (0, 1))
+    again, other = (
+        load("sample_photos", (3, 48, 64), seed=seed, args={"train": 12, "test": 4})
+        for seed in (0, 1)
+    )
     assert torch.equal(data.train.inputs, again.train.inputs)
     assert not torch.equal(data.train.inputs, other.train.inputs)
     with pytest.raises(ModelError, match="the photographs have 3 channels"):
         load("sample_photos", (1, 48, 64))
 
 
-def write_image(path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (40, 30), **options: Any) -> None:
+def write_image(
+    path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (40, 30), **options: Any
+) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, colour).save(path, **options)
 
@@ -171,7 +198,9 @@ def test_images_cover_the_input_upright_and_centred(tmp_path: Path) -> None:
     data = load("image_folder", (1, 20, 20), tmp_path, args={"path": "p", "test_fraction": 0.5})
     images = torch.cat([data.train.inputs, data.test.inputs])
     assert images.float().mean() > 245
-    assert load("image_folder", (3, 64, 32), tmp_path, args={"path": "p", "test_fraction": 0.5}).train.inputs.shape[1:] == (
+    assert load(
+        "image_folder", (3, 64, 32), tmp_path, args={"path": "p", "test_fraction": 0.5}
+    ).train.inputs.shape[1:] == (
         3,
         64,
         32,

@@ -34,6 +34,8 @@ def test_a_shape_that_does_not_hold_the_series_says_both(shape: tuple[int, ...])
 
 def test_without_the_package_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(series_data, "module_file", lambda name, base: None)
-    with pytest.raises(ModelError, match="the package aeon, which holds it, is not installed") as caught:
+    with pytest.raises(
+        ModelError, match="the package aeon, which holds it, is not installed"
+    ) as caught:
         load_dataset("japanese_vowels", {}, shape=(29, 12), seed=0)
     assert "pip install" in caught.value.hint

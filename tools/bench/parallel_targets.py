@@ -1,8 +1,9 @@
-"""Eight targets at the same time against one after the other. Run: PYTHONPATH=. .venv/bin/python tools/bench/parallel_targets.py
+"""Eight targets at the same time against one after the other. Run: PYTHONPATH=. .venv/bin/python
+tools/bench/parallel_targets.py
 
-Each target is a store of its own behind a proxy of its own that lets 4 MB/s through, as eight boards on slow networks would be; behind all of them is one
-real sshd. A bundle of 8 MB that is new to all of them is deployed by the code that `edgekit run -t A -t B …` uses for several targets.
-"""
+Each target is a store of its own behind a proxy of its own that lets 4 MB/s through, as eight
+boards on slow networks would be; behind all of them is one real sshd. A bundle of 8 MB that is new
+to all of them is deployed by the code that `edgekit run -t A -t B …` uses for several targets."""
 
 from __future__ import annotations
 
@@ -36,16 +37,27 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(board())
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        ports = [stack.enter_context(proxy(server.port, bytes_per_s=BYTES_PER_S)) for _ in range(TARGETS)]
+        ports = [
+            stack.enter_context(proxy(server.port, bytes_per_s=BYTES_PER_S)) for _ in range(TARGETS)
+        ]
         targets = [target(server, f"board{number}", port=port) for number, port in enumerate(ports)]
 
         def new() -> Bundle:
             return bundle(Path(tempfile.mkdtemp(dir=scratch)) / "bundle", [BYTES])
 
-        ways = {"one after the other": lambda: deployed(new(), targets, together=False), "together": lambda: deployed(new(), targets, together=True)}
+        ways = {
+            "one after the other": lambda: deployed(new(), targets, together=False),
+            "together": lambda: deployed(new(), targets, together=True),
+        }
         values = interleaved(ways, rounds=ROUNDS)
         title = f"{TARGETS} targets of {BYTES_PER_S / 1e6:g} MB/s, {BYTES / 1e6:g} MB each"
-        report(title, values, base="together", unit="s", target="one after the other takes at least 5 times as long")
+        report(
+            title,
+            values,
+            base="together",
+            unit="s",
+            target="one after the other takes at least 5 times as long",
+        )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""A TCP proxy on loopback that makes a fast way slow. Run: python tools/bench/proxy.py PORT DELAY_MS BYTES_PER_S; it prints the port it listens on.
+"""A TCP proxy on loopback that makes a fast way slow. Run: python tools/bench/proxy.py PORT
+DELAY_MS BYTES_PER_S; it prints the port it listens on.
 
-Each direction of each connection is delayed by DELAY_MS and limited to BYTES_PER_S (0: not at all), as if every target had a network of its own.
-What is on its way is bounded by what the rate carries in the delay, and never more than WINDOW_BYTES.
-"""
+Each direction of each connection is delayed by DELAY_MS and limited to BYTES_PER_S (0: not at all),
+as if every target had a network of its own. What is on its way is bounded by what the rate carries
+in the delay, and never more than WINDOW_BYTES."""
 
 from __future__ import annotations
 
@@ -15,7 +16,9 @@ CHUNK_BYTES = 16 << 10
 WINDOW_BYTES = 4 << 20
 
 
-async def carry(reader: StreamReader, writer: StreamWriter, delay_s: float, bytes_per_s: float) -> None:
+async def carry(
+    reader: StreamReader, writer: StreamWriter, delay_s: float, bytes_per_s: float
+) -> None:
     """Bytes leave `delay_s` after they arrived, at the rate's pace."""
     loop = asyncio.get_running_loop()
     on_the_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(WINDOW_BYTES // CHUNK_BYTES)
@@ -50,7 +53,9 @@ async def serve(port: int, delay_s: float, bytes_per_s: float) -> None:
         inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
         try:
             ways = (reader, inner_writer), (inner_reader, writer)
-            await asyncio.gather(*(carry(source, sink, delay_s, bytes_per_s) for source, sink in ways))
+            await asyncio.gather(
+                *(carry(source, sink, delay_s, bytes_per_s) for source, sink in ways)
+            )
         except OSError:
             pass  # one side is gone: so is the other
         finally:
@@ -63,5 +68,7 @@ async def serve(port: int, delay_s: float, bytes_per_s: float) -> None:
 
 
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:  # epoll waits whole milliseconds
+    with asyncio.Runner(
+        loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())
+    ) as runner:  # epoll waits whole milliseconds
         runner.run(serve(int(sys.argv[1]), float(sys.argv[2]) / 1000, float(sys.argv[3])))

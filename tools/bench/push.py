@@ -1,9 +1,10 @@
-"""Deployment over SSH on loopback: a 50 MB push against scp, an unchanged deployment again, and the memory that a 500 MB push takes on this machine.
-Run: PYTHONPATH=. .venv/bin/python tools/bench/push.py
+"""Deployment over SSH on loopback: a 50 MB push against scp, an unchanged deployment again, and the
+memory that a 500 MB push takes on this machine. Run: PYTHONPATH=. .venv/bin/python
+tools/bench/push.py
 
-Each push connects, sends content that is new to the board, and disconnects. scp has its default cipher and only writes; deployment also computes the hash
-on the board, brings all to the disk, and switches over. It is the call from Python; starting the command line comes on top.
-"""
+Each push connects, sends content that is new to the board, and disconnects. scp has its default
+cipher and only writes; deployment also computes the hash on the board, brings all to the disk, and
+switches over. It is the call from Python; starting the command line comes on top."""
 
 from __future__ import annotations
 
@@ -50,9 +51,19 @@ def deploy_seconds(made: Bundle, where: SshTarget) -> float:
 
 
 def scp_seconds(made: Bundle, where: SshTarget, server: sshd.Server) -> float:
-    options = ["-q", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-i", str(server.directory / "user_key")]
+    options = [
+        "-q",
+        "-o",
+        "StrictHostKeyChecking=no",
+        "-o",
+        "UserKnownHostsFile=/dev/null",
+        "-i",
+        str(server.directory / "user_key"),
+    ]
     source = str(made.file(made.manifest.artifacts[0].file))
-    return command_seconds(["scp", *options, "-P", str(where.port), source, f"{server.user}@127.0.0.1:{PLACE}/scp"])
+    return command_seconds(
+        ["scp", *options, "-P", str(where.port), source, f"{server.user}@127.0.0.1:{PLACE}/scp"]
+    )
 
 
 def main() -> None:
@@ -69,10 +80,24 @@ def main() -> None:
             "the same again": lambda: deploy_seconds(open_bundle(Path(scratch) / "bundle"), where),
         }
         values = interleaved(pushes, rounds=ROUNDS)
-        report("50 MB over SSH on loopback", values, base="scp", unit="s", target="deploy at most 1.0 of scp; the same again at most 0.5 s")
+        report(
+            "50 MB over SSH on loopback",
+            values,
+            base="scp",
+            unit="s",
+            target="deploy at most 1.0 of scp; the same again at most 0.5 s",
+        )
         made = new(LARGE_BYTES, "large")
-        done = subprocess.run([sys.executable, "-c", PEAK, where.model_dump_json(), str(made.path)], check=True, capture_output=True, text=True)
-        print(f"memory of this machine's process during a 500 MB push: {float(done.stdout):.1f} MB over idle (target: at most 100 MB)")
+        done = subprocess.run(
+            [sys.executable, "-c", PEAK, where.model_dump_json(), str(made.path)],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        print(
+            f"memory of this machine's process during a 500 MB push: {float(done.stdout):.1f} MB"
+            " over idle (target: at most 100 MB)"
+        )
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
-"""The QAT build of MobileNetV2 at 224 × 224 to both formats: edgekit's command, all included, against the libraries' calls as they come.
+"""The QAT build of MobileNetV2 at 224 × 224 to both formats: edgekit's command, all included,
+against the libraries' calls as they come.
 
 Run: .venv/bin/python tools/bench/qat_build.py [ROUNDS]        (about three minutes a round on two cores)
 
-Both sides start from the same untrained network and train two QAT steps on random samples. edgekit's side is the whole command with an empty cache:
-starting Python, tracing, training, converting, exporting, verifying, re-reading and bundling. The libraries' side is one process that does what their
-documents show, and nothing else. Where edgekit is faster it must not compute something else: what it trained is exported once more, untimed, with every
-shortcut taken out (the libraries' own tracing, patterns and passes), and the files are compared byte by byte. The libraries' side itself gives other files:
-it leaves the running statistics of every batch norm in the .pte, and scales of weights from before the last step.
-"""
+Both sides start from the same untrained network and train two QAT steps on random samples.
+edgekit's side is the whole command with an empty cache: starting Python, tracing, training,
+converting, exporting, verifying, re-reading and bundling. The libraries' side is one process that
+does what their documents show, and nothing else. Where edgekit is faster it must not compute
+something else: what it trained is exported once more, untimed, with every shortcut taken out (the
+libraries' own tracing, patterns and passes), and the files are compared byte by byte. The
+libraries' side itself gives other files: it leaves the running statistics of every batch norm in
+the .pte, and scales of weights from before the last step."""
 
 from __future__ import annotations
 
@@ -97,25 +100,58 @@ for name, export in (("int8.pte", to_pte), ("int8.tflite", to_tflite)):
 def main(rounds: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        for file, content in {"recipe.yaml": RECIPE, "noise.py": NOISE, "libraries.py": LIBRARIES, "plain.py": PLAIN}.items():
+        for file, content in {
+            "recipe.yaml": RECIPE,
+            "noise.py": NOISE,
+            "libraries.py": LIBRARIES,
+            "plain.py": PLAIN,
+        }.items():
             (work / file).write_text(content)
 
         def edgekit() -> float:
             environment = {"EDGEKIT_CACHE": tempfile.mkdtemp(dir=work)}
-            return command_seconds([sys.executable, "-m", "edgekit.cli", "build", str(work / "recipe.yaml"), "-o", str(work / "out")], environment)
+            return command_seconds(
+                [
+                    sys.executable,
+                    "-m",
+                    "edgekit.cli",
+                    "build",
+                    str(work / "recipe.yaml"),
+                    "-o",
+                    str(work / "out"),
+                ],
+                environment,
+            )
 
         def libraries() -> float:
             return command_seconds([sys.executable, str(work / "libraries.py"), str(work)])
 
-        values = interleaved({"libraries": libraries, "edgekit build": edgekit}, rounds=rounds, warmup=0)
-        report("QAT build of MobileNetV2 224, .pte and .tflite", values, base="libraries", unit="s", target="ratio at most 0.6, equal bytes")
-        stage = next(path.parent for path in work.glob("*/stages/*/trace.json") if json.loads(path.read_text())["kind"] == "quantize")
-        fixed = {"PYTHONHASHSEED": "0"}  # as edgekit sets it: the exporters write sets in the order of their hashes
+        values = interleaved(
+            {"libraries": libraries, "edgekit build": edgekit}, rounds=rounds, warmup=0
+        )
+        report(
+            "QAT build of MobileNetV2 224, .pte and .tflite",
+            values,
+            base="libraries",
+            unit="s",
+            target="ratio at most 0.6, equal bytes",
+        )
+        stage = next(
+            path.parent
+            for path in work.glob("*/stages/*/trace.json")
+            if json.loads(path.read_text())["kind"] == "quantize"
+        )
+        fixed = {
+            "PYTHONHASHSEED": "0"
+        }  # as edgekit sets it: the exporters write sets in the order of their hashes
         command_seconds([sys.executable, str(work / "plain.py"), str(stage), str(work)], fixed)
         bundle = next((work / "out").iterdir())
         for file in ("int8.pte", "int8.tflite"):
             equal = (bundle / file).read_bytes() == (work / file).read_bytes()
-            print(f"  {file}: {'equal to' if equal else 'DIFFERENT from'} the one made without shortcuts, {(bundle / file).stat().st_size} bytes")
+            print(
+                f"  {file}: {'equal to' if equal else 'DIFFERENT from'} the one made without"
+                f" shortcuts, {(bundle / file).stat().st_size} bytes"
+            )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""What the benches of deployment share: a real sshd on loopback with a target for it, bundles of any size, and a proxy that delays or throttles.
+"""What the benches of deployment share: a real sshd on loopback with a target for it, bundles of
+any size, and a proxy that delays or throttles.
 
 Servers are those of the tests; nothing here is timed.
 """
@@ -28,10 +29,14 @@ PROXY = str(Path(__file__).with_name("proxy.py"))
 
 @contextlib.contextmanager
 def board() -> Iterator[sshd.Server]:
-    """A real sshd on loopback that lets an unprivileged user in; a home directory of one's own, with nothing of the user's SSH configuration."""
+    """A real sshd on loopback that lets an unprivileged user in; a home directory of one's own,
+    with nothing of the user's SSH configuration."""
     if reason := sshd.why_not():
         raise SystemExit(reason)
-    with tempfile.TemporaryDirectory(prefix="edgekit-bench-") as home, sshd.running(Path(home), "Subsystem sftp internal-sftp") as server:
+    with (
+        tempfile.TemporaryDirectory(prefix="edgekit-bench-") as home,
+        sshd.running(Path(home), "Subsystem sftp internal-sftp") as server,
+    ):
         os.environ.update(HOME=home, XDG_CONFIG_HOME=f"{home}/.config")
         os.environ.pop("SSH_AUTH_SOCK", None)
         place = Path(f"~{server.user}").expanduser() / PLACE
@@ -47,7 +52,8 @@ def board() -> Iterator[sshd.Server]:
 
 @contextlib.contextmanager
 def _file_system(place: Path, image: Path) -> Iterator[None]:
-    """ext4 with a journal, as boards have; without one, as in some virtual machines, it searches long for an inode that was not deleted lately."""
+    """ext4 with a journal, as boards have; without one, as in some virtual machines, it searches
+    long for an inode that was not deleted lately."""
     with image.open("wb") as stream:
         stream.truncate(FILE_SYSTEM_BYTES)
     made = subprocess.run(["mkfs.ext4", "-q", "-F", image]).returncode == 0
@@ -62,17 +68,27 @@ def _file_system(place: Path, image: Path) -> Iterator[None]:
 
 
 def target(server: sshd.Server, name: str = "board", *, port: int = 0) -> SshTarget:
-    """The server as a target whose store is its own, with its host key trusted; through a proxy when its port is given."""
+    """The server as a target whose store is its own, with its host key trusted; through a proxy
+    when its port is given."""
     key = str(server.directory / "user_key")
     login = resolve("127.0.0.1", port=port or server.port, user=server.user, identity_file=key)
     trust(name, login)
-    values = {"edgekit": 1, "name": name, "kind": "ssh", "host": "127.0.0.1", "port": port or server.port, "user": server.user, "identity_file": key}
+    values = {
+        "edgekit": 1,
+        "name": name,
+        "kind": "ssh",
+        "host": "127.0.0.1",
+        "port": port or server.port,
+        "user": server.user,
+        "identity_file": key,
+    }
     return SshTarget.model_validate({**values, "workdir": f"~/{PLACE}/{name}"})
 
 
 @contextlib.contextmanager
 def proxy(port: int, *, delay_ms: float = 0, bytes_per_s: float = 0) -> Iterator[int]:
-    """The port of a proxy to a port of this machine, in a process of its own: each direction delayed, and limited in rate."""
+    """The port of a proxy to a port of this machine, in a process of its own: each direction
+    delayed, and limited in rate."""
     argv = [sys.executable, PROXY, str(port), str(delay_ms), str(bytes_per_s)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
@@ -83,8 +99,14 @@ def proxy(port: int, *, delay_ms: float = 0, bytes_per_s: float = 0) -> Iterator
 
 
 def bundle(directory: Path, sizes: list[int]) -> Bundle:
-    """A bundle with an artifact of random bytes of each size; its reference files are random too."""
-    random = ((f"a{number}", *(os.urandom(count) for count in (size, min(size, 4096), min(size, 4096)))) for number, size in enumerate(sizes))
+    """A bundle with an artifact of random bytes of each size; its reference files are random
+    too."""
+    random = (
+        (f"a{number}", *(os.urandom(count) for count in (size, min(size, 4096), min(size, 4096))))
+        for number, size in enumerate(sizes)
+    )
     made = opaque_bundle(directory, "bench", random)
-    os.sync()  # else a deployment, which brings its own files to the disk, waits for these, and for what was sent before it
+    # else a deployment, which brings its own files to the disk, waits for these, and for what was
+    # sent before it
+    os.sync()
     return made

@@ -1,4 +1,5 @@
-"""What tools/emulated_pi does: one image and one running board below the user's cache. Tests run boards of their own from the same image."""
+"""What tools/emulated_pi does: one image and one running board below the user's cache. Tests run
+boards of their own from the same image."""
 
 from __future__ import annotations
 
@@ -36,16 +37,23 @@ def home() -> Path:
 
 def missing() -> str:
     """The command that installs what is missing; empty when nothing is."""
-    packages = [package for program, package in PROGRAMS.items() if not (shutil.which(program) or shutil.which(program, path=ADMIN_PATH))]
+    packages = [
+        package
+        for program, package in PROGRAMS.items()
+        if not (shutil.which(program) or shutil.which(program, path=ADMIN_PATH))
+    ]
     return f"apt-get install {' '.join(packages)}" if packages else ""
 
 
 def is_built() -> bool:
-    return (home() / "image" / "memory").is_file() and (home() / "image" / "key").read_text() == _key()
+    return (home() / "image" / "memory").is_file() and (
+        home() / "image" / "key"
+    ).read_text() == _key()
 
 
 def build(progress: Progress = silent) -> str:
-    """Make the image unless there is one made by this code. Raises RuntimeError, and what making runtimes raises."""
+    """Make the image unless there is one made by this code. Raises RuntimeError, and what making
+    runtimes raises."""
     if is_built():
         return f"{home() / 'image'}: is there"
     if command := missing():
@@ -61,7 +69,8 @@ def build(progress: Progress = silent) -> str:
 
 
 def start(port: int = PORT, progress: Progress = silent) -> str:
-    """Start the board, with its image if that is missing, and put its host key where its target looks. Raises RuntimeError."""
+    """Start the board, with its image if that is missing, and put its host key where its target
+    looks. Raises RuntimeError."""
     build(progress)
     if (up := machine.running(home(), home() / "image")) is not None:
         return f"it runs already: ssh port {up.port}, pid {up.pid}"
@@ -69,7 +78,10 @@ def start(port: int = PORT, progress: Progress = silent) -> str:
     up = machine.start(home() / "image", home(), port)
     shutil.copyfile(home() / "image" / "user_key", home() / "user_key")
     (home() / "user_key").chmod(0o600)
-    return f"started in {time.monotonic() - started:.1f} s: ssh port {up.port}, pid {up.pid}; target: emulated-pi. Its timings mean nothing."
+    return (
+        f"started in {time.monotonic() - started:.1f} s: ssh port {up.port}, pid {up.pid}; target:"
+        " emulated-pi. Its timings mean nothing."
+    )
 
 
 def stop() -> str:
@@ -84,8 +96,18 @@ def stop() -> str:
 def status() -> tuple[str, bool]:
     """What to tell the user, and whether the board runs."""
     up = machine.running(home(), home() / "image")
-    built = "built" if is_built() else "made by other code: it will be rebuilt" if (home() / "image").is_dir() else "not built"
-    return f"image: {built} ({home() / 'image'})\nboard: " + (f"runs, ssh port {up.port}, pid {up.pid}" if up else "does not run"), up is not None
+    built = (
+        "built"
+        if is_built()
+        else (
+            "made by other code: it will be rebuilt" if (home() / "image").is_dir() else "not built"
+        )
+    )
+    return (
+        f"image: {built} ({home() / 'image'})\nboard: "
+        + (f"runs, ssh port {up.port}, pid {up.pid}" if up else "does not run"),
+        up is not None,
+    )
 
 
 def _build(part: Path, progress: Progress) -> None:
@@ -102,8 +124,16 @@ def _build(part: Path, progress: Progress) -> None:
 def _key() -> str:
     """A hash of what makes the image, the runtimes in it included."""
     digest = hashlib.sha256(wanted_version().encode())
-    for directory in (image.HERE, Path(edgekit.__file__).parent / "runner", Path(edgekit.__file__).parent / "runtimes"):
+    for directory in (
+        image.HERE,
+        Path(edgekit.__file__).parent / "runner",
+        Path(edgekit.__file__).parent / "runtimes",
+    ):
         for path in sorted(directory.rglob("*")):
-            if path.is_file() and path.suffix != ".pyc" and path.name not in ("__main__.py", "commands.py"):
+            if (
+                path.is_file()
+                and path.suffix != ".pyc"
+                and path.name not in ("__main__.py", "commands.py")
+            ):
                 digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()

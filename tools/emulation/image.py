@@ -1,8 +1,9 @@
-"""The disk, kernel and initial ramdisk of the emulated board, and the image of a card, made from Debian's arm64 packages without running any of them.
+"""The disk, kernel and initial ramdisk of the emulated board, and the image of a card, made from
+Debian's arm64 packages without running any of them.
 
-What decides the image is in this directory and in edgekit's runtimes; the board's key and the user's are made for each build. Needs Debian's apt
-sources on this machine, mmdebstrap, mke2fs, cpio, and root or fakeroot. Nothing is installed outside the build directory.
-"""
+What decides the image is in this directory and in edgekit's runtimes; the board's key and the
+user's are made for each build. Needs Debian's apt sources on this machine, mmdebstrap, mke2fs,
+cpio, and root or fakeroot. Nothing is installed outside the build directory."""
 
 from __future__ import annotations
 
@@ -43,11 +44,13 @@ for archive in "$1"/var/cache/apt/archives/*.deb; do
     echo
 done >"$1/var/lib/dpkg/status"
 """
-"""Run by mmdebstrap when all is unpacked: the kernel, and dpkg's list of what is installed, which it does not write where nothing is configured."""
+"""Run by mmdebstrap when all is unpacked: the kernel, and dpkg's list of what is installed, which
+it does not write where nothing is configured."""
 
 
 def build(into: Path, progress: Progress) -> None:
-    """Fill an empty directory with disk.raw, kernel, initrd, user_key, host_key.pub, card.img. Raises RuntimeError with what the tool that failed said."""
+    """Fill an empty directory with disk.raw, kernel, initrd, user_key, host_key.pub, card.img.
+    Raises RuntimeError with what the tool that failed said."""
     root = into / "root"
     steps: tuple[tuple[str, Callable[[], None]], ...] = (
         ("fetch and unpack Debian arm64", lambda: _unpack(root, into)),
@@ -67,9 +70,20 @@ def build(into: Path, progress: Progress) -> None:
 
 def sources() -> Path:
     """The apt sources of this machine. Raises RuntimeError: not a Debian."""
-    found = next((path for path in map(Path, ("/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list")) if path.is_file()), None)
+    found = next(
+        (
+            path
+            for path in map(
+                Path, ("/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list")
+            )
+            if path.is_file()
+        ),
+        None,
+    )
     if found is None or codename() is None:
-        raise RuntimeError("the image is made from Debian's packages: build it on Debian, or in a container of it")
+        raise RuntimeError(
+            "the image is made from Debian's packages: build it on Debian, or in a container of it"
+        )
     return found
 
 
@@ -82,9 +96,24 @@ def codename() -> str | None:
 def _unpack(root: Path, into: Path) -> None:
     options = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in UNWANTED]
     run(
-        *("mmdebstrap", "--architectures=arm64", "--variant=extract", "--mode=root", "--format=directory", "--quiet"),
-        *('--aptopt=APT::Install-Recommends "false"', '--aptopt=Acquire::Languages "none"', *options),
-        *("--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr", f"--include={PACKAGES}", f"--extract-hook={AFTER_UNPACKING}"),
+        *(
+            "mmdebstrap",
+            "--architectures=arm64",
+            "--variant=extract",
+            "--mode=root",
+            "--format=directory",
+            "--quiet",
+        ),
+        *(
+            '--aptopt=APT::Install-Recommends "false"',
+            '--aptopt=Acquire::Languages "none"',
+            *options,
+        ),
+        *(
+            "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
+            f"--include={PACKAGES}",
+            f"--extract-hook={AFTER_UNPACKING}",
+        ),
         *(str(codename()), str(root), str(sources())),
         KERNEL_INTO=str(into),
     )
@@ -100,7 +129,9 @@ def _configure(root: Path) -> None:
     for name in ("passwd", "group"):
         shutil.copyfile(root / f"usr/share/base-passwd/{name}.master", root / "etc" / name)
     _append(root / "etc/passwd", "sshd:x:105:65534::/run/sshd:/usr/sbin/nologin\n")
-    (root / "etc/shadow").write_text("".join(f"{name}:*:19000:0:99999:7:::\n" for name in ("root", "sshd")))
+    (root / "etc/shadow").write_text(
+        "".join(f"{name}:*:19000:0:99999:7:::\n" for name in ("root", "sshd"))
+    )
     (root / "etc/shadow").chmod(0o640)
     shutil.copyfile(root / "usr/share/openssh/sshd_config", root / "etc/ssh/sshd_config")
     for kind in ("auth", "account", "password", "session"):
@@ -128,7 +159,18 @@ def _personalize(root: Path, into: Path) -> None:
     _append(root / "etc/shadow", f"{USER}:*:19000:0:99999:7:::\n")
     (root / "etc/hostname").write_text("emulated-pi\n")
     for key in ("user_key", "host_key"):
-        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "emulated-pi", "-f", str(into / key))
+        run(
+            "ssh-keygen",
+            "-q",
+            "-t",
+            "ed25519",
+            "-N",
+            "",
+            "-C",
+            "emulated-pi",
+            "-f",
+            str(into / key),
+        )
     shutil.copyfile(into / "host_key", root / "etc/ssh/ssh_host_ed25519_key")
     (root / "etc/ssh/ssh_host_ed25519_key").chmod(0o600)
     (into / "host_key").unlink()
@@ -141,7 +183,9 @@ def _personalize(root: Path, into: Path) -> None:
 
 def _put_init(root: Path, script: str) -> None:
     """Process 1: `init.sh`, which starts what `script` says."""
-    (root / "sbin/init-emulated").write_text((HERE / "init.sh").read_text().replace("@START@\n", (HERE / script).read_text()))
+    (root / "sbin/init-emulated").write_text(
+        (HERE / "init.sh").read_text().replace("@START@\n", (HERE / script).read_text())
+    )
     (root / "sbin/init-emulated").chmod(0o755)
 
 
@@ -156,7 +200,8 @@ def board(root: Path) -> Platform:
 
 
 def _provide(root: Path, progress: Progress) -> None:
-    """The store is relocatable: filled here, it is found by the first deployment to the board, which then need not send runtimes."""
+    """The store is relocatable: filled here, it is found by the first deployment to the board,
+    which then need not send runtimes."""
     for runtime in prepare(board(root), progress=progress):
         provision(LocalDevice(), str(root / STORE), runtime)
     for path in (root / "home" / USER, *(root / "home" / USER).rglob("*")):
@@ -172,18 +217,32 @@ def _initrd(root: Path, into: Path) -> None:
     for path in _with_dependencies(into / "kernel-package"):
         name = path.name.partition(".")[0]
         content = path.read_bytes()
-        (files / "modules" / f"{name}.ko").write_bytes(lzma.decompress(content) if path.suffix == ".xz" else content)
+        (files / "modules" / f"{name}.ko").write_bytes(
+            lzma.decompress(content) if path.suffix == ".xz" else content
+        )
         loaded.append(f"$B insmod /modules/{name}.ko\n")
-    (files / "init").write_text((HERE / "initrd.sh").read_text().replace("@MODULES@\n", "".join(loaded)))
+    (files / "init").write_text(
+        (HERE / "initrd.sh").read_text().replace("@MODULES@\n", "".join(loaded))
+    )
     (files / "init").chmod(0o755)
-    run("sh", "-c", 'cd "$1" && find . | cpio --quiet -o -H newc | gzip >"$2"', "edgekit", str(files), str(into / "initrd"))
+    run(
+        "sh",
+        "-c",
+        'cd "$1" && find . | cpio --quiet -o -H newc | gzip >"$2"',
+        "edgekit",
+        str(files),
+        str(into / "initrd"),
+    )
     shutil.rmtree(files)
     shutil.rmtree(into / "kernel-package")
 
 
 def _with_dependencies(package: Path) -> list[Path]:
-    """The modules to load, in an order in which each finds what it needs. What is built into the kernel is no file."""
-    files = {re.sub(r"\.ko.*", "", path.name).replace("-", "_"): path for path in package.rglob("*.ko*")}
+    """The modules to load, in an order in which each finds what it needs. What is built into the
+    kernel is no file."""
+    files = {
+        re.sub(r"\.ko.*", "", path.name).replace("-", "_"): path for path in package.rglob("*.ko*")
+    }
     order: list[Path] = []
 
     def add(name: str) -> None:
@@ -193,7 +252,10 @@ def _with_dependencies(package: Path) -> list[Path]:
         info = lzma.decompress(content) if files[name].suffix == ".xz" else content
         needed = re.search(rb"(?:^|\0)depends=([^\0]*)\0", info)
         hints = re.findall(rb"(?:^|\0)softdep=pre: ([^\0]*)\0", info)
-        for other in [*(needed[1].split(b",") if needed else []), *(part for hint in hints for part in hint.split())]:
+        for other in [
+            *(needed[1].split(b",") if needed else []),
+            *(part for hint in hints for part in hint.split()),
+        ]:
             add(other.decode().replace("-", "_"))
         order.append(files[name])
 
@@ -203,7 +265,20 @@ def _with_dependencies(package: Path) -> list[Path]:
 
 
 def _disk(root: Path, into: Path) -> None:
-    run("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-d", str(root), str(into / "disk.raw"), f"{DISK_MB}M")
+    run(
+        "mke2fs",
+        "-q",
+        "-t",
+        "ext4",
+        "-O",
+        "^has_journal",
+        "-m",
+        "0",
+        "-d",
+        str(root),
+        str(into / "disk.raw"),
+        f"{DISK_MB}M",
+    )
 
 
 def _append(path: Path, text: str) -> None:

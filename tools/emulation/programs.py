@@ -14,7 +14,13 @@ def run(*argv: str, stdin: str = "", **environment: str) -> None:
     """Run a program. Raises RuntimeError, with the end of what it said."""
     search = f"{os.environ.get('PATH', os.defpath)}:{ADMIN_PATH}"
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, env={**os.environ, "PATH": search, **environment}, input=stdin)
+        done = subprocess.run(
+            argv,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PATH": search, **environment},
+            input=stdin,
+        )
     except FileNotFoundError:
         raise RuntimeError(f"{argv[0]} is not installed") from None
     if done.returncode:

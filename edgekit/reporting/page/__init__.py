@@ -1,10 +1,11 @@
-"""`edgekit report`: a bundle and what was measured of it as one HTML file. Owns which measurements are shown and where the file goes.
+"""`edgekit report`: a bundle and what was measured of it as one HTML file. Owns which measurements
+are shown and where the file goes.
 
-    values     what a page is made of
-    build      sections on the bundle          overview   all in one line, accuracy against latency
-    verdicts   against what was measured in turn   parity     the two runtimes side by side
-    session    device and validity             latency, memory, observed, history   what was measured
-    content    the sections in their order     document   the file
+values     what a page is made of
+build      sections on the bundle          overview   all in one line, accuracy against latency
+verdicts   against what was measured in turn   parity     the two runtimes side by side
+session    device and validity             latency, memory, observed, history   what was measured
+content    the sections in their order     document   the file
 """
 
 from __future__ import annotations
@@ -28,15 +29,19 @@ MOST = 12
 
 
 def report(
-    bundle: Bundle | str | Path | None = None, *, measurements: Sequence[str] = (), output: str | Path = "report.html", db: str | None = None
+    bundle: Bundle | str | Path | None = None,
+    *,
+    measurements: Sequence[str] = (),
+    output: str | Path = "report.html",
+    db: str | None = None,
 ) -> Path:
     """Write one self-contained HTML page and return its path.
 
-    `measurements` are starts of ids or `latest`. By default they are the newest of the bundle on each target; without a bundle, the latest of all.
-    `db` is as for `open_store`.
+    `measurements` are starts of ids or `latest`. By default they are the newest of the bundle on
+    each target; without a bundle, the latest of all. `db` is as for `open_store`.
 
-    Raises UsageError (no such bundle or measurement, measurements of another bundle, more than 12, the file cannot be written), StoreError.
-    """
+    Raises UsageError (no such bundle or measurement, measurements of another bundle, more than 12,
+    the file cannot be written), StoreError."""
     from edgekit.bundle.manifest import Bundle, open_bundle
     from edgekit.reporting.page.content import page
     from edgekit.reporting.page.document import html
@@ -46,11 +51,22 @@ def report(
     opened = bundle if bundle is None or isinstance(bundle, Bundle) else open_bundle(bundle)
     with open_store(db) as store:
         shown = _chosen(store, opened, measurements)
-        past = {measurement.id: store.history(measurement.bundle_name, measurement.target) for measurement in shown}
-        beside = {measurement.id: [store.load(identity) for identity in store.beside(measurement.id)[:MOST]] for measurement in shown}
+        past = {
+            measurement.id: store.history(measurement.bundle_name, measurement.target)
+            for measurement in shown
+        }
+        beside = {
+            measurement.id: [
+                store.load(identity) for identity in store.beside(measurement.id)[:MOST]
+            ]
+            for measurement in shown
+        }
     by_target = {measurement.target: measurement for measurement in reversed(shown)}
     checks = judge(opened, by_target) if opened and opened.manifest.recipe else None
-    text = html(page(opened, shown, checks, past, beside), made=datetime.now(UTC).isoformat(timespec="seconds"))
+    text = html(
+        page(opened, shown, checks, past, beside),
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
     return _written(Path(output), text)
 
 
@@ -61,12 +77,18 @@ def _chosen(store: Store, bundle: Bundle | None, wanted: Sequence[str]) -> list[
     identities = list(dict.fromkeys(identities))
     if len(identities) > MOST:
         if wanted:
-            raise UsageError(f"{len(identities)} measurements are too many for a page", hint=f"give at most {MOST} by --measurement")
+            raise UsageError(
+                f"{len(identities)} measurements are too many for a page",
+                hint=f"give at most {MOST} by --measurement",
+            )
         identities = identities[:MOST]
     found = [store.load(identity) for identity in identities]
     for measurement in found:
         if bundle and measurement.bundle_id != bundle.manifest.id:
-            text = f"measurement {measurement.id[:12]} is of bundle {measurement.bundle_id[:12]}, not of {bundle.manifest.id[:12]}"
+            text = (
+                f"measurement {measurement.id[:12]} is of bundle {measurement.bundle_id[:12]}, not"
+                f" of {bundle.manifest.id[:12]}"
+            )
             raise UsageError(text, hint="leave the bundle out to see it alone")
     return found
 

@@ -1,4 +1,5 @@
-"""Sections on the bundle: the pipeline's trace, the artifacts, their operators, the budget, and how to make all of it again."""
+"""Sections on the bundle: the pipeline's trace, the artifacts, their operators, the budget, and how
+to make all of it again."""
 
 from __future__ import annotations
 
@@ -12,20 +13,52 @@ from edgekit.bundle.manifest import Artifact, Manifest, TraceRow
 from edgekit.inert import printable
 from edgekit.measure.measurement import Measurement
 from edgekit.reporting import numbers
-from edgekit.reporting.page.values import Absent, Block, Cell, Code, Facts, Section, Strip, Table, cells, with_interval
+from edgekit.reporting.page.values import (
+    Absent,
+    Block,
+    Cell,
+    Code,
+    Facts,
+    Section,
+    Strip,
+    Table,
+    cells,
+    with_interval,
+)
 from edgekit.reporting.terminal import DASH, baseline_of, delegated_share, top1_drop
 
 
 def trace_section(rows: Sequence[TraceRow] | None) -> Section:
     """What each stage gave and cost; `rows` None without a bundle."""
-    lead = "What each stage gave and cost. Sizes and accuracy of quantized stages are those of the exported artifact, of others those of the weights."
+    lead = (
+        "What each stage gave and cost. Sizes and accuracy of quantized stages are those of the"
+        " exported artifact, of others those of the weights."
+    )
     if not rows:
-        why = "this page was made from stored measurements alone" if rows is None else "the bundle holds no trace: it was not built by a recipe"
-        return Section("pipeline", "Pipeline", (Absent("the pipeline's trace", why, "edgekit report BUNDLE"),))
-    columns = ("stage", "kind", "parameters", "≠ 0", "MACs", "size", "deflated", "top-1 (95 %)", "time")
+        why = (
+            "this page was made from stored measurements alone"
+            if rows is None
+            else "the bundle holds no trace: it was not built by a recipe"
+        )
+        return Section(
+            "pipeline", "Pipeline", (Absent("the pipeline's trace", why, "edgekit report BUNDLE"),)
+        )
+    columns = (
+        "stage",
+        "kind",
+        "parameters",
+        "≠ 0",
+        "MACs",
+        "size",
+        "deflated",
+        "top-1 (95 %)",
+        "time",
+    )
     largest = max((row.bytes or 0 for row in rows), default=0) or 1
     table = Table(columns, tuple(_trace_row(row, largest) for row in rows), names=2)
-    notes = Facts(tuple((row.stage, printable(note, limit=300)) for row in rows for note in row.notes))
+    notes = Facts(
+        tuple((row.stage, printable(note, limit=300)) for row in rows for note in row.notes)
+    )
     return Section("pipeline", "Pipeline", (table, notes) if notes.pairs else (table,), lead)
 
 
@@ -50,23 +83,55 @@ def percent(text: str) -> Cell:
     return found if text == numbers.NOT_AVAILABLE else Cell(f"{found.text} %", found.detail)
 
 
-def artifacts_section(artifacts: Sequence[Artifact], baseline: str, manifest: Manifest | None) -> Section:
+def artifacts_section(
+    artifacts: Sequence[Artifact], baseline: str, manifest: Manifest | None
+) -> Section:
     """Sizes, accuracy and agreement of the files themselves, as the build host found them."""
-    lead = f"The exported files on the build host, each against {printable(baseline)} of the same format and against eager PyTorch on real test samples."
-    columns = ("artifact", "size", "deflated", "smaller", "top-1 (95 %)", "drop", "as eager", "SNR", "max abs error")
-    blocks: list[Block] = [Table(columns, tuple(_artifact_row(artifact, artifacts, baseline) for artifact in artifacts))]
+    lead = (
+        f"The exported files on the build host, each against {printable(baseline)} of the same"
+        " format and against eager PyTorch on real test samples."
+    )
+    columns = (
+        "artifact",
+        "size",
+        "deflated",
+        "smaller",
+        "top-1 (95 %)",
+        "drop",
+        "as eager",
+        "SNR",
+        "max abs error",
+    )
+    blocks: list[Block] = [
+        Table(
+            columns, tuple(_artifact_row(artifact, artifacts, baseline) for artifact in artifacts)
+        )
+    ]
     if manifest and manifest.comparisons:
         blocks.append(_comparisons(manifest))
     return Section("artifacts", "Artifacts", tuple(blocks), lead)
 
 
-def _artifact_row(artifact: Artifact, artifacts: Sequence[Artifact], baseline: str) -> tuple[Cell, ...]:
-    base, found, file = baseline_of(artifact, artifacts, baseline), artifact.verification, artifact.file
-    smaller = DASH if base is None or base.key == artifact.key or not file.bytes else f"{base.file.bytes / file.bytes:.2f}×"
+def _artifact_row(
+    artifact: Artifact, artifacts: Sequence[Artifact], baseline: str
+) -> tuple[Cell, ...]:
+    base, found, file = (
+        baseline_of(artifact, artifacts, baseline),
+        artifact.verification,
+        artifact.file,
+    )
+    smaller = (
+        DASH
+        if base is None or base.key == artifact.key or not file.bytes
+        else f"{base.file.bytes / file.bytes:.2f}×"
+    )
     points = top1_drop(artifact, base)
     return cells(
         artifact.key,
-        Cell(numbers.size(file.bytes), share=file.bytes / max(other.file.bytes for other in artifacts) if file.bytes else None),
+        Cell(
+            numbers.size(file.bytes),
+            share=file.bytes / max(other.file.bytes for other in artifacts) if file.bytes else None,
+        ),
         numbers.size(file.deflated_bytes),
         smaller,
         percent(numbers.top1(found.top1_correct, found.top1_total)),
@@ -83,19 +148,53 @@ def decibels(value: float | None) -> str:
 
 def _comparisons(manifest: Manifest) -> Table:
     rows = tuple(
-        cells(pair.a, pair.b, f"{100 * pair.same_top1 / pair.samples:.2f} %" if pair.samples else None, str(pair.samples), decibels(pair.snr_db))
+        cells(
+            pair.a,
+            pair.b,
+            f"{100 * pair.same_top1 / pair.samples:.2f} %" if pair.samples else None,
+            str(pair.samples),
+            decibels(pair.snr_db),
+        )
         for pair in manifest.comparisons
     )
-    return Table(("one", "other", "same top-1", "samples", "SNR"), rows, names=2, title="Do they give the same answers?")
+    return Table(
+        ("one", "other", "same top-1", "samples", "SNR"),
+        rows,
+        names=2,
+        title="Do they give the same answers?",
+    )
 
 
 def budget_section(checks: Sequence[Check] | None) -> Section:
     """Each limit against what was measured; `checks` None without a bundle."""
     if checks is None:
-        return Section("budget", "Budget", (Absent("the verdict", "the limits are in the bundle, and none was given", "edgekit report BUNDLE"),))
+        return Section(
+            "budget",
+            "Budget",
+            (
+                Absent(
+                    "the verdict",
+                    "the limits are in the bundle, and none was given",
+                    "edgekit report BUNDLE",
+                ),
+            ),
+        )
     if not checks:
-        return Section("budget", "Budget", (Absent("the verdict", "the recipe sets no limits: see `budget:` in its schema", "edgekit recipe schema"),))
-    lead = "What could not be measured, and a speed-up whose interval straddles its limit, are not met."
+        return Section(
+            "budget",
+            "Budget",
+            (
+                Absent(
+                    "the verdict",
+                    "the recipe sets no limits: see `budget:` in its schema",
+                    "edgekit recipe schema",
+                ),
+            ),
+        )
+    lead = (
+        "What could not be measured, and a speed-up whose interval straddles its limit, are not"
+        " met."
+    )
     rows = tuple(
         cells(
             Cell("met", tone="good") if check.ok else Cell("not met", tone="bad"),
@@ -107,7 +206,19 @@ def budget_section(checks: Sequence[Check] | None) -> Section:
         )
         for check in checks
     )
-    return Section("budget", "Budget", (Table(("verdict", "artifact", "limit", "allowed", "measured", "note"), rows, names=3, texts=(5,)),), lead)
+    return Section(
+        "budget",
+        "Budget",
+        (
+            Table(
+                ("verdict", "artifact", "limit", "allowed", "measured", "note"),
+                rows,
+                names=3,
+                texts=(5,),
+            ),
+        ),
+        lead,
+    )
 
 
 def delegation_section(artifacts: Sequence[Artifact]) -> Section:
@@ -116,7 +227,10 @@ def delegation_section(artifacts: Sequence[Artifact]) -> Section:
     for artifact in artifacts:
         found = artifact.delegation
         delegated, fallback = sum(found.delegated.values()), sum(found.fallback.values())
-        detail = f"{delegated} of {delegated + fallback} operators ({delegated_share(artifact)} %) in {found.delegate}"
+        detail = (
+            f"{delegated} of {delegated + fallback} operators ({delegated_share(artifact)} %) in"
+            f" {found.delegate}"
+        )
         blocks.append(Strip(artifact.key, printable(detail), tuple(_map_cells(artifact))))
     reasons = tuple(
         cells(artifact.key, name, str(count), artifact.delegation.reasons.get(name, ""))
@@ -124,8 +238,19 @@ def delegation_section(artifacts: Sequence[Artifact]) -> Section:
         for name, count in sorted(artifact.delegation.fallback.items(), key=lambda item: -item[1])
     )
     if reasons:
-        blocks.append(Table(("artifact", "operator", "count", "why it stays outside"), reasons, names=2, texts=(3,), title="Outside of the delegate"))
-    lead = "One cell an operator, in the order they run where the exporter tells it. Filled: the delegate runs it. Hollow: the runtime's own kernels."
+        blocks.append(
+            Table(
+                ("artifact", "operator", "count", "why it stays outside"),
+                reasons,
+                names=2,
+                texts=(3,),
+                title="Outside of the delegate",
+            )
+        )
+    lead = (
+        "One cell an operator, in the order they run where the exporter tells it. Filled: the"
+        " delegate runs it. Hollow: the runtime's own kernels."
+    )
     return Section("delegation", "Delegation map", tuple(blocks), lead)
 
 
@@ -133,55 +258,108 @@ def _map_cells(artifact: Artifact) -> list[tuple[bool, str]]:
     """Cells in the order of execution, else grouped by operator; at most 600."""
     found = artifact.delegation
     if found.sequence:
-        ordered = [(operation.delegate is not None, f"{operation.operator}  {operation.layer}".strip()) for operation in found.sequence]
+        ordered = [
+            (operation.delegate is not None, f"{operation.operator}  {operation.layer}".strip())
+            for operation in found.sequence
+        ]
     else:
-        ordered = [(True, name) for name, count in found.delegated.items() for _ in range(min(count, 600))]
-        ordered += [(False, name) for name, count in found.fallback.items() for _ in range(min(count, 600))]
+        ordered = [
+            (True, name) for name, count in found.delegated.items() for _ in range(min(count, 600))
+        ]
+        ordered += [
+            (False, name) for name, count in found.fallback.items() for _ in range(min(count, 600))
+        ]
     return [(inside, printable(name, limit=120)) for inside, name in ordered[:600]]
 
 
-def reproduce_section(manifest: Manifest | None, bundle: Path | None, measurements: Sequence[Measurement]) -> Section:
+def reproduce_section(
+    manifest: Manifest | None, bundle: Path | None, measurements: Sequence[Measurement]
+) -> Section:
     """The commands that give these numbers again, and what they were made with."""
     blocks: list[Block] = []
     targets = list(dict.fromkeys(measurement.target for measurement in measurements))
     if manifest and manifest.recipe:
-        wanted = " ".join(f"--target {shlex.quote(target)}" for target in targets) or "--target local"
-        blocks.append(Code(f"edgekit run recipe.yaml {wanted}", "From the recipe: save the one below as recipe.yaml"))
+        wanted = (
+            " ".join(f"--target {shlex.quote(target)}" for target in targets) or "--target local"
+        )
+        blocks.append(
+            Code(
+                f"edgekit run recipe.yaml {wanted}",
+                "From the recipe: save the one below as recipe.yaml",
+            )
+        )
     commands = [bench_command(measurement, bundle) for measurement in measurements]
     if commands:
         blocks.append(Code("\n".join(dict.fromkeys(commands)), "From the bundle"))
     blocks.append(Facts(tuple(_provenance(manifest, measurements))))
     if manifest and manifest.recipe:
-        blocks.append(Code(json.dumps(manifest.recipe, indent=1, ensure_ascii=True), "The resolved recipe (JSON is YAML)", folded=True))
+        blocks.append(
+            Code(
+                json.dumps(manifest.recipe, indent=1, ensure_ascii=True),
+                "The resolved recipe (JSON is YAML)",
+                folded=True,
+            )
+        )
     return Section("reproduce", "Make it again", tuple(blocks))
 
 
 def bench_command(measurement: Measurement, bundle: Path | None) -> str:
     """One line for a shell; names from files and devices are quoted."""
     settings = measurement.settings
-    directory = str(bundle) if bundle else f"build/{measurement.bundle_name}-{measurement.bundle_id[:12]}"
+    directory = (
+        str(bundle) if bundle else f"build/{measurement.bundle_name}-{measurement.bundle_id[:12]}"
+    )
     more = [*(["--profile"] if any(result.profile for result in measurement.artifacts) else [])]
-    if long_run := next((result.sustained for result in measurement.artifacts if result.sustained), None):
+    if long_run := next(
+        (result.sustained for result in measurement.artifacts if result.sustained), None
+    ):
         more += ["--sustained", f"{max(1, round(long_run.seconds))}s"]
-    if checked := next((result.accuracy for result in measurement.artifacts if result.accuracy), None):
+    if checked := next(
+        (result.accuracy for result in measurement.artifacts if result.accuracy), None
+    ):
         more += ["--accuracy", str(checked.samples)]
     more += ["--energy"] if any(result.energy for result in measurement.artifacts) else []
-    arguments = [directory, "--target", measurement.target, "--runs", str(settings.runs), "--threads", str(settings.threads), *more]
+    arguments = [
+        directory,
+        "--target",
+        measurement.target,
+        "--runs",
+        str(settings.runs),
+        "--threads",
+        str(settings.threads),
+        *more,
+    ]
     return "edgekit bench " + " ".join(shlex.quote(printable(argument)) for argument in arguments)
 
 
-def _provenance(manifest: Manifest | None, measurements: Sequence[Measurement]) -> list[tuple[str, str]]:
+def _provenance(
+    manifest: Manifest | None, measurements: Sequence[Measurement]
+) -> list[tuple[str, str]]:
     pairs = []
     if manifest:
-        pairs += [("bundle", manifest.id), ("recipe sha256", manifest.recipe_sha256), ("seed", str(manifest.seed)), ("built", manifest.created)]
+        pairs += [
+            ("bundle", manifest.id),
+            ("recipe sha256", manifest.recipe_sha256),
+            ("seed", str(manifest.seed)),
+            ("built", manifest.created),
+        ]
         pairs += [("git revision", manifest.git_revision or "not in a repository")]
         pairs += [(name, version) for name, version in manifest.versions.items()]
     else:
-        pairs += [("bundle", identity) for identity in dict.fromkeys(measurement.bundle_id for measurement in measurements)]
-    pairs += [(f"measurement on {m.target}", f"{m.id}, {m.created}, edgekit {m.edgekit_version}") for m in measurements]
+        pairs += [
+            ("bundle", identity)
+            for identity in dict.fromkeys(measurement.bundle_id for measurement in measurements)
+        ]
+    pairs += [
+        (f"measurement on {m.target}", f"{m.id}, {m.created}, edgekit {m.edgekit_version}")
+        for m in measurements
+    ]
     return [(printable(name), printable(value)) for name, value in pairs]
 
 
 def checks_by_key(checks: Sequence[Check]) -> Mapping[str, bool]:
     """Whether all limits of an artifact are met; artifacts without limits are left out."""
-    return {key: all(check.ok for check in checks if check.artifact.split(" on ")[0] == key) for key in {c.artifact.split(" on ")[0] for c in checks}}
+    return {
+        key: all(check.ok for check in checks if check.artifact.split(" on ")[0] == key)
+        for key in {c.artifact.split(" on ")[0] for c in checks}
+    }

@@ -1,4 +1,5 @@
-"""The sections of a page in their order, from a bundle, its measurements and their history. Pure: values in, values out."""
+"""The sections of a page in their order, from a bundle, its measurements and their history. Pure:
+values in, values out."""
 
 from __future__ import annotations
 
@@ -11,7 +12,17 @@ from edgekit.budget import Check
 from edgekit.bundle.manifest import Artifact, Bundle
 from edgekit.inert import printable
 from edgekit.measure.measurement import Measurement
-from edgekit.reporting.page import build, history, latency, memory, observed, overview, parity, session, verdicts
+from edgekit.reporting.page import (
+    build,
+    history,
+    latency,
+    memory,
+    observed,
+    overview,
+    parity,
+    session,
+    verdicts,
+)
 from edgekit.reporting.page.style import flag
 from edgekit.reporting.page.values import Absent, Block, Figure, Heading, Section
 from edgekit.reporting.terminal import baseline_variant
@@ -22,7 +33,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Page:
-    """What the template draws. `verdict` is `good`, `bad`, or empty where nothing was judged; `flags` are what must be known before all else."""
+    """What the template draws. `verdict` is `good`, `bad`, or empty where nothing was judged;
+    `flags` are what must be known before all else."""
 
     title: str
     subtitle: str
@@ -39,71 +51,154 @@ def page(
     past: Mapping[str, Sequence[Past]],
     beside: Mapping[str, Sequence[Measurement]],
 ) -> Page:
-    """By measurement id: `past` is what the database knows of the same name on the same target, `beside` what was measured in turn with it."""
+    """By measurement id: `past` is what the database knows of the same name on the same target,
+    `beside` what was measured in turn with it."""
     given, measurements = measurements, told_apart(measurements)
     manifest = bundle.manifest if bundle else None
     artifacts = manifest.artifacts if manifest else _artifacts(measurements)
     baseline = baseline_variant(manifest) if manifest else artifacts[0].variant if artifacts else ""
     sections = [
-        Section("glance", "At a glance", tuple(_glance(artifacts, baseline, measurements, checks)), ""),
+        Section(
+            "glance", "At a glance", tuple(_glance(artifacts, baseline, measurements, checks)), ""
+        ),
         build.budget_section(checks),
         *verdicts.verdict_sections(bundle, measurements, beside),
         build.trace_section(manifest.trace if manifest else None),
         build.artifacts_section(artifacts, baseline, manifest),
-        *_measured(bundle, measurements, [build.bench_command(one, bundle.path if bundle else None) for one in given], baseline, past),
+        *_measured(
+            bundle,
+            measurements,
+            [build.bench_command(one, bundle.path if bundle else None) for one in given],
+            baseline,
+            past,
+        ),
         build.delegation_section(artifacts),
         build.reproduce_section(manifest, bundle.path if bundle else None, given),
     ]
-    names = dict.fromkeys([manifest.name] if manifest else [measurement.bundle_name for measurement in measurements])
-    where = ", ".join(dict.fromkeys(measurement.target for measurement in measurements)) or "not measured on a target yet"
+    names = dict.fromkeys(
+        [manifest.name] if manifest else [measurement.bundle_name for measurement in measurements]
+    )
+    where = (
+        ", ".join(dict.fromkeys(measurement.target for measurement in measurements))
+        or "not measured on a target yet"
+    )
     identity = f"bundle {manifest.id[:12]}" if manifest else "from stored measurements"
-    flags = tuple(dict.fromkeys(printable(f"{m.target}: {said}", limit=300) for m in measurements if (said := flag(m))))
-    return Page(printable(", ".join(names)), printable(f"{identity} · {where}"), *_verdict(checks), flags, tuple(numbered(sections)))
+    flags = tuple(
+        dict.fromkeys(
+            printable(f"{m.target}: {said}", limit=300) for m in measurements if (said := flag(m))
+        )
+    )
+    return Page(
+        printable(", ".join(names)),
+        printable(f"{identity} · {where}"),
+        *_verdict(checks),
+        flags,
+        tuple(numbered(sections)),
+    )
 
 
 def told_apart(measurements: Sequence[Measurement]) -> list[Measurement]:
-    """The same, with the start of its id behind the name of a target that several were measured on."""
+    """The same, with the start of its id behind the name of a target that several were measured
+    on."""
     targets = [measurement.target for measurement in measurements]
-    return [one.model_copy(update={"target": f"{one.target} {one.id[:6]}"}) if targets.count(one.target) > 1 else one for one in measurements]
+    return [
+        (
+            one.model_copy(update={"target": f"{one.target} {one.id[:6]}"})
+            if targets.count(one.target) > 1
+            else one
+        )
+        for one in measurements
+    ]
 
 
 def _artifacts(measurements: Sequence[Measurement]) -> tuple[Artifact, ...]:
     """Those of all measurements, each key once."""
-    return tuple({result.key: result.artifact for measurement in measurements for result in measurement.artifacts}.values())
+    return tuple(
+        {
+            result.key: result.artifact
+            for measurement in measurements
+            for result in measurement.artifacts
+        }.values()
+    )
 
 
 def _verdict(checks: Sequence[Check] | None) -> tuple[str, str]:
     if not checks:
         return "", "no budget judged"
     missed = sum(1 for check in checks if not check.ok)
-    return ("bad", f"budget not met: {missed} of {len(checks)} limits") if missed else ("good", f"budget met: {len(checks)} of {len(checks)} limits")
+    return (
+        ("bad", f"budget not met: {missed} of {len(checks)} limits")
+        if missed
+        else ("good", f"budget met: {len(checks)} of {len(checks)} limits")
+    )
 
 
 def _glance(
-    artifacts: Sequence[Artifact], baseline: str, measurements: Sequence[Measurement], checks: Sequence[Check] | None
+    artifacts: Sequence[Artifact],
+    baseline: str,
+    measurements: Sequence[Measurement],
+    checks: Sequence[Check] | None,
 ) -> Iterator[Block]:
-    yield overview.glance_table(artifacts, baseline, measurements, build.checks_by_key(checks or ()))
+    yield overview.glance_table(
+        artifacts, baseline, measurements, build.checks_by_key(checks or ())
+    )
     for measurement in measurements:
         yield overview.pareto_figure(measurement)
 
 
 def _measured(
-    bundle: Bundle | None, measurements: Sequence[Measurement], commands: Sequence[str], baseline: str, past: Mapping[str, Sequence[Past]]
+    bundle: Bundle | None,
+    measurements: Sequence[Measurement],
+    commands: Sequence[str],
+    baseline: str,
+    past: Mapping[str, Sequence[Past]],
 ) -> Iterator[Section]:
     if not measurements:
-        command = f"edgekit bench {shlex.quote(str(bundle.path))} --target local" if bundle else "edgekit bench BUNDLE --target local"
-        absent = Absent("latency, memory and everything else of a device", "the results hold no measurement of this bundle", command)
+        command = (
+            f"edgekit bench {shlex.quote(str(bundle.path))} --target local"
+            if bundle
+            else "edgekit bench BUNDLE --target local"
+        )
+        absent = Absent(
+            "latency, memory and everything else of a device",
+            "the results hold no measurement of this bundle",
+            command,
+        )
         yield Section("measured", "On a device", (absent,))
     for measurement, command in zip(measurements, commands, strict=True):
         where, said = printable(measurement.target), flag(measurement)
-        yield Section("validity", f"Measured on {where}", (session.validity(measurement), session.device_facts(measurement)))
-        blocks = (latency.latency_table(measurement, baseline), *latency.distribution_figures(measurement), latency.timeline_figure(measurement))
-        yield Section("latency", f"Latency on {where}", (Heading("", said), *blocks) if said else blocks)
+        yield Section(
+            "validity",
+            f"Measured on {where}",
+            (session.validity(measurement), session.device_facts(measurement)),
+        )
+        blocks = (
+            latency.latency_table(measurement, baseline),
+            *latency.distribution_figures(measurement),
+            latency.timeline_figure(measurement),
+        )
+        yield Section(
+            "latency", f"Latency on {where}", (Heading("", said), *blocks) if said else blocks
+        )
         yield Section("memory", f"Memory on {where}", memory.memory_blocks(measurement))
-        yield Section("runtimes", f"The two runtimes on {where}", tuple(parity.parity_blocks(measurement, bundle.manifest if bundle else None)))
-        yield Section("operators", f"Time by operator on {where}", tuple(observed.operator_blocks(measurement, command)))
-        more: list[Block] = [*observed.sustained_blocks(measurement, command), observed.outputs_table(measurement)]
-        more += [observed.accuracy_block(measurement, command), observed.energy_block(measurement, command)]
+        yield Section(
+            "runtimes",
+            f"The two runtimes on {where}",
+            tuple(parity.parity_blocks(measurement, bundle.manifest if bundle else None)),
+        )
+        yield Section(
+            "operators",
+            f"Time by operator on {where}",
+            tuple(observed.operator_blocks(measurement, command)),
+        )
+        more: list[Block] = [
+            *observed.sustained_blocks(measurement, command),
+            observed.outputs_table(measurement),
+        ]
+        more += [
+            observed.accuracy_block(measurement, command),
+            observed.energy_block(measurement, command),
+        ]
         more.append(history.history_figure(measurement, past.get(measurement.id, ())))
         yield Section("more", f"Endurance, agreement, history on {where}", tuple(more))
 
@@ -117,5 +212,8 @@ def numbered(sections: Sequence[Section]) -> Iterator[Section]:
         return name if seen[name] == 1 else f"{name}-{seen[name]}"
 
     for section in sections:
-        blocks = tuple(replace(block, name="figure-" + own(block.name)) if isinstance(block, Figure) else block for block in section.blocks)
+        blocks = tuple(
+            replace(block, name="figure-" + own(block.name)) if isinstance(block, Figure) else block
+            for block in section.blocks
+        )
         yield replace(section, name=own(section.name), blocks=blocks)

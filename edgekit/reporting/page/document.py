@@ -1,7 +1,8 @@
-"""A page as one HTML file that needs nothing else: style, script, plotly.js and all data are inside, and its policy forbids it any request.
+"""A page as one HTML file that needs nothing else: style, script, plotly.js and all data are
+inside, and its policy forbids it any request.
 
-All text is escaped by the template; data is JSON in which `<`, `>` and `&` are escapes; the policy allows only the two scripts whose hashes it names.
-"""
+All text is escaped by the template; data is JSON in which `<`, `>` and `&` are escapes; the policy
+allows only the two scripts whose hashes it names."""
 
 from __future__ import annotations
 
@@ -25,9 +26,16 @@ MOST_CHARACTERS = 10_000
 
 
 def html(page: Page, *, made: str) -> str:
-    """The file's text. `made` is when, for the foot of the page. Raises UsageError without plotly."""
+    """The file's text. `made` is when, for the foot of the page. Raises UsageError without
+    plotly."""
     plotly, script = _script(_plotly_js()), _script(_read("page.js"))
-    environment = Environment(autoescape=True, finalize=_inert, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True,
+        finalize=_inert,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     return environment.from_string(_read("page.html.j2")).render(
         page=page,
         policy=policy(plotly, script),
@@ -44,14 +52,21 @@ def _plotly_js() -> str:
     try:
         from plotly.offline import get_plotlyjs
     except ImportError:
-        raise UsageError("the report needs plotly, which is not installed", hint="pip install 'edgekit[report]'") from None
+        raise UsageError(
+            "the report needs plotly, which is not installed", hint="pip install 'edgekit[report]'"
+        ) from None
     return str(get_plotlyjs())
 
 
 def figures(page: Page) -> dict[str, Any]:
     """Data and layout by the name of the element that holds the figure."""
-    found = [block for section in page.sections for block in section.blocks if isinstance(block, Figure)]
-    return {figure.name: {"data": figure.data, "layout": {**figure.layout, "height": figure.height_px}} for figure in found}
+    found = [
+        block for section in page.sections for block in section.blocks if isinstance(block, Figure)
+    ]
+    return {
+        figure.name: {"data": figure.data, "layout": {**figure.layout, "height": figure.height_px}}
+        for figure in found
+    }
 
 
 def embedded(value: Any) -> str:
@@ -61,9 +76,16 @@ def embedded(value: Any) -> str:
 
 
 def policy(*scripts: str) -> str:
-    """A Content-Security-Policy: these scripts and inline style, and nothing from anywhere. plotly.js sets styles and draws images for its downloads."""
-    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts)
-    return f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
+    """A Content-Security-Policy: these scripts and inline style, and nothing from anywhere.
+    plotly.js sets styles and draws images for its downloads."""
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+        for script in scripts
+    )
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:;"
+        " base-uri 'none'; form-action 'none'"
+    )
 
 
 def _inert(value: object) -> object:
@@ -74,8 +96,14 @@ def _inert(value: object) -> object:
 
 
 def _script(text: str) -> str:
-    """A script that may stand in a page: browsers hash it with line ends as line feeds, and nothing in it may end it early."""
-    return text.replace("\r\n", "\n").replace("\r", "\n").replace("</script", "<\\/script").replace("<!--", "<\\!--")
+    """A script that may stand in a page: browsers hash it with line ends as line feeds, and nothing
+    in it may end it early."""
+    return (
+        text.replace("\r\n", "\n")
+        .replace("\r", "\n")
+        .replace("</script", "<\\/script")
+        .replace("<!--", "<\\!--")
+    )
 
 
 def _read(name: str) -> str:

@@ -1,4 +1,5 @@
-"""The latencies of all stored measurements of a bundle's name on a target, over time. A long history is drawn in buckets, so that a page stays small."""
+"""The latencies of all stored measurements of a bundle's name on a target, over time. A long
+history is drawn in buckets, so that a page stays small."""
 
 from __future__ import annotations
 
@@ -27,29 +28,68 @@ def history_figure(measurement: Measurement, past: Sequence[Past]) -> Block:
         series[found.artifact].append(found)
     known = {key: looks for key, looks in styles(measurement).items() if key in series}
     if len({found.id for found in past}) < 2:
-        return Absent(f"the history on {measurement.target}", f"the database holds one measurement of {measurement.bundle_name} there")
-    data = tuple(trace for key, looks in known.items() for trace in _traces(key, series[key], looks.colour, looks.symbol))
+        return Absent(
+            f"the history on {measurement.target}",
+            f"the database holds one measurement of {measurement.bundle_name} there",
+        )
+    data = tuple(
+        trace
+        for key, looks in known.items()
+        for trace in _traces(key, series[key], looks.colour, looks.symbol)
+    )
     useless = mark(measurement)
-    whole = layout(x=axis(type="date"), y=log_axis(f"p50, ms{useless}", [ms for trace in data for ms in trace["y"]]))
-    buckets = f" Each point is the median of a bucket; there are {len(past):,} results." if any(len(found) > BUCKETS for found in series.values()) else ""
-    caption = f"{len({found.id for found in past}):,} stored measurements; hollow: quick, invalid or incomplete.{buckets} {flag(measurement)}"
-    title = f"History of {printable(measurement.bundle_name)} on {printable(measurement.target)}{useless}"
+    whole = layout(
+        x=axis(type="date"),
+        y=log_axis(f"p50, ms{useless}", [ms for trace in data for ms in trace["y"]]),
+    )
+    buckets = (
+        f" Each point is the median of a bucket; there are {len(past):,} results."
+        if any(len(found) > BUCKETS for found in series.values())
+        else ""
+    )
+    caption = (
+        f"{len({found.id for found in past}):,} stored measurements; hollow: quick, invalid or"
+        f" incomplete.{buckets} {flag(measurement)}"
+    )
+    title = (
+        f"History of {printable(measurement.bundle_name)} on"
+        f" {printable(measurement.target)}{useless}"
+    )
     return Figure("history", title, data, whole, 340, caption)
 
 
 def _traces(key: str, found: Sequence[Past], colour: str, symbol: str) -> list[dict[str, Any]]:
     """A line, broken where nothing counts, with points that are hollow where they do not count."""
     points = bucketed(found)
-    trace = {"type": "scatter", "mode": "lines+markers", "name": label(key), "x": [when for when, _, _ in points], "y": [ms for _, ms, _ in points]}
-    marker = {"color": colour, "size": 6, "symbol": [symbol + "-open" * (not counts) for _, _, counts in points]}
+    trace = {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "name": label(key),
+        "x": [when for when, _, _ in points],
+        "y": [ms for _, ms, _ in points],
+    }
+    marker = {
+        "color": colour,
+        "size": 6,
+        "symbol": [symbol + "-open" * (not counts) for _, _, counts in points],
+    }
     hover = "%{x|%Y-%m-%d %H:%M}: %{y:.4g} ms<extra>%{fullData.name}</extra>"
-    return [{**trace, "marker": marker, "line": {"color": colour, "width": 1}, "hovertemplate": hover}]
+    return [
+        {**trace, "marker": marker, "line": {"color": colour, "width": 1}, "hovertemplate": hover}
+    ]
 
 
 def bucketed(found: Sequence[Past]) -> list[tuple[str, float, bool]]:
-    """When, p50 in ms, and whether it counts, oldest first; of more than BUCKETS results the medians of equally many, of those that count if any do."""
-    dated = sorted((p for p in found if p.p50_ns is not None and instant(p.created)), key=lambda p: p.created)
-    groups = [dated[at[0] : at[-1] + 1] for at in np.array_split(np.arange(len(dated)), min(BUCKETS, len(dated)) or 1) if len(at)]
+    """When, p50 in ms, and whether it counts, oldest first; of more than BUCKETS results the
+    medians of equally many, of those that count if any do."""
+    dated = sorted(
+        (p for p in found if p.p50_ns is not None and instant(p.created)), key=lambda p: p.created
+    )
+    groups = [
+        dated[at[0] : at[-1] + 1]
+        for at in np.array_split(np.arange(len(dated)), min(BUCKETS, len(dated)) or 1)
+        if len(at)
+    ]
     points = []
     for group in groups:
         good = [past for past in group if past.counts]

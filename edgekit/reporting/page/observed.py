@@ -1,4 +1,5 @@
-"""What was found out beside latency: time by operator, the long run, accuracy on the device, energy. Says of each that is missing how to get it."""
+"""What was found out beside latency: time by operator, the long run, accuracy on the device,
+energy. Says of each that is missing how to get it."""
 
 from __future__ import annotations
 
@@ -12,19 +13,45 @@ from edgekit.measure.probes import series
 from edgekit.reporting import numbers
 from edgekit.reporting.page.build import decibels, percent
 from edgekit.reporting.page.style import flag, mark, styles
-from edgekit.reporting.page.values import SOFT, Absent, Block, Figure, Table, axis, cells, label, layout, thinned
+from edgekit.reporting.page.values import (
+    SOFT,
+    Absent,
+    Block,
+    Figure,
+    Table,
+    axis,
+    cells,
+    label,
+    layout,
+    thinned,
+)
 
 OPERATORS = 16
 CURVE_POINTS = 600
 
 
 def operator_blocks(measurement: Measurement, command: str) -> Iterator[Block]:
-    """Bars of the artifacts of one format beside one another, by module where the profile knows it, else by operator."""
-    profiled = [result for result in measurement.artifacts if result.profile and not result.profile.unavailable]
+    """Bars of the artifacts of one format beside one another, by module where the profile knows it,
+    else by operator."""
+    profiled = [
+        result
+        for result in measurement.artifacts
+        if result.profile and not result.profile.unavailable
+    ]
     for runtime in dict.fromkeys(result.artifact.format for result in profiled):
-        yield _operator_figure(measurement, [result for result in profiled if result.artifact.format == runtime])
-    for reason in dict.fromkeys(result.profile.unavailable for result in measurement.artifacts if result.profile and result.profile.unavailable):
-        keys = ", ".join(result.key for result in measurement.artifacts if result.profile and result.profile.unavailable == reason)
+        yield _operator_figure(
+            measurement, [result for result in profiled if result.artifact.format == runtime]
+        )
+    for reason in dict.fromkeys(
+        result.profile.unavailable
+        for result in measurement.artifacts
+        if result.profile and result.profile.unavailable
+    ):
+        keys = ", ".join(
+            result.key
+            for result in measurement.artifacts
+            if result.profile and result.profile.unavailable == reason
+        )
         yield Absent(f"time by operator of {keys}", reason)
     if not any(result.profile for result in measurement.artifacts):
         yield Absent("time by operator", "it was not asked for", f"{command} --profile")
@@ -36,7 +63,9 @@ def _operator_figure(measurement: Measurement, results: list[ArtifactResult]) ->
     for found in times.values():
         for name, time in found.items():
             total[name] += time
-    ranked = [name for name in sorted(total, key=lambda name: -total[name]) if total[name] > 0][:OPERATORS]
+    ranked = [name for name in sorted(total, key=lambda name: -total[name]) if total[name] > 0][
+        :OPERATORS
+    ]
     looks, useless = styles(measurement), mark(measurement)
     data = tuple(
         {
@@ -50,13 +79,39 @@ def _operator_figure(measurement: Measurement, results: list[ArtifactResult]) ->
         }
         for key, found in reversed(times.items())
     )
-    slowed = [f"{result.key}: {numbers.milliseconds(result.profile.median_ns / 1e6)} ms" for result in results if result.profile and result.profile.median_ns]
-    left = f"{len(total) - len(ranked)} others take less (XNNPACK counts whole µs). " if len(total) > len(ranked) else ""
-    caption = f"{left}Means with the profiler listening, which slows a whole inference to {', '.join(slowed)}{useless}. {flag(measurement)}"
-    whole = layout(x=axis(f"µs an inference{useless}", rangemode="tozero"), y=axis(type="category"), barmode="group", bargap=0.25)
+    slowed = [
+        f"{result.key}: {numbers.milliseconds(result.profile.median_ns / 1e6)} ms"
+        for result in results
+        if result.profile and result.profile.median_ns
+    ]
+    left = (
+        f"{len(total) - len(ranked)} others take less (XNNPACK counts whole µs). "
+        if len(total) > len(ranked)
+        else ""
+    )
+    caption = (
+        f"{left}Means with the profiler listening, which slows a whole inference to"
+        f" {', '.join(slowed)}{useless}. {flag(measurement)}"
+    )
+    whole = layout(
+        x=axis(f"µs an inference{useless}", rangemode="tozero"),
+        y=axis(type="category"),
+        barmode="group",
+        bargap=0.25,
+    )
     whole["legend"] = {**whole["legend"], "traceorder": "reversed"}
-    title = f"Time by operator on {printable(measurement.target)}, {'ExecuTorch' if results[0].artifact.format == 'executorch' else 'LiteRT'}{useless}"
-    return Figure(f"operators-{results[0].artifact.format}", title, data, whole, 110 + len(ranked) * (12 + 11 * len(results)), printable(caption, limit=500))
+    title = (
+        f"Time by operator on {printable(measurement.target)},"
+        f" {'ExecuTorch' if results[0].artifact.format == 'executorch' else 'LiteRT'}{useless}"
+    )
+    return Figure(
+        f"operators-{results[0].artifact.format}",
+        title,
+        data,
+        whole,
+        110 + len(ranked) * (12 + 11 * len(results)),
+        printable(caption, limit=500),
+    )
 
 
 def _times(result: ArtifactResult) -> dict[str, float]:
@@ -69,8 +124,11 @@ def _times(result: ArtifactResult) -> dict[str, float]:
 
 
 def sustained_blocks(measurement: Measurement, command: str) -> Iterator[Block]:
-    """Latency of every second of the long run, with the temperature, and burst and sustained as two numbers."""
-    results = [result for result in measurement.artifacts if result.sustained and result.sustained.curve]
+    """Latency of every second of the long run, with the temperature, and burst and sustained as two
+    numbers."""
+    results = [
+        result for result in measurement.artifacts if result.sustained and result.sustained.curve
+    ]
     if not results:
         yield Absent("the long run", "it was not asked for", f"{command} --sustained 10m")
         return
@@ -79,13 +137,32 @@ def sustained_blocks(measurement: Measurement, command: str) -> Iterator[Block]:
     for result in results:
         curve = thinned(result.sustained.curve if result.sustained else [], CURVE_POINTS)
         line = {"color": looks[result.key].colour, "dash": looks[result.key].dash, "width": 1.5}
-        points = {"x": [round(at, 2) for at, _, _ in curve], "y": [float(f"{median / 1e6:.4g}") for _, median, _ in curve]}
+        points = {
+            "x": [round(at, 2) for at, _, _ in curve],
+            "y": [float(f"{median / 1e6:.4g}") for _, median, _ in curve],
+        }
         hover = "%{x:.0f} s: %{y} ms<extra>%{fullData.name}</extra>"
-        data.append({"type": "scatter", "mode": "lines", "name": label(result.key), **points, "line": line, "hovertemplate": hover})
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "name": label(result.key),
+                **points,
+                "line": line,
+                "hovertemplate": hover,
+            }
+        )
     heat = [trace for result in results for trace in _heat(measurement, result)]
-    whole = layout(x=axis("seconds"), y=axis(f"ms{useless}", rangemode="tozero", domain=[0.36, 1.0] if heat else [0.0, 1.0]))
+    whole = layout(
+        x=axis("seconds"),
+        y=axis(f"ms{useless}", rangemode="tozero", domain=[0.36, 1.0] if heat else [0.0, 1.0]),
+    )
     if heat:
-        whole = {**whole, "yaxis2": axis("°C", domain=[0.0, 0.28]), "xaxis": {**whole["xaxis"], "anchor": "y2"}}
+        whole = {
+            **whole,
+            "yaxis2": axis("°C", domain=[0.0, 0.28]),
+            "xaxis": {**whole["xaxis"], "anchor": "y2"},
+        }
     title = f"The long run on {printable(measurement.target)}{useless}"
     yield Figure("sustained", title, (*data, *heat), whole, 420 if heat else 320, flag(measurement))
     yield _sustained_table(results, useless)
@@ -94,10 +171,25 @@ def sustained_blocks(measurement: Measurement, command: str) -> Iterator[Block]:
 def _heat(measurement: Measurement, result: ArtifactResult) -> Iterator[dict[str, Any]]:
     windows = result.sustained.windows if result.sustained else ()
     for name, values in list(series(measurement.probes, windows, "temperature_c").items())[:1]:
-        points = thinned([((window.at_ns - windows[0].at_ns) / 1e9, value) for window, value in zip(windows, values, strict=True)], CURVE_POINTS)
-        at = {"x": [round(at, 2) for at, _ in points], "y": [value for _, value in points], "yaxis": "y2"}
+        points = thinned(
+            [
+                ((window.at_ns - windows[0].at_ns) / 1e9, value)
+                for window, value in zip(windows, values, strict=True)
+            ],
+            CURVE_POINTS,
+        )
+        at = {
+            "x": [round(at, 2) for at, _ in points],
+            "y": [value for _, value in points],
+            "yaxis": "y2",
+        }
         trace = {"type": "scatter", "mode": "lines", "name": label(f"{result.key}: {name}"), **at}
-        yield {**trace, "line": {"color": SOFT, "width": 1}, "showlegend": False, "hovertemplate": "%{y} °C<extra>%{fullData.name}</extra>"}
+        yield {
+            **trace,
+            "line": {"color": SOFT, "width": 1},
+            "showlegend": False,
+            "hovertemplate": "%{y} °C<extra>%{fullData.name}</extra>",
+        }
 
 
 def _sustained_table(results: list[ArtifactResult], useless: str) -> Table:
@@ -107,29 +199,83 @@ def _sustained_table(results: list[ArtifactResult], useless: str) -> Table:
             continue
         burst, late = run.burst_ns, run.sustained_ns
         slower = f"{100 * (late / burst - 1):+.1f} %" if burst and late else None
-        times = [numbers.milliseconds(None if ns is None else ns / 1e6) + useless for ns in (burst, late)]
-        rows.append(cells(result.key, f"{run.seconds:g} s", *times, slower, numbers.significant(run.curve[-1][2]) + useless, run.throttled or "not seen"))
-    columns = ("artifact", "length", "burst ms", "sustained ms", "slower", "per second", "throttled")
-    return Table(columns, tuple(rows), texts=(6,), caption="Burst: the first second. Sustained: the last quarter. Medians.")
+        times = [
+            numbers.milliseconds(None if ns is None else ns / 1e6) + useless for ns in (burst, late)
+        ]
+        rows.append(
+            cells(
+                result.key,
+                f"{run.seconds:g} s",
+                *times,
+                slower,
+                numbers.significant(run.curve[-1][2]) + useless,
+                run.throttled or "not seen",
+            )
+        )
+    columns = (
+        "artifact",
+        "length",
+        "burst ms",
+        "sustained ms",
+        "slower",
+        "per second",
+        "throttled",
+    )
+    return Table(
+        columns,
+        tuple(rows),
+        texts=(6,),
+        caption="Burst: the first second. Sustained: the last quarter. Medians.",
+    )
 
 
 def accuracy_block(measurement: Measurement, command: str) -> Block:
-    """The artifact's answers on the device, and whether they are those it gave on the build host."""
+    """The artifact's answers on the device, and whether they are those it gave on the build
+    host."""
     rows = []
     for result in measurement.artifacts:
         if found := result.accuracy:
-            same = None if found.same_top1 is None else f"{100 * found.same_top1 / found.samples:.2f} %"
-            top = [percent(numbers.top1(correct, found.samples)) for correct in (found.top1_correct, found.top5_correct)]
-            rows.append(cells(result.key, str(found.samples), *top, same, f"{found.max_abs_error:.3g}", decibels(found.snr_db)))
+            same = (
+                None
+                if found.same_top1 is None
+                else f"{100 * found.same_top1 / found.samples:.2f} %"
+            )
+            top = [
+                percent(numbers.top1(correct, found.samples))
+                for correct in (found.top1_correct, found.top5_correct)
+            ]
+            rows.append(
+                cells(
+                    result.key,
+                    str(found.samples),
+                    *top,
+                    same,
+                    f"{found.max_abs_error:.3g}",
+                    decibels(found.snr_db),
+                )
+            )
     if not rows:
         why = "it was not measured there; the accuracy above is of the same files on the build host"
         return Absent("accuracy on the device", why, f"{command} --accuracy all")
-    columns = ("artifact", "samples", "top-1 (95 %)", "top-5 (95 %)", "as on the host", "max abs error", "SNR")
-    return Table(columns, tuple(rows), title="Accuracy on the device, and against the same file on the build host")
+    columns = (
+        "artifact",
+        "samples",
+        "top-1 (95 %)",
+        "top-5 (95 %)",
+        "as on the host",
+        "max abs error",
+        "SNR",
+    )
+    return Table(
+        columns,
+        tuple(rows),
+        title="Accuracy on the device, and against the same file on the build host",
+    )
 
 
 def outputs_table(measurement: Measurement) -> Table:
-    """The outputs for the bundle's reference samples on the device against those on the build host, the worst of all runs."""
+    """The outputs for the bundle's reference samples on the device against those on the build host,
+    the worst of all runs."""
     rows = tuple(
         cells(
             result.key,
@@ -143,7 +289,9 @@ def outputs_table(measurement: Measurement) -> Table:
         for check in result.outputs
     )
     columns = ("artifact", "output", "is", "max abs error", "SNR", "cosine")
-    return Table(columns, rows, names=2, texts=(2,), title="Reference outputs, device against build host")
+    return Table(
+        columns, rows, names=2, texts=(2,), title="Reference outputs, device against build host"
+    )
 
 
 def energy_block(measurement: Measurement, command: str) -> Block:
@@ -152,11 +300,27 @@ def energy_block(measurement: Measurement, command: str) -> Block:
     for result in measurement.artifacts:
         found = result.energy
         if found and found.joules is not None:
-            values = [None if value is None else f"{numbers.significant(value * 1e3)} mJ" for value in (found.joules, found.gross_joules)]
-            idle = None if found.idle_watts is None else f"{numbers.significant(found.idle_watts)} W"
+            values = [
+                None if value is None else f"{numbers.significant(value * 1e3)} mJ"
+                for value in (found.joules, found.gross_joules)
+            ]
+            idle = (
+                None if found.idle_watts is None else f"{numbers.significant(found.idle_watts)} W"
+            )
             rows.append(cells(result.key, found.sensor, *values, idle, str(found.inferences)))
     if rows:
         columns = ("artifact", "sensor", "beyond idle", "in all", "idle", "inferences")
         return Table(columns, tuple(rows), names=2, title="Energy of an inference")
-    said = next((result.energy.unavailable for result in measurement.artifacts if result.energy and result.energy.unavailable), "")
-    return Absent("energy", said) if said else Absent("energy", "it was not asked for", f"{command} --energy")
+    said = next(
+        (
+            result.energy.unavailable
+            for result in measurement.artifacts
+            if result.energy and result.energy.unavailable
+        ),
+        "",
+    )
+    return (
+        Absent("energy", said)
+        if said
+        else Absent("energy", "it was not asked for", f"{command} --energy")
+    )

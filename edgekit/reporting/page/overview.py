@@ -13,7 +13,20 @@ from edgekit.reporting import numbers
 from edgekit.reporting.page.build import percent
 from edgekit.reporting.page.latency import marked_cell
 from edgekit.reporting.page.style import flag, mark, styles
-from edgekit.reporting.page.values import SOFT, Absent, Block, Cell, Figure, Table, axis, cells, label, layout, log_axis, with_interval
+from edgekit.reporting.page.values import (
+    SOFT,
+    Absent,
+    Block,
+    Cell,
+    Figure,
+    Table,
+    axis,
+    cells,
+    label,
+    layout,
+    log_axis,
+    with_interval,
+)
 from edgekit.reporting.terminal import DASH, baseline_of
 from edgekit.stats import wilson
 
@@ -21,8 +34,14 @@ BUBBLE_PX = 46.0
 SMALLEST_BUBBLE_PX = 9.0
 
 
-def glance_table(artifacts: Sequence[Artifact], baseline: str, measurements: Sequence[Measurement], met: Mapping[str, bool]) -> Table:
-    """An artifact a line: size, accuracy, and for each target the median and how much faster it is than the baseline."""
+def glance_table(
+    artifacts: Sequence[Artifact],
+    baseline: str,
+    measurements: Sequence[Measurement],
+    met: Mapping[str, bool],
+) -> Table:
+    """An artifact a line: size, accuracy, and for each target the median and how much faster it is
+    than the baseline."""
     several = len(measurements) > 1
     columns = ["artifact", "size", "smaller", "top-1 (95 %)"]
     for measurement in measurements:
@@ -30,58 +49,130 @@ def glance_table(artifacts: Sequence[Artifact], baseline: str, measurements: Seq
         columns += [f"p50 ms{where}", f"faster{where}", f"peak memory{where}"]
     if met:
         columns.append("budget")
-    rows = tuple(_glance_row(artifact, artifacts, baseline, measurements, met) for artifact in artifacts)
+    rows = tuple(
+        _glance_row(artifact, artifacts, baseline, measurements, met) for artifact in artifacts
+    )
     said = "; ".join(dict.fromkeys(f"{m.target}: {flag(m)}" for m in measurements if flag(m)))
     return Table(tuple(columns), rows, caption=said)
 
 
 def _glance_row(
-    artifact: Artifact, artifacts: Sequence[Artifact], baseline: str, measurements: Sequence[Measurement], met: Mapping[str, bool]
+    artifact: Artifact,
+    artifacts: Sequence[Artifact],
+    baseline: str,
+    measurements: Sequence[Measurement],
+    met: Mapping[str, bool],
 ) -> tuple[Cell, ...]:
     base, verified = baseline_of(artifact, artifacts, baseline), artifact.verification
     alone = base is None or base.key == artifact.key
-    smaller = DASH if base is None or alone or not artifact.file.bytes else f"{base.file.bytes / artifact.file.bytes:.2f}×"
-    row = [Cell(artifact.key), Cell(numbers.size(artifact.file.bytes)), Cell(smaller), percent(numbers.top1(verified.top1_correct, verified.top1_total))]
+    smaller = (
+        DASH
+        if base is None or alone or not artifact.file.bytes
+        else f"{base.file.bytes / artifact.file.bytes:.2f}×"
+    )
+    row = [
+        Cell(artifact.key),
+        Cell(numbers.size(artifact.file.bytes)),
+        Cell(smaller),
+        percent(numbers.top1(verified.top1_correct, verified.top1_total)),
+    ]
     for measurement in measurements:
         found, useless = measurement.summaries.get(artifact.key), mark(measurement)
         dim = bool(useless) or bool(measurement.unjudged(artifact.key))
-        ratio = DASH if base is None or alone else numbers.ratio(measurement.latency_ratio(base.key, artifact.key))
-        times = [with_interval(numbers.estimate_ms(found.p50 if found else None)), with_interval(ratio)]
+        ratio = (
+            DASH
+            if base is None or alone
+            else numbers.ratio(measurement.latency_ratio(base.key, artifact.key))
+        )
+        times = [
+            with_interval(numbers.estimate_ms(found.p50 if found else None)),
+            with_interval(ratio),
+        ]
         row += [marked_cell(cell, useless, dim=dim) for cell in times]
         row.append(Cell(numbers.size(found.peak_bytes if found else None)))
     if met:
         ok = met.get(artifact.key, met.get(artifact.variant))
-        row.append(Cell(DASH) if ok is None else Cell("met", tone="good") if ok else Cell("not met", tone="bad"))
+        row.append(
+            Cell(DASH)
+            if ok is None
+            else Cell("met", tone="good")
+            if ok
+            else Cell("not met", tone="bad")
+        )
     return cells(*row)
 
 
 def pareto_figure(measurement: Measurement) -> Block:
     """Accuracy against latency, bubbles by size; the line joins what nothing beats in both."""
-    shown = [(result, top1_percent(result.artifact)) for result in measurement.artifacts if result.key in measurement.summaries]
+    shown = [
+        (result, top1_percent(result.artifact))
+        for result in measurement.artifacts
+        if result.key in measurement.summaries
+    ]
     measured = [(result, accuracy) for result, accuracy in shown if accuracy is not None]
     if not measured:
-        return Absent(f"accuracy against latency on {measurement.target}", "no run finished" if not shown else "the evaluation set has no labels")
-    looks, useless, largest = styles(measurement), mark(measurement), max(result.artifact.file.bytes for result, _ in measured) or 1
-    points = [(measurement.summaries[result.key].p50.value / 1e6, accuracy) for result, accuracy in measured]
+        return Absent(
+            f"accuracy against latency on {measurement.target}",
+            "no run finished" if not shown else "the evaluation set has no labels",
+        )
+    looks, useless, largest = (
+        styles(measurement),
+        mark(measurement),
+        max(result.artifact.file.bytes for result, _ in measured) or 1,
+    )
+    points = [
+        (measurement.summaries[result.key].p50.value / 1e6, accuracy)
+        for result, accuracy in measured
+    ]
     edge = frontier(points)
     line = {"color": SOFT, "width": 1, "dash": "dash"}
-    path = {"type": "scatter", "mode": "lines", "name": "not beaten in both", "x": [x for x, _ in edge], "y": [y for _, y in edge], "hoverinfo": "skip"}
+    path = {
+        "type": "scatter",
+        "mode": "lines",
+        "name": "not beaten in both",
+        "x": [x for x, _ in edge],
+        "y": [y for _, y in edge],
+        "hoverinfo": "skip",
+    }
     data = [{**path, "line": line}] if len(edge) > 1 else []
-    data += [_bubble(measurement, result, point, looks[result.key], largest) for (result, _), point in zip(measured, points, strict=True)]
+    data += [
+        _bubble(measurement, result, point, looks[result.key], largest)
+        for (result, _), point in zip(measured, points, strict=True)
+    ]
     whole = layout(x=log_axis(f"p50, ms{useless}", [x for x, _ in points]), y=axis("top-1, %"))
-    caption = "Bars are 95 % intervals; the area of a bubble is the size of the file; hollow ones are not to be judged. Left and up is better. "
+    caption = (
+        "Bars are 95 % intervals; the area of a bubble is the size of the file; hollow ones are not"
+        " to be judged. Left and up is better. "
+    )
     title = f"Accuracy against latency on {printable(measurement.target)}{useless}"
     return Figure("pareto", title, tuple(data), whole, 420, caption + flag(measurement))
 
 
-def _bubble(measurement: Measurement, result: ArtifactResult, point: tuple[float, float], style: Any, largest: int) -> dict[str, Any]:
+def _bubble(
+    measurement: Measurement,
+    result: ArtifactResult,
+    point: tuple[float, float],
+    style: Any,
+    largest: int,
+) -> dict[str, Any]:
     found, verified = measurement.summaries[result.key].p50, result.artifact.verification
     low, high = wilson(verified.top1_correct or 0, verified.top1_total or 1)
     size = max(SMALLEST_BUBBLE_PX, BUBBLE_PX * (result.artifact.file.bytes / largest) ** 0.5)
     hollow = bool(measurement.unjudged(result.key))
-    marker = {"size": size, "sizemode": "diameter", "color": style.colour, "symbol": style.symbol + "-open" * hollow, "opacity": 0.8, "line": {"width": 1.5}}
+    marker = {
+        "size": size,
+        "sizemode": "diameter",
+        "color": style.colour,
+        "symbol": style.symbol + "-open" * hollow,
+        "opacity": 0.8,
+        "line": {"width": 1.5},
+    }
     bars = {"type": "data", "symmetric": False, "thickness": 1, "width": 0, "color": style.colour}
-    times = {**bars, "array": [((found.high or found.value) - found.value) / 1e6], "arrayminus": [(found.value - (found.low or found.value)) / 1e6]}
+    times = {
+        **bars,
+        "array": [((found.high or found.value) - found.value) / 1e6],
+        "arrayminus": [(found.value - (found.low or found.value)) / 1e6],
+    }
     shares = {**bars, "array": [100 * high - point[1]], "arrayminus": [point[1] - 100 * low]}
     about = f"{numbers.size(result.artifact.file.bytes)}, {label(result.key)}"
     return {
@@ -99,7 +190,8 @@ def _bubble(measurement: Measurement, result: ArtifactResult, point: tuple[float
 
 
 def frontier(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The points (less is better, more is better) that no other beats in both, from left to right."""
+    """The points (less is better, more is better) that no other beats in both, from left to
+    right."""
     best: list[tuple[float, float]] = []
     for x, y in sorted(points, key=lambda point: (point[0], -point[1])):
         if not best or y > best[-1][1]:

@@ -1,4 +1,5 @@
-"""How artifacts look in figures: a colour a variant, a shape and a line a runtime, hollow where a number is not to be judged."""
+"""How artifacts look in figures: a colour a variant, a shape and a line a runtime, hollow where a
+number is not to be judged."""
 
 from __future__ import annotations
 
@@ -41,7 +42,11 @@ def mark(measurement: Measurement) -> str:
 def flag(measurement: Measurement) -> str:
     """What must be said wherever the numbers of a measurement are shown; empty when they count."""
     if measurement.timings == "meaningless":
-        return printable(f"{MEANINGLESS} timings are meaningless: {measurement.timings_reason or 'the target says so'}", limit=300)
+        return printable(
+            f"{MEANINGLESS} timings are meaningless:"
+            f" {measurement.timings_reason or 'the target says so'}",
+            limit=300,
+        )
     if measurement.failure:
         return "incomplete"
     if not measurement.valid:

@@ -1,8 +1,9 @@
-"""What a page is made of: frozen values between the sections that fill them and the template that draws them. Owns no content.
+"""What a page is made of: frozen values between the sections that fill them and the template that
+draws them. Owns no content.
 
-Text in cells, facts, notes and titles is escaped by the template. Text in figures is read by plotly, which understands a little HTML of its own, so it
-must go through `label`. A figure's colours are names of CSS variables, so that one figure serves light, dark and print.
-"""
+Text in cells, facts, notes and titles is escaped by the template. Text in figures is read by
+plotly, which understands a little HTML of its own, so it must go through `label`. A figure's
+colours are names of CSS variables, so that one figure serves light, dark and print."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ SERIES = tuple(f"var(--series-{number})" for number in range(8))
 
 @dataclass(frozen=True)
 class Cell:
-    """A table's cell. `detail` stands smaller behind it, such as an interval; `share` (0 to 1) draws a bar."""
+    """A table's cell. `detail` stands smaller behind it, such as an interval; `share` (0 to 1)
+    draws a bar."""
 
     text: str
     detail: str = ""
@@ -32,7 +34,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """The first `names` columns hold names, the others numbers, unless a column is listed in `texts`."""
+    """The first `names` columns hold names, the others numbers, unless a column is listed in
+    `texts`."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
@@ -45,7 +48,8 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A plotly figure: `data` and `layout` as plain JSON values. `title` says what is seen in words, also to those who do not see it."""
+    """A plotly figure: `data` and `layout` as plain JSON values. `title` says what is seen in
+    words, also to those who do not see it."""
 
     name: str
     title: str
@@ -128,12 +132,20 @@ class Section:
 
 
 def label(text: str, *, limit: int = 60) -> str:
-    """Text for plotly: on one line, without control characters, and never read as plotly's pseudo-HTML."""
+    """Text for plotly: on one line, without control characters, and never read as plotly's
+    pseudo-HTML."""
     return html.escape(printable(text, limit=limit))
 
 
 def cells(*texts: str | Cell | None) -> tuple[Cell, ...]:
-    return tuple(text if isinstance(text, Cell) else Cell(NOT_AVAILABLE if text is None else printable(text, limit=300)) for text in texts)
+    return tuple(
+        (
+            text
+            if isinstance(text, Cell)
+            else Cell(NOT_AVAILABLE if text is None else printable(text, limit=300))
+        )
+        for text in texts
+    )
 
 
 def with_interval(text: str, tone: Tone = "") -> Cell:
@@ -147,18 +159,36 @@ def axis(title: str = "", **more: Any) -> dict[str, Any]:
 
 
 def log_axis(title: str, values: Sequence[float]) -> dict[str, Any]:
-    """A logarithmic axis whose few labels fit a phone: 1, 2 and 5 of each decade where that gives three, else more of each."""
+    """A logarithmic axis whose few labels fit a phone: 1, 2 and 5 of each decade where that gives
+    three, else more of each."""
     shown = [value for value in values if value > 0]
     if not shown:
         return axis(title)
     low, high = 0.9 * min(shown), 1.1 * max(shown)
-    decades = [10.0**power for power in range(math.floor(math.log10(low)), math.floor(math.log10(high)) + 1)]
-    for steps in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), tuple(1 + at / 10 for at in range(90))):
-        ticks = [tick for decade in decades for step in steps if low <= (tick := decade * step) <= high]
+    decades = [
+        10.0**power
+        for power in range(math.floor(math.log10(low)), math.floor(math.log10(high)) + 1)
+    ]
+    for steps in (
+        (1,),
+        (1, 3),
+        (1, 2, 5),
+        (1, 1.5, 2, 3, 5, 7),
+        tuple(1 + at / 10 for at in range(90)),
+    ):
+        ticks = [
+            tick for decade in decades for step in steps if low <= (tick := decade * step) <= high
+        ]
         if len(ticks) >= 4:
             break
     ticks = [float(f"{tick:.4g}") for tick in thinned(ticks, 6)]
-    return axis(f"{title}, logarithmic", type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks], tickangle=0)
+    return axis(
+        f"{title}, logarithmic",
+        type="log",
+        tickvals=ticks,
+        ticktext=[f"{tick:g}" for tick in ticks],
+        tickangle=0,
+    )
 
 
 def layout(*, x: Mapping[str, Any], y: Mapping[str, Any], **more: Any) -> dict[str, Any]:

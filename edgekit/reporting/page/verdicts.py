@@ -1,4 +1,5 @@
-"""What was measured in turn with a measurement, and what follows: the verdicts of a comparison, and of the gate where the bundle tells its limits."""
+"""What was measured in turn with a measurement, and what follows: the verdicts of a comparison, and
+of the gate where the bundle tells its limits."""
 
 from __future__ import annotations
 
@@ -16,34 +17,67 @@ from edgekit.reporting.decisions import METRICS, change, margin, verdict_words
 from edgekit.reporting.page.style import flag, mark
 from edgekit.reporting.page.values import Absent, Block, Cell, Notes, Section, Table, Tone, cells
 
-TONES: dict[str, Tone] = {"better": "good", "passed": "good", "worse": "bad", "regressed": "bad", "inconclusive": "warn", "not_judged": "dim"}
+TONES: dict[str, Tone] = {
+    "better": "good",
+    "passed": "good",
+    "worse": "bad",
+    "regressed": "bad",
+    "inconclusive": "warn",
+    "not_judged": "dim",
+}
 NAMES = {"executorch": "ExecuTorch", "litert": "LiteRT"}
-LEAD = "A verdict is given where Mann–Whitney's test (Holm), the 95 % interval of B ÷ A and the margin agree; else it is inconclusive."
+LEAD = (
+    "A verdict is given where Mann–Whitney's test (Holm), the 95 % interval of B ÷ A and the margin"
+    " agree; else it is inconclusive."
+)
 
 
-def verdict_sections(bundle: Bundle | None, measurements: Sequence[Measurement], beside: Mapping[str, Sequence[Measurement]]) -> Iterator[Section]:
-    """A section for each pair of one session; `beside` has, by id of a measurement, the others of its session."""
+def verdict_sections(
+    bundle: Bundle | None,
+    measurements: Sequence[Measurement],
+    beside: Mapping[str, Sequence[Measurement]],
+) -> Iterator[Section]:
+    """A section for each pair of one session; `beside` has, by id of a measurement, the others of
+    its session."""
     shown: set[frozenset[str]] = set()
     for measurement in measurements:
         for other in beside.get(measurement.id, ()):
             pair = frozenset((measurement.id, other.id))
             try:
-                section = None if pair in shown else _section(bundle, *_in_order(measurement, other))
+                section = (
+                    None if pair in shown else _section(bundle, *_in_order(measurement, other))
+                )
             except UsageError:  # nothing in common
                 section = None
             if section:
                 shown.add(pair)
                 yield section
     if measurements and not shown:
-        command = f"edgekit compare OTHER_BUNDLE {bundle.path if bundle else 'BUNDLE'} --target {measurements[0].target}"
-        why = "nothing was measured in turn with it, and builds that were measured one after the other are told apart far too often"
-        yield Section("verdicts", "Against another build", (Absent("whether this is better or worse than another build", why, printable(command)),))
+        command = (
+            f"edgekit compare OTHER_BUNDLE {bundle.path if bundle else 'BUNDLE'} --target"
+            f" {measurements[0].target}"
+        )
+        why = (
+            "nothing was measured in turn with it, and builds that were measured one after the"
+            " other are told apart far too often"
+        )
+        yield Section(
+            "verdicts",
+            "Against another build",
+            (
+                Absent(
+                    "whether this is better or worse than another build", why, printable(command)
+                ),
+            ),
+        )
 
 
 def _in_order(measurement: Measurement, other: Measurement) -> tuple[Measurement, Measurement]:
     """What is on the page is B, against A; of one bundle's two formats the .pte is A."""
     own = measurement.bundle_id == other.bundle_id
-    first_is_pte = measurement.artifacts[0].artifact.format == "executorch" if measurement.artifacts else False
+    first_is_pte = (
+        measurement.artifacts[0].artifact.format == "executorch" if measurement.artifacts else False
+    )
     return (measurement, other) if own and first_is_pte else (other, measurement)
 
 
@@ -53,11 +87,25 @@ def _section(bundle: Bundle | None, a: Measurement, b: Measurement) -> Section:
     rows = []
     for pair in dict.fromkeys(finding.pair for finding in found.findings):
         by_metric = {finding.metric: finding for finding in found.findings if finding.pair == pair}
-        gated = [_gated([finding for finding in gate.findings if finding.pair == pair])] if gate else []
-        rows.append(cells(pair, *(_verdict(by_metric[metric], mark(b)) for metric in metrics), *gated))
+        gated = (
+            [_gated([finding for finding in gate.findings if finding.pair == pair])] if gate else []
+        )
+        rows.append(
+            cells(pair, *(_verdict(by_metric[metric], mark(b)) for metric in metrics), *gated)
+        )
     columns = ("artifact", *(METRICS[metric] for metric in metrics), *(["gate"] if gate else []))
-    lead = f"B, {_name(b)}, against A, {_name(a)}, in turn in one session. Up to {found.margin_percent:g} % (accuracy: 1 point) is no difference. {LEAD}"
-    blocks: list[Block] = [Table(columns, tuple(rows), texts=tuple(range(1, len(columns))), caption=_caption(found.findings, flag(b)))]
+    lead = (
+        f"B, {_name(b)}, against A, {_name(a)}, in turn in one session. Up to"
+        f" {found.margin_percent:g} % (accuracy: 1 point) is no difference. {LEAD}"
+    )
+    blocks: list[Block] = [
+        Table(
+            columns,
+            tuple(rows),
+            texts=tuple(range(1, len(columns))),
+            caption=_caption(found.findings, flag(b)),
+        )
+    ]
     if gate:
         line = ("ok" if gate.passed else "invalid", printable(gate.summary, limit=600))
         blocks.insert(0, Notes((line,), "Does it pass the gate of its recipe?"))
@@ -73,7 +121,13 @@ def _name(measurement: Measurement) -> str:
 
 def _gate(bundle: Bundle | None, a: Measurement, b: Measurement) -> Gated | None:
     """Where B is the page's bundle, A another build of it, and both are full measurements."""
-    if bundle is None or b.bundle_id != bundle.manifest.id or a.bundle_id == b.bundle_id or a.quick or b.quick:
+    if (
+        bundle is None
+        or b.bundle_id != bundle.manifest.id
+        or a.bundle_id == b.bundle_id
+        or a.quick
+        or b.quick
+    ):
         return None
     return judged_again(b, a, Gate.model_validate(bundle.manifest.recipe.get("gate", {})))
 
@@ -86,16 +140,32 @@ def _caption(findings: Sequence[Finding], said: str) -> str:
 def _verdict(finding: Finding, useless: str) -> Cell:
     """In a word or two, with how far B is from A."""
     words = {"same": "no difference", "not_judged": "not judged"}
-    more = f": {finding.more_runs} more runs" if finding.verdict == "inconclusive" and finding.more_runs else ""
-    said = words.get(finding.verdict) or (finding.verdict + more if finding.verdict == "inconclusive" else verdict_words(finding))
+    more = (
+        f": {finding.more_runs} more runs"
+        if finding.verdict == "inconclusive" and finding.more_runs
+        else ""
+    )
+    said = words.get(finding.verdict) or (
+        finding.verdict + more if finding.verdict == "inconclusive" else verdict_words(finding)
+    )
     timed = useless if finding.metric.startswith("latency") and finding.mid is not None else ""
-    return Cell(said.replace(" ", "\N{NO-BREAK SPACE}"), "" if finding.mid is None else change(finding) + timed, TONES.get(finding.verdict, ""))
+    return Cell(
+        said.replace(" ", "\N{NO-BREAK SPACE}"),
+        "" if finding.mid is None else change(finding) + timed,
+        TONES.get(finding.verdict, ""),
+    )
 
 
 def _gated(findings: Sequence[Finding]) -> Cell:
     """The worst of an artifact."""
     for verdict in ("regressed", "inconclusive"):
         if bad := [finding for finding in findings if finding.verdict == verdict]:
-            allowed = ", ".join(f"{METRICS[finding.metric]}, allowed {margin(finding)}" for finding in bad)
-            return Cell(verdict_words(bad[0]) if verdict == "regressed" else verdict, allowed, TONES[verdict])
+            allowed = ", ".join(
+                f"{METRICS[finding.metric]}, allowed {margin(finding)}" for finding in bad
+            )
+            return Cell(
+                verdict_words(bad[0]) if verdict == "regressed" else verdict,
+                allowed,
+                TONES[verdict],
+            )
     return Cell("passed", tone="good") if findings else Cell("not judged", tone="dim")

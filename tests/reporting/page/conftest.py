@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from edgekit.bundle.manifest import Bundle, Comparison, Delegation, Operation, TraceRow, bundle_id, open_bundle, write_manifest
+from edgekit.bundle.manifest import (
+    Bundle,
+    Comparison,
+    Delegation,
+    Operation,
+    TraceRow,
+    bundle_id,
+    open_bundle,
+    write_manifest,
+)
 from edgekit.device.facts import CpuTime
 from edgekit.measure.lines import WindowValues
 from edgekit.measure.measurement import Measurement, Note, Run
@@ -17,14 +26,29 @@ from tests.measured import make_bundle, make_measurement
 
 KEYS = ("fp32.pte", "int8.tflite")
 PROBES = (
-    Probe(kind="temperature_c", name="cpu-thermal 0", path="/sys/class/thermal/thermal_zone0/temp", scale=1e-3),
-    Probe(kind="frequency_khz", name="policy0", path="/sys/devices/system/cpu/cpufreq/policy0/scaling_cur_freq"),
+    Probe(
+        kind="temperature_c",
+        name="cpu-thermal 0",
+        path="/sys/class/thermal/thermal_zone0/temp",
+        scale=1e-3,
+    ),
+    Probe(
+        kind="frequency_khz",
+        name="policy0",
+        path="/sys/devices/system/cpu/cpufreq/policy0/scaling_cur_freq",
+    ),
 )
 
 
 def windows(count: int = 6) -> tuple[WindowValues, ...]:
     return tuple(
-        WindowValues(at_ns=at * 10**9, iterations=at * 100, ns=(1_000_000 + at,), values=(50_000 + 100 * at, 1_800_000)) for at in range(count)
+        WindowValues(
+            at_ns=at * 10**9,
+            iterations=at * 100,
+            ns=(1_000_000 + at,),
+            values=(50_000 + 100 * at, 1_800_000),
+        )
+        for at in range(count)
     )
 
 
@@ -32,17 +56,43 @@ def windows(count: int = 6) -> tuple[WindowValues, ...]:
 def bundle(tmp_path: Path) -> Bundle:
     """A bundle as a recipe makes it: trace, delegation with its order, a comparison, a budget."""
     made = make_bundle(tmp_path / "bundle")
-    order = (Operation(operator="aten.convolution", layer="block1", delegate=0), Operation(operator="aten.topk", layer="head"))
-    split = Delegation(delegate="XnnpackBackend", delegated={"aten.convolution": 1}, fallback={"aten.topk": 1}, reasons={"aten.topk": "why"}, sequence=order)
-    artifacts = tuple(artifact.model_copy(update={"delegation": split}) for artifact in made.manifest.artifacts)
+    order = (
+        Operation(operator="aten.convolution", layer="block1", delegate=0),
+        Operation(operator="aten.topk", layer="head"),
+    )
+    split = Delegation(
+        delegate="XnnpackBackend",
+        delegated={"aten.convolution": 1},
+        fallback={"aten.topk": 1},
+        reasons={"aten.topk": "why"},
+        sequence=order,
+    )
+    artifacts = tuple(
+        artifact.model_copy(update={"delegation": split}) for artifact in made.manifest.artifacts
+    )
     row = TraceRow(
         stage="fp32", kind="train", parent=None, parameters=1000, nonzero_fraction=1.0, macs=2000, bytes=4000, deflated_bytes=3900, top1_correct=92,
         top1_total=100, seconds=1.5,
     )  # fmt: skip
-    recipe = {"edgekit": 1, "name": "tiny", "model": {"name": "tiny_cnn"}, "input": {"shape": [1, 8, 8]}, "data": {"name": "digits"}}
-    recipe |= {"stages": [{"stage": "train", "export": "fp32"}], "budget": {"variants": {"fp32": {"top1_min_percent": 99.0}}}}
+    recipe = {
+        "edgekit": 1,
+        "name": "tiny",
+        "model": {"name": "tiny_cnn"},
+        "input": {"shape": [1, 8, 8]},
+        "data": {"name": "digits"},
+    }
+    recipe |= {
+        "stages": [{"stage": "train", "export": "fp32"}],
+        "budget": {"variants": {"fp32": {"top1_min_percent": 99.0}}},
+    }
     compared = Comparison(a=KEYS[0], b=KEYS[1], samples=1000, same_top1=990, snr_db=30.0)
-    new = {"artifacts": artifacts, "id": bundle_id("0" * 64, artifacts), "trace": (row,), "recipe": recipe, "comparisons": (compared,)}
+    new = {
+        "artifacts": artifacts,
+        "id": bundle_id("0" * 64, artifacts),
+        "trace": (row,),
+        "recipe": recipe,
+        "comparisons": (compared,),
+    }
     write_manifest(made.path, made.manifest.model_copy(update=new))
     return open_bundle(made.path)
 
@@ -51,17 +101,42 @@ def bundle(tmp_path: Path) -> Bundle:
 def measurement(bundle: Bundle) -> Measurement:
     """With windows, operators, a long run, accuracy and energy."""
     plain = make_measurement(bundle)
-    return plain.model_copy(update={"artifacts": tuple(observed(result) for result in plain.artifacts), "probes": PROBES})
+    return plain.model_copy(
+        update={
+            "artifacts": tuple(observed(result) for result in plain.artifacts),
+            "probes": PROBES,
+        }
+    )
 
 
 def observed(result: Any) -> Any:
-    rows = tuple(OperatorTime(name=f"Convolution #{i}", layer=f"block{i}", delegated=i != 3, mean_ns=1000.0 * i, share=i / 210) for i in range(1, 21))
-    profile = Profile(inferences=64, median_ns=2e5, operators=rows) if result.key.endswith(".pte") else Profile(unavailable="no profiler in LiteRT")
+    rows = tuple(
+        OperatorTime(
+            name=f"Convolution #{i}",
+            layer=f"block{i}",
+            delegated=i != 3,
+            mean_ns=1000.0 * i,
+            share=i / 210,
+        )
+        for i in range(1, 21)
+    )
+    profile = (
+        Profile(inferences=64, median_ns=2e5, operators=rows)
+        if result.key.endswith(".pte")
+        else Profile(unavailable="no profiler in LiteRT")
+    )
     found = {
         "runs": tuple(run.model_copy(update=watched(run)) for run in result.runs),
         "profile": profile,
         "sustained": Sustained(seconds=6, windows=windows()),
-        "accuracy": Accuracy(samples=100, top1_correct=91, top5_correct=None, same_top1=100, max_abs_error=0.0, snr_db=None),
+        "accuracy": Accuracy(
+            samples=100,
+            top1_correct=91,
+            top5_correct=None,
+            same_top1=100,
+            max_abs_error=0.0,
+            snr_db=None,
+        ),
         "energy": Energy(unavailable="no sensor"),
     }
     return result.model_copy(update=found)
@@ -69,26 +144,75 @@ def observed(result: Any) -> Any:
 
 def watched(run: Run) -> dict[str, Any]:
     started = f"2026-01-01T00:00:{run.index:02}.000+00:00"
-    return {"started": started, "windows": windows(3), "cpu_ns": 5 * 10**8, "device_cpu": CpuTime(busy_s=1.0, idle_s=3.0)}
+    return {
+        "started": started,
+        "windows": windows(3),
+        "cpu_ns": 5 * 10**8,
+        "device_cpu": CpuTime(busy_s=1.0, idle_s=3.0),
+    }
 
 
-HOSTILE = "<script>document.title='owned'</script><img src='{url}'>\x1b[31m</script>${{1+1}}<a href='{url}'>x</a>=cmd|'/c calc'!A0"
+HOSTILE = (
+    "<script>document.title='owned'</script><img src='{url}'>\x1b[31m</script>${{1+1}}<a"
+    " href='{url}'>x</a>=cmd|'/c calc'!A0"
+)
 
 
 def hostile(measurement: Measurement, url: str) -> Measurement:
-    """The same with a hostile text wherever a device or a target's file has one. Some of it is more than the wire lets through."""
+    """The same with a hostile text wherever a device or a target's file has one. Some of it is more
+    than the wire lets through."""
     text = HOSTILE.format(url=url)
     results = []
     for result in measurement.artifacts:
-        artifact = result.artifact.model_copy(update={"variant": f"{result.artifact.variant}{text}"})
-        split = Delegation(delegate=text, delegated={text: 2}, fallback={text + "!": 1}, reasons={text + "!": text})
+        artifact = result.artifact.model_copy(
+            update={"variant": f"{result.artifact.variant}{text}"}
+        )
+        split = Delegation(
+            delegate=text, delegated={text: 2}, fallback={text + "!": 1}, reasons={text + "!": text}
+        )
         artifact = artifact.model_copy(update={"delegation": split})
-        runner = result.runner and result.runner.model_copy(update={"runtime_version": text, "arch": text})
-        profile = Profile(inferences=1, median_ns=1e5, operators=(OperatorTime(name=text, layer=text, delegated=False, mean_ns=5e3, share=1.0),))
+        runner = result.runner and result.runner.model_copy(
+            update={"runtime_version": text, "arch": text}
+        )
+        profile = Profile(
+            inferences=1,
+            median_ns=1e5,
+            operators=(
+                OperatorTime(name=text, layer=text, delegated=False, mean_ns=5e3, share=1.0),
+            ),
+        )
         outputs = tuple(check.model_copy(update={"name": text}) for check in result.outputs)
-        results.append(result.model_copy(update={"artifact": artifact, "runner": runner, "profile": profile, "outputs": outputs}))
-    device = measurement.device.model_copy(update={"machine": text, "system": text, "kernel": text, "cpu": text})
+        results.append(
+            result.model_copy(
+                update={
+                    "artifact": artifact,
+                    "runner": runner,
+                    "profile": profile,
+                    "outputs": outputs,
+                }
+            )
+        )
+    device = measurement.device.model_copy(
+        update={"machine": text, "system": text, "kernel": text, "cpu": text}
+    )
     probes = tuple(probe.model_copy(update={"name": text}) for probe in measurement.probes)
-    notes = (Note(level="warning", code="x", text=text), Note(level="invalid", code="y", text=text, artifact=KEYS[0]))
-    names = {"target": text, "bundle_name": text, "failure": text, "timings": "meaningless", "timings_reason": text}
-    return measurement.model_copy(update={"artifacts": tuple(results), "device": device, "probes": probes, "notes": notes, **names})
+    notes = (
+        Note(level="warning", code="x", text=text),
+        Note(level="invalid", code="y", text=text, artifact=KEYS[0]),
+    )
+    names = {
+        "target": text,
+        "bundle_name": text,
+        "failure": text,
+        "timings": "meaningless",
+        "timings_reason": text,
+    }
+    return measurement.model_copy(
+        update={
+            "artifacts": tuple(results),
+            "device": device,
+            "probes": probes,
+            "notes": notes,
+            **names,
+        }
+    )

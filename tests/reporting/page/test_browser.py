@@ -1,4 +1,5 @@
-"""The page in a real browser: it draws, says nothing on the console, asks for nothing, and runs nothing but its own scripts."""
+"""The page in a real browser: it draws, says nothing on the console, asks for nothing, and runs
+nothing but its own scripts."""
 
 from __future__ import annotations
 
@@ -17,7 +18,10 @@ from tests.chromium import Browser
 from tests.reporting.page.conftest import hostile
 
 pytestmark = [pytest.mark.device, pytest.mark.slow]
-DRAWN = "[...document.querySelectorAll('.plot')].map(plot => plot.querySelectorAll('.trace path, .point path, .points path, path.js-line').length)"
+DRAWN = (
+    "[...document.querySelectorAll('.plot')].map(plot => plot.querySelectorAll('.trace path, .point"
+    " path, .points path, path.js-line').length)"
+)
 OVERFLOW = "document.documentElement.scrollWidth - window.innerWidth"
 INK = "getComputedStyle(document.querySelector('.plot .xtick text')).fill"
 
@@ -41,10 +45,15 @@ def server() -> Iterator[tuple[str, list[str]]]:
         listening.shutdown()
 
 
-def test_the_page_in_chromium(bundle: Bundle, measurement: Measurement, server: tuple[str, list[str]], tmp_path: Path) -> None:
+def test_the_page_in_chromium(
+    bundle: Bundle, measurement: Measurement, server: tuple[str, list[str]], tmp_path: Path
+) -> None:
     url, asked = server
     checks = judge(bundle, {measurement.target: measurement})
-    pages = {"plain.html": content.page(bundle, [measurement], checks, {}, {}), "hostile.html": content.page(None, [hostile(measurement, url)], None, {}, {})}
+    pages = {
+        "plain.html": content.page(bundle, [measurement], checks, {}, {}),
+        "hostile.html": content.page(None, [hostile(measurement, url)], None, {}, {}),
+    }
     for name, page in pages.items():
         (tmp_path / name).write_text(document.html(page, made="2026-01-01"), encoding="utf-8")
     with Browser(tmp_path / "profile") as browser:
@@ -55,7 +64,10 @@ def test_the_page_in_chromium(bundle: Bundle, measurement: Measurement, server: 
         light = browser.evaluate(INK)
         for width in (390, 375):
             browser.look(width=width, height=800)
-            assert browser.evaluate(f"new Promise(done => setTimeout(() => done({OVERFLOW}), 800))") <= 0
+            assert (
+                browser.evaluate(f"new Promise(done => setTimeout(() => done({OVERFLOW}), 800))")
+                <= 0
+            )
         browser.look(scheme="dark")
         assert browser.evaluate(f"new Promise(done => setTimeout(() => done({INK}), 800))") != light
         assert (browser.requests(), browser.complaints()) == ([], [])

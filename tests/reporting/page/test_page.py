@@ -1,4 +1,5 @@
-"""The page as a document: what is on it, what is said of what is not, and that nothing of it comes alive. Without a browser."""
+"""The page as a document: what is on it, what is said of what is not, and that nothing of it comes
+alive. Without a browser."""
 
 from __future__ import annotations
 
@@ -23,7 +24,17 @@ from tests.measured import make_bundle, make_measurement
 from tests.reporting.page.conftest import HOSTILE, hostile
 
 URL = "http://127.0.0.1:9/x"
-PARTS = ("At a glance", "Budget", "Pipeline", "Artifacts", "Measured on", "Latency on", "Memory on", "The two runtimes on", "Time by operator on")
+PARTS = (
+    "At a glance",
+    "Budget",
+    "Pipeline",
+    "Artifacts",
+    "Measured on",
+    "Latency on",
+    "Memory on",
+    "The two runtimes on",
+    "Time by operator on",
+)
 
 
 class Seen(HTMLParser):
@@ -49,7 +60,13 @@ class Seen(HTMLParser):
             self.text += data
 
 
-def made(bundle: Bundle | None, *measurements: Measurement, checks: tuple[Check, ...] | None = None, past: Any = None, beside: Any = None) -> content.Page:
+def made(
+    bundle: Bundle | None,
+    *measurements: Measurement,
+    checks: tuple[Check, ...] | None = None,
+    past: Any = None,
+    beside: Any = None,
+) -> content.Page:
     return content.page(bundle, measurements, checks, past or {}, beside or {})
 
 
@@ -58,29 +75,66 @@ def seen(page: content.Page) -> Seen:
 
 
 def figures(page: content.Page) -> Iterator[values.Figure]:
-    return (block for section in page.sections for block in section.blocks if isinstance(block, values.Figure))
+    return (
+        block
+        for section in page.sections
+        for block in section.blocks
+        if isinstance(block, values.Figure)
+    )
 
 
 def test_a_full_measurement_shows_everything(bundle: Bundle, measurement: Measurement) -> None:
-    past = [Past("a", "2026-01-01T00:00:00+00:00", "fp32.pte", 1e6, True), Past("b", "2026-01-02T00:00:00+00:00", "fp32.pte", 1.1e6, False)]
-    page = made(bundle, measurement, checks=judge(bundle, {measurement.target: measurement}), past={measurement.id: past})
+    past = [
+        Past("a", "2026-01-01T00:00:00+00:00", "fp32.pte", 1e6, True),
+        Past("b", "2026-01-02T00:00:00+00:00", "fp32.pte", 1.1e6, False),
+    ]
+    page = made(
+        bundle,
+        measurement,
+        checks=judge(bundle, {measurement.target: measurement}),
+        past={measurement.id: past},
+    )
     titles = [section.title for section in page.sections]
     assert [part for part in PARTS if not any(title.startswith(part) for title in titles)] == []
     names = [figure.name.removeprefix("figure-") for figure in figures(page)]
-    assert names == ["pareto", "medians", "distribution", "timeline", "memory", "operators-executorch", "sustained", "history"]
+    assert names == [
+        "pareto",
+        "medians",
+        "distribution",
+        "timeline",
+        "memory",
+        "operators-executorch",
+        "sustained",
+        "history",
+    ]
     found = seen(page)
     assert "budget not met: 1 of 1 limits" in found.text
-    assert f"edgekit bench {bundle.path} --target pi4 --runs 10 --threads 1 --profile --sustained 6s --accuracy 100 --energy" in found.text
+    assert (
+        f"edgekit bench {bundle.path} --target pi4 --runs 10 --threads 1 --profile --sustained 6s"
+        " --accuracy 100 --energy" in found.text
+    )
     assert "no profiler in LiteRT" in found.text
 
 
-def test_what_is_not_there_is_said_with_its_remedy(bundle: Bundle, measurement: Measurement) -> None:
+def test_what_is_not_there_is_said_with_its_remedy(
+    bundle: Bundle, measurement: Measurement
+) -> None:
     bare = measurement.model_copy(
-        update={"artifacts": tuple(r.model_copy(update={"profile": None, "sustained": None, "accuracy": None, "energy": None}) for r in measurement.artifacts)}
+        update={
+            "artifacts": tuple(
+                r.model_copy(
+                    update={"profile": None, "sustained": None, "accuracy": None, "energy": None}
+                )
+                for r in measurement.artifacts
+            )
+        }
     )
     text = seen(made(None, bare)).text
     for option in ("--profile", "--sustained 10m", "--accuracy all", "--energy"):
-        assert re.search(rf"To get it: edgekit bench build/tiny-\w+ --target pi4 --runs 10 --threads 1 {option}", text)
+        assert re.search(
+            rf"To get it: edgekit bench build/tiny-\w+ --target pi4 --runs 10 --threads 1 {option}",
+            text,
+        )
     assert "To get it: edgekit report BUNDLE" in text
     assert "the database holds one measurement" in text
     assert f"edgekit bench {bundle.path} --target local" in seen(made(bundle)).text
@@ -91,14 +145,28 @@ SESSION = "a" * 32
 
 def tables(page: content.Page, section: str) -> list[list[list[str]]]:
     """The texts of all tables of a section."""
-    blocks = [block for one in page.sections if one.name.startswith(section) for block in one.blocks]
-    return [[[cell.text for cell in row] for row in block.rows] for block in blocks if isinstance(block, values.Table)]
+    blocks = [
+        block for one in page.sections if one.name.startswith(section) for block in one.blocks
+    ]
+    return [
+        [[cell.text for cell in row] for row in block.rows]
+        for block in blocks
+        if isinstance(block, values.Table)
+    ]
 
 
-def test_what_was_measured_in_turn_is_compared_and_gated(bundle: Bundle, measurement: Measurement, tmp_path: Path) -> None:
+def test_what_was_measured_in_turn_is_compared_and_gated(
+    bundle: Bundle, measurement: Measurement, tmp_path: Path
+) -> None:
     base = make_bundle(tmp_path / "base", text="another build")
-    before = make_measurement(base, number=2, session=SESSION, medians_ns={"fp32.pte": 5e5, "int8.tflite": 2e6})
-    page = made(bundle, measurement.model_copy(update={"session": SESSION}), beside={measurement.id: [before]})
+    before = make_measurement(
+        base, number=2, session=SESSION, medians_ns={"fp32.pte": 5e5, "int8.tflite": 2e6}
+    )
+    page = made(
+        bundle,
+        measurement.model_copy(update={"session": SESSION}),
+        beside={measurement.id: [before]},
+    )
     section = next(section for section in page.sections if section.name == "verdicts")
     assert section.title == f"Against {base.manifest.id[:12]} on pi4"
     [[slower, same]] = tables(page, "verdicts")
@@ -107,24 +175,41 @@ def test_what_was_measured_in_turn_is_compared_and_gated(bundle: Bundle, measure
     assert same[:2] == ["int8.tflite", "no\N{NO-BREAK SPACE}difference"]
     assert "worse than the baseline: fp32.pte latency_p50" in seen(page).text
     assert "latency p50, allowed 5 %" in seen(page).text
-    alone = made(None, measurement.model_copy(update={"session": SESSION}), beside={measurement.id: [before]})
+    alone = made(
+        None, measurement.model_copy(update={"session": SESSION}), beside={measurement.id: [before]}
+    )
     assert "REGRESSED" not in seen(alone).text, "the limits are in the bundle"
     assert "edgekit compare OTHER_BUNDLE" in seen(made(bundle, measurement)).text
     stranger = before.model_copy(update={"artifacts": ()})
-    assert "edgekit compare OTHER_BUNDLE" in seen(made(bundle, measurement, beside={measurement.id: [stranger]})).text
+    assert (
+        "edgekit compare OTHER_BUNDLE"
+        in seen(made(bundle, measurement, beside={measurement.id: [stranger]})).text
+    )
 
 
 def test_the_two_runtimes_of_one_session_are_one_comparison(tmp_path: Path) -> None:
-    """As `edgekit compare BUNDLE` stores them: the .pte files in one measurement, the .tflite files in the other."""
+    """As `edgekit compare BUNDLE` stores them: the .pte files in one measurement, the .tflite files
+    in the other."""
     whole = make_bundle(tmp_path / "whole", ["fp32.pte", "fp32.tflite"])
     pair = Comparison(a="fp32.pte", b="fp32.tflite", samples=8, same_top1=7, snr_db=31.5)
-    both = make_measurement(whole, session=SESSION, runtimes=(pair,), medians_ns={"fp32.pte": 1e6, "fp32.tflite": 2e6})
-    pte, lite = (both.model_copy(update={"id": f"{n:032x}", "artifacts": both.artifacts[n : n + 1]}) for n in (0, 1))
+    both = make_measurement(
+        whole, session=SESSION, runtimes=(pair,), medians_ns={"fp32.pte": 1e6, "fp32.tflite": 2e6}
+    )
+    pte, lite = (
+        both.model_copy(update={"id": f"{n:032x}", "artifacts": both.artifacts[n : n + 1]})
+        for n in (0, 1)
+    )
     page = made(whole, pte, lite, beside={pte.id: [lite], lite.id: [pte]})
     [[compared]] = tables(page, "verdicts")
     assert compared[:2] == ["fp32.pte → fp32.tflite", "slower"]
     sides, answers = tables(made(None, both), "runtimes")
-    assert ["fp32.pte and fp32.tflite", "on the device, reference samples", "8", "87.50 %", "31.5 dB"] in answers
+    assert [
+        "fp32.pte and fp32.tflite",
+        "on the device, reference samples",
+        "8",
+        "87.50 %",
+        "31.5 dB",
+    ] in answers
     assert [row[1] for row in sides] == ["ExecuTorch .pte", "LiteRT .tflite", "first ÷ second"]
 
 
@@ -138,8 +223,12 @@ def test_figures_are_figures(bundle: Bundle, measurement: Measurement) -> None:
 
 
 def test_the_timeline_has_temperature_and_clock(measurement: Measurement) -> None:
-    timeline = next(figure for figure in figures(made(None, measurement)) if figure.name == "figure-timeline")
-    titles = [axis["title"]["text"] for name, axis in timeline.layout.items() if name.startswith("yaxis")]
+    timeline = next(
+        figure for figure in figures(made(None, measurement)) if figure.name == "figure-timeline"
+    )
+    titles = [
+        axis["title"]["text"] for name, axis in timeline.layout.items() if name.startswith("yaxis")
+    ]
     assert titles == ["% off the median", "°C", "MHz", "% CPU of others"]
     heat = [trace for trace in timeline.data if trace["name"] == "cpu-thermal 0"]
     assert [set(trace["y"]) for trace in heat] == [{50.0, 50.1, 50.2}]
@@ -148,14 +237,29 @@ def test_the_timeline_has_temperature_and_clock(measurement: Measurement) -> Non
     assert axes == {"y", "y2", "y3", "y4"}
 
 
-def test_meaningless_timings_are_marked_wherever_they_are(bundle: Bundle, measurement: Measurement) -> None:
-    emulated = measurement.model_copy(update={"timings": "meaningless", "timings_reason": "it is emulated"})
+def test_meaningless_timings_are_marked_wherever_they_are(
+    bundle: Bundle, measurement: Measurement
+) -> None:
+    emulated = measurement.model_copy(
+        update={"timings": "meaningless", "timings_reason": "it is emulated"}
+    )
     page = made(bundle, emulated)
     timed = [figure for figure in figures(page) if figure.name != "figure-memory"]
     assert all("it is emulated" in figure.caption for figure in timed)
     assert all("†" in figure.title or figure.name == "figure-timeline" for figure in timed)
-    tables = [block for section in page.sections for block in section.blocks if isinstance(block, values.Table)]
-    cells = [(column, row[at]) for table in tables for row in table.rows for at, column in enumerate(table.columns) if re.search(r"\bms\b|faster", column)]
+    tables = [
+        block
+        for section in page.sections
+        for block in section.blocks
+        if isinstance(block, values.Table)
+    ]
+    cells = [
+        (column, row[at])
+        for table in tables
+        for row in table.rows
+        for at, column in enumerate(table.columns)
+        if re.search(r"\bms\b|faster", column)
+    ]
     assert cells
     assert all("†" in cell.text or cell.text in ("n/a", "–") for _, cell in cells), cells
     assert page.flags == ("pi4: † timings are meaningless: it is emulated",)
@@ -165,7 +269,11 @@ def test_hostile_names_stay_text(bundle: Bundle, measurement: Measurement) -> No
     harmless, attacked = seen(made(None, measurement)), seen(made(None, hostile(measurement, URL)))
     allowed = {tag for tag, _ in harmless.tags}
     assert {tag for tag, _ in attacked.tags} <= allowed | {"span"}
-    assert not any(name.startswith("on") or name in ("src", "srcdoc", "formaction") for _, given in attacked.tags for name in given)
+    assert not any(
+        name.startswith("on") or name in ("src", "srcdoc", "formaction")
+        for _, given in attacked.tags
+        for name in given
+    )
     links = [given.get("href") for tag, given in attacked.tags if tag == "a"]
     assert links
     assert all(link and link.startswith("#") for link in links)
@@ -180,7 +288,9 @@ def test_hostile_names_stay_text(bundle: Bundle, measurement: Measurement) -> No
 def strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+    for item in (
+        value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    ):
         yield from strings(item)
 
 
@@ -189,13 +299,17 @@ def test_commands_quote_what_they_name(measurement: Measurement) -> None:
     assert "--target 'a b; rm -rf $HOME'" in text
 
 
-def test_the_recipe_on_the_page_is_the_one_it_was_built_from(bundle: Bundle, tmp_path: Path) -> None:
+def test_the_recipe_on_the_page_is_the_one_it_was_built_from(
+    bundle: Bundle, tmp_path: Path
+) -> None:
     loaded = load_recipe(Path(__file__).parents[3] / "recipes" / "quickstart.yaml")
     manifest = bundle.manifest.model_copy(update={"recipe": resolved(loaded.recipe)})
     *_, code = build.reproduce_section(manifest, bundle.path, []).blocks
     assert isinstance(code, values.Code)
     (tmp_path / "recipe.yaml").write_text(code.text, encoding="utf-8")
-    assert recipe_sha256(load_recipe(tmp_path / "recipe.yaml").recipe) == recipe_sha256(loaded.recipe)
+    assert recipe_sha256(load_recipe(tmp_path / "recipe.yaml").recipe) == recipe_sha256(
+        loaded.recipe
+    )
 
 
 def test_the_policy_names_the_scripts_and_nothing_else(measurement: Measurement) -> None:
@@ -208,13 +322,25 @@ def test_the_policy_names_the_scripts_and_nothing_else(measurement: Measurement)
     rules = dict(rule.split(" ", 1) for rule in document.policy(*scripts).split("; "))
     assert rules["default-src"] == "'none'"
     assert re.fullmatch(r"('sha256-[A-Za-z0-9+/=]{44}' ?){2}", rules["script-src"])
-    assert set(rules) == {"default-src", "script-src", "style-src", "img-src", "base-uri", "form-action"}
+    assert set(rules) == {
+        "default-src",
+        "script-src",
+        "style-src",
+        "img-src",
+        "base-uri",
+        "form-action",
+    }
     assert "http" not in document.policy(*scripts)
-    assert not re.search(r"""<(?:link|img|iframe|script)[^>]+(?:src|href)=""", html[: html.index("<script")])
+    assert not re.search(
+        r"""<(?:link|img|iframe|script)[^>]+(?:src|href)=""", html[: html.index("<script")]
+    )
 
 
 def test_data_cannot_end_its_element() -> None:
-    assert document.embedded({"x": "</script><!--&"}) == '{"x":"\\u003c/script\\u003e\\u003c!--\\u0026"}'
+    assert (
+        document.embedded({"x": "</script><!--&"})
+        == '{"x":"\\u003c/script\\u003e\\u003c!--\\u0026"}'
+    )
     with pytest.raises(ValueError, match="Out of range"):
         document.embedded({"x": float("nan")})
 
@@ -224,7 +350,9 @@ def test_labels_are_inert_in_plotly() -> None:
     assert "<" not in values.label(HOSTILE, limit=500)
 
 
-def test_measurements_on_one_target_are_told_apart(bundle: Bundle, measurement: Measurement) -> None:
+def test_measurements_on_one_target_are_told_apart(
+    bundle: Bundle, measurement: Measurement
+) -> None:
     other = measurement.model_copy(update={"id": "f" * 32})
     text = seen(made(bundle, measurement, other)).text
     assert "Latency on pi4 ffffff" in text

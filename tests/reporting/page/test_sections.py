@@ -32,7 +32,10 @@ def test_the_distribution_is_that_of_the_samples(measurement: Measurement) -> No
     times, shares = distribution(result)
     pooled = np.concatenate([run.steady_ns for run in result.complete_runs]) / 1e6
     assert times == sorted(times)
-    assert (times[0], times[-1]) == (pytest.approx(pooled.min(), rel=1e-4), pytest.approx(pooled.max(), rel=1e-4))
+    assert (times[0], times[-1]) == (
+        pytest.approx(pooled.min(), rel=1e-4),
+        pytest.approx(pooled.max(), rel=1e-4),
+    )
     for time, share in zip(times, shares, strict=True):
         assert 100 * np.mean(pooled <= time * (1 + 1e-4)) >= share - 1e-6
 
@@ -43,17 +46,33 @@ def test_memory_parts_add_up_to_what_was_resident(measurement: Measurement) -> N
     bars = [trace for trace in figure.data if trace["type"] == "bar"]
     totals = [sum(trace["x"][at] for trace in bars) for at in range(len(bars[0]["x"]))]
     found = measurement.summaries.values()
-    assert totals == [pytest.approx(s.memory_bytes[mark] / 1e6) for s in reversed(found) for mark in ("steady", "first", "loaded", "baseline")]
+    assert totals == [
+        pytest.approx(s.memory_bytes[mark] / 1e6)
+        for s in reversed(found)
+        for mark in ("steady", "first", "loaded", "baseline")
+    ]
 
 
 def test_a_long_history_is_bucketed_and_what_does_not_count_is_left_out() -> None:
-    past = [Past(str(at), f"2026-01-{1 + at // 1440:02}T{at // 60 % 24:02}:{at % 60:02}:00", "a", 1e6 + at, True) for at in range(3000)]
+    past = [
+        Past(
+            str(at),
+            f"2026-01-{1 + at // 1440:02}T{at // 60 % 24:02}:{at % 60:02}:00",
+            "a",
+            1e6 + at,
+            True,
+        )
+        for at in range(3000)
+    ]
     past += [Past(f"bad {found.id}", found.created, "a", 9e9, False) for found in past]
     points = bucketed(past)
     assert len(points) == BUCKETS
     assert all(counts and ms < 2 for _, ms, counts in points)
     assert [when for when, _, _ in points] == sorted(when for when, _, _ in points)
-    assert bucketed([Past("x", "nonsense", "a", 1.0, True), Past("y", "2026-01-01", "a", None, True)]) == []
+    assert (
+        bucketed([Past("x", "nonsense", "a", 1.0, True), Past("y", "2026-01-01", "a", None, True)])
+        == []
+    )
 
 
 @given(st.lists(st.floats(1e-4, 1e5), min_size=1, max_size=5))

@@ -1,4 +1,5 @@
-"""Measurements, their bodies, results per artifact and raw samples. Rows cannot be changed, only added and deleted."""
+"""Measurements, their bodies, results per artifact and raw samples. Rows cannot be changed, only
+added and deleted."""
 
 from __future__ import annotations
 
@@ -33,7 +34,9 @@ def upgrade() -> None:
         sa.Column("failure", sa.Text, nullable=False),
     )
     op.create_index("measurements_by_time", "measurements", ["created", "id"])
-    op.create_table("measurement_bodies", _measurement_id(), sa.Column("body", sa.LargeBinary, nullable=False))
+    op.create_table(
+        "measurement_bodies", _measurement_id(), sa.Column("body", sa.LargeBinary, nullable=False)
+    )
     op.create_table(
         "artifact_results",
         _measurement_id(),
@@ -65,7 +68,12 @@ def upgrade() -> None:
 
 
 def _measurement_id() -> sa.Column[str]:
-    return sa.Column("measurement_id", sa.String(32), sa.ForeignKey("measurements.id", ondelete="CASCADE"), primary_key=True)
+    return sa.Column(
+        "measurement_id",
+        sa.String(32),
+        sa.ForeignKey("measurements.id", ondelete="CASCADE"),
+        primary_key=True,
+    )
 
 
 def _forbid_updates(dialect: str) -> None:
@@ -77,7 +85,11 @@ def _forbid_updates(dialect: str) -> None:
     for table in TABLES:
         if dialect == "sqlite":
             op.execute(
-                f"CREATE TRIGGER {table}_append_only BEFORE UPDATE ON {table} BEGIN SELECT RAISE(ABORT, 'results are append-only'); END"
+                f"CREATE TRIGGER {table}_append_only BEFORE UPDATE ON {table} BEGIN SELECT"
+                " RAISE(ABORT, 'results are append-only'); END"
             )
         elif dialect == "postgresql":
-            op.execute(f"CREATE TRIGGER {table}_append_only BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION edgekit_append_only()")
+            op.execute(
+                f"CREATE TRIGGER {table}_append_only BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE"
+                " FUNCTION edgekit_append_only()"
+            )

@@ -24,6 +24,12 @@ def upgrade() -> None:
     op.create_index("baselines_by_name", "baselines", ["name", "created"])
     dialect = op.get_bind().dialect.name
     if dialect == "sqlite":
-        op.execute("CREATE TRIGGER baselines_append_only BEFORE UPDATE ON baselines BEGIN SELECT RAISE(ABORT, 'results are append-only'); END")
+        op.execute(
+            "CREATE TRIGGER baselines_append_only BEFORE UPDATE ON baselines BEGIN SELECT"
+            " RAISE(ABORT, 'results are append-only'); END"
+        )
     elif dialect == "postgresql":
-        op.execute("CREATE TRIGGER baselines_append_only BEFORE UPDATE ON baselines FOR EACH ROW EXECUTE FUNCTION edgekit_append_only()")
+        op.execute(
+            "CREATE TRIGGER baselines_append_only BEFORE UPDATE ON baselines FOR EACH ROW EXECUTE"
+            " FUNCTION edgekit_append_only()"
+        )

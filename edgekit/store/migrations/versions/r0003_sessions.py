@@ -1,4 +1,5 @@
-"""Which measurements were made in turn, in one session. Of older rows only their bodies say so; they stay as they are."""
+"""Which measurements were made in turn, in one session. Of older rows only their bodies say so;
+they stay as they are."""
 
 from __future__ import annotations
 
@@ -12,5 +13,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("measurements", sa.Column("session", sa.String(32), nullable=False, server_default=""))
+    op.add_column(
+        "measurements", sa.Column("session", sa.String(32), nullable=False, server_default="")
+    )
     op.create_index("measurements_by_session", "measurements", ["session"])
