@@ -33,33 +33,30 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from edgekit.board.adding import add_target as add_target
-    from edgekit.board.adding import list_targets as list_targets
-    from edgekit.board.adding import trust as trust
-    from edgekit.board.check import check as check
-    from edgekit.board.deploying import deploy as deploy
-    from edgekit.board.deploying import rollback as rollback
-    from edgekit.board.deploying import setup as setup
-    from edgekit.board.deploying import verify as verify
-    from edgekit.bundle.foreign import open_model as open_model
+    from edgekit.boards.adding import add_target as add_target
+    from edgekit.boards.adding import list_targets as list_targets
+    from edgekit.boards.adding import trust as trust
+    from edgekit.boards.check import check as check
+    from edgekit.boards.deploying import deploy as deploy
+    from edgekit.boards.deploying import rollback as rollback
+    from edgekit.boards.deploying import setup as setup
+    from edgekit.boards.deploying import verify as verify
+    from edgekit.bundle.foreign_model import open_model as open_model
     from edgekit.bundle.manifest import open_bundle as open_bundle
-    from edgekit.bundle.signature import keygen as keygen
-    from edgekit.bundle.signature import sign as sign
-    from edgekit.bundle.signature import verify_signature as verify_signature
-    from edgekit.decision.comparing import compare as compare
-    from edgekit.decision.comparing import compare_stored as compare_stored
-    from edgekit.decision.gating import gate as gate
-    from edgekit.decision.selftesting import selftest as selftest
-    from edgekit.decision.sweeping import sweep as sweep
-    from edgekit.device import connect as connect
-    from edgekit.host import doctor as doctor
-    from edgekit.measure.benchmark import bench as bench
-    from edgekit.pipeline.building import build as build
+    from edgekit.bundle.signing import keygen as keygen
+    from edgekit.bundle.signing import sign as sign
+    from edgekit.bundle.signing import verify_signature as verify_signature
+    from edgekit.devices import connect as connect
+    from edgekit.devices.target import load_target as load_target
+    from edgekit.devices.target import target_json_schema as target_json_schema
+    from edgekit.host_check import doctor as doctor
+    from edgekit.linting.model_rules import lint as lint
+    from edgekit.measure.session import bench as bench
+    from edgekit.pipeline.build import build as build
     from edgekit.pipeline.estimates import estimate as estimate
     from edgekit.pipeline.sensitivity import sensitivity as sensitivity
     from edgekit.recipe.explain import explain as explain
     from edgekit.recipe.json_schema import recipe_json_schema as recipe_json_schema
-    from edgekit.recipe.linting import lint as lint
     from edgekit.recipe.load import load_recipe as load_recipe
     from edgekit.recipe.scaffold import new_recipe as new_recipe
     from edgekit.reporting.export import write_csv as write_csv
@@ -67,57 +64,60 @@ if TYPE_CHECKING:
     from edgekit.reporting.export import write_parquet as write_parquet
     from edgekit.reporting.mlflow_log import log_mlflow as log_mlflow
     from edgekit.reporting.page import report as report
-    from edgekit.session import judge as judge
-    from edgekit.session import run as run
     from edgekit.store import open_store as open_store
     from edgekit.store.baselines import list_baselines as list_baselines
     from edgekit.store.baselines import open_baseline as open_baseline
     from edgekit.store.baselines import remove_baseline as remove_baseline
     from edgekit.store.baselines import set_baseline as set_baseline
-    from edgekit.target import load_target as load_target
-    from edgekit.target import target_json_schema as target_json_schema
+    from edgekit.workflow.compare import compare as compare
+    from edgekit.workflow.compare import compare_stored as compare_stored
+    from edgekit.workflow.gate import gate as gate
+    from edgekit.workflow.run import judge as judge
+    from edgekit.workflow.run import run as run
+    from edgekit.workflow.selftest import selftest as selftest
+    from edgekit.workflow.sweep import sweep as sweep
 
 _PUBLIC = {
-    "add_target": "edgekit.board.adding",
-    "bench": "edgekit.measure.benchmark",
-    "build": "edgekit.pipeline.building",
-    "check": "edgekit.board.check",
-    "compare": "edgekit.decision.comparing",
-    "compare_stored": "edgekit.decision.comparing",
-    "connect": "edgekit.device",
-    "deploy": "edgekit.board.deploying",
-    "doctor": "edgekit.host",
+    "add_target": "edgekit.boards.adding",
+    "bench": "edgekit.measure.session",
+    "build": "edgekit.pipeline.build",
+    "check": "edgekit.boards.check",
+    "compare": "edgekit.workflow.compare",
+    "compare_stored": "edgekit.workflow.compare",
+    "connect": "edgekit.devices",
+    "deploy": "edgekit.boards.deploying",
+    "doctor": "edgekit.host_check",
     "estimate": "edgekit.pipeline.estimates",
     "explain": "edgekit.recipe.explain",
-    "gate": "edgekit.decision.gating",
-    "judge": "edgekit.session",
-    "keygen": "edgekit.bundle.signature",
+    "gate": "edgekit.workflow.gate",
+    "judge": "edgekit.workflow.run",
+    "keygen": "edgekit.bundle.signing",
     "list_baselines": "edgekit.store.baselines",
-    "lint": "edgekit.recipe.linting",
-    "list_targets": "edgekit.board.adding",
+    "lint": "edgekit.linting.model_rules",
+    "list_targets": "edgekit.boards.adding",
     "load_recipe": "edgekit.recipe.load",
-    "load_target": "edgekit.target",
+    "load_target": "edgekit.devices.target",
     "log_mlflow": "edgekit.reporting.mlflow_log",
     "new_recipe": "edgekit.recipe.scaffold",
     "open_baseline": "edgekit.store.baselines",
     "open_bundle": "edgekit.bundle.manifest",
-    "open_model": "edgekit.bundle.foreign",
+    "open_model": "edgekit.bundle.foreign_model",
     "open_store": "edgekit.store",
     "recipe_json_schema": "edgekit.recipe.json_schema",
     "remove_baseline": "edgekit.store.baselines",
     "report": "edgekit.reporting.page",
-    "rollback": "edgekit.board.deploying",
-    "run": "edgekit.session",
+    "rollback": "edgekit.boards.deploying",
+    "run": "edgekit.workflow.run",
     "sensitivity": "edgekit.pipeline.sensitivity",
-    "selftest": "edgekit.decision.selftesting",
+    "selftest": "edgekit.workflow.selftest",
     "set_baseline": "edgekit.store.baselines",
-    "setup": "edgekit.board.deploying",
-    "sign": "edgekit.bundle.signature",
-    "sweep": "edgekit.decision.sweeping",
-    "target_json_schema": "edgekit.target",
-    "trust": "edgekit.board.adding",
-    "verify": "edgekit.board.deploying",
-    "verify_signature": "edgekit.bundle.signature",
+    "setup": "edgekit.boards.deploying",
+    "sign": "edgekit.bundle.signing",
+    "sweep": "edgekit.workflow.sweep",
+    "target_json_schema": "edgekit.devices.target",
+    "trust": "edgekit.boards.adding",
+    "verify": "edgekit.boards.deploying",
+    "verify_signature": "edgekit.bundle.signing",
     "write_csv": "edgekit.reporting.export",
     "write_jsonl": "edgekit.reporting.export",
     "write_parquet": "edgekit.reporting.export",

@@ -18,9 +18,9 @@ from edgekit.bundle.manifest import (
     open_bundle,
     write_manifest,
 )
-from edgekit.device.facts import DeviceState, parse_facts
-from edgekit.measure.lines import HelloValues, MemoryMark
+from edgekit.devices.facts import DeviceState, parse_facts
 from edgekit.measure.measurement import ArtifactResult, Measurement, OutputCheck, Run, Settings
+from edgekit.measure.protocol_lines import HelloValues, MemoryMark
 from edgekit.measure.validity import artifact_notes
 
 SAMPLES = 4

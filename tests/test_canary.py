@@ -1,7 +1,7 @@
 """A secret in the environment, in a key file and in the user's configuration must not turn up in
 the database, the spool, exports, the report, output or a traceback, whether a session ends well or
-badly. (That of a database URL: tests/store; of targets: tests/test_target.py; over SSH:
-tests/device/test_canary.py.)"""
+badly. (That of a database URL: tests/store; of targets: tests/devices/test_target.py; over SSH:
+tests/devices/test_canary.py.)"""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 
 from edgekit.bundle.manifest import Bundle
 from edgekit.cli import run
-from tests.decision.conftest import make_desk
 from tests.measured import make_bundle
+from tests.workflow.conftest import make_desk
 
 CANARY = "canary-7f3a91c2"
 

@@ -1,5 +1,5 @@
 """tools/emulated_pi without a board: what it says, and that it only ever ends what it started. The
-board itself: tests/device/test_emulated_pi.py."""
+board itself: tests/devices/test_emulated_pi.py."""
 
 from __future__ import annotations
 

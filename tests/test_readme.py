@@ -74,26 +74,26 @@ NOT_HERE = {
     "bash tools/quickstart": "installs several GB",
     "bash tools/test": "is what runs this",
     "edgekit target add pi5 --ssh pi@raspberrypi.local": (
-        "needs a board (tests/board/test_adding.py)"
+        "needs a board (tests/boards/test_adding.py)"
     ),
-    "edgekit target check pi5": "needs a board (tests/board/test_check.py)",
-    "edgekit target setup pi5": "needs a board (tests/board/test_deploying.py)",
+    "edgekit target check pi5": "needs a board (tests/boards/test_check.py)",
+    "edgekit target setup pi5": "needs a board (tests/boards/test_deploying.py)",
     "edgekit run recipes/quickstart.yaml -t pi5 -t pixel": (
-        "needs two boards (tests/board/test_several.py)"
+        "needs two boards (tests/boards/test_several.py)"
     ),
-    "edgekit target check board": "needs a board (tests/board/test_check.py)",
+    "edgekit target check board": "needs a board (tests/boards/test_check.py)",
     "sudo apt-get install mmdebstrap qemu-system-arm qemu-utils e2fsprogs fdisk dosfstools mtools cpio openssh-client": (
         "changes the machine"
     ),
-    "tools/emulated_pi start": "takes minutes (tests/device/test_emulated_pi.py)",
+    "tools/emulated_pi start": "takes minutes (tests/devices/test_emulated_pi.py)",
     "edgekit run recipes/quickstart.yaml --target emulated-pi --set bench.runs=1": (
-        "takes minutes (tests/device/test_emulated_pi.py)"
+        "takes minutes (tests/devices/test_emulated_pi.py)"
     ),
-    "edgekit sweep recipes/quickstart.yaml": "builds three times (tests/test_session.py)",
+    "edgekit sweep recipes/quickstart.yaml": "builds three times (tests/workflow/test_run.py)",
     "edgekit run recipes/quickstart.yaml --target pi5-desk": (
-        "needs a card and a board (tests/device/test_flashed_card.py)"
+        "needs a card and a board (tests/devices/test_flashed_card.py)"
     ),
-    "python tools/flash_pi.py": "needs a card and an image (tests/device/test_flashed_card.py)",
+    "python tools/flash_pi.py": "needs a card and an image (tests/devices/test_flashed_card.py)",
 }
 """Commands by how they begin, with the reason why they are not run here, and where what they do is
 tested."""

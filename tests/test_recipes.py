@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 import edgekit
-from edgekit.export import child
-from edgekit.export.run import ExportJob
-from edgekit.pipeline import building
-from edgekit.pipeline.building import BuildResult
+from edgekit.export import worker
+from edgekit.export.processes import ExportJob
+from edgekit.pipeline import build as building
+from edgekit.pipeline.build import BuildResult
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
 
@@ -172,7 +172,7 @@ def exported_here(jobs: Sequence[ExportJob], **_: object) -> None:
     """What the children do, in this process, which imports the libraries once for all recipes
     (export/test_run.py tests that it is the same)."""
     for job in jobs:
-        child.run(
+        worker.run(
             json.loads(json.dumps({**dataclasses.asdict(job), "threads": 1}, default=str)),
             step=lambda name: None,
         )

@@ -24,10 +24,10 @@ from edgekit.bundle.manifest import Bundle
 from edgekit.cli import tell
 from edgekit.cli.live import live_progress
 from edgekit.deployment import deploy, provision
-from edgekit.device.local import LocalDevice
+from edgekit.devices.local import LocalDevice
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.progress import Progress
-from edgekit.runtimes import prepare
+from edgekit.runners.runtime import prepare
 
 WORKDIR = "/opt/edgekit"
 TARGET = """\

@@ -30,7 +30,7 @@ from edgekit.errors import ResultError, UsageError
 
 MANIFEST = "manifest.json"
 SIGNATURE = f"{MANIFEST}.sig"
-"""Of a signed bundle, see edgekit/bundle/signature.py."""
+"""Of a signed bundle, see edgekit/bundle/signing.py."""
 FORMAT: Literal[1] = 1
 MAX_MANIFEST_BYTES = 64 << 20
 

@@ -35,6 +35,7 @@ from edgekit.cli import (
     target,
 )
 from edgekit.errors import EdgekitError, Interrupted, UsageError
+from edgekit.prose import paragraphs
 
 # Typer carries a click of its own; this is the base of its usage errors, wherever it lives in the
 # installed version.
@@ -77,6 +78,19 @@ app.add_typer(results.app, name="results", rich_help_panel=MEASURED)
 app.command(name="report", rich_help_panel=MEASURED)(report.report)
 app.add_typer(recipe.app, name="recipe", rich_help_panel=HELP)
 app.command(name="doctor", rich_help_panel=HELP)(doctor.doctor)
+
+
+def _unwrap_help(commands: typer.Typer) -> None:
+    """Give each command its docstring with whole paragraphs, which the terminal wraps."""
+    for command in commands.registered_commands:
+        if command.callback is not None and command.callback.__doc__:
+            command.help = paragraphs(command.callback.__doc__)
+    for group in commands.registered_groups:
+        if group.typer_instance is not None:
+            _unwrap_help(group.typer_instance)
+
+
+_unwrap_help(app)
 
 
 def _version(wanted: bool) -> None:

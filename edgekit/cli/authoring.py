@@ -19,7 +19,7 @@ from edgekit.cli.options import Json, Overrides, write_schema
 from edgekit.errors import GateFailed, UsageError
 
 if TYPE_CHECKING:
-    from edgekit.recipe.lint import Finding
+    from edgekit.linting.document_rules import Finding
 
 CHECKPOINTS = (".safetensors", ".pt", ".pth")
 ARTIFACTS = (".tflite", ".pte")
@@ -159,7 +159,7 @@ def lint(
 
     Example: edgekit recipe lint recipes/quickstart.yaml
     """
-    from edgekit.recipe.fixing import fixed_text, write_fixed
+    from edgekit.linting.fixes import fixed_text, write_fixed
 
     os.environ.setdefault(
         "TF_ENABLE_ONEDNN_OPTS", "0"

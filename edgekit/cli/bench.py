@@ -16,13 +16,13 @@ from edgekit.cli.console import stdout
 from edgekit.cli.live import live_progress
 from edgekit.cli.options import Json
 from edgekit.errors import UsageError
-from edgekit.inert import printable
+from edgekit.sanitize import printable
 
 if TYPE_CHECKING:
     from edgekit.bundle.manifest import Bundle
+    from edgekit.devices.target import Target
     from edgekit.measure.measurement import Measurement
     from edgekit.progress import Progress
-    from edgekit.target import Target
 
 QUICK_RUNS = 3
 MOST_SAMPLES = 1 << 24
@@ -99,8 +99,8 @@ def bench(
     Example: edgekit bench build/quickstart-0123456789ab --target pi5 --runs 3
     """
     from edgekit import store  # here, so that --help does not wait for the database and the schema
-    from edgekit.fleet import TargetsFailed, on_each
     from edgekit.recipe.limits import Bench
+    from edgekit.workflow.fleet import TargetsFailed, on_each
 
     if quick and runs is not None:
         raise UsageError("--quick and --runs exclude one another", hint="--quick is --runs 3")
@@ -140,7 +140,7 @@ def bench(
 
 def _print_tables(bundle: Bundle, measurements: dict[str, Measurement]) -> None:
     from edgekit.reporting import terminal
-    from edgekit.reporting.observations import observations
+    from edgekit.reporting.extra_results import observations
 
     console = stdout()
     for part in terminal.summary(bundle.manifest, (), measurements, ()):
@@ -153,7 +153,7 @@ def _print_tables(bundle: Bundle, measurements: dict[str, Measurement]) -> None:
 @contextmanager
 def opened_bundle(path: Path) -> Iterator[Bundle]:
     """A bundle directory, or a model file as a bundle while the block runs."""
-    from edgekit.bundle.foreign import is_model
+    from edgekit.bundle.foreign_model import is_model
 
     if is_model(path):
         with edgekit.open_model(path) as bundle:

@@ -16,9 +16,9 @@ from edgekit.cli.options import Json, Output, Overrides, RecipeFile
 from edgekit.errors import GateFailed
 
 if TYPE_CHECKING:
-    from edgekit.budget import Check
     from edgekit.measure.measurement import Measurement
-    from edgekit.pipeline.building import BuildResult
+    from edgekit.pipeline.build import BuildResult
+    from edgekit.verdict.budget import Check
 
 DryRun = Annotated[
     bool,
@@ -73,7 +73,7 @@ def run(
     if dry_run:
         _show_plan(recipe, overrides, target or ["local"], as_json=as_json)
         return
-    from edgekit.session import RunFailed  # here, so that --help does not wait for the schema
+    from edgekit.workflow.run import RunFailed  # here, so that --help does not wait for the schema
 
     try:
         with live_progress(quiet=as_json) as progress:

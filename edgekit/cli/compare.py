@@ -19,7 +19,7 @@ from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
     from edgekit.bundle.manifest import Bundle
-    from edgekit.decision.comparing import Compared
+    from edgekit.workflow.compare import Compared
 
 
 def compare(
@@ -78,7 +78,7 @@ def compare(
 
     Example: edgekit compare build/net-0123456789ab build/net-ba9876543210 --target pi5
     """
-    from edgekit.reporting import decisions
+    from edgekit.reporting import verdicts
 
     found = (
         _stored(a, b, margin)
@@ -89,7 +89,7 @@ def compare(
         print(json.dumps(found.as_dict()))
         return
     console = stdout()
-    for part in decisions.comparison(found):
+    for part in verdicts.comparison(found):
         console.print(part)
 
 

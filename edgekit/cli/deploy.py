@@ -38,8 +38,8 @@ def deploy(
 
     Example: edgekit deploy build/quickstart-0123456789ab --target pi5 --target pi4
     """
-    from edgekit.fleet import TargetsFailed, on_each
     from edgekit.reporting import boards
+    from edgekit.workflow.fleet import TargetsFailed, on_each
 
     opened, loaded = (
         edgekit.open_bundle(bundle),

@@ -13,7 +13,7 @@ from edgekit.cli.console import stdout
 from edgekit.cli.options import Json
 
 if TYPE_CHECKING:
-    from edgekit.board.check import CheckReport
+    from edgekit.boards.check import CheckReport
 
 
 def doctor(as_json: Json = False) -> None:

@@ -17,7 +17,7 @@ from edgekit.errors import EdgekitError, GateFailed, UsageError
 
 if TYPE_CHECKING:
     from edgekit.bundle.manifest import Bundle
-    from edgekit.decision.gating import Gated
+    from edgekit.workflow.gate import Gated
 
 SUMMARY_FILE = "GITHUB_STEP_SUMMARY"
 BundlePath = Annotated[
@@ -91,7 +91,7 @@ def gate(
     Example: edgekit gate build/net-0123456789ab --baseline main --target pi5 --junit gate.xml
     """
     from edgekit import store
-    from edgekit.reporting import decisions, gate_files
+    from edgekit.reporting import gate_files, verdicts
 
     opened, before = edgekit.open_bundle(bundle), _baseline(baseline)
     summary = os.environ.get(SUMMARY_FILE) if github_summary else None
@@ -119,7 +119,7 @@ def gate(
         print(json.dumps(found.as_dict()))
     else:
         console = stdout()
-        for part in decisions.gate(found):
+        for part in verdicts.gate(found):
             console.print(part)
     _exit(found, as_json=as_json)
 
@@ -185,7 +185,7 @@ def list_(db: Database = None, as_json: Json = False) -> None:
     elif not found:
         print("no baselines yet: see `edgekit baseline set`")
     else:
-        from edgekit.reporting.decisions import baselines_table
+        from edgekit.reporting.verdicts import baselines_table
 
         stdout().print(baselines_table(found))
 

@@ -17,10 +17,10 @@ from edgekit.cli.console import stdout
 from edgekit.errors import ModelError
 
 if TYPE_CHECKING:
+    from edgekit.devices.target import Target
     from edgekit.pipeline.estimates import StageEstimate
     from edgekit.recipe import explain as plans
     from edgekit.recipe.load import LoadedRecipe
-    from edgekit.target import Target
 
 
 def show_plan(

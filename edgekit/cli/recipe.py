@@ -14,8 +14,8 @@ from rich.markup import escape
 from edgekit.cli import authoring
 from edgekit.cli.console import stdout
 from edgekit.cli.options import Json, Markdown, Overrides, SchemaFile, write_schema
-from edgekit.documents.problems import Origin, Problem, refuse
 from edgekit.errors import UsageError
+from edgekit.yaml_documents.problems import Origin, Problem, refuse
 
 app = typer.Typer(
     name="recipe",

@@ -17,7 +17,7 @@ from edgekit import store
 from edgekit.cli.console import stdout
 from edgekit.cli.options import Json
 from edgekit.errors import UsageError
-from edgekit.inert import printable
+from edgekit.sanitize import printable
 
 if TYPE_CHECKING:
     from edgekit.measure.measurement import Measurement
@@ -88,7 +88,7 @@ def show(identity: Identity = "latest", db: Database = None, as_json: Json = Fal
         print(json.dumps(measurement.as_dict()))
         return
     from edgekit.reporting import terminal
-    from edgekit.reporting.observations import observations
+    from edgekit.reporting.extra_results import observations
 
     console = stdout()
     for part in (*terminal.measurement_report(measurement), *observations(measurement)):

@@ -49,7 +49,7 @@ def selftest(
     Example: edgekit selftest build/quickstart-0123456789ab --aa --target pi5
     """
     from edgekit import store
-    from edgekit.reporting import decisions
+    from edgekit.reporting import verdicts
 
     if not aa:
         raise UsageError("which self-test?", hint="--aa measures an artifact against itself")
@@ -68,7 +68,7 @@ def selftest(
         print(json.dumps(found.as_dict()))
     else:
         console = stdout()
-        for part in decisions.selftest(found):
+        for part in verdicts.selftest(found):
             console.print(part)
     if not found.ok and as_json:
         raise typer.Exit(GateFailed.exit_code)

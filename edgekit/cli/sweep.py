@@ -18,7 +18,7 @@ from edgekit.cli.options import Json, Output, Overrides, RecipeFile
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgekit.decision.sweeping import Candidate, Swept
+    from edgekit.workflow.sweep import Candidate, Swept
 
 
 def sweep(

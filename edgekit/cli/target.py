@@ -19,8 +19,8 @@ from edgekit.cli.options import Json, Markdown, SchemaFile, TargetName, write_sc
 from edgekit.errors import IdentityError
 
 if TYPE_CHECKING:
-    from edgekit.device.ssh_login import Confirm, HostKey
-    from edgekit.runtimes import Format
+    from edgekit.devices.ssh_login import Confirm, HostKey
+    from edgekit.runners.runtime import Format
 
 app = typer.Typer(
     name="target", help="Your own boards: add, trust, check and set them up.", no_args_is_help=True
@@ -132,7 +132,7 @@ def add(
 
     Example: edgekit target add pi5 --ssh pi@raspberrypi.local
     """
-    from edgekit.board.adding import confirmed_by
+    from edgekit.boards.adding import confirmed_by
 
     command = " ".join(["edgekit target add", name, *(["--ssh", ssh] if ssh else [])])
     added = edgekit.add_target(
@@ -213,7 +213,7 @@ def setup(
 
     Example: edgekit target setup pi5
     """
-    from edgekit.board.deploying import FORMATS
+    from edgekit.boards.deploying import FORMATS
 
     formats: tuple[Format, ...] = tuple(
         format for format in FORMATS if not runtimes or format in runtimes

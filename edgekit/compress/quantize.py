@@ -41,12 +41,12 @@ from torchao.quantization.pt2e.utils import (
 )
 
 from edgekit.compress.clamps import AfterClamps
-from edgekit.compress.fast_qat import fast_patterns
 from edgekit.compress.graph import argument, batch_norms, capture, layer_of, set_training, tensor_of
 from edgekit.compress.lstm import rewrite_lstm
 from edgekit.compress.observers import widen_shared
 from edgekit.compress.patterns import matches, require_matches
 from edgekit.errors import ModelError
+from edgekit.patches.fast_qat import fast_patterns
 
 Observer = Literal["minmax", "histogram", "moving_average"]
 

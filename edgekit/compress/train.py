@@ -23,8 +23,8 @@ from edgekit.compress import resume
 from edgekit.compress.augment import change_samples, mix_batch
 from edgekit.compress.distill import distillation_loss
 from edgekit.compress.learning_rate import learning_rate
+from edgekit.data.dataset import Split
 from edgekit.errors import ModelError
-from edgekit.zoo.datasets import Split
 
 StepProgress = Callable[[float, float, str], None]
 

@@ -29,10 +29,10 @@ from edgekit.deployment.scripts import (
     UNPACK,
     call,
 )
-from edgekit.device import Device
+from edgekit.devices import Device
 from edgekit.errors import DeviceError
 from edgekit.progress import Progress, silent
-from edgekit.runtimes import Runtime
+from edgekit.runners.runtime import Runtime
 
 __all__ = [
     "DeployReport",

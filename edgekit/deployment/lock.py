@@ -24,9 +24,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.deployment.scripts import PREPARE, SWAP_LOCK, TAKEN, attempt, call
-from edgekit.device import Device
+from edgekit.devices import Device
 from edgekit.errors import BusyError, DeviceError, EdgekitError
-from edgekit.inert import printable
+from edgekit.sanitize import printable
 
 LEASE_S = 600
 """How long a holder may go without renewing. Another host waits at most RENEWED_AHEAD times this

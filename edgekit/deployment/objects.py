@@ -31,7 +31,7 @@ from edgekit.deployment.scripts import (
     call,
     during,
 )
-from edgekit.device import Device
+from edgekit.devices import Device
 from edgekit.errors import DeviceError, TransportError
 
 SLOWEST_BYTES_PER_S = 20_000

@@ -23,9 +23,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from edgekit.device import Device
+from edgekit.devices import Device
 from edgekit.errors import DeviceError, TransportError
-from edgekit.inert import printable
+from edgekit.sanitize import printable
 
 TIMEOUT_S = 120.0
 HASHING_S = 1800.0

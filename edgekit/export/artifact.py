@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from edgekit.bundle.manifest import SUFFIX, Artifact, Delegation, Verification, describe_file
 from edgekit.errors import ExportError
-from edgekit.export.host import HostModel, open_pte, open_tflite
+from edgekit.export.host_runtime import HostModel, open_pte, open_tflite
 from edgekit.export.proof import prove
 from edgekit.export.publish import publish, staging, write
 from edgekit.export.verify import (

@@ -22,10 +22,10 @@ from edgekit.bundle.manifest import Delegation
 from edgekit.compress.graph import layer_of
 from edgekit.errors import EdgekitError, ExportError
 from edgekit.export.delegation import executorch_delegation, operator_name, partitioner_reasons
-from edgekit.export.fast_lowering import fast_executorch
 from edgekit.export.graph import Weight, first_line, trace, weights
 from edgekit.export.layers import CONVOLUTIONS, kept_float, layers_with_weights
-from edgekit.export.weight_storage import Storage, bias_after, weight_storage
+from edgekit.patches.fast_lowering import fast_executorch
+from edgekit.patches.weight_storage import Storage, bias_after, weight_storage
 
 
 @dataclass(frozen=True)

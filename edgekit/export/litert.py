@@ -21,11 +21,11 @@ from torch.export import ExportedProgram
 from edgekit.compress.graph import layer_of
 from edgekit.errors import ExportError
 from edgekit.export.compact_tflite import compact
-from edgekit.export.fast_lowering import fast_litert
 from edgekit.export.graph import Weight, first_line, trace, weights
 from edgekit.export.inspect_tflite import TfliteContents, read_tflite
 from edgekit.export.layers import kept_float
 from edgekit.export.proof import layouts
+from edgekit.patches.fast_lowering import fast_litert
 
 FLOAT_CASTING_OPERATIONS = (
     "FULLY_CONNECTED",

@@ -22,7 +22,7 @@ import sys
 import traceback
 import warnings
 
-from edgekit.export import child
+from edgekit.export import worker
 
 PACKET_BYTES = 1 << 16
 LIBRARIES = {
@@ -42,7 +42,7 @@ LIBRARIES = {
 
 
 def main(descriptor: int) -> None:
-    child.die_with_parent()
+    worker.die_with_parent()
     running: dict[int, tuple[int, str]] = {}
     with socket.socket(fileno=descriptor) as parent, selectors.DefaultSelector() as selector:
         selector.register(parent, selectors.EVENT_READ)
@@ -96,7 +96,7 @@ def _fork(job: str, stdout: int, stderr: int) -> int:
         os.setpgid(0, 0)
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
-        code = child.main([job])
+        code = worker.main([job])
     except BaseException:
         traceback.print_exc()
     finally:

@@ -14,8 +14,8 @@ from torchao.quantization.pt2e import FakeQuantizeBase, ObserverBase
 from edgekit.compress.graph import argument, layer_of
 from edgekit.errors import ExportError
 from edgekit.export.delegation import operator_name, partitioner_reasons
-from edgekit.export.fast_lowering import fast_executorch
 from edgekit.export.graph import WEIGHT_ARGUMENTS, trace
+from edgekit.patches.fast_lowering import fast_executorch
 
 
 @dataclass(frozen=True)

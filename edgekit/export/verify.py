@@ -16,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from edgekit.bundle.tensors import quantize
 from edgekit.errors import ExportError
-from edgekit.export.host import HostModel
-from edgekit.tensors import quantize
+from edgekit.export.host_runtime import HostModel
 
 Outputs = NDArray[np.float32]
 

@@ -8,8 +8,8 @@ import re
 from edgekit.errors import DeviceError
 from edgekit.flash.disk import Disk
 from edgekit.flash.filesystem import root_partition
-from edgekit.inert import printable
-from edgekit.runtimes import Platform
+from edgekit.runners.runtime import Platform
+from edgekit.sanitize import printable
 
 STATUS = "/var/lib/dpkg/status"
 EMULATED = "/etc/edgekit-emulated"

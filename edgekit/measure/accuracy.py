@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.bundle.manifest import Bundle, Evaluation, File
+from edgekit.bundle.tensors import dequantize, quantize
 from edgekit.errors import ResultError, UsageError
-from edgekit.measure.invocation import Placed
-from edgekit.measure.observations import Accuracy
-from edgekit.measure.passes import Bench
-from edgekit.tensors import dequantize, quantize
+from edgekit.measure.extra_results import Accuracy
+from edgekit.measure.extra_runs import Bench
+from edgekit.measure.runner_process import Placed
 
 CHUNK_BYTES = 8 << 20
 CHUNK_SAMPLES = 1000

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from edgekit.device import Device
-from edgekit.device.facts import DeviceState, collect_state
+from edgekit.devices import Device
+from edgekit.devices.facts import DeviceState, collect_state
 from edgekit.errors import DeviceError, ResultError, TransportError
-from edgekit.measure.invocation import Attempt, Placed, failed, given_up
-from edgekit.measure.lines import LoadValues
 from edgekit.measure.measurement import Settings
-from edgekit.measure.wire import RunnerRun
+from edgekit.measure.protocol import RunnerRun
+from edgekit.measure.protocol_lines import LoadValues
+from edgekit.measure.runner_process import Attempt, Placed, failed, given_up
 
 OtherRunner = Literal["executor_runner", "benchmark_model"]
 

@@ -12,8 +12,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edgekit.device.facts import CPUFREQ, DeviceState
-from edgekit.measure.lines import PROBES, WindowValues
+from edgekit.devices.facts import CPUFREQ, DeviceState
+from edgekit.measure.protocol_lines import PROBES, WindowValues
 
 MOST_OF_A_KIND = 12
 Kind = Literal["frequency_khz", "temperature_c", "power_w", "power_part"]

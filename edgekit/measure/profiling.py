@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from statistics import fmean, median
 
 from edgekit.bundle.manifest import Operation
-from edgekit.inert import printable
-from edgekit.measure.lines import OperatorValues
-from edgekit.measure.observations import OperatorTime, Profile
-from edgekit.measure.wire import RunnerRun
+from edgekit.measure.extra_results import OperatorTime, Profile
+from edgekit.measure.protocol import RunnerRun
+from edgekit.measure.protocol_lines import OperatorValues
+from edgekit.sanitize import printable
 
 FAMILIES = {
     "weights": (

@@ -11,7 +11,7 @@ from itertools import pairwise
 from statistics import median
 
 from edgekit import stats
-from edgekit.device.facts import DeviceFacts, DeviceState
+from edgekit.devices.facts import DeviceFacts, DeviceState
 from edgekit.measure.measurement import (
     ArtifactResult,
     Controlled,

@@ -3,8 +3,8 @@ torch."""
 
 from __future__ import annotations
 
+from edgekit.data.dataset import Dataset, load_dataset
 from edgekit.recipe.load import LoadedRecipe
-from edgekit.zoo.datasets import Dataset, load_dataset
 
 
 def data_of(loaded: LoadedRecipe) -> Dataset:

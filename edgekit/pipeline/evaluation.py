@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edgekit.bundle.manifest import Evaluation, describe_file
 from edgekit.cache import Cache, content_key, source_digest
 from edgekit.recipe.load import LoadedRecipe
-from edgekit.zoo.fingerprint import dataset_fingerprint
+from edgekit.registry.fingerprint import dataset_fingerprint
 
 Samples = tuple[NDArray[np.float32], NDArray[np.int32] | None]
 
@@ -37,7 +37,7 @@ def evaluation_set(loaded: LoadedRecipe, cache: Path) -> Samples | None:
         recipe.seed,
         count,
     ]
-    sources = source_digest("zoo", "pipeline/data.py", "pipeline/evaluation.py")
+    sources = source_digest("data", "pipeline/data.py", "pipeline/evaluation.py")
     key = content_key(
         dataset_fingerprint(recipe.data.name, recipe.data.args, base), described, sources
     )

@@ -11,16 +11,26 @@ from typing import Any
 from edgekit.cache import Cache, cache_root, content_key, library_versions, source_digest
 from edgekit.recipe.lineage import parent_of, stage_name
 from edgekit.recipe.load import LoadedRecipe
-from edgekit.zoo.fingerprint import dataset_fingerprint, model_fingerprint, resolve_weights
+from edgekit.registry.fingerprint import dataset_fingerprint, model_fingerprint, resolve_weights
 
 STAGE_SOURCES = (
-    "zoo",
+    "models",
+    "data",
+    "registry",
     "compress",
-    "pipeline/checkpoint.py",
+    "patches",
     "pipeline/data.py",
     "pipeline/stages.py",
 )
-EXPORT_SOURCES = ("zoo", "compress", "pipeline/checkpoint.py", "export", "tensors.py")
+EXPORT_SOURCES = (
+    "models",
+    "data",
+    "registry",
+    "compress",
+    "patches",
+    "export",
+    "bundle/tensors.py",
+)
 TRAINING_LIBRARIES = ("torch", "torchvision", "torchao", "torch-pruning", "numpy")
 
 

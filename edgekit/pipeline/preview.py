@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from edgekit.compress import structured
 from edgekit.errors import EdgekitError, ModelError
 from edgekit.export.layers import CONVOLUTIONS, kept_float, layers_with_weights
+from edgekit.models.create import create_model
 from edgekit.pipeline.estimates import StageEstimate
 from edgekit.recipe.lineage import parent_of, stage_name
 from edgekit.recipe.load import LoadedRecipe
 from edgekit.recipe.schema import PruneStructured, QuantizeBase, Recipe, Stage
-from edgekit.zoo.models import create_model
 
 BYTES = {"fp16": 2, "weight_only": 1, "dynamic": 1, "ptq": 1, "qat": 1}
 

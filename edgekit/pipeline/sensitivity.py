@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.cache import Cache, cache_root
-from edgekit.documents.validation import closest
 from edgekit.errors import UsageError
 from edgekit.pipeline.planning import PlannedStage, plan
 from edgekit.progress import Progress, silent
 from edgekit.recipe.load import LoadedRecipe, load_recipe
 from edgekit.recipe.schema import QuantizePtq, QuantizeQat
+from edgekit.yaml_documents.validation import closest
 
 if TYPE_CHECKING:
     from edgekit.compress.sensitivity import Sensitivity

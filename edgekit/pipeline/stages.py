@@ -18,10 +18,13 @@ from torch import Tensor, nn
 
 from edgekit.bundle.manifest import TraceRow
 from edgekit.cache import Cache
+from edgekit.compress import checkpoint as checkpoints
 from edgekit.compress import quantize, structured, train, unstructured
+from edgekit.compress.checkpoint import Checkpoint, ModelSpec, Quantization
+from edgekit.data.dataset import Dataset
 from edgekit.errors import ModelError
-from edgekit.pipeline import checkpoint as checkpoints
-from edgekit.pipeline.checkpoint import Checkpoint, ModelSpec, Quantization
+from edgekit.models.create import create_model
+from edgekit.models.weights import load_weights
 from edgekit.pipeline.data import data_of
 from edgekit.progress import Progress
 from edgekit.recipe.load import LoadedRecipe
@@ -39,10 +42,7 @@ from edgekit.recipe.schema import (
     Train,
     Training,
 )
-from edgekit.zoo.datasets import Dataset
-from edgekit.zoo.fingerprint import resolve_weights
-from edgekit.zoo.models import create_model
-from edgekit.zoo.weights import load_weights
+from edgekit.registry.fingerprint import resolve_weights
 
 if TYPE_CHECKING:
     from edgekit.pipeline.planning import Plan, PlannedStage

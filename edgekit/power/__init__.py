@@ -20,12 +20,12 @@ from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 
-from edgekit.device import Device
+from edgekit.devices import Device
+from edgekit.devices.target import PowerSensor
 from edgekit.errors import DeviceError
-from edgekit.measure.lines import WindowValues
-from edgekit.measure.observations import Energy
+from edgekit.measure.extra_results import Energy
 from edgekit.measure.probes import Probe
-from edgekit.target import PowerSensor
+from edgekit.measure.protocol_lines import WindowValues
 
 SENSORS = {
     "hwmon": "edgekit.power.hwmon:open_sensor",

@@ -11,11 +11,11 @@ import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgekit.device import Device
+from edgekit.devices import Device
+from edgekit.devices.target import PowerSensor
 from edgekit.errors import DeviceError
 from edgekit.measure.probes import Probe
 from edgekit.power import read_files
-from edgekit.target import PowerSensor
 
 ROOT = "/sys/class/power_supply"
 LIST = r"""grep -asH '' "$1"/*/type "$1"/*/status "$1"/*/power_now "$1"/*/current_now "$1"/*/voltage_now; exit 0"""

@@ -7,12 +7,12 @@ import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgekit.device import Device
+from edgekit.devices import Device
+from edgekit.devices.target import PowerSensor
 from edgekit.errors import DeviceError
-from edgekit.inert import printable
 from edgekit.measure.probes import Probe
 from edgekit.power import read_files
-from edgekit.target import PowerSensor
+from edgekit.sanitize import printable
 
 ROOT = "/sys/class/hwmon"
 LIST = r"""grep -asH '' "$1"/hwmon*/name "$1"/hwmon*/power*_input "$1"/hwmon*/curr*_input "$1"/hwmon*/in*_input; exit 0"""

@@ -15,10 +15,10 @@ import time
 import tty
 from collections import deque
 
-from edgekit.device import Device
+from edgekit.devices import Device
+from edgekit.devices.target import PowerSensor
 from edgekit.errors import DeviceError
 from edgekit.power import Trace
-from edgekit.target import PowerSensor
 
 MOST_POINTS = 1_000_000
 MOST_LINE_BYTES = 1024

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgekit.bundle.manifest import SUFFIX
-from edgekit.documents.problems import KeyPath, Origin
 from edgekit.recipe.lineage import parent_of, stage_name
 from edgekit.recipe.load import LoadedRecipe, recipe_sha256, resolved
+from edgekit.yaml_documents.problems import KeyPath, Origin
 
 
 @dataclass(frozen=True)

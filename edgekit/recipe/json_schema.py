@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgekit.documents.schema_help import documented
 from edgekit.recipe.schema import Recipe
+from edgekit.yaml_documents.schema_help import documented
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

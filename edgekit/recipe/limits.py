@@ -7,7 +7,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from edgekit.documents.fields import Count, Finite, Name, NonNegative, Positive, Section, invalid
+from edgekit.yaml_documents.fields import (
+    Count,
+    Finite,
+    Name,
+    NonNegative,
+    Positive,
+    Section,
+    invalid,
+)
 
 Margin = Annotated[float, Field(ge=1, le=100, allow_inf_nan=False)]
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]

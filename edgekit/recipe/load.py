@@ -21,15 +21,15 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 from edgekit.bundle.manifest import canonical_json
-from edgekit.documents.fields import check_local_path
-from edgekit.documents.problems import KeyPath, Origin, Problem, describe, quoted, refuse
-from edgekit.documents.validation import check, closest
-from edgekit.documents.yaml_compose import MAX_DEPTH
-from edgekit.documents.yaml_file import Document, parse_yaml, paths_of, read_yaml, value_at
 from edgekit.errors import UsageError
+from edgekit.recipe.cross_checks import cross_problems
 from edgekit.recipe.lineage import lineage, links_in, names, parent_of, stage_name
-from edgekit.recipe.rules import cross_problems
 from edgekit.recipe.schema import Recipe
+from edgekit.yaml_documents.fields import check_local_path
+from edgekit.yaml_documents.problems import KeyPath, Origin, Problem, describe, quoted, refuse
+from edgekit.yaml_documents.validation import check, closest
+from edgekit.yaml_documents.yaml_compose import MAX_DEPTH
+from edgekit.yaml_documents.yaml_file import Document, parse_yaml, paths_of, read_yaml, value_at
 
 __all__ = [
     "DEFAULT",

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgekit.documents.problems import quoted
-from edgekit.documents.validation import closest
 from edgekit.errors import UsageError
+from edgekit.models import MODELS
 from edgekit.recipe.schema import Format
-from edgekit.zoo import MODELS
+from edgekit.yaml_documents.problems import quoted
+from edgekit.yaml_documents.validation import closest
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from edgekit.documents.fields import (
+from edgekit.recipe.limits import Bench, Budget, Gate, Verify
+from edgekit.yaml_documents.fields import (
     Count,
     Finite,
     Name,
@@ -25,7 +26,6 @@ from edgekit.documents.fields import (
     check_local_path,
     invalid,
 )
-from edgekit.recipe.limits import Bench, Budget, Gate, Verify
 
 MAX_STAGES = 100
 

@@ -11,13 +11,13 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from edgekit.inert import printable
 from edgekit.reporting.numbers import size
 from edgekit.reporting.terminal import plain
+from edgekit.sanitize import printable
 
 if TYPE_CHECKING:
-    from edgekit.board.adding import Listed
-    from edgekit.board.check import CheckReport
+    from edgekit.boards.adding import Listed
+    from edgekit.boards.check import CheckReport
     from edgekit.deployment import DeployReport
 
 STYLES = {

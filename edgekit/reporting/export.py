@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from edgekit.errors import UsageError
-from edgekit.inert import csv_cell
 from edgekit.measure.measurement import Measurement
+from edgekit.sanitize import csv_cell
 from edgekit.stats import Estimate
 
 

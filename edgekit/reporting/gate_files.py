@@ -6,10 +6,10 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
-from edgekit.decision.findings import Finding
-from edgekit.decision.gating import Gated
-from edgekit.inert import printable
-from edgekit.reporting.decisions import METRICS, change, margin, value, verdict_words
+from edgekit.reporting.verdicts import METRICS, change, margin, value, verdict_words
+from edgekit.sanitize import printable
+from edgekit.verdict.rules import Finding
+from edgekit.workflow.gate import Gated
 
 
 def junit(found: Gated) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from edgekit.errors import StoreError, UsageError
-from edgekit.inert import printable
 from edgekit.measure.measurement import Measurement
 from edgekit.reporting.export import rows
+from edgekit.sanitize import printable
 
 METRIC_ENDS = ("_ms", "_ns", "bytes", "_correct", "_total", "_joules", "runs", "samples")
 TAG = "edgekit.measurement"

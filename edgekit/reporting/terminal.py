@@ -13,14 +13,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from edgekit.inert import printable
 from edgekit.reporting import numbers
+from edgekit.sanitize import printable
 
 if TYPE_CHECKING:
-    from edgekit.budget import Check
     from edgekit.bundle.manifest import Artifact, Comparison, Manifest, TraceRow
     from edgekit.measure.measurement import Measurement, Note, Summary
     from edgekit.store.results import Row
+    from edgekit.verdict.budget import Check
 
 STYLES = {"invalid": "bold red", "warning": "yellow", "unknown": "dim", "note": "dim"}
 MEANINGLESS = "†"

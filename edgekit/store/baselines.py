@@ -19,7 +19,7 @@ from sqlalchemy import delete, insert, select
 
 from edgekit.bundle.manifest import Bundle, open_bundle
 from edgekit.errors import EdgekitError, StoreError, UsageError
-from edgekit.inert import printable
+from edgekit.sanitize import printable
 from edgekit.store.database import translated
 from edgekit.store.results import Store
 from edgekit.store.tables import baselines

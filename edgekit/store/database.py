@@ -22,7 +22,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from edgekit.errors import StoreError
-from edgekit.inert import printable
+from edgekit.sanitize import printable
 from edgekit.store.tables import HEAD, VERSION_TABLE
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 
 from edgekit.errors import StoreError, UsageError
-from edgekit.inert import printable
+from edgekit.sanitize import printable
 from edgekit.store import spool
 from edgekit.store.database import database_url, give_space_back, open_database, shown, translated
 from edgekit.store.tables import artifact_results, bodies, measurements, run_samples

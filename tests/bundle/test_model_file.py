@@ -12,7 +12,7 @@ import pytest
 
 from edgekit.bundle.model_file import read_signature
 from edgekit.errors import ModelError
-from tests.runner.conftest import models as models
+from tests.runners.conftest import models as models
 
 Models = tuple[Path, dict[str, Any]]
 

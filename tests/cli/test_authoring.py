@@ -11,9 +11,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from edgekit.cli import run
+from edgekit.data import DATASETS
+from edgekit.models import MODELS
 from edgekit.recipe.load import load_recipe
 from edgekit.recipe.scaffold import DATA, METHODS, new_recipe
-from edgekit.zoo import DATASETS, MODELS
 
 
 @pytest.fixture(autouse=True)

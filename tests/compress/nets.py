@@ -6,7 +6,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edgekit.zoo.models import create_model
+from edgekit.models.create import create_model
 
 
 def seeded(name: str, seed: int = 0, **args: object) -> nn.Module:

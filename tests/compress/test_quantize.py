@@ -29,8 +29,8 @@ from edgekit.compress.quantize import (
 from edgekit.compress.quantized_report import int8_weights, quantized_layer_report
 from edgekit.compress.train import fit
 from edgekit.compress.unstructured import apply_masks, magnitude_masks, n_m_masks
+from edgekit.data.dataset import Split
 from edgekit.errors import ModelError
-from edgekit.zoo.datasets import Split
 from tests.compress.nets import batch, seeded, separable, with_statistics
 
 pytestmark = pytest.mark.torch

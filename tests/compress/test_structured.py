@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from edgekit.compress import structured
 from edgekit.compress.structured import count_macs_params, prune_structured, replay
 from edgekit.errors import ModelError, UsageError
-from edgekit.zoo.models import create_model
+from edgekit.models.create import create_model
 from tests.compress.nets import batch, seeded
 
 pytestmark = pytest.mark.torch

@@ -18,9 +18,9 @@ from torch.nn import functional
 from edgekit.compress import quantize
 from edgekit.compress.distill import distillation_loss
 from edgekit.compress.train import FitReport, deterministic, fit, predict, steps_total, top1
+from edgekit.data.dataset import Dataset, Split, load_dataset
 from edgekit.errors import ModelError
-from edgekit.zoo.datasets import Dataset, Split, load_dataset
-from edgekit.zoo.models import create_model
+from edgekit.models.create import create_model
 
 pytestmark = pytest.mark.torch
 

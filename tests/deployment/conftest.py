@@ -22,7 +22,7 @@ from edgekit.bundle.manifest import (
     open_bundle,
     write_manifest,
 )
-from tests.device.conftest import tiny_disk as tiny_disk
+from tests.devices.conftest import tiny_disk as tiny_disk
 from tests.tiers import cannot_run
 
 LARGE_BYTES = 3 << 20

@@ -14,10 +14,10 @@ import pytest
 from edgekit.bundle.manifest import Bundle
 from edgekit.deployment import deploy, hold, provision, rollback, verify
 from edgekit.deployment.scripts import ACTIVATE
-from edgekit.device import Completed
-from edgekit.device.local import LocalDevice
+from edgekit.devices import Completed
+from edgekit.devices.local import LocalDevice
 from edgekit.errors import DeviceError, TransportError
-from edgekit.runtimes import Runtime, describe_file
+from edgekit.runners.runtime import Runtime, describe_file
 from tests.deployment.conftest import LARGE_BYTES, contents, live, noise, write_bundle
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from edgekit.deployment import hold
-from edgekit.device import control
-from edgekit.device.control import governors
-from edgekit.device.local import LocalDevice
-from edgekit.power.session import IDLE_SCRIPT
+from edgekit.devices import control
+from edgekit.devices.control import governors
+from edgekit.devices.local import LocalDevice
+from edgekit.measure.energy import IDLE_SCRIPT
 
 
 def test_set_watched_and_put_back(

@@ -13,7 +13,7 @@ import pytest
 from edgekit.bundle.manifest import Bundle
 from edgekit.deployment import deploy, verify
 from edgekit.deployment.scripts import COLLECT, PLANT, call
-from edgekit.device.local import LocalDevice
+from edgekit.devices.local import LocalDevice
 from edgekit.errors import DeviceError
 from tests.deployment.conftest import LARGE_BYTES, contents, live, run_python
 
@@ -21,7 +21,7 @@ DEPLOY = """
 import sys
 from edgekit.bundle.manifest import open_bundle
 from edgekit.deployment import deploy
-from edgekit.device.local import LocalDevice
+from edgekit.devices.local import LocalDevice
 deploy(open_bundle(sys.argv[1]), LocalDevice(), sys.argv[2])
 """
 STEPS = [

@@ -14,14 +14,14 @@ import pytest
 
 from edgekit.bundle.manifest import Bundle
 from edgekit.deployment import deploy, hold
-from edgekit.device.local import LocalDevice
+from edgekit.devices.local import LocalDevice
 from edgekit.errors import BusyError
 from tests.deployment.conftest import contents, live
 
 HOLD = """
 import sys, time
 from edgekit.deployment import hold
-from edgekit.device.local import LocalDevice
+from edgekit.devices.local import LocalDevice
 with hold(LocalDevice(), sys.argv[1]):
     print("held", flush=True)
     time.sleep(60)

@@ -13,10 +13,10 @@ from edgekit.deployment import provision
 from edgekit.deployment.content import Content
 from edgekit.deployment.packs import PACK_BYTES, PACKED_BYTES, packs
 from edgekit.deployment.scripts import UNPACK
-from edgekit.device import Completed
-from edgekit.device.local import LocalDevice
+from edgekit.devices import Completed
+from edgekit.devices.local import LocalDevice
 from edgekit.errors import DeviceError, TransportError, UsageError
-from edgekit.runtimes import Runtime, describe_file
+from edgekit.runners.runtime import Runtime, describe_file
 from tests.deployment.conftest import contents, noise
 
 SIZES = [0, 1, 511, 512, 513, PACKED_BYTES - 1, PACKED_BYTES, PACKED_BYTES + 1]

@@ -13,7 +13,7 @@ import pytest
 
 from edgekit.bundle.manifest import Bundle
 from edgekit.deployment import deploy
-from edgekit.device.local import LocalDevice
+from edgekit.devices.local import LocalDevice
 from tests.deployment.test_interrupted import DEPLOY
 from tests.tiers import cannot_run
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edgekit.zoo.datasets import Split
+from edgekit.data.dataset import Split
 
 IMAGE = (3, 16, 16)
 SERIES = (6, 5)

@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from edgekit.bundle.manifest import TensorSpec
+from edgekit.bundle.tensors import dequantize, quantize
+from edgekit.data.dataset import Split
 from edgekit.errors import ExportError
 from edgekit.export import verify
-from edgekit.export.host import HostModel
+from edgekit.export.host_runtime import HostModel
 from edgekit.export.verify import (
     Thresholds,
     artifact_outputs,
@@ -20,8 +22,6 @@ from edgekit.export.verify import (
     require,
     top1_correct,
 )
-from edgekit.tensors import dequantize, quantize
-from edgekit.zoo.datasets import Split
 
 pytestmark = pytest.mark.torch
 

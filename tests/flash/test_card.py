@@ -13,7 +13,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from edgekit.deployment import deploy
-from edgekit.device.local import LocalDevice
+from edgekit.devices.local import LocalDevice
 from edgekit.errors import DeviceError, UsageError
 from edgekit.flash import (
     FirstBoot,

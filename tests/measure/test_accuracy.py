@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from edgekit.bundle.manifest import Bundle, open_bundle, write_manifest
+from edgekit.devices.target import LocalTarget
 from edgekit.errors import EdgekitError, ResultError, UsageError
 from edgekit.measure import accuracy
-from edgekit.measure.benchmark import bench
+from edgekit.measure.extra_results import Accuracy
 from edgekit.measure.measurement import Measurement
-from edgekit.measure.observations import Accuracy
+from edgekit.measure.session import bench
 from edgekit.pipeline.evaluation import write_evaluation
-from edgekit.target import LocalTarget
-from tests.measure.test_benchmark import with_program
+from tests.measure.test_session import with_program
 
 INPUTS = np.array([[3, 1], [1, 3], [-1, -2], [2, 2], [0.5, 4]], dtype=np.float32)
 LABELS = np.array([0, 0, 2, 0, 1], dtype=np.int32)

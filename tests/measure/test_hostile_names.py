@@ -11,8 +11,8 @@ import pytest
 
 from edgekit import store
 from edgekit.cli import run
-from tests.decision.conftest import make_desk
 from tests.measured import make_bundle
+from tests.workflow.conftest import make_desk
 
 TEXTS = {
     "path": "../../../../x",

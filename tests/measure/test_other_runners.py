@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from edgekit.bundle.manifest import Bundle
+from edgekit.devices.target import LocalTarget, load_target
 from edgekit.errors import EdgekitError, ResultError, RunnerError, UsageError
-from edgekit.measure.benchmark import bench
 from edgekit.measure.other_runners import parse_benchmark_model, parse_executor_runner
-from edgekit.target import LocalTarget, load_target
+from edgekit.measure.session import bench
 from tests.measured import make_bundle
 
 CAPTURED = Path(__file__).parents[1] / "captured" / "other-runners"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from edgekit.device.facts import Clock, DeviceState, parse_state
-from edgekit.measure.lines import PROBES, WindowValues
+from edgekit.devices.facts import Clock, DeviceState, parse_state
 from edgekit.measure.probes import device_probes, extremes, series
+from edgekit.measure.protocol_lines import PROBES, WindowValues
 from tests.measured import CAPTURED
 
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from edgekit.bundle.manifest import Operation
-from edgekit.measure.lines import OperatorValues
 from edgekit.measure.profiling import profile_of
-from edgekit.measure.wire import RunnerRun, parse_runner_output
+from edgekit.measure.protocol import RunnerRun, parse_runner_output
+from edgekit.measure.protocol_lines import OperatorValues
 
 EMPTY = parse_runner_output(b"", nonce="", allow_incomplete=True)
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit.device.local import LocalDevice
+from edgekit.devices.local import LocalDevice
+from edgekit.measure.interleaving import measure_together
 from edgekit.measure.measurement import Measurement
-from edgekit.measure.measuring import measure_together
 from edgekit.stats import snr_db
-from tests.measure.test_benchmark import SETTINGS, TARGET, outputs_of, place, run
+from tests.measure.test_session import SETTINGS, TARGET, outputs_of, place, run
 from tests.measured import SAMPLES, make_bundle
 
 KEYS = ["fp32.pte", "fp32.tflite", "int8.tflite"]

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from edgekit.bundle.manifest import Bundle
-from edgekit.device.facts import Cooling, CpuTime, DeviceFacts, DeviceState, parse_state
-from edgekit.measure.lines import WindowValues
+from edgekit.devices.facts import Cooling, CpuTime, DeviceFacts, DeviceState, parse_state
 from edgekit.measure.measurement import ArtifactResult, Controlled, OutputCheck
 from edgekit.measure.probes import device_probes
+from edgekit.measure.protocol_lines import WindowValues
 from edgekit.measure.validity import (
     artifact_notes,
     can_tell_throttling,

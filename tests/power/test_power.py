@@ -15,13 +15,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.device.local import LocalDevice
+from edgekit.devices.local import LocalDevice
+from edgekit.devices.target import LocalTarget, PowerSensor, read_target
 from edgekit.errors import DeviceError, UsageError
-from edgekit.measure import passes
-from edgekit.measure.benchmark import bench
-from edgekit.measure.lines import WindowValues
+from edgekit.measure import energy as energy_pass
+from edgekit.measure import extra_runs
+from edgekit.measure.energy import Meter, measure_energy, meter
+from edgekit.measure.extra_results import Energy
 from edgekit.measure.measurement import Settings
-from edgekit.measure.observations import Energy
+from edgekit.measure.protocol_lines import WindowValues
+from edgekit.measure.session import bench
 from edgekit.power import (
     HostSensor,
     Stretch,
@@ -30,14 +33,11 @@ from edgekit.power import (
     hwmon,
     joules,
     open_sensor,
-    session,
     stretch,
     trace_of,
 )
 from edgekit.power.serial_meter import open_port, watts_of
-from edgekit.power.session import Meter, measure_energy, meter
-from edgekit.target import LocalTarget, PowerSensor, read_target
-from tests.measure.test_benchmark import place, with_program
+from tests.measure.test_session import place, with_program
 
 DEVICE = LocalDevice("board")
 MILLISECONDS = st.integers(0, 100_000).map(lambda ms: ms / 1000)
@@ -243,7 +243,7 @@ def test_a_serial_meter_is_described(tmp_path: Path, text: str, words: str) -> N
 def test_energy_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """2 W while idle and 5 W while running, in files as the kernel's; 100 inferences in each window
     of 0.2 s: 6 mJ each beyond idle."""
-    monkeypatch.setattr(session, "IDLE_READINGS", 5)
+    monkeypatch.setattr(energy_pass, "IDLE_READINGS", 5)
     monkeypatch.setattr(hwmon, "ROOT", str(tmp_path / "hwmon"))
     chip(tmp_path / "hwmon", 0, "ina226", power1_input=2_000_000)
     bundle, target = with_program(tmp_path)
@@ -305,7 +305,7 @@ def test_a_meter_of_this_host_is_brought_to_the_runners_clock(tmp_path: Path) ->
     settings = Settings(
         runs=1, warmup_min_seconds=0, min_iterations=1, min_seconds=0, max_seconds=1, threads=1
     )
-    where = passes.Bench(target, DEVICE, settings, (), lambda: None)
+    where = extra_runs.Bench(target, DEVICE, settings, (), lambda: None)
     [placed] = place(bundle, tmp_path)
     found = measure_energy(where, placed, Meter(Steady(), idle=[(float(i), 1.0) for i in range(9)]))
     assert (found.joules, found.idle_watts) == (pytest.approx(2 * 2.0 / 1000), 1.0)

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from edgekit.documents.yaml_file import parse_yaml, read_yaml
+from edgekit.devices.target import target_json_schema
 from edgekit.recipe.json_schema import recipe_json_schema
-from edgekit.target import target_json_schema
+from edgekit.yaml_documents.yaml_file import parse_yaml, read_yaml
 from tests.recipe.test_load import BASE, HEAD, SHIPPED
 
 

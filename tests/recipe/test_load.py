@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edgekit.documents.problems import Origin
 from edgekit.errors import UsageError
 from edgekit.recipe.load import DEFAULT, LoadedRecipe, load_recipe, recipe_sha256, resolved
 from edgekit.recipe.schema import QuantizeQat, Recipe, Train
+from edgekit.yaml_documents.problems import Origin
 from tests.yaml_faults import FAULTS, assert_reported, places
 
 HEAD = """\
@@ -664,7 +664,7 @@ def test_thousands_of_stages_end_soon(tmp_path: Path) -> None:
 def test_torch_is_not_imported() -> None:
     program = (
         "import sys, edgekit.recipe.load, edgekit.recipe.explain, edgekit.recipe.json_schema,"
-        " edgekit.target; sys.exit('torch' in sys.modules)"
+        " edgekit.devices.target; sys.exit('torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[2])
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console, RenderableType
 
-from edgekit.budget import Check
 from edgekit.bundle.manifest import Bundle, Comparison, TraceRow
 from edgekit.measure.measurement import Measurement, Note
 from edgekit.reporting import numbers, terminal
 from edgekit.stats import Estimate, Ratio
 from edgekit.store.results import Row
+from edgekit.verdict.budget import Check
 from tests.measured import make_bundle, make_measurement
 
 KEYS = [

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from paired import command_seconds, interleaved, report
 
-from edgekit.device import adb
-from edgekit.target import AdbTarget
-from tests.device import adbd
+from edgekit.devices import adb
+from edgekit.devices.target import AdbTarget
+from tests.devices import adbd
 
 PUSHED_BYTES, ROUNDS = 50_000_000, 15
 

@@ -40,7 +40,7 @@ import litert_torch
 from ai_edge_litert.interpreter import Interpreter
 from litert_torch.quantize.pt2e_quantizer import PT2EQuantizer, get_symmetric_quantization_config as litert_config
 from litert_torch.quantize.quant_config import QuantConfig
-from edgekit.zoo.edge_models import resnet8
+from edgekit.models.built_in import resnet8
 
 out = sys.argv[1]
 read = lambda name, skip: np.frombuffer(gzip.open(f"/usr/share/datasets/fashion-mnist/{name}-ubyte.gz").read(), np.uint8, offset=skip)

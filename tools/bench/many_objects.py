@@ -20,10 +20,10 @@ import paramiko
 from paired import command_seconds, interleaved, report
 from servers import PLACE, board, bundle, proxy, target
 
-from edgekit.board.deploying import deploy
+from edgekit.boards.deploying import deploy
 from edgekit.bundle.manifest import Bundle
-from edgekit.target import SshTarget
-from tests.device import sshd
+from edgekit.devices.target import SshTarget
+from tests.devices import sshd
 
 OBJECTS, OBJECT_BYTES, ROUNDS, ROUNDS_DELAYED = 2001, 4096, 9, 3
 

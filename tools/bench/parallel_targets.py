@@ -15,10 +15,10 @@ from pathlib import Path
 from paired import interleaved, report
 from servers import board, bundle, proxy, target
 
-from edgekit.board.deploying import deploy
+from edgekit.boards.deploying import deploy
 from edgekit.bundle.manifest import Bundle
-from edgekit.fleet import on_each
-from edgekit.target import SshTarget
+from edgekit.devices.target import SshTarget
+from edgekit.workflow.fleet import on_each
 
 TARGETS, BYTES, BYTES_PER_S, ROUNDS = 8, 8_000_000, 4_000_000, 3
 

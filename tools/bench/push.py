@@ -18,20 +18,20 @@ from pathlib import Path
 from paired import command_seconds, interleaved, report
 from servers import PLACE, board, bundle, target
 
-from edgekit.board.deploying import deploy
+from edgekit.boards.deploying import deploy
 from edgekit.bundle.manifest import Bundle, open_bundle
-from edgekit.target import SshTarget
-from tests.device import sshd
+from edgekit.devices.target import SshTarget
+from tests.devices import sshd
 
 MB = 1_000_000
 ROUNDS, PUSHED_BYTES, LARGE_BYTES = 9, 50 * MB, 500 * MB
 PEAK = """
 import sys
 from pathlib import Path
-from edgekit.board.deploying import deploy
+from edgekit.boards.deploying import deploy
 from edgekit.bundle.manifest import open_bundle
-from edgekit.target import SshTarget
-import edgekit.device.ssh_login, edgekit.deployment
+from edgekit.devices.target import SshTarget
+import edgekit.devices.ssh_login, edgekit.deployment
 where = SshTarget.model_validate_json(sys.argv[1])
 bundles = [open_bundle(Path(path)) for path in sys.argv[2:]]
 def memory(key):

@@ -28,9 +28,9 @@ from typing import Any
 
 from paired import interleaved, report
 
-from edgekit.measure.wire import parse_runner_output
-from edgekit.runtimes.litert import RUNNER, litert_runtime
-from edgekit.runtimes.native import native_runner
+from edgekit.measure.protocol import parse_runner_output
+from edgekit.runners.litert import RUNNER, litert_runtime
+from edgekit.runners.native import native_runner
 
 NONCE = "00"
 TARGET = "1.00 ± 0.02"

@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edgekit.bundle.manifest import Bundle
-from edgekit.device.ssh_login import resolve, trust
-from edgekit.target import SshTarget
+from edgekit.devices.ssh_login import resolve, trust
+from edgekit.devices.target import SshTarget
 from tests.deployment.conftest import opaque_bundle
-from tests.device import sshd
+from tests.devices import sshd
 
 PLACE = "edgekit-bench"
 """In the home directory of the server's user; removed at the end."""

@@ -13,12 +13,12 @@ import resource
 import statistics
 import sys
 
-from edgekit.device.facts import collect_state
-from edgekit.device.local import LocalDevice
-from edgekit.measure.measuring import PROBE_EVERY_S
-from edgekit.measure.wire import parse_runner_output
-from edgekit.runtimes.litert import RUNNER, litert_runtime
-from edgekit.runtimes.native import native_runner
+from edgekit.devices.facts import collect_state
+from edgekit.devices.local import LocalDevice
+from edgekit.measure.interleaving import PROBE_EVERY_S
+from edgekit.measure.protocol import parse_runner_output
+from edgekit.runners.litert import RUNNER, litert_runtime
+from edgekit.runners.native import native_runner
 
 PROBES = [
     "/proc/sys/vm/overcommit_ratio",

@@ -12,7 +12,7 @@ from pathlib import Path
 import edgekit
 from edgekit.cache import cache_root
 from edgekit.progress import Progress, silent
-from edgekit.runtimes.native import wanted_version
+from edgekit.runners.native import wanted_version
 from tools.emulation import image, machine
 from tools.emulation.programs import ADMIN_PATH
 

@@ -16,10 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edgekit.deployment import provision
-from edgekit.device.local import LocalDevice
+from edgekit.devices.local import LocalDevice
 from edgekit.flash.platform import EMULATED
 from edgekit.progress import Progress
-from edgekit.runtimes import Platform, prepare
+from edgekit.runners.runtime import Platform, prepare
 from tools.emulation import card
 from tools.emulation.programs import run
 

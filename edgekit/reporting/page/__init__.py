@@ -45,8 +45,8 @@ def report(
     from edgekit.bundle.manifest import Bundle, open_bundle
     from edgekit.reporting.page.content import page
     from edgekit.reporting.page.document import html
-    from edgekit.session import judge
     from edgekit.store import open_store
+    from edgekit.workflow.run import judge
 
     opened = bundle if bundle is None or isinstance(bundle, Bundle) else open_bundle(bundle)
     with open_store(db) as store:

@@ -8,9 +8,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from edgekit.budget import Check
 from edgekit.bundle.manifest import Artifact, Manifest, TraceRow
-from edgekit.inert import printable
 from edgekit.measure.measurement import Measurement
 from edgekit.reporting import numbers
 from edgekit.reporting.page.values import (
@@ -26,6 +24,8 @@ from edgekit.reporting.page.values import (
     with_interval,
 )
 from edgekit.reporting.terminal import DASH, baseline_of, delegated_share, top1_drop
+from edgekit.sanitize import printable
+from edgekit.verdict.budget import Check
 
 
 def trace_section(rows: Sequence[TraceRow] | None) -> Section:

@@ -8,9 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from edgekit.budget import Check
 from edgekit.bundle.manifest import Artifact, Bundle
-from edgekit.inert import printable
 from edgekit.measure.measurement import Measurement
 from edgekit.reporting.page import (
     build,
@@ -26,6 +24,8 @@ from edgekit.reporting.page import (
 from edgekit.reporting.page.style import flag
 from edgekit.reporting.page.values import Absent, Block, Figure, Heading, Section
 from edgekit.reporting.terminal import baseline_variant
+from edgekit.sanitize import printable
+from edgekit.verdict.budget import Check
 
 if TYPE_CHECKING:
     from edgekit.store.results import Past

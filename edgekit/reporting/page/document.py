@@ -17,9 +17,9 @@ from markupsafe import Markup
 
 from edgekit import __version__
 from edgekit.errors import UsageError
-from edgekit.inert import printable
 from edgekit.reporting.page.content import Page
 from edgekit.reporting.page.values import Figure
+from edgekit.sanitize import printable
 
 HERE = files("edgekit.reporting.page")
 MOST_CHARACTERS = 10_000

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.inert import printable
 from edgekit.measure.measurement import ArtifactResult, Measurement, Run
 from edgekit.measure.probes import series
 from edgekit.reporting import numbers
@@ -33,6 +32,7 @@ from edgekit.reporting.page.values import (
     with_interval,
 )
 from edgekit.reporting.terminal import DASH, baseline_of
+from edgekit.sanitize import printable
 
 CURVE_POINTS = 240
 SHOWN = 0.99

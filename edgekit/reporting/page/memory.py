@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgekit.inert import printable
 from edgekit.measure.measurement import Measurement
 from edgekit.reporting import numbers
 from edgekit.reporting.page.values import (
@@ -22,6 +21,7 @@ from edgekit.reporting.page.values import (
     label,
     layout,
 )
+from edgekit.sanitize import printable
 
 STAGES = {"baseline": "empty", "loaded": "loaded", "first": "first", "steady": "steady"}
 

@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from edgekit.inert import printable
 from edgekit.measure.measurement import ArtifactResult, Measurement
 from edgekit.measure.probes import series
 from edgekit.reporting import numbers
@@ -25,6 +24,7 @@ from edgekit.reporting.page.values import (
     layout,
     thinned,
 )
+from edgekit.sanitize import printable
 
 OPERATORS = 16
 CURVE_POINTS = 600

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edgekit.budget import top1_percent
 from edgekit.bundle.manifest import Artifact
-from edgekit.inert import printable
 from edgekit.measure.measurement import ArtifactResult, Measurement
 from edgekit.reporting import numbers
 from edgekit.reporting.page.build import percent
@@ -28,7 +26,9 @@ from edgekit.reporting.page.values import (
     with_interval,
 )
 from edgekit.reporting.terminal import DASH, baseline_of
+from edgekit.sanitize import printable
 from edgekit.stats import wilson
+from edgekit.verdict.budget import top1_percent
 
 BUBBLE_PX = 46.0
 SMALLEST_BUBBLE_PX = 9.0

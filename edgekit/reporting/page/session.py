@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from edgekit.inert import printable
 from edgekit.measure.measurement import Measurement, Note
 from edgekit.reporting import numbers
 from edgekit.reporting.page.values import Facts, Notes
+from edgekit.sanitize import printable
 
 LEVELS = ("invalid", "warning", "unknown", "note")
 

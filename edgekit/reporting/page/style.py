@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgekit.inert import printable
 from edgekit.measure.measurement import Measurement
 from edgekit.reporting.page.values import SERIES
 from edgekit.reporting.terminal import MEANINGLESS
+from edgekit.sanitize import printable
 
 SYMBOLS = {"executorch": "circle", "litert": "diamond"}
 DASHES = {"executorch": "solid", "litert": "dot"}

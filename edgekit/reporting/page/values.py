@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from edgekit.inert import printable
 from edgekit.reporting.numbers import NOT_AVAILABLE
+from edgekit.sanitize import printable
 
 Tone = Literal["", "good", "bad", "warn", "dim"]
 INK, SOFT, LINE, ACCENT = "var(--ink)", "var(--soft)", "var(--line)", "var(--accent)"

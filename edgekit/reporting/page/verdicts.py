@@ -6,16 +6,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from edgekit.bundle.manifest import Bundle
-from edgekit.decision.comparing import compare_stored
-from edgekit.decision.findings import Finding
-from edgekit.decision.gating import Gated, judged_again
 from edgekit.errors import UsageError
-from edgekit.inert import printable
 from edgekit.measure.measurement import Measurement
 from edgekit.recipe.limits import Gate
-from edgekit.reporting.decisions import METRICS, change, margin, verdict_words
 from edgekit.reporting.page.style import flag, mark
 from edgekit.reporting.page.values import Absent, Block, Cell, Notes, Section, Table, Tone, cells
+from edgekit.reporting.verdicts import METRICS, change, margin, verdict_words
+from edgekit.sanitize import printable
+from edgekit.verdict.rules import Finding
+from edgekit.workflow.compare import compare_stored
+from edgekit.workflow.gate import Gated, judged_again
 
 TONES: dict[str, Tone] = {
     "better": "good",

@@ -17,11 +17,11 @@ from edgekit.bundle.manifest import (
     open_bundle,
     write_manifest,
 )
-from edgekit.device.facts import CpuTime
-from edgekit.measure.lines import WindowValues
+from edgekit.devices.facts import CpuTime
+from edgekit.measure.extra_results import Accuracy, Energy, OperatorTime, Profile, Sustained
 from edgekit.measure.measurement import Measurement, Note, Run
-from edgekit.measure.observations import Accuracy, Energy, OperatorTime, Profile, Sustained
 from edgekit.measure.probes import Probe
+from edgekit.measure.protocol_lines import WindowValues
 from tests.measured import make_bundle, make_measurement
 
 KEYS = ("fp32.pte", "int8.tflite")

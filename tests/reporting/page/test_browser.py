@@ -13,7 +13,7 @@ import pytest
 from edgekit.bundle.manifest import Bundle
 from edgekit.measure.measurement import Measurement
 from edgekit.reporting.page import content, document
-from edgekit.session import judge
+from edgekit.workflow.run import judge
 from tests.chromium import Browser
 from tests.reporting.page.conftest import hostile
 

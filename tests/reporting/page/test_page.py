@@ -13,13 +13,13 @@ from typing import Any
 import plotly.graph_objects
 import pytest
 
-from edgekit.budget import Check
 from edgekit.bundle.manifest import Bundle, Comparison
 from edgekit.measure.measurement import Measurement
 from edgekit.recipe.load import load_recipe, recipe_sha256, resolved
 from edgekit.reporting.page import build, content, document, values
-from edgekit.session import judge
 from edgekit.store.results import Past
+from edgekit.verdict.budget import Check
+from edgekit.workflow.run import judge
 from tests.measured import make_bundle, make_measurement
 from tests.reporting.page.conftest import HOSTILE, hostile
 

@@ -1,0 +1,222 @@
+"""Target files from what a board reports, the host keys of targets, and the list of all targets."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from edgekit.boards.deploying import AnyTarget
+from edgekit.devices import connect
+from edgekit.devices.facts import DeviceFacts, collect
+from edgekit.devices.ssh_config import split_address
+from edgekit.devices.ssh_login import Confirm, HostKey, trust_target
+from edgekit.devices.target import (
+    BUILT_IN,
+    SshTarget,
+    Target,
+    as_target,
+    new_target,
+    read_target,
+    target_directories,
+    target_json_schema,
+    target_names,
+)
+from edgekit.errors import IdentityError, UsageError
+from edgekit.sanitize import printable
+
+TEMPLATE = """\
+# yaml-language-server: $schema=target.schema.json
+# edgekit bench BUNDLE --target {name}
+# Written on {date} from what the board reports; `edgekit target check {name}` looks at it again.
+edgekit: 1
+name: {name}
+description: {description}
+kind: {kind}
+{address}
+# workdir: {workdir}    # where bundles and runtimes are kept on the board
+# timeouts: {{connect_seconds: 10, no_progress_seconds: 30, transfer_seconds: 1800, run_seconds: 900}}
+# require_signature: release-key.pub    # deploy only bundles signed with its private key, see `edgekit bundle sign`
+{runners}"""
+LITERT = """\
+# runners:
+#   litert: {python: python3, package: auto}    # a path such as /usr/bin/python3.11; ai_edge_litert or tflite_runtime
+"""
+
+
+@dataclass(frozen=True)
+class Added:
+    """A target file that was written, and what the board said of itself."""
+
+    path: Path
+    target: Target
+    facts: DeviceFacts
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A target that `load_target` knows by name. `problem` says why its file cannot be used; the
+    other fields are then empty."""
+
+    name: str
+    kind: str
+    address: str
+    file: str
+    problem: str = ""
+
+
+def add_target(
+    name: str,
+    *,
+    ssh: str | None = None,
+    adb: str | None = None,
+    allow_network: bool = False,
+    identity_file: str | Path | None = None,
+    confirm: Confirm | None = None,
+    directory: str | Path = "targets",
+    replace: bool = False,
+) -> Added:
+    """Connect to a board, ask it what it is, and write `DIRECTORY/NAME.yaml`, and beside it the
+    schema for editors.
+
+    `ssh` is USER@HOST:PORT (user and port may be left out), `adb` a serial; `allow_network` is for
+    one that adb reaches over the network. `confirm` is asked about host keys that are not known
+    yet; without it an unknown key is refused. Nothing is written unless the board answers.
+
+    Raises UsageError (wrong name or address, the file is there already and not `replace`),
+    IdentityError, TransportError, DeviceError."""
+    path = Path(directory) / f"{name}.yaml"
+    target = new_target(name, _address(ssh, adb, allow_network, identity_file))
+    if path.exists() and not replace:
+        raise UsageError(
+            f"{path} is there already", hint="choose another name, or overwrite it with --replace"
+        )
+    if isinstance(target, SshTarget) and confirm is not None:
+        trust_target(target, confirm)
+    with closing(connect(target)) as device:
+        facts = collect(device)
+    _write(path, _text(target, facts))
+    _write(
+        path.with_name("target.schema.json"),
+        json.dumps(target_json_schema(), indent=1, ensure_ascii=False) + "\n",
+    )  # its first line names it
+    return Added(path, read_target(path), facts)
+
+
+def trust(
+    target: AnyTarget, *, confirm: Confirm | None = None, fingerprints: tuple[str, ...] = ()
+) -> tuple[HostKey, ...]:
+    """Record the host keys of an SSH target and of the jump hosts before it, the board's last in
+    what is returned.
+
+    A key that is not known yet is recorded when its `SHA256:…` is one of `fingerprints`, else when
+    `confirm` agrees. Raises UsageError (not an SSH target), IdentityError (not confirmed, another
+    fingerprint), TransportError."""
+    wanted = as_target(target)
+    if not isinstance(wanted, SshTarget):
+        raise UsageError(
+            f"{wanted.name}: host keys are for targets of kind ssh, this is of kind {wanted.kind}"
+        )
+    return trust_target(wanted, confirmed_by(fingerprints, confirm))
+
+
+def confirmed_by(fingerprints: tuple[str, ...], otherwise: Confirm | None = None) -> Confirm:
+    """Agrees to host keys with these fingerprints and to no others; without any, `otherwise`
+    decides."""
+
+    def confirm(key: HostKey) -> bool:
+        if key.fingerprint in fingerprints:
+            return True
+        if fingerprints:
+            raise IdentityError(
+                f"{key.machine} shows {key.fingerprint}, which is not the fingerprint given",
+                hint="somebody may be in between",
+            )
+        return otherwise is not None and otherwise(key)
+
+    return confirm
+
+
+def list_targets() -> list[Listed]:
+    """All targets that can be used by name, those with a broken file included."""
+    return [_listed(name) for name in target_names()]
+
+
+def address_of(target: Target) -> str:
+    """How a target is reached, in a word or two."""
+    if target.kind == "ssh":
+        return f"{f'{target.user}@' if target.user else ''}{target.host}{f':{target.port}' if target.port else ''}"
+    return (target.serial or "the only device") if target.kind == "adb" else "this machine"
+
+
+def _listed(name: str) -> Listed:
+    file = next(
+        (
+            found
+            for directory in target_directories()
+            if (found := directory / f"{name}.yaml").exists()
+        ),
+        None,
+    )
+    try:
+        target = read_target(file) if file else BUILT_IN[name]
+    except UsageError as error:
+        return Listed(name, "", "", str(file), error.message.splitlines()[0])
+    return Listed(name, target.kind, address_of(target), str(file or "built in"))
+
+
+def _address(
+    ssh: str | None, adb: str | None, allow_network: bool, identity_file: str | Path | None
+) -> dict[str, Any]:
+    """The keys of a target file that say how the board is reached."""
+    if (ssh is None) == (adb is None):
+        raise UsageError(
+            "a target is reached over SSH or by adb",
+            hint="give one of --ssh USER@HOST and --adb SERIAL",
+        )
+    if ssh is None:
+        return {"kind": "adb", "serial": adb, **({"allow_network": True} if allow_network else {})}
+    user, host, port = split_address(ssh)
+    key = os.path.abspath(os.path.expanduser(identity_file)) if identity_file else None
+    given = {"user": user, "host": host, "port": port, "identity_file": key}
+    return {"kind": "ssh", **{name: value for name, value in given.items() if value is not None}}
+
+
+def _text(target: Target, facts: DeviceFacts) -> str:
+    """The file. What the board said is made inert and quoted: it is somebody else's text."""
+    memory = f"{facts.memory_bytes / 1e9:.1f} GB" if facts.memory_bytes else None
+    cpu = (
+        f"{facts.cpus}× {facts.cpu}"
+        if facts.cpu and facts.cpus and "×" not in facts.cpu
+        else facts.cpu
+    )
+    said = [part for part in (facts.machine, cpu, memory, facts.arch, facts.system) if part]
+    address = target.model_dump(
+        exclude_unset=True,
+        include={"user", "host", "port", "identity_file", "serial", "allow_network"},
+    )
+    return TEMPLATE.format(
+        name=target.name,
+        date=datetime.now(UTC).date(),
+        description=json.dumps(printable(", ".join(said)), ensure_ascii=False),
+        kind=target.kind,
+        address="\n".join(
+            f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in address.items()
+        ),
+        workdir=target.workdir,
+        runners=LITERT if target.kind == "ssh" else "",
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staged.write_text(text, encoding="utf-8")
+        staged.replace(path)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror}") from None

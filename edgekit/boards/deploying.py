@@ -1,0 +1,124 @@
+"""Bundles and runtimes onto the board of a target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit import deployment
+from edgekit.bundle.manifest import Bundle, open_bundle
+from edgekit.bundle.signing import require_signature
+from edgekit.deployment import DeployReport, Verified
+from edgekit.devices import Device, connect
+from edgekit.devices.target import Target, as_target
+from edgekit.errors import RunnerError
+from edgekit.progress import Progress, silent
+from edgekit.runners.board_platform import platform_of
+from edgekit.runners.runtime import Format, Runtime, as_dict, prepare
+
+FORMATS: tuple[Format, ...] = ("executorch", "litert")
+AnyTarget = Target | str | Path
+
+
+@dataclass(frozen=True)
+class SetupReport:
+    """The runtimes that are on a board now, as plain values with every file and its hash."""
+
+    target: str
+    runtimes: tuple[dict[str, object], ...]
+
+
+def deploy(
+    bundle: Bundle | str | Path,
+    target: AnyTarget,
+    *,
+    device: Device | None = None,
+    dry_run: bool = False,
+    progress: Progress = silent,
+) -> DeployReport:
+    """Make a bundle the current one of a target's board. What was current can be rolled back to;
+    content that is there is not sent again.
+
+    With `dry_run` nothing changes on the board. Raises UsageError (no such target, not a bundle),
+    ResultError (not signed as the target demands; nothing is sent), BusyError (somebody else uses
+    the board), DeviceError (disk, permissions), TransportError, IdentityError."""
+    wanted = as_target(target)
+    opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
+    require_signature(opened, wanted)
+    with reached(wanted, device) as board:
+        return deployment.deploy(opened, board, wanted.workdir, dry_run=dry_run, progress=progress)
+
+
+def rollback(target: AnyTarget, *, device: Device | None = None) -> Verified:
+    """Make the previous bundle of a board the current one, after reading all of it. Raises
+    DeviceError: there is none, or it is damaged."""
+    wanted = as_target(target)
+    with reached(wanted, device) as board:
+        return deployment.rollback(board, wanted.workdir)
+
+
+def verify(target: AnyTarget, *, device: Device | None = None) -> Verified:
+    """Read every byte of a board's current bundle there. Raises DeviceError: there is none, or
+    files are missing or altered."""
+    wanted = as_target(target)
+    with reached(wanted, device) as board:
+        return deployment.verify(board, wanted.workdir)
+
+
+def setup(
+    target: AnyTarget,
+    *,
+    formats: Sequence[Format] = FORMATS,
+    offline_cache: str | Path | None = None,
+    device: Device | None = None,
+    progress: Progress = silent,
+) -> SetupReport:
+    """Bring the runtimes for artifacts of these formats onto a board, which needs no internet for
+    it.
+
+    They are built and fetched on this machine; `offline_cache` is a directory to keep them in, for
+    a machine that has no internet either. A format that the board cannot run does not keep the
+    others from it: they are installed, then RunnerError names what is missing. Raises what `deploy`
+    raises."""
+    wanted = as_target(target)
+    made: list[Runtime] = []
+    refused: list[RunnerError] = []
+    with reached(wanted, device) as board:
+        platform = platform_of(wanted, board)
+        for format in formats:
+            if wanted.runners.program(format):
+                continue  # the board has its own
+            try:
+                made += prepare(
+                    platform,
+                    formats=(format,),
+                    offline_cache=Path(offline_cache) if offline_cache else None,
+                    progress=progress,
+                )
+            except RunnerError as error:
+                refused.append(error)
+        if made:
+            with deployment.hold(board, wanted.workdir) as lock:
+                for runtime in made:
+                    deployment.provision(
+                        board, wanted.workdir, runtime, lock=lock, progress=progress
+                    )
+    if refused:
+        there = f" (installed: {', '.join(runtime.format for runtime in made)})" if made else ""
+        raise RunnerError(
+            f"{wanted.name}: {'; '.join(error.message for error in refused)}{there}",
+            hint=refused[0].hint,
+        )
+    return SetupReport(wanted.name, tuple(as_dict(runtime) for runtime in made))
+
+
+@contextmanager
+def reached(target: Target, device: Device | None) -> Iterator[Device]:
+    """The device given, or a connection of one's own that is closed at the end."""
+    if device is not None:
+        yield device
+        return
+    with closing(connect(target)) as made:
+        yield made

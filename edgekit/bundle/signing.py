@@ -1,0 +1,126 @@
+"""Signatures of bundles: Ed25519 (RFC 8032) over the bytes of the manifest, which names every other
+file by its hash. Owns key files and `manifest.json.sig`.
+
+Keys are PEM files, and the signature is 64 raw bytes, so that OpenSSL can check it too:
+`openssl pkeyutl -verify -pubin -inkey KEY.pub -rawin -in manifest.json -sigfile manifest.json.sig`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from edgekit.bundle.manifest import MANIFEST, SIGNATURE, Bundle, Manifest, open_bundle
+from edgekit.devices.target import Target
+from edgekit.errors import ResultError, UsageError
+
+SIGNATURE_BYTES = 64
+KEYGEN = "`edgekit bundle keygen FILE` makes a pair"
+
+
+def keygen(file: str | Path) -> tuple[Path, Path]:
+    """Write a new private key to `file` (mode 0600, not encrypted) and its public key to
+    `file`.pub. Raises UsageError: one of them is there already."""
+    private, public = Path(file), Path(f"{file}.pub")
+    key = Ed25519PrivateKey.generate()
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    _write_new(private, key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain), 0o600)
+    _write_new(
+        public,
+        key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo),
+        0o644,
+    )
+    return private, public
+
+
+def sign(bundle: str | Path, key: str | Path) -> Path:
+    """Check a bundle whole, sign its manifest, and return the signature file, which lies beside it.
+    Raises UsageError (not a bundle, not a private key)."""
+    opened = open_bundle(bundle)
+    private = _load(key, lambda data: serialization.load_pem_private_key(data, None))
+    if not isinstance(private, Ed25519PrivateKey):
+        raise UsageError(
+            f"{key}: not an Ed25519 private key in PEM, without a passphrase", hint=KEYGEN
+        )
+    signature = private.sign((opened.path / MANIFEST).read_bytes())
+    staged = (
+        opened.path.parent / f".{opened.path.name}.{SIGNATURE}.{os.getpid()}"
+    )  # not in the bundle, which holds nothing else
+    try:
+        staged.write_bytes(signature)
+        staged.replace(opened.path / SIGNATURE)
+    except OSError as error:
+        raise UsageError(
+            f"{opened.path / SIGNATURE}: cannot be written: {error.strerror}"
+        ) from None
+    return opened.path / SIGNATURE
+
+
+def require_signature(bundle: Bundle, target: Target) -> None:
+    """Refuse a bundle that is not signed as a target demands, before anything is sent. A target
+    without `require_signature` takes any.
+
+    What is deployed is what was checked: the manifest on disk is the opened one, and the device
+    compares every file with the hash in it. Raises ResultError (no signature, one by another key,
+    an altered manifest), UsageError (the public key cannot be read)."""
+    if target.require_signature is None:
+        return
+    verify_signature(bundle, target.require_signature, wanted_by=f"{target.name}: ")
+
+
+def verify_signature(bundle: Bundle, public_key: str | Path, *, wanted_by: str = "") -> None:
+    """Raises ResultError unless a bundle's manifest is signed with the private key that belongs to
+    a public one; UsageError: no such key."""
+    key = _load(public_key, serialization.load_pem_public_key)
+    if not isinstance(key, Ed25519PublicKey):
+        raise UsageError(f"{public_key}: not an Ed25519 public key in PEM", hint=KEYGEN)
+    sign_it = f"edgekit bundle sign {bundle.path} --key FILE"
+    try:
+        signature = (bundle.path / SIGNATURE).read_bytes()[: SIGNATURE_BYTES + 1]
+        manifest = (bundle.path / MANIFEST).read_bytes()
+    except OSError:
+        raise ResultError(
+            f"{wanted_by}the bundle {bundle.path} is not signed", hint=sign_it
+        ) from None
+    try:
+        key.verify(signature, manifest)
+    except InvalidSignature:
+        hint = (
+            f"it was altered, or signed with another key than that of {public_key}; if you trust"
+            f" it: {sign_it}"
+        )
+        raise ResultError(
+            f"{wanted_by}the signature of the bundle {bundle.path} is not valid", hint=hint
+        ) from None
+    if Manifest.model_validate_json(manifest) != bundle.manifest:
+        raise ResultError(
+            f"{wanted_by}the manifest of the bundle {bundle.path} changed since it was opened",
+            hint="open it again",
+        )
+
+
+def _load(file: str | Path, load: Callable[[bytes], object]) -> object:
+    """The key in a file, of whatever kind; None for what is no key."""
+    try:
+        return load(Path(file).read_bytes())
+    except OSError as error:
+        raise UsageError(f"{file}: the key cannot be read: {error.strerror}", hint=KEYGEN) from None
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: encrypted
+        return None
+
+
+def _write_new(path: Path, content: bytes, mode: int) -> None:
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as stream:
+            stream.write(content)
+    except FileExistsError:
+        raise UsageError(
+            f"{path} is there already, and a key is never overwritten", hint="choose another name"
+        ) from None
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror}") from None

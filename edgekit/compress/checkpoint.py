@@ -1,0 +1,129 @@
+"""A stage's result as a value and as a directory. Owns how a compressed model is written down so
+that it can be rebuilt without running any code from the file: tensors in safetensors, the recipe
+for the architecture in JSON.
+
+    weights.safetensors   the state of the model, or of its prepared graph (fake-quant and observer state included)
+    masks.safetensors     0/1 masks of unstructured pruning, if any
+    checkpoint.json       which model, which channels were pruned, how it is quantized
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.fx import GraphModule
+
+from edgekit.compress import quantize, structured
+from edgekit.models.create import create_model
+
+GRAPH_METHODS = ("ptq", "qat")
+"""Quantization methods that live in the model's graph; the others are applied by the exporters to
+the float model."""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """How to build the original network: enough for `create_model`. `base` is the recipe's
+    directory, where local modules are found."""
+
+    name: str
+    args: Mapping[str, Any]
+    seed: int
+    base: Path
+
+
+@dataclass(frozen=True)
+class Quantization:
+    method: str
+    keep_float: tuple[str, ...] = ()
+    observer: quantize.Observer | None = None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model between two stages. `model` is an eager module, or the prepared graph after `ptq` or
+    `qat`."""
+
+    spec: ModelSpec
+    model: nn.Module
+    pruning_history: tuple[Any, ...] = ()
+    masks: Mapping[str, Tensor] = field(default_factory=dict)
+    quantization: Quantization | None = None
+
+
+def save(checkpoint: Checkpoint, directory: Path) -> None:
+    """Write the three files into an existing directory."""
+    model, state = checkpoint.model, checkpoint.model.state_dict()
+    if checkpoint.quantization is not None and checkpoint.quantization.method in GRAPH_METHODS:
+        assert isinstance(model, GraphModule)
+        state = quantize.graph_state(model)
+    save_file(
+        {name: tensor.contiguous().clone() for name, tensor in state.items()},
+        directory / "weights.safetensors",
+    )
+    if checkpoint.masks:
+        save_file(
+            {name: mask.contiguous() for name, mask in checkpoint.masks.items()},
+            directory / "masks.safetensors",
+        )
+    quantization = checkpoint.quantization
+    description = {
+        "model": {
+            "name": checkpoint.spec.name,
+            "args": dict(checkpoint.spec.args),
+            "seed": checkpoint.spec.seed,
+        },
+        "pruning_history": checkpoint.pruning_history,
+        "quantization": None if quantization is None else vars(quantization),
+    }
+    (directory / "checkpoint.json").write_text(json.dumps(description), encoding="utf-8")
+
+
+def load(directory: Path, example: Tensor, *, base: Path) -> Checkpoint:
+    """Rebuild what `save` wrote: the same network, channels, graph and numbers, bit for bit.
+
+    `example` is a batch of shape (B, *input shape); `base` is where modules that lie beside the
+    recipe are found now."""
+    description = json.loads((directory / "checkpoint.json").read_text(encoding="utf-8"))
+    spec = ModelSpec(**description["model"], base=base)
+    model = create_model(spec.name, spec.args, seed=spec.seed, base=spec.base)
+    if description["pruning_history"]:
+        structured.replay(model, example, description["pruning_history"])
+    state = load_file(directory / "weights.safetensors")
+    quantization = None
+    if description["quantization"]:
+        fields = description["quantization"]
+        quantization = Quantization(
+            fields["method"], tuple(fields["keep_float"]), fields["observer"]
+        )
+    if quantization is not None and quantization.method in GRAPH_METHODS:
+        model = prepare(model, example, quantization)
+        quantize.load_graph_state(model, state)
+    else:
+        model.load_state_dict(state)
+    masks_file = directory / "masks.safetensors"
+    return Checkpoint(
+        spec,
+        model,
+        tuple(description["pruning_history"]),
+        load_file(masks_file) if masks_file.exists() else {},
+        quantization,
+    )
+
+
+def prepare(model: nn.Module, example: Tensor, quantization: Quantization) -> GraphModule:
+    """The graph with observers (ptq) or fake quantization (qat) of a float model."""
+    if quantization.method == "qat":
+        return quantize.prepare_qat(model, example, keep_float=quantization.keep_float)
+    return quantize.prepare_ptq(
+        model,
+        example,
+        keep_float=quantization.keep_float,
+        observer=quantization.observer or "histogram",
+    )

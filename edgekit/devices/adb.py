@@ -1,0 +1,369 @@
+"""A device over adb, by the real `adb` program and the shell protocol that keeps streams apart and
+brings the exit code (`shell_v2`).
+
+Every program runs below a small shell script on the device, because adb alone leaves too little
+behind: the script says which process group is to be killed on a deadline (a program outlives its
+adb client), and whether the program was ended by a signal, which the protocol folds into the exit
+code. Both are said on standard error, in lines with a nonce. Shells keep quiet about SIGINT and
+SIGPIPE: these two arrive as exit codes 130 and 141.
+
+Files go through the same door; large ones to the device by the sync service of `adb push`
+(adb_sync.py), which is faster. On its own it deletes what arrived when it is cut off, so a script
+beside it gives the file its name as soon as there is one. Commands are those of toybox and mksh,
+which is what Android has."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO
+
+from edgekit.devices import Completed, Progress, adb_client, adb_server, adb_sync
+from edgekit.devices.adb_client import WRAPPER, Limits, Said
+from edgekit.devices.local import Capped, host_file
+from edgekit.devices.shell import KILL, PULL, PUSH, absolute, last_line
+from edgekit.devices.target import AdbTarget, Timeouts
+from edgekit.errors import DeadlinePassed, DeviceError, ResultError, TransportError
+from edgekit.sanitize import printable
+
+CHUNK_BYTES = 256 << 10
+KILL_S = 5.0
+SYNCED_BYTES = 1 << 20
+"""Below it, starting a second program on the device costs more than the sync service saves."""
+UNWRITABLE = "check free space and permissions on the device"
+GONE = "check the cable or the network and the device's power, then run again"
+
+NAME = r"""
+[ ! -d "$2" ] || { rm -f "$1"; echo "Is a directory" >&2; exit 1; }
+i=0
+until [ -f "$1" ] && mv -f "$1" "$2"; do
+  [ $i -lt 40 ] || { echo "nothing arrived" >&2; exit 1; }
+  i=$((i+1))
+  sleep 0.05
+done
+chmod "$3" "$2"
+"""
+"""ARRIVING PATH MODE. Renames a file as soon as it is there, which may be while it is written;
+waits two seconds for it."""
+
+_warned: set[str] = set()
+
+
+def connect(target: AdbTarget) -> AdbDevice:
+    """The device of a target of kind adb.
+
+    Raises TransportError (no adb, no such device, offline, several), IdentityError (unauthorized),
+    DeviceError (Android older than 7)."""
+    serial = adb_server.connect(target.name, target.serial, target.timeouts.connect_seconds)
+    if adb_server.is_network(serial):
+        if not target.allow_network:
+            hint = (
+                "prefer USB, as anyone on its network can reach it too; or set `allow_network:"
+                " true` in the target"
+            )
+            raise TransportError(
+                f"{target.name} ({serial}): a device on the network, which is not allowed by"
+                " default",
+                hint=hint,
+            )
+        if serial not in _warned:
+            _warned.add(serial)
+            logging.getLogger(__name__).warning(
+                "warning: %s is debugged over the network: whoever reaches its port can try"
+                " to, too",
+                serial,
+            )
+    if "shell_v2" not in adb_server.ask("-s", serial, "features").split():
+        raise DeviceError(
+            f"{target.name} ({serial}): its adb has no shell_v2",
+            hint="edgekit needs Android 7 or newer",
+        )
+    return AdbDevice(target.name, serial, target.timeouts)
+
+
+class AdbDevice:
+    """A device that adb's server is connected to. Holds no connection of its own."""
+
+    def __init__(self, name: str, serial: str, timeouts: Timeouts) -> None:
+        self.name = name
+        self.serial = serial
+        self._timeouts = timeouts
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float,
+        no_progress_s: float | None = None,
+        stdin: bytes = b"",
+        max_stdout_bytes: int = 64 << 20,
+        max_stderr_bytes: int = 1 << 20,
+        on_stdout: Callable[[bytes], None] | None = None,
+    ) -> Completed:
+        def chunks() -> Iterator[bytes]:
+            return (
+                stdin[start : start + CHUNK_BYTES] for start in range(0, len(stdin), CHUNK_BYTES)
+            )
+
+        return self._execute(
+            argv,
+            chunks,
+            Capped(max_stdout_bytes, on_stdout),
+            max_stderr_bytes,
+            timeout_s,
+            no_progress_s,
+        )
+
+    def push(
+        self, local: Path, remote: str, *, mode: int = 0o644, progress: Progress | None = None
+    ) -> None:
+        with host_file(local, "rb") as stream:
+            server = adb_sync.server_address()
+            if (
+                server
+                and os.fstat(stream.fileno()).st_size >= SYNCED_BYTES
+                and remote.startswith("/")
+            ):
+                done = self._sync(server, stream, remote, mode, progress)
+            else:
+                done = self._write(stream, remote, mode, progress)
+        if not done.ok:
+            raise DeviceError(
+                f"{self.name}: cannot write {remote}: {last_line(done.stderr)}", hint=UNWRITABLE
+            )
+
+    def _write(
+        self, stream: IO[bytes], remote: str, mode: int, progress: Progress | None
+    ) -> Completed:
+        def chunks() -> Iterator[bytes]:
+            stream.seek(0)
+            return _chunks(stream, progress)
+
+        return self._transfer(
+            ["sh", "-c", PUSH, "edgekit", absolute(remote), f"{mode:o}"], chunks, Capped(1 << 16)
+        )
+
+    def _sync(
+        self,
+        server: tuple[str, int],
+        stream: IO[bytes],
+        remote: str,
+        mode: int,
+        progress: Progress | None,
+    ) -> Completed:
+        arriving = f"{remote}.{secrets.token_hex(4)}"
+        naming = ["sh", "-c", NAME, "edgekit", arriving, remote, f"{mode:o}"]
+        no_progress_s = self._timeouts.no_progress_seconds
+        with ThreadPoolExecutor(1) as beside:
+            named = beside.submit(self.run, naming, timeout_s=no_progress_s)
+            deadline = time.monotonic() + self._timeouts.transfer_seconds
+            for retry in (True, False):
+                try:
+                    adb_sync.send(
+                        server,
+                        self.serial,
+                        stream,
+                        arriving,
+                        deadline=deadline,
+                        no_progress_s=no_progress_s,
+                        progress=progress,
+                    )
+                    break
+                except adb_sync.NotReached as error:
+                    self._explain(error.message.encode(), retry)
+                except DeviceError as error:
+                    raise DeviceError(
+                        f"{self.name}: cannot write {remote}: {error.message}", hint=UNWRITABLE
+                    ) from None
+                except TransportError as error:
+                    raise type(error)(f"{self.name}: {error.message}", hint=GONE) from None
+        return named.result() if named.result().ok else self.run(naming, timeout_s=no_progress_s)
+
+    def pull(
+        self, remote: str, local: Path, *, max_bytes: int, progress: Progress | None = None
+    ) -> None:
+        try:
+            with host_file(local, "wb") as stream:
+                self._pull(remote, stream, max_bytes, progress)
+        except BaseException:
+            local.unlink(missing_ok=True)
+            raise
+
+    def _pull(
+        self, remote: str, stream: IO[bytes], max_bytes: int, progress: Progress | None
+    ) -> None:
+        def keep(chunk: bytes) -> None:
+            stream.write(chunk)
+            if progress is not None:
+                progress(len(chunk))
+
+        sink = Capped(max_bytes, keep, collect=False)
+        argv = ["sh", "-c", PULL, "edgekit", absolute(remote)]
+        done = self._transfer(argv, lambda: iter(()), sink)
+        if sink.truncated:
+            raise ResultError(
+                f"{self.name}: {remote} is larger than {max_bytes} bytes",
+                hint="the device sent more than was expected",
+            )
+        if not done.ok:
+            raise DeviceError(
+                f"{self.name}: cannot read {remote}: {last_line(done.stderr)}",
+                hint="check that the file is there and readable",
+            )
+
+    def close(self) -> None:
+        pass
+
+    def _transfer(
+        self, argv: Sequence[str], chunks: Callable[[], Iterator[bytes]], stdout: Capped
+    ) -> Completed:
+        return self._execute(
+            argv,
+            chunks,
+            stdout,
+            1 << 16,
+            self._timeouts.transfer_seconds,
+            self._timeouts.no_progress_seconds,
+        )
+
+    def _execute(
+        self,
+        argv: Sequence[str],
+        chunks: Callable[[], Iterator[bytes]],
+        stdout: Capped,
+        max_stderr_bytes: int,
+        timeout_s: float,
+        no_progress_s: float | None,
+    ) -> Completed:
+        """Run a program; a device that turned out to be offline before it started is connected
+        anew, once, if it is on the network."""
+        started = time.monotonic()
+        limits = Limits(started, timeout_s, no_progress_s, self._timeouts.no_progress_seconds)
+        for retry in (True, False):
+            nonce = secrets.token_hex(8)
+            stderr = Said(nonce, Capped(max_stderr_bytes))
+            code = self._attempt(argv, nonce, chunks(), stdout, stderr, limits)
+            if stderr.group is not None:
+                break
+            self._explain(stderr.prelude, retry)
+        if stderr.last is None:
+            raise TransportError(
+                f"{self.name}: the connection broke while {argv[0]} ran", hint=GONE
+            )
+        content = bytes(stderr.sink.data)
+        if code != 0 and nonce.encode() in content.partition(b"\n")[0]:
+            reason = printable(last_line(content).partition(nonce + ":")[2].strip())
+            raise DeviceError(
+                f"{self.name}: cannot start {argv[0]}: {reason}",
+                hint="is the program installed and executable?",
+            )
+        by_signal = stderr.last == "signal" and code > 128
+        seconds = time.monotonic() - started
+        signal = code - 128 if by_signal else None
+        exit_code = None if by_signal else code
+        return Completed(
+            tuple(argv),
+            exit_code,
+            signal,
+            bytes(stdout.data),
+            content,
+            seconds,
+            stdout.truncated,
+            stderr.sink.truncated,
+        )
+
+    def _attempt(
+        self,
+        argv: Sequence[str],
+        nonce: str,
+        chunks: Iterator[bytes],
+        stdout: Capped,
+        stderr: Said,
+        limits: Limits,
+    ) -> int:
+        """The exit code adb brings back. Whatever ends the wait, the program's process group is not
+        alive after it."""
+        with adb_client.running(self.serial, ["sh", "-c", WRAPPER, nonce, *argv]) as client:
+            try:
+                for met in adb_client.pump(client, chunks, stdout, stderr, limits):
+                    if met == "leftover" and stderr.group is not None:
+                        self._kill(stderr.group)
+                    elif met == "silence" and not self._answers():
+                        raise TransportError(
+                            f"{self.name}: the device does not answer any more", hint=GONE
+                        )
+                    elif met in ("deadline", "no progress"):
+                        reason = (
+                            f"{limits.timeout_s:g} s were over"
+                            if met == "deadline"
+                            else f"nothing for {limits.no_progress_s:g} s"
+                        )
+                        details: dict[str, object] = {
+                            "argv": list(argv),
+                            "stderr": last_line(stderr.sink.data),
+                        }
+                        hint = "give it more time, or see why it hangs"
+                        raise DeadlinePassed(
+                            f"{self.name}: {argv[0]} was killed: {reason}",
+                            hint=hint,
+                            details=details,
+                        )
+            except BaseException:
+                if stderr.group is not None:
+                    self._kill(stderr.group)
+                raise
+            return client.wait()
+
+    def _explain(self, prelude: bytes, retry: bool) -> None:
+        """Why a program did not start: raises, or returns when it is worth another attempt."""
+        found = adb_server.devices()
+        state = found.get(self.serial)
+        if retry and state == "device":
+            return
+        if retry and state in (None, "offline") and adb_server.is_network(self.serial):
+            state = adb_server.reconnect(self.serial, self._timeouts.connect_seconds)
+            if state == "device":
+                return
+        if state != "device":
+            raise adb_server.not_ready(self.name, self.serial, state, found)
+        raise TransportError(
+            f"{self.name}: adb cannot start a program: {printable(last_line(prelude))}", hint=GONE
+        )
+
+    def _answers(self) -> bool:
+        """Whether the device is still there: adb itself waits for ever on a link that says nothing
+        and does not end."""
+        try:
+            return self._aside(["true"], self._timeouts.no_progress_seconds).returncode == 0
+        except (TransportError, OSError, subprocess.SubprocessError):
+            return False
+
+    def _kill(self, group: int) -> None:
+        """End a process group on the device. Best effort: the device may be gone."""
+        with contextlib.suppress(TransportError, OSError, subprocess.SubprocessError):
+            self._aside(["sh", "-c", KILL, "edgekit", str(group), ""], KILL_S)
+
+    def _aside(self, argv: Sequence[str], timeout_s: float) -> subprocess.CompletedProcess[bytes]:
+        command = adb_client.command(self.serial, argv)
+        return subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout_s,
+            start_new_session=True,
+            check=False,
+        )
+
+
+def _chunks(stream: IO[bytes], progress: Progress | None) -> Iterator[bytes]:
+    while chunk := stream.read(CHUNK_BYTES):
+        yield chunk
+        if progress is not None:
+            progress(len(chunk))

@@ -1,0 +1,179 @@
+"""The `adb` program on this machine and the server it talks to: which devices there are, in what
+state, and what to do about it.
+
+Owns the translation of adb's states into errors. Runs nothing on a device.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from edgekit.devices.local import LocalDevice
+from edgekit.errors import DeviceError, EdgekitError, IdentityError, TransportError
+from edgekit.sanitize import printable
+
+ANSWER_S = 20.0
+SETTLE_S = 5.0
+"""How long a server that was just started may take to find the devices that are plugged in."""
+POLL_S = 0.1
+
+
+def find_adb() -> str:
+    """The adb program: on the path, or where Android's SDK has it. Raises TransportError."""
+    folders = [os.environ.get(key) for key in ("ANDROID_HOME", "ANDROID_SDK_ROOT")]
+    places = [
+        "adb",
+        *(str(Path(folder) / "platform-tools" / "adb") for folder in folders if folder),
+    ]
+    for place in places:
+        if found := shutil.which(place):
+            return found
+    raise TransportError(
+        "the program adb is not installed",
+        hint="apt-get install adb, or Android's platform-tools with `adb` on the PATH",
+    )
+
+
+def ask(*arguments: str, timeout_s: float = ANSWER_S) -> str:
+    """What adb says to a question that no device is asked. It says much of it with exit code 0 and
+    an error in the text.
+
+    Raises TransportError when it cannot be run or does not answer.
+    """
+    try:
+        done = LocalDevice("adb").run(
+            [find_adb(), *arguments], timeout_s=timeout_s, max_stdout_bytes=1 << 20
+        )
+    except (TransportError, DeviceError) as error:
+        hint = "`adb kill-server`, then again; is something else on its port?"
+        raise TransportError(f"adb {arguments[0]}: {error.message}", hint=hint) from None
+    return (done.stdout + done.stderr).decode("utf-8", "replace")
+
+
+def parse_devices(text: str) -> dict[str, str]:
+    """Serial to state from what `adb devices` prints.
+
+    States are those of adb: `device` is ready, then `offline`, `unauthorized`, `authorizing`,
+    `connecting`, `recovery`, `sideload`, `bootloader`, and `no permissions` with a remark."""
+    found = {}
+    for line in text.splitlines():
+        if match := re.fullmatch(r"(\S+)\s+([a-z][^\t]*?)\s*", line):
+            found[match[1]] = match[2]
+    return {serial: state for serial, state in found.items() if serial not in ("List", "*")}
+
+
+def devices() -> dict[str, str]:
+    """Serial to state of what is connected. Starts adb's server when there is none, and then waits
+    a little for devices to turn up."""
+    fresh = "started" in ask("start-server")
+    until = time.monotonic() + (SETTLE_S if fresh else 0)
+    while True:
+        found = parse_devices(ask("devices"))
+        if time.monotonic() >= until or (
+            found and all(state == "device" for state in found.values())
+        ):
+            return found
+        time.sleep(POLL_S)
+
+
+def is_network(serial: str) -> bool:
+    """Whether a device is reached over TCP: `HOST:PORT`, or found by mDNS."""
+    return ":" in serial or "._adb" in serial
+
+
+def only_serial(found: Mapping[str, str]) -> str:
+    """The serial of the only device. Raises TransportError: none, or several."""
+    if not found:
+        raise TransportError(
+            "adb sees no device",
+            hint="plug it in and switch on USB debugging; `adb devices` must list it",
+        )
+    if len(found) > 1:
+        names = ", ".join(
+            f"{printable(serial)} ({printable(state)})" for serial, state in sorted(found.items())
+        )
+        raise TransportError(
+            f"adb sees several devices: {names}", hint="set `serial` in the target to one of them"
+        )
+    return next(iter(found))
+
+
+def connect(name: str, serial: str | None, timeout_s: float) -> str:
+    """The serial of a device that is ready; one that is offline or missing and on the network is
+    connected anew, once.
+
+    Raises TransportError (none, several, missing, offline), IdentityError (unauthorized),
+    DeviceError (not in Android)."""
+    found = devices()
+    serial = serial or only_serial(found)
+    state = found.get(serial)
+    if state in ("authorizing", "connecting"):
+        state = _settled(serial, timeout_s)
+    if state in ("offline", None) and is_network(serial):
+        state = reconnect(serial, timeout_s)
+    if state != "device":
+        raise not_ready(name, serial, state, found)
+    return serial
+
+
+def reconnect(serial: str, timeout_s: float) -> str | None:
+    """Connect a device on the network anew, and return its state."""
+    ask("disconnect", serial)
+    ask("connect", serial, timeout_s=timeout_s + ANSWER_S)
+    return _settled(serial, timeout_s)
+
+
+def state_of(serial: str) -> str | None:
+    """The state of a device; None when adb does not list it."""
+    return devices().get(serial)
+
+
+def not_ready(name: str, serial: str, state: str | None, found: Mapping[str, str]) -> EdgekitError:
+    """The error for a device in a state other than `device`."""
+    where = f"{name} ({printable(serial)})"
+    if state is None:
+        others = ", ".join(printable(other) for other in sorted(found))
+        hint = "is it on, connected, and in USB debugging?" + (
+            f" adb sees: {others}" if others else " adb sees no device"
+        )
+        return TransportError(f"{where}: adb does not see it", hint=hint)
+    if state in ("unauthorized", "authorizing"):
+        hint = (
+            "unlock it and accept the question `Allow USB debugging?`; if none comes, plug it in"
+            " anew, or `adb kill-server`"
+        )
+        return IdentityError(
+            f"{where}: the device does not trust this machine's adb key (unauthorized)", hint=hint
+        )
+    if state in ("offline", "connecting"):
+        return TransportError(
+            f"{where}: adb says {state}",
+            hint="plug it in anew or restart it; if that does not help, `adb kill-server`",
+        )
+    if state.startswith("no permissions"):
+        hint = (
+            "allow your user the USB device: install the udev rules (Debian:"
+            " android-sdk-platform-tools-common) and join their group"
+        )
+        return TransportError(f"{where}: adb may not use the USB device", hint=hint)
+    return DeviceError(
+        f"{where}: it is in the state `{printable(state)}`",
+        hint="start it into Android: `adb reboot`",
+    )
+
+
+def _settled(serial: str, timeout_s: float) -> str | None:
+    """The state of a device when it stops changing, at the latest after `timeout_s`."""
+    until = time.monotonic() + timeout_s
+    while (state := state_of(serial)) in (
+        "authorizing",
+        "connecting",
+        "offline",
+    ) and time.monotonic() < until:
+        time.sleep(POLL_S)
+    return state

@@ -1,0 +1,167 @@
+"""What may be changed on a device while it is measured: the governor of its clocks. Owns the
+change, its record on the device, and its undoing.
+
+What the governors were is written to WORKDIR/governors.saved before the first is changed, and three
+undo it, whoever comes first: the session that changed it, when it ends; a watchdog on the device,
+when the session's lock (edgekit/deployment/lock.py) is released or its lease is over, so that a
+host that died is survived; and the next session. A reboot undoes it anyway.
+
+Cores and threads are the runner process's own (`--cpus`), and need no undoing. Waiting until a
+device is cool changes nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from edgekit.devices import Device
+from edgekit.devices.facts import CPUFREQ, DeviceState, collect_state
+from edgekit.errors import DeviceError, EdgekitError
+from edgekit.sanitize import printable
+
+TIMEOUT_S = 60.0
+POLL_S = 5.0
+WATCH_EVERY_S = 5
+
+_UNDO = r"""
+undo() {
+  [ -f "$saved" ] || return 0
+  while read -r file governor; do
+    case $file in */scaling_governor) echo "$governor" >"$file" || return 65 ;; esac
+  done <"$saved"
+  rm -f "$saved"
+}
+"""
+
+_WATCH = (
+    r"""
+saved=$1/governors.saved
+"""
+    + _UNDO
+    + r"""
+cd "$1" && : >governors.watched || exit
+while sleep "$2" && [ -f "$saved" ]; do
+  newest=0
+  for entry in lock.*; do
+    case ${entry#lock.} in '' | *[!0-9]*) ;; *) [ "${entry#lock.}" -le "$newest" ] || newest=${entry#lock.} ;; esac
+  done
+  set -- "$1" "$2" $(readlink "lock.$newest")
+  read -r uptime rest </proc/uptime
+  if [ "$3" != held ] || [ "${4:-0}" -le "${uptime%%.*}" ]; then undo; exit; fi
+done
+"""
+)
+"""WORKDIR SECONDS. Undoes the change once nobody holds the lock any more."""
+
+_RESTORE = "saved=$1/governors.saved\n" + _UNDO + "undo\n"
+"""WORKDIR."""
+
+_SET = (
+    "saved=$1/governors.saved\n"
+    + _UNDO
+    + r"""
+undo || exit 65
+found=
+for file in "$2"policy*/scaling_governor; do
+  [ -f "$file" ] || continue
+  found=1
+  read -r governor <"$file" && echo "$file $governor" || exit 65
+done >"$saved.new"
+[ -s "$saved.new" ] || { rm -f "$saved.new"; echo "no clock has a governor" >&2; exit 66; }
+sync; mv -f "$saved.new" "$saved"
+rm -f "$1/governors.watched"
+if command -v setsid >/dev/null 2>&1; then
+  setsid sh -c "$5" watch "$1" "$4" </dev/null >/dev/null 2>&1 &
+  tries=0  # until it is out of this process group, which is killed when this program ends
+  while [ ! -f "$1/governors.watched" ] && [ "$tries" -lt 50 ]; do sleep 0.1; tries=$((tries + 1)); done
+fi
+while read -r file governor; do
+  echo "$3" >"$file" || { undo; exit 65; }
+  read -r now <"$file"
+  [ "$now" = "$3" ] || { undo; echo "$file stays $now" >&2; exit 65; }
+done <"$saved"
+"""
+)
+"""WORKDIR PREFIX GOVERNOR SECONDS WATCH. Exit code 66: there is nothing to govern."""
+
+
+@dataclass(frozen=True)
+class CoolDown:
+    """How a wait went: the hottest zone before and after it in °C (None: no zone tells), and the
+    seconds it took."""
+
+    before_c: float | None
+    after_c: float | None
+    seconds: float
+    reached: bool
+
+
+def restore_governors(device: Device, root: str) -> None:
+    """Undo what an earlier session may have left. `root` is the store's absolute path on the
+    device. Raises DeviceError, TransportError."""
+    _shell(device, _RESTORE, root)
+
+
+@contextmanager
+def governors(
+    device: Device, root: str, governor: str, *, cpufreq: str = CPUFREQ
+) -> Iterator[None]:
+    """All clocks under `governor` while the block runs; as they were when it ends, however it ends.
+
+    The caller holds the store's lock. Raises DeviceError: no right to (root is needed), no such
+    governor, nothing to govern."""
+    _shell(device, _SET, root, cpufreq, governor, str(WATCH_EVERY_S), _WATCH)
+    try:
+        yield
+    finally:
+        with suppress(EdgekitError):  # the watchdog and the next session know, too
+            restore_governors(device, root)
+
+
+def cool_down(
+    device: Device,
+    state: DeviceState,
+    below_c: float,
+    timeout_s: float,
+    *,
+    wait: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> tuple[CoolDown, DeviceState]:
+    """Wait until the hottest thermal zone is below a temperature, or the time is over. Returns how
+    it went, and the state at its end."""
+    began, before_c = clock(), hottest_c(state)
+    while (
+        (hottest := hottest_c(state)) is not None
+        and hottest >= below_c
+        and clock() - began < timeout_s
+    ):
+        wait(min(POLL_S, timeout_s))
+        state = collect_state(device)
+    after_c = hottest_c(state)
+    return (
+        CoolDown(before_c, after_c, clock() - began, after_c is not None and after_c < below_c),
+        state,
+    )
+
+
+def hottest_c(state: DeviceState) -> float | None:
+    return max(state.temperatures_c.values(), default=None)
+
+
+def _shell(device: Device, script: str, root: str, *arguments: str) -> None:
+    done = device.run(
+        ["sh", "-c", script, "control", root, *arguments],
+        timeout_s=TIMEOUT_S,
+        max_stdout_bytes=4096,
+        max_stderr_bytes=4096,
+    )
+    if not done.ok:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        hint = "changing it needs root on the device; or leave `control.governor` out of the target"
+        raise DeviceError(
+            f"{device.name}: the governor cannot be set:"
+            f" {printable(said[-1]) if said else 'no reason given'}",
+            hint=hint,
+        )

@@ -1,0 +1,319 @@
+"""The transport to this very machine: programs run as child processes, files are copied. Owns
+process groups, deadlines and output caps."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import selectors
+import signal
+import stat
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, cast
+
+from edgekit.devices import SLICE_S, Completed, Progress
+from edgekit.errors import DeadlinePassed, DeviceError, ResultError, UsageError
+
+if TYPE_CHECKING:
+    from edgekit.devices.target import Target
+
+CHUNK_BYTES = 1 << 20
+STDERR_TAIL_BYTES = 2000
+SECRET = re.compile(
+    r"PASS(WORD|WD|PHRASE)|SECRET|TOKEN|API_?KEY|CREDENTIAL|^EDGEKIT_DB$", re.IGNORECASE
+)
+"""Names of environment variables that no program on the device needs."""
+LAST_WORDS_S = 1.0
+"""How long to go on reading after a program has exited, if something that left its process group
+keeps writing."""
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def connect(target: Target) -> LocalDevice:
+    return LocalDevice(target.name)
+
+
+class LocalDevice:
+    """This machine as a `Device`. Programs run in a session of their own, in the home directory,
+    with this process' environment, except what looks like a secret: what a runner prints comes back
+    with its errors, as it would not from another machine.
+
+    Relative paths start at the home directory, as they do over SSH. Needs Linux (pidfd).
+    """
+
+    def __init__(self, name: str = "local") -> None:
+        self.name = name
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float,
+        no_progress_s: float | None = None,
+        stdin: bytes = b"",
+        max_stdout_bytes: int = 64 << 20,
+        max_stderr_bytes: int = 1 << 20,
+        on_stdout: Callable[[bytes], None] | None = None,
+    ) -> Completed:
+        started = time.monotonic()
+        stdout, stderr = Capped(max_stdout_bytes, on_stdout), Capped(max_stderr_bytes)
+        with _process_group(self.name, argv) as process:
+            finished = _communicate(
+                process, stdin, stdout, stderr, started + timeout_s, no_progress_s
+            )
+        if not finished:
+            over = time.monotonic() - started >= timeout_s
+            late = (
+                f"{timeout_s:g} s were over"
+                if over
+                else f"it printed nothing for {no_progress_s:g} s"
+            )
+            tail = bytes(stderr.data[-STDERR_TAIL_BYTES:]).decode(errors="replace")
+            hint = "give it more time, or see why it hangs"
+            raise DeadlinePassed(
+                f"{self.name}: {argv[0]} was killed: {late}",
+                hint=hint,
+                details={"argv": list(argv), "stderr": tail},
+            )
+        code = process.returncode
+        return Completed(
+            argv=tuple(argv),
+            exit_code=code if code >= 0 else None,
+            signal=-code if code < 0 else None,
+            stdout=bytes(stdout.data),
+            stderr=bytes(stderr.data),
+            seconds=time.monotonic() - started,
+            stdout_truncated=stdout.truncated,
+            stderr_truncated=stderr.truncated,
+        )
+
+    def push(
+        self, local: Path, remote: str, *, mode: int = 0o644, progress: Progress | None = None
+    ) -> None:
+        with host_file(local, "rb") as source, self._translated(remote, "write"):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+            with open(os.open(Path.home() / remote, flags, mode), "wb") as sink:
+                _require_plain_file(sink)
+                sink.truncate(0)
+                os.fchmod(sink.fileno(), mode)
+                _copy(source, sink, progress)
+
+    def pull(
+        self, remote: str, local: Path, *, max_bytes: int, progress: Progress | None = None
+    ) -> None:
+        with (
+            self._translated(remote, "read"),
+            open(
+                os.open(Path.home() / remote, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb"
+            ) as source,
+        ):
+            _require_plain_file(source)
+            with host_file(local, "wb") as sink:
+                whole = _copy(source, sink, progress, max_bytes)
+        if not whole:
+            local.unlink()
+            raise ResultError(f"{self.name}: {remote} is larger than {max_bytes} bytes")
+
+    def close(self) -> None:
+        pass
+
+    @contextmanager
+    def _translated(self, remote: str, verb: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+            hint = (
+                "free some space" if isinstance(error, OSError) and error.errno in DISK_FULL else ""
+            )
+            raise DeviceError(
+                f"{self.name}: cannot {verb} {remote!r}: {reason}", hint=hint
+            ) from None
+
+
+class Capped:
+    """Output up to a number of bytes; what comes after is counted as truncated and dropped. Without
+    `collect` only the observer gets it."""
+
+    def __init__(
+        self,
+        max_bytes: int,
+        observer: Callable[[bytes], None] | None = None,
+        *,
+        collect: bool = True,
+    ) -> None:
+        self.data, self.truncated = bytearray(), False
+        self._left, self._observer, self._collect = max_bytes, observer, collect
+
+    def add(self, chunk: bytes) -> None:
+        kept = chunk[: self._left]
+        self._left -= len(kept)
+        self.truncated = self.truncated or len(kept) < len(chunk)
+        if self._collect:
+            self.data += kept
+        if kept and self._observer:
+            self._observer(kept)
+
+
+@contextmanager
+def _process_group(device: str, argv: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A started program in its own session. When the block is left, for whatever reason, nobody of
+    its process group is alive."""
+    try:
+        environment = {name: value for name, value in os.environ.items() if not SECRET.search(name)}
+        pipe, home = subprocess.PIPE, Path.home()
+        process = subprocess.Popen(
+            argv,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            start_new_session=True,
+            cwd=home,
+            bufsize=0,
+            env=environment,
+        )
+    except (OSError, ValueError) as error:
+        known = {
+            errno.ENOENT: "no such program",
+            errno.EACCES: "not executable",
+            errno.ENOEXEC: "not a program for this machine",
+        }
+        reason = (
+            known.get(error.errno or 0)
+            if isinstance(error, OSError) and error.filename == argv[0]
+            else None
+        )
+        raise DeviceError(f"{device}: cannot start {argv[0]!r}: {reason or error}") from None
+    try:
+        yield process
+    finally:
+        _kill_group(process)
+        process.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream:
+                stream.close()
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill all of the group. Only for a process that was not waited for: it is at least a zombie,
+    so that its number is not somebody else's."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _communicate(
+    process: subprocess.Popen[bytes],
+    stdin: bytes,
+    stdout: Capped,
+    stderr: Capped,
+    deadline: float,
+    no_progress_s: float | None,
+) -> bool:
+    """Feed and drain a program until it exits; False when a deadline passed first.
+
+    What it leaves running in its group is killed when it exits, so that a forgotten background
+    process neither holds up the end nor survives it."""
+    feed, *drains = (
+        cast(IO[bytes], pipe) for pipe in (process.stdin, process.stdout, process.stderr)
+    )
+    sinks = {drain.fileno(): sink for drain, sink in zip(drains, (stdout, stderr), strict=True)}
+    unsent = memoryview(stdin)
+    progressed_at = time.monotonic()
+    with selectors.DefaultSelector() as selector, _pidfd(process.pid) as exited:
+        for pipe in (feed, *drains):
+            os.set_blocking(pipe.fileno(), False)
+            selector.register(pipe, selectors.EVENT_WRITE if pipe is feed else selectors.EVENT_READ)
+        selector.register(exited, selectors.EVENT_READ)
+        while True:
+            until = (
+                deadline if no_progress_s is None else min(deadline, progressed_at + no_progress_s)
+            )
+            events = selector.select(min(SLICE_S, max(0.0, until - time.monotonic())))
+            if time.monotonic() >= until and not any(
+                key.fd in (exited, *sinks) for key, _ in events
+            ):
+                return False
+            for key, _ in events:
+                if key.fd == exited:
+                    _kill_group(process)
+                    _last_words(sinks)
+                    return True
+                if key.fd in sinks:
+                    if chunk := os.read(key.fd, CHUNK_BYTES):
+                        sinks[key.fd].add(chunk)
+                        progressed_at = time.monotonic()
+                    else:
+                        selector.unregister(key.fileobj)
+                else:
+                    unsent = _feed(key.fd, unsent)
+                    progressed_at = time.monotonic()
+                    if not unsent:
+                        selector.unregister(key.fileobj)
+                        feed.close()
+            if time.monotonic() >= deadline:
+                return False
+
+
+def _feed(fd: int, unsent: memoryview) -> memoryview:
+    """Write what fits now. A program that does not read its input is no error: the rest is
+    dropped."""
+    try:
+        return unsent[os.write(fd, unsent[:CHUNK_BYTES]) :]
+    except BlockingIOError:
+        return unsent
+    except BrokenPipeError:
+        return unsent[:0]
+
+
+def _last_words(sinks: dict[int, Capped]) -> None:
+    """Read what is in the pipes, without waiting for more."""
+    until = time.monotonic() + LAST_WORDS_S
+    for fd, sink in sinks.items():
+        with suppress(BlockingIOError):
+            while time.monotonic() < until and (chunk := os.read(fd, CHUNK_BYTES)):
+                sink.add(chunk)
+
+
+@contextmanager
+def _pidfd(pid: int) -> Iterator[int]:
+    fd = os.pidfd_open(pid)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def host_file(path: Path, mode: str) -> Iterator[IO[bytes]]:
+    """A file of this machine. Raises UsageError when it cannot be opened."""
+    try:
+        stream = cast(IO[bytes], open(path, mode))  # noqa: SIM115
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be opened: {error.strerror}") from None
+    with stream:
+        yield stream
+
+
+def _require_plain_file(stream: IO[bytes]) -> None:
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        raise ValueError("not a plain file")
+
+
+def _copy(
+    source: IO[bytes], sink: IO[bytes], progress: Progress | None, max_bytes: int | None = None
+) -> bool:
+    """Copy in chunks; False when there was more than `max_bytes`."""
+    copied = 0
+    while chunk := source.read(CHUNK_BYTES):
+        copied += len(chunk)
+        if max_bytes is not None and copied > max_bytes:
+            return False
+        sink.write(chunk)
+        if progress:
+            progress(len(chunk))
+    return True

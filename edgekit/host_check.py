@@ -1,0 +1,239 @@
+"""Is this machine ready for what edgekit does: its Python, the extras against their pins, compiler,
+adb, ssh, disk, cache and database, and the command that installs what is missing. Owns the
+findings; installs nothing, and imports none of the libraries it looks for. Boards are
+board/check.py.
+
+Without an extra a part of edgekit is not there, which is a note; an extra that is installed in
+part, or in other versions, is a problem."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from edgekit import __version__
+from edgekit.boards.check import CheckReport, Finding
+from edgekit.cache import cache_root
+from edgekit.errors import EdgekitError, ExportError, StoreError, UsageError
+from edgekit.store import open_store
+from edgekit.store.database import database_url, shown, sqlite_file
+
+EXTRAS = {
+    "export": "builds recipes",
+    "report": "makes the HTML report",
+    "data": "has data and weights of some shipped recipes",
+    "flash": "flashes images compressed by zstd",
+    "postgres": "keeps results in PostgreSQL",
+    "parquet": "exports results as Parquet",
+    "mlflow": "logs results to MLflow",
+}
+PROGRAMS = {
+    "adb": ("reaches Android devices", "sudo apt-get install adb"),
+    "ssh": (
+        "is for you to look at boards; edgekit has its own",
+        "sudo apt-get install openssh-client",
+    ),
+    "git": ("tells which revision a bundle is from", "sudo apt-get install git"),
+}
+VERSION_TIMEOUT_S = 10
+DISK_WARNING_BYTES, DISK_PROBLEM_BYTES = 5 << 30, 500 << 20
+
+
+def doctor() -> CheckReport:
+    """Look at this machine. Raises nothing: what fails is a finding."""
+    findings = (
+        *_python(),
+        *_extras(),
+        *_compiler(),
+        *_programs(),
+        *_cache(cache_root()),
+        *_database(),
+    )
+    return CheckReport(
+        "this machine", f"{platform.system()} {platform.machine()}, edgekit {__version__}", findings
+    )
+
+
+def _python() -> Iterator[Finding]:
+    running = platform.python_version()
+    required = Requirement(f"python{metadata.metadata('edgekit')['Requires-Python']}").specifier
+    if running in required:
+        yield Finding("python", "ok", f"{running}, {sys.executable}")
+    else:
+        yield Finding(
+            "python",
+            "problem",
+            f"{running}, edgekit needs {required}",
+            "install a newer Python",
+            UsageError.exit_code,
+        )
+
+
+def _extras() -> Iterator[Finding]:
+    requirements = [Requirement(text) for text in metadata.requires("edgekit") or ()]
+    for extra, does in EXTRAS.items():
+        wanted = [
+            r
+            for r in requirements
+            if r.name != "edgekit" and r.marker and r.marker.evaluate({"extra": extra})
+        ]
+        yield _extra(extra, does, wanted)
+
+
+def _extra(extra: str, does: str, wanted: list[Requirement]) -> Finding:
+    check, fix = f"extra {extra}", f"pip install 'edgekit[{extra}]=={__version__}'"
+    installed = {requirement: _version(requirement.name) for requirement in wanted}
+    missing = [requirement.name for requirement, version in installed.items() if version is None]
+    others = [
+        f"{r.name} {version} where {r.specifier} is meant"
+        for r, version in installed.items()
+        if version and not r.specifier.contains(version, True)
+    ]
+    if others or (missing and extra == "export" and _version("torch")):
+        text = "; ".join([*others, *([f"missing: {', '.join(missing)}"] if missing else [])])
+        return Finding(check, "problem", text, fix, ExportError.exit_code)
+    if missing:
+        return Finding(check, "note", f"not installed: {', '.join(missing)}; it {does}", fix)
+    return Finding(
+        check,
+        "ok",
+        ", ".join(f"{requirement.name} {version}" for requirement, version in installed.items()),
+    )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _compiler() -> Iterator[Finding]:
+    """What builds the ExecuTorch runner: g++ for this machine, zig for boards."""
+    own, zig = shutil.which("g++"), importlib.util.find_spec("ziglang")
+    if own or zig:
+        yield Finding(
+            "C++ compiler",
+            "ok",
+            ", ".join(
+                [
+                    *([f"g++ {_said(own, '-dumpfullversion')}"] if own else []),
+                    *(["ziglang"] if zig else []),
+                ]
+            ),
+        )
+    else:
+        yield Finding(
+            "C++ compiler",
+            "warning",
+            "none; it builds the runner for .pte files",
+            "sudo apt-get install g++, or pip install ziglang",
+        )
+    if not zig:
+        yield Finding(
+            "cross compiler",
+            "note",
+            "no ziglang; it builds the runner for boards of another architecture",
+            "pip install ziglang",
+        )
+
+
+def _programs() -> Iterator[Finding]:
+    for program, (does, fix) in PROGRAMS.items():
+        path = shutil.which(program)
+        if path is None:
+            yield Finding(program, "note", f"not installed; it {does}", fix)
+        else:
+            yield Finding(
+                program, "ok", _said(path, "-V" if program == "ssh" else "--version") or path
+            )
+
+
+def _said(program: str, argument: str) -> str:
+    """The first line a program says about its version; empty when it says none."""
+    try:
+        done = subprocess.run(
+            [program, argument],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=VERSION_TIMEOUT_S,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return next(iter((done.stdout or done.stderr).splitlines()), "").strip()[:100]
+
+
+def _cache(root: Path) -> Iterator[Finding]:
+    place = next(path for path in (root, *root.absolute().parents) if path.is_dir())
+    if not os.access(place, os.W_OK):
+        yield Finding(
+            "cache",
+            "problem",
+            f"{root} cannot be written to",
+            "set EDGEKIT_CACHE to a directory of yours",
+            ExportError.exit_code,
+        )
+        return
+    held = sum(
+        entry.stat().st_size
+        for entry in root.rglob("*")
+        if entry.is_file() and not entry.is_symlink()
+    )
+    yield Finding(
+        "cache", "ok", f"{root}: {held >> 20} MiB; deleting it only costs the time to make it again"
+    )
+    free = shutil.disk_usage(place).free
+    if free < DISK_PROBLEM_BYTES:
+        yield Finding(
+            "disk",
+            "problem",
+            f"{free >> 20} MiB free for the cache",
+            "free some space, or set EDGEKIT_CACHE",
+            ExportError.exit_code,
+        )
+    else:
+        scarce = free < DISK_WARNING_BYTES
+        yield Finding(
+            "disk",
+            "warning" if scarce else "ok",
+            f"{free >> 20} MiB free for the cache",
+            "free some space" if scarce else "",
+        )
+
+
+def _database() -> Iterator[Finding]:
+    try:
+        url = database_url()
+        file = sqlite_file(url)
+        if file is not None and not file.exists():
+            yield _future(file)
+            return
+        with open_store() as store:
+            yield Finding("database", "ok", f"{shown(url)}: {len(store.rows())} measurements")
+    except EdgekitError as error:
+        yield Finding("database", "problem", error.message, error.hint, StoreError.exit_code)
+
+
+def _future(file: Path) -> Finding:
+    """A database that is not there yet, and is made with the first measurement."""
+    place = next(path for path in file.parents if path.is_dir())
+    if os.access(place, os.W_OK):
+        return Finding("database", "ok", f"{file}: none yet, made with the first measurement")
+    return Finding(
+        "database",
+        "problem",
+        f"{file} cannot be made",
+        "set EDGEKIT_DB to a path or URL of yours",
+        StoreError.exit_code,
+    )

@@ -1,0 +1,1 @@
+"""Checks of a recipe before anything runs, and the edits that put findings right."""

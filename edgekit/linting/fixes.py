@@ -1,0 +1,75 @@
+"""Putting a recipe right mechanically: single values changed in the file, everything else in it
+kept, comments and order included."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from edgekit.errors import UsageError
+from edgekit.linting.document_rules import REMOVE, Edit, Finding
+
+WIDTH = 10_000
+"""Longer lines than anybody writes: none is broken anew."""
+
+
+def fixed_text(file: Path, findings: Sequence[Finding]) -> tuple[str, tuple[Finding, ...]]:
+    """The text of a recipe file with the edits of those findings that lie in it, and these
+    findings.
+
+    A value that comes from an extended recipe, from `--set` or from a default is not in this file,
+    and is left alone."""
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = WIDTH
+    text = file.read_text(encoding="utf-8")
+    (
+        yaml.indent(mapping=2, sequence=4, offset=2)
+        if "\n  - " in text
+        else yaml.indent(mapping=2, sequence=2, offset=0)
+    )
+    data = yaml.load(text)
+    done = tuple(
+        finding
+        for finding in findings
+        if finding.edit and finding.origin.source == str(file) and _apply(data, finding.edit)
+    )
+    if not done:
+        return text, ()
+    written = io.StringIO()
+    yaml.dump(data, written)
+    return written.getvalue(), done
+
+
+def _apply(data: Any, edit: Edit) -> bool:
+    *way, last = edit.path
+    try:
+        for key in way:
+            data = data[key]
+        if last not in data:
+            return False
+        if edit.value is REMOVE:
+            del data[last]
+        else:
+            data[last] = edit.value
+    except (KeyError, IndexError, TypeError):
+        return False
+    return True
+
+
+def write_fixed(file: Path, text: str) -> None:
+    """Raises UsageError when the file cannot be written; it is then as before."""
+    staged = file.with_name(f".{file.name}.fixed")
+    try:
+        staged.write_text(text, encoding="utf-8")
+        staged.chmod(file.stat().st_mode & 0o777)
+        staged.replace(file)
+    except OSError as error:
+        staged.unlink(missing_ok=True)
+        raise UsageError(
+            f"cannot write {file}: {error.strerror or error}", hint="check its permissions"
+        ) from None

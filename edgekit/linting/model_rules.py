@@ -1,0 +1,410 @@
+"""Looking over a recipe before it runs, with its model and with the board it is for: what cannot be
+pruned or quantized, what falls back to slow kernels, what a budget cannot get. Owns these rules but
+those on channels (channel_rules.py); those that need no model are lint.py's.
+
+Knowledge is asked for, not kept in lists: which channels hang together is DepGraph's, what is
+quantized the quantizer's, what falls back the partitioner's, and what a board has packages for the
+package index's."""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekit.devices.target import Target, as_target
+from edgekit.errors import EdgekitError
+from edgekit.linting.document_rules import Edit, Finding, lint_text, origin_near, some, trainings
+from edgekit.recipe.lineage import stage_name
+from edgekit.recipe.load import LoadedRecipe, load_recipe
+from edgekit.recipe.scaffold import DATA
+from edgekit.recipe.schema import Polynomial, QuantizeBase, QuantizePtq, QuantizeQat
+from edgekit.yaml_documents.problems import KeyPath, quoted
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from edgekit.data.dataset import Dataset
+    from edgekit.pipeline.preview import Preview
+
+ORDER = ("error", "warning", "note")
+FILE_SLACK_RATIO, FILE_SLACK_BYTES = 1.25, 65536
+"""By how much a float artifact may be larger than its weights: names, graph, alignment. Generous,
+so that only the impossible is called so."""
+
+
+def lint(
+    recipe: str | Path | LoadedRecipe,
+    *,
+    overrides: Sequence[str] = (),
+    target: Target | str | Path | None = None,
+) -> tuple[Finding, ...]:
+    """Look over a recipe, with its model when the extra `export` is installed, and with a board
+    when `target` names one, which is then asked.
+
+    Nothing is trained. Data is loaded where a schedule counts its samples, and of a folder of
+    images one. Raises UsageError for a recipe that is not valid."""
+    loaded = (
+        recipe
+        if isinstance(recipe, LoadedRecipe)
+        else load_recipe(Path(recipe), overrides=overrides)
+    )
+    found = list(lint_text(loaded))
+    if importlib.util.find_spec("torch") is None:
+        found.append(
+            Finding(
+                "no-model",
+                "note",
+                origin_near(loaded),
+                "the model was not looked at",
+                "pip install 'edgekit[export]'",
+            )
+        )
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what the libraries say of themselves
+            found += _with_model(loaded)
+    if target is not None:
+        found += _with_board(loaded, as_target(target))
+    return tuple(
+        sorted(
+            found,
+            key=lambda one: (
+                one.origin.source,
+                one.origin.line or 0,
+                ORDER.index(one.severity),
+                one.code,
+            ),
+        )
+    )
+
+
+def _with_model(loaded: LoadedRecipe) -> Iterator[Finding]:
+    from edgekit.linting.channel_rules import channel_findings
+    from edgekit.pipeline.preview import preview
+
+    try:
+        seen = preview(loaded)
+    except EdgekitError as error:
+        yield Finding("model", "error", origin_near(loaded, "model"), error.message, error.hint)
+        return
+    yield from _data(loaded, seen)
+    for index, estimate in enumerate(seen.stages):
+        if estimate.problem is not None:
+            yield Finding(
+                "cannot-prune",
+                "error",
+                origin_near(loaded, "stages", index),
+                estimate.problem.message,
+                estimate.problem.hint,
+            )
+        unknown = list(_patterns(loaded, index, seen))
+        yield from unknown
+        yield from _ends_too_late(loaded, index)
+        if not unknown:
+            yield from channel_findings(loaded, index, seen)
+            yield from _exported(loaded, index, seen)
+    yield from _out_of_reach(loaded, seen)
+
+
+def _patterns(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[Finding]:
+    """Patterns that mean no layer: each at its place."""
+    from edgekit.compress.patterns import require_matches
+
+    stage, names = (
+        loaded.recipe.stages[index],
+        [name for name, _ in seen.models[stage_name(loaded.recipe, index)].named_modules() if name],
+    )
+    for key in ("include", "exclude", "per_layer", "keep_float"):
+        for position, pattern in enumerate(getattr(stage, key, None) or ()):
+            try:
+                require_matches(names, [pattern], purpose=key)
+            except EdgekitError as error:
+                path: KeyPath = ("stages", index, key, pattern if key == "per_layer" else position)
+                yield Finding(
+                    "unknown-layer", "error", origin_near(loaded, *path), error.message, error.hint
+                )
+
+
+def _ends_too_late(loaded: LoadedRecipe, index: int) -> Iterator[Finding]:
+    """A gradual schedule that is not over when its training is."""
+    from edgekit.compress.train import steps_total
+
+    schedule = getattr(loaded.recipe.stages[index], "schedule", None)
+    if not isinstance(schedule, Polynomial) or (
+        schedule.end_step is None and schedule.begin_step == 0 and schedule.frequency <= 1
+    ):
+        return
+    samples = _training_samples(loaded)
+    if samples is None:
+        return
+    ((_, training),) = trainings(loaded.recipe.stages[index], index)
+    steps = steps_total(samples, training.batch_size, training.epochs)
+    for key, value in (
+        ("end_step", schedule.end_step),
+        ("begin_step", schedule.begin_step),
+        ("frequency", schedule.frequency),
+    ):
+        if value is not None and value > steps:
+            path: KeyPath = ("stages", index, "schedule", key)
+            message = (
+                f"{key} {value} comes after the training has ended: {training.epochs:g} epochs are"
+                f" {steps} steps"
+            )
+            better = (
+                max(1, steps * 3 // 4)
+                if key == "end_step"
+                else max(1, steps // 20)
+                if key == "frequency"
+                else 0
+            )
+            yield Finding(
+                "schedule-after-training",
+                "error",
+                origin_near(loaded, *path),
+                message,
+                f"{key}: {better}",
+                Edit(path, better),
+            )
+
+
+def _data(loaded: LoadedRecipe, seen: Preview) -> Iterator[Finding]:
+    """A folder of images that is not there, and a model that answers for another number of classes
+    than the data has."""
+    recipe = loaded.recipe
+    known = DATA.get(recipe.data.name)
+    classes = known.classes if known and known.labelled else 0
+    if recipe.data.name == "image_folder":
+        try:
+            classes = len(_load(loaded, train_limit=1).classes)
+        except EdgekitError as error:
+            yield Finding("data", "error", origin_near(loaded, "data"), error.message, error.hint)
+    first = seen.models[stage_name(recipe, 0)](seen.example)
+    answers = first.shape[-1] if first.ndim == 2 else classes
+    if classes and answers != classes:
+        path: KeyPath = ("model", "args", "num_classes")
+        edit = Edit(path, classes) if "num_classes" in recipe.model.args else None
+        message = f"the model answers with {answers} values, the data has {classes} classes"
+        yield Finding(
+            "classes",
+            "error" if answers < classes else "warning",
+            origin_near(loaded, *path),
+            message,
+            f"num_classes: {classes}",
+            edit,
+        )
+
+
+def _training_samples(loaded: LoadedRecipe) -> int | None:
+    try:
+        return len(_load(loaded, train_limit=loaded.recipe.data.train_limit).train)
+    except EdgekitError:
+        return None
+
+
+def _load(loaded: LoadedRecipe, *, train_limit: int | None) -> Dataset:
+    from edgekit.data.dataset import load_dataset
+
+    recipe, base = loaded.recipe, loaded.path.parent
+    limits = {"train_limit": train_limit, "test_limit": 1}
+    return load_dataset(
+        recipe.data.name,
+        recipe.data.args,
+        shape=recipe.input.shape,
+        mean=None,
+        std=None,
+        seed=recipe.seed,
+        base=base,
+        **limits,
+    )
+
+
+def _exported(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[Finding]:
+    """What the two exporters would say to a stage that is published."""
+    from edgekit.export.layers import CONVOLUTIONS, kept_float, layers_with_weights
+
+    stage, export = loaded.recipe.stages[index], loaded.recipe.export
+    model, example = seen.models[stage_name(loaded.recipe, index)], seen.example
+    if not stage.export:
+        return
+    method = getattr(stage, "method", None) if isinstance(stage, QuantizeBase) else None
+    if method == "weight_only" and "executorch" in export.formats:
+        kept = kept_float(model, stage.keep_float)  # type: ignore[union-attr]
+        if convolutions := [
+            n
+            for n, layer in layers_with_weights(model).items()
+            if isinstance(layer, CONVOLUTIONS) and n not in kept
+        ]:
+            message = (
+                "weight_only in .pte is for linear and recurrent layers, not for the convolutions"
+                f" {some(convolutions)}"
+            )
+            fix = "method: fp16, or list them in keep_float"
+            yield Finding(
+                "weight-only-convolution",
+                "error",
+                origin_near(loaded, "stages", index, "method"),
+                message,
+                fix,
+            )
+    if isinstance(stage, QuantizePtq | QuantizeQat):
+        yield from _guarded(loaded, index, lambda: _stays_float(loaded, index, seen))
+    if "executorch" in export.formats and export.backend == "xnnpack":
+        yield from _guarded(loaded, index, lambda: _falls_back(loaded, index, seen))
+    if "litert" in export.formats:
+        yield from _guarded(loaded, index, lambda: _cannot_convert(model, example[:1]))
+
+
+def _guarded(
+    loaded: LoadedRecipe, index: int, look: Callable[[], Iterator[Finding]]
+) -> Iterator[Finding]:
+    try:
+        yield from look()
+    except EdgekitError as error:
+        yield Finding(
+            "cannot-export",
+            "error",
+            origin_near(loaded, "stages", index),
+            error.message,
+            error.hint,
+        )
+
+
+def _cannot_convert(model: nn.Module, example: Tensor) -> Iterator[Finding]:
+    from edgekit.export.prediction import require_litert_lowerings
+
+    require_litert_lowerings(model, example)
+    yield from ()
+
+
+def _stays_float(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[Finding]:
+    from edgekit.compress.quantize import prepare_ptq
+    from edgekit.export.prediction import float_layers
+
+    stage = loaded.recipe.stages[index]
+    assert isinstance(stage, QuantizeBase)
+    left = float_layers(
+        prepare_ptq(
+            seen.models[stage_name(loaded.recipe, index)], seen.example, keep_float=stage.keep_float
+        )
+    )
+    if unasked := [name for name in left if not _kept(name, stage.keep_float)]:
+        message = (
+            f"{some(unasked)} will not be quantized: the quantizer has no int8 form of what is"
+            " there"
+        )
+        fix = "method: dynamic or weight_only, or list them in keep_float"
+        yield Finding(
+            "stays-float", "warning", origin_near(loaded, "stages", index, "method"), message, fix
+        )
+
+
+def _kept(name: str, patterns: Sequence[str]) -> bool:
+    from edgekit.compress.patterns import matches
+
+    return matches(name, patterns)
+
+
+def _falls_back(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[Finding]:
+    """Asked of the network as it will be lowered: after int8 with ranges from random samples, which
+    the answer does not depend on."""
+    from edgekit.compress.quantize import calibrate, convert, prepare_dynamic, prepare_ptq
+    from edgekit.export.prediction import xnnpack_fallbacks
+
+    stage = loaded.recipe.stages[index]
+    model = seen.models[stage_name(loaded.recipe, index)]
+    keep = stage.keep_float if isinstance(stage, QuantizeBase) else ()
+    method = getattr(stage, "method", None) if isinstance(stage, QuantizeBase) else None
+    if method in ("ptq", "qat"):
+        prepared = prepare_ptq(model, seen.example, keep_float=keep, observer="minmax")
+        calibrate(prepared, [seen.example])
+        model = convert(prepared, fold=True)
+    elif method == "dynamic":
+        model = convert(prepare_dynamic(model, seen.example[:1], keep_float=keep), fold=True)
+    for fallback in xnnpack_fallbacks(model, seen.example[:1]):
+        times = f"{fallback.count} times, first " if fallback.count > 1 else ""
+        message = (
+            f"{fallback.operator} ({times}in {fallback.module or 'the model itself'}) would run in"
+            " portable kernels, not in XNNPACK"
+        )
+        fix = (
+            f"XNNPACK says: {fallback.reason}"
+            if fallback.reason
+            else (
+                "another operator there, or accept it: `edgekit bench --profile` shows what it"
+                " costs"
+            )
+        )
+        yield Finding("falls-back", "note", origin_near(loaded, "stages", index), message, fix)
+
+
+def _out_of_reach(loaded: LoadedRecipe, seen: Preview) -> Iterator[Finding]:
+    recipe = loaded.recipe
+    by_variant = {
+        stage.export: seen.stages[index]
+        for index, stage in enumerate(recipe.stages)
+        if stage.export
+    }
+    baseline = by_variant[recipe.budget.baseline or next(iter(by_variant))]
+    largest = baseline.weight_bytes * FILE_SLACK_RATIO + FILE_SLACK_BYTES
+    for variant, limits in recipe.budget.variants.items():
+        least = by_variant[variant].weight_bytes
+        path: KeyPath = ("budget", "variants", variant)
+        if limits.size_max_bytes is not None and limits.size_max_bytes < least:
+            message = (
+                f"size_max_bytes {limits.size_max_bytes}: the weights of {variant} alone take"
+                f" {least}"
+            )
+            yield Finding(
+                "budget-out-of-reach",
+                "error",
+                origin_near(loaded, *path, "size_max_bytes"),
+                message,
+                "prune more, or raise the limit",
+            )
+        if (
+            limits.size_min_shrink_ratio is not None
+            and least
+            and limits.size_min_shrink_ratio > largest / least
+        ):
+            wanted = f"size_min_shrink_ratio {limits.size_min_shrink_ratio:g}"
+            message = (
+                f"{wanted}: {variant} holds {least} bytes of weights, at best {largest / least:.2g}"
+                " times fewer than the baseline"
+            )
+            yield Finding(
+                "budget-out-of-reach",
+                "error",
+                origin_near(loaded, *path, "size_min_shrink_ratio"),
+                message,
+                "prune more, or lower the limit",
+            )
+
+
+def _with_board(loaded: LoadedRecipe, target: Target) -> Iterator[Finding]:
+    from edgekit.devices import connect
+    from edgekit.runners.board_platform import platform_of
+    from edgekit.runners.runtime import runtime_for
+
+    origin = origin_near(loaded, "export")
+    try:
+        with closing(connect(target)) as device:
+            platform = platform_of(target, device)
+    except EdgekitError as error:
+        yield Finding("board", "error", origin, f"{target.name}: {error.message}", error.hint)
+        return
+    for format_ in loaded.recipe.export.formats:
+        if target.runners.program(format_) is None:
+            try:
+                runtime_for(format_, platform)
+            except EdgekitError as error:
+                yield Finding(
+                    "no-runtime",
+                    "error",
+                    origin,
+                    f"{quoted(target.name)} cannot run {format_}: {error.message}",
+                    error.hint,
+                )

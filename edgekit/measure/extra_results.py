@@ -1,0 +1,131 @@
+"""What a session may find out about an artifact beside its latency, as frozen values that survive
+JSON: operators, endurance, accuracy, energy.
+
+Each comes from processes of its own, so that its numbers never mix with the latency samples. How
+they are gathered is in passes.py and power.py."""
+
+from __future__ import annotations
+
+import base64
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from edgekit.measure.protocol_lines import WindowValues
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class OperatorTime(Part):
+    """An operator with its mean time an inference (XNNPACK counts whole µs and drops the rest).
+
+    `layer` is the module of the PyTorch model it came from, empty where that is not known. `share`
+    is its part of all operators' time. What the runtime does beside them, such as handing over
+    tensors, is no operator."""
+
+    name: str
+    layer: str = ""
+    delegated: bool
+    mean_ns: float
+    share: Share
+
+
+class Profile(Part):
+    """Time by operator, in the order they run. `median_ns` is a whole inference with the profiler
+    listening, which slows it.
+
+    `unavailable` says why there is none.
+    """
+
+    inferences: int = 0
+    median_ns: float | None = None
+    operators: tuple[OperatorTime, ...] = ()
+    unavailable: str = ""
+
+
+class Sustained(Part):
+    """Inference after inference for `seconds`. `burst_ns` is the median of the first window with
+    any, `sustained_ns` that of the last quarter.
+
+    `windows` are the curve: see edgekit.measure.protocol_lines.WindowValues; their probes are those of the
+    measurement."""
+
+    seconds: float
+    windows: tuple[WindowValues, ...]
+    throttled: str = ""
+
+    @property
+    def curve(self) -> list[tuple[float, float, float]]:
+        """Of each window: its end in seconds, the median of its kept times in ns, and the
+        inferences a second."""
+        pairs = zip(self.windows[:-1], self.windows[1:], strict=True)
+        start = self.windows[0].at_ns if self.windows else 0
+        return [
+            (
+                (now.at_ns - start) / 1e9,
+                float(np.median(now.ns)),
+                (now.iterations - was.iterations) * 1e9 / (now.at_ns - was.at_ns),
+            )
+            for was, now in pairs
+            if now.ns and now.at_ns > was.at_ns
+        ]
+
+    @property
+    def burst_ns(self) -> float | None:
+        return self.curve[0][1] if self.curve else None
+
+    @property
+    def sustained_ns(self) -> float | None:
+        last = [median for _, median, _ in self.curve[-max(1, len(self.curve) // 4) :]]
+        return float(np.median(last)) if last else None
+
+
+class Accuracy(Part):
+    """The artifact on the device over samples of the evaluation set. `same_top1` counts answers
+    that are those of the artifact on the build host.
+
+    Without labels `top1_correct` and `top5_correct` are None; `top5_correct` also with fewer than
+    six classes. `max_abs_error` and `snr_db` (None: equal) compare all real outputs with the build
+    host's. `right` has a bit a sample, from the highest of the first byte on, set where the top
+    answer is the label, in base64; `data_sha256` says which samples and labels they are."""
+
+    samples: Annotated[int, Field(ge=1)]
+    top1_correct: int | None
+    top5_correct: int | None
+    same_top1: int | None
+    max_abs_error: float
+    snr_db: float | None
+    right: str = ""
+    data_sha256: str = ""
+
+    @classmethod
+    def bits(cls, right: NDArray[np.bool_]) -> str:
+        return base64.b64encode(np.packbits(right).tobytes()).decode("ascii")
+
+    def right_samples(self) -> NDArray[np.bool_] | None:
+        """Which samples are answered right; None where that was not kept. Raises ValueError for
+        another number of them."""
+        if not self.right:
+            return None
+        return np.unpackbits(
+            np.frombuffer(base64.b64decode(self.right, validate=True), dtype=np.uint8),
+            count=self.samples,
+        ).astype(bool)
+
+
+class Energy(Part):
+    """Energy of one inference by a power sensor: `joules` with the idle device's power taken off,
+    `gross_joules` without. None: not available."""
+
+    sensor: str = ""
+    joules: float | None = None
+    gross_joules: float | None = None
+    idle_watts: float | None = None
+    inferences: int = 0
+    unavailable: str = ""

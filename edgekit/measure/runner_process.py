@@ -1,0 +1,367 @@
+"""One process of a runner on a device: its command line, what came of it, and in plain words why it
+failed. Knows no statistics and no session."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import signal
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.bundle.manifest import Artifact, TensorSpec
+from edgekit.bundle.tensors import dequantize
+from edgekit.devices import Completed, Device
+from edgekit.devices.facts import DeviceState, collect_state
+from edgekit.errors import (
+    DeadlinePassed,
+    DeviceError,
+    EdgekitError,
+    ResultError,
+    RunnerError,
+    TransportError,
+)
+from edgekit.measure.measurement import RunnerKind, Settings
+from edgekit.measure.probes import Probe
+from edgekit.measure.protocol import MAX_OUTPUT_BYTES, Mode, RunnerRun, parse_runner_output
+from edgekit.measure.protocol_lines import TensorInfo
+from edgekit.sanitize import printable
+from edgekit.stats import Fidelity, fidelity
+
+KILLED_EXIT_CODE = 128 + signal.SIGKILL
+MAX_STDERR_BYTES = 64 << 10
+
+
+@dataclass(frozen=True)
+class Placed:
+    """An artifact on a device, ready to run; the paths are the device's. `command` is the runner
+    and what comes before its options."""
+
+    artifact: Artifact
+    command: tuple[str, ...]
+    model: str
+    inputs: str
+    outputs: str
+    samples: int = 0
+    """How many samples `inputs` holds; 0: as many as the reference has."""
+    runner_kind: RunnerKind = "edgekit"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What came of one process: its output as far as it goes, and the error that ended it, if one
+    did. `heard_s` is when its first output came, by time.monotonic() of this host."""
+
+    run: RunnerRun
+    error: EdgekitError | None = None
+    heard_s: float | None = None
+
+
+def runner_argv(
+    placed: Placed, settings: Settings, nonce: str, mode: Mode = "measure", more: Sequence[str] = ()
+) -> list[str]:
+    """The command line of protocol 1, `more` at its end. Times are whole nanoseconds."""
+    times = {
+        "--warmup-min-ns": settings.warmup_min_seconds,
+        "--min-ns": settings.min_seconds,
+        "--max-ns": max(settings.max_seconds, 1e-9),
+    }
+    return [
+        *(*placed.command, "--model", placed.model, "--nonce", nonce, "--mode", mode),
+        *(
+            "--inputs",
+            placed.inputs,
+            "--samples",
+            str(placed.samples or placed.artifact.reference_samples),
+            "--outputs",
+            placed.outputs,
+        ),
+        *("--threads", str(settings.threads), "--min-iterations", str(settings.min_iterations)),
+        *(part for name, seconds in times.items() for part in (name, str(round(seconds * 1e9)))),
+        *more,
+    ]
+
+
+def watching(probes: Sequence[Probe], cpus: Sequence[int], *, every_s: float) -> list[str]:
+    """Options for a run on some cores (none: on all) that reads probes every so often."""
+    bound = ["--cpus", ",".join(map(str, cpus))] if cpus else []
+    return [
+        *bound,
+        *(
+            [
+                "--window-ns",
+                str(round(every_s * 1e9)),
+                "--probes",
+                ":".join(probe.path for probe in probes),
+            ]
+            if probes
+            else []
+        ),
+    ]
+
+
+def attempt(
+    device: Device,
+    placed: Placed,
+    settings: Settings,
+    before: DeviceState,
+    *,
+    timeout_s: float,
+    no_progress_s: float | None,
+    mode: Mode = "measure",
+    more: Sequence[str] = (),
+) -> Attempt:
+    """Run the runner once in a fresh process and read its output. A failure of the run is returned,
+    not raised, with what was printed before it.
+
+    Raises TransportError when the device cannot be reached any more, and Interrupted or
+    KeyboardInterrupt as they come."""
+    nonce, printed, heard = secrets.token_hex(16), bytearray(), list[float]()
+
+    def hear(chunk: bytes) -> None:
+        if not heard:
+            heard.append(time.monotonic())
+        printed.extend(chunk)
+
+    try:
+        done = device.run(
+            runner_argv(placed, settings, nonce, mode, more),
+            timeout_s=timeout_s,
+            no_progress_s=no_progress_s,
+            max_stdout_bytes=MAX_OUTPUT_BYTES,
+            max_stderr_bytes=MAX_STDERR_BYTES,
+            on_stdout=hear,
+        )
+    except TransportError as error:
+        after = _state_or_none(device)
+        if after is None:
+            raise
+        return Attempt(_kept(bytes(printed), nonce), given_up(error, before, after))
+    except DeviceError as error:
+        return Attempt(_kept(b"", nonce), error)
+    if not done.ok:
+        partial = _kept(done.stdout, nonce)
+        return Attempt(partial, failed(done, partial, before, _state_or_none(device)))
+    try:
+        size = placed.artifact.file.bytes
+        wanted = mode != "profile"
+        run = parse_runner_output(
+            done.stdout,
+            nonce=nonce,
+            mode=mode,
+            model_bytes=size,
+            outputs_wanted=wanted,
+            truncated=done.stdout_truncated,
+        )
+        check_tensors(placed.artifact, run)
+    except (ResultError, RunnerError) as error:
+        return Attempt(_kept(done.stdout, nonce), error)
+    return Attempt(run, heard_s=heard[0] if heard else None)
+
+
+def given_up(error: TransportError, before: DeviceState, after: DeviceState) -> EdgekitError:
+    """A run that was given up although the device answers: it started anew, the connection was lost
+    for a moment, or the program hung."""
+    if before.boot_id and after.boot_id and before.boot_id != after.boot_id:
+        return RunnerError(
+            "the device rebooted during the run", hint="check its power supply and temperature"
+        )
+    if not isinstance(error, DeadlinePassed):
+        return error
+    hint = (
+        "lower bench.max_seconds, or raise timeouts.run_seconds or timeouts.no_progress_seconds in"
+        " the target"
+    )
+    return RunnerError(f"the runner did not finish: {error.message}", hint=hint)
+
+
+def failed(
+    done: Completed, partial: RunnerRun, before: DeviceState, after: DeviceState | None
+) -> RunnerError:
+    """A run that ended badly, in words: what the runner said itself, else how it was ended."""
+    details: dict[str, object] = {"stderr": last_lines(done.stderr, 20)}
+    if done.signal == signal.SIGKILL or done.exit_code == KILLED_EXIT_CODE:
+        return RunnerError(
+            _killed(before, after),
+            hint="free memory on the device, or use a smaller model",
+            details=details,
+        )
+    if done.signal is not None:
+        name = (
+            signal.Signals(done.signal).name
+            if done.signal in set(signal.Signals)
+            else f"signal {done.signal}"
+        )
+        hint = (
+            "the runtime may be built for another CPU"
+            if name == "SIGILL"
+            else "the runtime crashed; see its messages with --debug"
+        )
+        return RunnerError(
+            f"the runner was ended by {name}{_said(done.stderr)}", hint=hint, details=details
+        )
+    text = (
+        f"the runner reported: {partial.error}"
+        if partial.error
+        else f"the runner ended with exit code {done.exit_code}{_said(done.stderr)}"
+    )
+    return RunnerError(
+        text, hint=_remedy(partial.error or last_lines(done.stderr, 1)), details=details
+    )
+
+
+def _remedy(said: str) -> str:
+    """For what the kernel or the dynamic loader say of a program that does not fit, or a library
+    that is missing or too old."""
+    if "Exec format error" in said:
+        return (
+            "the program is for another architecture than the device's: build it for that, or let"
+            " edgekit provide its own"
+        )
+    if "cannot open shared object file" in said:
+        return (
+            "install the library on the device; if it is one of edgekit's own, run again: what is"
+            " missing is sent again"
+        )
+    if re.search(r"version .?[A-Z]+_[0-9.]+.? not found", said):
+        return (
+            "the device's system is older than the runtime: update it, or use a runner of its own"
+            " (runners.executorch.program in the target)"
+        )
+    return ""
+
+
+def _killed(before: DeviceState, after: DeviceState | None) -> str:
+    available = (
+        ""
+        if before.available_bytes is None
+        else f"; {before.available_bytes >> 20} MiB were available before the run"
+    )
+    counts = (before.oom_kills, after.oom_kills if after else None)
+    if counts[0] is None or counts[1] is None:
+        return (
+            "the runner was killed (SIGKILL), most likely because the device ran out of"
+            f" memory{available}"
+        )
+    if counts[1] > counts[0]:
+        return f"the kernel killed the runner because the device ran out of memory{available}"
+    return "the runner was killed from outside (SIGKILL; the kernel counts no out-of-memory kill)"
+
+
+def check_tensors(artifact: Artifact, run: RunnerRun) -> None:
+    """Raise ResultError unless the model on the device has the inputs and outputs that the bundle
+    says, by type and shape."""
+    for kind, found, expected in (
+        ("inputs", run.inputs, artifact.inputs),
+        ("outputs", run.outputs, artifact.outputs),
+    ):
+        if [_signature(tensor) for tensor in found] != [_signature(tensor) for tensor in expected]:
+            shown = (
+                ", ".join(f"{dtype}{list(shape)}" for dtype, shape in map(_signature, found))
+                or "none"
+            )
+            raise ResultError(
+                f"the model on the device has other {kind} than the bundle says:"
+                f" {printable(shown)}",
+                hint="deploy the bundle again",
+            )
+
+
+def read_outputs(
+    device: Device, placed: Placed, run: RunnerRun, reference: bytes
+) -> tuple[tuple[Fidelity, ...], list[NDArray[np.float64]]]:
+    """Fetch the outputs of the reference samples and compare them with the reference: one result
+    and one array (samples, elements) per output tensor, in real values.
+
+    Raises ResultError (another amount of bytes than the reference has), and what `device.pull`
+    raises."""
+    if (
+        run.output_file is None
+        or run.output_file.bytes != len(reference)
+        or run.output_file.samples != placed.artifact.reference_samples
+    ):
+        raise ResultError(
+            "the runner wrote outputs of another size than the reference has",
+            hint="deploy the bundle again",
+        )
+    with tempfile.TemporaryDirectory() as directory:
+        local = Path(directory) / "outputs.bin"
+        device.pull(placed.outputs, local, max_bytes=len(reference))
+        content = local.read_bytes()
+    if len(content) != len(reference):
+        raise ResultError(
+            f"the file of outputs holds {len(content)} bytes, the reference {len(reference)}",
+            hint="run the measurement again",
+        )
+    specs, samples = placed.artifact.outputs, placed.artifact.reference_samples
+    found, expected = (real_values(data, specs, samples) for data in (content, reference))
+    return tuple(fidelity(e, f) for e, f in zip(expected, found, strict=True)), found
+
+
+def real_values(
+    data: bytes, specs: tuple[TensorSpec, ...], samples: int
+) -> list[NDArray[np.float64]]:
+    """Split `samples` samples of concatenated tensors into one array (samples, elements) per
+    tensor, dequantized.
+
+    Raises ResultError unless the length fits.
+    """
+    dtypes = [np.dtype(spec.dtype).newbyteorder("<") for spec in specs]
+    counts = [int(np.prod(spec.shape, dtype=np.int64)) for spec in specs]
+    sizes = [count * dtype.itemsize for count, dtype in zip(counts, dtypes, strict=True)]
+    if len(data) != samples * sum(sizes):
+        raise ResultError(
+            f"{len(data)} bytes of outputs where {samples} samples of {sum(sizes)} bytes were"
+            " expected"
+        )
+    rows = np.frombuffer(data, dtype=np.uint8).reshape(samples, sum(sizes))
+    starts = np.cumsum([0, *sizes[:-1]])
+    raw = [
+        np.ascontiguousarray(rows[:, start : start + size]).view(dtype)
+        for start, size, dtype in zip(starts, sizes, dtypes, strict=True)
+    ]
+    # In 32 bits as on the build host: with twice the precision, equal integers of scales that
+    # differ in the last bit would not be equal.
+    return [
+        (values if spec.scale is None else dequantize(values, spec)).astype(np.float64)
+        for values, spec in zip(raw, specs, strict=True)
+    ]
+
+
+def last_lines(stderr: bytes, count: int) -> str:
+    """The last lines a program printed, made harmless for a terminal."""
+    lines = stderr.decode("utf-8", "replace").strip().splitlines()
+    return "\n".join(printable(line) for line in lines[-count:])
+
+
+def _said(stderr: bytes) -> str:
+    last = last_lines(stderr, 1)
+    return f": {last}" if last else ""
+
+
+def _kept(stdout: bytes, nonce: str) -> RunnerRun:
+    """What can be used of the output of a run that failed; nothing when it is rubbish. Never
+    complete."""
+    try:
+        return replace(
+            parse_runner_output(stdout, nonce=nonce, allow_incomplete=True), complete=False
+        )
+    except ResultError:
+        return parse_runner_output(b"", nonce=nonce, allow_incomplete=True)
+
+
+def _state_or_none(device: Device) -> DeviceState | None:
+    try:
+        return collect_state(device)
+    except EdgekitError:
+        return None
+
+
+def _signature(tensor: TensorInfo | TensorSpec) -> tuple[str, tuple[int, ...]]:
+    return tensor.dtype, tuple(tensor.shape)

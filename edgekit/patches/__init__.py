@@ -1,0 +1,1 @@
+"""Changes to the libraries below edgekit, each for the versions it names."""

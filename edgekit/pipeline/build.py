@@ -1,0 +1,321 @@
+"""From a recipe to a bundle: the one place that names the steps.
+
+    recipe ─▶ stages, each from the cache or run ─▶ exports, each from the cache or in a child process ─▶ comparisons ─▶ bundle
+
+Owns the order of work and the trace; what there is to do is planning.py's, how a stage is done
+stages.py's and what is below it (torch). Nothing here imports torch, so that a build whose every
+part is cached takes no longer than reading it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekit.bundle import manifest as bundles
+from edgekit.bundle.manifest import Artifact, Bundle, Comparison, Manifest, TraceRow
+from edgekit.cache import Cache, cache_root, library_versions
+from edgekit.errors import ExportError, ModelError
+from edgekit.export.processes import ExportJob, export_artifacts
+from edgekit.pipeline.evaluation import evaluation_set, write_evaluation
+from edgekit.pipeline.planning import Plan, PlannedExport, PlannedStage, plan
+from edgekit.progress import Progress, silent
+from edgekit.recipe.lineage import stage_name
+from edgekit.recipe.load import LoadedRecipe, load_recipe, recipe_sha256, resolved
+from edgekit.recipe.schema import Recipe
+from edgekit.stats import fidelity
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """A finished build. `trace` says of each stage whether it was re-used this time."""
+
+    bundle: Bundle
+    trace: tuple[TraceRow, ...]
+    reused_exports: int
+
+
+def build(
+    recipe: str | Path | LoadedRecipe,
+    *,
+    overrides: Sequence[str] = (),
+    output: str | Path = "build",
+    progress: Progress = silent,
+    parallel_exports: int | None = None,
+) -> BuildResult:
+    """Run a recipe's stages, export its variants, verify them, and write the bundle
+    `OUTPUT/NAME-ID12`.
+
+    Finished stages and exports come from the cache (`EDGEKIT_CACHE`). `overrides` are
+    `key.path=value` as with `--set`; `progress` is told where the work is; `parallel_exports` child
+    processes export at a time (default: one per core, at most 4).
+
+    Raises UsageError (recipe), ModelError (model, weights, data), ExportError (an artifact that
+    cannot be made or is not the model), BusyError (another process computes the same stage)."""
+    loaded = (
+        recipe
+        if isinstance(recipe, LoadedRecipe)
+        else load_recipe(Path(recipe), overrides=overrides)
+    )
+    cache = cache_root()
+    planned = plan(loaded, cache=cache)
+    rows = _run_stages(loaded, planned, cache, progress)
+    artifacts = _export(
+        loaded,
+        plan(loaded, cache=cache),
+        cache,
+        progress,
+        parallel_exports or min(4, os.cpu_count() or 1),
+    )
+    trace = tuple(_complete(row, loaded.recipe, artifacts) for row in rows)
+    opened = _assemble(loaded, cache, Path(output), trace, artifacts)
+    return BuildResult(opened, trace, sum(export.cached is not None for export in planned.exports))
+
+
+def _run_stages(
+    loaded: LoadedRecipe, planned: Plan, cache: Path, progress: Progress
+) -> tuple[TraceRow, ...]:
+    """The trace rows of all stages, running those the cache does not hold."""
+    if all(stage.cached for stage in planned.stages):
+        return tuple(_cached_row(stage) for stage in planned.stages)
+    from edgekit.pipeline.stages import StageRunner  # torch from here on
+
+    runner = StageRunner(loaded, planned, Cache(cache, "stages"), progress)
+    return tuple(
+        _cached_row(stage) if stage.cached else runner.run(stage) for stage in planned.stages
+    )
+
+
+def _cached_row(stage: PlannedStage) -> TraceRow:
+    assert stage.cached is not None
+    row = TraceRow.model_validate_json((stage.cached / "trace.json").read_bytes())
+    return row.model_copy(update={"stage": stage.name, "reused": True})
+
+
+def _export(
+    loaded: LoadedRecipe, planned: Plan, cache: Path, progress: Progress, parallel: int
+) -> tuple[Path, ...]:
+    """The cache entries of all exports, in the recipe's order; those missing are made in child
+    processes."""
+    recipe, store = loaded.recipe, Cache(cache, "artifacts")
+    missing = [export for export in planned.exports if export.cached is None]
+    outputs = {export.key: store.scratch() for export in missing}
+    try:
+        jobs = [_job(loaded, planned, export, outputs[export.key]) for export in missing]
+        export_artifacts(jobs, parallel=parallel, progress=progress)
+        return tuple(
+            export.cached or store.put(export.key, outputs[export.key])
+            for export in planned.exports
+        )
+    except OSError as error:
+        raise ExportError(
+            f"{recipe.name}: cannot write the artifacts: {error.strerror or error}",
+            hint=f"free space under {cache}",
+        ) from None
+    finally:
+        for directory in outputs.values():
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def _job(loaded: LoadedRecipe, planned: Plan, export: PlannedExport, output: Path) -> ExportJob:
+    recipe = loaded.recipe
+    checkpoint = planned.stages[export.stage].cached
+    if checkpoint is None:
+        raise ModelError(
+            f"stage {planned.stages[export.stage].name} left nothing in the cache",
+            hint="is something else clearing EDGEKIT_CACHE?",
+        )
+    return ExportJob(
+        checkpoint=checkpoint,
+        base=loaded.path.parent,
+        shape=recipe.input.shape,
+        mean=recipe.input.mean,
+        std=recipe.input.std,
+        data_name=recipe.data.name,
+        data_args=recipe.data.args,
+        test_limit=recipe.data.test_limit,
+        train_limit=recipe.data.train_limit,
+        seed=recipe.seed,
+        variant=export.variant,
+        format=export.format,
+        backend=recipe.export.backend,
+        verify=recipe.verify.model_dump(),
+        output=output,
+    )
+
+
+def _complete(row: TraceRow, recipe: Recipe, entries: Sequence[Path]) -> TraceRow:
+    """A quantize stage's bytes and accuracy are those of its first artifact."""
+    if row.kind != "quantize":
+        return row
+    for entry in entries:
+        artifact = _artifact(entry)
+        if _exporting_stage(recipe, artifact.variant) == row.stage:
+            verified = artifact.verification
+            update: dict[str, Any] = {
+                "bytes": artifact.file.bytes,
+                "deflated_bytes": artifact.file.deflated_bytes,
+            }
+            update |= {
+                "top1_correct": verified.top1_correct,
+                "top1_total": verified.top1_total,
+                "notes": (*row.notes, f"bytes and top-1 of {artifact.key}"),
+            }
+            return row.model_copy(update=update)
+    return row
+
+
+def _exporting_stage(recipe: Recipe, variant: str) -> str:
+    return next(
+        stage_name(recipe, index)
+        for index, stage in enumerate(recipe.stages)
+        if stage.export == variant
+    )
+
+
+def _artifact(entry: Path) -> Artifact:
+    return Artifact.model_validate_json((entry / "result.json").read_bytes())
+
+
+def _assemble(
+    loaded: LoadedRecipe,
+    cache: Path,
+    output: Path,
+    trace: tuple[TraceRow, ...],
+    entries: Sequence[Path],
+) -> Bundle:
+    """Write the bundle beside its final place and rename it there. A bundle with the same id is
+    left as it is."""
+    artifacts = tuple(_artifact(entry) for entry in entries)
+    sha256 = recipe_sha256(loaded.recipe)
+    identity = bundles.bundle_id(sha256, artifacts)
+    final = output / f"{loaded.recipe.name}-{identity[:12]}"
+    if (final / bundles.MANIFEST).is_file():
+        return bundles.open_bundle(final)
+    manifest = Manifest(
+        id=identity,
+        name=loaded.recipe.name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        recipe=resolved(loaded.recipe),
+        recipe_sha256=sha256,
+        versions=library_versions(),
+        seed=loaded.recipe.seed,
+        git_revision=_git_revision(loaded.path.parent),
+        classes=_classes(entries),
+        trace=tuple(row.model_copy(update={"reused": False}) for row in trace),
+        artifacts=artifacts,
+        comparisons=_comparisons(loaded.recipe, artifacts, entries),
+    )
+    evaluated = evaluation_set(loaded, cache)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        staged = Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=output))
+        (staged / "reference").mkdir()
+        opened = Bundle(path=staged, manifest=manifest)
+        if evaluated is not None:
+            outputs = {
+                artifact.key: np.load(entry / "outputs.npy")
+                for artifact, entry in zip(artifacts, entries, strict=True)
+            }
+            opened = Bundle(
+                path=staged,
+                manifest=manifest.model_copy(
+                    update={"evaluation": write_evaluation(staged, evaluated, outputs)}
+                ),
+            )
+        sources = {file.name: entry for entry in entries for file in _files(_artifact(entry))}
+        for file in opened.files():
+            shutil.copyfile(sources[file.name] / file.name, staged / file.name)
+        bundles.write_manifest(staged, opened.manifest)
+        staged.chmod(0o755)
+        if final.exists():  # left behind without a manifest: not a bundle
+            shutil.rmtree(final)
+        staged.rename(final)
+    except OSError as error:
+        raise ExportError(
+            f"{final}: cannot write the bundle: {error.strerror or error}",
+            hint="free space, or choose another --output",
+        ) from None
+    finally:
+        if "staged" in locals():
+            shutil.rmtree(staged, ignore_errors=True)
+    return bundles.open_bundle(final)
+
+
+def _files(artifact: Artifact) -> tuple[bundles.File, ...]:
+    return tuple(
+        file
+        for file in (artifact.file, artifact.reference_inputs, artifact.reference_outputs)
+        if file
+    )
+
+
+def _classes(entries: Sequence[Path]) -> tuple[str, ...]:
+    return tuple(json.loads((entries[0] / "classes.json").read_text(encoding="utf-8")))
+
+
+def _comparisons(
+    recipe: Recipe, artifacts: Sequence[Artifact], entries: Sequence[Path]
+) -> tuple[Comparison, ...]:
+    """Each variant's two formats against each other, and each variant against the baseline in the
+    same format, on the whole test set."""
+    baseline = recipe.budget.baseline or artifacts[0].variant
+    outputs = {
+        artifact.key: np.load(entry / "outputs.npy")
+        for artifact, entry in zip(artifacts, entries, strict=True)
+    }
+    pairs = [
+        (a, b)
+        for i, a in enumerate(artifacts)
+        for b in artifacts[i + 1 :]
+        if a.variant == b.variant
+    ]
+    pairs += [
+        (a, b)
+        for a in artifacts
+        if a.variant == baseline
+        for b in artifacts
+        if b.variant != baseline and a.format == b.format
+    ]
+    return tuple(_compare(a.key, outputs[a.key], b.key, outputs[b.key]) for a, b in pairs)
+
+
+def _compare(a: str, outputs_a: np.ndarray, b: str, outputs_b: np.ndarray) -> Comparison:
+    """Two artifacts' outputs of shape (samples, classes) on the same samples."""
+    same = int((outputs_a.argmax(axis=1) == outputs_b.argmax(axis=1)).sum())
+    return Comparison(
+        a=a,
+        b=b,
+        samples=len(outputs_a),
+        same_top1=same,
+        snr_db=fidelity(outputs_a, outputs_b).snr_db,
+    )
+
+
+def _git_revision(directory: Path) -> str | None:
+    """The commit the recipe lies in, with `-dirty` when the work tree differs; None outside a
+    repository or without git."""
+    try:
+        command = [
+            "git",
+            "-C",
+            str(directory),
+            "describe",
+            "--always",
+            "--dirty",
+            "--abbrev=40",
+            "--exclude=*",
+        ]
+        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None

@@ -1,0 +1,198 @@
+"""What must hold between the parts of a recipe, and what it names: the order of stages along a
+line, references to stages and variants, unique names, built-in data.
+
+Works on the data of the document and takes nothing for granted about them, so that these mistakes
+are reported together with all others. What is malformed counts as absent here; the schema reports
+it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from edgekit.data import DATASETS
+from edgekit.recipe.lineage import Link, line, links_in, names, parents
+from edgekit.recipe.schema import MAX_STAGES
+from edgekit.yaml_documents.problems import KeyPath, Problem, quoted
+from edgekit.yaml_documents.validation import closest
+from edgekit.yaml_documents.yaml_file import Document, value_at
+
+_TRAIN_AFTER_QUANTIZE = (
+    (
+        "trains a model that stage {earlier} has quantized: what it would change are no longer the"
+        " weights that run"
+    ),
+    (
+        "put it before {earlier}, or let {earlier} use `method: qat`, which trains with fake"
+        " quantization"
+    ),
+)
+_AFTER_QUANTIZE = {
+    "prune": (
+        (
+            "prunes a model that stage {earlier} has quantized: the scales and fake-quant observers"
+            " were fitted to weights that would be gone, and channels cannot be removed from a"
+            " quantized graph"
+        ),
+        (
+            "the sound order is prune, finetune, quantize: put it before {earlier}, or branch off"
+            " with a `from` before that"
+        ),
+    ),
+    "train": _TRAIN_AFTER_QUANTIZE,
+    "finetune": _TRAIN_AFTER_QUANTIZE,
+    "quantize": (
+        "quantizes a model that stage {earlier} has quantized already",
+        "for a second variant, branch off with a `from` before {earlier}",
+    ),
+}
+
+
+def cross_problems(document: Document) -> list[Problem]:
+    """All problems between the parts of a recipe, each at the key or value that is to be
+    changed."""
+    links = links_in(document.data)
+    if len(links) > MAX_STAGES:
+        return []
+    return [
+        problem
+        for rule in (_data, _order, _references, _uniqueness, _teachers, _budget)
+        for problem in rule(links, document)
+    ]
+
+
+def _data(links: Sequence[Link], document: Document) -> Iterator[Problem]:
+    name = value_at(document.data, ("data", "name"))
+    if isinstance(name, str) and ":" not in name and name not in DATASETS:
+        hint = f"built-in: {', '.join(DATASETS)}; your own: package.module:factory"
+        yield Problem(
+            document.origin_of(("data", "name")),
+            f"there is no data {quoted(name)}{closest(name, list(DATASETS))}",
+            hint,
+        )
+
+
+def _order(links: Sequence[Link], document: Document) -> Iterator[Problem]:
+    called, parent = names(links), parents(links)
+    for index, link in enumerate(links):
+        origin = document.origin_of(("stages", index, "stage"))
+        *before, _ = line(parent, index)
+        quantized = [i for i in before if links[i].kind == "quantize"]
+        if quantized and link.kind in _AFTER_QUANTIZE:
+            message, hint = (
+                text.format(earlier=quoted(called[quantized[-1]]))
+                for text in _AFTER_QUANTIZE[link.kind]
+            )
+            yield Problem(origin, f"stage {quoted(called[index])} {message}", hint)
+        if before and link.kind == "import":
+            dropped = f"which drops the work of stage {quoted(called[before[-1]])}"
+            message = (
+                f"stage {quoted(called[index])} takes the model with its loaded weights, {dropped}"
+            )
+            yield Problem(origin, message, "`import` can only be the first stage")
+
+
+def _references(links: Sequence[Link], document: Document) -> Iterator[Problem]:
+    for index, link in enumerate(links):
+        if link.from_ is not None:
+            yield from _earlier_stage(links, index, link.from_, ("stages", index, "from"), document)
+
+
+def _earlier_stage(
+    links: Sequence[Link], index: int, name: str, path: KeyPath, document: Document
+) -> Iterator[Problem]:
+    called = names(links)
+    if name in called[:index]:
+        return
+    later = name in called
+    message = (
+        f"stage {quoted(name)} does not come before this one"
+        if later
+        else f"no stage is called {quoted(name)}{closest(name, called[:index])}"
+    )
+    yield Problem(
+        document.origin_of(path),
+        f"{path[-1]}: {message}",
+        f"stages before this one: {', '.join(called[:index]) or 'none'}",
+    )
+
+
+def _uniqueness(links: Sequence[Link], document: Document) -> Iterator[Problem]:
+    called, exports = names(links), [link.export for link in links]
+    for index, link in enumerate(links):
+        if link.export is not None and link.export in exports[:index]:
+            first = exports.index(link.export)
+            yield Problem(
+                document.origin_of(("stages", index, "export")),
+                f"variant {quoted(link.export)} is exported by stages[{first}] already",
+            )
+        elif called[index] in called[:index]:
+            key = "name" if link.name else "export" if link.export else "stage"
+            message = (
+                f"stage name {quoted(called[index])} belongs to"
+                f" stages[{called.index(called[index])}] already"
+            )
+            yield Problem(
+                document.origin_of(("stages", index, key)),
+                message,
+                "give one of them another `name`",
+            )
+    if links and not any(exports):
+        message = "no stage has `export`: there would be nothing to deploy"
+        yield Problem(
+            document.origin_of(("stages",), of_key=True),
+            message,
+            "add `export: NAME` to the last stage",
+        )
+
+
+def _teachers(links: Sequence[Link], document: Document) -> Iterator[Problem]:
+    called, parent = names(links), parents(links)
+    for index in range(len(links)):
+        for within in (("distill",), ("train", "distill"), ("schedule", "train", "distill")):
+            path: KeyPath = ("stages", index, *within, "teacher")
+            teacher = value_at(document.data, path)
+            if not isinstance(teacher, str):
+                continue
+            if teacher not in called[:index]:
+                yield from _earlier_stage(links, index, teacher, path, document)
+            elif any(links[i].kind == "quantize" for i in line(parent, called.index(teacher))):
+                message = (
+                    f"teacher: stage {quoted(teacher)} is quantized, and a teacher must be a float"
+                    " model"
+                )
+                yield Problem(
+                    document.origin_of(path), message, "name a stage before the quantization"
+                )
+
+
+def _budget(links: Sequence[Link], document: Document) -> Iterator[Problem]:
+    exports = [link.export for link in links if link.export]
+    hint = f"exported variants: {', '.join(exports) or 'none'}"
+    baseline, variants = (
+        value_at(document.data, ("budget", "baseline")),
+        value_at(document.data, ("budget", "variants")),
+    )
+    if isinstance(baseline, str) and baseline not in exports:
+        message = (
+            f"baseline: no stage exports the variant {quoted(baseline)}{closest(baseline, exports)}"
+        )
+        yield Problem(document.origin_of(("budget", "baseline")), message, hint)
+    formats = value_at(document.data, ("export", "formats"))
+    for variant, limits in variants.items() if isinstance(variants, dict) else ():
+        path: KeyPath = ("budget", "variants", variant)
+        if variant not in exports:
+            message = f"no stage exports the variant {quoted(variant)}{closest(variant, exports)}"
+            yield Problem(document.origin_of(path, of_key=True), message, hint)
+        key = "runtimes_min_agreement_percent"
+        if (
+            isinstance(limits, dict)
+            and limits.get(key) is not None
+            and isinstance(formats, list)
+            and len(formats) < 2
+        ):
+            origin = document.origin_of((*path, key), of_key=True)
+            yield Problem(
+                origin,
+                f"{key} compares two runtimes, but only one format is exported",
+                "export to both: executorch and litert",
+            )

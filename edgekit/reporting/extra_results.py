@@ -1,0 +1,181 @@
+"""What a session found out beside latency, as rich tables: operators, the long run, accuracy on the
+device, energy. Owns layout only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from edgekit.measure.probes import extremes
+from edgekit.reporting import numbers
+from edgekit.reporting.terminal import DASH, MEANINGLESS, new_table, number_columns, plain, spaced
+
+if TYPE_CHECKING:
+    from edgekit.measure.extra_results import Profile
+    from edgekit.measure.measurement import ArtifactResult, Measurement
+
+OPERATORS_SHOWN = 12
+
+
+def observations(measurement: Measurement) -> Iterator[RenderableType]:
+    """A part for everything that was observed; nothing where nothing was."""
+    mark = MEANINGLESS if measurement.timings == "meaningless" else ""
+    for result in measurement.artifacts:
+        if result.profile:
+            yield spaced(profile_part(result.key, result.profile, mark))
+    if any(result.sustained for result in measurement.artifacts):
+        yield spaced(sustained_table(measurement, mark))
+    if any(result.accuracy for result in measurement.artifacts):
+        yield spaced(accuracy_table(measurement))
+    if any(result.energy for result in measurement.artifacts):
+        yield spaced(energy_table(measurement), *_without_energy(measurement))
+
+
+def profile_part(key: str, profile: Profile, mark: str) -> RenderableType:
+    """The operators that take most of the time; one line where there is no profile."""
+    if profile.unavailable:
+        return plain(f"{key}: no time by operator: {profile.unavailable}", limit=300)
+    whole = numbers.milliseconds((profile.median_ns or 0) / 1e6)
+    title = (
+        f"Where {key} spends its time, means of {profile.inferences} profiled inferences (median"
+        f" {whole} ms{mark})"
+    )
+    table = new_table(title, "operator", "module")
+    number_columns(table, f"µs{mark}", "% of all")
+    ranked = sorted(profile.operators, key=lambda operator: -operator.mean_ns)
+    for operator in ranked[:OPERATORS_SHOWN]:
+        name = (
+            plain(operator.name, limit=60)
+            if operator.delegated
+            else Text.assemble(plain(operator.name, limit=60), (" not delegated", "yellow"))
+        )
+        time = (
+            "< 1"
+            if operator.delegated and operator.mean_ns == 0
+            else numbers.significant(operator.mean_ns / 1e3)
+        )
+        table.add_row(
+            name, plain(operator.layer or DASH, limit=40), time, f"{100 * operator.share:.1f}"
+        )
+    if rest := ranked[OPERATORS_SHOWN:]:
+        left = sum(operator.mean_ns for operator in rest) / 1e3
+        share = 100 * sum(operator.share for operator in rest)
+        table.add_row(
+            Text(f"{len(rest)} others", style="dim"), "", numbers.significant(left), f"{share:.1f}"
+        )
+    return table
+
+
+def sustained_table(measurement: Measurement, mark: str) -> Table:
+    """Burst and sustained latency beside one another, and what the device did meanwhile."""
+    table = new_table(
+        "Sustained, medians in ms: the first second of the long run and its last quarter",
+        "artifact",
+    )
+    number_columns(
+        table,
+        "seconds",
+        f"burst{mark}",
+        f"sustained{mark}",
+        "slower",
+        f"inferences/s{mark}",
+        "°C",
+        "MHz",
+    )
+    for result in measurement.artifacts:
+        run = result.sustained
+        if run is None:
+            continue
+        burst, late = run.burst_ns, run.sustained_ns
+        slower = f"{100 * (late / burst - 1):+.1f} %" if burst and late else numbers.NOT_AVAILABLE
+        rate = numbers.significant(run.curve[-1][2]) if run.curve else numbers.NOT_AVAILABLE
+        watched = [
+            extremes(measurement.probes, run.windows, kind)
+            for kind in ("temperature_c", "frequency_khz")
+        ]
+        shown = [
+            _span([bound * scale for pair in found.values() for bound in pair])
+            for found, scale in zip(watched, (1, 1e-3), strict=True)
+        ]
+        name = (
+            plain(result.key)
+            if not run.throttled
+            else Text.assemble(plain(result.key), (f" ({run.throttled})", "yellow"))
+        )
+        times = [numbers.milliseconds(None if ns is None else ns / 1e6) for ns in (burst, late)]
+        table.add_row(name, f"{run.seconds:g}", *times, slower, rate, *shown)
+    return table
+
+
+def accuracy_table(measurement: Measurement) -> Table:
+    """Accuracy of the artifact on the device, and how far it is from the same artifact on the build
+    host."""
+    table = new_table("Accuracy on the device", "artifact")
+    number_columns(
+        table,
+        "samples",
+        "top-1 % (95 %)",
+        "top-5 % (95 %)",
+        "as on the host %",
+        "max abs error",
+        "SNR dB",
+    )
+    for result in measurement.artifacts:
+        found = result.accuracy
+        if found is None:
+            continue
+        same = (
+            numbers.NOT_AVAILABLE
+            if found.same_top1 is None
+            else f"{100 * found.same_top1 / found.samples:.2f}"
+        )
+        top = [
+            numbers.top1(correct, found.samples)
+            for correct in (found.top1_correct, found.top5_correct)
+        ]
+        noise = "equal" if found.snr_db is None else f"{found.snr_db:.1f}"
+        table.add_row(
+            plain(result.key), str(found.samples), *top, same, f"{found.max_abs_error:.3g}", noise
+        )
+    return table
+
+
+def energy_table(measurement: Measurement) -> Table:
+    """Energy of one inference, without and with what the idle device takes."""
+    table = new_table("Energy, an inference", "artifact", "sensor")
+    number_columns(table, "mJ beyond idle", "mJ in all", "idle W", "inferences")
+    for result in measurement.artifacts:
+        found = result.energy
+        if found and found.joules is not None:
+            values = [
+                numbers.NOT_AVAILABLE if value is None else numbers.significant(value * 1e3)
+                for value in (found.joules, found.gross_joules)
+            ]
+            idle = (
+                numbers.NOT_AVAILABLE
+                if found.idle_watts is None
+                else numbers.significant(found.idle_watts)
+            )
+            table.add_row(
+                plain(result.key), plain(found.sensor), *values, idle, str(found.inferences)
+            )
+    return table
+
+
+def _without_energy(measurement: Measurement) -> Iterator[Text]:
+    def lacks(result: ArtifactResult) -> str:
+        return result.energy.unavailable if result.energy else ""
+
+    for reason in dict.fromkeys(filter(None, map(lacks, measurement.artifacts))):
+        yield plain(f"energy is not available: {reason}", limit=300)
+
+
+def _span(values: list[float]) -> str:
+    if not values:
+        return numbers.NOT_AVAILABLE
+    low, high = numbers.significant(min(values)), numbers.significant(max(values))
+    return low if low == high else f"{low}–{high}"

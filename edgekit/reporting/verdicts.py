@@ -1,0 +1,205 @@
+"""Comparisons and gates for a terminal: one row a metric of a pair of artifacts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from edgekit.reporting import numbers
+from edgekit.reporting.terminal import (
+    comparisons,
+    device_line,
+    new_table,
+    notes,
+    number_columns,
+    plain,
+    spaced,
+)
+from edgekit.verdict.rules import Finding
+from edgekit.workflow.compare import Compared
+from edgekit.workflow.gate import Gated
+from edgekit.workflow.selftest import SelfTest
+
+if TYPE_CHECKING:
+    from edgekit.store.baselines import Baseline
+
+METRICS = {
+    "latency_p50": "latency p50",
+    "latency_p99": "latency p99",
+    "peak_memory": "peak memory",
+    "size": "size",
+    "accuracy": "accuracy",
+}
+BETTER = {
+    "latency_p50": "faster",
+    "latency_p99": "faster",
+    "peak_memory": "smaller",
+    "size": "smaller",
+    "accuracy": "more accurate",
+}
+WORSE = {
+    "latency_p50": "slower",
+    "latency_p99": "slower",
+    "peak_memory": "larger",
+    "size": "larger",
+    "accuracy": "less accurate",
+}
+STYLES = {
+    "better": "green",
+    "passed": "green",
+    "same": "",
+    "worse": "bold red",
+    "regressed": "bold red",
+    "inconclusive": "yellow",
+    "not_judged": "dim",
+}
+
+
+def comparison(found: Compared) -> Iterator[RenderableType]:
+    """The table of a comparison, and what to know about its two measurements."""
+    yield spaced(_table(found.findings, f"B = {_name(found, 'b')} against A = {_name(found, 'a')}"))
+    if found.caveat:
+        yield Text.assemble(("warning: ", "bold yellow"), found.caveat)
+    if found.agreement:
+        yield comparisons(found.agreement, " on the build host" if found.b.runtimes else "")
+    if found.a.bundle_id == found.b.bundle_id and found.b.runtimes:
+        yield comparisons(found.b.runtimes, " on the device")
+    yield spaced(device_line(found.b), *notes(found.b))
+
+
+def gate(found: Gated) -> Iterator[RenderableType]:
+    """The table of a gate, its verdict, and what to know about the candidate's measurement."""
+    names = [
+        f"{plain(m.bundle_name).plain} {m.bundle_id[:12]}"
+        for m in (found.candidate, found.baseline)
+    ]
+    yield spaced(
+        _table(found.findings, f"B = {names[0]} against its baseline A = {names[1]}", allowed=True)
+    )
+    for key in found.new:
+        yield plain(f"{key} is new: nothing to judge it by")
+    yield Text.assemble(
+        ("passed: ", "bold green") if found.passed else ("failed: ", "bold red"),
+        plain(found.summary, limit=1000),
+    )
+    yield spaced(device_line(found.candidate), *notes(found.candidate))
+
+
+def selftest(found: SelfTest) -> Iterator[RenderableType]:
+    """The rates in two lines, and what to know about the measurement."""
+    rates = found.rates
+    interval = f"{100 * rates.false_positive_low:.1f}–{100 * rates.false_positive_high:.1f}"
+    lines = [
+        f"{found.artifact} against itself, {rates.rounds} rounds, {rates.resamples} resamples",
+        (
+            f"identical builds told apart: {100 * rates.false_positive_rate:.1f} % ({interval});"
+            f" called a regression: {100 * rates.false_regression_rate:.1f} %"
+        ),
+        (
+            f"a true {rates.slowdown_ratio:g}× slow-down found with {rates.power_runs} runs:"
+            f" {100 * rates.power:.1f} %"
+        ),
+    ]
+    yield spaced(*(plain(line, limit=200) for line in lines))
+    yield spaced(device_line(found.b), *notes(found.b))
+
+
+def baselines_table(found: Sequence[Baseline]) -> RenderableType:
+    """Names and what they stand for."""
+    table = new_table("Baselines", "name", "bundle", "id", "set", "from")
+    for one in found:
+        table.add_row(
+            plain(one.name),
+            plain(one.bundle_name),
+            one.bundle_id[:12],
+            one.created[:19],
+            plain(one.directory),
+        )
+    return table
+
+
+def verdict_words(finding: Finding) -> str:
+    """A verdict in plain words."""
+    if finding.verdict == "same":
+        return f"no difference within {margin(finding)}"
+    if finding.verdict == "inconclusive" and finding.more_runs:
+        return (
+            f"inconclusive: about {finding.more_runs} more run{'s' * (finding.more_runs > 1)} of"
+            " each would decide"
+        )
+    words = {
+        "better": BETTER[finding.metric],
+        "worse": WORSE[finding.metric],
+        "regressed": "REGRESSED",
+        "not_judged": "not judged",
+    }
+    return words.get(finding.verdict, finding.verdict)
+
+
+def margin(finding: Finding) -> str:
+    if finding.margin is None:
+        return numbers.NOT_AVAILABLE
+    return (
+        f"{finding.margin:g} points"
+        if finding.metric == "accuracy"
+        else f"{100 * (finding.margin - 1):.3g} %"
+    )
+
+
+def value(finding: Finding, number: float | None) -> str:
+    """A value of a metric with its unit."""
+    if number is None:
+        return numbers.NOT_AVAILABLE
+    if finding.metric in ("latency_p50", "latency_p99"):
+        return f"{numbers.significant(number)} ms"
+    return f"{number:.2f} %" if finding.metric == "accuracy" else numbers.size(round(number))
+
+
+def change(finding: Finding) -> str:
+    """How far the second is from the first, with its 95 % interval."""
+    if finding.mid is None:
+        return numbers.NOT_AVAILABLE
+    points = finding.metric == "accuracy"
+    shown = f"{0 - finding.mid:+.2f} points" if points else f"{finding.mid:.3f}×"
+    if finding.low is None or finding.high is None or finding.low == finding.high:
+        return shown
+    return (
+        f"{shown} ({-finding.high:+.2f} to {-finding.low:+.2f})"
+        if points
+        else f"{shown} ({finding.low:.3f}–{finding.high:.3f})"
+    )
+
+
+def _table(findings: tuple[Finding, ...], title: str, *, allowed: bool = False) -> RenderableType:
+    table = new_table(title, "artifact", "metric")
+    number_columns(table, "A", "B", "B / A (95 %)", *(("allowed",) if allowed else ()))
+    table.add_column("verdict", overflow="fold")
+    for finding in findings:
+        said = verdict_words(finding)
+        if (
+            finding.verdict in ("inconclusive", "not_judged")
+            and not finding.more_runs
+            and finding.reason
+        ):
+            said += f": {finding.reason}"
+        cells = (
+            value(finding, finding.a),
+            value(finding, finding.b),
+            change(finding),
+            *((margin(finding),) if allowed else ()),
+        )
+        table.add_row(
+            plain(finding.pair),
+            METRICS[finding.metric],
+            *cells,
+            Text(said, style=STYLES[finding.verdict]),
+        )
+    return table
+
+
+def _name(found: Compared, side: str) -> str:
+    measurement = found.a if side == "a" else found.b
+    return f"{plain(measurement.bundle_name).plain} {measurement.bundle_id[:12]}"

@@ -1,0 +1,1 @@
+"""What runs on a board and measures there, and how it is built, collected and packed for it."""

@@ -1,0 +1,59 @@
+"""Finished runtimes in the cache: a directory that appears by one rename, with a listing of its
+files. Owns that listing and who may write."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from edgekit.progress import Progress
+from edgekit.runners.runtime import RuntimeFile, describe_file
+
+LISTING = "files.json"
+
+
+@contextmanager
+def building(home: Path, doing: str, progress: Progress) -> Iterator[Path | None]:
+    """A scratch directory that becomes `home` by one rename when the block is done; None when
+    another process made `home` in the meantime."""
+    home.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with open(f"{home}.lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress(f"wait for another process that {doing}", 0, 0)
+            fcntl.flock(
+                lock, fcntl.LOCK_EX
+            )  # freed by the kernel when that process ends, however it ends
+        if home.is_dir():
+            yield None
+            return
+        with tempfile.TemporaryDirectory(
+            prefix=f".{home.name}-", dir=home.parent, ignore_cleanup_errors=True
+        ) as scratch:
+            build = Path(scratch) / "build"
+            build.mkdir()
+            yield build
+            build.rename(home)
+
+
+def write_listing(build: Path) -> None:
+    """List all files below a directory in it. Every one is executable, as deployment links to
+    contents and one content has one mode."""
+    found = sorted(path for path in build.rglob("*") if path.is_file())
+    files = [describe_file(path, path.relative_to(build).as_posix(), 0o755) for path in found]
+    (build / LISTING).write_text(
+        json.dumps([asdict(file) | {"path": file.name} for file in files], indent=1)
+    )
+
+
+def read_listing(home: Path) -> tuple[RuntimeFile, ...]:
+    return tuple(
+        RuntimeFile(**entry | {"path": home / entry["path"]})
+        for entry in json.loads((home / LISTING).read_text())
+    )

@@ -1,0 +1,141 @@
+"""The LiteRT runtime: edgekit's runner script for a Python that has ai-edge-litert (or
+tflite-runtime).
+
+On this machine that is its own Python with the package that is installed. A board gets the package
+and numpy beside the script, from wheels for its own Python that this machine fetched, so that it
+needs neither pip nor internet."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from importlib import metadata
+from pathlib import Path
+
+from edgekit.cache import content_key
+from edgekit.errors import RunnerError
+from edgekit.progress import Progress
+from edgekit.runners.build_cache import building, read_listing, write_listing
+from edgekit.runners.python_packing import pack, packing_digest
+from edgekit.runners.runtime import DIRECTORY, Platform, Runtime, describe_file, host_platform
+from edgekit.runners.wheels import fetch_wheels
+
+RUNNER = Path(__file__).parent / "on_board" / "litert_runner.py"
+PACKAGES = {"ai_edge_litert": "ai-edge-litert", "tflite_runtime": "tflite-runtime"}
+"""Modules and their distributions, in the order the runner prefers them."""
+PINNED = "ai-edge-litert==2.3.0"
+"""As in the extra `export`: a board runs what the host verified with, where there is a wheel for
+it."""
+CHOICES = {
+    "ai_edge_litert": ((PINNED, "numpy"), ("ai-edge-litert", "numpy")),
+    "tflite_runtime": (("tflite-runtime", "numpy<2"),),
+}
+"""What to fetch for a package, the first that a board can run. tflite-runtime was built against
+numpy 1."""
+
+
+def provide(platform: Platform, cache: Path, progress: Progress) -> Runtime:
+    return (
+        litert_runtime(platform) if platform.is_host else board_runtime(platform, cache, progress)
+    )
+
+
+def litert_runtime(platform: Platform | None = None) -> Runtime:
+    """The runner for this machine's own Python, with the package that is installed in it. Raises
+    RunnerError: none is."""
+    platform = platform or host_platform()
+    package = next((name for name in PACKAGES if importlib.util.find_spec(name)), None)
+    if package is None or platform.python is None:
+        raise RunnerError(
+            "LiteRT is not installed",
+            hint="pip install 'edgekit[export]', or pip install ai-edge-litert",
+        )
+    script = describe_file(RUNNER, RUNNER.name, 0o644)
+    command = (platform.python, "-I", f"{DIRECTORY}/{script.name}")
+    return Runtime("litert", metadata.version(PACKAGES[package]), platform.arch, (script,), command)
+
+
+def board_runtime(platform: Platform, cache: Path, progress: Progress) -> Runtime:
+    """The runner with packages for another machine's Python. Raises RunnerError: no Python there,
+    no wheels for it."""
+    if platform.python is None or platform.python_version is None:
+        raise RunnerError(
+            "the device has no Python, which the LiteRT runner needs",
+            hint="apt-get install python3 on the device, or measure .pte only",
+        )
+    if platform.glibc is None:
+        raise RunnerError(
+            "the device has no glibc, which LiteRT's wheels need",
+            hint="measure .pte only, or use your own benchmark_model",
+        )
+    about = (
+        platform.arch,
+        platform.python_version,
+        platform.glibc,
+        platform.litert_package,
+        platform.arch == "armv7l" and platform.numpy,
+    )
+    key = content_key(CHOICES, packing_digest(), RUNNER.read_text(), about)
+    home = cache / "runtimes" / f"litert-{platform.arch}-py{platform.python_version}-{key[:12]}"
+    if not home.is_dir():
+        wheels = _wheels(platform, platform.python_version, platform.glibc, cache, progress)
+        with building(home, "packs the LiteRT runtime", progress) as build:
+            if build is not None:
+                pack(wheels, platform.python_version, build / "site", progress)
+                shutil.copyfile(RUNNER, build / RUNNER.name)
+                (build / "site" / "version").write_text(_version_of(wheels))
+                write_listing(build)
+    version = (home / "site" / "version").read_text()
+    return Runtime(
+        "litert",
+        version,
+        platform.arch,
+        read_listing(home),
+        (platform.python, "-I", f"{DIRECTORY}/{RUNNER.name}"),
+    )
+
+
+def _wheels(
+    platform: Platform, python: str, glibc: str, cache: Path, progress: Progress
+) -> tuple[Path, ...]:
+    """The first choice there are wheels for. On 32-bit ARM, for which the usual index has no numpy,
+    the board's own numpy will do."""
+    wanted = (
+        CHOICES
+        if platform.litert_package == "auto"
+        else {platform.litert_package: CHOICES[platform.litert_package]}
+    )
+    refused: list[RunnerError] = []
+    for requirements in (choice for choices in wanted.values() for choice in choices):
+        own_numpy = (
+            platform.arch == "armv7l"
+            and platform.numpy is not None
+            and ("numpy<2" not in requirements or platform.numpy.startswith("1."))
+        )
+        needed = [r for r in requirements if not (own_numpy and r.startswith("numpy"))]
+        try:
+            return fetch_wheels(
+                needed,
+                arch=platform.arch,
+                python=python,
+                glibc=glibc,
+                cache=cache,
+                progress=progress,
+            )
+        except RunnerError as error:
+            refused.append(error)
+    message = (
+        f"there is no LiteRT for Python {python} on {platform.arch} with glibc {glibc}:"
+        f" {refused[-1].message}"
+    )
+    hint = (
+        "apt-get install python3-numpy on the device (numpy 1)"
+        if platform.arch == "armv7l"
+        else refused[-1].hint
+    )
+    raise RunnerError(message, hint=hint, details={"tried": [error.message for error in refused]})
+
+
+def _version_of(wheels: tuple[Path, ...]) -> str:
+    named = {path.name.split("-")[0]: path.name.split("-")[1] for path in wheels}
+    return next(named[module] for module in PACKAGES if module in named)

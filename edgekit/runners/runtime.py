@@ -1,0 +1,179 @@
+"""Runtimes: what must be on a machine so that it can run an artifact. Owns building and collecting
+them; deployment puts them on a device.
+
+A `Runtime` is a set of files and a way to start them that speaks runner protocol 1. A kind of
+runtime is one module and one line in `RUNTIMES`. Neither torch nor a runtime is imported here."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import platform as this_machine
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+from edgekit.bundle.manifest import sha256_file
+from edgekit.cache import cache_root
+from edgekit.errors import RunnerError
+from edgekit.progress import Progress, silent
+
+Format = Literal["executorch", "litert"]
+
+RUNTIMES = {
+    "executorch": "edgekit.runners.native:provide",
+    "litert": "edgekit.runners.litert:provide",
+}
+"""Format to `module:function`; the function takes a Platform, the cache directory and a Progress,
+and returns the Runtime."""
+
+DIRECTORY = "{directory}"
+"""Stands for the directory of a runtime's files in its command."""
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What decides which runtime a machine can run.
+
+    `arch` is that of its programs, which may differ from its kernel's; `glibc` the version of its C
+    library, None if it has another or none that can be used; `python` how to start its Python, None
+    if it has none, `python_version` such as `3.11`; `numpy` the version installed there;
+    `litert_package` the LiteRT package to provide (`auto`: the newest that has a wheel for it)."""
+
+    arch: str
+    python: str | None = None
+    is_host: bool = False
+    glibc: str | None = None
+    python_version: str | None = None
+    numpy: str | None = None
+    litert_package: str = "auto"
+
+
+@dataclass(frozen=True)
+class RuntimeFile:
+    """A file of a runtime: `name` below the runtime's directory, `path` where it lies on the
+    host."""
+
+    name: str
+    path: Path
+    sha256: str
+    bytes: int
+    mode: int
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A runner with all it needs. `version` is that of the runtime library."""
+
+    format: Format
+    version: str
+    arch: str
+    files: tuple[RuntimeFile, ...]
+    command: tuple[str, ...]
+
+    def argv(self, directory: str) -> tuple[str, ...]:
+        """How to start it when its files are in `directory` (absolute)."""
+        return tuple(part.replace(DIRECTORY, directory) for part in self.command)
+
+
+def host_platform() -> Platform:
+    return Platform(arch=this_machine.machine(), python=sys.executable, is_host=True)
+
+
+def runtime_for(
+    format: Format,
+    platform: Platform,
+    *,
+    exported_by: str | None = None,
+    cache: Path | None = None,
+    progress: Progress = silent,
+) -> Runtime:
+    """The runtime for artifacts of a format on a machine; fetched and built when it is needed for
+    the first time, then kept in `cache`.
+
+    `exported_by` is the version of executorch that exported a .pte, which then must be the
+    installed one: program and runtime belong together. Raises RunnerError: nothing to build it
+    from, no compiler, no packages for that architecture, C library or Python."""
+    module, _, function = RUNTIMES[format].partition(":")
+    runtime = cast(
+        Runtime,
+        getattr(importlib.import_module(module), function)(
+            platform, cache or cache_root(), progress
+        ),
+    )
+    if (
+        format == "executorch"
+        and exported_by is not None
+        and public_version(exported_by) != runtime.version
+    ):
+        hint = f"pip install executorch=={public_version(exported_by)}, or build the bundle again"
+        raise RunnerError(
+            f"the artifact was exported by executorch {exported_by}, the installed one is"
+            f" {runtime.version}",
+            hint=hint,
+        )
+    return runtime
+
+
+def prepare(
+    platform: Platform,
+    *,
+    formats: Sequence[Format] = ("executorch", "litert"),
+    offline_cache: Path | None = None,
+    progress: Progress = silent,
+) -> tuple[Runtime, ...]:
+    """Make the runtimes for a machine ahead, so that nothing is fetched or compiled when it is set
+    up.
+
+    `offline_cache` is a directory that can be carried to a machine without internet and given there
+    again; in it, `runtimes.json` lists every file a device gets, with its size and SHA-256.
+    Default: the user's cache. Raises RunnerError."""
+    runtimes = tuple(
+        runtime_for(format, platform, cache=offline_cache, progress=progress) for format in formats
+    )
+    if offline_cache is not None:
+        listing = {
+            f"{runtime.format}-{runtime.arch}-{runtime.version}": as_dict(runtime)
+            for runtime in runtimes
+        }
+        path = offline_cache / "runtimes.json"
+        known = json.loads(path.read_text()) if path.is_file() else {}
+        path.write_text(json.dumps(known | listing, indent=1) + "\n")
+    return runtimes
+
+
+def as_dict(runtime: Runtime) -> dict[str, object]:
+    """A runtime as plain JSON values, its files without where they lie on this machine."""
+    return {
+        "format": runtime.format,
+        "version": runtime.version,
+        "arch": runtime.arch,
+        "bytes": sum(file.bytes for file in runtime.files),
+        "files": [
+            {"name": file.name, "bytes": file.bytes, "sha256": file.sha256}
+            for file in runtime.files
+        ],
+    }
+
+
+def describe_file(path: Path, name: str, mode: int) -> RuntimeFile:
+    return RuntimeFile(
+        name=name, path=path, sha256=sha256_file(path), bytes=path.stat().st_size, mode=mode
+    )
+
+
+def public_version(version: str) -> str:
+    """A version without its local part: `1.5.1+cpu` is `1.5.1`."""
+    return version.partition("+")[0]
+
+
+def older(version: str, than: str) -> bool:
+    """Whether a version of numbers and dots is older than another; one that is not understood
+    counts as older."""
+    numbers = [
+        [int(part) if part.isdigit() else -1 for part in text.split(".")]
+        for text in (version, than)
+    ]
+    return numbers[0] < numbers[1]

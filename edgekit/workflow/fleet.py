@@ -1,0 +1,164 @@
+"""The same work on several targets at once, a thread each. Owns their progress lines, and what a
+failure or Ctrl-C on the way means for the rest.
+
+One that fails does not stop the others. Ctrl-C once interrupts each thread as it would the main
+one, so that every board is left clean by the same code; twice goes at once. The threads wait in
+short slices, in Python, wherever they wait for a board: that is where an interrupt reaches them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from edgekit.devices.target import Target
+from edgekit.errors import EdgekitError, UsageError
+from edgekit.progress import Progress, silent
+
+Result = TypeVar("Result")
+Work = Callable[[Target, Progress], Result]
+SLICE_S = 0.1
+
+
+class TargetsFailed(EdgekitError):
+    """Some of several targets failed. The exit code is the first failure's; `failures` has each by
+    the name of its target, in the order asked for.
+
+    `done` is what came of the others, for a caller who still wants it; `details` tells both as
+    plain JSON values, with what `told` says of the others."""
+
+    def __init__(
+        self,
+        failures: dict[str, EdgekitError],
+        done: Mapping[str, object],
+        *,
+        told: Mapping[str, object] | None = None,
+    ) -> None:
+        first = next(iter(failures.values()))
+        each = [
+            f"{name}: {error.message.removeprefix(f'{name}: ')}" for name, error in failures.items()
+        ]
+        failed = {
+            name: {"error": error.message, "hint": error.hint, "exit_code": error.exit_code}
+            for name, error in failures.items()
+        }
+        hints = dict.fromkeys(error.hint for error in failures.values() if error.hint)
+        message = "\n".join(
+            [f"{len(failures)} of {len(failures) + len(done)} targets failed", *each]
+        )
+        super().__init__(
+            message,
+            hint="; ".join(hints),
+            details={"failures": failed, "targets": dict(told or {})},
+        )
+        self.exit_code = first.exit_code
+        self.failures, self.done = failures, done
+
+
+@dataclass
+class Outcomes(Generic[Result]):
+    """What came of each target, by name, in the order asked for."""
+
+    done: dict[str, Result] = field(default_factory=dict)
+    failures: dict[str, EdgekitError] = field(default_factory=dict)
+
+
+def on_each(
+    targets: Sequence[Target], work: Work[Result], *, progress: Progress = silent
+) -> Outcomes[Result]:
+    """Run `work(target, progress)` for all targets at once, and wait for all.
+
+    EdgekitErrors are gathered, any other exception is raised when all have ended. A single target
+    is worked on in the calling thread, and its error raised. Raises UsageError (two targets of one
+    name), KeyboardInterrupt once every thread has cleaned up."""
+    require_distinct(targets)
+    if len(targets) == 1:
+        return Outcomes({targets[0].name: work(targets[0], progress)})
+    workers = [_Worker(target, work, progress) for target in targets]
+    with _interrupting(workers):
+        for worker in workers:
+            worker.start()
+        while any(worker.is_alive() for worker in workers):
+            time.sleep(SLICE_S)
+    return _gathered(workers)
+
+
+def require_distinct(targets: Sequence[Target]) -> None:
+    """Raises UsageError when two have one name."""
+    names = [target.name for target in targets]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(
+            f"given twice: {', '.join(twice)}",
+            hint="name each target once; results are told apart by the names of targets",
+        )
+
+
+class _Worker(threading.Thread, Generic[Result]):
+    """One target's thread. A daemon, so that a second Ctrl-C need not wait for it."""
+
+    def __init__(self, target: Target, work: Work[Result], progress: Progress) -> None:
+        super().__init__(name=f"edgekit {target.name}", daemon=True)
+        self.target, self._work, self._progress = target, work, progress
+        self.result: list[Result] = []
+        self.failure: BaseException | None = None
+
+    def run(self) -> None:
+        started = time.monotonic()
+        try:
+            self.result.append(self._work(self.target, self._show))
+        except BaseException as error:  # told to the thread that waits
+            self.failure = error
+        outcome = (
+            "done"
+            if self.failure is None
+            else "interrupted"
+            if isinstance(self.failure, KeyboardInterrupt)
+            else "FAILED"
+        )
+        self._progress(
+            self.target.name, 1, 1, f"{outcome} after {time.monotonic() - started:.1f} s"
+        )
+
+    def _show(self, task: str, done: float, total: float, text: str = "") -> None:
+        """All that a target does is one line; a step that ends is not the end of the line."""
+        ended = total and done >= total
+        self._progress(
+            self.target.name,
+            0 if ended else done,
+            0 if ended else total,
+            f"{task}{f': {text}' if text else ''}",
+        )
+
+
+@contextmanager
+def _interrupting(workers: Sequence[_Worker[Result]]) -> Iterator[None]:
+    """Ctrl-C in the block is passed on to the threads, and raised when they have ended. A second
+    one is raised at once."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        for worker in workers:
+            if worker.ident is not None and worker.is_alive():
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(worker.ident), ctypes.py_object(KeyboardInterrupt)
+                )
+        while any(worker.is_alive() for worker in workers):
+            time.sleep(SLICE_S)
+        raise
+
+
+def _gathered(workers: Sequence[_Worker[Result]]) -> Outcomes[Result]:
+    outcomes: Outcomes[Result] = Outcomes()
+    for worker in workers:
+        if isinstance(worker.failure, EdgekitError):
+            outcomes.failures[worker.target.name] = worker.failure
+        elif worker.failure is not None:
+            raise worker.failure
+        else:
+            outcomes.done[worker.target.name] = worker.result[0]
+    return outcomes

@@ -1,0 +1,226 @@
+"""`edgekit.gate`: may this bundle go out? It is measured in turn with its baseline, and every limit
+of the recipe's `gate` section judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from edgekit.bundle.manifest import Bundle
+from edgekit.devices.target import Target, as_target
+from edgekit.errors import UsageError
+from edgekit.measure.interleaving import Partial
+from edgekit.measure.measurement import Measurement
+from edgekit.measure.placement import artifacts_of
+from edgekit.measure.session import Side, bench_together
+from edgekit.progress import Progress, silent
+from edgekit.recipe.limits import Gate
+from edgekit.stats.compare import FULL_RUNS
+from edgekit.verdict.paired import Metric, observe
+from edgekit.verdict.rules import Finding, gated
+from edgekit.workflow.compare import bench_settings
+
+MOST_SAMPLES = 1 << 24
+
+
+@dataclass(frozen=True)
+class Gated:
+    """The verdict on a bundle. `new` and `missing` are artifacts of only the candidate and only the
+    baseline; the latter are not proven, too."""
+
+    baseline: Measurement
+    candidate: Measurement
+    findings: tuple[Finding, ...]
+    limits: Gate
+    new: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    @property
+    def regressed(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.verdict == "regressed")
+
+    @property
+    def inconclusive(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.verdict == "inconclusive")
+
+    @property
+    def wrong(self) -> tuple[str, ...]:
+        """What is wrong with the candidate's outputs on the device; whatever else was measured, it
+        must not go out."""
+        return tuple(
+            note.text
+            for note in self.candidate.notes
+            if note.level == "invalid" and note.code == "outputs"
+        )
+
+    @property
+    def passed(self) -> bool:
+        undecided = bool(self.inconclusive or self.missing)
+        return (
+            not self.regressed
+            and not self.wrong
+            and not (undecided and self.limits.inconclusive == "fail")
+        )
+
+    @property
+    def summary(self) -> str:
+        """The verdict in one line."""
+        worse, open_ = (
+            [f"{f.pair} {f.metric}" for f in found] for found in (self.regressed, self.inconclusive)
+        )
+        parts = [f"worse than the baseline: {', '.join(worse)}"] if worse else []
+        parts += [f"wrong outputs: {'; '.join(self.wrong)}"] if self.wrong else []
+        parts += (
+            [f"inconclusive, which is not a pass: {', '.join(open_)}"]
+            if open_ and self.limits.inconclusive == "fail"
+            else []
+        )
+        parts += (
+            [f"inconclusive, let pass by the recipe: {', '.join(open_)}"]
+            if open_ and self.limits.inconclusive == "pass"
+            else []
+        )
+        parts += [f"not in the candidate: {', '.join(self.missing)}"] if self.missing else []
+        return "; ".join(parts) or "no worse than the baseline"
+
+    @property
+    def remedy(self) -> str:
+        """What would decide what is inconclusive; empty where nothing is, or where it regressed
+        anyway."""
+        if self.regressed or not self.inconclusive:
+            return ""
+        needed = max((finding.more_runs or 0 for finding in self.inconclusive), default=0)
+        parts = (
+            [f"--runs {self.candidate.settings.runs + needed} would probably decide"]
+            if needed
+            else []
+        )
+        if any(finding.metric == "accuracy" for finding in self.inconclusive):
+            on_device = all(
+                result.accuracy
+                for one in (self.baseline, self.candidate)
+                for result in one.artifacts
+            )
+            larger = "a larger export.evaluation_set in both recipes decides accuracy"
+            own = (
+                "accuracy: with export.evaluation_set in the recipes of both bundles it is compared"
+                " on the device sample by sample, which decides sooner"
+            )
+            parts.append(
+                f"{larger if on_device else own}; gate.accuracy_max_drop_points: null leaves it out"
+            )
+        return "; ".join(parts)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "passed": self.passed,
+            "summary": self.summary,
+            "remedy": self.remedy,
+            "findings": [asdict(finding) for finding in self.findings],
+            "limits": self.limits.model_dump(),
+            "new": list(self.new),
+            "missing": list(self.missing),
+            "baseline": self.baseline.as_dict(),
+            "candidate": self.candidate.as_dict(),
+        }
+
+
+def gate(
+    bundle: Bundle,
+    baseline: Bundle,
+    target: Target | str = "local",
+    *,
+    artifacts: Sequence[str] | None = None,
+    limits: Gate | None = None,
+    settings: Mapping[str, float] | None = None,
+    progress: Progress = silent,
+    on_partial: Partial | None = None,
+) -> Gated:
+    """Measure a bundle and its baseline in turn in one session, and judge whether the bundle is
+    worse.
+
+    `artifacts` are keys, by default all that both bundles have; `limits` are by default those of
+    the bundle's recipe, and so are `settings` (edgekit.recipe.limits.Bench). Where both bundles
+    hold an evaluation set, accuracy is that on the device. `edgekit.open_baseline` opens a baseline
+    by its name.
+
+    Raises UsageError (fewer than 10 runs, nothing in common), and what `bench` raises. A bundle
+    that does not pass is no exception."""
+    judged = limits or Gate.model_validate(bundle.manifest.recipe.get("gate", {}))
+    how = bench_settings(bundle, settings)
+    if how["runs"] < FULL_RUNS:
+        raise UsageError(
+            f"{how['runs']:g} runs are quick, and quick measurements never gate",
+            hint=f"set bench.runs to at least {FULL_RUNS}, or --runs",
+        )
+    mine, theirs = (
+        [artifact.key for artifact in one.manifest.artifacts] for one in (bundle, baseline)
+    )
+    if artifacts:
+        for one in (bundle, baseline):
+            artifacts_of(one, artifacts)
+    wanted = tuple(key for key in mine if key in theirs and (not artifacts or key in artifacts))
+    if not wanted:
+        raise UsageError(
+            f"no artifact in common: {', '.join(mine)} and {', '.join(theirs)}",
+            hint="set another baseline",
+        )
+    both_evaluate = (
+        bundle.manifest.evaluation is not None and baseline.manifest.evaluation is not None
+    )
+    before, after = bench_together(
+        *((Side(baseline, wanted), Side(bundle, wanted)), as_target(target)),
+        **how,
+        accuracy_samples=(
+            MOST_SAMPLES if both_evaluate and judged.accuracy_max_drop_points is not None else None
+        ),
+        progress=progress,
+        on_partial=on_partial,
+    )
+    findings = gated(
+        tuple(observe(before, after, [(key, key) for key in wanted])), by_metric(judged)
+    )
+    new, missing = (
+        [key for key in mine if key not in theirs],
+        [key for key in theirs if key not in mine],
+    )
+    return Gated(
+        before,
+        after,
+        findings,
+        judged,
+        tuple(new) if not artifacts else (),
+        tuple(missing) if not artifacts else (),
+    )
+
+
+def judged_again(candidate: Measurement, baseline: Measurement, limits: Gate) -> Gated:
+    """The verdict on two stored measurements of one session, on the artifacts that both have.
+    Raises UsageError: not of one session, nothing in common."""
+    theirs = [result.key for result in baseline.artifacts]
+    wanted = [result.key for result in candidate.artifacts if result.key in theirs]
+    if not wanted or not candidate.session == baseline.session != "":
+        raise UsageError(
+            "these measurements were not made in turn, or have no artifact in common",
+            hint="run `edgekit gate`",
+        )
+    return Gated(
+        baseline,
+        candidate,
+        gated(
+            tuple(observe(baseline, candidate, [(key, key) for key in wanted])), by_metric(limits)
+        ),
+        limits,
+    )
+
+
+def by_metric(limits: Gate) -> dict[Metric, float | None]:
+    return {
+        "latency_p50": limits.latency_p50_max_ratio,
+        "latency_p99": limits.latency_p99_max_ratio,
+        "peak_memory": limits.peak_memory_max_ratio,
+        "size": limits.size_max_ratio,
+        "accuracy": limits.accuracy_max_drop_points,
+    }

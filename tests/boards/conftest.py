@@ -1,0 +1,68 @@
+"""A board: this machine reached over real SSH as an unprivileged user, with a store of its own."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from edgekit.devices import connect
+from edgekit.devices.ssh_login import trust_target
+from edgekit.devices.target import SshTarget
+from tests.devices.conftest import adb_daemon as adb_daemon
+from tests.devices.conftest import adb_environment as adb_environment
+from tests.devices.conftest import own_adb_server as own_adb_server
+from tests.devices.conftest import ssh_server as ssh_server
+from tests.devices.conftest import trusting as trusting
+from tests.devices.sshd import Server
+
+
+@pytest.fixture
+def here(tmp_path: Path, trusting: None, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with a home directory beside it."""
+    place = tmp_path / "work"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("EDGEKIT_DB", f"sqlite:///{tmp_path}/results.db")
+    return place
+
+
+@pytest.fixture
+def address(here: Path, ssh_server: Server) -> str:
+    """As `target add --ssh` takes it; the key is one of the usual ones."""
+    key = Path.home() / ".ssh" / "id_ed25519"
+    key.parent.mkdir(parents=True)
+    key.write_bytes((ssh_server.directory / "user_key").read_bytes())
+    key.chmod(0o600)
+    return f"{ssh_server.user}@127.0.0.1:{ssh_server.port}"
+
+
+@pytest.fixture
+def pi(address: str, ssh_server: Server) -> Iterator[SshTarget]:
+    """A trusted target `pi`, by its name in ./targets too."""
+    workdir = f"/tmp/edgekit-board-{secrets.token_hex(6)}"
+    target = SshTarget(
+        edgekit=1,
+        name="pi",
+        kind="ssh",
+        host="127.0.0.1",
+        port=ssh_server.port,
+        user=ssh_server.user,
+        workdir=workdir,
+    )
+    trust_target(target, lambda key: True)
+    write(target)
+    yield target
+    with closing(connect(target)) as device:
+        device.run(["rm", "-rf", workdir], timeout_s=20)
+
+
+def write(target: SshTarget) -> Path:
+    """Its file in ./targets."""
+    Path("targets").mkdir(exist_ok=True)
+    path = Path("targets") / f"{target.name}.yaml"
+    path.write_text(target.model_dump_json(exclude_none=True, exclude_unset=True))
+    return path

@@ -1,0 +1,223 @@
+"""The doctor: what it finds on a real board over SSH, and how it judges captured states of
+others."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+import edgekit
+from edgekit.boards import check as doctor
+from edgekit.boards.check import CheckReport, Finding, Level
+from edgekit.bundle.manifest import Bundle
+from edgekit.cli import run
+from edgekit.devices.facts import DeviceState, parse_facts, parse_state
+from edgekit.devices.target import AdbTarget, LocalTarget, SshTarget
+from edgekit.runners.native import wanted_version
+from edgekit.runners.runtime import Format, Platform
+from tests.boards.conftest import write
+from tests.deployment.conftest import old as old
+from tools.emulation.machine import free_port
+
+CAPTURED = Path(__file__).parents[1] / "captured"
+PI = SshTarget(edgekit=1, name="pi", kind="ssh", host="pi.local", user="me", port=2222)
+PHONE = AdbTarget(edgekit=1, name="phone", kind="adb", serial="abc")
+
+
+def by_check(findings: Iterable[Finding]) -> dict[str, Finding]:
+    return {finding.check: finding for finding in findings}
+
+
+@pytest.mark.device
+def test_a_board(pi: SshTarget, old: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["target", "check", "pi", "--json"]) == 0
+    found = {
+        finding["check"]: finding for finding in json.loads(capsys.readouterr().out)["findings"]
+    }
+    assert {
+        "reachable",
+        "architecture",
+        "C library",
+        "python",
+        "clock",
+        "disk",
+        "memory",
+        "governor",
+        "temperature",
+        "throttling",
+    } <= set(found)
+    assert found["tools"]["level"] == found["disk"]["level"] == "ok"
+    assert found["current bundle"]["fix"] == "edgekit deploy BUNDLE --target pi"
+    edgekit.deploy(old, pi)
+    assert by_check(edgekit.check("pi").findings)["current bundle"].text == old.manifest.id[:12]
+    assert run(["target", "check", "pi"]) == 0
+    shown = capsys.readouterr().out
+    assert old.manifest.id[:12] in shown
+    assert "edgekit target setup pi" in shown
+
+
+@pytest.mark.device
+def test_a_board_that_is_not_reached(pi: SshTarget, capsys: pytest.CaptureFixture[str]) -> None:
+    write(pi.model_copy(update={"port": free_port()}))
+    assert run(["target", "check", "pi"]) == 5
+    assert "sshd running" in capsys.readouterr().out
+    write(pi.model_copy(update={"known_hosts": "none-yet"}))
+    assert run(["target", "check", "pi", "--json"]) == 6
+    report = json.loads(capsys.readouterr().out)
+    assert report["exit_code"] == 6
+    assert [finding["check"] for finding in report["findings"]] == ["reachable"]
+    assert "edgekit target trust pi" in report["findings"][0]["fix"]
+
+
+@pytest.mark.device
+def test_a_workdir_that_is_not_ours(pi: SshTarget) -> None:
+    report = edgekit.check(pi.model_copy(update={"workdir": "/proc/edgekit"}))
+    assert report.exit_code == 7
+    assert by_check(report.findings)["disk"].level == "problem"
+
+
+def test_this_machine(tmp_path: Path) -> None:
+    report = edgekit.check(
+        LocalTarget(edgekit=1, name="desk", kind="local", workdir=str(tmp_path / "store"))
+    )
+    assert report.exit_code == 0
+    assert by_check(report.findings)["disk"].level == "ok"
+    assert not (tmp_path / "store").exists(), "a doctor changes nothing"
+
+
+def test_installed_runtimes() -> None:
+    digest, wanted = "0" * 32, wanted_version()
+    cases: tuple[tuple[Format, list[str], Level, str], ...] = (
+        ("executorch", [], "note", "not installed yet"),
+        (
+            "executorch",
+            [f"executorch-{wanted}-aarch64-{digest}"],
+            "ok",
+            f"executorch {wanted} (aarch64)",
+        ),
+        (
+            "executorch",
+            [f"executorch-1.0.0-aarch64-{digest}"],
+            "note",
+            f"executorch 1.0.0 (aarch64); this machine exports for {wanted}",
+        ),
+        (
+            "executorch",
+            [f"executorch-{version}-aarch64-{digest}" for version in ("1.0.0", wanted)],
+            "ok",
+            "executorch 1.0.0 (aarch64), ",
+        ),
+        (
+            "litert",
+            [f"executorch-{wanted}-aarch64-{digest}", f"litert-2.3.0-aarch64-{digest}", "litert-x"],
+            "ok",
+            "litert 2.3.0 (aarch64)",
+        ),
+    )
+    for format, installed, level, text in cases:
+        found = doctor._runtime(format, installed, PI)
+        assert (found.level, found.text.startswith(text)) == (level, True), found
+        assert bool(found.fix) == (level == "note")
+
+
+def test_the_first_problem_decides() -> None:
+    report = CheckReport(
+        "a",
+        "b",
+        (
+            Finding("1", "warning", ""),
+            Finding("2", "problem", "", "", 7),
+            Finding("3", "problem", "", "", 8),
+        ),
+    )
+    assert report.exit_code == 7
+    assert CheckReport("a", "b", report.findings[:1]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("platform", "levels"),
+    [
+        (
+            Platform("aarch64", "python3", glibc="2.36", python_version="3.11"),
+            {"architecture": "ok", "C library": "ok", "python": "ok"},
+        ),
+        (
+            Platform("armv7l", "python3", glibc="2.24", python_version="3.5"),
+            {"architecture": "warning", "C library": "warning", "python": "ok"},
+        ),
+        (
+            Platform("riscv64"),
+            {"architecture": "problem", "C library": "warning", "python": "warning"},
+        ),
+    ],
+)
+def test_platforms(platform: Platform, levels: dict[str, str]) -> None:
+    found = by_check(doctor._platform(platform, PI))
+    assert {name: finding.level for name, finding in found.items()} == levels
+    assert all(finding.fix for finding in found.values() if finding.level != "ok")
+
+
+def capture(board: str) -> dict[str, Finding]:
+    facts, state = (CAPTURED / board / name for name in ("facts.txt", "state.txt"))
+    return by_check(
+        doctor._state(parse_facts(facts.read_bytes()), parse_state(state.read_bytes()), PI)
+    )
+
+
+def test_states_of_other_boards() -> None:
+    healthy, throttled, phone, bare = (
+        capture(board)
+        for board in (
+            "raspberry-pi-4",
+            "raspberry-pi-4-throttled",
+            "android-phone",
+            "bare-container",
+        )
+    )
+    assert healthy["throttling"].level == "ok"
+    assert throttled["throttling"].level == "warning"
+    assert "°C" in healthy["temperature"].text
+    assert phone["machine"].text != bare["machine"].text
+    assert {
+        bare[name].level for name in ("governor", "temperature", "throttling", "memory", "load")
+    } == {"unknown"}
+
+
+def test_throttled_in_the_past() -> None:
+    assert "since it was started" in doctor._throttling(DeviceState(throttled_flags=0x50000)).text
+
+
+def test_the_clock() -> None:
+    now = time.time()
+    ahead, behind = (
+        next(doctor._clock(int(now + apart), now, PI)) for apart in (-315_360_000, 315_360_000)
+    )
+    assert (ahead.level, behind.level) == ("warning", "warning")
+    assert "timedatectl" in ahead.fix
+    assert next(doctor._clock(int(now), now, PI)).level == "ok"
+    assert next(doctor._clock(None, now, PI)).level == "unknown"
+
+
+@pytest.mark.parametrize(("free_mib", "level"), [(10_000, "ok"), (200, "warning"), (10, "problem")])
+def test_the_disk(free_mib: int, level: str) -> None:
+    assert next(doctor._disk(free_mib << 10, True, PI)).level == level
+
+
+def test_remedies_are_commands_that_arrive_whole() -> None:
+    """`ssh` hands its last argument to the login shell; what that gives to `sh -c` must be the
+    command meant."""
+    governed = parse_state((CAPTURED / "raspberry-pi-4" / "state.txt").read_bytes())
+    assert {clock.governor for clock in governed.clocks}
+    argv = shlex.split(doctor.advice.set_governor(PI))
+    assert argv[:-1] == ["ssh", "-t", "-p", "2222", "me@pi.local"]
+    inner = shlex.split(argv[-1])
+    assert inner[:3] == ["sudo", "sh", "-c"]
+    assert subprocess.run(["sh", "-n", "-c", inner[3]]).returncode == 0
+    assert shlex.split(doctor.advice.set_clock(PHONE))[:4] == ["adb", "-s", "abc", "shell"]
+    assert doctor.advice.install(PHONE, "python3") == ""

@@ -1,0 +1,130 @@
+"""Governors are put back: at the end of a session, by the watchdog of a session whose host died,
+and by the next session. Fake sysfs, real shell."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edgekit.deployment import hold
+from edgekit.devices import Completed, control
+from edgekit.devices.control import cool_down, governors, restore_governors
+from edgekit.devices.facts import DeviceState
+from edgekit.devices.local import LocalDevice
+from edgekit.errors import DeviceError
+
+
+@pytest.fixture
+def cpufreq(tmp_path: Path) -> Path:
+    for policy, governor in (("policy0", "ondemand"), ("policy4", "schedutil")):
+        (tmp_path / "cpufreq" / policy).mkdir(parents=True)
+        (tmp_path / "cpufreq" / policy / "scaling_governor").write_text(f"{governor}\n")
+    return tmp_path / "cpufreq"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "store").mkdir()
+    return tmp_path / "store"
+
+
+def seen(cpufreq: Path) -> list[str]:
+    return [
+        (cpufreq / policy / "scaling_governor").read_text().strip()
+        for policy in ("policy0", "policy4")
+    ]
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 10) -> bool:
+    until = time.monotonic() + seconds
+    while not true() and time.monotonic() < until:
+        time.sleep(0.05)
+    return true()
+
+
+def test_they_are_set_and_put_back(cpufreq: Path, root: Path) -> None:
+    with governors(LocalDevice(), str(root), "performance", cpufreq=f"{cpufreq}/"):
+        assert seen(cpufreq) == ["performance", "performance"]
+        assert (root / "governors.saved").exists()
+    assert seen(cpufreq) == ["ondemand", "schedutil"]
+    assert not (root / "governors.saved").exists()
+
+
+def test_they_are_put_back_on_ctrl_c(cpufreq: Path, root: Path) -> None:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        governors(LocalDevice(), str(root), "performance", cpufreq=f"{cpufreq}/"),
+    ):
+        raise KeyboardInterrupt
+    assert seen(cpufreq) == ["ondemand", "schedutil"]
+
+
+def test_the_next_session_puts_back_what_one_that_died_left(cpufreq: Path, root: Path) -> None:
+    died = governors(LocalDevice(), str(root), "performance", cpufreq=f"{cpufreq}/")
+    died.__enter__()
+    with governors(LocalDevice(), str(root), "powersave", cpufreq=f"{cpufreq}/"):
+        assert seen(cpufreq) == ["powersave", "powersave"]
+    assert seen(cpufreq) == ["ondemand", "schedutil"]
+    restore_governors(LocalDevice(), str(root))
+    assert seen(cpufreq) == ["ondemand", "schedutil"]
+
+
+def test_the_watchdog_puts_them_back_when_the_lock_is_free(
+    cpufreq: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session's end without its own undoing stands for a host that died: the lock is then
+    released, or its lease over."""
+    monkeypatch.setattr(control, "WATCH_EVERY_S", 1)
+    with hold(LocalDevice(), str(tmp_path / "device")) as lock:
+        died = governors(LocalDevice(), lock.root, "performance", cpufreq=f"{cpufreq}/")
+        died.__enter__()
+        time.sleep(1.5)
+        assert seen(cpufreq) == ["performance", "performance"]
+    assert wait_until(lambda: seen(cpufreq) == ["ondemand", "schedutil"])
+    assert wait_until(lambda: not (tmp_path / "device" / "governors.saved").exists())
+
+
+def test_one_that_cannot_be_set_changes_nothing(cpufreq: Path, root: Path) -> None:
+    (cpufreq / "policy4" / "scaling_governor").unlink()
+    (cpufreq / "policy4" / "scaling_governor").symlink_to(
+        "/proc/version"
+    )  # readable, and refuses to be written
+    with pytest.raises(DeviceError, match="the governor cannot be set"):
+        governors(LocalDevice("board"), str(root), "performance", cpufreq=f"{cpufreq}/").__enter__()
+    assert (cpufreq / "policy0" / "scaling_governor").read_text().strip() == "ondemand"
+
+
+def test_nothing_to_govern(tmp_path: Path, root: Path) -> None:
+    with pytest.raises(DeviceError, match="no clock has a governor"):
+        governors(LocalDevice(), str(root), "performance", cpufreq=f"{tmp_path}/none/").__enter__()
+    assert list(root.iterdir()) == []
+
+
+class Cooling(LocalDevice):
+    """A device that is a degree cooler each time it is asked."""
+
+    now_c = 62.0
+
+    def run(self, argv: object, **options: object) -> Completed:
+        self.now_c -= 1
+        done = super().run(["true"], timeout_s=10)
+        return replace(
+            done, stdout=b"/sys/class/thermal/thermal_zone0/temp:%d\n" % int(self.now_c * 1000)
+        )
+
+
+def test_it_waits_until_the_device_is_cool() -> None:
+    hot = DeviceState(temperatures_c={"cpu 0": 62.0, "gpu 1": 40.0})
+    waits: list[float] = []
+    found, state = cool_down(Cooling(), hot, 60.0, 300.0, wait=waits.append)
+    assert (found.before_c, found.after_c, found.reached) == (62.0, 59.0, True)
+    assert state.temperatures_c == {"zone 0": 59.0}
+    assert len(waits) == 3
+    found, _ = cool_down(Cooling(), hot, 60.0, 0.0, wait=waits.append)
+    assert not found.reached
+    found, _ = cool_down(Cooling(), DeviceState(), 60.0, 300.0, wait=waits.append)
+    assert (found.reached, found.before_c) == (False, None)

@@ -1,0 +1,64 @@
+"""tools/provision_android.py on a device behind a real adbd and on one that is not there, and
+again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgekit import keygen
+from edgekit.bundle.manifest import Bundle
+from edgekit.devices.target import AdbTarget, load_target
+from tests.deployment.conftest import old as old
+from tests.devices import adbd
+from tools import provision_android
+
+pytestmark = pytest.mark.device
+PHONES_TMP = Path("/data/local/tmp")
+
+
+@pytest.fixture
+def phones_tmp() -> Iterator[None]:
+    """The folder that every phone has and this machine has not."""
+    if PHONES_TMP.exists() or os.geteuid() != 0:
+        pytest.skip(f"needs root, and no {PHONES_TMP} on this machine")
+    made = next(
+        parent for parent in (*reversed(PHONES_TMP.parents), PHONES_TMP) if not parent.exists()
+    )
+    PHONES_TMP.mkdir(parents=True)
+    PHONES_TMP.chmod(0o1777)
+    yield
+    shutil.rmtree(made)
+
+
+@pytest.mark.usefixtures("own_adb_server", "phones_tmp")
+def test_phones_are_made_ready(
+    old: Bundle, adb_daemon: adbd.Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "edgekit.setup", lambda *_, **__: None, raising=False
+    )  # these bytes need no runner, and building one takes a minute
+    found = provision_android.provision_all(
+        old, [adb_daemon.serial, "127.0.0.1:1"], directory=tmp_path, allow_network=True
+    )
+    assert [phone.exit_code for phone in found] == [0, 5]
+    assert "does not see it" in found[1].said
+    assert found[0].bytes_sent > 0
+    again = provision_android.provision(
+        old, adb_daemon.serial, directory=tmp_path, allow_network=True
+    )
+    assert (again.bytes_sent, again.exit_code) == (0, 0)
+    written = load_target(tmp_path / f"{found[0].target}.yaml")
+    assert isinstance(written, AdbTarget)
+    assert written.serial == adb_daemon.serial
+    (_, public), file = keygen(tmp_path / "release"), tmp_path / f"{found[0].target}.yaml"
+    file.write_text(f"{file.read_text()}require_signature: {public.name}\n")
+    refused = provision_android.provision(
+        old, adb_daemon.serial, directory=tmp_path, allow_network=True
+    )
+    assert (refused.exit_code, "is not signed" in refused.said) == (9, True), refused
+    assert load_target(file).require_signature == str(public), "it still demands it"

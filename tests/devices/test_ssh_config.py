@@ -1,0 +1,147 @@
+"""Where a target is, from ~/.ssh/config as people write it."""
+
+from __future__ import annotations
+
+import getpass
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from edgekit.devices.ssh_config import Login, resolve, split_address
+from edgekit.errors import IdentityError, UsageError
+from tests.tiers import cannot_run
+
+CONFIG = """\
+Include included/*.conf
+User everywhere
+Host board
+    HostName 192.0.2.7
+    Port 2222
+    User pi
+    IdentityFile ~/keys/board
+    IdentitiesOnly yes
+Host behind
+    ProxyJump me@first:2200,board
+Host first
+    HostName first.example.net
+    ProxyJump unused
+Host unused
+    ProxyJump none
+Match host matched
+    Port 77
+Host circle
+    ProxyJump other
+Host other
+    ProxyJump circle
+Host shell
+    ProxyCommand nc %h %p
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    directory = tmp_path / ".ssh"
+    (directory / "included").mkdir(parents=True)
+    (directory / "included" / "a.conf").write_text(
+        "Host from-include\n  Port=2022\n  Include included/deeper\n"
+    )
+    (directory / "included" / "deeper").write_text("User deep\n")
+    (directory / "config").write_text(CONFIG)
+    return directory / "config"
+
+
+def test_without_a_configuration(tmp_path: Path) -> None:
+    assert resolve("pi.local", config=tmp_path / "none") == Login("pi.local", 22, getpass.getuser())
+
+
+def test_an_alias(config: Path, tmp_path: Path) -> None:
+    assert resolve("board") == Login(
+        "192.0.2.7", 2222, "everywhere", (str(tmp_path / "keys/board"),), identities_only=True
+    )
+
+
+def test_what_the_target_says_wins(config: Path) -> None:
+    assert resolve("board", port=1, user="me", identity_file="/k") == Login(
+        "192.0.2.7", 1, "me", ("/k",), identities_only=True
+    )
+
+
+def test_includes_end_where_they_stand(config: Path) -> None:
+    found = resolve("from-include")
+    assert (found.port, found.user) == (2022, "deep")
+    assert resolve("elsewhere").user == "everywhere"
+    assert resolve("matched").port == 77
+
+
+def test_a_chain_of_jump_hosts(config: Path) -> None:
+    found = resolve("behind")
+    assert [str(hop) for hop in found.hops] == [
+        "everywhere@unused:22",
+        "me@first.example.net:2200",
+        "everywhere@192.0.2.7:2222",
+        "everywhere@behind:22",
+    ]
+
+
+def test_names_in_known_hosts() -> None:
+    assert (
+        Login("a", 22, "u").known_as,
+        Login("a", 23, "u").known_as,
+        Login("::1", 23, "u").known_as,
+    ) == ("a", "[a]:23", "[::1]:23")
+
+
+@pytest.mark.parametrize(("host", "message"), [("circle", "circle"), ("shell", "ProxyCommand")])
+def test_what_is_refused(config: Path, host: str, message: str) -> None:
+    with pytest.raises(IdentityError, match=message) as raised:
+        resolve(host)
+    assert raised.value.hint
+
+
+@pytest.mark.parametrize("content", [b"Host a\n  Port many\n", b"Host \xff\n"])
+def test_a_broken_configuration(config: Path, content: bytes) -> None:
+    config.write_bytes(content)
+    with pytest.raises(IdentityError, match="config"):
+        resolve("a")
+
+
+ADDRESSES = {
+    "pi@host": ("pi", "host", None),
+    "host:22": (None, "host", 22),
+    "pi@[::1]:2222": ("pi", "::1", 2222),
+    "fe80::1%eth0": (None, "fe80::1%eth0", None),
+    "a.b@host.example:1": ("a.b", "host.example", 1),
+}
+
+
+@pytest.mark.parametrize("text", ADDRESSES)
+def test_addresses(text: str) -> None:
+    assert split_address(text) == ADDRESSES[text]
+
+
+@pytest.mark.parametrize("text", ["", "@", "a@", "a@b:c", "a:b", "a@b@c", "host:", "[::1"])
+def test_no_addresses(text: str) -> None:
+    with pytest.raises(UsageError, match="not an address"):
+        split_address(text)
+
+
+@pytest.mark.parametrize("host", ["board", "from-include", "elsewhere", "matched"])
+def test_openssh_understands_the_same(config: Path, host: str) -> None:
+    """ssh takes the home directory from the password database, so includes are given by absolute
+    path here."""
+    ssh = shutil.which("ssh") or cannot_run("needs ssh: apt-get install openssh-client")
+    for file in (config, config.parent / "included" / "a.conf"):
+        file.write_text(file.read_text().replace("Include ", f"Include {config.parent}/"))
+    said = subprocess.run(
+        [ssh, "-G", "-F", str(config), host], capture_output=True, text=True, check=True
+    ).stdout
+    expected = dict(line.split(" ", 1) for line in said.splitlines())
+    found = resolve(host)
+    assert (found.host, str(found.port), found.user) == (
+        expected["hostname"],
+        expected["port"],
+        expected["user"],
+    )

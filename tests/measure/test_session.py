@@ -1,0 +1,583 @@
+"""A session on this machine: with a runner that prints healthy numbers, and with one that
+misbehaves in every way a runner can."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgekit.bundle.manifest import Bundle, TensorSpec
+from edgekit.deployment import hold
+from edgekit.devices import Completed
+from edgekit.devices.facts import DeviceState
+from edgekit.devices.local import LocalDevice
+from edgekit.devices.target import Control, LocalTarget, Timeouts
+from edgekit.errors import (
+    BusyError,
+    DeviceError,
+    EdgekitError,
+    ResultError,
+    RunnerError,
+    StoreError,
+    TransportError,
+    UsageError,
+)
+from edgekit.measure.interleaving import measure
+from edgekit.measure.measurement import Measurement, Settings
+from edgekit.measure.protocol import parse_runner_output
+from edgekit.measure.runner_process import Placed, failed, real_values
+from edgekit.measure.session import bench
+from tests.measured import make_bundle
+
+RUNNER = Path(__file__).parents[1] / "fake_runner.py"
+TARGET = LocalTarget(
+    edgekit=1, name="desk", kind="local", timeouts=Timeouts(run_seconds=20, no_progress_seconds=10)
+)
+SETTINGS = Settings(
+    runs=2, warmup_min_seconds=0, min_iterations=64, min_seconds=0, max_seconds=1, threads=1
+)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    return make_bundle(tmp_path / "bundle")
+
+
+def place(
+    bundle: Bundle,
+    scratch: Path,
+    behaviours: dict[str, str] | None = None,
+    medians_ns: dict[str, int] | None = None,
+) -> list[Placed]:
+    """Each artifact with a fake runner that copies its reference outputs, as if it had computed
+    them."""
+    placed = []
+    for artifact in bundle.manifest.artifacts:
+        model, key = scratch / artifact.key, artifact.key
+        model.write_bytes(bundle.file(artifact.file).read_bytes())
+        tensors = {
+            kind: [
+                {"name": s.name, "dtype": s.dtype, "shape": s.shape}
+                for s in getattr(artifact, kind)
+            ]
+            for kind in ("inputs", "outputs")
+        }
+        (scratch / f"{key}.computed.bin.tensors.json").write_text(json.dumps(tensors))
+        computed = scratch / f"{key}.computed.bin"
+        computed.write_bytes(bundle.file(artifact.reference_outputs).read_bytes())
+        median_ns = (medians_ns or {}).get(key, 2_000_000)
+        command = (
+            sys.executable,
+            str(RUNNER),
+            (behaviours or {}).get(key, "good"),
+            str(median_ns),
+            str(computed),
+        )
+        inputs = str(bundle.file(artifact.reference_inputs))
+        placed.append(
+            Placed(artifact, command, str(model), inputs, str(scratch / f"{key}.outputs.bin"))
+        )
+    return placed
+
+
+def run(
+    bundle: Bundle, placed: list[Placed], settings: Settings = SETTINGS, **options: Any
+) -> Measurement:
+    return measure(
+        bundle,
+        options.pop("target", TARGET),
+        options.pop("device", LocalDevice("desk")),
+        placed,
+        settings,
+        **options,
+    )
+
+
+def test_bench_deploys_measures_and_leaves_no_traces(tmp_path: Path) -> None:
+    """A whole `bench` on this machine, with a user's own runner program."""
+    bundle = make_bundle(tmp_path / "bundle", ["fp32.pte"])
+    command = place(bundle, tmp_path)[0].command
+    program = tmp_path / "runner"
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+    program.chmod(0o755)
+    workdir = tmp_path / "device"
+    runners = {"executorch": {"program": str(program)}}
+    target = LocalTarget.model_validate(
+        {"edgekit": 1, "name": "desk", "kind": "local", "workdir": str(workdir), "runners": runners}
+    )
+    for _ in range(2):
+        found = bench(bundle, target, runs=2, warmup_min_seconds=0, min_seconds=0)
+        assert found.valid
+        assert len(found.artifacts[0].complete_runs) == 2
+        assert (workdir / "current" / "fp32.pte").read_bytes() == (
+            bundle.path / "fp32.pte"
+        ).read_bytes()
+        assert not (workdir / "outputs.bin").exists()
+    with hold(LocalDevice(), str(workdir)), pytest.raises(BusyError):
+        bench(bundle, target, runs=1)
+    program.write_text("#!/bin/sh\necho out of cheese >&2; exit 3\n")
+    kept: list[Measurement] = []
+    with pytest.raises(
+        RunnerError,
+        match=r"desk: fp32\.pte, run 1 of 1: the runner ended with exit code 3: out of cheese",
+    ):
+        bench(bundle, target, runs=1, on_partial=kept.append)
+    assert kept[0].artifacts[0].runs[0].steady_ns == ()
+
+
+def with_program(tmp_path: Path, behaviour: str = "good") -> tuple[Bundle, LocalTarget]:
+    """A bundle of one .pte, and this machine with a fake runner as the user's own program for
+    it."""
+    bundle = make_bundle(tmp_path / "bundle", ["fp32.pte"])
+    program = tmp_path / "runner"
+    program.write_text(
+        f"#!/bin/sh\nexec {shlex.join(place(bundle, tmp_path, {'fp32.pte': behaviour})[0].command)}"
+        ' "$@"\n'
+    )
+    program.chmod(0o755)
+    runners = {"executorch": {"program": str(program)}}
+    return bundle, LocalTarget.model_validate(
+        {
+            "edgekit": 1,
+            "name": "desk",
+            "kind": "local",
+            "workdir": str(tmp_path / "device"),
+            "runners": runners,
+        }
+    )
+
+
+def test_what_the_target_controls_is_kept_with_the_numbers(tmp_path: Path) -> None:
+    bundle, target = with_program(tmp_path)
+    control = Control.model_validate(
+        {"cpus": [0], "cool_down": {"below_c": 50, "timeout_seconds": 0.01}}
+    )
+    found = bench(
+        bundle,
+        target.model_copy(update={"control": control}),
+        runs=2,
+        warmup_min_seconds=0,
+        min_seconds=0,
+    )
+    assert found.artifacts[0].runner
+    assert found.artifacts[0].runner.cpus == (0,)
+    assert (found.controlled.cpus, found.controlled.cool_below_c) == ((0,), 50)
+    if (
+        not found.artifacts[0].runs[0].before.temperatures_c
+    ):  # whether it is cool is not known where no zone tells, which is not cool
+        assert "2 runs started before the device was below 50 °C" in [
+            note.text for note in found.notes
+        ]
+
+
+def test_a_governor_that_cannot_be_set_ends_the_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle, target = with_program(tmp_path)
+    for policy in Path("/sys/devices/system/cpu/cpufreq").glob("policy*"):
+        pytest.skip(f"this machine has {policy}, which a test must not change")
+    with pytest.raises(DeviceError, match="the governor cannot be set: no clock has a governor"):
+        bench(
+            bundle, target.model_copy(update={"control": Control(governor="performance")}), runs=1
+        )
+
+
+def test_further_runs_are_kept_apart_from_the_latency_samples(tmp_path: Path) -> None:
+    bundle, target = with_program(tmp_path)
+    found = bench(
+        bundle,
+        target,
+        runs=2,
+        warmup_min_seconds=0,
+        min_seconds=0,
+        profile=True,
+        sustained_seconds=20,
+    )
+    [result] = found.artifacts
+    assert [len(run.steady_ns) for run in result.runs] == [64, 64]
+    assert result.profile
+    assert [(row.name, row.share) for row in result.profile.operators] == [
+        ("Convolution (NHWC, F32) IGEMM #1", 0.75),
+        ("Mean (ND) #1", 0.25),
+    ]
+    assert result.sustained
+    assert (result.sustained.burst_ns, result.sustained.sustained_ns) == (2e6, 4e6)
+    assert len(result.sustained.curve) == 20
+    assert result.sustained.curve[0] == (1.0, 2e6, 100.0)
+    assert Measurement.model_validate_json(found.model_dump_json()) == found
+    plain = json.loads(json.dumps(found.as_dict(), allow_nan=False))["artifacts"][0]
+    assert (
+        plain["sustained"]["sustained_ns"],
+        len(plain["sustained"]["curve"]),
+        "windows" in plain["sustained"],
+    ) == (4e6, 20, False)
+
+
+def test_a_further_run_that_fails_leaves_the_measurement(tmp_path: Path) -> None:
+    bundle, target = with_program(tmp_path)
+    program = Path(str(target.runners.executorch.program))
+    program.write_text(
+        program.read_text().replace("exec", 'case "$*" in *profile*) exit 4 ;; esac\nexec')
+    )
+    kept: list[Measurement] = []
+    with pytest.raises(
+        RunnerError, match=r"desk: fp32\.pte, profile: the runner ended with exit code 4"
+    ):
+        bench(
+            bundle,
+            target,
+            runs=2,
+            warmup_min_seconds=0,
+            min_seconds=0,
+            profile=True,
+            on_partial=kept.append,
+        )
+    assert len(kept[0].artifacts[0].complete_runs) == 2
+    assert kept[0].artifacts[0].profile is None
+    assert "exit code 4" in kept[0].failure
+
+
+def test_a_session_end_to_end(bundle: Bundle, tmp_path: Path) -> None:
+    seen: list[str] = []
+    placed = place(bundle, tmp_path, medians_ns={"fp32.pte": 4_000_000, "int8.tflite": 1_000_000})
+    ten = SETTINGS.model_copy(update={"runs": 10})
+    found = run(bundle, placed, ten, progress=lambda task, done, total, text="": seen.append(text))
+    assert [text.split(",")[0] for text in seen[:4]] == [
+        "fp32.pte",
+        "int8.tflite",
+        "fp32.pte",
+        "int8.tflite",
+    ]
+    assert len(seen) == 21
+    assert not found.quick
+    assert found.valid
+    assert found.failure == ""
+    assert found.target == "desk"
+    assert found.device.cpus
+    assert found.bundle_id == bundle.manifest.id
+    summary = found.summaries["fp32.pte"]
+    assert summary.p50.value == pytest.approx(4e6, rel=0.03)
+    assert summary.p50.low is not None
+    assert summary.p50.high is not None
+    assert summary.p50.low <= summary.p50.value <= summary.p50.high
+    assert summary.samples == 640
+    assert summary.p90 is not None
+    assert summary.p99 is None
+    assert (summary.start_ms, summary.load_ms, summary.first_ms) == (20.0, 7.0, 12.0)
+    assert summary.peak_bytes == 9 << 20
+    assert summary.memory_bytes == {
+        "baseline": 2 << 20,
+        "loaded": 3 << 20,
+        "first": 4 << 20,
+        "steady": 4 << 20,
+        "end": 4 << 20,
+    }
+    assert found.p50_ms("int8.tflite") == pytest.approx(1.0, rel=0.03)
+    ratio = found.speedup("fp32.pte", "int8.tflite")
+    assert ratio is not None
+    assert ratio.low < 4 < ratio.high
+    assert found.peak_memory_bytes("int8.tflite") == 9 << 20
+    assert [check.equal for result in found.artifacts for check in result.outputs] == [True, True]
+    assert {run.index for run in found.artifacts[0].runs} == set(range(10))
+    assert found.artifacts[0].runs[3].before == found.artifacts[1].runs[2].after
+
+
+def test_json_round_trip_and_plain_dict(bundle: Bundle, tmp_path: Path) -> None:
+    found = run(bundle, place(bundle, tmp_path))
+    assert Measurement.model_validate_json(found.model_dump_json()) == found
+    plain = json.loads(json.dumps(found.as_dict(), allow_nan=False))
+    assert plain["quick"] is True
+    assert plain["artifacts"][0]["artifact"] == "fp32.pte"
+    assert plain["artifacts"][0]["summary"]["p50"]["low_ms"] is None
+    assert "steady_ns" not in json.dumps(plain)
+
+
+def test_a_quick_measurement_is_shown_and_not_judged(bundle: Bundle, tmp_path: Path) -> None:
+    found = run(bundle, place(bundle, tmp_path))
+    assert found.quick
+    assert [note.code for note in found.notes if note.artifact == "fp32.pte"] == ["quick"]
+    assert found.p50_ms("fp32.pte") is None
+    assert found.speedup("fp32.pte", "int8.tflite") is None
+    assert found.unjudged("fp32.pte") == "quick: 2 of 10 runs"
+    assert found.latency_ratio("fp32.pte", "int8.tflite") is not None
+    assert found.peak_memory_bytes("fp32.pte") == 9 << 20
+    assert found.p50_ms("nothing.pte") is None
+
+
+def test_meaningless_timings_are_labelled_and_not_judged(bundle: Bundle, tmp_path: Path) -> None:
+    target = TARGET.model_copy(
+        update={"timings": "meaningless", "timings_reason": "runs under qemu"}
+    )
+    found = run(
+        bundle, place(bundle, tmp_path), SETTINGS.model_copy(update={"runs": 10}), target=target
+    )
+    assert found.timings == "meaningless"
+    assert found.notes[0].text == "latencies mean nothing here: runs under qemu"
+    assert found.p50_ms("fp32.pte") is None
+    assert found.unjudged("fp32.pte") == "timings are meaningless: runs under qemu"
+
+
+def outputs_of(placed: Placed, values: Any) -> None:
+    """Let the runner of this artifact compute `values` instead of the reference."""
+    Path(placed.command[-1]).write_bytes(
+        np.asarray(values, dtype=placed.artifact.outputs[0].dtype).tobytes()
+    )
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -1000.0])
+def test_wrong_outputs_make_the_numbers_invalid(bundle: Bundle, tmp_path: Path, bad: float) -> None:
+    placed = place(bundle, tmp_path)
+    outputs_of(placed[0], [bad, *range(2, 13)])
+    found = run(bundle, placed, SETTINGS.model_copy(update={"runs": 10}))
+    assert not found.valid
+    assert [(note.level, note.code) for note in found.notes if note.artifact == "fp32.pte"] == [
+        ("invalid", "outputs")
+    ]
+    assert found.p50_ms("fp32.pte") is None
+    assert found.peak_memory_bytes("fp32.pte") is None
+    assert found.p50_ms("int8.tflite") is not None
+
+
+def test_one_step_of_the_output_scale_is_no_difference(bundle: Bundle, tmp_path: Path) -> None:
+    placed = place(bundle, tmp_path)
+    reference = np.frombuffer(
+        bundle.file(placed[1].artifact.reference_outputs).read_bytes(), dtype=np.int8
+    )
+    outputs_of(placed[1], reference + np.eye(1, 12, dtype=np.int8)[0])
+    found = run(bundle, placed)
+    check = found.artifacts[1].outputs[0]
+    assert check.max_abs_error == 0.5
+    assert not check.equal
+    assert found.valid
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "error", "words"),
+    [
+        ("crash", RunnerError, "SIGABRT: free(): invalid pointer"),
+        ("segv", RunnerError, "SIGSEGV"),
+        ("kill", RunnerError, "SIGKILL"),
+        ("says", RunnerError, "cannot load the model: \ufffd[31mbad magic"),
+        ("rubbish", ResultError, "line 1 of the runner's output"),
+        ("nonce", ResultError, "nonce of another run"),
+        ("tensors", ResultError, "other inputs than the bundle says: float32[1, 3]"),
+        ("short", ResultError, "holds 47 bytes, the reference 48"),
+        ("drop", ResultError, "no outputs"),
+    ],
+)
+def test_a_misbehaving_runner_is_named(
+    bundle: Bundle, tmp_path: Path, behaviour: str, error: type[EdgekitError], words: str
+) -> None:
+    kept: list[Measurement] = []
+    with pytest.raises(error) as raised:
+        run(bundle, place(bundle, tmp_path, {"fp32.pte": behaviour}), on_partial=kept.append)
+    assert raised.value.message.startswith("desk: fp32.pte, run 1 of 2: ")
+    assert words in raised.value.message
+    assert "\x1b" not in raised.value.message
+    assert kept[0].failure == raised.value.message
+    assert kept[0].summaries == {}
+
+
+def test_a_hang_is_killed_and_named(bundle: Bundle, tmp_path: Path) -> None:
+    impatient = TARGET.model_copy(
+        update={"timeouts": Timeouts(run_seconds=3, no_progress_seconds=1)}
+    )
+    for behaviour in ("hang", "silent"):
+        started = time.monotonic()
+        with pytest.raises(
+            RunnerError, match=r"desk: int8\.tflite, run 1 of 2: the runner did not finish"
+        ):
+            run(bundle, place(bundle, tmp_path, {"int8.tflite": behaviour}), target=impatient)
+        assert time.monotonic() - started < 10
+
+
+def test_endless_output_is_cut(bundle: Bundle, tmp_path: Path) -> None:
+    impatient = TARGET.model_copy(
+        update={"timeouts": Timeouts(run_seconds=2, no_progress_seconds=2)}
+    )
+    with pytest.raises(RunnerError, match="did not finish"):
+        run(bundle, place(bundle, tmp_path, {"fp32.pte": "endless"}), target=impatient)
+
+
+def test_fifty_megabytes_of_stderr_do_no_harm(bundle: Bundle, tmp_path: Path) -> None:
+    assert run(
+        bundle,
+        place(bundle, tmp_path, {"fp32.pte": "noisy"}),
+        SETTINGS.model_copy(update={"runs": 1}),
+    ).valid
+
+
+def test_results_before_a_crash_are_kept_and_marked(bundle: Bundle, tmp_path: Path) -> None:
+    """Partial results of the crashed run are there, incomplete; whole runs before it count."""
+    placed = place(bundle, tmp_path, {"int8.tflite": "crash"})
+    kept: list[Measurement] = []
+    with pytest.raises(RunnerError):
+        run(bundle, placed, on_partial=kept.append)
+    fp32, int8 = kept[0].artifacts
+    assert len(fp32.complete_runs) == 1
+    assert [run.complete for run in int8.runs] == [False]
+    assert len(int8.runs[0].steady_ns) == 64
+    assert not kept[0].valid
+    assert "1 of 1 runs did not finish" in str(kept[0].notes)
+    assert Measurement.model_validate_json(kept[0].model_dump_json()) == kept[0]
+
+
+def test_a_store_that_fails_does_not_hide_the_failure(bundle: Bundle, tmp_path: Path) -> None:
+    def refuse(partial: Measurement) -> None:
+        raise StoreError("the disk is full")
+
+    with pytest.raises(RunnerError) as raised:
+        run(bundle, place(bundle, tmp_path, {"fp32.pte": "crash"}), on_partial=refuse)
+    assert raised.value.hint.endswith("the partial measurement was not stored: the disk is full")
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"runs": 0},
+        {"threads": 0},
+        {"max_seconds": 1e9},
+        {"min_seconds": float("nan")},
+        {"min_iterations": -1},
+    ],
+)
+def test_settings_out_of_range_are_a_usage_error(bundle: Bundle, setting: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=rf"bench: {next(iter(setting))}: "):
+        bench(bundle, TARGET, **setting)
+
+
+def test_a_missing_program_is_the_devices_fault(bundle: Bundle, tmp_path: Path) -> None:
+    placed = [replace(one, command=("/nonexistent/runner",)) for one in place(bundle, tmp_path)]
+    with pytest.raises(DeviceError, match=r"fp32\.pte, run 1 of 2"):
+        run(bundle, placed)
+
+
+def test_ctrl_c_keeps_what_was_measured(bundle: Bundle, tmp_path: Path) -> None:
+    kept: list[Measurement] = []
+    timer = threading.Timer(
+        0.5, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT]
+    )
+
+    def progress(task: str, done: float, total: float, text: str = "") -> None:
+        if text.startswith("int8"):
+            timer.start()
+
+    with pytest.raises(KeyboardInterrupt):
+        run(
+            bundle,
+            place(bundle, tmp_path, {"int8.tflite": "hang"}),
+            progress=progress,
+            on_partial=kept.append,
+        )
+    timer.join()
+    assert kept[0].failure == "interrupted"
+    assert len(kept[0].artifacts[0].complete_runs) == 1
+
+
+class Vanishing(LocalDevice):
+    """A device that cannot be reached any more after `calls` programs; before that, it is this
+    machine, with `boot_id` for its boot."""
+
+    def __init__(self, calls: int) -> None:
+        super().__init__("desk")
+        self.calls = calls
+
+    def run(self, argv: Sequence[str], **options: Any) -> Completed:
+        self.calls -= 1
+        if self.calls < 0:
+            raise TransportError(f"{self.name}: lost the connection", hint="check the network")
+        return super().run(argv, **options)
+
+
+class Rebooting(LocalDevice):
+    """A device that has another boot id every time it is asked."""
+
+    asked = 0
+
+    def run(self, argv: Sequence[str], **options: Any) -> Completed:
+        done = super().run(argv, **options)
+        Rebooting.asked += 1
+        lines = [line for line in done.stdout.splitlines() if b"boot_id:" not in line]
+        if argv[0] != "sh":
+            return done
+        return replace(
+            done,
+            stdout=b"\n".join(
+                [*lines, b"/proc/sys/kernel/random/boot_id:boot-%d" % Rebooting.asked, b""]
+            ),
+        )
+
+
+@pytest.mark.parametrize("calls", [2, 3])
+def test_a_device_that_is_gone_is_a_transport_error(
+    bundle: Bundle, tmp_path: Path, calls: int
+) -> None:
+    kept: list[Measurement] = []
+    with pytest.raises(
+        TransportError, match=r"desk: fp32\.pte, run 1 of 2: desk: lost the connection"
+    ):
+        run(bundle, place(bundle, tmp_path), device=Vanishing(calls), on_partial=kept.append)
+    assert kept[0].device.cpus
+
+
+def test_a_reboot_is_noticed(bundle: Bundle, tmp_path: Path) -> None:
+    with pytest.raises(RunnerError, match="rebooted"):
+        run(bundle, place(bundle, tmp_path), device=Rebooting("desk"))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        (
+            0,
+            1,
+            (
+                "the kernel killed the runner because the device ran out of memory; 5 MiB were"
+                " available before the run"
+            ),
+        ),
+        (1, 1, "killed from outside"),
+        (None, None, "most likely because the device ran out of memory"),
+    ],
+)
+def test_an_out_of_memory_kill_is_named_as_such(
+    before: int | None, after: int | None, words: str
+) -> None:
+    nothing = parse_runner_output(b"", nonce="", allow_incomplete=True)
+    states = (DeviceState(oom_kills=before, available_bytes=5 << 20), DeviceState(oom_kills=after))
+    for exit_code, number in ((None, 9), (137, None)):
+        done = Completed(
+            argv=("runner",),
+            exit_code=exit_code,
+            signal=number,
+            stdout=b"",
+            stderr=b"",
+            seconds=1.0,
+        )
+        assert words in failed(done, nothing, *states).message
+
+
+def test_outputs_are_split_and_dequantized() -> None:
+    specs = (
+        TensorSpec(name="a", dtype="int8", shape=(1, 2), scale=0.5, zero_point=-3),
+        TensorSpec(name="b", dtype="float32", shape=(1,)),
+    )
+    data = b"".join(
+        np.int8([q, q + 1]).tobytes() + np.float32(x).tobytes() for q, x in ((-3, 1.5), (7, -2.0))
+    )
+    quantized, real = real_values(data, specs, 2)
+    assert quantized.tolist() == [[0.0, 0.5], [5.0, 5.5]]
+    assert real.tolist() == [[1.5], [-2.0]]
+    with pytest.raises(ResultError, match="11 bytes of outputs where 2 samples of 6"):
+        real_values(data[:-1], specs, 2)

@@ -1,0 +1,99 @@
+"""The built-in networks have the published size, the shapes they promise, and layers that
+compress."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from edgekit.errors import ModelError
+from edgekit.models import MODELS
+from edgekit.models.create import create_model
+
+pytestmark = pytest.mark.torch
+
+INPUTS: dict[str, tuple[tuple[int, ...], int]] = {
+    "ds_cnn": ((1, 49, 10), 12),
+    "efficientnet_lite0": ((3, 64, 64), 1000),
+    "lstm": ((29, 12), 9),
+    "mobilenet_v1_025": ((3, 96, 96), 2),
+    "mobilenet_v2_small": ((3, 32, 32), 10),
+    "resnet8": ((3, 32, 32), 10),
+    "small_cnn": ((1, 8, 8), 10),
+}
+
+
+def keras_parameters(model: nn.Module) -> int:
+    """Parameters as Keras counts them: with the running mean and variance of batch
+    normalisation."""
+    running = (buffer for name, buffer in model.named_buffers() if "running" in name)
+    return sum(tensor.numel() for tensor in chain(model.parameters(), running))
+
+
+@pytest.mark.parametrize(
+    ("name", "published"), [("resnet8", 78_666), ("ds_cnn", 24_908), ("mobilenet_v1_025", 221_794)]
+)
+def test_mlperf_tiny_networks_have_the_published_size(name: str, published: int) -> None:
+    assert keras_parameters(create_model(name, {}, seed=0)) == published
+
+
+def test_every_built_in_is_tried_here() -> None:
+    assert set(INPUTS) == set(MODELS)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_logits_of_a_batch(name: str) -> None:
+    shape, classes = INPUTS[name]
+    model = create_model(name, {}, seed=0).eval()
+    with torch.no_grad():
+        logits = model(torch.randn(2, *shape, generator=torch.Generator().manual_seed(0)))
+    assert logits.shape == (2, classes)
+    assert torch.isfinite(logits).all()
+    assert not torch.equal(logits[0], logits[1])
+
+
+@pytest.mark.parametrize(
+    "name", ["small_cnn", "resnet8", "ds_cnn", "mobilenet_v1_025", "mobilenet_v2_small"]
+)
+def test_channels_and_classes_are_arguments(name: str) -> None:
+    model = create_model(name, {"num_classes": 5, "in_channels": 2}, seed=0).eval()
+    assert model(torch.zeros(1, 2, 40, 40)).shape == (1, 5)
+
+
+def test_strides_decide_the_size_of_the_last_feature_map() -> None:
+    def last_map(**args: Any) -> tuple[int, ...]:
+        model = create_model("mobilenet_v2_small", args, seed=0).eval()
+        return tuple(model.features(torch.zeros(1, 3, 32, 32)).shape[2:])
+
+    assert last_map(strides=[1, 2, 2, 2, 1, 2, 1]) == (1, 1)
+    assert last_map() == (2, 2)
+    assert last_map(stem_stride=1) == (4, 4)
+
+
+def test_with_its_own_strides_it_is_torchvisions_network() -> None:
+    ours = create_model(
+        "mobilenet_v2_small", {"strides": [1, 2, 2, 2, 1, 2, 1], "num_classes": 10}, seed=3
+    ).eval()
+    theirs = create_model("mobilenet_v2", {"num_classes": 10, "width_mult": 0.35}, seed=3).eval()
+    x = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(ours(x), theirs(x))
+
+
+@pytest.mark.parametrize(
+    "args", [{"strides": [1, 2]}, {"strides": [1, 2, 3, 1, 1, 1, 1]}, {"stem_stride": 4}]
+)
+def test_strides_that_make_no_network(args: dict[str, Any]) -> None:
+    with pytest.raises(ModelError, match="expected seven strides of 1 or 2"):
+        create_model("mobilenet_v2_small", args, seed=0)
+
+
+def test_the_lstm_classifies_what_it_saw_last() -> None:
+    model = create_model("lstm", {}, seed=0).eval()
+    series = torch.randn(1, 29, 12, generator=torch.Generator().manual_seed(0))
+    late = series.clone()
+    late[0, -1] += 1
+    assert (model(series) - model(late)).abs().max() > 1e-3

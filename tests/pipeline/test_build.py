@@ -1,0 +1,244 @@
+"""The whole build on real images: what a second build re-uses, what a killed one keeps, and that
+the same recipe gives the same bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import edgekit
+from edgekit.devices.target import LocalTarget
+from edgekit.errors import ExportError, ModelError
+from edgekit.pipeline.build import BuildResult
+from edgekit.pipeline.planning import plan
+from edgekit.recipe.load import load_recipe
+
+pytestmark = pytest.mark.torch
+
+RECIPE = """
+edgekit: 1
+name: tiny
+model: {name: small_cnn, args: {num_classes: 10}}
+input: {shape: [1, 8, 8]}
+data: {name: digits, train_limit: 256, test_limit: 100}
+verify: {samples: 16, snr_min_db: 10, cosine_min: 0.9, top1_agreement_min_percent: 80}
+stages:
+  - {stage: train, epochs: 3, lr: 0.01, export: fp32}
+  - {stage: quantize, method: ptq, calibration_samples: 64, export: int8}
+"""
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("workshop")
+
+
+@pytest.fixture
+def _cache(workshop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEKIT_CACHE", str(workshop / "cache"))
+
+
+@pytest.fixture(scope="module")
+def recipe(workshop: Path) -> Path:
+    path = workshop / "tiny.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def built(workshop: Path, recipe: Path) -> BuildResult:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEKIT_CACHE", str(workshop / "cache"))
+        return edgekit.build(recipe, output=workshop / "out")
+
+
+def test_every_variant_in_every_format(built: BuildResult) -> None:
+    manifest = built.bundle.manifest
+    assert [a.key for a in manifest.artifacts] == [
+        "fp32.pte",
+        "fp32.tflite",
+        "int8.pte",
+        "int8.tflite",
+    ]
+    for artifact in manifest.artifacts:
+        assert artifact.verification.top1_total == 100
+        assert (built.bundle.path / artifact.reference_inputs.name).stat().st_size > 0
+    pairs = {(c.a, c.b): c for c in manifest.comparisons}
+    assert pairs["int8.pte", "int8.tflite"].samples == 100
+    assert pairs["fp32.pte", "int8.pte"].snr_db is not None
+
+
+def test_the_trace_tells_what_each_stage_gave(built: BuildResult) -> None:
+    train, quantized = built.trace
+    assert (train.stage, train.kind, train.parent) == ("fp32", "train", None)
+    assert (quantized.stage, quantized.kind, quantized.parent) == ("int8", "quantize", "fp32")
+    assert train.parameters == quantized.parameters > 0
+    assert train.macs == quantized.macs > 0
+    assert train.nonzero_fraction > 0.99
+    assert train.deflated_bytes < train.bytes
+    assert train.top1_total == 100
+    assert quantized.top1_total == 100
+    assert quantized.notes == ("bytes and top-1 of int8.pte",)
+
+
+@pytest.mark.usefixtures("_cache", "built")
+def test_a_second_build_computes_nothing_and_needs_no_torch(
+    workshop: Path, recipe: Path, built: BuildResult
+) -> None:
+    code = f"""
+import sys, edgekit
+result = edgekit.build({str(recipe)!r}, output={str(workshop / "out")!r})
+print(result.bundle.manifest.id, [row.reused for row in result.trace], result.reused_exports, "torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[0] == f"{built.bundle.manifest.id} [True, True] 4 False"
+
+
+@pytest.mark.usefixtures("_cache", "built")
+def test_settings_touch_only_what_depends_on_them(recipe: Path) -> None:
+    def todo(*overrides: str) -> tuple[list[str], list[str]]:
+        planned = plan(load_recipe(recipe, overrides=overrides))
+        return [s.name for s in planned.stages if not s.cached], [
+            f"{e.variant}.{e.format}" for e in planned.exports if not e.cached
+        ]
+
+    every = ["fp32.executorch", "fp32.litert", "int8.executorch", "int8.litert"]
+    assert todo() == ([], [])
+    assert todo("bench.runs=3", "description=other", "budget.baseline=fp32") == ([], [])
+    assert todo("export.backend=portable") == ([], ["fp32.executorch", "int8.executorch"])
+    assert todo("verify.samples=17") == ([], every)
+    assert todo("stages.int8.calibration_samples=65") == (["int8"], every[2:])
+    assert todo("stages.fp32.epochs=4") == (["fp32", "int8"], every)
+    assert todo("seed=1") == (["fp32", "int8"], every)
+    assert todo("data.test_limit=99") == (["fp32", "int8"], every)
+
+
+@pytest.mark.slow
+def test_the_same_recipe_gives_the_same_bytes(
+    recipe: Path, built: BuildResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "cache"))
+    again = edgekit.build(recipe, output=tmp_path / "out")
+    assert not any(row.reused for row in again.trace)
+    assert {a.key: a.file.sha256 for a in again.bundle.manifest.artifacts} == {
+        a.key: a.file.sha256 for a in built.bundle.manifest.artifacts
+    }
+    assert again.bundle.manifest.id == built.bundle.manifest.id
+
+
+@pytest.mark.slow
+def test_a_killed_build_goes_on_after_its_last_finished_stage(
+    recipe: Path, built: BuildResult, tmp_path: Path
+) -> None:
+    environment = {**os.environ, "EDGEKIT_CACHE": str(tmp_path / "cache")}
+    command = [
+        sys.executable,
+        "-m",
+        "edgekit.cli",
+        "build",
+        str(recipe),
+        "--output",
+        str(tmp_path / "out"),
+    ]
+    process = subprocess.Popen(
+        command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("cache/stages/*")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not list(tmp_path.glob("out/*/manifest.json"))
+    done = subprocess.run(
+        [*command, "--json"], env=environment, capture_output=True, text=True, check=True
+    )
+    result = json.loads(done.stdout)
+    assert result["trace"][0]["reused"]
+    assert result["manifest"]["id"] == built.bundle.manifest.id
+
+
+@pytest.mark.usefixtures("_cache")
+def test_an_artifact_that_is_not_the_model_is_not_published(
+    recipe: Path, workshop: Path, built: BuildResult
+) -> None:
+    before = sorted((workshop / "out").iterdir())
+    with pytest.raises(ExportError, match=r"int8.*snr|SNR"):
+        edgekit.build(recipe, overrides=["verify.snr_min_db=300"], output=workshop / "out")
+    assert sorted((workshop / "out").iterdir()) == before
+    assert edgekit.open_bundle(built.bundle.path).manifest.id == built.bundle.manifest.id
+
+
+def test_an_input_the_model_does_not_take(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(ModelError, match=r"mobilenet_v2 does not run on input \(1, 8, 8\)"):
+        edgekit.build(recipe, overrides=["model.name=mobilenet_v2"], output=tmp_path / "out")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system: run as root")
+def test_a_full_disk_leaves_no_half_bundle(
+    recipe: Path,
+    workshop: Path,
+    built: BuildResult,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("EDGEKIT_CACHE", str(workshop / "cache"))
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small)], check=True)
+    try:
+        with pytest.raises(ExportError, match=r"No space left"):
+            edgekit.build(recipe, output=small)
+        assert list(small.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+@pytest.mark.usefixtures("_cache")
+def test_accuracy_on_this_machine_is_that_of_the_build(
+    built: BuildResult, recipe: Path, workshop: Path
+) -> None:
+    """The evaluation set costs no new export, and the runners' outputs on all of it are those of
+    the build, to the last bit."""
+    again = edgekit.build(
+        recipe, overrides=["export.evaluation_set=100"], output=workshop / "evaluated"
+    )
+    assert again.reused_exports == 4
+    assert again.bundle.manifest.id != built.bundle.manifest.id
+    held = again.bundle.manifest.evaluation
+    assert held
+    assert (held.samples, held.shape, held.inputs.bytes) == (100, (1, 8, 8), 100 * 64 * 4)
+    target = LocalTarget(edgekit=1, name="here", kind="local", workdir=str(workshop / "device"))
+    found = edgekit.bench(
+        again.bundle, target, runs=1, min_seconds=0.01, profile=True, accuracy_samples=1000
+    )
+    for result, artifact in zip(found.artifacts, again.bundle.manifest.artifacts, strict=True):
+        assert result.accuracy
+        assert (result.accuracy.samples, result.accuracy.top1_correct) == (
+            100,
+            artifact.verification.top1_correct,
+        )
+        assert (result.accuracy.same_top1, result.accuracy.snr_db) == (100, None)
+    profiles = {result.key: result.profile for result in found.artifacts}
+    assert [bool(profile and profile.operators) for profile in profiles.values()] == [
+        True,
+        False,
+        True,
+        False,
+    ]
+    int8 = profiles["int8.pte"]
+    assert int8
+    assert {
+        row.layer for row in int8.operators if row.name.startswith(("Convolution", "Fully"))
+    } >= {"classifier"}

@@ -1,0 +1,137 @@
+"""Tables of what was observed beside latency."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from edgekit.measure.extra_results import Accuracy, Energy, OperatorTime, Profile, Sustained
+from edgekit.measure.measurement import Measurement
+from edgekit.measure.probes import Probe
+from edgekit.measure.protocol_lines import WindowValues
+from edgekit.reporting.extra_results import observations
+from tests.measured import make_bundle, make_measurement
+
+
+def shown(measurement: Measurement) -> str:
+    console = Console(width=100, record=True, file=io.StringIO())
+    for part in observations(measurement):
+        console.print(part)
+    return console.export_text()
+
+
+@pytest.fixture
+def measurement(tmp_path: Path) -> Measurement:
+    return make_measurement(make_bundle(tmp_path / "bundle"))
+
+
+def observed(measurement: Measurement, **found: object) -> Measurement:
+    first, *others = measurement.artifacts
+    return measurement.model_copy(update={"artifacts": (first.model_copy(update=found), *others)})
+
+
+def test_nothing_where_nothing_was_observed(measurement: Measurement) -> None:
+    assert shown(measurement) == ""
+
+
+def test_operators_by_time(measurement: Measurement) -> None:
+    rows = [
+        OperatorTime(
+            name=f"Convolution #{i}",
+            layer=f"[red]block{i}",
+            delegated=i != 3,
+            mean_ns=1000.0 * i,
+            share=i / 120,
+        )
+        for i in range(1, 16)
+    ]
+    text = shown(
+        observed(measurement, profile=Profile(inferences=64, median_ns=2e5, operators=tuple(rows)))
+    )
+    assert "Where fp32.pte spends its time" in text
+    lines = text.splitlines()
+    assert next(line for line in lines if "Convolution" in line).split() == [
+        "Convolution",
+        "#15",
+        "[red]block15",
+        "15.0",
+        "12.5",
+    ]
+    assert next(line for line in lines if "others" in line).split() == [
+        "3",
+        "others",
+        "6.00",
+        "5.0",
+    ]
+    assert "no time by operator: none here" in shown(
+        observed(measurement, profile=Profile(unavailable="none here"))
+    )
+
+
+def test_burst_and_sustained_are_two_numbers(measurement: Measurement) -> None:
+    probes = (
+        Probe(kind="temperature_c", name="cpu", path="/t", scale=1e-3),
+        Probe(kind="frequency_khz", name="p", path="/f"),
+    )
+    values = [(45_000, 1_800_000)] * 5 + [(81_000, 1_000_000)] * 4
+    windows = tuple(
+        WindowValues(
+            at_ns=i * 10**9,
+            iterations=100 * i,
+            ns=(2_000_000 if i < 5 else 3_000_000,) if i else (),
+            values=v,
+        )
+        for i, v in enumerate(values)
+    )
+    found = observed(
+        measurement, sustained=Sustained(seconds=8, windows=windows, throttled="clock capped")
+    )
+    line = next(
+        line
+        for line in shown(found.model_copy(update={"probes": probes})).splitlines()
+        if line.startswith("fp32.pte")
+    )
+    assert line.split() == [
+        "fp32.pte",
+        "(clock",
+        "capped)",
+        "8",
+        "2.00",
+        "3.00",
+        "+50.0",
+        "%",
+        "100",
+        "45.0–81.0",
+        "1000–1800",
+    ]
+
+
+def test_accuracy_and_energy(measurement: Measurement) -> None:
+    accuracy = Accuracy(
+        samples=400,
+        top1_correct=360,
+        top5_correct=None,
+        same_top1=399,
+        max_abs_error=0.25,
+        snr_db=None,
+    )
+    energy = Energy(
+        sensor="ina226", joules=0.0123, gross_joules=0.02, idle_watts=2.5, inferences=100
+    )
+    text = shown(observed(measurement, accuracy=accuracy, energy=energy))
+    assert "90.00 (86.7–92.6)" in text
+    assert "99.75" in text
+    assert next(line for line in text.splitlines() if "ina226" in line).split() == [
+        "fp32.pte",
+        "ina226",
+        "12.3",
+        "20.0",
+        "2.50",
+        "100",
+    ]
+    assert "energy is not available: no sensor" in shown(
+        observed(measurement, energy=Energy(unavailable="no sensor"))
+    )

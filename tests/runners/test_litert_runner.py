@@ -1,0 +1,65 @@
+"""What only the LiteRT runner has."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgekit.devices.local import LocalDevice
+from edgekit.progress import silent
+from edgekit.runners.litert import RUNNER
+from edgekit.runners.python_packing import PACKED, pack
+from tests.runners.conftest import NONCE, Runner
+from tests.runners.wheelhouse import make_wheel
+
+
+@pytest.mark.parametrize("source", [RUNNER, PACKED], ids=lambda path: path.stem)
+def test_it_is_python_3_8(source: Path) -> None:
+    tree = ast.parse(source.read_text(), feature_version=(3, 8))
+    imported = {
+        alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names
+    }
+    assert imported <= sys.stdlib_module_names
+
+
+def test_no_runtime_is_a_clear_error(tmp_path: Path) -> None:
+    argv = [sys.executable, "-I", "-S", str(RUNNER), "--model", "m", "--nonce", NONCE]
+    done = LocalDevice().run(argv, timeout_s=30)
+    assert (done.exit_code, done.stdout) == (3, b"")
+    assert b"neither ai_edge_litert nor tflite_runtime is installed" in done.stderr
+
+
+def test_packages_beside_it_come_first(tmp_path: Path) -> None:
+    """As a board has them; here with a library missing."""
+    shutil.copy(RUNNER, tmp_path)
+    files = {
+        "ai_edge_litert/__init__.py": "__version__ = '0'\n",
+        "ai_edge_litert/interpreter.py": (
+            "raise ImportError('libgone.so: cannot open shared object file')\n"
+        ),
+    }
+    wheel = make_wheel(tmp_path, "ai_edge_litert-0", "py3-none-any", files)
+    pack([wheel], f"{sys.version_info[0]}.{sys.version_info[1]}", tmp_path / "site", silent)
+    argv = [sys.executable, "-I", str(tmp_path / RUNNER.name), "--model", "m", "--nonce", NONCE]
+    done = LocalDevice().run(argv, timeout_s=30)
+    assert done.exit_code == 3
+    assert b"ai_edge_litert does not import: libgone.so" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.torch
+def test_quantized_tensors(
+    models: tuple[Path, dict[str, Any]], litert_argv: tuple[str, ...]
+) -> None:
+    run = Runner("litert", litert_argv, models[0]).run("int8")
+    [given], [returned] = run.inputs, run.outputs
+    assert (given.dtype, returned.dtype) == ("int8", "int8")
+    assert given.scale
+    assert returned.scale
+    assert given.zero_point is not None
+    assert -128 <= given.zero_point <= 127

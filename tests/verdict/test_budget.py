@@ -1,0 +1,132 @@
+"""Each limit of a budget, at its edge, beyond it, and without a measurement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from edgekit.bundle.manifest import Artifact, Comparison, Manifest, open_bundle
+from edgekit.recipe.limits import Budget
+from edgekit.stats import Ratio
+from edgekit.verdict.budget import Check, judge
+from tests.bundle.test_manifest import make_bundle
+
+
+@dataclass
+class OnBoard:
+    """A measurement with given numbers; None where nothing was measured."""
+
+    ms: float | None = 2.0
+    memory: int | None = 1000
+    ratio: Ratio | None = None
+
+    def p50_ms(self, key: str) -> float | None:
+        return self.ms
+
+    def peak_memory_bytes(self, key: str) -> int | None:
+        return self.memory
+
+    def speedup(self, baseline_key: str, key: str) -> Ratio | None:
+        return self.ratio
+
+    def unjudged(self, *keys: str) -> str:
+        return "quick: 2 of 10 runs" if self.ms is None else ""
+
+
+def artifact(
+    template: Artifact, variant: str, format_: str, correct: int | None, size: int
+) -> Artifact:
+    verification = template.verification.model_copy(
+        update={"top1_correct": correct, "top1_total": None if correct is None else 1000}
+    )
+    file = template.file.model_copy(update={"bytes": size})
+    return template.model_copy(
+        update={"variant": variant, "format": format_, "verification": verification, "file": file}
+    )
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Manifest:
+    opened = open_bundle(make_bundle(tmp_path / "bundle")).manifest
+    template = opened.artifacts[0]
+    artifacts = (
+        artifact(template, "fp32", "executorch", 920, 8000),
+        artifact(template, "int8", "executorch", 910, 1000),
+    )
+    artifacts += (
+        artifact(template, "fp32", "litert", 920, 8000),
+        artifact(template, "int8", "litert", 900, 2000),
+    )
+    comparison = Comparison(a="int8.pte", b="int8.tflite", samples=1000, same_top1=995, snr_db=30.0)
+    return opened.model_copy(update={"artifacts": artifacts, "comparisons": (comparison,)})
+
+
+def check(
+    manifest: Manifest, limit: dict[str, float], board: OnBoard | None = None
+) -> dict[str, Check]:
+    budget = Budget.model_validate({"variants": {"int8": limit}})
+    return {c.artifact: c for c in judge(budget, manifest, {"board": board} if board else {})}
+
+
+def test_accuracy_drop_is_in_points_and_per_artifact(manifest: Manifest) -> None:
+    checks = check(manifest, {"top1_max_drop_points": 1.0})
+    assert checks["int8.pte"].ok
+    assert checks["int8.pte"].measured == 1.0
+    assert not checks["int8.tflite"].ok
+    assert checks["int8.tflite"].measured == 2.0
+
+
+def test_the_baseline_is_of_the_same_format(manifest: Manifest) -> None:
+    checks = check(manifest, {"size_min_shrink_ratio": 6})
+    assert checks["int8.pte"].measured == 8
+    assert not checks["int8.tflite"].ok
+
+
+def test_agreement_of_the_runtimes(manifest: Manifest) -> None:
+    assert check(manifest, {"runtimes_min_agreement_percent": 99.5})["int8"].ok
+    assert not check(manifest, {"runtimes_min_agreement_percent": 99.6})["int8"].ok
+    without = manifest.model_copy(update={"comparisons": ()})
+    assert check(without, {"runtimes_min_agreement_percent": 1})["int8"].note == "not measured"
+
+
+@pytest.mark.parametrize(
+    ("ratio", "ok", "word"),
+    [
+        (Ratio(1.8, 1.9, 2.0), True, "95 %"),
+        (Ratio(1.7, 1.9, 2.0), False, "inconclusive"),
+        (Ratio(1.1, 1.2, 1.3), False, "95 %"),
+        (None, False, "not measured"),
+    ],
+)
+def test_a_speedup_counts_when_its_whole_interval_does(
+    manifest: Manifest, ratio: Ratio | None, ok: bool, word: str
+) -> None:
+    found = check(manifest, {"latency_min_speedup_ratio": 1.8}, OnBoard(ratio=ratio))["int8.pte"]
+    assert found.ok is ok
+    assert found.note.startswith(word)
+
+
+def test_limits_on_the_device(manifest: Manifest) -> None:
+    limits = {"latency_p50_max_ms": 2.0, "peak_memory_max_bytes": 1000}
+    assert all(c.ok for c in check(manifest, limits, OnBoard()).values())
+    assert not any(
+        c.ok for c in check(manifest, {"latency_p50_max_ms": 2.0}, OnBoard(ms=2.01)).values()
+    )
+    quick = check(manifest, {"latency_p50_max_ms": 2.0}, OnBoard(ms=None))["int8.pte"]
+    assert (quick.ok, quick.note) == (False, "not measured: quick: 2 of 10 runs")
+    unmeasured = check(manifest, {"peak_memory_max_bytes": 1000}, OnBoard(memory=None)).values()
+    assert {c.note for c in unmeasured} == {"not measured"}
+    assert not any(c.ok for c in unmeasured)
+
+
+def test_without_labels_accuracy_is_not_met(manifest: Manifest) -> None:
+    bare = tuple(
+        a.model_copy(
+            update={"verification": a.verification.model_copy(update={"top1_correct": None})}
+        )
+        for a in manifest.artifacts
+    )
+    checks = check(manifest.model_copy(update={"artifacts": bare}), {"top1_min_percent": 1.0})
+    assert {c.ok for c in checks.values()} == {False}

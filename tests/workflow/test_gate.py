@@ -1,0 +1,202 @@
+"""The gate end to end: what passes, what fails and why, its exit codes and its files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+import edgekit
+from edgekit import store
+from edgekit.bundle.manifest import Bundle
+from edgekit.cli import run
+from edgekit.errors import UsageError
+from edgekit.measure.measurement import Measurement, Note
+from edgekit.recipe.limits import Gate
+from edgekit.reporting.gate_files import junit, markdown
+from edgekit.workflow.gate import Gated
+from tests.measure.test_accuracy import with_evaluation
+from tests.measured import make_bundle
+from tests.workflow.conftest import QUICK
+
+LIMITS = Gate(accuracy_max_drop_points=None)
+RECIPE = {
+    "gate": {"accuracy_max_drop_points": None},
+    "bench": {"warmup_min_seconds": 0, "min_seconds": 0},
+}
+
+
+@pytest.fixture
+def gated(fast: Bundle, slow: Bundle, desk: Path) -> Gated:
+    return edgekit.gate(slow, fast, str(desk), limits=LIMITS, settings=QUICK)
+
+
+def test_a_slower_build_fails_and_a_faster_one_passes(
+    gated: Gated, fast: Bundle, slow: Bundle, desk: Path
+) -> None:
+    assert not gated.passed
+    assert [(one.pair, one.metric) for one in gated.regressed] == [("fp32.pte", "latency_p50")]
+    assert gated.summary == "worse than the baseline: fp32.pte latency_p50"
+    assert gated.baseline.session == gated.candidate.session
+    assert (gated.baseline.bundle_id, gated.candidate.bundle_id) == (
+        fast.manifest.id,
+        slow.manifest.id,
+    )
+    faster = edgekit.gate(fast, slow, str(desk), limits=LIMITS, settings=QUICK)
+    assert faster.passed
+    assert {one.verdict for one in faster.findings} == {"passed"}
+
+
+def test_inconclusive_is_not_a_pass_unless_the_recipe_says_so(fast: Bundle, desk: Path) -> None:
+    """The accuracy of 1,000 samples on the build host does not tell a point."""
+    strict = edgekit.gate(fast, fast, str(desk), settings=QUICK)
+    assert [one.metric for one in strict.inconclusive] == ["accuracy"]
+    assert not strict.passed
+    assert strict.summary.startswith("inconclusive, which is not a pass")
+    assert "export.evaluation_set in the recipes of both" in strict.remedy
+    assert "gate.accuracy_max_drop_points: null" in strict.remedy
+    assert strict.remedy == strict.as_dict()["remedy"]
+    assert "accuracy\\_max\\_drop\\_points" in markdown(strict)
+    assert edgekit.gate(
+        fast, fast, str(desk), limits=Gate(inconclusive="pass"), settings=QUICK
+    ).passed
+
+
+def test_the_evaluation_sets_of_both_bundles_are_run_on_the_device(
+    fast: Bundle, slow: Bundle, desk: Path
+) -> None:
+    """The same samples are paired; a bundle of other samples, or without any, is compared as the
+    build host saw it."""
+    old, new = with_evaluation(fast), with_evaluation(slow)
+    limits = Gate(latency_p50_max_ratio=None)
+    found = edgekit.gate(new, old, str(desk), limits=limits, settings=QUICK)
+    [accuracy] = [one for one in found.findings if one.metric == "accuracy"]
+    assert (accuracy.verdict, accuracy.a, accuracy.b) == (
+        "inconclusive",
+        80.0,
+        80.0,
+    )  # five samples cannot tell a point
+    assert "on the device, on the same samples" in accuracy.reason
+    assert found.remedy.startswith("a larger export.evaluation_set")
+    wide = edgekit.gate(
+        new,
+        old,
+        str(desk),
+        limits=limits.model_copy(update={"accuracy_max_drop_points": 80.0}),
+        settings=QUICK,
+    )
+    assert wide.passed, wide.summary
+    without = edgekit.gate(
+        new,
+        make_bundle(desk.parent / "without", ["fp32.pte"]),
+        str(desk),
+        limits=limits,
+        settings=QUICK,
+    )
+    [accuracy] = [one for one in without.findings if one.metric == "accuracy"]
+    assert "on the build host" in accuracy.reason
+
+
+def test_quick_runs_never_gate(fast: Bundle, desk: Path) -> None:
+    with pytest.raises(UsageError, match="never gate"):
+        edgekit.gate(fast, fast, str(desk), settings=QUICK | {"runs": 9})
+
+
+def test_wrong_outputs_fail_even_where_inconclusive_passes(gated: Gated) -> None:
+    wrong = gated.candidate.model_copy(
+        update={
+            "notes": (
+                Note(
+                    level="invalid",
+                    code="outputs",
+                    text="fp32.pte: output differs",
+                    artifact="fp32.pte",
+                ),
+            )
+        }
+    )
+    found = Gated(gated.baseline, wrong, (), Gate(inconclusive="pass"))
+    assert not found.passed
+    assert "wrong outputs" in found.summary
+    assert ElementTree.fromstring(junit(found)).get("failures") == "1"
+
+
+def test_a_variant_that_is_missing_is_not_proven(
+    tmp_path: Path, fast: Bundle, gated: Gated
+) -> None:
+    assert (
+        Gated(gated.candidate, gated.candidate, (), Gate(), missing=("int8.pte",)).passed is False
+    )
+    assert Gated(
+        gated.candidate, gated.candidate, (), Gate(inconclusive="pass"), missing=("int8.pte",)
+    ).passed
+    with pytest.raises(UsageError, match="no artifact in common"):
+        edgekit.gate(fast, make_bundle(tmp_path / "other", ["int8.tflite"]), "local")
+
+
+def test_the_command_its_exit_codes_and_its_files(
+    fast: Bundle,
+    desk: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("EDGEKIT_DB", str(tmp_path / "results.db"))
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    slower = make_bundle(tmp_path / "slower", ["fp32.pte"], text="slow!", recipe=RECIPE)
+    same = make_bundle(tmp_path / "same", ["fp32.pte"], recipe=RECIPE)
+    assert run(["baseline", "set", "main", str(fast.path)]) == 0
+    files = ["--junit", str(tmp_path / "gate.xml"), "--markdown", str(tmp_path / "gate.md")]
+    assert run(["gate", str(slower.path), "--baseline", "main", "--target", str(desk), *files]) == 1
+    said = capsys.readouterr()
+    assert "REGRESSED" in said.out
+    assert said.err.splitlines()[-1] == "error: worse than the baseline: fp32.pte latency_p50"
+    suite = ElementTree.parse(tmp_path / "gate.xml").getroot()
+    assert (suite.get("failures"), suite.get("tests")) == ("1", "3")
+    assert "gate: FAILED" in (tmp_path / "gate.md").read_text()
+    assert not (tmp_path / "summary.md").exists()
+    assert (
+        run(
+            [
+                "gate",
+                str(same.path),
+                "--baseline",
+                str(fast.path),
+                "--target",
+                str(desk),
+                "--github-summary",
+                "--json",
+            ]
+        )
+        == 0
+    )
+    assert json.loads(capsys.readouterr().out)["passed"]
+    assert "gate: passed" in (tmp_path / "summary.md").read_text()
+    with store.open_store() as opened:
+        assert len(opened.rows()) == 4
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY")
+    for arguments in (["--github-summary"], ["--runs", "3"], ["--artifact", "int4.pte"]):
+        assert (
+            run(["gate", str(same.path), "--baseline", "main", "--target", str(desk), *arguments])
+            == 2
+        )
+    assert run(["gate", str(same.path), "--baseline", "nowhere", "--target", str(desk)]) == 2
+    assert "no baseline 'nowhere'" in capsys.readouterr().err
+
+
+def hostile(measurement: Measurement) -> Measurement:
+    return measurement.model_copy(
+        update={"target": "a|b`<script>\x1b[31m\x00", "bundle_name": "*x*|y"}
+    )
+
+
+def test_names_are_inert_in_files(gated: Gated) -> None:
+    found = Gated(hostile(gated.baseline), hostile(gated.candidate), gated.findings, gated.limits)
+    ElementTree.fromstring(junit(found))
+    text = markdown(found)
+    assert "<script" not in text
+    assert "\x1b" not in text + junit(found)
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert {line.replace("\\|", "").count("|") for line in rows} == {8}
