@@ -25,8 +25,8 @@ from typing import Any
 
 import platformdirs
 
-from edgekit.bundle.manifest import canonical_json
 from edgekit.errors import BusyError
+from edgekit.hashing import canonical_json
 
 LIBRARIES = (
     "torch",

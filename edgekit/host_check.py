@@ -20,12 +20,12 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from edgekit import __version__
 from edgekit.boards.check import CheckReport, Finding
 from edgekit.cache import cache_root
 from edgekit.errors import EdgekitError, ExportError, StoreError, UsageError
 from edgekit.store import open_store
 from edgekit.store.database import database_url, shown, sqlite_file
+from edgekit.version import __version__
 
 EXTRAS = {
     "export": "builds recipes",

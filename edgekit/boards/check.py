@@ -16,6 +16,7 @@ from typing import Literal
 from edgekit.boards import advice
 from edgekit.boards.adding import address_of
 from edgekit.boards.deploying import AnyTarget
+from edgekit.bundle.manifest import Format
 from edgekit.devices import Device, connect
 from edgekit.devices.facts import DeviceFacts, DeviceState, collect, collect_state, parse_sources
 from edgekit.devices.target import Target, as_target
@@ -23,7 +24,7 @@ from edgekit.errors import DeviceError, EdgekitError, ResultError
 from edgekit.measure.validity import BUSY_LOAD_PER_CPU, can_tell_throttling, throttling
 from edgekit.runners.board_platform import platform_of
 from edgekit.runners.native import OLDEST_GLIBC, wanted_version
-from edgekit.runners.runtime import Format, Platform, host_platform, older
+from edgekit.runners.runtime import Platform, host_platform, older
 
 Level = Literal["ok", "note", "unknown", "warning", "problem"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit import deployment
-from edgekit.bundle.manifest import Bundle, open_bundle
+from edgekit.bundle.manifest import Bundle, Format, open_bundle
 from edgekit.bundle.signing import require_signature
 from edgekit.deployment import DeployReport, Verified
 from edgekit.devices import Device, connect
@@ -16,7 +16,7 @@ from edgekit.devices.target import Target, as_target
 from edgekit.errors import RunnerError
 from edgekit.progress import Progress, silent
 from edgekit.runners.board_platform import platform_of
-from edgekit.runners.runtime import Format, Runtime, as_dict, prepare
+from edgekit.runners.runtime import Runtime, as_dict, prepare
 
 FORMATS: tuple[Format, ...] = ("executorch", "litert")
 AnyTarget = Target | str | Path

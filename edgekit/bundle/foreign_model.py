@@ -19,18 +19,18 @@ from edgekit.bundle.manifest import (
     Artifact,
     Bundle,
     Delegation,
+    Format,
     Manifest,
     TensorSpec,
     Verification,
     bundle_id,
-    canonical_json,
     describe_file,
     open_bundle,
     write_manifest,
 )
 from edgekit.bundle.model_file import read_signature
 from edgekit.errors import ModelError, UsageError
-from edgekit.runners.runtime import Format
+from edgekit.hashing import canonical_json
 
 SAMPLES = 4
 SEED = 0

@@ -17,7 +17,6 @@ is untrusted input: names are checked against an allow-list and every file again
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import zlib
 from collections.abc import Iterator
@@ -27,11 +26,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edgekit.errors import ResultError, UsageError
+from edgekit.hashing import canonical_json, sha256_file
 
 MANIFEST = "manifest.json"
 SIGNATURE = f"{MANIFEST}.sig"
 """Of a signed bundle, see edgekit/bundle/signing.py."""
 FORMAT: Literal[1] = 1
+Format = Literal["executorch", "litert"]
 MAX_MANIFEST_BYTES = 64 << 20
 
 FileName = Annotated[
@@ -116,7 +117,7 @@ class Artifact(Part):
     """A model file for one runtime."""
 
     variant: str
-    format: Literal["executorch", "litert"]
+    format: Format
     file: File
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
@@ -265,18 +266,6 @@ class Bundle(Part):
                 else filter(None, (held.inputs, held.labels, *held.outputs.values()))
             ),
         )
-
-
-def sha256_file(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def canonical_json(value: Any) -> bytes:
-    """JSON with sorted keys and no spaces: the form that is hashed."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
 
 
 def describe_file(path: Path, name: str) -> File:

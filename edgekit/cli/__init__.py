@@ -17,7 +17,6 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from edgekit import __version__
 from edgekit.cli import (
     bench,
     build,
@@ -36,6 +35,7 @@ from edgekit.cli import (
 )
 from edgekit.errors import EdgekitError, Interrupted, UsageError
 from edgekit.prose import paragraphs
+from edgekit.version import __version__
 
 # Typer carries a click of its own; this is the base of its usage errors, wherever it lives in the
 # installed version.

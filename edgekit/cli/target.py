@@ -19,8 +19,8 @@ from edgekit.cli.options import Json, Markdown, SchemaFile, TargetName, write_sc
 from edgekit.errors import IdentityError
 
 if TYPE_CHECKING:
+    from edgekit.bundle.manifest import Format
     from edgekit.devices.ssh_login import Confirm, HostKey
-    from edgekit.runners.runtime import Format
 
 app = typer.Typer(
     name="target", help="Your own boards: add, trust, check and set them up.", no_args_is_help=True

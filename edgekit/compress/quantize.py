@@ -40,8 +40,8 @@ from torchao.quantization.pt2e.utils import (
     fold_bn_weights_into_conv_node,
 )
 
+from edgekit.captured_graph import argument, batch_norms, capture, layer_of, set_training, tensor_of
 from edgekit.compress.clamps import AfterClamps
-from edgekit.compress.graph import argument, batch_norms, capture, layer_of, set_training, tensor_of
 from edgekit.compress.lstm import rewrite_lstm
 from edgekit.compress.observers import widen_shared
 from edgekit.compress.patterns import matches, require_matches

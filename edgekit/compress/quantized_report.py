@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
-from edgekit.compress.graph import argument, layer_of, tensor_of
+from edgekit.captured_graph import argument, layer_of, tensor_of
 
 _OPS = torch.ops.quantized_decomposed
 QUANTIZE = (_OPS.quantize_per_channel.default, _OPS.quantize_per_tensor.default)

@@ -14,7 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from edgekit.bundle.manifest import MANIFEST, SIGNATURE, Bundle, canonical_json, sha256_file
+from edgekit.bundle.manifest import (
+    MANIFEST,
+    SIGNATURE,
+    Bundle,
+)
 from edgekit.deployment.content import Content
 from edgekit.deployment.lock import Lock, hold
 from edgekit.deployment.objects import Survey, failpoint, send, survey
@@ -31,6 +35,7 @@ from edgekit.deployment.scripts import (
 )
 from edgekit.devices import Device
 from edgekit.errors import DeviceError
+from edgekit.hashing import canonical_json, sha256_file
 from edgekit.progress import Progress, silent
 from edgekit.runners.runtime import Runtime
 

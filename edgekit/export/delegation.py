@@ -17,7 +17,7 @@ from typing import Any
 from torch import fx
 
 from edgekit.bundle.manifest import Delegation, Operation
-from edgekit.compress.graph import layer_of
+from edgekit.captured_graph import layer_of
 
 PARTITIONER_LOGS = "executorch.backends.xnnpack.partition"
 

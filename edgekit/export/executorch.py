@@ -19,7 +19,7 @@ from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 
 from edgekit.bundle.manifest import Delegation
-from edgekit.compress.graph import layer_of
+from edgekit.captured_graph import layer_of
 from edgekit.errors import EdgekitError, ExportError
 from edgekit.export.delegation import executorch_delegation, operator_name, partitioner_reasons
 from edgekit.export.graph import Weight, first_line, trace, weights

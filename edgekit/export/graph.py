@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 
-from edgekit.compress.graph import layer_of
+from edgekit.captured_graph import layer_of
 from edgekit.errors import ExportError
 
 aten = torch.ops.aten

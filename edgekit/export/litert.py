@@ -18,7 +18,7 @@ from typing import Any
 from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 
-from edgekit.compress.graph import layer_of
+from edgekit.captured_graph import layer_of
 from edgekit.errors import ExportError
 from edgekit.export.compact_tflite import compact
 from edgekit.export.graph import Weight, first_line, trace, weights

@@ -11,7 +11,7 @@ from io import StringIO
 from torch import Tensor, fx, nn
 from torchao.quantization.pt2e import FakeQuantizeBase, ObserverBase
 
-from edgekit.compress.graph import argument, layer_of
+from edgekit.captured_graph import argument, layer_of
 from edgekit.errors import ExportError
 from edgekit.export.delegation import operator_name, partitioner_reasons
 from edgekit.export.graph import WEIGHT_ARGUMENTS, trace

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit import __version__
 from edgekit.bundle.manifest import Bundle, Comparison
 from edgekit.devices import Device
 from edgekit.devices.control import CoolDown, cool_down
@@ -41,6 +40,7 @@ from edgekit.measure.runner_process import Placed, attempt, read_outputs, watchi
 from edgekit.measure.validity import artifact_notes, run_notes, session_notes
 from edgekit.progress import Progress, silent
 from edgekit.stats import Fidelity, fidelity
+from edgekit.version import __version__
 
 SNR_MIN_DB = 20.0
 COSINE_MIN = 0.99

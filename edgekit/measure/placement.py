@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from edgekit.bundle.manifest import Artifact, Bundle
+from edgekit.bundle.manifest import Artifact, Bundle, Format
 from edgekit.deployment import Lock, deploy, place_bundle, provision
 from edgekit.devices import Device
 from edgekit.devices.target import Target
@@ -14,7 +14,7 @@ from edgekit.measure.runner_process import Placed
 from edgekit.measure.user_programs import require_program
 from edgekit.progress import Progress
 from edgekit.runners.board_platform import platform_of
-from edgekit.runners.runtime import Format, Runtime, runtime_for
+from edgekit.runners.runtime import Runtime, runtime_for
 from edgekit.sanitize import printable
 
 

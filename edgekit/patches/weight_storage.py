@@ -26,7 +26,7 @@ from executorch.backends.xnnpack.utils.utils import get_param_tensor, is_param_n
 from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 
-from edgekit.compress.graph import layer_of
+from edgekit.captured_graph import layer_of
 
 
 class Storage(Enum):

@@ -20,8 +20,8 @@ from typing import Any
 
 from pydantic_core import PydanticCustomError
 
-from edgekit.bundle.manifest import canonical_json
 from edgekit.errors import UsageError
+from edgekit.hashing import canonical_json
 from edgekit.recipe.cross_checks import cross_problems
 from edgekit.recipe.lineage import lineage, links_in, names, parent_of, stage_name
 from edgekit.recipe.schema import Recipe

@@ -20,10 +20,10 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit.bundle.manifest import sha256_file
 from edgekit.cache import cache_root, content_key
 from edgekit.devices.local import LocalDevice
 from edgekit.errors import DeviceError, RunnerError, TransportError
+from edgekit.hashing import sha256_file
 from edgekit.progress import Progress, silent
 from edgekit.runners.build_cache import building, read_listing, write_listing
 from edgekit.runners.own_libc import with_own_libc

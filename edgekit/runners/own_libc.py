@@ -12,9 +12,9 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from edgekit.bundle.manifest import sha256_file
 from edgekit.cache import content_key
 from edgekit.errors import RunnerError
+from edgekit.hashing import sha256_file
 from edgekit.progress import Progress
 from edgekit.runners.build_cache import building, read_listing, write_listing
 from edgekit.runners.runtime import DIRECTORY, Runtime

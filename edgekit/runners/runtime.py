@@ -13,14 +13,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
-from edgekit.bundle.manifest import sha256_file
+from edgekit.bundle.manifest import Format
 from edgekit.cache import cache_root
 from edgekit.errors import RunnerError
+from edgekit.hashing import sha256_file
 from edgekit.progress import Progress, silent
-
-Format = Literal["executorch", "litert"]
 
 RUNTIMES = {
     "executorch": "edgekit.runners.native:provide",

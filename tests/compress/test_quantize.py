@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 from torchao.quantization.pt2e import FakeQuantizeBase
 
-from edgekit.compress.graph import batch_norms
+from edgekit.captured_graph import batch_norms
 from edgekit.compress.quantize import (
     calibrate,
     convert,

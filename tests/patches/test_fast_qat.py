@@ -16,7 +16,7 @@ from torch.fx import GraphModule
 from torchao.quantization.pt2e import qat_utils
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_qat_pt2e
 
-from edgekit.compress.graph import capture
+from edgekit.captured_graph import capture
 from edgekit.patches import fast_qat
 from edgekit.patches.fast_qat import fast_patterns
 from tests.compress.nets import batch, separable, with_statistics

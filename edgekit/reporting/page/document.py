@@ -15,11 +15,11 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from edgekit import __version__
 from edgekit.errors import UsageError
 from edgekit.reporting.page.content import Page
 from edgekit.reporting.page.values import Figure
 from edgekit.sanitize import printable
+from edgekit.version import __version__
 
 HERE = files("edgekit.reporting.page")
 MOST_CHARACTERS = 10_000
