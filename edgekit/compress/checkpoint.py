@@ -19,7 +19,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.fx import GraphModule
 
-from edgekit.compress import quantize, structured
+from edgekit.compress.prune import channel_removal
+from edgekit.compress.quantize import graph_state, pt2e
 from edgekit.models.create import create_model
 
 GRAPH_METHODS = ("ptq", "qat")
@@ -42,7 +43,7 @@ class ModelSpec:
 class Quantization:
     method: str
     keep_float: tuple[str, ...] = ()
-    observer: quantize.Observer | None = None
+    observer: pt2e.Observer | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def save(checkpoint: Checkpoint, directory: Path) -> None:
     model, state = checkpoint.model, checkpoint.model.state_dict()
     if checkpoint.quantization is not None and checkpoint.quantization.method in GRAPH_METHODS:
         assert isinstance(model, GraphModule)
-        state = quantize.graph_state(model)
+        state = graph_state.graph_state(model)
     save_file(
         {name: tensor.contiguous().clone() for name, tensor in state.items()},
         directory / "weights.safetensors",
@@ -94,7 +95,7 @@ def load(directory: Path, example: Tensor, *, base: Path) -> Checkpoint:
     spec = ModelSpec(**description["model"], base=base)
     model = create_model(spec.name, spec.args, seed=spec.seed, base=spec.base)
     if description["pruning_history"]:
-        structured.replay(model, example, description["pruning_history"])
+        channel_removal.replay(model, example, description["pruning_history"])
     state = load_file(directory / "weights.safetensors")
     quantization = None
     if description["quantization"]:
@@ -104,7 +105,7 @@ def load(directory: Path, example: Tensor, *, base: Path) -> Checkpoint:
         )
     if quantization is not None and quantization.method in GRAPH_METHODS:
         model = prepare(model, example, quantization)
-        quantize.load_graph_state(model, state)
+        graph_state.load_graph_state(model, state)
     else:
         model.load_state_dict(state)
     masks_file = directory / "masks.safetensors"
@@ -120,8 +121,8 @@ def load(directory: Path, example: Tensor, *, base: Path) -> Checkpoint:
 def prepare(model: nn.Module, example: Tensor, quantization: Quantization) -> GraphModule:
     """The graph with observers (ptq) or fake quantization (qat) of a float model."""
     if quantization.method == "qat":
-        return quantize.prepare_qat(model, example, keep_float=quantization.keep_float)
-    return quantize.prepare_ptq(
+        return pt2e.prepare_qat(model, example, keep_float=quantization.keep_float)
+    return pt2e.prepare_ptq(
         model,
         example,
         keep_float=quantization.keep_float,

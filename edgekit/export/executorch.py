@@ -20,10 +20,10 @@ from torch.export import ExportedProgram
 
 from edgekit.bundle.manifest import Delegation
 from edgekit.captured_graph import layer_of
+from edgekit.compress.layers import CONVOLUTIONS, kept_float, layers_with_weights
 from edgekit.errors import EdgekitError, ExportError
 from edgekit.export.delegation import executorch_delegation, operator_name, partitioner_reasons
 from edgekit.export.graph import Weight, first_line, trace, weights
-from edgekit.export.layers import CONVOLUTIONS, kept_float, layers_with_weights
 from edgekit.patches.fast_lowering import fast_executorch
 from edgekit.patches.weight_storage import Storage, bias_after, weight_storage
 
@@ -74,7 +74,7 @@ def _with_stored_weights(
     kept = kept_float(model, keep_float)
     source, storage = model, Storage.FLOAT16
     if method == "weight_only":
-        from edgekit.compress.lstm import rewrite_lstm
+        from edgekit.compress.quantize.lstm import rewrite_lstm
 
         _refuse_convolutions(model, kept)
         source, storage = bias_after(rewrite_lstm(model, keep=keep_float), kept), Storage.INT8
@@ -96,11 +96,11 @@ def _prepare(
 ) -> nn.Module:
     """The eager model to lower."""
     if method in ("ptq", "qat"):
-        from edgekit.compress.quantize import convert
+        from edgekit.compress.quantize.pt2e import convert
 
         return convert(model, fold=True)  # type: ignore[arg-type]
     if method == "dynamic":
-        from edgekit.compress.quantize import convert, prepare_dynamic
+        from edgekit.compress.quantize.pt2e import convert, prepare_dynamic
 
         return convert(prepare_dynamic(model, example, keep_float=keep_float), fold=True)
     return model.eval()

@@ -19,11 +19,11 @@ from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 
 from edgekit.captured_graph import layer_of
+from edgekit.compress.layers import kept_float
 from edgekit.errors import ExportError
 from edgekit.export.compact_tflite import compact
 from edgekit.export.graph import Weight, first_line, trace, weights
 from edgekit.export.inspect_tflite import TfliteContents, read_tflite
-from edgekit.export.layers import kept_float
 from edgekit.export.proof import layouts
 from edgekit.patches.fast_lowering import fast_litert
 
@@ -58,7 +58,7 @@ def to_tflite(
     (named with its module), a method that a layer cannot honour. Raises ModelError for a
     `keep_float` pattern that means no layer."""
     if method in ("ptq", "qat"):
-        from edgekit.compress.quantize import convert
+        from edgekit.compress.quantize.pt2e import convert
 
         converted = convert(model, fold=False)  # type: ignore[arg-type]
         _put_weights_on_their_grid(converted)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from edgekit.compress.layers import layers_with_weights
 from edgekit.compress.patterns import matches
-from edgekit.compress.structured import channel_groups, makes_channels
-from edgekit.export.layers import layers_with_weights
+from edgekit.compress.prune.channel_removal import channel_groups, makes_channels
 from edgekit.linting.document_rules import Finding, origin_near, some
 from edgekit.recipe.lineage import stage_name
 from edgekit.recipe.load import LoadedRecipe

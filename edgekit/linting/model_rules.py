@@ -131,7 +131,7 @@ def _patterns(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[Findi
 
 def _ends_too_late(loaded: LoadedRecipe, index: int) -> Iterator[Finding]:
     """A gradual schedule that is not over when its training is."""
-    from edgekit.compress.train import steps_total
+    from edgekit.compress.training.fit import steps_total
 
     schedule = getattr(loaded.recipe.stages[index], "schedule", None)
     if not isinstance(schedule, Polynomial) or (
@@ -224,7 +224,7 @@ def _load(loaded: LoadedRecipe, *, train_limit: int | None) -> Dataset:
 
 def _exported(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[Finding]:
     """What the two exporters would say to a stage that is published."""
-    from edgekit.export.layers import CONVOLUTIONS, kept_float, layers_with_weights
+    from edgekit.compress.layers import CONVOLUTIONS, kept_float, layers_with_weights
 
     stage, export = loaded.recipe.stages[index], loaded.recipe.export
     model, example = seen.models[stage_name(loaded.recipe, index)], seen.example
@@ -281,7 +281,7 @@ def _cannot_convert(model: nn.Module, example: Tensor) -> Iterator[Finding]:
 
 
 def _stays_float(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[Finding]:
-    from edgekit.compress.quantize import prepare_ptq
+    from edgekit.compress.quantize.pt2e import prepare_ptq
     from edgekit.export.prediction import float_layers
 
     stage = loaded.recipe.stages[index]
@@ -311,7 +311,8 @@ def _kept(name: str, patterns: Sequence[str]) -> bool:
 def _falls_back(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[Finding]:
     """Asked of the network as it will be lowered: after int8 with ranges from random samples, which
     the answer does not depend on."""
-    from edgekit.compress.quantize import calibrate, convert, prepare_dynamic, prepare_ptq
+    from edgekit.compress.quantize.calibrate import calibrate
+    from edgekit.compress.quantize.pt2e import convert, prepare_dynamic, prepare_ptq
     from edgekit.export.prediction import xnnpack_fallbacks
 
     stage = loaded.recipe.stages[index]

@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgekit.compress import structured
+from edgekit.compress.layers import CONVOLUTIONS, kept_float, layers_with_weights
+from edgekit.compress.prune import channel_removal
 from edgekit.errors import EdgekitError, ModelError
-from edgekit.export.layers import CONVOLUTIONS, kept_float, layers_with_weights
 from edgekit.models.create import create_model
 from edgekit.pipeline.estimates import StageEstimate
 from edgekit.recipe.lineage import parent_of, stage_name
@@ -87,14 +87,14 @@ def _after(stage: Stage, before: nn.Module, example: Tensor) -> nn.Module:
         key: getattr(stage, key)
         for key in ("ratio", "macs", "scope", "max_layer_ratio", "include", "exclude", "round_to")
     }
-    structured.prune_structured(
+    channel_removal.prune_structured(
         model, example, importance="magnitude", per_layer=stage.per_layer, **settings
     )
     return model
 
 
 def _estimate(name: str, model: nn.Module, example: Tensor, stage: Stage) -> StageEstimate:
-    macs, parameters = structured.count_macs_params(model, example[:1])
+    macs, parameters = channel_removal.count_macs_params(model, example[:1])
     method = stage.method if isinstance(stage, QuantizeBase) else None
     kept = (
         kept_float(model, stage.keep_float)

@@ -20,7 +20,7 @@ from edgekit.recipe.schema import QuantizePtq, QuantizeQat
 from edgekit.yaml_documents.validation import closest
 
 if TYPE_CHECKING:
-    from edgekit.compress.sensitivity import Sensitivity
+    from edgekit.compress.quantize.sensitivity import Sensitivity
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def sensitivity(
     wanted = _wanted(loaded, planned.stages, stage)
     from torch.fx import GraphModule
 
-    from edgekit.compress.sensitivity import PartlyQuantized, cheapest_float
+    from edgekit.compress.quantize.sensitivity import PartlyQuantized, cheapest_float
     from edgekit.pipeline.stages import StageRunner
 
     runner = StageRunner(loaded, planned, Cache(cache_root(), "stages"), progress)

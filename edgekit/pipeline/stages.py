@@ -19,8 +19,11 @@ from torch import Tensor, nn
 from edgekit.bundle.manifest import TraceRow
 from edgekit.cache import Cache
 from edgekit.compress import checkpoint as checkpoints
-from edgekit.compress import quantize, structured, train, unstructured
 from edgekit.compress.checkpoint import Checkpoint, ModelSpec, Quantization
+from edgekit.compress.prune import channel_removal
+from edgekit.compress.prune import masks as weight_masks
+from edgekit.compress.quantize import calibrate, pt2e
+from edgekit.compress.training import fit as train
 from edgekit.data.dataset import Dataset
 from edgekit.errors import ModelError
 from edgekit.models.create import create_model
@@ -193,9 +196,9 @@ class StageRunner:
         model, schedule = before.model, stage.schedule
         steps = schedule.steps if isinstance(schedule, Iterative) else 1
         removed: list[Any] = []
-        macs_before, _ = structured.count_macs_params(model, self.example)
+        macs_before, _ = channel_removal.count_macs_params(model, self.example)
         for step in range(1, steps + 1):
-            removed += structured.prune_structured(
+            removed += channel_removal.prune_structured(
                 model,
                 self.example,
                 importance=stage.importance,
@@ -220,7 +223,7 @@ class StageRunner:
                     resume_path=None,
                     seed_offset=step,
                 )
-        macs, _ = structured.count_macs_params(model, self.example)
+        macs, _ = channel_removal.count_macs_params(model, self.example)
         return dataclasses.replace(before, pruning_history=(*before.pruning_history, *removed)), (
             f"{macs / macs_before:.1%} of the MACs left",
         )
@@ -249,7 +252,7 @@ class StageRunner:
         elif isinstance(schedule, Iterative):
             for step in range(1, schedule.steps + 1):
                 masks = self._masks(model, stage, step / schedule.steps)
-                unstructured.apply_masks(model, masks)
+                weight_masks.apply_masks(model, masks)
                 self._fit(
                     model,
                     schedule.train,
@@ -264,7 +267,7 @@ class StageRunner:
             key: mask * before.masks[key] if key in before.masks else mask
             for key, mask in masks.items()
         }
-        unstructured.apply_masks(model, masks)
+        weight_masks.apply_masks(model, masks)
         return dataclasses.replace(before, masks={**before.masks, **masks})
 
     def _masks(
@@ -273,10 +276,10 @@ class StageRunner:
         """The masks at a share of the way to the final sparsity."""
         if isinstance(stage, PruneNM):
             kept = stage.m - round((stage.m - stage.n) * share)
-            return unstructured.n_m_masks(
+            return weight_masks.n_m_masks(
                 model, n=kept, m=stage.m, include=stage.include, exclude=stage.exclude
             )
-        return unstructured.magnitude_masks(
+        return weight_masks.magnitude_masks(
             model,
             sparsity=stage.sparsity * share,
             criterion=stage.criterion,
@@ -298,7 +301,7 @@ class StageRunner:
         steps = train.steps_total(
             len(self.data.train), schedule.train.batch_size, schedule.train.epochs
         )
-        after_step, masks = unstructured.gradual_masks(
+        after_step, masks = weight_masks.gradual_masks(
             model,
             initial=schedule.initial_sparsity,
             final=stage.sparsity,
@@ -326,7 +329,7 @@ class StageRunner:
             self.data.train.at(slice(start, min(start + 32, stage.calibration_samples)))
             for start in rows
         )
-        quantize.calibrate(
+        calibrate.calibrate(
             graph, _counted(batches, len(rows), functools.partial(self._progress, name))
         )
         return dataclasses.replace(before, model=graph, quantization=quantization)
@@ -350,7 +353,7 @@ class StageRunner:
 
         def mode(step: int) -> None:
             epoch = step / steps_per_epoch
-            quantize.set_qat_mode(
+            pt2e.set_qat_mode(
                 graph,
                 training=True,
                 freeze_observers=epoch >= freeze_observer,
@@ -374,17 +377,17 @@ class StageRunner:
             after_step=after_step,
             set_train_mode=mode,
         )
-        quantize.set_qat_mode(graph, training=False)
+        pt2e.set_qat_mode(graph, training=False)
         return dataclasses.replace(before, model=graph, quantization=quantization)
 
     def _sizes(self, model: nn.Module) -> dict[str, Any]:
         """Parameters, multiply-accumulates of one sample, and the fraction of the weights that is
         not zero."""
-        macs, parameters = structured.count_macs_params(model.eval(), self.example[:1])
+        macs, parameters = channel_removal.count_macs_params(model.eval(), self.example[:1])
         return {
             "parameters": parameters,
             "macs": macs,
-            "nonzero_fraction": 1 - unstructured.zero_fraction(model),
+            "nonzero_fraction": 1 - weight_masks.zero_fraction(model),
         }
 
     def _trace(
@@ -450,7 +453,7 @@ def check_forward(model: nn.Module, example: Tensor, name: str) -> None:
 
 def _hold(model: nn.Module, masks: Mapping[str, Tensor]) -> Callable[[int], None] | None:
     """A hook that keeps pruned weights at zero after each optimizer step."""
-    return (lambda step: unstructured.apply_masks(model, masks)) if masks else None
+    return (lambda step: weight_masks.apply_masks(model, masks)) if masks else None
 
 
 def _counted(

@@ -9,7 +9,7 @@ from ai_edge_litert import schema_py_generated as tfl
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from edgekit.compress import quantize
+from edgekit.compress.quantize import calibrate, pt2e
 from edgekit.export import litert
 from edgekit.export.compact_tflite import ALIGNMENT, compact, layer_name
 from edgekit.export.inspect_tflite import read_tflite
@@ -26,9 +26,9 @@ def written(request: pytest.FixtureRequest) -> bytes:
     if request.param == "float":
         return litert._convert(net.eval(), example, int8=False)[0]
     data = samples(net, IMAGE)
-    prepared = quantize.prepare_ptq(net, data.at(slice(0, 2)), observer="minmax")
-    quantize.calibrate(prepared, [data.at(slice(0, 40))])
-    return litert._convert(quantize.convert(prepared, fold=False), example, int8=True)[0]
+    prepared = pt2e.prepare_ptq(net, data.at(slice(0, 2)), observer="minmax")
+    calibrate.calibrate(prepared, [data.at(slice(0, 40))])
+    return litert._convert(pt2e.convert(prepared, fold=False), example, int8=True)[0]
 
 
 def run(model: bytes) -> NDArray[np.generic]:

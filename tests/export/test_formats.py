@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from edgekit.bundle.manifest import Artifact
-from edgekit.compress import quantize
+from edgekit.compress.quantize import calibrate, pt2e
 from edgekit.errors import ExportError, ModelError
 from edgekit.export.artifact import Format, export_artifact
 from edgekit.export.verify import Thresholds
@@ -93,10 +93,10 @@ def prepared() -> dict[str, nn.Module]:
     """A calibrated graph, and a trained one with the linear layer kept float."""
     net = conv_net()
     data = samples(net, IMAGE)
-    calibrated = quantize.prepare_ptq(net, data.at(slice(0, 2)), observer="minmax")
-    quantize.calibrate(calibrated, [data.at(slice(0, 40))])
-    trained = quantize.prepare_qat(net, data.at(slice(0, 2)), keep_float=("classifier",))
-    quantize.set_qat_mode(trained, training=True)
+    calibrated = pt2e.prepare_ptq(net, data.at(slice(0, 2)), observer="minmax")
+    calibrate.calibrate(calibrated, [data.at(slice(0, 40))])
+    trained = pt2e.prepare_qat(net, data.at(slice(0, 2)), keep_float=("classifier",))
+    pt2e.set_qat_mode(trained, training=True)
     optimizer = torch.optim.SGD(trained.parameters(), lr=1e-3)
     for _ in range(3):
         loss = nn.functional.cross_entropy(trained(data.at(slice(0, 40))), data.labels)

@@ -127,7 +127,7 @@ def test_a_model_converts_in_seconds_rather_than_minutes() -> None:
     one."""
     program = (
         "import time, torch; torch.set_num_threads(1)\nfrom tests.compress.nets import batch,"
-        " separable\nfrom edgekit.compress.quantize import convert, prepare_qat,"
+        " separable\nfrom edgekit.compress.quantize.pt2e import convert, prepare_qat,"
         " set_qat_mode\ngraph = prepare_qat(separable(), batch(2, 3, 8, 8)); set_qat_mode(graph,"
         " training=True); graph(batch(2, 3, 8, 8))\nstart = time.process_time(); convert(graph,"
         " fold=True); print(time.process_time() - start)"

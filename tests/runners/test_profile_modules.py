@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from edgekit.compress import quantize
+from edgekit.compress.quantize import calibrate, pt2e
 from edgekit.export.artifact import export_artifact
 from edgekit.export.verify import Thresholds
 from edgekit.measure.profiling import profile_of
@@ -52,8 +52,8 @@ def test_float(tmp_path: Path, executorch_argv: tuple[str, ...]) -> None:
 def test_quantized(tmp_path: Path, executorch_argv: tuple[str, ...]) -> None:
     net = conv_net()
     data = samples(net, IMAGE)
-    graph = quantize.prepare_ptq(net, data.at(slice(0, 2)), observer="minmax")
-    quantize.calibrate(graph, [data.at(slice(0, 40))])
+    graph = pt2e.prepare_ptq(net, data.at(slice(0, 2)), observer="minmax")
+    calibrate.calibrate(graph, [data.at(slice(0, 40))])
     found = weighted(graph, "ptq", tmp_path, executorch_argv)
     assert [layer for _, layer in found] == LAYERS
     assert {name for name, _ in found} == {"Convolution", "Fully Connected"}

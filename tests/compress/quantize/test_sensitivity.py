@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from edgekit.compress import quantize
-from edgekit.compress.sensitivity import INPUT, PartlyQuantized, cheapest_float
+from edgekit.compress.quantize import calibrate, pt2e
+from edgekit.compress.quantize.sensitivity import INPUT, PartlyQuantized, cheapest_float
 from edgekit.stats import snr_db
 from tests.compress.nets import batch, separable
 
@@ -18,22 +18,22 @@ SAMPLES = batch(32, 3, 8, 8, seed=1)
 
 
 def ptq(*keep_float: str) -> torch.fx.GraphModule:
-    graph = quantize.prepare_ptq(separable(), SAMPLES[:2], keep_float=keep_float)
-    quantize.calibrate(graph, [SAMPLES])
+    graph = pt2e.prepare_ptq(separable(), SAMPLES[:2], keep_float=keep_float)
+    calibrate.calibrate(graph, [SAMPLES])
     return graph
 
 
 def qat() -> torch.fx.GraphModule:
-    graph = quantize.prepare_qat(separable(), SAMPLES[:2])
-    quantize.set_qat_mode(graph, training=True)
+    graph = pt2e.prepare_qat(separable(), SAMPLES[:2])
+    pt2e.set_qat_mode(graph, training=True)
     graph(SAMPLES)
-    quantize.set_qat_mode(graph, training=False)
+    pt2e.set_qat_mode(graph, training=False)
     return graph
 
 
 def converted(graph: torch.fx.GraphModule) -> Tensor:
     with torch.no_grad():
-        return torch.as_tensor(quantize.convert(graph, fold=True)(SAMPLES))
+        return torch.as_tensor(pt2e.convert(graph, fold=True)(SAMPLES))
 
 
 def test_all_places_together_are_the_converted_graph() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from edgekit.compress.unstructured import (
+from edgekit.compress.prune.masks import (
     apply_masks,
     gradual_masks,
     magnitude_masks,

@@ -20,8 +20,8 @@ import torch_pruning as tp
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from edgekit.compress.channels import Group, History, choose
 from edgekit.compress.patterns import matches, require_matches
+from edgekit.compress.prune.channels import Group, History, choose
 from edgekit.errors import EdgekitError, ModelError, UsageError
 
 Importance = Literal["magnitude", "taylor", "lamp", "bn_scale", "random"]

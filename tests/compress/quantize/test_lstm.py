@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from edgekit.compress.lstm import UnrolledLSTM, rewrite_lstm
+from edgekit.compress.quantize.lstm import UnrolledLSTM, rewrite_lstm
 from edgekit.errors import ModelError
 from tests.compress.nets import batch, seeded
 

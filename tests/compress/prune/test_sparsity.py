@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.compress.sparsity import last_update, polynomial_sparsity
+from edgekit.compress.prune.sparsity import last_update, polynomial_sparsity
 from edgekit.errors import UsageError
 
 fractions = st.floats(0, 0.99)

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 from torch.nn import functional
 
-from edgekit.compress import quantize
-from edgekit.compress.distill import distillation_loss
-from edgekit.compress.train import FitReport, deterministic, fit, predict, steps_total, top1
+from edgekit.compress.quantize import pt2e
+from edgekit.compress.training.distill import distillation_loss
+from edgekit.compress.training.fit import FitReport, deterministic, fit, predict, steps_total, top1
 from edgekit.data.dataset import Dataset, Split, load_dataset
 from edgekit.errors import ModelError
 from edgekit.models.create import create_model
@@ -158,11 +158,11 @@ def test_killed_and_resumed_ends_with_the_same_weights_bit_for_bit(
 
 def test_a_graph_with_fake_quantization_resumes_bit_for_bit_too(few: Split, tmp_path: Path) -> None:
     def prepared() -> GraphModule:
-        return quantize.prepare_qat(cnn(), few.at(slice(0, 2)))
+        return pt2e.prepare_qat(cnn(), few.at(slice(0, 2)))
 
     def train_graph(graph: GraphModule, **options: Any) -> None:
         def mode(step: int) -> None:
-            quantize.set_qat_mode(
+            pt2e.set_qat_mode(
                 graph, training=True, freeze_observers=step >= 8, freeze_batchnorm=step >= 4
             )
 

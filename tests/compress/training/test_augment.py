@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from edgekit.compress.augment import DRAW, change_samples, mix_batch
+from edgekit.compress.training.augment import DRAW, change_samples, mix_batch
 from edgekit.errors import ModelError
 
 pytestmark = pytest.mark.torch

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.compress.channels import Group, choose
+from edgekit.compress.prune.channels import Group, choose
 
 pytestmark = pytest.mark.torch
 

@@ -7,7 +7,7 @@ import torch
 from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import XNNPACKQuantizer
 from torch import Tensor, nn
 
-from edgekit.compress import quantize
+from edgekit.compress.quantize import calibrate, pt2e
 from tests.compress.nets import batch
 
 pytestmark = pytest.mark.torch
@@ -35,10 +35,10 @@ def wide(clamp: nn.Module) -> nn.Module:
 
 
 def snr_db(model: nn.Module, **options: object) -> float:
-    graph = quantize.prepare_ptq(model, IMAGES[:2], observer="minmax", **options)  # type: ignore[arg-type]
-    quantize.calibrate(graph, [IMAGES])
+    graph = pt2e.prepare_ptq(model, IMAGES[:2], observer="minmax", **options)  # type: ignore[arg-type]
+    calibrate.calibrate(graph, [IMAGES])
     with torch.no_grad():
-        whole, quantized = model(IMAGES), quantize.convert(graph, fold=True)(IMAGES)
+        whole, quantized = model(IMAGES), pt2e.convert(graph, fold=True)(IMAGES)
     return float(10 * torch.log10(whole.square().sum() / (whole - quantized).square().sum()))
 
 
@@ -47,13 +47,13 @@ def test_the_range_is_what_the_clamp_lets_through(
     clamp: nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     after = snr_db(wide(clamp))
-    monkeypatch.setattr(quantize, "AfterClamps", XNNPACKQuantizer)
+    monkeypatch.setattr(pt2e, "AfterClamps", XNNPACKQuantizer)
     assert after > snr_db(wide(clamp)) + 3
 
 
 def test_relu_is_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     after = snr_db(wide(nn.ReLU()))
-    monkeypatch.setattr(quantize, "AfterClamps", XNNPACKQuantizer)
+    monkeypatch.setattr(pt2e, "AfterClamps", XNNPACKQuantizer)
     assert after == snr_db(wide(nn.ReLU()))
 
 
@@ -74,12 +74,12 @@ def test_an_output_that_others_see_keeps_its_range(monkeypatch: pytest.MonkeyPat
         torch.manual_seed(0)
         net = Forked().eval()
     before = snr_db(net)
-    monkeypatch.setattr(quantize, "AfterClamps", XNNPACKQuantizer)
+    monkeypatch.setattr(pt2e, "AfterClamps", XNNPACKQuantizer)
     assert snr_db(net) == before
 
 
 def test_layers_kept_float_stay_float() -> None:
-    graph = quantize.prepare_ptq(wide(nn.ReLU6()), IMAGES[:2], keep_float=("0", "3", "6"))
+    graph = pt2e.prepare_ptq(wide(nn.ReLU6()), IMAGES[:2], keep_float=("0", "3", "6"))
     assert not any(
-        "quantize" in str(node.target) for node in quantize.convert(graph, fold=True).graph.nodes
+        "quantize" in str(node.target) for node in pt2e.convert(graph, fold=True).graph.nodes
     )

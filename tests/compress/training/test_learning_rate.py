@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edgekit.compress.learning_rate import learning_rate
+from edgekit.compress.training.learning_rate import learning_rate
 
 
 def rates(total: int = 100, per_epoch: int = 10, **options: Any) -> list[float]:

@@ -11,6 +11,8 @@ import torch
 from torch import nn
 from torch.fx import GraphModule
 
+from edgekit.compress.quantize.graph_state import load_graph_state
+
 
 def save(
     path: Path,
@@ -49,10 +51,6 @@ def load(
     if saved.get("plan") != plan or list(saved.get("model", ())) != list(model.state_dict()):
         return 0
     if isinstance(model, GraphModule):
-        from edgekit.compress.quantize import (
-            load_graph_state,
-        )  # torchao, which a float training does without
-
         load_graph_state(model, saved["model"])
     else:
         model.load_state_dict(saved["model"])

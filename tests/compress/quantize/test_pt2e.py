@@ -7,28 +7,24 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.fx import GraphModule
 from torchao.quantization.pt2e import FakeQuantizeBase
 
 from edgekit.captured_graph import batch_norms
-from edgekit.compress.quantize import (
-    calibrate,
+from edgekit.compress.prune.masks import apply_masks, magnitude_masks, n_m_masks
+from edgekit.compress.quantize.calibrate import calibrate
+from edgekit.compress.quantize.graph_state import graph_state, load_graph_state
+from edgekit.compress.quantize.pt2e import (
     convert,
-    graph_state,
-    load_graph_state,
     prepare_dynamic,
     prepare_ptq,
     prepare_qat,
     set_qat_mode,
-    symmetric_int8,
 )
-from edgekit.compress.quantized_report import int8_weights, quantized_layer_report
-from edgekit.compress.train import fit
-from edgekit.compress.unstructured import apply_masks, magnitude_masks, n_m_masks
+from edgekit.compress.quantize.report import int8_weights, quantized_layer_report
+from edgekit.compress.training.fit import fit
 from edgekit.data.dataset import Split
 from edgekit.errors import ModelError
 from tests.compress.nets import batch, seeded, separable, with_statistics
@@ -81,25 +77,7 @@ def snr_db(reference: Tensor, other: Tensor) -> float:
     return float(10 * torch.log10(reference.square().sum() / (reference - other).square().sum()))
 
 
-# The arithmetic, first alone and then in the real graph.
-
-
-def test_int8_of_the_worked_example_saturates_and_never_wraps() -> None:
-    assert symmetric_int8(torch.tensor([0.9, -1.2, 0.3, 2.7]), 0.1).tolist() == [9, -12, 3, 27]
-    assert symmetric_int8(torch.tensor([100.0, -100.0]), 0.1).tolist() == [127, -127]
-
-
-@given(
-    st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=20),
-    st.floats(2**-12, 100, width=32),
-)
-def test_int8_is_the_nearest_step_within_its_range(values: list[float], scale: float) -> None:
-    tensor = torch.tensor(values)
-    steps = symmetric_int8(tensor, scale)
-    assert steps.dtype == torch.int8
-    beyond = (tensor.double().abs() - 127 * scale).clamp(min=0)
-    assert ((steps.double() * scale - tensor.double()).abs() <= scale * (0.5 + 1e-4) + beyond).all()
-    assert torch.equal(symmetric_int8(-tensor, scale), -steps)
+# The arithmetic in the real graph.
 
 
 def row(weights: list[float]) -> nn.Module:

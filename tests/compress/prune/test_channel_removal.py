@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edgekit.compress import structured
-from edgekit.compress.structured import count_macs_params, prune_structured, replay
+from edgekit.compress.prune import channel_removal
+from edgekit.compress.prune.channel_removal import count_macs_params, prune_structured, replay
 from edgekit.errors import ModelError, UsageError
 from edgekit.models.create import create_model
 from tests.compress.nets import batch, seeded
@@ -30,7 +30,7 @@ def silenced(model: nn.Module, example: Tensor, history: list[list[Any]]) -> nn.
     """The unpruned model, in which the channels of a history are made to be zero: what a pruned
     model must compute."""
     model = copy.deepcopy(model)
-    with structured._dependencies(model, example) as graph, torch.no_grad():
+    with channel_removal._dependencies(model, example) as graph, torch.no_grad():
         for name, _, indices in history:
             layer = model.get_submodule(name)
             for dep, channels in graph.get_pruning_group(

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from edgekit.compress.patterns import select
-from edgekit.compress.sparsity import last_update, polynomial_sparsity
+from edgekit.compress.prune.sparsity import last_update, polynomial_sparsity
 from edgekit.errors import ModelError
 
 Masks = dict[str, Tensor]

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgekit.compress import resume
-from edgekit.compress.augment import change_samples, mix_batch
-from edgekit.compress.distill import distillation_loss
-from edgekit.compress.learning_rate import learning_rate
+from edgekit.compress.training import resume
+from edgekit.compress.training.augment import change_samples, mix_batch
+from edgekit.compress.training.distill import distillation_loss
+from edgekit.compress.training.learning_rate import learning_rate
 from edgekit.data.dataset import Split
 from edgekit.errors import ModelError
 

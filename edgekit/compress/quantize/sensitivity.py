@@ -18,7 +18,7 @@ from torch.fx import GraphModule, Interpreter, Node
 from torchao.quantization.pt2e import FakeQuantizeBase, ObserverBase
 
 from edgekit.captured_graph import argument, layer_of
-from edgekit.compress.quantized_report import WEIGHTED
+from edgekit.compress.quantize.report import WEIGHTED
 from edgekit.progress import Progress, silent
 from edgekit.stats import snr_db
 

@@ -1,0 +1,1 @@
+"""Pruning: one module per method, beside what several methods share."""

@@ -1,0 +1,1 @@
+"""Quantization: one module per method, beside what several methods share."""

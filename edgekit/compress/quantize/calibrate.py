@@ -1,0 +1,94 @@
+"""Showing samples to the observers of a prepared graph, and what they have seen. Owns the errors of
+samples that do not fit or do not compute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.fx import GraphModule
+from torchao.quantization.pt2e import FakeQuantizeBase, ObserverBase, PlaceholderObserver
+
+from edgekit.captured_graph import argument, layer_of
+from edgekit.errors import ModelError
+
+
+def calibrate(graph: GraphModule, batches: Iterable[Tensor]) -> None:
+    """Show batches of shape (B, *sample) to the observers of a graph from `prepare_ptq`.
+
+    Raises ModelError: no batch at all; one of the wrong shape; NaN or infinity in an activation,
+    naming the layer that makes it."""
+    shown = 0
+    hooks = [
+        module.register_forward_pre_hook(_refuse_nonfinite(layer))
+        for module, layer in observed_layers(graph)
+    ]
+    try:
+        with torch.no_grad():
+            for batch in batches:
+                if len(batch):
+                    _show(graph, batch)
+                    shown += len(batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if not shown:
+        raise ModelError(
+            "the calibration set is empty", hint="raise calibration_samples, or look at the dataset"
+        )
+
+
+def observed_layers(graph: GraphModule) -> list[tuple[nn.Module, str]]:
+    """The observers and fake quantizers of a graph, each once, with the layer or parameter whose
+    result it watches."""
+    found: dict[int, tuple[nn.Module, str]] = {}
+    for node in graph.graph.nodes:
+        if node.op == "call_module":
+            module = graph.get_submodule(str(node.target))
+            if isinstance(module, ObserverBase | FakeQuantizeBase):
+                source = argument(node, 0)
+                found.setdefault(
+                    id(module),
+                    (
+                        module,
+                        (
+                            str(source.target)
+                            if source.op == "get_attr"
+                            else layer_of(source) or source.name
+                        ),
+                    ),
+                )
+    return list(found.values())
+
+
+def has_seen(module: nn.Module) -> bool:
+    observer: Any = (
+        module.activation_post_process if isinstance(module, FakeQuantizeBase) else module
+    )
+    return isinstance(observer, PlaceholderObserver) or bool(
+        observer.min_val.numel() and torch.isfinite(observer.min_val).all()
+    )
+
+
+def _show(graph: GraphModule, batch: Tensor) -> None:
+    try:
+        graph(batch)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(
+            f"a calibration batch of shape {tuple(batch.shape)} does not fit the model: {reason}",
+            hint="check input.shape",
+        ) from None
+
+
+def _refuse_nonfinite(layer: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+    def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if not torch.isfinite(inputs[0]).all():
+            raise ModelError(
+                f"NaN or infinity at {layer} during calibration",
+                hint="check the weights, input.mean and input.std",
+            )
+
+    return hook
