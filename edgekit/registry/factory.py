@@ -1,6 +1,6 @@
-"""Names of the form `package.module:factory`. Owns finding, importing and calling such a function,
-and saying what is wrong with the name or the arguments. A module may lie beside the recipe. Imports
-no torch itself; what it imports on behalf of the user may."""
+"""Names of the form `package.module:object`. Owns finding and importing what they name, calling a
+factory, and saying what is wrong with the name or the arguments. A module may lie beside the
+recipe. Imports no torch itself; what it imports for the user may."""
 
 from __future__ import annotations
 
@@ -17,27 +17,41 @@ from typing import Any
 from edgekit.errors import ModelError
 
 
-def load_factory(name: str, base: Path, what: str) -> Callable[..., Any]:
-    """The function that `package.module:factory` names. `base` is searched for modules first;
-    `what` (model, data) goes into messages.
+def is_object_name(name: str) -> bool:
+    """Whether a text has the form `package.module:object`."""
+    module_name, _, attribute = name.partition(":")
+    return all(part.isidentifier() for part in [*module_name.split("."), attribute])
+
+
+def load_object(name: str, base: Path, what: str) -> Any:
+    """The object that `package.module:object` names. `base` is searched for modules first; `what`
+    (model, task) goes into messages.
 
     Raises ModelError: not such a name, no such module, a module that fails when imported, no such
-    function in it."""
+    object in it."""
+    if not is_object_name(name):
+        raise ModelError(f"{what} {name!r}: expected `package.module:object`")
     module_name, _, attribute = name.partition(":")
-    if not all(part.isidentifier() for part in [*module_name.split("."), attribute]):
-        raise ModelError(f"{what} {name!r}: expected `package.module:factory`")
     with importable(base):
         module = _import(module_name, base, f"{what} {name!r}")
-    factory = getattr(module, attribute, None)
-    if callable(factory):
-        return factory
-    functions = [
-        key for key, value in vars(module).items() if callable(value) and not key.startswith("_")
-    ]
-    raise ModelError(
-        f"{what} {name!r}: module {module_name} has no function {attribute}",
-        hint=suggestion(attribute, functions),
-    )
+    try:
+        return getattr(module, attribute)
+    except AttributeError:
+        raise ModelError(
+            f"{what} {name!r}: module {module_name} has no {attribute}",
+            hint=suggestion(attribute, [key for key in vars(module) if not key.startswith("_")]),
+        ) from None
+
+
+def load_factory(name: str, base: Path, what: str) -> Callable[..., Any]:
+    """As `load_object`, for a function. Raises ModelError, also for what cannot be called."""
+    factory = load_object(name, base, what)
+    if not callable(factory):
+        raise ModelError(
+            f"{what} {name!r}: a {type(factory).__name__}, not a function",
+            hint="name a function that returns it",
+        )
+    return factory
 
 
 def call_factory(

@@ -42,7 +42,7 @@ def test_a_factory_may_import_from_beside_the_recipe_when_called(tmp_path: Path)
 
 @pytest.mark.parametrize("name", ["os.path", "os:", ":f", "os:a b", "a-b:c", "os:path:join"])
 def test_what_is_not_such_a_name_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"expected `package.module:factory`"):
+    with pytest.raises(ModelError, match=r"expected `package.module:object`"):
         load(name, tmp_path)
 
 
@@ -68,7 +68,7 @@ def test_a_module_that_fails_when_imported_is_named(tmp_path: Path) -> None:
 
 def test_a_missing_function_is_suggested(tmp_path: Path) -> None:
     (tmp_path / "factory_typo.py").write_text("def build_net(): ...\n")
-    with pytest.raises(ModelError, match="has no function build_nett") as caught:
+    with pytest.raises(ModelError, match="has no build_nett") as caught:
         load("factory_typo:build_nett", tmp_path)
     assert caught.value.hint == "did you mean build_net?"
 
