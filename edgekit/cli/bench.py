@@ -16,6 +16,7 @@ from edgekit.cli.console import stdout
 from edgekit.cli.live import live_progress
 from edgekit.cli.options import Json
 from edgekit.errors import UsageError
+from edgekit.recipe.stored import stored_sections
 from edgekit.sanitize import printable
 
 if TYPE_CHECKING:
@@ -99,7 +100,6 @@ def bench(
     Example: edgekit bench build/quickstart-0123456789ab --target pi5 --runs 3
     """
     from edgekit import store  # here, so that --help does not wait for the database and the schema
-    from edgekit.recipe.limits import Bench
     from edgekit.workflow.fleet import TargetsFailed, on_each
 
     if quick and runs is not None:
@@ -117,7 +117,7 @@ def bench(
         key: value for key, value in {"runs": runs, "threads": threads}.items() if value is not None
     }
     with opened_bundle(bundle) as opened:
-        settings = {**Bench().model_dump(), **opened.manifest.recipe.get("bench", {}), **given}
+        settings = {**stored_sections(opened.manifest.recipe).bench.model_dump(), **given}
         loaded = [edgekit.load_target(target) for target in targets or ["local"]]
 
         def measure(target: Target, progress: Progress) -> Measurement:

@@ -48,7 +48,7 @@ class Thresholds:
     snr_min_db: float = 20.0
     cosine_min: float = 0.99
     max_abs_error: float | None = None
-    top1_agreement_min_percent: float = 98.0
+    agreement_min_percent: float = 98.0
 
 
 @dataclass(frozen=True)
@@ -94,10 +94,8 @@ def require(agreement: Agreement, thresholds: Thresholds) -> None:
     if thresholds.max_abs_error is not None and agreement.max_abs_error > thresholds.max_abs_error:
         missed.append(f"largest error {agreement.max_abs_error:.4g} > {thresholds.max_abs_error:g}")
     percent = agreement.top1_agreement_percent
-    if percent is not None and percent < thresholds.top1_agreement_min_percent:
-        missed.append(
-            f"top-1 agreement {percent:.1f} % < {thresholds.top1_agreement_min_percent:g} %"
-        )
+    if percent is not None and percent < thresholds.agreement_min_percent:
+        missed.append(f"top-1 agreement {percent:.1f} % < {thresholds.agreement_min_percent:g} %")
     if missed:
         raise ExportError(
             f"the artifact differs from eager PyTorch on {agreement.samples} test samples:"

@@ -167,19 +167,20 @@ def _freezes(loaded: LoadedRecipe, index: int, stage: QuantizeQat) -> Iterator[F
 
 def _storage(loaded: LoadedRecipe, index: int, stage: QuantizeBase) -> Iterator[Finding]:
     export = loaded.recipe.export
-    if stage.export and export.backend == "portable" and "executorch" in export.formats:
+    if stage.export and "portable" in export.backends:
         message = (
             f"method {getattr(stage, 'method', '')} stores weights in a way that only XNNPACK"
             " reads, and the backend is portable"
         )
-        edit = Edit(("export", "backend"), "xnnpack")
+        position = export.backends.index("portable")
+        path: KeyPath = ("export", "backends", position)
         yield Finding(
             "needs-xnnpack",
             "error",
-            loaded.origins["export", "backend"],
+            origin_near(loaded, *path),
             message,
-            "set export.backend: xnnpack, or use ptq or qat",
-            edit,
+            "take xnnpack instead, or use ptq or qat",
+            Edit(path, "xnnpack"),
         )
 
 

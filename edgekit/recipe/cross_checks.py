@@ -7,11 +7,13 @@ it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from edgekit.backends import BACKENDS
 from edgekit.data import DATASETS
 from edgekit.recipe.lineage import Link, line, links_in, names, parents
 from edgekit.recipe.schema import MAX_STAGES
+from edgekit.tasks import TASKS
 from edgekit.yaml_documents.problems import KeyPath, Problem, quoted
 from edgekit.yaml_documents.validation import closest
 from edgekit.yaml_documents.yaml_file import Document, value_at
@@ -55,19 +57,29 @@ def cross_problems(document: Document) -> list[Problem]:
         return []
     return [
         problem
-        for rule in (_data, _order, _references, _uniqueness, _teachers, _budget)
+        for rule in (_tables, _order, _references, _uniqueness, _teachers, _budget)
         for problem in rule(links, document)
     ]
 
 
-def _data(links: Sequence[Link], document: Document) -> Iterator[Problem]:
-    name = value_at(document.data, ("data", "name"))
-    if isinstance(name, str) and ":" not in name and name not in DATASETS:
-        hint = f"built-in: {', '.join(DATASETS)}; your own: package.module:factory"
+def _tables(links: Sequence[Link], document: Document) -> Iterator[Problem]:
+    """Names that no table holds. A name with a colon is the user's own."""
+    yield from _unknown(document, ("task",), "task", TASKS)
+    yield from _unknown(document, ("data", "name"), "data", DATASETS)
+    backends = value_at(document.data, ("export", "backends"))
+    for index in range(len(backends) if isinstance(backends, list) else 0):
+        yield from _unknown(document, ("export", "backends", index), "backend", BACKENDS)
+
+
+def _unknown(
+    document: Document, path: KeyPath, kind: str, table: Mapping[str, str]
+) -> Iterator[Problem]:
+    name = value_at(document.data, path)
+    if isinstance(name, str) and name and ":" not in name and name not in table:
         yield Problem(
-            document.origin_of(("data", "name")),
-            f"there is no data {quoted(name)}{closest(name, list(DATASETS))}",
-            hint,
+            document.origin_of(path),
+            f"there is no {kind} {quoted(name)}{closest(name, list(table))}",
+            f"built-in: {', '.join(table)}; your own: package.module:object",
         )
 
 
@@ -177,7 +189,7 @@ def _budget(links: Sequence[Link], document: Document) -> Iterator[Problem]:
             f"baseline: no stage exports the variant {quoted(baseline)}{closest(baseline, exports)}"
         )
         yield Problem(document.origin_of(("budget", "baseline")), message, hint)
-    formats = value_at(document.data, ("export", "formats"))
+    backends = value_at(document.data, ("export", "backends"))
     for variant, limits in variants.items() if isinstance(variants, dict) else ():
         path: KeyPath = ("budget", "variants", variant)
         if variant not in exports:
@@ -187,12 +199,12 @@ def _budget(links: Sequence[Link], document: Document) -> Iterator[Problem]:
         if (
             isinstance(limits, dict)
             and limits.get(key) is not None
-            and isinstance(formats, list)
-            and len(formats) < 2
+            and isinstance(backends, list)
+            and len(backends) < 2
         ):
             origin = document.origin_of((*path, key), of_key=True)
             yield Problem(
                 origin,
-                f"{key} compares two runtimes, but only one format is exported",
-                "export to both: executorch and litert",
+                f"{key} compares two runtimes, but there is only one backend",
+                "export for both: xnnpack and litert",
             )

@@ -37,20 +37,44 @@ class Verify(Section):
         description="Largest absolute difference of any output, at most.",
         examples=[0.01],
     )
-    top1_agreement_min_percent: Percent = Field(
+    agreement_min_percent: Percent = Field(
         default=98.0,
-        description="Samples on which artifact and eager agree on the top class, at least.",
+        description=(
+            "How far the answers of artifact and eager agree, at least, as the task defines it: for"
+            " classification the samples with the same top class."
+        ),
     )
+
+    @property
+    def top1_agreement_min_percent(self) -> float:
+        return self.agreement_min_percent
+
+
+class MetricLimit(Section):
+    """Limits of one metric of the task, in the metric's unit."""
+
+    min: Finite | None = Field(default=None, description="At least this.", examples=[95.0])
+    max: Finite | None = Field(default=None, description="At most this.", examples=[0.5])
+    max_drop: NonNegative | None = Field(
+        default=None,
+        description="At most so much worse than the baseline variant.",
+        examples=[1.0],
+    )
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> Self:
+        if self.min is not None and self.max is not None and self.max < self.min:
+            raise invalid(f"must be at least min {self.min:g}, got {self.max:g}", key="max")
+        return self
 
 
 class VariantBudget(Section):
     """Limits for one variant. Each applies to every artifact of it."""
 
-    top1_min_percent: Percent | None = Field(
-        default=None, description="Accuracy of the exported artifact on the test set."
-    )
-    top1_max_drop_points: Percent | None = Field(
-        default=None, description="Percentage points below the baseline variant, at most."
+    metrics: dict[Name, MetricLimit] = Field(
+        default={},
+        description="Limits of the exported artifact's metrics on the test set, by metric.",
+        examples=[{"top1": {"max_drop": 1.0}}],
     )
     runtimes_min_agreement_percent: Percent | None = Field(
         default=None, description="Test samples on which the .pte and the .tflite agree."
@@ -73,6 +97,14 @@ class VariantBudget(Section):
         default=None, description="Peak resident memory of the runner process on the target."
     )
 
+    @property
+    def top1_min_percent(self) -> float | None:
+        return self.metrics["top1"].min if "top1" in self.metrics else None
+
+    @property
+    def top1_max_drop_points(self) -> float | None:
+        return self.metrics["top1"].max_drop if "top1" in self.metrics else None
+
 
 class Budget(Section):
     """What the result must keep; the verdict of a run. A limit that could not be measured is not
@@ -89,7 +121,7 @@ class Budget(Section):
     variants: dict[Name, VariantBudget] = Field(
         default={},
         description="Limits by variant name.",
-        examples=[{"int8": {"top1_max_drop_points": 1.0}}],
+        examples=[{"int8": {"metrics": {"top1": {"max_drop": 1.0}}}}],
     )
 
 
@@ -139,13 +171,19 @@ class Gate(Section):
         default=1.05, description="Peak resident memory of the runner process."
     )
     size_max_ratio: Margin | None = Field(default=1.05, description="Artifact size.")
-    accuracy_max_drop_points: Percent | None = Field(
-        default=1.0,
+    metrics: dict[Name, NonNegative | None] = Field(
+        default={},
         description=(
-            "Top-1, in percentage points: on the device where the bundles hold an evaluation set,"
-            " else that of the build host."
+            "How much worse each metric of the task may be, in its unit: on the device where the"
+            " bundles hold an evaluation set, else on the build host. Default: the task's headline"
+            " metric, by its own margin. null: not judged."
         ),
+        examples=[{"top1": 1.0}],
     )
     inconclusive: Literal["fail", "pass"] = Field(
         default="fail", description="What to do when the measurement does not tell."
     )
+
+    @property
+    def accuracy_max_drop_points(self) -> float | None:
+        return self.metrics.get("top1", 1.0)

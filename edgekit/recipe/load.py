@@ -23,6 +23,7 @@ from pydantic_core import PydanticCustomError
 from edgekit.errors import UsageError
 from edgekit.hashing import canonical_json
 from edgekit.recipe.cross_checks import cross_problems
+from edgekit.recipe.format1 import is_format1, upgraded
 from edgekit.recipe.lineage import lineage, links_in, names, parent_of, stage_name
 from edgekit.recipe.schema import Recipe
 from edgekit.yaml_documents.fields import check_local_path
@@ -62,7 +63,7 @@ def load_recipe(path: str | Path, *, overrides: Sequence[str] = ()) -> LoadedRec
     Raises UsageError with every problem found, each at its file, line and column;
     `details["problems"]` has them as data."""
     path = Path(path)
-    document = _with_overrides(_with_bases(path), overrides)
+    document = upgraded(_with_overrides(_with_bases(path), overrides))
     recipe, problems = check(Recipe, document)
     problems = (*problems, *cross_problems(document))
     if problems:
@@ -99,7 +100,20 @@ def _with_bases(
     reason, hint = _refusal(base, path, chain)
     if reason:
         refuse([*document.problems, Problem(origin, f"extends: {reason}", hint)])
-    return _merge(_with_bases(path.parent / base, chain, origin), document)
+    under = _with_bases(path.parent / base, chain, origin)
+    if is_format1(document.data) and not is_format1(under.data):
+        refuse(
+            [
+                Problem(
+                    document.origin_of(("edgekit",)),
+                    f"a recipe of format 1 cannot extend {quoted(base)}, which is of another format",
+                    f"edgekit recipe upgrade {path}",
+                )
+            ]
+        )
+    if document.data.get("edgekit", 1) != 1:
+        under = upgraded(under)
+    return _merge(under, document)
 
 
 def _refusal(base: Any, path: Path, chain: tuple[Path, ...]) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from edgekit.errors import UsageError
 from edgekit.models import MODELS
+from edgekit.recipe.format1 import BACKEND_OF_FORMAT
 from edgekit.recipe.schema import Format
 from edgekit.yaml_documents.problems import quoted
 from edgekit.yaml_documents.validation import closest
@@ -119,18 +120,19 @@ TEMPLATE = """\
 #
 # {method}: {does}.
 # `edgekit recipe lint {file}` looks for what will not work, `edgekit recipe explain {file}` shows what it comes to.
-edgekit: 1
+edgekit: 2
 name: {name}
 model:
   name: {model}   # {model_note}
-{arguments}input:
-  shape: {shape}                # one sample, without the batch
+{arguments}inputs:                           # what the model's forward takes, in this order
+  input:
+    shape: {shape}              # one sample, without the batch
 data:
   name: {data}
 {data_arguments}stages:                           # run in the order written; `export` publishes a variant
 {first}{stages}
 export:
-  formats: [{formats}]
+  backends: [{backends}]
 budget:                           # the verdict of a run; exit code 1 when it is not met
   baseline: fp32
   variants:
@@ -213,7 +215,7 @@ def new_recipe(
         ),
         first=IMPORT if weights or not labelled else TRAIN.format(epochs=epochs),
         stages=METHODS[chosen][1].format(fewer=max(1, epochs // 3)),
-        formats=", ".join(formats),
+        backends=", ".join(BACKEND_OF_FORMAT[name] for name in formats),
         budget="\n".join(budget),
     )
 

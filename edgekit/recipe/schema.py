@@ -80,8 +80,11 @@ class Model(Section):
 
 
 class Input(Section):
-    """One sample as the model sees it, without the batch dimension."""
+    """One input tensor of one sample as the model sees it, without the batch dimension."""
 
+    dtype: Literal["float32", "int32", "int64", "bool"] = Field(
+        default="float32", description="The type of its values."
+    )
     shape: tuple[Count, ...] = Field(
         min_length=1,
         max_length=5,
@@ -237,8 +240,8 @@ class StageBase(Section):
     export: Name | None = Field(
         default=None,
         description=(
-            "Publish the result of this stage as the variant of this name, in every format of"
-            " `export.formats`."
+            "Publish the result of this stage as the variant of this name, for each"
+            " of `export.backends`."
         ),
         examples=["fp32", "int8"],
     )
@@ -510,16 +513,15 @@ Format = Literal["executorch", "litert"]
 class Export(Section):
     """Which artifacts each exported variant becomes."""
 
-    formats: tuple[Format, ...] = Field(
-        default=("executorch", "litert"),
+    backends: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        default=("xnnpack", "litert"),
         min_length=1,
-        description="ExecuTorch (.pte) and/or LiteRT (.tflite).",
+        description=(
+            "How each exported variant is to run, one artifact each: `xnnpack` and `portable` make a"
+            " `.pte` for ExecuTorch, `litert` a `.tflite`; or `package.module:object`."
+        ),
+        examples=[["xnnpack", "litert"]],
     )
-    backend: Literal["xnnpack", "portable"] = Field(
-        default="xnnpack",
-        description="ExecuTorch only: delegate to XNNPACK, or plain portable kernels.",
-    )
-
     evaluation_set: Annotated[int, Field(ge=0, le=1 << 24)] = Field(
         default=0,
         description=(
@@ -530,16 +532,24 @@ class Export(Section):
     )
 
     @model_validator(mode="after")
-    def _each_format_once(self) -> Self:
-        if len(set(self.formats)) < len(self.formats):
-            raise invalid("a format is named twice", key="formats")
+    def _each_backend_once(self) -> Self:
+        if len(set(self.backends)) < len(self.backends):
+            raise invalid("a backend is named twice", key="backends")
         return self
+
+    @property
+    def formats(self) -> tuple[Format, ...]:
+        return tuple("litert" if name == "litert" else "executorch" for name in self.backends)
+
+    @property
+    def backend(self) -> str:
+        return "portable" if "portable" in self.backends else "xnnpack"
 
 
 class Recipe(Section):
     """The whole recipe."""
 
-    edgekit: Literal[1] = Field(description="Version of the recipe format.")
+    edgekit: Literal[2] = Field(description="Version of the recipe format.")
     name: Name = Field(description="Names the bundle.", examples=["my-net"])
     description: str = Field(
         default="", description="One sentence for the reader.", examples=["A small CNN on digits."]
@@ -551,8 +561,23 @@ class Recipe(Section):
         default=False,
         description="Only deterministic kernels; slower, and equal from run to run on one machine.",
     )
+    task: str = Field(
+        default="classification",
+        min_length=1,
+        description=(
+            "What the model is for: its loss, its metrics and how its outputs are read. A built-in"
+            " task, or `package.module:object`."
+        ),
+        examples=["classification"],
+    )
     model: Model
-    input: Input
+    inputs: dict[Name, Input] = Field(
+        min_length=1,
+        description=(
+            "The tensors that the model's forward takes, in this order, each by a name of yours."
+        ),
+        examples=[{"image": {"shape": [3, 32, 32]}}],
+    )
     data: Data
     stages: tuple[Stage, ...] = Field(
         min_length=1,
@@ -570,3 +595,7 @@ class Recipe(Section):
     budget: Budget = Budget()
     bench: Bench = Bench()
     gate: Gate = Gate()
+
+    @property
+    def input(self) -> Input:
+        return next(iter(self.inputs.values()))

@@ -14,7 +14,7 @@ from edgekit.measure.interleaving import Partial
 from edgekit.measure.measurement import Measurement
 from edgekit.measure.session import Side, bench_together
 from edgekit.progress import Progress, silent
-from edgekit.recipe.limits import Bench
+from edgekit.recipe.stored import stored_sections
 from edgekit.verdict.paired import Pair, observe
 from edgekit.verdict.rules import Finding, compared
 
@@ -178,4 +178,4 @@ def _common(first: Sequence[str], second: Sequence[str]) -> tuple[Pair, ...]:
 
 def bench_settings(bundle: Bundle, given: Mapping[str, float] | None) -> dict[str, Any]:
     """How a bundle is measured: what is given, else what its recipe says, else the defaults."""
-    return {**Bench().model_dump(), **bundle.manifest.recipe.get("bench", {}), **(given or {})}
+    return {**stored_sections(bundle.manifest.recipe).bench.model_dump(), **(given or {})}

@@ -16,6 +16,7 @@ from edgekit.measure.placement import artifacts_of
 from edgekit.measure.session import Side, bench_together
 from edgekit.progress import Progress, silent
 from edgekit.recipe.limits import Gate
+from edgekit.recipe.stored import stored_sections
 from edgekit.stats.compare import FULL_RUNS
 from edgekit.verdict.paired import Metric, observe
 from edgekit.verdict.rules import Finding, gated
@@ -108,7 +109,7 @@ class Gated:
                 " on the device sample by sample, which decides sooner"
             )
             parts.append(
-                f"{larger if on_device else own}; gate.accuracy_max_drop_points: null leaves it out"
+                f"{larger if on_device else own}; `top1: null` in gate.metrics leaves it out"
             )
         return "; ".join(parts)
 
@@ -148,7 +149,7 @@ def gate(
 
     Raises UsageError (fewer than 10 runs, nothing in common), and what `bench` raises. A bundle
     that does not pass is no exception."""
-    judged = limits or Gate.model_validate(bundle.manifest.recipe.get("gate", {}))
+    judged = limits or stored_sections(bundle.manifest.recipe).gate
     how = bench_settings(bundle, settings)
     if how["runs"] < FULL_RUNS:
         raise UsageError(

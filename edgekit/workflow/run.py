@@ -15,7 +15,7 @@ from edgekit.measure.session import bench
 from edgekit.pipeline.build import BuildResult, build
 from edgekit.progress import Progress, silent
 from edgekit.recipe.load import load_recipe
-from edgekit.recipe.schema import Recipe
+from edgekit.recipe.stored import stored_sections
 from edgekit.verdict import budget
 from edgekit.verdict.budget import Check
 from edgekit.workflow.fleet import TargetsFailed, on_each, require_distinct
@@ -83,5 +83,5 @@ def judge(bundle: Bundle, measurements: dict[str, Measurement] | None = None) ->
     """The verdict on the budget in a bundle's own recipe. Without measurements only size and
     accuracy are judged."""
     return budget.judge(
-        Recipe.model_validate(bundle.manifest.recipe).budget, bundle.manifest, measurements or {}
+        stored_sections(bundle.manifest.recipe).budget, bundle.manifest, measurements or {}
     )

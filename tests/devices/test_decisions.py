@@ -22,7 +22,7 @@ from tests.measured import make_bundle
 
 pytestmark = pytest.mark.device
 SETTINGS = {"warmup_min_seconds": 0, "min_seconds": 0}
-LIMITS = Gate(accuracy_max_drop_points=None)
+LIMITS = Gate(metrics={"top1": None})
 
 
 @pytest.fixture

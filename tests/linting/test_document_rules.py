@@ -142,7 +142,7 @@ def test_agreement_of_runtimes_needs_two(tmp_path: Path) -> None:
     )
     assert refused(tmp_path, TRAIN + PTQ, more) == {
         "4:28": (
-            "runtimes_min_agreement_percent compares two runtimes, but only one format is exported"
+            "runtimes_min_agreement_percent compares two runtimes, but there is only one backend"
         )
     }
 

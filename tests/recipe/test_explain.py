@@ -57,10 +57,10 @@ def test_every_value_with_its_origin(tmp_path: Path) -> None:
     assert (values["bench.runs"].value, values["bench.runs"].origin) == (10, "default")
     assert values["stages.2.include"].value == ["a", "b"], "a list of plain values is one value"
     assert values["model.args"].value == {}
-    assert values["input.shape.2"].origin == "--set input.shape.2=16", (
+    assert values["inputs.input.shape.2"].origin == "--set input.shape.2=16", (
         "unless it was written in several places"
     )
-    assert values["input.shape.0"].origin == f"{tmp_path}/recipe.yaml:4:17"
+    assert values["inputs.input.shape.0"].origin == f"{tmp_path}/recipe.yaml:4:17"
     assert json.loads(json.dumps(dataclasses.asdict(plan)))["stages"][1]["artifacts"] == [
         "int8.tflite"
     ]

@@ -10,7 +10,16 @@ from jsonschema import Draft202012Validator
 from edgekit.devices.target import target_json_schema
 from edgekit.recipe.json_schema import recipe_json_schema
 from edgekit.yaml_documents.yaml_file import parse_yaml, read_yaml
-from tests.recipe.test_load import BASE, HEAD, SHIPPED
+from tests.recipe.test_load import BASE as BASE_OF_FORMAT1
+from tests.recipe.test_load import HEAD as HEAD_OF_FORMAT1
+from tests.recipe.test_load import SHIPPED
+
+BASE, HEAD = (
+    text.replace("edgekit: 1", "edgekit: 2").replace(
+        "input: {shape: [3, 32, 32]}", "inputs: {image: {shape: [3, 32, 32]}}"
+    )
+    for text in (BASE_OF_FORMAT1, HEAD_OF_FORMAT1)
+)
 
 
 @pytest.fixture(scope="module")

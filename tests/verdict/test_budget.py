@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,14 +65,14 @@ def manifest(tmp_path: Path) -> Manifest:
 
 
 def check(
-    manifest: Manifest, limit: dict[str, float], board: OnBoard | None = None
+    manifest: Manifest, limit: dict[str, Any], board: OnBoard | None = None
 ) -> dict[str, Check]:
     budget = Budget.model_validate({"variants": {"int8": limit}})
     return {c.artifact: c for c in judge(budget, manifest, {"board": board} if board else {})}
 
 
 def test_accuracy_drop_is_in_points_and_per_artifact(manifest: Manifest) -> None:
-    checks = check(manifest, {"top1_max_drop_points": 1.0})
+    checks = check(manifest, {"metrics": {"top1": {"max_drop": 1.0}}})
     assert checks["int8.pte"].ok
     assert checks["int8.pte"].measured == 1.0
     assert not checks["int8.tflite"].ok
@@ -128,5 +129,7 @@ def test_without_labels_accuracy_is_not_met(manifest: Manifest) -> None:
         )
         for a in manifest.artifacts
     )
-    checks = check(manifest.model_copy(update={"artifacts": bare}), {"top1_min_percent": 1.0})
+    checks = check(
+        manifest.model_copy(update={"artifacts": bare}), {"metrics": {"top1": {"min": 1.0}}}
+    )
     assert {c.ok for c in checks.values()} == {False}

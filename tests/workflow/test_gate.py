@@ -21,9 +21,9 @@ from tests.measure.test_accuracy import with_evaluation
 from tests.measured import make_bundle
 from tests.workflow.conftest import QUICK
 
-LIMITS = Gate(accuracy_max_drop_points=None)
+LIMITS = Gate(metrics={"top1": None})
 RECIPE = {
-    "gate": {"accuracy_max_drop_points": None},
+    "gate": {"metrics": {"top1": None}},
     "bench": {"warmup_min_seconds": 0, "min_seconds": 0},
 }
 
@@ -56,7 +56,7 @@ def test_inconclusive_is_not_a_pass_unless_the_recipe_says_so(fast: Bundle, desk
     assert not strict.passed
     assert strict.summary.startswith("inconclusive, which is not a pass")
     assert "export.evaluation_set in the recipes of both" in strict.remedy
-    assert "gate.accuracy_max_drop_points: null" in strict.remedy
+    assert "top1: null" in strict.remedy
     assert strict.remedy == strict.as_dict()["remedy"]
     assert "accuracy\\_max\\_drop\\_points" in markdown(strict)
     assert edgekit.gate(
@@ -84,7 +84,7 @@ def test_the_evaluation_sets_of_both_bundles_are_run_on_the_device(
         new,
         old,
         str(desk),
-        limits=limits.model_copy(update={"accuracy_max_drop_points": 80.0}),
+        limits=limits.model_copy(update={"metrics": {"top1": 80.0}}),
         settings=QUICK,
     )
     assert wide.passed, wide.summary

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from edgekit.bundle.manifest import Bundle
 from edgekit.errors import UsageError
 from edgekit.measure.measurement import Measurement
-from edgekit.recipe.limits import Gate
+from edgekit.recipe.stored import stored_sections
 from edgekit.reporting.page.style import flag, mark
 from edgekit.reporting.page.values import Absent, Block, Cell, Notes, Section, Table, Tone, cells
 from edgekit.reporting.verdicts import METRICS, change, margin, verdict_words
@@ -129,7 +129,7 @@ def _gate(bundle: Bundle | None, a: Measurement, b: Measurement) -> Gated | None
         or b.quick
     ):
         return None
-    return judged_again(b, a, Gate.model_validate(bundle.manifest.recipe.get("gate", {})))
+    return judged_again(b, a, stored_sections(bundle.manifest.recipe).gate)
 
 
 def _caption(findings: Sequence[Finding], said: str) -> str:
