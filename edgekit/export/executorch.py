@@ -2,8 +2,8 @@
 kernels.
 
 none         the float model
-fp16         weights stored in half precision, computed in float32 (weight_storage.py)
-weight_only  weights of linear and recurrent layers stored as int8, computed in float32 (weight_storage.py)
+fp16         weights stored in half precision, computed in float32 (patches)
+weight_only  weights of linear and recurrent layers stored as int8, computed in float32 (patches)
 dynamic      linear and recurrent layers with int8 weights, and activations quantized while running
 ptq, qat     the converted graph with folded int8 weights
 """
@@ -24,8 +24,9 @@ from edgekit.compress.layers import CONVOLUTIONS, kept_float, layers_with_weight
 from edgekit.errors import EdgekitError, ExportError
 from edgekit.export.delegation import executorch_delegation, operator_name, partitioner_reasons
 from edgekit.export.graph import Weight, first_line, trace, weights
-from edgekit.patches.fast_lowering import fast_executorch
-from edgekit.patches.weight_storage import Storage, bias_after, weight_storage
+from edgekit.patches.correctness.separate_bias import bias_after
+from edgekit.patches.correctness.weight_storage import Storage, weight_storage
+from edgekit.patches.speed.lowering import fast_executorch
 
 
 @dataclass(frozen=True)

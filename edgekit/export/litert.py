@@ -25,7 +25,7 @@ from edgekit.export.compact_tflite import compact
 from edgekit.export.graph import Weight, first_line, trace, weights
 from edgekit.export.inspect_tflite import TfliteContents, read_tflite
 from edgekit.export.proof import layouts
-from edgekit.patches.fast_lowering import fast_litert
+from edgekit.patches.speed.lowering import fast_litert
 
 FLOAT_CASTING_OPERATIONS = (
     "FULLY_CONNECTED",

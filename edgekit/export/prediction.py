@@ -15,7 +15,7 @@ from edgekit.captured_graph import argument, layer_of
 from edgekit.errors import ExportError
 from edgekit.export.delegation import operator_name, partitioner_reasons
 from edgekit.export.graph import WEIGHT_ARGUMENTS, trace
-from edgekit.patches.fast_lowering import fast_executorch
+from edgekit.patches.speed.lowering import fast_executorch
 
 
 @dataclass(frozen=True)

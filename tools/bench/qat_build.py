@@ -83,10 +83,9 @@ PLAIN = '''
 import sys
 from pathlib import Path
 import torch
-from edgekit.pipeline import checkpoint
-from edgekit.compress import fast_qat
-from edgekit.export import fast_lowering
-fast_qat.is_proven = fast_lowering.usable = lambda: False
+from edgekit.compress import checkpoint
+from edgekit.patches.speed import lowering, qat
+lowering.usable = qat.usable = lambda: False
 from edgekit.export.executorch import to_pte
 from edgekit.export.litert import to_tflite
 

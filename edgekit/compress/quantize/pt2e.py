@@ -50,7 +50,7 @@ from edgekit.compress.quantize.clamps import AfterClamps
 from edgekit.compress.quantize.lstm import rewrite_lstm
 from edgekit.compress.quantize.observers import widen_shared
 from edgekit.errors import ModelError
-from edgekit.patches.fast_qat import fast_patterns
+from edgekit.patches.speed.qat import fast_patterns
 
 Observer = Literal["minmax", "histogram", "moving_average"]
 

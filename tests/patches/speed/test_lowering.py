@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from edgekit.export.executorch import to_pte
 from edgekit.export.litert import to_tflite
-from edgekit.patches import fast_lowering
+from edgekit.patches.speed import lowering
 from tests.export.nets import IMAGE, SERIES, conv_net, series_net
 
 pytestmark = pytest.mark.torch
@@ -70,17 +70,17 @@ def test_equal_bytes(name: str, lower: Callable[..., Any], monkeypatch: pytest.M
     make, shape = NETS[name]
     torch.manual_seed(0)
     net, example = make(), torch.randn(1, *shape)
-    assert fast_lowering.usable(), (
+    assert lowering.usable(), (
         "the versions moved on: check that the shortcuts still hold, then name the new ones"
     )
     fast = lower(net, example, method=None).data
-    monkeypatch.setattr(fast_lowering, "VERSIONS", {"torch": "0"})
-    assert not fast_lowering.usable()
+    monkeypatch.setattr(lowering, "VERSIONS", {"torch": "0"})
+    assert not lowering.usable()
     assert lower(net, example, method=None).data == fast
 
 
 @pytest.mark.parametrize("method", ["dynamic", "fp16"])
 def test_equal_bytes_of_quantized_models(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fast = to_pte(series_net(), torch.randn(1, *SERIES), method=method).data
-    monkeypatch.setattr(fast_lowering, "VERSIONS", {"torch": "0"})
+    monkeypatch.setattr(lowering, "VERSIONS", {"torch": "0"})
     assert to_pte(series_net(), torch.randn(1, *SERIES), method=method).data == fast

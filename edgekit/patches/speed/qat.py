@@ -14,7 +14,6 @@ import copy
 import functools
 import threading
 from collections.abc import Callable, Hashable, Iterator
-from importlib.metadata import version
 from typing import Any
 
 import executorch.backends.xnnpack.quantizer.xnnpack_quantizer_utils as annotators
@@ -23,7 +22,9 @@ from torch import Tensor
 from torch.fx import GraphModule
 from torchao.quantization.pt2e import qat_utils
 
-PROVEN_ON = {"torchao": "0.18.0", "executorch": "1.5.1"}
+from edgekit.patches.replacing import are_installed, replaced
+
+VERSIONS = {"torchao": "0.18.0", "executorch": "1.5.1"}
 """The versions whose private functions are known here. Moving one of them means running the
 equality test first."""
 
@@ -31,16 +32,16 @@ _lock = threading.RLock()
 _traced: dict[Hashable, GraphModule] = {}
 
 
-def is_proven() -> bool:
-    """Whether the installed versions are those the fast path was proven on."""
-    return all(version(package) == proven for package, proven in PROVEN_ON.items())
+def usable() -> bool:
+    """Whether the installed libraries are those the fast path was proven equal on."""
+    return are_installed(VERSIONS)
 
 
 @contextlib.contextmanager
 def fast_patterns() -> Iterator[None]:
     """Within this context torchao prepares and converts QAT graphs faster, with equal results. A
     second thread waits for the first."""
-    if not is_proven():
+    if not usable():
         yield
         return
     with _lock, contextlib.ExitStack() as stack:
@@ -51,20 +52,9 @@ def fast_patterns() -> Iterator[None]:
             (qat_utils, "_fuse_conv_bn_qat_helper", _skip_absent),
             (qat_utils, "_fold_conv_bn_qat_helper", _skip_absent),
         ):
-            stack.enter_context(
-                _replaced(module, name, functools.partial(faster, getattr(module, name)))
-            )
+            plain = getattr(module, name)
+            stack.enter_context(replaced(module, name, functools.partial(faster, plain)))
         yield
-
-
-@contextlib.contextmanager
-def _replaced(module: Any, name: str, function: Callable) -> Iterator[None]:
-    original = getattr(module, name)
-    setattr(module, name, function)
-    try:
-        yield
-    finally:
-        setattr(module, name, original)
 
 
 def _trace_once(
@@ -107,7 +97,7 @@ def _without_dynamo(trace: Callable, *arguments: Any, **kwargs: Any) -> GraphMod
     def plain(*arguments: Any, **kwargs: Any) -> Any:
         return export(*arguments, **{**kwargs, "strict": False})
 
-    with _replaced(torch.export, "export", plain):
+    with replaced(torch.export, "export", plain):
         return trace(*arguments, **kwargs)
 
 

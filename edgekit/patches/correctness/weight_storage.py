@@ -5,17 +5,15 @@ XNNPACK computes float32 convolutions and fully connected layers from float16 fi
 connected layers from int8 filters (it converts them when it packs them at load, or in the kernel),
 so such a file is half or a quarter of the size, as fast as float32, and needs no half-precision
 arithmetic on the CPU. ExecuTorch's serializer has no switch for it: it writes a float32 filter for
-every float convolution. This module makes it write the others while a context is open. Its hooks
-belong to executorch 1.5.1; whether they took effect is proved on the finished file (proof.py)."""
+every float convolution. This module makes it write the others while a context is open. Whether the
+hooks took effect is proved on the finished file (export/proof.py)."""
 
 from __future__ import annotations
 
 import contextlib
-import copy
 from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Any
-from unittest.mock import patch
 
 import torch
 from executorch.backends.xnnpack.operators import node_visitor
@@ -23,10 +21,15 @@ from executorch.backends.xnnpack.operators.node_visitor import NodeVisitor
 from executorch.backends.xnnpack.operators.quant_params import QuantParams
 from executorch.backends.xnnpack.serialization.xnnpack_graph_schema import XNNDatatype
 from executorch.backends.xnnpack.utils.utils import get_param_tensor, is_param_node
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 from torch.export import ExportedProgram
 
 from edgekit.captured_graph import layer_of
+from edgekit.patches.replacing import replaced
+
+VERSIONS = {"executorch": "1.5.1"}
+"""The version whose serializer the hooks were written for. With another one they are still set: the
+proof on the finished file says whether they work there."""
 
 
 class Storage(Enum):
@@ -39,37 +42,15 @@ def weight_storage(storage: Storage, kept: frozenset[str]) -> Iterator[None]:
     """Serialize the weights of float layers as `storage`, except those of the layers named in
     `kept`, while the context is open.
 
-    `int8` is for linear layers without bias (see `bias_after`); convolutions stay float32.
+    `int8` is for linear layers without bias (see `separate_bias.py`); convolutions stay float32.
     """
     hooks: dict[str, Callable[..., Any]] = (
         _int8_hooks(kept) if storage is Storage.INT8 else _float16_hooks(kept)
     )
     with contextlib.ExitStack() as stack:
         for name, hook in hooks.items():
-            stack.enter_context(patch.object(NodeVisitor, name, hook))
+            stack.enter_context(replaced(NodeVisitor, name, hook))
         yield
-
-
-class BiasAfter(nn.Linear):
-    """A linear layer that adds its bias in an operation of its own."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        return nn.functional.linear(input, self.weight) + self.bias
-
-
-def bias_after(model: nn.Module, kept: frozenset[str]) -> nn.Module:
-    """A copy of the model whose linear layers, except those named in `kept`, add their bias
-    separately.
-
-    XNNPACK's float32 product with int8 filters leaves the bias out (seen on x86-64 in executorch
-    1.5.1: outputs differ by exactly the bias)."""
-    model = copy.deepcopy(model)
-    for name, layer in list(model.named_modules()):
-        if isinstance(layer, nn.Linear) and layer.bias is not None and name not in kept:
-            separate = BiasAfter(layer.in_features, layer.out_features, device="meta")
-            separate.weight, separate.bias = layer.weight, layer.bias
-            model.set_submodule(name, separate)
-    return model
 
 
 def _is_weight(
@@ -159,7 +140,7 @@ def _float16_hooks(kept: frozenset[str]) -> dict[str, Callable[..., Any]]:
             return plain_buffer(
                 self, tensor, graph, ids, nhwc, swap, quant_params, force_fp32, groups
             )
-        with patch.object(node_visitor, "get_param_tensor", _half_parameter):
+        with replaced(node_visitor, "get_param_tensor", _half_parameter):
             return plain_buffer(self, tensor, graph, ids, nhwc, swap, None, False, groups)
 
     return {

@@ -17,8 +17,8 @@ from torchao.quantization.pt2e import qat_utils
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_qat_pt2e
 
 from edgekit.captured_graph import capture
-from edgekit.patches import fast_qat
-from edgekit.patches.fast_qat import fast_patterns
+from edgekit.patches.speed import qat
+from edgekit.patches.speed.qat import fast_patterns
 from tests.compress.nets import batch, separable, with_statistics
 
 pytestmark = pytest.mark.torch
@@ -71,8 +71,8 @@ def equal(ours: tuple[GraphModule, ...], theirs: tuple[GraphModule, ...]) -> boo
 
 @pytest.mark.slow
 def test_graphs_and_numbers_equal_those_of_the_plain_path() -> None:
-    assert fast_qat.is_proven(), (
-        "torchao or executorch moved: set PROVEN_ON to the new versions and see whether the rest of"
+    assert qat.usable(), (
+        "torchao or executorch moved: set VERSIONS to the new versions and see whether the rest of"
         " this test holds"
     )
     model = with_statistics(Kinds())
@@ -107,7 +107,7 @@ def test_torchao_is_itself_again_afterwards() -> None:
 
 
 def test_another_version_of_torchao_takes_the_plain_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(fast_qat.PROVEN_ON, "torchao", "0.19.0")
+    monkeypatch.setitem(qat.VERSIONS, "torchao", "0.19.0")
     plain = qat_utils._fold_conv_bn_qat_helper
     with fast_patterns():
         assert qat_utils._fold_conv_bn_qat_helper is plain
@@ -116,9 +116,9 @@ def test_another_version_of_torchao_takes_the_plain_path(monkeypatch: pytest.Mon
 def test_preparing_a_model_twice_traces_no_pattern_twice() -> None:
     with fast_patterns():
         quantized(separable())
-        traced = set(fast_qat._traced)
+        traced = set(qat._traced)
         quantized(separable())
-    assert set(fast_qat._traced) == traced
+    assert set(qat._traced) == traced
 
 
 @pytest.mark.slow

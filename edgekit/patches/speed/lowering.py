@@ -22,14 +22,14 @@ from __future__ import annotations
 import contextlib
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from importlib import metadata
 from typing import Any
-from unittest.mock import patch
 
 import torch
 from torch import fx, nn
 from torch.export import ExportedProgram
 from torch.fx import traceback
+
+from edgekit.patches.replacing import are_installed, replaced
 
 VERSIONS = {"torch": "2.14.1", "executorch": "1.5.1", "litert-torch": "0.10.0"}
 
@@ -57,10 +57,7 @@ PASS_OPERATORS: Mapping[str, frozenset[str]] = {
 
 def usable() -> bool:
     """Whether the installed libraries are those the shortcuts were written for."""
-    try:
-        return all(metadata.version(name) == version for name, version in VERSIONS.items())
-    except metadata.PackageNotFoundError:
-        return False
+    return are_installed(VERSIONS)
 
 
 @contextlib.contextmanager
@@ -72,13 +69,13 @@ def fast_executorch() -> Iterator[None]:
     from executorch.backends.xnnpack._passes import XNNPACKPassManager
 
     with (
-        patch.object(XNNPACKPassManager, "transform", _transform(XNNPACKPassManager.transform)),
-        patch.object(
+        replaced(XNNPACKPassManager, "transform", _transform(XNNPACKPassManager.transform)),
+        replaced(
             ExportedProgram,
             "run_decompositions",
             _run_decompositions(ExportedProgram.run_decompositions),
         ),
-        patch.object(traceback.NodeSource, "__init__", _share_history),
+        replaced(traceback.NodeSource, "__init__", _share_history),
     ):
         yield
 
@@ -96,8 +93,8 @@ def fast_litert(model: nn.Module, program: ExportedProgram) -> Iterator[None]:
         return program if module is model else trace(module, *args, **options)
 
     with (
-        patch.object(torch.export, "export", traced),
-        patch.object(traceback.NodeSource, "__init__", _share_history),
+        replaced(torch.export, "export", traced),
+        replaced(traceback.NodeSource, "__init__", _share_history),
     ):
         yield
 
@@ -106,10 +103,12 @@ def _transform(plain: Callable[[Any], ExportedProgram]) -> Callable[[Any], Expor
     def transform(self: Any) -> ExportedProgram:
         """Run the passes one by one, each only if it has work in what the ones before made of the
         graph."""
-        passes, program = self.passes, self._exported_program
-        for one in passes:
-            if _has_work(one.__name__, program.graph_module.graph):
-                self.passes, self._exported_program = [one], program
+        passes = self.passes
+        program = self._exported_program
+        for single_pass in passes:
+            if _has_work(single_pass.__name__, program.graph_module.graph):
+                self.passes = [single_pass]
+                self._exported_program = program
                 program = plain(self)
         return program
 

@@ -1,0 +1,1 @@
+"""What a library writes wrongly, or cannot write at all."""
