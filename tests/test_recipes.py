@@ -26,7 +26,7 @@ LENIENT = [
     "verify.samples=16",
     "verify.snr_min_db=5",
     "verify.cosine_min=0.8",
-    "verify.top1_agreement_min_percent=50",
+    "verify.agreement_min_percent=50",
 ]
 SMALL = {
     "fashion_mnist_mobilenetv2_qat": [

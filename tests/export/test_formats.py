@@ -20,7 +20,7 @@ from tests.export.nets import IMAGE, SERIES, SingularValues, Sorting, conv_net, 
 pytestmark = pytest.mark.torch
 
 FORMATS: tuple[Format, ...] = ("executorch", "litert")
-LOOSE = Thresholds(samples=16, snr_min_db=20, cosine_min=0.99, top1_agreement_min_percent=80)
+LOOSE = Thresholds(samples=16, snr_min_db=20, cosine_min=0.99, agreement_min_percent=80)
 EXACT = Thresholds(samples=16, snr_min_db=90)
 
 
@@ -215,7 +215,7 @@ def test_recurrent(format: Format, method: str | None, tmp_path: Path) -> None:
     thresholds = (
         EXACT
         if method is None
-        else Thresholds(samples=16, snr_min_db=25, top1_agreement_min_percent=80)
+        else Thresholds(samples=16, snr_min_db=25, agreement_min_percent=80)
     )
     artifact = export(
         series_net(), format, tmp_path, shape=SERIES, method=method, thresholds=thresholds

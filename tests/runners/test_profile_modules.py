@@ -24,7 +24,7 @@ def weighted(
 ) -> list[tuple[str, str]]:
     """Operator and module of the rows with weights."""
     net = conv_net()
-    thresholds = Thresholds(samples=8, snr_min_db=10, cosine_min=0.9, top1_agreement_min_percent=0)
+    thresholds = Thresholds(samples=8, snr_min_db=10, cosine_min=0.9, agreement_min_percent=0)
     artifact = export_artifact(
         model,
         variant="v",
