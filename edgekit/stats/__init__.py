@@ -4,7 +4,8 @@ files.
     quantiles   percentiles and medians with distribution-free intervals, spread, outliers, proportions
     steady      has a series settled?
     compare     ratio of two builds, tests, and the regression rule
-    proportions how far apart two accuracies are
+    proportions how far apart two shares of right answers are
+    means       means over samples, and how far apart two are
     errors      how often the rule errs
     fidelity    how far one set of outputs is from another
 
@@ -25,7 +26,8 @@ from edgekit.stats.compare import (
     mann_whitney_p,
     ratio_of_medians,
 )
-from edgekit.stats.fidelity import Fidelity, cosine, fidelity, snr_db
+from edgekit.stats.fidelity import Fidelity, cosine, decibels, fidelity, snr_db
+from edgekit.stats.means import independent_mean_shift, mean_interval, paired_mean_shift
 from edgekit.stats.proportions import Shift, independent_shift, paired_shift
 from edgekit.stats.quantiles import (
     Drop,
@@ -53,16 +55,20 @@ __all__ = [
     "Shift",
     "Steadiness",
     "cosine",
+    "decibels",
     "decide",
     "differ",
     "drop",
     "fidelity",
     "holm",
+    "independent_mean_shift",
     "independent_shift",
     "mad",
     "mann_whitney_p",
+    "mean_interval",
     "median",
     "outliers",
+    "paired_mean_shift",
     "paired_shift",
     "percentile",
     "percentile_floor",

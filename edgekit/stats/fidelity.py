@@ -56,6 +56,12 @@ def snr_db(reference: ArrayLike, actual: ArrayLike) -> float:
         float(np.sum((expected / scale) ** 2)),
         float(np.sum(((expected - found) / scale) ** 2)),
     )
+    return decibels(signal, noise)
+
+
+def decibels(signal: float, noise: float) -> float:
+    """10·log10(signal / noise) of two sums of squares: infinite without noise, −infinite for noise
+    without a signal."""
     if noise == 0:
         return math.inf
     return 10 * math.log10(signal / noise) if signal > 0 else -math.inf

@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 from edgekit.stats.quantiles import CONFIDENCE, wilson
 
 
 @dataclass(frozen=True)
 class Shift:
-    """The first proportion less the second, in percentage points, with its interval."""
+    """The first value less the second with its interval: of two proportions in percentage points, of
+    two means in their unit."""
 
     low: float
     mid: float
@@ -50,13 +52,11 @@ def paired_shift(
     The adjusted Wald interval of Bonett & Price, "Adjusted Wald confidence interval for a
     difference of binomial proportions based on paired data", Journal of Educational and Behavioral
     Statistics 37, 2012. Raises ValueError for counts that do not fit."""
-    from scipy.special import ndtri
-
     if min(only_first, only_second) < 0 or only_first + only_second > total or total == 0:
         raise ValueError(f"{only_first} and {only_second} of {total} are no proportions")
     share1, share2 = (only_first + 1) / (total + 2), (only_second + 1) / (total + 2)
     middle = share1 - share2
-    half = float(ndtri((1 + confidence) / 2)) * math.sqrt(
+    half = NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt(
         (share1 + share2 - middle**2) / (total + 2)
     )
     mid = (only_first - only_second) / total

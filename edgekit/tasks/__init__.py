@@ -1,6 +1,11 @@
-"""What models are for: loss, decoding, metrics. Importing this package imports no torch.
+"""Tasks: what a model is for, and so how it learns and how its answers are scored.
 
-`TASKS` holds the built-in ones: an addition is one module and one line here.
+`TASKS` holds the built-in ones: an addition is one module and one line here. A recipe names one of
+these, or a user's own as `package.module:OBJECT`. Importing this package imports no torch.
+
+    task            what a task provides (the protocol), and looking one up by its name
+    scoring         metrics and agreement over outputs that arrive in chunks
+    classification  one of several classes
 """
 
 TASKS = {"classification": "edgekit.tasks.classification:CLASSIFICATION"}

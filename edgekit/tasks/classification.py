@@ -1,0 +1,139 @@
+"""One of several classes for each sample. The first output holds the scores, of shape (samples,
+classes); targets are class numbers from 0 on, of shape (samples,)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.errors import ModelError
+from edgekit.metrics import MetricKind
+from edgekit.tasks.task import Outputs
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Value = TypeVar("Value")
+
+TOP1 = MetricKind(
+    name="top1",
+    label="top-1",
+    unit="%",
+    higher_is_better=True,
+    statistic="proportion",
+    gate_margin=1.0,
+)
+TOP5 = MetricKind(
+    name="top5", label="top-5", unit="%", higher_is_better=True, statistic="proportion"
+)
+BEST = 5
+
+
+@dataclass(frozen=True)
+class Classification:
+    """See edgekit.tasks.task.Task."""
+
+    metrics: tuple[MetricKind, ...] = (TOP1, TOP5)
+    agreement_label: str = "same top-1"
+
+    def loss(
+        self, outputs: Mapping[str, Tensor], targets: Tensor, *, label_smoothing: float = 0.0
+    ) -> Tensor:
+        """Cross entropy. Targets are class numbers, or probabilities of shape (samples, classes)."""
+        from torch.nn import functional
+
+        scores = _first(outputs)
+        _check_classes(scores.shape, _classes_needed(targets))
+        if targets.ndim == 2:  # of mixed samples; the model may know classes the data has not
+            targets = functional.pad(targets, (0, scores.shape[1] - targets.shape[1]))
+        return functional.cross_entropy(scores, targets, label_smoothing=label_smoothing)
+
+    def distillation_loss(
+        self, student: Mapping[str, Tensor], teacher: Mapping[str, Tensor], temperature: float
+    ) -> Tensor:
+        """KL divergence of the two softened class distributions, times T² so that its gradients
+        keep their size (Hinton et al. 2015, arXiv:1503.02531)."""
+        from torch.nn import functional
+
+        scores, taught = _first(student), _first(teacher)
+        if taught.shape != scores.shape:
+            raise ModelError(
+                f"the teacher returns {tuple(taught.shape)} where the model returns"
+                f" {tuple(scores.shape)}",
+                hint="both need the same classes",
+            )
+        return (
+            functional.kl_div(
+                functional.log_softmax(scores / temperature, dim=1),
+                functional.log_softmax(taught / temperature, dim=1),
+                reduction="batchmean",
+                log_target=True,
+            )
+            * temperature**2
+        )
+
+    def check_targets(self, targets: NDArray[Any], outputs: Mapping[str, tuple[int, ...]]) -> None:
+        """Class numbers that the model has an output for."""
+        if targets.ndim != 1 or targets.dtype.kind not in "iu" or targets.min(initial=0) < 0:
+            raise ModelError(
+                "targets must be one class number from 0 on for each sample",
+                hint="give whole numbers of shape (samples,)",
+            )
+        _check_classes((len(targets), *_first(outputs)), _classes_needed(targets))
+
+    def score(self, outputs: Outputs, targets: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Whether the right class is the first, and one of the first five of more."""
+        scores = _first(outputs)
+        if not _has_classes(scores):
+            return {}
+        classes = scores.shape[1]
+        # How many classes beat the right one: ties are broken by position, as argmax does.
+        own = scores[np.arange(len(scores)), targets][:, None]
+        before = np.arange(classes)[None, :] < np.asarray(targets)[:, None]
+        rank = (scores > own).sum(1) + ((scores == own) & before).sum(1)
+        values = {TOP1.name: rank == 0}
+        if classes > BEST:
+            values[TOP5.name] = rank < BEST
+        return values
+
+    def agreement(self, first: Outputs, second: Outputs) -> NDArray[np.float64] | None:
+        """1 where the top class is the same."""
+        scores, others = _first(first), _first(second)
+        if not _has_classes(scores):
+            return None
+        return np.asarray(scores.argmax(1) == others.argmax(1), dtype=np.float64)
+
+
+CLASSIFICATION = Classification()
+
+
+def _first(outputs: Mapping[str, Value]) -> Value:
+    return next(iter(outputs.values()))
+
+
+def _has_classes(scores: NDArray[Any]) -> bool:
+    """Whether outputs are scores of classes: dense outputs, and single numbers, have none."""
+    return scores.ndim == 2 and scores.shape[1] > 1
+
+
+def _classes_needed(targets: Any) -> int:
+    """How many classes targets speak of: class numbers, or one probability for each class."""
+    if targets.ndim == 2:
+        return int(targets.shape[1])
+    return int(targets.max()) + 1 if len(targets) else 0
+
+
+def _check_classes(shape: tuple[int, ...], needed: int) -> None:
+    if len(shape) != 2:
+        raise ModelError(
+            f"the model returns {tuple(shape)}; a classifier returns (batch, classes)"
+        )
+    if needed > shape[1]:
+        raise ModelError(
+            f"the data has class {needed - 1}, but the model only {shape[1]} outputs",
+            hint="set num_classes in model.args",
+        )

@@ -1,0 +1,100 @@
+"""What a task provides, and looking a task up by its name. No torch is imported here: the machine
+that measures has none."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.errors import ModelError
+from edgekit.metrics import MetricKind
+from edgekit.registry.factory import load_factory, suggestion
+from edgekit.tasks import TASKS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Outputs = Mapping[str, NDArray[Any]]
+"""Real outputs of a model by name, each of shape (samples, …)."""
+
+
+@runtime_checkable
+class Task(Protocol):
+    """What a model is for.
+
+    A module provides one such object. Only `loss` and `distillation_loss` may import torch, and
+    only when they are called."""
+
+    @property
+    def metrics(self) -> tuple[MetricKind, ...]:
+        """What is measured; the first is the headline metric, which short tables show."""
+        ...
+
+    @property
+    def agreement_label(self) -> str:
+        """What `agreement` counts, such as `same top-1`."""
+        ...
+
+    def loss(
+        self, outputs: Mapping[str, Tensor], targets: Tensor, *, label_smoothing: float = 0.0
+    ) -> Tensor:
+        """The mean loss of a batch. Raises ModelError for outputs that do not suit the task."""
+        ...
+
+    def distillation_loss(
+        self, student: Mapping[str, Tensor], teacher: Mapping[str, Tensor], temperature: float
+    ) -> Tensor:
+        """The mean loss of a batch of a student's outputs against its teacher's. Raises ModelError
+        for outputs that do not fit together."""
+        ...
+
+    def check_targets(self, targets: NDArray[Any], outputs: Mapping[str, tuple[int, ...]]) -> None:
+        """Whether targets of shape (samples, …) suit a model with outputs of these shapes, without
+        the samples. Raises ModelError where they do not."""
+        ...
+
+    def score(self, outputs: Outputs, targets: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """The value of each sample by metric: a bool for a proportion, else a finite number. A
+        metric that these outputs do not have is left out."""
+        ...
+
+    def agreement(self, first: Outputs, second: Outputs) -> NDArray[np.float64] | None:
+        """How far two models give the same answer, 0 to 1 for each sample; None where the task does
+        not say."""
+        ...
+
+
+def load_task(name: str, base: Path | None = None) -> Task:
+    """The task of a name: one of `TASKS`, or `package.module:OBJECT`.
+
+    `base` is the recipe's directory (default: the working directory): a user's own module may lie
+    in it.
+
+    Raises ModelError: no such task, a module that cannot be imported, an object that is no task.
+
+    >>> load_task("classification").metrics[0].label
+    'top-1'
+    """
+    task = _named(name, base or Path.cwd())
+    if not isinstance(task, Task):
+        raise ModelError(
+            f"task {name!r}: a {type(task).__name__}, which is no task",
+            hint="a task has what edgekit.tasks.task.Task describes",
+        )
+    return task
+
+
+def _named(name: str, base: Path) -> Any:
+    if name in TASKS:
+        module_name, _, attribute = TASKS[name].partition(":")
+        return getattr(importlib.import_module(module_name), attribute)
+    if ":" in name:
+        return load_factory(name, base, "task")
+    raise ModelError(
+        f"there is no task {name!r}", hint=suggestion(name, TASKS) or "or give package.module:TASK"
+    )
