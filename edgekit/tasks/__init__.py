@@ -8,4 +8,8 @@ these, or a user's own as `package.module:OBJECT`. Importing this package import
     classification  one of several classes
 """
 
-TASKS = {"classification": "edgekit.tasks.classification:CLASSIFICATION"}
+from __future__ import annotations
+
+from edgekit.registry.table import Table
+
+TASKS = Table("task", {"classification": "edgekit.tasks.classification:CLASSIFICATION"})

@@ -77,18 +77,21 @@ class Classification:
         )
 
     def check_targets(self, targets: NDArray[Any], outputs: Mapping[str, tuple[int, ...]]) -> None:
-        """Class numbers that the model has an output for."""
+        """Class numbers that the model has an output for. Outputs that are no scores of classes fit
+        any, as they are not scored."""
         if targets.ndim != 1 or targets.dtype.kind not in "iu" or targets.min(initial=0) < 0:
             raise ModelError(
                 "targets must be one class number from 0 on for each sample",
                 hint="give whole numbers of shape (samples,)",
             )
-        _check_classes((len(targets), *_first(outputs)), _classes_needed(targets))
+        shape = (len(targets), *_first(outputs))
+        if _has_classes(shape):
+            _check_classes(shape, _classes_needed(targets))
 
     def score(self, outputs: Outputs, targets: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Whether the right class is the first, and one of the first five of more."""
         scores = _first(outputs)
-        if not _has_classes(scores):
+        if not _has_classes(scores.shape):
             return {}
         classes = scores.shape[1]
         # How many classes beat the right one: ties are broken by position, as argmax does.
@@ -103,7 +106,7 @@ class Classification:
     def agreement(self, first: Outputs, second: Outputs) -> NDArray[np.float64] | None:
         """1 where the top class is the same."""
         scores, others = _first(first), _first(second)
-        if not _has_classes(scores):
+        if not _has_classes(scores.shape):
             return None
         return np.asarray(scores.argmax(1) == others.argmax(1), dtype=np.float64)
 
@@ -115,16 +118,14 @@ def _first(outputs: Mapping[str, Value]) -> Value:
     return next(iter(outputs.values()))
 
 
-def _has_classes(scores: NDArray[Any]) -> bool:
-    """Whether outputs are scores of classes: dense outputs, and single numbers, have none."""
-    return scores.ndim == 2 and scores.shape[1] > 1
+def _has_classes(shape: tuple[int, ...]) -> bool:
+    """Whether outputs are scores of classes: dense outputs, and single numbers, are not."""
+    return len(shape) == 2 and shape[1] > 1
 
 
 def _classes_needed(targets: Any) -> int:
-    """How many classes targets speak of: class numbers, or one probability for each class."""
-    if targets.ndim == 2:
-        return int(targets.shape[1])
-    return int(targets.max()) + 1 if len(targets) else 0
+    """How many classes targets are of: class numbers, or one probability for each class."""
+    return int(targets.shape[1]) if targets.ndim == 2 else int(targets.max()) + 1
 
 
 def _check_classes(shape: tuple[int, ...], needed: int) -> None:

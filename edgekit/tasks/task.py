@@ -3,7 +3,6 @@ that measures has none."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -13,7 +12,6 @@ from numpy.typing import NDArray
 
 from edgekit.errors import ModelError
 from edgekit.metrics import MetricKind
-from edgekit.registry.factory import load_factory, suggestion
 from edgekit.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -80,7 +78,7 @@ def load_task(name: str, base: Path | None = None) -> Task:
     >>> load_task("classification").metrics[0].label
     'top-1'
     """
-    task = _named(name, base or Path.cwd())
+    task = TASKS.resolve(name, base)
     if not isinstance(task, Task):
         raise ModelError(
             f"task {name!r}: a {type(task).__name__}, which is no task",
@@ -88,13 +86,3 @@ def load_task(name: str, base: Path | None = None) -> Task:
         )
     return task
 
-
-def _named(name: str, base: Path) -> Any:
-    if name in TASKS:
-        module_name, _, attribute = TASKS[name].partition(":")
-        return getattr(importlib.import_module(module_name), attribute)
-    if ":" in name:
-        return load_factory(name, base, "task")
-    raise ModelError(
-        f"there is no task {name!r}", hint=suggestion(name, TASKS) or "or give package.module:TASK"
-    )

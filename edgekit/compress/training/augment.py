@@ -68,6 +68,8 @@ def mix_batch(
     ]
     if not mixes:
         return None
+    if classes == 0:
+        raise ModelError("augment: samples can be mixed where their targets are class numbers")
 
     def mix(batch: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         chosen = mixes[int(torch.randint(len(mixes), ()))]

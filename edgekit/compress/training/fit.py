@@ -1,5 +1,5 @@
 """The training loop, for eager modules and for prepared graphs alike. Owns fitting, resuming, and
-counting correct answers; augmentation, distillation loss and learning rate are next door. Knows
+measuring the task's metrics; augmentation, distillation loss and learning rate are next door. Knows
 nothing of pruning or quantization: those hook into the steps."""
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from edgekit.compress.training import resume
 from edgekit.compress.training.augment import change_samples, mix_batch
-from edgekit.compress.training.distill import distillation_loss
 from edgekit.compress.training.learning_rate import learning_rate
 from edgekit.data.dataset import Split
 from edgekit.errors import ModelError
+from edgekit.metrics import MetricValue
+from edgekit.models.outputs import named_outputs
+from edgekit.tasks.scoring import Scores
+from edgekit.tasks.task import Task
 
 StepProgress = Callable[[float, float, str], None]
 
@@ -58,6 +60,7 @@ def fit(
     model: nn.Module,
     train: Split,
     *,
+    task: Task,
     epochs: float,
     batch_size: int,
     optimizer: str,
@@ -79,7 +82,7 @@ def fit(
     resume_path: Path | None = None,
     progress: StepProgress | None = None,
 ) -> FitReport:
-    """Train a classifier in place by cross entropy, and by distillation from `teacher` (of which
+    """Train a model in place by the loss of its task, and by distillation from `teacher` (of which
     `distill_weight` is the share of the loss).
 
     `model` is an eager module, or a graph from torch.export, which cannot be put into training mode
@@ -90,7 +93,7 @@ def fit(
     ends with the same weights, bit for bit, as one that never stopped. An eager model is left in
     evaluation mode.
 
-    Raises ModelError: data without labels, more classes in the data than in the model, an unknown
+    Raises ModelError: data without labels, targets or outputs that do not suit the task, an unknown
     transform, a loss that is not finite, an operator that fails."""
     started = time.monotonic()
     steps_per_epoch, total = (
@@ -127,6 +130,7 @@ def fit(
                         model,
                         inputs,
                         targets,
+                        task,
                         label_smoothing,
                         teacher,
                         temperature,
@@ -152,25 +156,37 @@ def fit(
     return FitReport(total, mean_loss, time.monotonic() - started)
 
 
-def predict(model: nn.Module, split: Split, batch_size: int = 256) -> Tensor:
-    """The model's outputs for all samples, of shape (N, classes). An eager model is put into
+def predict(model: nn.Module, split: Split, batch_size: int = 256) -> dict[str, Tensor]:
+    """The model's outputs for all samples by name, each of shape (N, …). An eager model is put into
     evaluation mode; a graph must be in it already."""
+    batches = list(_predicted(model, split, batch_size))
+    return {name: torch.cat([outputs[name] for outputs in batches]) for name in batches[0]}
+
+
+def _predicted(model: nn.Module, split: Split, batch_size: int) -> Iterator[dict[str, Tensor]]:
     if not isinstance(model, torch.fx.GraphModule):
         model.eval()
-    with torch.inference_mode():
-        return torch.cat(
-            [
-                model(split.at(slice(start, start + batch_size)))
-                for start in range(0, len(split), batch_size)
-            ]
-        )
+    for start in range(0, len(split), batch_size):
+        with torch.inference_mode():
+            outputs = model(split.at(slice(start, start + batch_size)))
+        yield named_outputs(outputs)
 
 
-def top1(model: nn.Module, split: Split) -> tuple[int, int] | None:
-    """Correct answers and samples; None for data without labels."""
+def evaluate(
+    model: nn.Module, split: Split, task: Task, batch_size: int = 256
+) -> tuple[MetricValue, ...]:
+    """The task's metrics over all samples; none for data without labels.
+
+    Raises ModelError: targets that do not suit the model's outputs."""
     if split.labels is None:
-        return None
-    return int((predict(model, split).argmax(dim=1) == split.labels).sum()), len(split)
+        return ()
+    scores, targets = Scores(task), split.labels.numpy()
+    for number, batch in enumerate(_predicted(model, split, batch_size)):
+        outputs = {name: values.numpy() for name, values in batch.items()}
+        rows = slice(number * batch_size, (number + 1) * batch_size)
+        task.check_targets(targets[rows], {k: v.shape[1:] for k, v in outputs.items()})
+        scores.add(outputs, targets[rows])
+    return scores.metrics()
 
 
 def _optimizer(
@@ -208,7 +224,7 @@ def _batches(
             hint="distill from a teacher with weight: 1, or use data with labels",
         )
     change = change_samples(augment, train.inputs[:1])
-    mix = None if labels is None else mix_batch(augment, int(labels.max()) + 1)
+    mix = None if labels is None else mix_batch(augment, _classes(labels))
 
     def batch(rows: Tensor) -> tuple[Tensor, Tensor | None]:
         samples = train.inputs[rows]
@@ -219,49 +235,32 @@ def _batches(
     return batch
 
 
+def _classes(labels: Tensor) -> int:
+    """How many classes labels are of; 0 for targets that are no class numbers."""
+    return 0 if labels.is_floating_point() or labels.ndim > 1 else int(labels.max()) + 1
+
+
 def _loss(
     model: nn.Module,
     inputs: Tensor,
     targets: Tensor | None,
+    task: Task,
     smoothing: float,
     teacher: nn.Module | None,
     temperature: float,
     distill_weight: float,
 ) -> Tensor:
-    logits = model(inputs)
+    outputs = named_outputs(model(inputs))
     share = 0.0 if teacher is None else distill_weight
-    loss = logits.new_zeros(())
+    loss = inputs.new_zeros(())
     if targets is not None and share < 1:
-        loss = loss + (1 - share) * functional.cross_entropy(
-            logits, _as_wide(targets, logits), label_smoothing=smoothing
-        )
+        label_loss = task.loss(outputs, targets, label_smoothing=smoothing)
+        loss = loss + (1 - share) * label_loss
     if teacher is not None and share > 0:
         with torch.no_grad():
-            taught = teacher(inputs)
-        if taught.shape != logits.shape:
-            raise ModelError(
-                f"the teacher returns {tuple(taught.shape)} where the model returns"
-                f" {tuple(logits.shape)}",
-                hint="both need the same classes",
-            )
-        loss = loss + share * distillation_loss(logits, taught, temperature)
+            taught = named_outputs(teacher(inputs))
+        loss = loss + share * task.distillation_loss(outputs, taught, temperature)
     return loss
-
-
-def _as_wide(targets: Tensor, logits: Tensor) -> Tensor:
-    """Class numbers as they are; probabilities with zeros for classes of the model that the data
-    has not."""
-    if logits.ndim != 2:
-        raise ModelError(
-            f"the model returns {tuple(logits.shape)}; a classifier returns (batch, classes)"
-        )
-    needed = targets.shape[1] if targets.ndim == 2 else int(targets.max()) + 1
-    if needed > logits.shape[1]:
-        raise ModelError(
-            f"the data has class {needed - 1}, but the model only {logits.shape[1]} outputs",
-            hint="set num_classes in model.args",
-        )
-    return functional.pad(targets, (0, logits.shape[1] - needed)) if targets.ndim == 2 else targets
 
 
 def _finite(loss: Tensor, epoch: int, step: int, lr: float) -> float:
