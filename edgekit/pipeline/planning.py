@@ -12,10 +12,13 @@ from edgekit.cache import Cache, cache_root, content_key, library_versions, sour
 from edgekit.recipe.lineage import parent_of, stage_name
 from edgekit.recipe.load import LoadedRecipe
 from edgekit.registry.fingerprint import dataset_fingerprint, model_fingerprint, resolve_weights
+from edgekit.tasks.task import task_fingerprint
 
 STAGE_SOURCES = (
     "models",
     "data",
+    "tasks",
+    "metrics",
     "registry",
     "compress",
     "captured_graph.py",
@@ -26,6 +29,9 @@ STAGE_SOURCES = (
 EXPORT_SOURCES = (
     "models",
     "data",
+    "tasks",
+    "metrics",
+    "stats",
     "registry",
     "compress",
     "captured_graph.py",
@@ -82,6 +88,7 @@ def plan(loaded: LoadedRecipe, *, cache: Path | None = None) -> Plan:
     root = content_key(
         model_fingerprint(recipe.model.name, recipe.model.args, weights, base),
         dataset_fingerprint(recipe.data.name, recipe.data.args, base),
+        task_fingerprint(recipe.task, base),
         [
             recipe.model.model_dump(mode="json"),
             recipe.input.model_dump(mode="json"),

@@ -26,7 +26,9 @@ from edgekit.compress.quantize import calibrate, pt2e
 from edgekit.compress.training import fit as train
 from edgekit.data.dataset import Dataset
 from edgekit.errors import ModelError
+from edgekit.metrics import headline
 from edgekit.models.create import create_model
+from edgekit.models.outputs import named_outputs
 from edgekit.models.weights import load_weights
 from edgekit.pipeline.data import data_of
 from edgekit.progress import Progress
@@ -46,6 +48,7 @@ from edgekit.recipe.schema import (
     Training,
 )
 from edgekit.registry.fingerprint import resolve_weights
+from edgekit.tasks.task import load_task
 
 if TYPE_CHECKING:
     from edgekit.pipeline.planning import Plan, PlannedStage
@@ -64,6 +67,7 @@ class StageRunner:
         self._plan = planned
         self._cache = cache
         self._progress = progress
+        self._task = load_task(self._recipe.task, self._base)
         self._done: dict[int, Checkpoint] = {}
         train.deterministic(self._recipe.seed, strict=self._recipe.deterministic)
 
@@ -181,6 +185,7 @@ class StageRunner:
         train.fit(
             model,
             self.data.train,
+            task=self._task,
             **arguments,
             seed=self._recipe.seed + seed_offset,
             resume_path=resume_path,
@@ -238,7 +243,7 @@ class StageRunner:
             )
         for start in range(0, min(batches * batch_size, len(data)), batch_size):
             rows = slice(start, start + batch_size)
-            yield nn.functional.cross_entropy(model(data.at(rows)), data.labels[rows])
+            yield self._task.loss(named_outputs(model(data.at(rows))), data.labels[rows])
 
     def _prune_weights(
         self, before: Checkpoint, stage: PruneUnstructured | PruneNM, name: str, work: Path
@@ -408,12 +413,12 @@ class StageRunner:
                 tensor.detach().contiguous().numpy().tobytes()
                 for tensor in result.model.state_dict().values()
             )
-            correct, total = train.top1(result.model.eval(), self.data.test) or (None, None)
+            value = headline(train.evaluate(result.model.eval(), self.data.test, self._task))
             measured = {
                 "bytes": len(weights),
                 "deflated_bytes": len(zlib.compress(weights, 6)),
-                "top1_correct": correct,
-                "top1_total": total,
+                "top1_correct": value and value.right,
+                "top1_total": value and value.samples,
             }
         parent = None if planned.parent is None else self._plan.stages[planned.parent].name
         return TraceRow(

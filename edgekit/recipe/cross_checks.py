@@ -7,7 +7,7 @@ it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from edgekit.backends import BACKENDS
 from edgekit.data import DATASETS
@@ -72,7 +72,7 @@ def _tables(links: Sequence[Link], document: Document) -> Iterator[Problem]:
 
 
 def _unknown(
-    document: Document, path: KeyPath, kind: str, table: Mapping[str, str]
+    document: Document, path: KeyPath, kind: str, table: Collection[str]
 ) -> Iterator[Problem]:
     name = value_at(document.data, path)
     if isinstance(name, str) and name and ":" not in name and name not in table:

@@ -7,7 +7,7 @@ import math
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from edgekit.stats.proportions import Shift
 from edgekit.stats.quantiles import CONFIDENCE, Estimate
@@ -27,8 +27,7 @@ def mean_interval(values: ArrayLike, *, confidence: float = CONFIDENCE) -> Estim
     mean = float(samples.mean())
     if len(samples) < FEWEST_SAMPLES:
         return Estimate(mean, None, None, len(samples))
-    error = float(samples.std(ddof=1)) / math.sqrt(len(samples))
-    half = student_quantile((1 + confidence) / 2, len(samples) - 1) * error
+    half = _half_width(samples, confidence)
     return Estimate(mean, mean - half, mean + half, len(samples))
 
 
@@ -42,9 +41,15 @@ def paired_mean_shift(
     values, others = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if values.shape != others.shape or len(values) < FEWEST_SAMPLES:
         raise ValueError(f"{values.shape} and {others.shape} samples cannot be paired")
-    estimate = mean_interval(values - others, confidence=confidence)
-    assert estimate.low is not None and estimate.high is not None, "there are enough samples"
-    return Shift(estimate.low, estimate.value, estimate.high)
+    differences = values - others
+    mean, half = float(differences.mean()), _half_width(differences, confidence)
+    return Shift(mean - half, mean, mean + half)
+
+
+def _half_width(samples: NDArray[np.float64], confidence: float) -> float:
+    """Half the width of Student's interval of a mean."""
+    error = float(samples.std(ddof=1)) / math.sqrt(len(samples))
+    return student_quantile((1 + confidence) / 2, len(samples) - 1) * error
 
 
 def independent_mean_shift(first: Estimate, second: Estimate) -> Shift | None:
@@ -67,7 +72,7 @@ def student_quantile(share: float, degrees: int) -> float:
     digits: the expansion of Abramowitz & Stegun, 26.7.5.
 
     Not scipy's: a machine that only measures has none."""
-    z = NormalDist().inv_cdf(share)
+    z: float = NormalDist().inv_cdf(share)
     terms = (
         (z**3 + z) / 4,
         (5 * z**5 + 16 * z**3 + 3 * z) / 96,

@@ -130,9 +130,7 @@ def _classes_needed(targets: Any) -> int:
 
 def _check_classes(shape: tuple[int, ...], needed: int) -> None:
     if len(shape) != 2:
-        raise ModelError(
-            f"the model returns {tuple(shape)}; a classifier returns (batch, classes)"
-        )
+        raise ModelError(f"the model returns {tuple(shape)}; a classifier returns (batch, classes)")
     if needed > shape[1]:
         raise ModelError(
             f"the data has class {needed - 1}, but the model only {shape[1]} outputs",

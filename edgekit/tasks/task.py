@@ -3,6 +3,7 @@ that measures has none."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -11,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.errors import ModelError
+from edgekit.hashing import canonical_json, sha256_file
 from edgekit.metrics import MetricKind
+from edgekit.registry.fingerprint import sources
 from edgekit.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -86,3 +89,9 @@ def load_task(name: str, base: Path | None = None) -> Task:
         )
     return task
 
+
+def task_fingerprint(name: str, base: Path) -> str:
+    """Changes with the task, and with the sources of a user's own. The built-in ones are hashed
+    with edgekit's own source."""
+    files = [] if name in TASKS else sources(name.partition(":")[0], base)
+    return hashlib.sha256(canonical_json([name, *map(sha256_file, files)])).hexdigest()

@@ -29,7 +29,8 @@ def test_a_proportion_is_a_percentage_with_wilsons_interval() -> None:
 def test_a_mean_has_an_interval_from_eight_samples_on() -> None:
     few, enough = (metric_value(ERROR, np.arange(n)) for n in (7, 8))
     assert (few.value, few.low, few.high) == (3.0, None, None)
-    assert enough.low is not None and enough.high is not None
+    assert enough.low is not None
+    assert enough.high is not None
     assert enough.low < 3.5 < enough.high
     assert (enough.unit, enough.difference_unit, SHARE.difference_unit) == ("px", "px", "points")
 

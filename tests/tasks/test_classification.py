@@ -21,7 +21,7 @@ def test_it_is_in_the_table() -> None:
 
 
 def test_what_is_no_task_is_refused() -> None:
-    with pytest.raises(ModelError, match="a PosixPath, which is no task|a str, which is no task"):
+    with pytest.raises(ModelError, match="a str, which is no task"):
         load_task("edgekit.version:__version__")
 
 
@@ -93,5 +93,5 @@ def test_distillation_loss_is_hintons() -> None:
     loss = CLASSIFICATION.distillation_loss({"a": student}, {"a": teacher}, 3.0)
     torch.testing.assert_close(loss, expected)
     assert CLASSIFICATION.distillation_loss({"a": student}, {"a": student}, 3.0).abs() < 1e-6
-    with pytest.raises(ModelError, match="both need the same classes|the teacher returns"):
+    with pytest.raises(ModelError, match="the teacher returns"):
         CLASSIFICATION.distillation_loss({"a": student}, {"a": teacher[:, :3]}, 3.0)
