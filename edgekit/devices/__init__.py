@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
+from edgekit.cancel import Cancel
+
 if TYPE_CHECKING:
     from edgekit.devices.target import Target
 
@@ -20,12 +22,11 @@ TRANSPORTS = {
     "ssh": "edgekit.devices.ssh_login:connect_target",
     "adb": "edgekit.devices.adb:connect",
 }
-"""Kind of target to `module:function`; the function takes the target and returns a connected
-`Device`."""
+"""Kind of target to `module:function`; the function takes the target and a `Cancel`, and returns a
+connected `Device`."""
 
 SLICE_S = 0.2
-"""The longest that a transport waits in one piece: a thread is interrupted (edgekit/workflow/fleet.py)
-between two of them."""
+"""The longest that a transport waits before it looks at its `Cancel` again."""
 
 Progress = Callable[[int], None]
 """Called with the number of bytes moved since the last call."""
@@ -54,9 +55,13 @@ class Completed:
 
 class Device(Protocol):
     """A machine that takes files and runs programs. Paths on it are POSIX strings; `argv` is never
-    a shell string."""
+    a shell string.
+
+    Every wait of a device looks at `cancel`: when the work is to stop, the wait raises
+    KeyboardInterrupt. Who waits between two programs does so by `cancel.sleep`."""
 
     name: str
+    cancel: Cancel
 
     def run(
         self,
@@ -99,10 +104,12 @@ class Device(Protocol):
     def close(self) -> None: ...
 
 
-def connect(target: Target) -> Device:
-    """The device of a target, ready to use. The caller closes it.
+def connect(target: Target, cancel: Cancel | None = None) -> Device:
+    """The device of a target, ready to use. The caller closes it. A request by `cancel` ends what
+    it waits for, from the connecting on.
 
     Raises TransportError (unreachable), IdentityError (unknown host key, not let in), DeviceError.
     """
     module, _, function = TRANSPORTS[target.kind].partition(":")
-    return cast(Device, getattr(importlib.import_module(module), function)(target))
+    connect_kind = getattr(importlib.import_module(module), function)
+    return cast(Device, connect_kind(target, cancel or Cancel()))

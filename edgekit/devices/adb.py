@@ -25,9 +25,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
+from edgekit.cancel import Cancel
 from edgekit.devices import Completed, Progress, adb_client, adb_server, adb_sync
-from edgekit.devices.adb_client import WRAPPER, Limits, Said
-from edgekit.devices.local import Capped, host_file
+from edgekit.devices.adb_client import WRAPPER, Client, WrapperOutput
+from edgekit.devices.local import host_file
+from edgekit.devices.pipes import Pipes
+from edgekit.devices.pump import Capped, Limits, file_chunks, pump, slices
 from edgekit.devices.shell import KILL, PULL, PUSH, absolute, last_line
 from edgekit.devices.target import AdbTarget, Timeouts
 from edgekit.errors import DeadlinePassed, DeviceError, ResultError, TransportError
@@ -56,12 +59,14 @@ waits two seconds for it."""
 _warned: set[str] = set()
 
 
-def connect(target: AdbTarget) -> AdbDevice:
+def connect(target: AdbTarget, cancel: Cancel | None = None) -> AdbDevice:
     """The device of a target of kind adb.
 
     Raises TransportError (no adb, no such device, offline, several), IdentityError (unauthorized),
     DeviceError (Android older than 7)."""
-    serial = adb_server.connect(target.name, target.serial, target.timeouts.connect_seconds)
+    cancel = cancel or Cancel()
+    server = adb_server.AdbServer(cancel)
+    serial = server.connect(target.name, target.serial, target.timeouts.connect_seconds)
     if adb_server.is_network(serial):
         if not target.allow_network:
             hint = (
@@ -80,20 +85,22 @@ def connect(target: AdbTarget) -> AdbDevice:
                 " to, too",
                 serial,
             )
-    if "shell_v2" not in adb_server.ask("-s", serial, "features").split():
+    if "shell_v2" not in server.ask("-s", serial, "features").split():
         raise DeviceError(
             f"{target.name} ({serial}): its adb has no shell_v2",
             hint="edgekit needs Android 7 or newer",
         )
-    return AdbDevice(target.name, serial, target.timeouts)
+    return AdbDevice(target.name, serial, target.timeouts, cancel)
 
 
 class AdbDevice:
     """A device that adb's server is connected to. Holds no connection of its own."""
 
-    def __init__(self, name: str, serial: str, timeouts: Timeouts) -> None:
+    def __init__(self, name: str, serial: str, timeouts: Timeouts, cancel: Cancel) -> None:
         self.name = name
         self.serial = serial
+        self.cancel = cancel
+        self._server = adb_server.AdbServer(cancel)
         self._timeouts = timeouts
 
     def run(
@@ -107,18 +114,13 @@ class AdbDevice:
         max_stderr_bytes: int = 1 << 20,
         on_stdout: Callable[[bytes], None] | None = None,
     ) -> Completed:
-        def chunks() -> Iterator[bytes]:
-            return (
-                stdin[start : start + CHUNK_BYTES] for start in range(0, len(stdin), CHUNK_BYTES)
-            )
-
         return self._execute(
             argv,
-            chunks,
+            lambda: slices(stdin, CHUNK_BYTES),
             Capped(max_stdout_bytes, on_stdout),
-            max_stderr_bytes,
-            timeout_s,
-            no_progress_s,
+            Capped(max_stderr_bytes),
+            timeout_s=timeout_s,
+            no_progress_s=no_progress_s,
         )
 
     def push(
@@ -144,7 +146,7 @@ class AdbDevice:
     ) -> Completed:
         def chunks() -> Iterator[bytes]:
             stream.seek(0)
-            return _chunks(stream, progress)
+            return file_chunks(stream, CHUNK_BYTES, progress)
 
         return self._transfer(
             ["sh", "-c", PUSH, "edgekit", absolute(remote), f"{mode:o}"], chunks, Capped(1 << 16)
@@ -160,31 +162,41 @@ class AdbDevice:
     ) -> Completed:
         arriving = f"{remote}.{secrets.token_hex(4)}"
         naming = ["sh", "-c", NAME, "edgekit", arriving, remote, f"{mode:o}"]
+        # Not cancelled itself: the sending is, and then this ends within two seconds.
+        beside = AdbDevice(self.name, self.serial, self._timeouts, Cancel())
         no_progress_s = self._timeouts.no_progress_seconds
-        with ThreadPoolExecutor(1) as beside:
-            named = beside.submit(self.run, naming, timeout_s=no_progress_s)
-            deadline = time.monotonic() + self._timeouts.transfer_seconds
-            for retry in (True, False):
-                try:
-                    adb_sync.send(
-                        server,
-                        self.serial,
-                        stream,
-                        arriving,
-                        deadline=deadline,
-                        no_progress_s=no_progress_s,
-                        progress=progress,
-                    )
-                    break
-                except adb_sync.NotReached as error:
-                    self._explain(error.message.encode(), retry)
-                except DeviceError as error:
-                    raise DeviceError(
-                        f"{self.name}: cannot write {remote}: {error.message}", hint=UNWRITABLE
-                    ) from None
-                except TransportError as error:
-                    raise type(error)(f"{self.name}: {error.message}", hint=GONE) from None
+        with ThreadPoolExecutor(1) as executor:
+            named = executor.submit(beside.run, naming, timeout_s=no_progress_s)
+            self._send(server, stream, remote, arriving, progress)
         return named.result() if named.result().ok else self.run(naming, timeout_s=no_progress_s)
+
+    def _send(
+        self,
+        server: tuple[str, int],
+        stream: IO[bytes],
+        remote: str,
+        arriving: str,
+        progress: Progress | None,
+    ) -> None:
+        """Send a file by the sync service, under the name `arriving`; when its server has just
+        gone, once more."""
+        waits = adb_sync.Waits(
+            deadline=time.monotonic() + self._timeouts.transfer_seconds,
+            no_progress_s=self._timeouts.no_progress_seconds,
+            cancel=self.cancel,
+        )
+        for retry in (True, False):
+            try:
+                adb_sync.send(server, self.serial, stream, arriving, waits, progress)
+                return
+            except adb_sync.NotReached as error:
+                self._explain(error.message.encode(), retry)
+            except DeviceError as error:
+                raise DeviceError(
+                    f"{self.name}: cannot write {remote}: {error.message}", hint=UNWRITABLE
+                ) from None
+            except TransportError as error:
+                raise type(error)(f"{self.name}: {error.message}", hint=GONE) from None
 
     def pull(
         self, remote: str, local: Path, *, max_bytes: int, progress: Progress | None = None
@@ -228,9 +240,9 @@ class AdbDevice:
             argv,
             chunks,
             stdout,
-            1 << 16,
-            self._timeouts.transfer_seconds,
-            self._timeouts.no_progress_seconds,
+            Capped(1 << 16),
+            timeout_s=self._timeouts.transfer_seconds,
+            no_progress_s=self._timeouts.no_progress_seconds,
         )
 
     def _execute(
@@ -238,45 +250,47 @@ class AdbDevice:
         argv: Sequence[str],
         chunks: Callable[[], Iterator[bytes]],
         stdout: Capped,
-        max_stderr_bytes: int,
+        stderr: Capped,
+        *,
         timeout_s: float,
         no_progress_s: float | None,
     ) -> Completed:
         """Run a program; a device that turned out to be offline before it started is connected
         anew, once, if it is on the network."""
-        started = time.monotonic()
-        limits = Limits(started, timeout_s, no_progress_s, self._timeouts.no_progress_seconds)
+        limits = Limits(time.monotonic(), timeout_s, no_progress_s)
         for retry in (True, False):
             nonce = secrets.token_hex(8)
-            stderr = Said(nonce, Capped(max_stderr_bytes))
-            code = self._attempt(argv, nonce, chunks(), stdout, stderr, limits)
-            if stderr.group is not None:
+            wrapper = WrapperOutput(nonce, stderr)
+            code = self._attempt(argv, nonce, chunks(), stdout, wrapper, limits)
+            if wrapper.group is not None:
                 break
-            self._explain(stderr.prelude, retry)
-        if stderr.last is None:
+            self._explain(wrapper.prelude, retry)
+        if wrapper.ended_by is None:
             raise TransportError(
                 f"{self.name}: the connection broke while {argv[0]} ran", hint=GONE
             )
-        content = bytes(stderr.sink.data)
-        if code != 0 and nonce.encode() in content.partition(b"\n")[0]:
-            reason = printable(last_line(content).partition(nonce + ":")[2].strip())
-            raise DeviceError(
-                f"{self.name}: cannot start {argv[0]}: {reason}",
-                hint="is the program installed and executable?",
-            )
-        by_signal = stderr.last == "signal" and code > 128
-        seconds = time.monotonic() - started
-        signal = code - 128 if by_signal else None
-        exit_code = None if by_signal else code
+        self._require_started(argv, code, nonce, bytes(stderr.data))
+        by_signal = wrapper.ended_by == "signal" and code > 128
         return Completed(
-            tuple(argv),
-            exit_code,
-            signal,
-            bytes(stdout.data),
-            content,
-            seconds,
-            stdout.truncated,
-            stderr.sink.truncated,
+            argv=tuple(argv),
+            exit_code=None if by_signal else code,
+            signal=code - 128 if by_signal else None,
+            stdout=bytes(stdout.data),
+            stderr=bytes(stderr.data),
+            seconds=time.monotonic() - limits.started,
+            stdout_truncated=stdout.truncated,
+            stderr_truncated=stderr.truncated,
+        )
+
+    def _require_started(self, argv: Sequence[str], code: int, nonce: str, stderr: bytes) -> None:
+        """Raise DeviceError when the wrapper's shell complains, in a line that starts with the
+        nonce, that it cannot start the program."""
+        if code == 0 or nonce.encode() not in stderr.partition(b"\n")[0]:
+            return
+        reason = printable(last_line(stderr).partition(nonce + ":")[2].strip())
+        raise DeviceError(
+            f"{self.name}: cannot start {argv[0]}: {reason}",
+            hint="is the program installed and executable?",
         )
 
     def _attempt(
@@ -285,68 +299,69 @@ class AdbDevice:
         nonce: str,
         chunks: Iterator[bytes],
         stdout: Capped,
-        stderr: Said,
+        stderr: WrapperOutput,
         limits: Limits,
     ) -> int:
         """The exit code adb brings back. Whatever ends the wait, the program's process group is not
         alive after it."""
         with adb_client.running(self.serial, ["sh", "-c", WRAPPER, nonce, *argv]) as client:
             try:
-                for met in adb_client.pump(client, chunks, stdout, stderr, limits):
-                    if met == "leftover" and stderr.group is not None:
-                        self._kill(stderr.group)
-                    elif met == "silence" and not self._answers():
-                        raise TransportError(
-                            f"{self.name}: the device does not answer any more", hint=GONE
-                        )
-                    elif met in ("deadline", "no progress"):
-                        reason = (
-                            f"{limits.timeout_s:g} s were over"
-                            if met == "deadline"
-                            else f"nothing for {limits.no_progress_s:g} s"
-                        )
-                        details: dict[str, object] = {
-                            "argv": list(argv),
-                            "stderr": last_line(stderr.sink.data),
-                        }
-                        hint = "give it more time, or see why it hangs"
-                        raise DeadlinePassed(
-                            f"{self.name}: {argv[0]} was killed: {reason}",
-                            hint=hint,
-                            details=details,
-                        )
-            except BaseException:
-                if stderr.group is not None:
-                    self._kill(stderr.group)
+                self._pump(client, f"{self.name}: {argv[0]}", chunks, stdout, stderr, limits)
+            except BaseException as error:
+                self._kill(stderr.group)
+                if isinstance(error, DeadlinePassed):
+                    error.details = {"argv": list(argv), "stderr": last_line(stderr.sink.data)}
                 raise
             return client.wait()
 
+    def _pump(
+        self,
+        client: subprocess.Popen[bytes],
+        name: str,
+        chunks: Iterator[bytes],
+        stdout: Capped,
+        stderr: WrapperOutput,
+        limits: Limits,
+    ) -> None:
+        with Pipes(client, chunks, stdout, stderr) as pipes:
+            program = Client(
+                pipes,
+                stderr,
+                silence_s=self._timeouts.no_progress_seconds,
+                on_silence=self._require_answer,
+                on_leftover=lambda: self._kill(stderr.group),
+            )
+            pump(program, name, limits, self.cancel)
+
     def _explain(self, prelude: bytes, retry: bool) -> None:
         """Why a program did not start: raises, or returns when it is worth another attempt."""
-        found = adb_server.devices()
-        state = found.get(self.serial)
+        states = self._server.devices()
+        state = states.get(self.serial)
         if retry and state == "device":
             return
         if retry and state in (None, "offline") and adb_server.is_network(self.serial):
-            state = adb_server.reconnect(self.serial, self._timeouts.connect_seconds)
+            state = self._server.reconnect(self.serial, self._timeouts.connect_seconds)
             if state == "device":
                 return
         if state != "device":
-            raise adb_server.not_ready(self.name, self.serial, state, found)
+            raise adb_server.not_ready(self.name, self.serial, state, states)
         raise TransportError(
             f"{self.name}: adb cannot start a program: {printable(last_line(prelude))}", hint=GONE
         )
 
-    def _answers(self) -> bool:
-        """Whether the device is still there: adb itself waits for ever on a link that says nothing
-        and does not end."""
-        try:
-            return self._aside(["true"], self._timeouts.no_progress_seconds).returncode == 0
-        except (TransportError, OSError, subprocess.SubprocessError):
-            return False
+    def _require_answer(self) -> None:
+        """Raise TransportError unless the device is still there: adb itself waits for ever on a
+        link that carries nothing and does not end."""
+        with contextlib.suppress(TransportError, OSError, subprocess.SubprocessError):
+            if self._aside(["true"], self._timeouts.no_progress_seconds).returncode == 0:
+                return
+        raise TransportError(f"{self.name}: the device does not answer any more", hint=GONE)
 
-    def _kill(self, group: int) -> None:
-        """End a process group on the device. Best effort: the device may be gone."""
+    def _kill(self, group: int | None) -> None:
+        """End a process group on the device, if one was started. Best effort: the device may be
+        gone."""
+        if group is None:
+            return
         with contextlib.suppress(TransportError, OSError, subprocess.SubprocessError):
             self._aside(["sh", "-c", KILL, "edgekit", str(group), ""], KILL_S)
 
@@ -360,10 +375,3 @@ class AdbDevice:
             start_new_session=True,
             check=False,
         )
-
-
-def _chunks(stream: IO[bytes], progress: Progress | None) -> Iterator[bytes]:
-    while chunk := stream.read(CHUNK_BYTES):
-        yield chunk
-        if progress is not None:
-            progress(len(chunk))

@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from edgekit.cancel import Cancel
 from edgekit.devices.local import LocalDevice
 from edgekit.errors import DeviceError, EdgekitError, IdentityError, TransportError
 from edgekit.sanitize import printable
@@ -31,28 +32,80 @@ def find_adb() -> str:
         *(str(Path(folder) / "platform-tools" / "adb") for folder in folders if folder),
     ]
     for place in places:
-        if found := shutil.which(place):
-            return found
+        if program := shutil.which(place):
+            return program
     raise TransportError(
         "the program adb is not installed",
         hint="apt-get install adb, or Android's platform-tools with `adb` on the PATH",
     )
 
 
-def ask(*arguments: str, timeout_s: float = ANSWER_S) -> str:
-    """What adb says to a question that no device is asked. It says much of it with exit code 0 and
-    an error in the text.
+class AdbServer:
+    """adb's server on this machine. What is waited for ends when `cancel` is requested."""
 
-    Raises TransportError when it cannot be run or does not answer.
-    """
-    try:
-        done = LocalDevice("adb").run(
-            [find_adb(), *arguments], timeout_s=timeout_s, max_stdout_bytes=1 << 20
-        )
-    except (TransportError, DeviceError) as error:
-        hint = "`adb kill-server`, then again; is something else on its port?"
-        raise TransportError(f"adb {arguments[0]}: {error.message}", hint=hint) from None
-    return (done.stdout + done.stderr).decode("utf-8", "replace")
+    def __init__(self, cancel: Cancel) -> None:
+        self._cancel = cancel
+
+    def ask(self, *arguments: str, timeout_s: float = ANSWER_S) -> str:
+        """What adb prints for a question that goes to no device. Errors come in that text too, often
+        with exit code 0.
+
+        Raises TransportError when it cannot be run or does not answer.
+        """
+        try:
+            done = LocalDevice("adb", self._cancel).run(
+                [find_adb(), *arguments], timeout_s=timeout_s, max_stdout_bytes=1 << 20
+            )
+        except (TransportError, DeviceError) as error:
+            hint = "`adb kill-server`, then again; is something else on its port?"
+            raise TransportError(f"adb {arguments[0]}: {error.message}", hint=hint) from None
+        return (done.stdout + done.stderr).decode("utf-8", "replace")
+
+    def devices(self) -> dict[str, str]:
+        """Serial to state of what is connected. Starts adb's server when there is none, and then
+        waits a little for devices to turn up."""
+        fresh = "started" in self.ask("start-server")
+        until = time.monotonic() + (SETTLE_S if fresh else 0)
+        while True:
+            states = parse_devices(self.ask("devices"))
+            ready = bool(states) and all(state == "device" for state in states.values())
+            if ready or time.monotonic() >= until:
+                return states
+            self._cancel.sleep(POLL_S)
+
+    def connect(self, name: str, serial: str | None, timeout_s: float) -> str:
+        """The serial of a device that is ready; one that is offline or missing and on the network
+        is connected anew, once.
+
+        Raises TransportError (none, several, missing, offline), IdentityError (unauthorized),
+        DeviceError (not in Android)."""
+        states = self.devices()
+        serial = serial or only_serial(states)
+        state = states.get(serial)
+        if state in ("authorizing", "connecting"):
+            state = self._settled(serial, timeout_s)
+        if state in ("offline", None) and is_network(serial):
+            state = self.reconnect(serial, timeout_s)
+        if state != "device":
+            raise not_ready(name, serial, state, states)
+        return serial
+
+    def reconnect(self, serial: str, timeout_s: float) -> str | None:
+        """Connect a device on the network anew, and return its state."""
+        self.ask("disconnect", serial)
+        self.ask("connect", serial, timeout_s=timeout_s + ANSWER_S)
+        return self._settled(serial, timeout_s)
+
+    def _settled(self, serial: str, timeout_s: float) -> str | None:
+        """The state of a device when it stops changing, at the latest after `timeout_s`; None when
+        adb does not list it."""
+        until = time.monotonic() + timeout_s
+        while True:
+            state = self.devices().get(serial)
+            changing = state in ("authorizing", "connecting", "offline")
+            if not changing or time.monotonic() >= until:
+                return state
+            self._cancel.sleep(POLL_S)
 
 
 def parse_devices(text: str) -> dict[str, str]:
@@ -60,25 +113,11 @@ def parse_devices(text: str) -> dict[str, str]:
 
     States are those of adb: `device` is ready, then `offline`, `unauthorized`, `authorizing`,
     `connecting`, `recovery`, `sideload`, `bootloader`, and `no permissions` with a remark."""
-    found = {}
+    states = {}
     for line in text.splitlines():
         if match := re.fullmatch(r"(\S+)\s+([a-z][^\t]*?)\s*", line):
-            found[match[1]] = match[2]
-    return {serial: state for serial, state in found.items() if serial not in ("List", "*")}
-
-
-def devices() -> dict[str, str]:
-    """Serial to state of what is connected. Starts adb's server when there is none, and then waits
-    a little for devices to turn up."""
-    fresh = "started" in ask("start-server")
-    until = time.monotonic() + (SETTLE_S if fresh else 0)
-    while True:
-        found = parse_devices(ask("devices"))
-        if time.monotonic() >= until or (
-            found and all(state == "device" for state in found.values())
-        ):
-            return found
-        time.sleep(POLL_S)
+            states[match[1]] = match[2]
+    return {serial: state for serial, state in states.items() if serial not in ("List", "*")}
 
 
 def is_network(serial: str) -> bool:
@@ -86,58 +125,28 @@ def is_network(serial: str) -> bool:
     return ":" in serial or "._adb" in serial
 
 
-def only_serial(found: Mapping[str, str]) -> str:
+def only_serial(states: Mapping[str, str]) -> str:
     """The serial of the only device. Raises TransportError: none, or several."""
-    if not found:
+    if not states:
         raise TransportError(
             "adb sees no device",
             hint="plug it in and switch on USB debugging; `adb devices` must list it",
         )
-    if len(found) > 1:
+    if len(states) > 1:
         names = ", ".join(
-            f"{printable(serial)} ({printable(state)})" for serial, state in sorted(found.items())
+            f"{printable(serial)} ({printable(state)})" for serial, state in sorted(states.items())
         )
         raise TransportError(
             f"adb sees several devices: {names}", hint="set `serial` in the target to one of them"
         )
-    return next(iter(found))
+    return next(iter(states))
 
 
-def connect(name: str, serial: str | None, timeout_s: float) -> str:
-    """The serial of a device that is ready; one that is offline or missing and on the network is
-    connected anew, once.
-
-    Raises TransportError (none, several, missing, offline), IdentityError (unauthorized),
-    DeviceError (not in Android)."""
-    found = devices()
-    serial = serial or only_serial(found)
-    state = found.get(serial)
-    if state in ("authorizing", "connecting"):
-        state = _settled(serial, timeout_s)
-    if state in ("offline", None) and is_network(serial):
-        state = reconnect(serial, timeout_s)
-    if state != "device":
-        raise not_ready(name, serial, state, found)
-    return serial
-
-
-def reconnect(serial: str, timeout_s: float) -> str | None:
-    """Connect a device on the network anew, and return its state."""
-    ask("disconnect", serial)
-    ask("connect", serial, timeout_s=timeout_s + ANSWER_S)
-    return _settled(serial, timeout_s)
-
-
-def state_of(serial: str) -> str | None:
-    """The state of a device; None when adb does not list it."""
-    return devices().get(serial)
-
-
-def not_ready(name: str, serial: str, state: str | None, found: Mapping[str, str]) -> EdgekitError:
+def not_ready(name: str, serial: str, state: str | None, states: Mapping[str, str]) -> EdgekitError:
     """The error for a device in a state other than `device`."""
     where = f"{name} ({printable(serial)})"
     if state is None:
-        others = ", ".join(printable(other) for other in sorted(found))
+        others = ", ".join(printable(other) for other in sorted(states))
         hint = "is it on, connected, and in USB debugging?" + (
             f" adb sees: {others}" if others else " adb sees no device"
         )
@@ -165,15 +174,3 @@ def not_ready(name: str, serial: str, state: str | None, found: Mapping[str, str
         f"{where}: it is in the state `{printable(state)}`",
         hint="start it into Android: `adb reboot`",
     )
-
-
-def _settled(serial: str, timeout_s: float) -> str | None:
-    """The state of a device when it stops changing, at the latest after `timeout_s`."""
-    until = time.monotonic() + timeout_s
-    while (state := state_of(serial)) in (
-        "authorizing",
-        "connecting",
-        "offline",
-    ) and time.monotonic() < until:
-        time.sleep(POLL_S)
-    return state

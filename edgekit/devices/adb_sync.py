@@ -16,8 +16,10 @@ import stat
 import struct
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import IO
 
+from edgekit.cancel import Cancel
 from edgekit.devices import SLICE_S, Progress
 from edgekit.errors import DeadlinePassed, DeviceError, TransportError
 from edgekit.sanitize import printable
@@ -33,18 +35,25 @@ def server_address() -> tuple[str, int] | None:
     """Where adb's server listens, as the adb program understands the environment. None: not on
     TCP."""
     if given := os.environ.get("ADB_SERVER_SOCKET"):
-        found = re.fullmatch(r"tcp:(?:(.+):)?([0-9]{1,5})", given)
-        return (found[1] or "localhost", int(found[2])) if found else None
+        address = re.fullmatch(r"tcp:(?:(.+):)?([0-9]{1,5})", given)
+        return (address[1] or "localhost", int(address[2])) if address else None
+    host = os.environ.get("ANDROID_ADB_SERVER_ADDRESS", "localhost")
     port = os.environ.get("ANDROID_ADB_SERVER_PORT", str(PORT))
-    return (
-        (os.environ.get("ANDROID_ADB_SERVER_ADDRESS", "localhost"), int(port))
-        if port.isdigit()
-        else None
-    )
+    return (host, int(port)) if port.isdigit() else None
 
 
 class NotReached(TransportError):
     """The server does not run, or does not have such a device; nothing was sent."""
+
+
+@dataclass(frozen=True)
+class Waits:
+    """How long a transfer may take: until `deadline`, in seconds of `time.monotonic`, and no longer
+    than `no_progress_s` without a byte moved; and no longer than until `cancel` is requested."""
+
+    deadline: float
+    no_progress_s: float
+    cancel: Cancel
 
 
 def send(
@@ -52,18 +61,15 @@ def send(
     serial: str,
     stream: IO[bytes],
     remote: str,
-    *,
-    deadline: float,
-    no_progress_s: float,
+    waits: Waits,
     progress: Progress | None,
 ) -> None:
     """Write what is left of a stream to a new file (absolute path) on a device of a server, which
     its owner may read and write.
 
-    Raises DeviceError (refused; the text is the device's), DeadlinePassed (`deadline`, in seconds
-    of `time.monotonic`, or nothing moved for so long), TransportError (connection lost),
-    NotReached."""
-    with _connected(server, serial, deadline, no_progress_s) as link:
+    Raises DeviceError (refused; the text is the device's), DeadlinePassed, TransportError
+    (connection lost), NotReached, KeyboardInterrupt (cancelled)."""
+    with _connected(server, serial, waits) as link:
         directory = remote.rpartition("/")[0].encode() or b"/"
         link.write(struct.pack("<4sI", b"STAT", len(directory)), directory)
         _, mode, _, _ = struct.unpack("<4s3I", link.read(16))
@@ -84,16 +90,14 @@ def send(
 
 
 @contextlib.contextmanager
-def _connected(
-    server: tuple[str, int], serial: str, deadline: float, no_progress_s: float
-) -> Iterator[_Link]:
+def _connected(server: tuple[str, int], serial: str, waits: Waits) -> Iterator[_Link]:
     """The sync service of a device."""
     try:
-        connection = socket.create_connection(server, timeout=no_progress_s)
+        connection = socket.create_connection(server, timeout=waits.no_progress_s)
     except OSError as error:
         raise NotReached(f"adb's server does not answer: {error.strerror or error}") from None
     with connection:
-        link = _Link(connection, deadline, no_progress_s)
+        link = _Link(connection, waits)
         for service in (f"host:transport:{serial}", "sync:"):
             request = service.encode()
             link.write(b"%04x%s" % (len(request), request))
@@ -116,9 +120,10 @@ def _read_answer(link: _Link) -> None:
 class _Link:
     """A connection whose waits come in slices and end."""
 
-    def __init__(self, connection: socket.socket, deadline: float, no_progress_s: float) -> None:
+    def __init__(self, connection: socket.socket, waits: Waits) -> None:
         connection.settimeout(SLICE_S)
-        self._connection, self._deadline, self._no_progress_s = connection, deadline, no_progress_s
+        self._connection = connection
+        self._waits = waits
         self._moved_at = time.monotonic()
         self._answers = selectors.DefaultSelector()
         self._answers.register(connection, selectors.EVENT_READ)
@@ -145,15 +150,16 @@ class _Link:
     @contextlib.contextmanager
     def _waiting(self) -> Iterator[None]:
         """Around one attempt to move bytes, which ends after a slice. Raises TransportError,
-        DeadlinePassed when there is no time for another."""
+        DeadlinePassed when there is no time for another, KeyboardInterrupt when cancelled."""
+        self._waits.cancel.check()
         try:
             yield
             self._moved_at = time.monotonic()
         except TimeoutError:
             now = time.monotonic()
-            if now >= self._deadline:
+            if now >= self._waits.deadline:
                 raise DeadlinePassed("the time for a transfer was over") from None
-            if now >= self._moved_at + self._no_progress_s:
-                raise DeadlinePassed(f"nothing for {self._no_progress_s:g} s") from None
+            if now >= self._moved_at + self._waits.no_progress_s:
+                raise DeadlinePassed(f"nothing for {self._waits.no_progress_s:g} s") from None
         except OSError as error:
             raise TransportError(f"the connection broke: {error.strerror or error}") from None

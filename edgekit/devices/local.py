@@ -6,7 +6,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import selectors
 import signal
 import stat
 import subprocess
@@ -16,13 +15,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
-from edgekit.devices import SLICE_S, Completed, Progress
+from edgekit.cancel import Cancel
+from edgekit.devices import Completed, Progress
+from edgekit.devices.pipes import CHUNK_BYTES, Pipes
+from edgekit.devices.pump import Capped, Limits, pump, slices
 from edgekit.errors import DeadlinePassed, DeviceError, ResultError, UsageError
 
 if TYPE_CHECKING:
     from edgekit.devices.target import Target
 
-CHUNK_BYTES = 1 << 20
 STDERR_TAIL_BYTES = 2000
 SECRET = re.compile(
     r"PASS(WORD|WD|PHRASE)|SECRET|TOKEN|API_?KEY|CREDENTIAL|^EDGEKIT_DB$", re.IGNORECASE
@@ -34,8 +35,8 @@ keeps writing."""
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def connect(target: Target) -> LocalDevice:
-    return LocalDevice(target.name)
+def connect(target: Target, cancel: Cancel) -> LocalDevice:
+    return LocalDevice(target.name, cancel)
 
 
 class LocalDevice:
@@ -46,8 +47,9 @@ class LocalDevice:
     Relative paths start at the home directory, as they do over SSH. Needs Linux (pidfd).
     """
 
-    def __init__(self, name: str = "local") -> None:
+    def __init__(self, name: str = "local", cancel: Cancel | None = None) -> None:
         self.name = name
+        self.cancel = cancel or Cancel()
 
     def run(
         self,
@@ -62,24 +64,14 @@ class LocalDevice:
     ) -> Completed:
         started = time.monotonic()
         stdout, stderr = Capped(max_stdout_bytes, on_stdout), Capped(max_stderr_bytes)
+        limits = Limits(started, timeout_s, no_progress_s)
         with _process_group(self.name, argv) as process:
-            finished = _communicate(
-                process, stdin, stdout, stderr, started + timeout_s, no_progress_s
-            )
-        if not finished:
-            over = time.monotonic() - started >= timeout_s
-            late = (
-                f"{timeout_s:g} s were over"
-                if over
-                else f"it printed nothing for {no_progress_s:g} s"
-            )
-            tail = bytes(stderr.data[-STDERR_TAIL_BYTES:]).decode(errors="replace")
-            hint = "give it more time, or see why it hangs"
-            raise DeadlinePassed(
-                f"{self.name}: {argv[0]} was killed: {late}",
-                hint=hint,
-                details={"argv": list(argv), "stderr": tail},
-            )
+            try:
+                self._pump(process, argv, stdin, stdout, stderr, limits)
+            except DeadlinePassed as error:
+                tail = bytes(stderr.data[-STDERR_TAIL_BYTES:]).decode(errors="replace")
+                error.details = {"argv": list(argv), "stderr": tail}
+                raise
         code = process.returncode
         return Completed(
             argv=tuple(argv),
@@ -92,6 +84,19 @@ class LocalDevice:
             stderr_truncated=stderr.truncated,
         )
 
+    def _pump(
+        self,
+        process: subprocess.Popen[bytes],
+        argv: Sequence[str],
+        stdin: bytes,
+        stdout: Capped,
+        stderr: Capped,
+        limits: Limits,
+    ) -> None:
+        chunks = slices(stdin, CHUNK_BYTES)
+        with Pipes(process, chunks, stdout, stderr) as pipes, _pidfd(process.pid) as exit_fd:
+            pump(_Child(process, pipes, exit_fd), f"{self.name}: {argv[0]}", limits, self.cancel)
+
     def push(
         self, local: Path, remote: str, *, mode: int = 0o644, progress: Progress | None = None
     ) -> None:
@@ -101,7 +106,7 @@ class LocalDevice:
                 _require_plain_file(sink)
                 sink.truncate(0)
                 os.fchmod(sink.fileno(), mode)
-                _copy(source, sink, progress)
+                self._copy(source, sink, progress)
 
     def pull(
         self, remote: str, local: Path, *, max_bytes: int, progress: Progress | None = None
@@ -114,13 +119,32 @@ class LocalDevice:
         ):
             _require_plain_file(source)
             with host_file(local, "wb") as sink:
-                whole = _copy(source, sink, progress, max_bytes)
+                whole = self._copy(source, sink, progress, max_bytes)
         if not whole:
             local.unlink()
             raise ResultError(f"{self.name}: {remote} is larger than {max_bytes} bytes")
 
     def close(self) -> None:
         pass
+
+    def _copy(
+        self,
+        source: IO[bytes],
+        sink: IO[bytes],
+        progress: Progress | None,
+        max_bytes: int | None = None,
+    ) -> bool:
+        """Copy in chunks; False when there was more than `max_bytes`."""
+        copied = 0
+        while chunk := source.read(CHUNK_BYTES):
+            self.cancel.check()
+            copied += len(chunk)
+            if max_bytes is not None and copied > max_bytes:
+                return False
+            sink.write(chunk)
+            if progress:
+                progress(len(chunk))
+        return True
 
     @contextmanager
     def _translated(self, remote: str, verb: str) -> Iterator[None]:
@@ -134,30 +158,6 @@ class LocalDevice:
             raise DeviceError(
                 f"{self.name}: cannot {verb} {remote!r}: {reason}", hint=hint
             ) from None
-
-
-class Capped:
-    """Output up to a number of bytes; what comes after is counted as truncated and dropped. Without
-    `collect` only the observer gets it."""
-
-    def __init__(
-        self,
-        max_bytes: int,
-        observer: Callable[[bytes], None] | None = None,
-        *,
-        collect: bool = True,
-    ) -> None:
-        self.data, self.truncated = bytearray(), False
-        self._left, self._observer, self._collect = max_bytes, observer, collect
-
-    def add(self, chunk: bytes) -> None:
-        kept = chunk[: self._left]
-        self._left -= len(kept)
-        self.truncated = self.truncated or len(kept) < len(chunk)
-        if self._collect:
-            self.data += kept
-        if kept and self._observer:
-            self._observer(kept)
 
 
 @contextmanager
@@ -206,77 +206,30 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _communicate(
-    process: subprocess.Popen[bytes],
-    stdin: bytes,
-    stdout: Capped,
-    stderr: Capped,
-    deadline: float,
-    no_progress_s: float | None,
-) -> bool:
-    """Feed and drain a program until it exits; False when a deadline passed first.
+class _Child:
+    """A child process, for `pump`. What it leaves running in its group is killed when it exits, so
+    that a forgotten background process neither holds up the end nor survives it."""
 
-    What it leaves running in its group is killed when it exits, so that a forgotten background
-    process neither holds up the end nor survives it."""
-    feed, *drains = (
-        cast(IO[bytes], pipe) for pipe in (process.stdin, process.stdout, process.stderr)
-    )
-    sinks = {drain.fileno(): sink for drain, sink in zip(drains, (stdout, stderr), strict=True)}
-    unsent = memoryview(stdin)
-    progressed_at = time.monotonic()
-    with selectors.DefaultSelector() as selector, _pidfd(process.pid) as exited:
-        for pipe in (feed, *drains):
-            os.set_blocking(pipe.fileno(), False)
-            selector.register(pipe, selectors.EVENT_WRITE if pipe is feed else selectors.EVENT_READ)
-        selector.register(exited, selectors.EVENT_READ)
-        while True:
-            until = (
-                deadline if no_progress_s is None else min(deadline, progressed_at + no_progress_s)
-            )
-            events = selector.select(min(SLICE_S, max(0.0, until - time.monotonic())))
-            if time.monotonic() >= until and not any(
-                key.fd in (exited, *sinks) for key, _ in events
-            ):
-                return False
-            for key, _ in events:
-                if key.fd == exited:
-                    _kill_group(process)
-                    _last_words(sinks)
-                    return True
-                if key.fd in sinks:
-                    if chunk := os.read(key.fd, CHUNK_BYTES):
-                        sinks[key.fd].add(chunk)
-                        progressed_at = time.monotonic()
-                    else:
-                        selector.unregister(key.fileobj)
-                else:
-                    unsent = _feed(key.fd, unsent)
-                    progressed_at = time.monotonic()
-                    if not unsent:
-                        selector.unregister(key.fileobj)
-                        feed.close()
-            if time.monotonic() >= deadline:
-                return False
+    def __init__(self, process: subprocess.Popen[bytes], pipes: Pipes, exit_fd: int) -> None:
+        self._process = process
+        self._pipes = pipes
+        self._exited = False
+        pipes.on_readable(exit_fd, self._exit)
 
+    @property
+    def moved_at(self) -> float:
+        return self._pipes.moved_at
 
-def _feed(fd: int, unsent: memoryview) -> memoryview:
-    """Write what fits now. A program that does not read its input is no error: the rest is
-    dropped."""
-    try:
-        return unsent[os.write(fd, unsent[:CHUNK_BYTES]) :]
-    except BlockingIOError:
-        return unsent
-    except BrokenPipeError:
-        return unsent[:0]
+    def move(self, longest_s: float) -> bool:
+        self._pipes.move(longest_s)
+        if not self._exited:
+            return True
+        _kill_group(self._process)
+        self._pipes.read_rest(LAST_WORDS_S)
+        return False
 
-
-def _last_words(sinks: dict[int, Capped]) -> None:
-    """Read what is in the pipes, without waiting for more."""
-    until = time.monotonic() + LAST_WORDS_S
-    for fd, sink in sinks.items():
-        with suppress(BlockingIOError):
-            while time.monotonic() < until and (chunk := os.read(fd, CHUNK_BYTES)):
-                sink.add(chunk)
+    def _exit(self) -> None:
+        self._exited = True
 
 
 @contextmanager
@@ -302,18 +255,3 @@ def host_file(path: Path, mode: str) -> Iterator[IO[bytes]]:
 def _require_plain_file(stream: IO[bytes]) -> None:
     if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
         raise ValueError("not a plain file")
-
-
-def _copy(
-    source: IO[bytes], sink: IO[bytes], progress: Progress | None, max_bytes: int | None = None
-) -> bool:
-    """Copy in chunks; False when there was more than `max_bytes`."""
-    copied = 0
-    while chunk := source.read(CHUNK_BYTES):
-        copied += len(chunk)
-        if max_bytes is not None and copied > max_bytes:
-            return False
-        sink.write(chunk)
-        if progress:
-            progress(len(chunk))
-    return True

@@ -28,16 +28,15 @@ from typing import BinaryIO, cast
 
 import paramiko
 
+from edgekit.cancel import Cancel
 from edgekit.devices import Completed, Progress
+from edgekit.devices.pump import Capped, Limits, file_chunks, pump, slices
 from edgekit.devices.shell import KILL, PULL, PUSH, absolute, last_line
+from edgekit.devices.ssh_streams import CHUNK_BYTES, GONE, MarkedOutput, Streams
 from edgekit.devices.ssh_transport import Transport
 from edgekit.devices.target import Timeouts
 from edgekit.errors import DeadlinePassed, DeviceError, ResultError, TransportError
 
-CHUNK_BYTES = 128 << 10
-GONE = "check the network and the board's power, then run again"
-LEFTOVER_S = 0.3
-"""Output that comes so long after the program's end is not its own."""
 ASK_EVERY_S = 10.0
 """How often a server is asked for a sign of life; more often where a target's `no_progress_seconds`
 are few."""
@@ -48,10 +47,6 @@ WRAPPER = (
     'read -r a b c d group rest <"/proc/$$/stat"; printf "%s %s\\n" "$1" "$group $rest"; shift;'
     ' exec "$@"'
 )
-STARTED = 17
-"""Where among the fields of /proc/PID/stat, from the group on, a process says when it was
-started."""
-
 
 Reach = Callable[[bool], Sequence[paramiko.SSHClient]]
 """Makes an authenticated client, and those it is tunnelled through after it; whether the user may
@@ -62,8 +57,9 @@ class SshDevice:
     """A board over an authenticated connection, which `close` closes. One that was lost is made
     anew once it is needed, as long as that works."""
 
-    def __init__(self, name: str, reach: Reach, timeouts: Timeouts) -> None:
+    def __init__(self, name: str, reach: Reach, timeouts: Timeouts, cancel: Cancel) -> None:
         self.name = name
+        self.cancel = cancel
         self._timeouts = timeouts
         self._clients: Sequence[paramiko.SSHClient] = ()
         self._connect(reach, ask=True)
@@ -80,10 +76,13 @@ class SshDevice:
         max_stderr_bytes: int = 1 << 20,
         on_stdout: Callable[[bytes], None] | None = None,
     ) -> Completed:
-        stdout, stderr = Capped(max_stdout_bytes, on_stdout), Capped(max_stderr_bytes)
-        chunks = (stdin[start : start + CHUNK_BYTES] for start in range(0, len(stdin), CHUNK_BYTES))
         return self._execute(
-            argv, chunks, stdout, stderr, timeout_s=timeout_s, no_progress_s=no_progress_s
+            argv,
+            slices(stdin, CHUNK_BYTES),
+            Capped(max_stdout_bytes, on_stdout),
+            Capped(max_stderr_bytes),
+            timeout_s=timeout_s,
+            no_progress_s=no_progress_s,
         )
 
     def push(
@@ -91,7 +90,7 @@ class SshDevice:
     ) -> None:
         with local.open("rb") as stream:
             argv = ["sh", "-c", PUSH, "edgekit", absolute(remote), f"{mode:o}"]
-            done = self._transfer(argv, _chunks(stream, progress), Capped(1 << 16))
+            done = self._transfer(argv, file_chunks(stream, CHUNK_BYTES, progress), Capped(1 << 16))
         if not done.ok:
             raise DeviceError(
                 f"{self.name}: cannot write {remote}: {last_line(done.stderr)}",
@@ -134,9 +133,8 @@ class SshDevice:
         self._drop()
 
     def _drop(self) -> None:
-        for client in reversed(
-            self._clients
-        ):  # the way there first: what runs inside would say goodbye, and wait where nothing moves
+        # The way there first: what runs inside would say goodbye, and wait where nothing moves.
+        for client in reversed(self._clients):
             client.close()
 
     def _connect(self, reach: Reach, *, ask: bool) -> Transport:
@@ -168,33 +166,37 @@ class SshDevice:
         timeout_s: float,
         no_progress_s: float | None,
     ) -> Completed:
-        started = time.monotonic()
+        limits = Limits(time.monotonic(), timeout_s, no_progress_s)
         marker = secrets.token_hex(8)
         command = "exec " + shlex.join(["sh", "-c", WRAPPER, "edgekit", marker, *argv])
-        channel = self._open(timeout_s)
-        stdout.wait_for(marker)
-        pumps = Pumps(channel, command, stdin, stdout, stderr)
+        channel = self._open(timeout_s, self.cancel)
+        marked = MarkedOutput(marker, stdout)
         try:
-            pumps.wait(timeout_s, no_progress_s, self._require_link)
+            streams = Streams(channel, command, stdin, marked, stderr, self._require_link)
+            pump(streams, f"{self.name}: {argv[0]}", limits, self.cancel)
             if channel.exit_status == -1 and not hasattr(channel, "exit_signal"):
                 raise TransportError("the connection broke", hint=GONE)
-            if pumps.leftover:
-                self._kill(stdout)
+            if streams.leftover:
+                self._kill(marked)
+        except DeadlinePassed as error:
+            self._kill(marked)
+            error.details = {"argv": list(argv), "stderr": last_line(stderr.data)}
+            raise
         except TransportError as error:
-            self._kill(stdout)
+            self._kill(marked)
             raise type(error)(f"{self.name}: {argv[0]}: {error.message}", hint=error.hint) from None
         except BaseException:
             if self._transport():
-                self._kill(stdout)
+                self._kill(marked)
             raise
         finally:
             self._hang_up(channel)
-        if stdout.group is None and channel.exit_status == 0:
+        if marked.group is None and channel.exit_status == 0:
             raise TransportError(
                 f"{self.name}: the login shell did not run the program",
                 hint="the device's login shell must run `exec sh -c …`",
             )
-        return self._completed(argv, channel, stdout, stderr, time.monotonic() - started)
+        return self._completed(argv, channel, stdout, stderr, time.monotonic() - limits.started)
 
     def _completed(
         self,
@@ -204,37 +206,39 @@ class SshDevice:
         stderr: Capped,
         seconds: float,
     ) -> Completed:
+        self._require_started(argv, channel, bytes(stderr.data))
         name = getattr(channel, "exit_signal", None)
         number = getattr(signal, f"SIG{name}", signal.SIGTERM).value if name else None
-        missing = channel.exit_status in (126, 127) and b"exec:" in stderr.content
-        if missing or (
-            channel.exit_status in (126, 127) and stderr.content.startswith(b"edgekit:")
-        ):
-            raise DeviceError(
-                f"{self.name}: cannot start {argv[0]}: {last_line(stderr.content)}",
-                hint="is the program installed and executable?",
-            )
-        exit_code = None if name else channel.exit_status
         return Completed(
-            tuple(argv),
-            exit_code,
-            number,
-            bytes(stdout.content),
-            bytes(stderr.content),
-            seconds,
-            stdout.truncated,
-            stderr.truncated,
+            argv=tuple(argv),
+            exit_code=None if name else channel.exit_status,
+            signal=number,
+            stdout=bytes(stdout.data),
+            stderr=bytes(stderr.data),
+            seconds=seconds,
+            stdout_truncated=stdout.truncated,
+            stderr_truncated=stderr.truncated,
         )
 
-    def _open(self, timeout_s: float) -> paramiko.Channel:
-        try:
-            transport = self._transport() or self._connected_again()
-            return transport.open_session(
-                timeout=min(timeout_s, self._timeouts.no_progress_seconds)
+    def _require_started(
+        self, argv: Sequence[str], channel: paramiko.Channel, stderr: bytes
+    ) -> None:
+        """Raise DeviceError when the shell that was to start the program complains: 126 and 127 are
+        its exit codes for that, and its message starts with its own name."""
+        complains = b"exec:" in stderr or stderr.startswith(b"edgekit:")
+        if channel.exit_status in (126, 127) and complains:
+            raise DeviceError(
+                f"{self.name}: cannot start {argv[0]}: {last_line(stderr)}",
+                hint="is the program installed and executable?",
             )
-        except (
-            Exception
-        ) as error:  # whatever ended paramiko's thread, of the cryptography library's too
+
+    def _open(self, timeout_s: float, cancel: Cancel) -> paramiko.Channel:
+        longest_s = min(timeout_s, self._timeouts.no_progress_seconds)
+        try:
+            with cancel.ending(self._drop):
+                transport = self._transport() or self._connected_again()
+                return transport.open_session(timeout=longest_s)
+        except Exception as error:  # whatever ended paramiko's thread, of any library
             raise TransportError(
                 f"{self.name}: lost the connection: {str(error) or type(error).__name__}", hint=GONE
             ) from None
@@ -257,22 +261,19 @@ class SshDevice:
             self._drop()
             raise TransportError(f"no sign of life for {longest_s:g} s", hint=GONE)
 
-    def _kill(self, stdout: Capped) -> None:
+    def _kill(self, marked: MarkedOutput) -> None:
         """End a program's process group on the board: politely, then for good. Best effort: the
         board may be gone, and then the connection is given up."""
-        if stdout.group is None:
+        if marked.group is None:
             return
-        started = (
-            "" if self._transport() else stdout.started
-        )  # over another connection it may be another group
+        # Over another connection it may be another group: numbers are used again after a reboot.
+        started = "" if self._transport() else marked.started
+        command = "exec " + shlex.join(["sh", "-c", KILL, "edgekit", str(marked.group), started])
         try:
-            channel = self._open(LAST_WORDS_S)
-            command = "exec " + shlex.join(
-                ["sh", "-c", KILL, "edgekit", str(stdout.group), started]
-            )
-            Pumps(channel, command, iter(()), Capped(0), Capped(0)).wait(
-                LAST_WORDS_S, None, self._require_link
-            )
+            channel = self._open(LAST_WORDS_S, Cancel())
+            ignored = Capped(0)
+            streams = Streams(channel, command, iter(()), ignored, ignored, self._require_link)
+            pump(streams, self.name, Limits(time.monotonic(), LAST_WORDS_S), Cancel())
             self._hang_up(channel)
         except TransportError:
             self._drop()
@@ -289,171 +290,3 @@ class SshDevice:
         closing.join(LAST_WORDS_S)
         if closing.is_alive():
             self._drop()
-
-
-class Capped:
-    """Collects a stream up to a cap, hands each kept chunk on, and counts the rest as dropped.
-
-    With `wait_for`, everything before the wrapper's marker line is the login shell's and is
-    dropped; the line says which process group it is, and when its first process was started."""
-
-    def __init__(
-        self, cap: int, on_chunk: Callable[[bytes], None] | None = None, *, collect: bool = True
-    ) -> None:
-        self.content = bytearray()
-        self.truncated = False
-        self.group: int | None = None
-        self.started = ""
-        self._left = cap
-        self._on_chunk = on_chunk
-        self._collect = collect
-        self._marker: bytes | None = None
-        self._prelude = bytearray()
-
-    def wait_for(self, marker: str) -> None:
-        self._marker = marker.encode() + b" "
-
-    def feed(self, chunk: bytes) -> None:
-        if self._marker is not None:
-            chunk = self._after_marker(chunk)
-        kept = chunk[: self._left]
-        self._left -= len(kept)
-        self.truncated |= len(kept) < len(chunk)
-        if kept and self._collect:
-            self.content += kept
-        if kept and self._on_chunk is not None:
-            self._on_chunk(kept)
-
-    def _after_marker(self, chunk: bytes) -> bytes:
-        assert self._marker is not None
-        self._prelude += chunk
-        start = self._prelude.find(self._marker)
-        end = self._prelude.find(b"\n", start)
-        if start < 0 or end < 0:
-            del self._prelude[: -(1 << 16)]
-            return b""
-        fields = self._prelude[start + len(self._marker) : end].decode("ascii", "replace").split()
-        if len(fields) > STARTED and fields[0].isdigit():
-            self.group, self.started = int(fields[0]), fields[STARTED]
-        rest = bytes(self._prelude[end + 1 :])
-        self._marker, self._prelude = None, bytearray()
-        return rest
-
-
-class Pumps:
-    """Three threads that move a channel's streams, and the clock that watches them."""
-
-    def __init__(
-        self,
-        channel: paramiko.Channel,
-        command: str,
-        stdin: Iterator[bytes],
-        stdout: Capped,
-        stderr: Capped,
-    ) -> None:
-        self._channel = channel
-        self._last = time.monotonic()
-        self._failure: BaseException | None = None
-        self.leftover = False
-        """Whether the program has ended but something it left behind still holds its output
-        open."""
-        self._changed = threading.Event()
-        streams = ((channel.recv, stdout), (channel.recv_stderr, stderr))
-        self._readers = [
-            threading.Thread(target=self._read, args=stream, daemon=True) for stream in streams
-        ]
-        for thread in (
-            *self._readers,
-            threading.Thread(target=self._write, args=(command, stdin), daemon=True),
-        ):
-            thread.start()
-
-    def wait(
-        self, timeout_s: float, no_progress_s: float | None, require_link: Callable[[], None]
-    ) -> None:
-        """Until the program has ended and its output is read. Raises TransportError on a deadline,
-        or what a callback raised."""
-        deadline = time.monotonic() + timeout_s
-        while not self._over():
-            now = time.monotonic()
-            if now > deadline:
-                raise DeadlinePassed(
-                    f"the program did not end within {timeout_s:g} s",
-                    hint="give it more time, or see what it waits for",
-                )
-            if (
-                no_progress_s is not None
-                and now - max(self._last, getattr(self._channel, "taken_at", 0.0)) > no_progress_s
-            ):
-                raise DeadlinePassed(
-                    f"nothing for {no_progress_s:g} s",
-                    hint="the device or the network is stuck; check both, then run again",
-                )
-            require_link()
-            self._changed.wait(0.05)
-            self._changed.clear()
-        if self._failure is not None:
-            raise self._failure
-
-    def _over(self) -> bool:
-        if self._failure is not None:
-            return True
-        if any(thread.is_alive() for thread in self._readers):
-            ended = self._channel.status_event.is_set()
-            self.leftover = ended and time.monotonic() - self._last > LEFTOVER_S
-            return self.leftover
-        return self._channel.status_event.wait(0.5) or self._channel.closed
-
-    def _read(self, receive: Callable[[int], bytes], sink: Capped) -> None:
-        try:
-            while chunk := receive(CHUNK_BYTES):
-                self._last = time.monotonic()
-                sink.feed(chunk)
-        except (OSError, EOFError):
-            return
-        except BaseException as error:  # a callback's; re-raised by wait
-            self._fail(error)
-        finally:
-            self._changed.set()
-
-    def _write(self, command: str, chunks: Iterator[bytes]) -> None:
-        try:
-            self._channel.exec_command(command)
-        except Exception as error:
-            self._fail(
-                TransportError(
-                    f"lost the connection: {str(error) or type(error).__name__}", hint=GONE
-                )
-            )
-            return
-        try:
-            for chunk in chunks:
-                if not self._sent(chunk):
-                    return
-                self._last = time.monotonic()
-        except (
-            BaseException
-        ) as error:  # of the file that is sent, or a callback's; re-raised by wait
-            self._fail(error)
-            return
-        with contextlib.suppress(Exception):
-            self._channel.shutdown_write()
-
-    def _sent(self, chunk: bytes) -> bool:
-        """False when the program closed its input or the session ended: its status tells."""
-        try:
-            self._channel.sendall(chunk)
-        except Exception:
-            return False
-        return True
-
-    def _fail(self, error: BaseException) -> None:
-        self._failure = error
-        self._changed.set()
-
-
-def _chunks(stream: BinaryIO, progress: Progress | None) -> Iterator[bytes]:
-    while chunk := stream.read(CHUNK_BYTES):
-        yield chunk
-        if progress is not None:
-            progress(len(chunk))

@@ -11,10 +11,12 @@ import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import paramiko
 
+from edgekit.cancel import Cancel
 from edgekit.devices.ssh import SshDevice
 from edgekit.devices.ssh_auth import Authentication
 from edgekit.devices.ssh_config import Login, resolve
@@ -29,6 +31,7 @@ from edgekit.devices.ssh_keys import (
 )
 from edgekit.devices.ssh_transport import Transport
 from edgekit.devices.target import SshTarget, Timeouts
+from edgekit.devices.tcp import dial
 from edgekit.errors import EdgekitError, IdentityError, TransportError
 
 __all__ = [
@@ -59,10 +62,14 @@ class HostKey:
 Confirm = Callable[[HostKey], bool]
 
 
-def connect_target(target: SshTarget) -> SshDevice:
+def connect_target(target: SshTarget, cancel: Cancel | None = None) -> SshDevice:
     """The device of a target of kind ssh. Raises what `resolve` and `connect` raise."""
     return connect(
-        target.name, login_of(target), timeouts=target.timeouts, known_hosts=target.known_hosts
+        target.name,
+        login_of(target),
+        timeouts=target.timeouts,
+        known_hosts=target.known_hosts,
+        cancel=cancel,
     )
 
 
@@ -74,25 +81,33 @@ def login_of(target: SshTarget) -> Login:
 
 
 def connect(
-    name: str, login: Login, *, timeouts: Timeouts | None = None, known_hosts: str | None = None
+    name: str,
+    login: Login,
+    *,
+    timeouts: Timeouts | None = None,
+    known_hosts: str | None = None,
+    cancel: Cancel | None = None,
 ) -> SshDevice:
     """An authenticated connection, which is made anew, without asking for anything, when it was
     lost. `known_hosts` is a file of host keys that then is the only one.
 
     Raises TransportError (unreachable, no SSH there), IdentityError (host key, authentication).
     """
-    wanted, files = timeouts or Timeouts(), known_hosts_files(known_hosts)
+    timeouts = timeouts or Timeouts()
+    cancel = cancel or Cancel()
+    files = known_hosts_files(known_hosts)
+    connect_s = timeouts.connect_seconds
 
     def reach(ask: bool) -> list[paramiko.SSHClient]:
         clients: list[paramiko.SSHClient] = []
         try:
-            _open(name, login, clients, wanted.connect_seconds, files, ask=ask)
+            _open(name, login, clients, connect_s, files, cancel, ask=ask)
         except BaseException:
             _close(clients)
             raise
         return clients
 
-    return SshDevice(name, reach, wanted)
+    return SshDevice(name, reach, timeouts, cancel)
 
 
 def trust_target(target: SshTarget, confirm: Confirm) -> tuple[HostKey, ...]:
@@ -146,37 +161,49 @@ def _open(
     clients: list[paramiko.SSHClient],
     connect_s: float,
     files: Sequence[Path],
+    cancel: Cancel,
     *,
     ask: bool = True,
 ) -> paramiko.SSHClient:
     """Connect through the jump hosts; the board's client comes first in `clients`."""
     where = f"{name} ({login})"
-    sock = None
+    jump = None
     if login.jump is not None:
-        through = _open(name, login.jump, clients, connect_s, files, ask=ask)
-        sock = _tunnel(through, login, where, connect_s)
+        jump = _open(name, login.jump, clients, connect_s, files, cancel, ask=ask)
     client = paramiko.SSHClient()
     clients.insert(0, client)
     load_known_hosts(files, client.get_host_keys())
     client.set_missing_host_key_policy(_Refuse())
     try:
-        client.connect(
-            login.host,
-            port=login.port,
-            username=login.user,
-            timeout=connect_s,
-            banner_timeout=connect_s,
-            auth_timeout=connect_s,
-            channel_timeout=connect_s,
-            sock=sock,
-            transport_factory=Transport,
-            auth_strategy=Authentication(login, where, ask=ask),  # type: ignore[arg-type]  # what it uses of one
-        )
+        way = _way_to(login, jump, where, connect_s, cancel)
+        with cancel.ending(partial(_hang_up, way)):
+            client.connect(
+                login.host,
+                port=login.port,
+                username=login.user,
+                timeout=connect_s,
+                banner_timeout=connect_s,
+                auth_timeout=connect_s,
+                channel_timeout=connect_s,
+                sock=way,
+                transport_factory=Transport,
+                auth_strategy=Authentication(login, where, ask=ask),  # type: ignore[arg-type]  # what it uses of one
+            )
     except EdgekitError:
         raise
     except Exception as error:
         raise _translated(error, where, name, login) from None
     return client
+
+
+def _way_to(
+    login: Login, jump: paramiko.SSHClient | None, where: str, connect_s: float, cancel: Cancel
+) -> socket.socket | paramiko.Channel:
+    """A connection to a server: over TCP, or through a jump host."""
+    if jump is None:
+        return dial(login.host, login.port, connect_s, cancel)
+    with cancel.ending(jump.close):
+        return _tunnel(jump, login, where, connect_s)
 
 
 def _tunnel(
@@ -195,21 +222,26 @@ def _tunnel(
         ) from None
 
 
+def _hang_up(way: socket.socket | paramiko.Channel) -> None:
+    """End a connection that another thread waits for; closing a socket alone would not wake it."""
+    with suppress(OSError, EOFError):
+        if isinstance(way, socket.socket):
+            way.shutdown(socket.SHUT_RDWR)
+        else:
+            way.close()
+
+
 def _offered_key(name: str, login: Login, connect_s: float, files: Sequence[Path]) -> paramiko.PKey:
     """The key a server shows, of a kind that is known of it if it has one. Does not authenticate to
     it."""
     clients: list[paramiko.SSHClient] = []
     where = f"{name} ({login.host}:{login.port})"
     try:
-        sock: socket.socket | paramiko.Channel
-        if login.jump is None:
-            sock = socket.create_connection((login.host, login.port), timeout=connect_s)
-        else:
-            sock = _tunnel(
-                _open(name, login.jump, clients, connect_s, files), login, where, connect_s
-            )
-        with sock:
-            transport = Transport(sock)
+        jump = None
+        if login.jump is not None:
+            jump = _open(name, login.jump, clients, connect_s, files, Cancel())
+        with _way_to(login, jump, where, connect_s, Cancel()) as way:
+            transport = Transport(way)
             transport.banner_timeout = connect_s
             known = known_keys(login, files)
             options = transport.get_security_options()

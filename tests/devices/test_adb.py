@@ -15,8 +15,8 @@ import pytest
 from edgekit.bundle.manifest import Bundle
 from edgekit.deployment import deploy, verify
 from edgekit.devices import adb, adb_server, adb_sync
-from edgekit.devices.adb_client import Said
-from edgekit.devices.local import Capped
+from edgekit.devices.adb_client import WrapperOutput
+from edgekit.devices.pump import Capped
 from edgekit.devices.target import AdbTarget
 from edgekit.errors import DeviceError, EdgekitError, IdentityError, TransportError
 from tests.deployment.conftest import noise, write_bundle
@@ -118,13 +118,13 @@ def test_each_state_has_an_error_of_its_own(
     assert error.hint
 
 
-def test_only_what_the_wrapper_says_is_taken_out() -> None:
+def test_only_lines_of_the_wrapper_are_taken_out() -> None:
     for step in (1, 3, 1000):
-        said = Said("00ff", Capped(1000))
+        output = WrapperOutput("00ff", Capped(1000))
         stream = b"adb: notice\n00ff group 123\nfirst 00f 00ff last00ff signal\n"
         for start_ in range(0, len(stream), step):
-            said.add(stream[start_ : start_ + step])
-        assert (said.group, said.last, bytes(said.sink.data)) == (
+            output.add(stream[start_ : start_ + step])
+        assert (output.group, output.ended_by, bytes(output.sink.data)) == (
             123,
             "signal",
             b"first 00f 00ff last",
