@@ -15,7 +15,9 @@ class Cancel:
     It is noticed once: `check` raises KeyboardInterrupt, as Ctrl-C does in the main thread. What
     the working thread then does to clean up waits undisturbed, so it is the same code for both."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_check: Callable[[], None] = lambda: None) -> None:
+        """`on_check` is called at each look; what it raises ends the wait as well."""
+        self._on_check = on_check
         self._requested = threading.Event()
         self._noticed = False
         self._hang_ups: list[Callable[[], None]] = []
@@ -28,6 +30,7 @@ class Cancel:
 
     def check(self) -> None:
         """Raise KeyboardInterrupt when a stop is requested, the first time only."""
+        self._on_check()
         if self._requested.is_set() and not self._noticed:
             self._noticed = True
             raise KeyboardInterrupt

@@ -10,6 +10,7 @@ from pathlib import Path
 from edgekit import deployment
 from edgekit.bundle.manifest import Bundle, Format, open_bundle
 from edgekit.bundle.signing import require_signature
+from edgekit.cancel import Cancel
 from edgekit.deployment import DeployReport, Verified
 from edgekit.devices import Device, connect
 from edgekit.devices.target import Target, as_target
@@ -37,17 +38,19 @@ def deploy(
     device: Device | None = None,
     dry_run: bool = False,
     progress: Progress = silent,
+    cancel: Cancel | None = None,
 ) -> DeployReport:
     """Make a bundle the current one of a target's board. What was current can be rolled back to;
     content that is there is not sent again.
 
-    With `dry_run` nothing changes on the board. Raises UsageError (no such target, not a bundle),
+    With `dry_run` nothing changes on the board. A request by `cancel` ends it: KeyboardInterrupt is
+    raised, and what was current before still is. Raises UsageError (no such target, not a bundle),
     ResultError (not signed as the target demands; nothing is sent), BusyError (somebody else uses
     the board), DeviceError (disk, permissions), TransportError, IdentityError."""
     wanted = as_target(target)
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
     require_signature(opened, wanted)
-    with reached(wanted, device) as board:
+    with reached(wanted, device, cancel) as board:
         return deployment.deploy(opened, board, wanted.workdir, dry_run=dry_run, progress=progress)
 
 
@@ -74,6 +77,7 @@ def setup(
     offline_cache: str | Path | None = None,
     device: Device | None = None,
     progress: Progress = silent,
+    cancel: Cancel | None = None,
 ) -> SetupReport:
     """Bring the runtimes for artifacts of these formats onto a board, which needs no internet for
     it.
@@ -85,7 +89,7 @@ def setup(
     wanted = as_target(target)
     made: list[Runtime] = []
     refused: list[RunnerError] = []
-    with reached(wanted, device) as board:
+    with reached(wanted, device, cancel) as board:
         platform = platform_of(wanted, board)
         for format in formats:
             if wanted.runners.program(format):
@@ -115,10 +119,12 @@ def setup(
 
 
 @contextmanager
-def reached(target: Target, device: Device | None) -> Iterator[Device]:
+def reached(
+    target: Target, device: Device | None, cancel: Cancel | None = None
+) -> Iterator[Device]:
     """The device given, or a connection of one's own that is closed at the end."""
     if device is not None:
         yield device
         return
-    with closing(connect(target)) as made:
+    with closing(connect(target, cancel)) as made:
         yield made

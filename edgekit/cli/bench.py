@@ -21,6 +21,7 @@ from edgekit.sanitize import printable
 
 if TYPE_CHECKING:
     from edgekit.bundle.manifest import Bundle
+    from edgekit.cancel import Cancel
     from edgekit.devices.target import Target
     from edgekit.measure.measurement import Measurement
     from edgekit.progress import Progress
@@ -120,9 +121,15 @@ def bench(
         settings = {**stored_sections(opened.manifest.recipe).bench.model_dump(), **given}
         loaded = [edgekit.load_target(target) for target in targets or ["local"]]
 
-        def measure(target: Target, progress: Progress) -> Measurement:
+        def measure(target: Target, progress: Progress, cancel: Cancel) -> Measurement:
             measurement = edgekit.bench(
-                opened, target, **settings, **more, progress=progress, on_partial=store.save
+                opened,
+                target,
+                **settings,
+                **more,
+                progress=progress,
+                on_partial=store.save,
+                cancel=cancel,
             )
             store.save(measurement)
             return measurement

@@ -48,7 +48,9 @@ def deploy(
     with live_progress(quiet=as_json) as progress:
         found = on_each(
             loaded,
-            lambda target, show: edgekit.deploy(opened, target, dry_run=dry_run, progress=show),
+            lambda target, show, cancel: edgekit.deploy(
+                opened, target, dry_run=dry_run, progress=show, cancel=cancel
+            ),
             progress=progress,
         )
     reports = {name: dataclasses.asdict(report) for name, report in found.done.items()}

@@ -126,24 +126,25 @@ def cool_down(
     below_c: float,
     timeout_s: float,
     *,
-    wait: Callable[[float], None] = time.sleep,
+    wait: Callable[[float], None] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> tuple[CoolDown, DeviceState]:
     """Wait until the hottest thermal zone is below a temperature, or the time is over. Returns how
-    it went, and the state at its end."""
+    it went, and the state at its end. Raises KeyboardInterrupt when the device's work is cancelled.
+    """
+    wait = wait or device.cancel.sleep
     began, before_c = clock(), hottest_c(state)
-    while (
-        (hottest := hottest_c(state)) is not None
-        and hottest >= below_c
-        and clock() - began < timeout_s
-    ):
+    while _is_hot(state, below_c) and clock() - began < timeout_s:
         wait(min(POLL_S, timeout_s))
         state = collect_state(device)
     after_c = hottest_c(state)
-    return (
-        CoolDown(before_c, after_c, clock() - began, after_c is not None and after_c < below_c),
-        state,
-    )
+    reached = after_c is not None and after_c < below_c
+    return CoolDown(before_c, after_c, clock() - began, reached), state
+
+
+def _is_hot(state: DeviceState, below_c: float) -> bool:
+    now_c = hottest_c(state)
+    return now_c is not None and now_c >= below_c
 
 
 def hottest_c(state: DeviceState) -> float | None:

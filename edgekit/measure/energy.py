@@ -4,8 +4,7 @@ there is no sensor is a result and no error."""
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -50,9 +49,7 @@ class Meter:
 
 
 @contextmanager
-def meter(
-    target: Target, device: Device, *, wait: Callable[[float], None] = time.sleep
-) -> Iterator[Meter]:
+def meter(target: Target, device: Device) -> Iterator[Meter]:
     """The target's sensor for as long as the block runs, after the idle power was read."""
     if target.power is None:
         yield Meter(None, unavailable=f"target {target.name} names no power sensor")
@@ -63,7 +60,7 @@ def meter(
         yield Meter(None, unavailable=printable(error.message))
         return
     try:
-        yield Meter(sensor, idle=_idle(sensor, device, wait))
+        yield Meter(sensor, idle=_idle(sensor, device))
     finally:
         if isinstance(sensor, HostSensor):
             sensor.close()
@@ -95,10 +92,10 @@ def measure_energy(bench: Bench, placed: Placed, open_meter: Meter) -> Energy:
     )
 
 
-def _idle(sensor: Sensor, device: Device, wait: Callable[[float], None]) -> Trace:
+def _idle(sensor: Sensor, device: Device) -> Trace:
     """Power while nothing runs that this session started."""
     if isinstance(sensor, HostSensor):
-        wait(IDLE_S)
+        device.cancel.sleep(IDLE_S)
         return sensor.trace()
     return _idle_of_files(sensor, device)
 

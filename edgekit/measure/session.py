@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from edgekit.bundle.manifest import Bundle
 from edgekit.bundle.signing import require_signature
+from edgekit.cancel import Cancel
 from edgekit.deployment import Lock, collect_unused, hold
 from edgekit.deployment.lock import LEASE_S
 from edgekit.devices import Device, connect
@@ -88,6 +89,7 @@ def bench(
     energy: bool = False,
     progress: Progress = silent,
     on_partial: Partial | None = None,
+    cancel: Cancel | None = None,
 ) -> Measurement:
     """Deploy a bundle to a target and measure every artifact of it there, `runs` fresh processes
     each, in turn.
@@ -97,8 +99,8 @@ def bench(
     `sustained_seconds` (at most 3600) for the curve of a long run, in as many as it takes for
     accuracy on the first `accuracy_samples` of the bundle's evaluation set, and in one for `energy`
     by the target's power sensor. The device's lock is held from the first byte sent to the last
-    run. Whatever ends the session early, Ctrl-C included, `on_partial` gets what was measured until
-    then before the error is raised.
+    run. Whatever ends the session early, Ctrl-C and a request by `cancel` included, `on_partial`
+    gets what was measured until then before the error is raised.
 
     Raises UsageError (settings out of range), what `deploy` raises, RunnerError (no runtime, a
     crash, a hang, out of memory), ResultError (not signed as the target demands; what came back is
@@ -114,7 +116,14 @@ def bench(
     side = Side(bundle, tuple(artifact.key for artifact in bundle.manifest.artifacts))
     further = _Further(profile, sustained_seconds, accuracy_samples, energy)
     [measured] = _session(
-        (side,), target, settings, further, activate=True, progress=progress, on_partial=on_partial
+        (side,),
+        target,
+        settings,
+        further,
+        activate=True,
+        progress=progress,
+        on_partial=on_partial,
+        cancel=cancel,
     )
     return measured
 
@@ -132,6 +141,7 @@ def bench_together(
     accuracy_samples: int | None = None,
     progress: Progress = silent,
     on_partial: Partial | None = None,
+    cancel: Cancel | None = None,
 ) -> tuple[Measurement, ...]:
     """Measure artifacts of several bundles in one session, in turn, run by run; which bundle begins
     changes from round to round.
@@ -149,7 +159,14 @@ def bench_together(
     )
     further = _Further(accuracy_samples=accuracy_samples)
     return _session(
-        sides, target, settings, further, activate=False, progress=progress, on_partial=on_partial
+        sides,
+        target,
+        settings,
+        further,
+        activate=False,
+        progress=progress,
+        on_partial=on_partial,
+        cancel=cancel,
     )
 
 
@@ -162,6 +179,7 @@ def _session(
     activate: bool,
     progress: Progress,
     on_partial: Partial | None,
+    cancel: Cancel | None,
 ) -> tuple[Measurement, ...]:
     for side in sides:
         if further.accuracy_samples is not None:
@@ -169,7 +187,7 @@ def _session(
         if further.own_runners_only:
             _require_own_runners(side.bundle, target)
         require_signature(side.bundle, target)
-    with closing(connect(target)) as device, hold(device, target.workdir) as lock:
+    with closing(connect(target, cancel)) as device, hold(device, target.workdir) as lock:
         placed = [
             place(side.bundle, side.keys, target, device, lock, progress, activate=activate)
             for side in sides

@@ -6,15 +6,18 @@ from __future__ import annotations
 import fcntl
 import json
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import IO
 
 from edgekit.progress import Progress
 from edgekit.runners.runtime import RuntimeFile, describe_file
 
 LISTING = "files.json"
+POLL_S = 0.1
 
 
 @contextmanager
@@ -23,13 +26,9 @@ def building(home: Path, doing: str, progress: Progress) -> Iterator[Path | None
     another process made `home` in the meantime."""
     home.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with open(f"{home}.lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        while not _locked(lock):
             progress(f"wait for another process that {doing}", 0, 0)
-            fcntl.flock(
-                lock, fcntl.LOCK_EX
-            )  # freed by the kernel when that process ends, however it ends
+            time.sleep(POLL_S)
         if home.is_dir():
             yield None
             return
@@ -40,6 +39,15 @@ def building(home: Path, doing: str, progress: Progress) -> Iterator[Path | None
             build.mkdir()
             yield build
             build.rename(home)
+
+
+def _locked(lock: IO[str]) -> bool:
+    """Whether the lock could be taken now. The kernel frees it when its holder ends, however."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def write_listing(build: Path) -> None:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.cache import cache_root, content_key
+from edgekit.cancel import Cancel
 from edgekit.devices.local import LocalDevice
 from edgekit.errors import DeviceError, RunnerError, TransportError
 from edgekit.hashing import sha256_file
@@ -269,7 +270,9 @@ def _compile(compiler: _Compiler, flags: list[str], program: Path, progress: Pro
     progress(task, 0, 1)
     started = time.monotonic()
     try:
-        done = LocalDevice("this machine").run(
+        # Whoever shows progress may also end the work: see workflow/fleet.py.
+        machine = LocalDevice("this machine", Cancel(lambda: progress(task, 0, 1)))
+        done = machine.run(
             [*compiler.argv, *flags, "-o", str(program)], timeout_s=COMPILE_TIMEOUT_S
         )
     except (DeviceError, TransportError) as error:

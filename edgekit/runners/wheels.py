@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from edgekit.cancel import Cancel
 from edgekit.devices.local import LocalDevice
 from edgekit.errors import DeviceError, RunnerError, TransportError
 from edgekit.progress import Progress
@@ -107,7 +108,9 @@ def _download(
         ),
     ]
     try:
-        done = LocalDevice("this machine").run(argv, timeout_s=FETCH_TIMEOUT_S)
+        # Whoever shows progress may also end the work: see workflow/fleet.py.
+        machine = LocalDevice("this machine", Cancel(lambda: progress(task, 0, 1)))
+        done = machine.run(argv, timeout_s=FETCH_TIMEOUT_S)
     except (DeviceError, TransportError) as error:
         raise RunnerError(f"cannot {task}: {error.message}", hint=ELSEWHERE) from None
     if not done.ok:

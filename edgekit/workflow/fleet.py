@@ -1,14 +1,13 @@
 """The same work on several targets at once, a thread each. Owns their progress lines, and what a
 failure or Ctrl-C on the way means for the rest.
 
-One that fails does not stop the others. Ctrl-C once interrupts each thread as it would the main
-one, so that every board is left clean by the same code; twice goes at once. The threads wait in
-short slices, in Python, wherever they wait for a board: that is where an interrupt reaches them.
+One that fails does not stop the others. Ctrl-C once cancels the work on each target: its next wait
+for a board, or its next report of progress, raises KeyboardInterrupt as in the main thread, so the
+same code leaves every board clean. Ctrl-C twice ends the process at once.
 """
 
 from __future__ import annotations
 
-import ctypes
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,12 +15,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from edgekit.cancel import Cancel
 from edgekit.devices.target import Target
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.progress import Progress, silent
 
 Result = TypeVar("Result")
-Work = Callable[[Target, Progress], Result]
+Work = Callable[[Target, Progress, Cancel], Result]
+"""What is done for each target. It hands its `Cancel` to the device it connects to."""
 SLICE_S = 0.1
 
 
@@ -71,14 +72,14 @@ class Outcomes(Generic[Result]):
 def on_each(
     targets: Sequence[Target], work: Work[Result], *, progress: Progress = silent
 ) -> Outcomes[Result]:
-    """Run `work(target, progress)` for all targets at once, and wait for all.
+    """Run `work(target, progress, cancel)` for all targets at once, and wait for all.
 
     EdgekitErrors are gathered, any other exception is raised when all have ended. A single target
     is worked on in the calling thread, and its error raised. Raises UsageError (two targets of one
     name), KeyboardInterrupt once every thread has cleaned up."""
     require_distinct(targets)
     if len(targets) == 1:
-        return Outcomes({targets[0].name: work(targets[0], progress)})
+        return Outcomes({targets[0].name: work(targets[0], progress, Cancel())})
     workers = [_Worker(target, work, progress) for target in targets]
     with _interrupting(workers):
         for worker in workers:
@@ -103,29 +104,30 @@ class _Worker(threading.Thread, Generic[Result]):
 
     def __init__(self, target: Target, work: Work[Result], progress: Progress) -> None:
         super().__init__(name=f"edgekit {target.name}", daemon=True)
-        self.target, self._work, self._progress = target, work, progress
+        self.target = target
+        self.cancel = Cancel()
+        self._work = work
+        self._progress = progress
         self.result: list[Result] = []
         self.failure: BaseException | None = None
 
     def run(self) -> None:
         started = time.monotonic()
         try:
-            self.result.append(self._work(self.target, self._show))
+            self.result.append(self._work(self.target, self._show, self.cancel))
         except BaseException as error:  # told to the thread that waits
             self.failure = error
-        outcome = (
-            "done"
-            if self.failure is None
-            else "interrupted"
-            if isinstance(self.failure, KeyboardInterrupt)
-            else "FAILED"
-        )
-        self._progress(
-            self.target.name, 1, 1, f"{outcome} after {time.monotonic() - started:.1f} s"
-        )
+        seconds = time.monotonic() - started
+        self._progress(self.target.name, 1, 1, f"{self._outcome()} after {seconds:.1f} s")
+
+    def _outcome(self) -> str:
+        if self.failure is None:
+            return "done"
+        return "interrupted" if isinstance(self.failure, KeyboardInterrupt) else "FAILED"
 
     def _show(self, task: str, done: float, total: float, text: str = "") -> None:
         """All that a target does is one line; a step that ends is not the end of the line."""
+        self.cancel.check()
         ended = total and done >= total
         self._progress(
             self.target.name,
@@ -137,16 +139,13 @@ class _Worker(threading.Thread, Generic[Result]):
 
 @contextmanager
 def _interrupting(workers: Sequence[_Worker[Result]]) -> Iterator[None]:
-    """Ctrl-C in the block is passed on to the threads, and raised when they have ended. A second
-    one is raised at once."""
+    """Ctrl-C in the block cancels the work of all threads, and is raised when they have ended. A
+    second one is raised at once."""
     try:
         yield
     except KeyboardInterrupt:
         for worker in workers:
-            if worker.ident is not None and worker.is_alive():
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                    ctypes.c_ulong(worker.ident), ctypes.py_object(KeyboardInterrupt)
-                )
+            worker.cancel.request()
         while any(worker.is_alive() for worker in workers):
             time.sleep(SLICE_S)
         raise

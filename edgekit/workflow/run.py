@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edgekit import store
 from edgekit.bundle.manifest import Bundle
+from edgekit.cancel import Cancel
 from edgekit.devices.target import Target, load_target
 from edgekit.errors import EdgekitError
 from edgekit.measure.measurement import Measurement
@@ -67,8 +68,10 @@ def run(
     built = build(loaded, output=output, progress=progress)
     settings = loaded.recipe.bench.model_dump()
 
-    def measured(board: Target, show: Progress) -> Measurement:
-        measurement = bench(built.bundle, board, **settings, progress=show, on_partial=store.save)
+    def measured(board: Target, show: Progress, cancel: Cancel) -> Measurement:
+        measurement = bench(
+            built.bundle, board, **settings, progress=show, on_partial=store.save, cancel=cancel
+        )
         store.save(measurement)
         return measurement
 

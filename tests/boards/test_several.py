@@ -15,6 +15,7 @@ import pytest
 
 import edgekit
 from edgekit.bundle.manifest import Bundle
+from edgekit.cancel import Cancel
 from edgekit.cli import run
 from edgekit.devices import connect
 from edgekit.devices.target import SshTarget, Target
@@ -64,8 +65,8 @@ def test_the_dead_one_is_named_and_the_others_are_served(
 def test_ctrl_c_leaves_no_process_on_any_board(three: list[SshTarget], tmp_path: Path) -> None:
     pids: list[int] = []
 
-    def work(target: Target, progress: Progress) -> None:
-        with closing(connect(target)) as device:
+    def work(target: Target, progress: Progress, cancel: Cancel) -> None:
+        with closing(connect(target, cancel)) as device:
             device.run(
                 ["sh", "-c", "echo $$; sleep 1000"],
                 timeout_s=600,

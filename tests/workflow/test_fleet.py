@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from edgekit.cancel import Cancel
 from edgekit.devices.local import LocalDevice
 from edgekit.devices.target import LocalTarget, Target
 from edgekit.errors import DeviceError, TransportError, UsageError
@@ -27,7 +28,7 @@ def targets(*names: str) -> list[Target]:
 def test_all_at_once_and_in_order() -> None:
     together = threading.Barrier(8, timeout=10)
 
-    def work(target: Target, progress: Progress) -> int:
+    def work(target: Target, progress: Progress, cancel: Cancel) -> int:
         return together.wait()
 
     names = [f"board{i}" for i in range(8)]
@@ -39,7 +40,7 @@ def test_all_at_once_and_in_order() -> None:
 def test_one_that_fails_does_not_stop_the_others() -> None:
     failed = threading.Event()
 
-    def work(target: Target, progress: Progress) -> str:
+    def work(target: Target, progress: Progress, cancel: Cancel) -> str:
         if target.name == "b":
             failed.set()
             raise DeviceError("b: disk full", hint="free some space")
@@ -58,7 +59,7 @@ def test_one_that_fails_does_not_stop_the_others() -> None:
 
 
 def test_what_is_no_error_of_edgekit_is_raised() -> None:
-    def work(target: Target, progress: Progress) -> None:
+    def work(target: Target, progress: Progress, cancel: Cancel) -> None:
         raise ZeroDivisionError(target.name)
 
     with pytest.raises(ZeroDivisionError):
@@ -66,7 +67,7 @@ def test_what_is_no_error_of_edgekit_is_raised() -> None:
 
 
 def test_a_single_target_is_the_callers_own_thread() -> None:
-    def work(target: Target, progress: Progress) -> threading.Thread:
+    def work(target: Target, progress: Progress, cancel: Cancel) -> threading.Thread:
         if target.name == "bad":
             raise DeviceError("as it is")
         return threading.current_thread()
@@ -78,13 +79,13 @@ def test_a_single_target_is_the_callers_own_thread() -> None:
 
 def test_a_target_given_twice() -> None:
     with pytest.raises(UsageError, match="given twice: a"):
-        on_each(targets("a", "b", "a"), lambda target, progress: None)
+        on_each(targets("a", "b", "a"), lambda target, progress, cancel: None)
 
 
 def test_one_line_of_progress_each() -> None:
     seen: list[tuple[str, float, float, str]] = []
 
-    def work(target: Target, progress: Progress) -> None:
+    def work(target: Target, progress: Progress, cancel: Cancel) -> None:
         for task in ("deploy", "measure"):
             for done in (0, 1, 2):
                 progress(task, done, 2, "int8")
@@ -105,9 +106,9 @@ def test_ctrl_c_stops_all_and_cleans_up(tmp_path: Path) -> None:
     """Case 53 of the faults: in threads as in the main one."""
     cleaned: list[str] = []
 
-    def work(target: Target, progress: Progress) -> None:
+    def work(target: Target, progress: Progress, cancel: Cancel) -> None:
         try:
-            LocalDevice(target.name).run(
+            LocalDevice(target.name, cancel).run(
                 ["sh", "-c", f"echo $$ >{tmp_path}/{target.name}; sleep 1000"], timeout_s=600
             )
         finally:
@@ -138,11 +139,11 @@ def say(line):
     sys.stdout.write(line + "\\n")  # in one piece: the other thread writes too
     sys.stdout.flush()
 
-def work(target, progress):
+def work(target, progress, cancel):
     say(target.name)
     while True:
         try:
-            time.sleep(0.1)
+            cancel.sleep(0.1)
         except KeyboardInterrupt:
             say("not yet")
 

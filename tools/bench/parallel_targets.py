@@ -28,7 +28,9 @@ def deployed(made: Bundle, targets: list[SshTarget], *, together: bool) -> float
     groups = [targets] if together else [[one] for one in targets]
     started = time.perf_counter()
     for group in groups:
-        outcomes = on_each(group, lambda where, progress: deploy(made, where, progress=progress))
+        outcomes = on_each(
+            group, lambda where, show, cancel: deploy(made, where, progress=show, cancel=cancel)
+        )
         assert not outcomes.failures
     return time.perf_counter() - started
 
