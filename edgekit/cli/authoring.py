@@ -16,7 +16,7 @@ from rich.markup import escape
 import edgekit
 from edgekit.cli.console import stdout
 from edgekit.cli.options import Json, Overrides, write_schema
-from edgekit.errors import GateFailed, UsageError
+from edgekit.errors import GateFailed, ModelError, UsageError
 
 if TYPE_CHECKING:
     from edgekit.linting.document_rules import Finding
@@ -81,7 +81,15 @@ def new(
         _measured_only(source, as_json)
         return
     from edgekit.recipe.load import load_recipe  # here, so that --help does not wait for the schema
-    from edgekit.recipe.scaffold import DATA, METHODS, new_recipe, unknown_data, unknown_method
+    from edgekit.recipe.scaffold import (
+        METHODS,
+        data_choices,
+        default_data,
+        default_method,
+        new_recipe,
+        unknown_data,
+        unknown_method,
+    )
 
     if file.exists() and not replace:
         raise UsageError(
@@ -106,13 +114,13 @@ def new(
     )
     given = data or _asked(
         "Data",
-        "japanese_vowels" if chosen == "lstm" else "digits",
-        (*DATA, "photos/"),
+        default_data(chosen),
+        (*data_choices(), "photos/"),
         asking,
         refused=unknown_data,
     )
     how = method or _asked(
-        "Method", "dynamic" if chosen == "lstm" else "ptq", METHODS, asking, refused=unknown_method
+        "Method", default_method(chosen), METHODS, asking, refused=unknown_method
     )
     text = new_recipe(
         str(file),
@@ -236,10 +244,16 @@ def _asked(
 
 def _class_folders(data: str) -> int | None:
     """How many classes a folder of images has, when it is there."""
-    root = Path(data)
-    root = root / "train" if (root / "train").is_dir() else root
-    found = sum(path.is_dir() for path in root.iterdir()) if "/" in data and root.is_dir() else 0
-    return found or None
+    from edgekit.data import FOLDERS
+    from edgekit.data.outline import outline_of
+
+    if "/" not in data or ":" in data:
+        return None
+    try:
+        outline = outline_of(FOLDERS, {"path": data}, Path())
+    except ModelError:
+        return None  # the folder may come later; the recipe is checked before it runs
+    return outline.classes if outline else None
 
 
 def _measured_only(source: str, as_json: bool) -> None:

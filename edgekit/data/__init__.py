@@ -1,12 +1,29 @@
-"""Data sources: where labelled samples come from. Importing this package imports no torch.
+"""Data sources: where samples and their targets come from. Importing this package imports no torch.
 
-`DATASETS` holds the built-in sources: an addition is one function and one line here.
+`SOURCES` holds the built-in ones: an addition is one module and one line here. A recipe names one
+of these, or a user's own as `package.module:object`.
+
+    source          what a source provides, and what it is asked for
+    dataset         samples in memory, as the model sees them
+    load            from a name to a dataset, and every check of what a source returns
+    outline         what is known of data before any sample is loaded
+    saved           a split as files, which other processes map instead of loading the data again
+    fingerprint     what the data depend on, for the cache
+    images          what the sources of images share
 """
 
-DATASETS = {
-    "digits": "edgekit.data.images:digits",
-    "fashion_mnist": "edgekit.data.images:fashion_mnist",
-    "image_folder": "edgekit.data.images:image_folder",
-    "japanese_vowels": "edgekit.data.series:japanese_vowels",
-    "sample_photos": "edgekit.data.images:sample_photos",
-}
+from edgekit.registry.table import Table
+
+FOLDERS = "image_folder"
+"""The source that reads a folder: what `edgekit recipe new --data photos/` means."""
+
+SOURCES = Table(
+    "data",
+    {
+        "digits": "edgekit.data.digits:DIGITS",
+        "fashion_mnist": "edgekit.data.fashion_mnist:FASHION_MNIST",
+        "image_folder": "edgekit.data.image_folder:IMAGE_FOLDER",
+        "japanese_vowels": "edgekit.data.japanese_vowels:JAPANESE_VOWELS",
+        "sample_photos": "edgekit.data.sample_photos:SAMPLE_PHOTOS",
+    },
+)

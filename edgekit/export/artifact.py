@@ -77,7 +77,7 @@ def export_artifact(
     Raises ExportError: cannot be traced, lowered, loaded or written; does not hold the model's
     weights; differs from eager PyTorch beyond `thresholds`. Raises ModelError: a `keep_float`
     pattern that means no layer."""
-    samples = test.at(slice(0, min(thresholds.samples, len(test))))
+    [samples] = test.at(slice(0, min(thresholds.samples, len(test)))).values()
     name = f"{variant}.{SUFFIX[format]}"
     step("lower")
     lowered = _lower(
@@ -163,7 +163,7 @@ def _verify(
     agreement = compare(eager_outputs(lowered.reference, samples), host(samples.numpy()))
     require(agreement, thresholds)
     outputs, classes = artifact_outputs(host, test)
-    correct = top1_correct(classes, test.labels)
+    correct = top1_correct(classes, test.targets)
     total = None if correct is None else len(test)
     return (
         Verification(

@@ -39,22 +39,15 @@ PACKET_BYTES = 1 << 16
 
 @dataclass(frozen=True)
 class ExportJob:
-    """One artifact to be made: from a checkpoint directory, checked on a dataset's test split, into
-    `output`.
+    """One artifact to be made: from a checkpoint directory, verified on the test split that is
+    saved in `test` (edgekit.data.saved), into `output`.
 
     `base` is the recipe's directory; `verify` are the fields of `verify.Thresholds`.
     """
 
     checkpoint: Path
     base: Path
-    shape: tuple[int, ...]
-    mean: tuple[float, ...] | None
-    std: tuple[float, ...] | None
-    data_name: str
-    data_args: Mapping[str, Any]
-    train_limit: int | None
-    test_limit: int | None
-    seed: int
+    test: Path
     variant: str
     format: str
     backend: str

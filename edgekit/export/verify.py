@@ -7,7 +7,7 @@ holds is proof.py's."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,15 +29,15 @@ are."""
 
 
 class EvaluationSet(Protocol):
-    """Samples as the model sees them: `at` gives float32 (B, *sample); `labels` are int64 (N,) or
-    None."""
+    """Samples as the model sees them: `at` gives each input as (B, *sample); `targets` are int64
+    (N,) or None."""
 
     @property
-    def labels(self) -> Tensor | None: ...
+    def targets(self) -> Tensor | None: ...
 
     def __len__(self) -> int: ...
 
-    def at(self, index: slice) -> Tensor: ...
+    def at(self, index: slice) -> Mapping[str, Tensor]: ...
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,8 @@ def artifact_outputs(
 
 def _chunks(model: HostModel, test: EvaluationSet) -> Iterator[tuple[int, Outputs]]:
     for start in range(0, len(test), CHUNK):
-        yield start, model(test.at(slice(start, min(start + CHUNK, len(test)))).numpy())
+        [samples] = test.at(slice(start, min(start + CHUNK, len(test)))).values()
+        yield start, model(samples.numpy())
 
 
 def top1_correct(classes: NDArray[np.int64] | None, labels: Tensor | None) -> int | None:

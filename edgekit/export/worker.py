@@ -43,34 +43,25 @@ def main(arguments: list[str]) -> int:
 
 
 def run(job: dict[str, Any], *, step: Callable[[str], None]) -> None:
-    """Rebuild the model, load the data, export, verify, publish. Raises ExportError and
+    """Rebuild the model, open the test samples, export, verify, publish. Raises ExportError and
     ModelError."""
     step("load")
     import torch
 
     from edgekit.compress import checkpoint as checkpoints
-    from edgekit.data.dataset import load_dataset
+    from edgekit.data.saved import open_split
     from edgekit.export.artifact import export_artifact
     from edgekit.export.publish import publish, staging, write
     from edgekit.export.verify import Thresholds
 
     torch.set_num_threads(job["threads"])
     output, base = Path(job["output"]), Path(job["base"])
-    data = load_dataset(
-        job["data_name"],
-        job["data_args"],
-        shape=job["shape"],
-        mean=job["mean"],
-        std=job["std"],
-        seed=job["seed"],
-        train_limit=job["train_limit"],
-        test_limit=job["test_limit"],
-        base=base,
-    )
-    checkpoint = checkpoints.load(Path(job["checkpoint"]), data.test.at(slice(0, 2)), base=base)
+    test, classes = open_split(Path(job["test"]))
+    [example] = test.at(slice(0, 2)).values()
+    checkpoint = checkpoints.load(Path(job["checkpoint"]), example, base=base)
     quantization = checkpoint.quantization
     with staging(output) as staged:
-        write(staged / "classes.json", json.dumps(data.classes).encode())
+        write(staged / "classes.json", json.dumps(classes).encode())
         publish(staged, output, ["classes.json"])
     export_artifact(
         checkpoint.model,
@@ -79,7 +70,7 @@ def run(job: dict[str, Any], *, step: Callable[[str], None]) -> None:
         method=None if quantization is None else quantization.method,
         keep_float=() if quantization is None else quantization.keep_float,
         backend=job["backend"],
-        test=data.test,
+        test=test,
         thresholds=Thresholds(**job["verify"]),
         output=output,
         threads=job["threads"],

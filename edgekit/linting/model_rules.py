@@ -15,19 +15,18 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgekit.data.outline import outline_of
 from edgekit.devices.target import Target, as_target
 from edgekit.errors import EdgekitError
 from edgekit.linting.document_rules import Edit, Finding, lint_text, origin_near, some, trainings
 from edgekit.recipe.lineage import stage_name
 from edgekit.recipe.load import LoadedRecipe, load_recipe
-from edgekit.recipe.scaffold import DATA
 from edgekit.recipe.schema import Polynomial, QuantizeBase, QuantizePtq, QuantizeQat
 from edgekit.yaml_documents.problems import KeyPath, quoted
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from edgekit.data.dataset import Dataset
     from edgekit.pipeline.preview import Preview
 
 ORDER = ("error", "warning", "note")
@@ -172,16 +171,15 @@ def _ends_too_late(loaded: LoadedRecipe, index: int) -> Iterator[Finding]:
 
 
 def _data(loaded: LoadedRecipe, seen: Preview) -> Iterator[Finding]:
-    """A folder of images that is not there, and a model that answers for another number of classes
-    than the data has."""
+    """Data that is not there, and a model that answers for another number of classes than the data
+    has."""
     recipe = loaded.recipe
-    known = DATA.get(recipe.data.name)
-    classes = known.classes if known and known.labelled else 0
-    if recipe.data.name == "image_folder":
-        try:
-            classes = len(_load(loaded, train_limit=1).classes)
-        except EdgekitError as error:
-            yield Finding("data", "error", origin_near(loaded, "data"), error.message, error.hint)
+    try:
+        outline = outline_of(recipe.data.name, recipe.data.args, loaded.path.parent)
+    except EdgekitError as error:
+        yield Finding("data", "error", origin_near(loaded, "data"), error.message, error.hint)
+        return
+    classes = outline.classes if outline is not None and outline.labelled else 0
     first = seen.models[stage_name(recipe, 0)](seen.example)
     answers = first.shape[-1] if first.ndim == 2 else classes
     if classes and answers != classes:
@@ -199,27 +197,12 @@ def _data(loaded: LoadedRecipe, seen: Preview) -> Iterator[Finding]:
 
 
 def _training_samples(loaded: LoadedRecipe) -> int | None:
+    from edgekit.pipeline.data import data_of
+
     try:
-        return len(_load(loaded, train_limit=loaded.recipe.data.train_limit).train)
+        return len(data_of(loaded).train)
     except EdgekitError:
         return None
-
-
-def _load(loaded: LoadedRecipe, *, train_limit: int | None) -> Dataset:
-    from edgekit.data.dataset import load_dataset
-
-    recipe, base = loaded.recipe, loaded.path.parent
-    limits = {"train_limit": train_limit, "test_limit": 1}
-    return load_dataset(
-        recipe.data.name,
-        recipe.data.args,
-        shape=recipe.input.shape,
-        mean=None,
-        std=None,
-        seed=recipe.seed,
-        base=base,
-        **limits,
-    )
 
 
 def _exported(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[Finding]:

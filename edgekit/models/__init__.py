@@ -1,14 +1,27 @@
 """From a model's name to a network with weights. Importing this package imports no torch.
 
-`MODELS` holds the built-in networks: an addition is one function and one line here.
+`MODELS` holds the built-in networks: an addition is one function, one line here and one in
+traits.py. A recipe names one of these, a network of torchvision, or a user's own function as
+`package.module:factory`.
+
+    create          from a name to a network with random weights
+    built_in        the built-in networks
+    traits          what is known of them without building them
+    weights         weights from files that may come from anywhere
+    fingerprint     what a model depends on, for the cache
 """
 
-MODELS = {
-    "ds_cnn": "edgekit.models.built_in:ds_cnn",
-    "efficientnet_lite0": "edgekit.models.built_in:efficientnet_lite0",
-    "lstm": "edgekit.models.built_in:lstm",
-    "mobilenet_v1_025": "edgekit.models.built_in:mobilenet_v1_025",
-    "mobilenet_v2_small": "edgekit.models.built_in:mobilenet_v2_small",
-    "resnet8": "edgekit.models.built_in:resnet8",
-    "small_cnn": "edgekit.models.built_in:small_cnn",
-}
+from edgekit.registry.table import Table
+
+MODELS = Table(
+    "model",
+    {
+        "ds_cnn": "edgekit.models.built_in:ds_cnn",
+        "efficientnet_lite0": "edgekit.models.built_in:efficientnet_lite0",
+        "lstm": "edgekit.models.built_in:lstm",
+        "mobilenet_v1_025": "edgekit.models.built_in:mobilenet_v1_025",
+        "mobilenet_v2_small": "edgekit.models.built_in:mobilenet_v2_small",
+        "resnet8": "edgekit.models.built_in:resnet8",
+        "small_cnn": "edgekit.models.built_in:small_cnn",
+    },
+)

@@ -1,5 +1,5 @@
 """From a model's name to an `nn.Module`. Owns what names mean; the built-in networks are in
-edge_models.py, weights in weights.py."""
+built_in.py, weights in weights.py."""
 
 from __future__ import annotations
 
@@ -40,8 +40,10 @@ def create_model(
 
 
 def _factory(name: str, base: Path) -> Callable[..., Any]:
-    if name in MODELS or ":" in name:
-        return load_factory(MODELS.get(name, name), base, "model")
+    if name in MODELS:
+        return MODELS.resolve(name)
+    if ":" in name:
+        return load_factory(name, base, "model")
     import torchvision  # seconds, and only this branch needs it
 
     names = torchvision.models.list_models(module=torchvision.models)

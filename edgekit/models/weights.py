@@ -17,9 +17,6 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from edgekit.errors import ModelError
-from edgekit.registry.fingerprint import resolve_weights
-
-__all__ = ["load_weights", "resolve_weights"]
 
 NESTS = ("state_dict", "model_state_dict", "model")
 """Keys under which training programs keep the weights beside other state."""
@@ -43,9 +40,8 @@ def load_weights(model: nn.Module, path: Path) -> None:
     state = _state_dict(_read(path), path)
     _check_names(model, state, path)
     _check_values(model, state, path)
-    model.load_state_dict(
-        state, strict=False
-    )  # the names are checked; only counters of batch norm, absent in old files, may be missing
+    # The names are checked; only counters of batch norm, absent in old files, may be missing.
+    model.load_state_dict(state, strict=False)
 
 
 def _read(path: Path) -> Any:

@@ -26,6 +26,7 @@ from edgekit.bundle.manifest import Artifact, Bundle, Comparison, Manifest, Trac
 from edgekit.cache import Cache, cache_root, library_versions
 from edgekit.errors import ExportError, ModelError
 from edgekit.export.processes import ExportJob, export_artifacts
+from edgekit.pipeline.data import saved_test_split
 from edgekit.pipeline.evaluation import evaluation_set, write_evaluation
 from edgekit.pipeline.planning import Plan, PlannedExport, PlannedStage, plan
 from edgekit.progress import Progress, silent
@@ -110,7 +111,8 @@ def _export(
     missing = [export for export in planned.exports if export.cached is None]
     outputs = {export.key: store.scratch() for export in missing}
     try:
-        jobs = [_job(loaded, planned, export, outputs[export.key]) for export in missing]
+        test = saved_test_split(loaded, cache) if missing else Path()
+        jobs = [_job(loaded, planned, export, test, outputs[export.key]) for export in missing]
         export_artifacts(jobs, parallel=parallel, progress=progress)
         return tuple(
             export.cached or store.put(export.key, outputs[export.key])
@@ -126,7 +128,9 @@ def _export(
             shutil.rmtree(directory, ignore_errors=True)
 
 
-def _job(loaded: LoadedRecipe, planned: Plan, export: PlannedExport, output: Path) -> ExportJob:
+def _job(
+    loaded: LoadedRecipe, planned: Plan, export: PlannedExport, test: Path, output: Path
+) -> ExportJob:
     recipe = loaded.recipe
     checkpoint = planned.stages[export.stage].cached
     if checkpoint is None:
@@ -137,14 +141,7 @@ def _job(loaded: LoadedRecipe, planned: Plan, export: PlannedExport, output: Pat
     return ExportJob(
         checkpoint=checkpoint,
         base=loaded.path.parent,
-        shape=recipe.input.shape,
-        mean=recipe.input.mean,
-        std=recipe.input.std,
-        data_name=recipe.data.name,
-        data_args=recipe.data.args,
-        test_limit=recipe.data.test_limit,
-        train_limit=recipe.data.train_limit,
-        seed=recipe.seed,
+        test=test,
         variant=export.variant,
         format=export.format,
         backend=recipe.export.backend,

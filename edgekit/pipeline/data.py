@@ -1,23 +1,70 @@
-"""The data of a recipe, as its stages train on it and its bundles are evaluated on it. Imports
-torch."""
+"""The data of a recipe, as its stages train on it and its bundles are evaluated on it. Imports torch
+when data is loaded."""
 
 from __future__ import annotations
 
-from edgekit.data.dataset import Dataset, load_dataset
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekit.cache import Cache, content_key, source_digest
+from edgekit.data.fingerprint import dataset_fingerprint
+from edgekit.data.source import InputSpec
 from edgekit.recipe.load import LoadedRecipe
+from edgekit.recipe.schema import Recipe
+
+if TYPE_CHECKING:
+    from edgekit.data.dataset import Dataset
+
+SOURCES = ("data", "registry", "pipeline/data.py")
+
+
+def input_specs(recipe: Recipe) -> dict[str, InputSpec]:
+    """The inputs of a recipe in the words of edgekit.data."""
+    return {
+        name: InputSpec(section.shape, section.dtype, section.mean, section.std)
+        for name, section in recipe.inputs.items()
+    }
 
 
 def data_of(loaded: LoadedRecipe) -> Dataset:
     """Raises ModelError: the data cannot be had."""
+    from edgekit.data.load import load_dataset
+
     recipe = loaded.recipe
     return load_dataset(
         recipe.data.name,
         recipe.data.args,
-        shape=recipe.input.shape,
-        mean=recipe.input.mean,
-        std=recipe.input.std,
+        inputs=input_specs(recipe),
         seed=recipe.seed,
         train_limit=recipe.data.train_limit,
         test_limit=recipe.data.test_limit,
         base=loaded.path.parent,
     )
+
+
+def data_key(loaded: LoadedRecipe) -> str:
+    """A key for what follows from the data of a recipe."""
+    recipe = loaded.recipe
+    inputs = {name: section.model_dump(mode="json") for name, section in recipe.inputs.items()}
+    return content_key(
+        dataset_fingerprint(recipe.data.name, recipe.data.args, loaded.path.parent),
+        [list(inputs.items()), recipe.data.model_dump(mode="json"), recipe.seed],
+        source_digest(*SOURCES),
+    )
+
+
+def saved_test_split(loaded: LoadedRecipe, cache: Path, data: Dataset | None = None) -> Path:
+    """The directory that holds the test split of a recipe (edgekit.data.saved): from the cache, or
+    made from `data`, which is loaded when it is not given.
+
+    Raises ModelError: the data cannot be had."""
+    store, key = Cache(cache, "tests"), data_key(loaded)
+    entry = store.get(key)
+    if entry is not None:
+        return entry
+    from edgekit.data.saved import save_split
+
+    data = data or data_of(loaded)
+    scratch = store.scratch()
+    save_split(data.test, data.classes, scratch)
+    return store.put(key, scratch)

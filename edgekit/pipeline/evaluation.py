@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from edgekit.bundle.manifest import Evaluation, describe_file
 from edgekit.cache import Cache, content_key, source_digest
+from edgekit.pipeline.data import data_key, saved_test_split
 from edgekit.recipe.load import LoadedRecipe
-from edgekit.registry.fingerprint import dataset_fingerprint
 
 Samples = tuple[NDArray[np.float32], NDArray[np.int32] | None]
 
@@ -27,38 +27,29 @@ def evaluation_set(loaded: LoadedRecipe, cache: Path) -> Samples | None:
 
     Raises ModelError: the data cannot be had.
     """
-    recipe, base = loaded.recipe, loaded.path.parent
-    count = recipe.export.evaluation_set
+    count = loaded.recipe.export.evaluation_set
     if count == 0:
         return None
-    described = [
-        recipe.input.model_dump(mode="json"),
-        recipe.data.model_dump(mode="json"),
-        recipe.seed,
-        count,
-    ]
-    sources = source_digest("data", "pipeline/data.py", "pipeline/evaluation.py")
-    key = content_key(
-        dataset_fingerprint(recipe.data.name, recipe.data.args, base), described, sources
-    )
+    key = content_key(data_key(loaded), count, source_digest("pipeline/evaluation.py"))
     store = Cache(cache, "evaluation")
     entry = store.get(key)
     if entry is None:
         scratch = store.scratch()
-        _save(loaded, count, scratch)
+        _save(loaded, count, cache, scratch)
         entry = store.put(key, scratch)
     labels = entry / "labels.npy"
     return np.load(entry / "inputs.npy"), np.load(labels) if labels.exists() else None
 
 
-def _save(loaded: LoadedRecipe, count: int, directory: Path) -> None:
-    from edgekit.pipeline.data import data_of
+def _save(loaded: LoadedRecipe, count: int, cache: Path, directory: Path) -> None:
+    from edgekit.data.saved import open_split
 
-    test = data_of(loaded).test
+    test, _ = open_split(saved_test_split(loaded, cache))
     whole = slice(0, min(count, len(test)))
-    np.save(directory / "inputs.npy", test.at(whole).numpy().astype(np.float32))
-    if test.labels is not None:
-        np.save(directory / "labels.npy", test.labels[whole].numpy().astype(np.int32))
+    [inputs] = test.at(whole).values()
+    np.save(directory / "inputs.npy", inputs.numpy().astype(np.float32))
+    if test.targets is not None:
+        np.save(directory / "labels.npy", test.targets[whole].numpy().astype(np.int32))
 
 
 def write_evaluation(

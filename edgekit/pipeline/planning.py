@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.cache import Cache, cache_root, content_key, library_versions, source_digest
+from edgekit.data.fingerprint import dataset_fingerprint
+from edgekit.models.fingerprint import model_fingerprint, resolve_weights
 from edgekit.recipe.lineage import parent_of, stage_name
 from edgekit.recipe.load import LoadedRecipe
-from edgekit.registry.fingerprint import dataset_fingerprint, model_fingerprint, resolve_weights
 from edgekit.tasks.task import task_fingerprint
 
 STAGE_SOURCES = (
@@ -91,7 +92,7 @@ def plan(loaded: LoadedRecipe, *, cache: Path | None = None) -> Plan:
         task_fingerprint(recipe.task, base),
         [
             recipe.model.model_dump(mode="json"),
-            recipe.input.model_dump(mode="json"),
+            [[name, part.model_dump(mode="json")] for name, part in recipe.inputs.items()],
             recipe.data.model_dump(mode="json"),
         ],
         [recipe.seed, recipe.deterministic, training_versions, source_digest(*STAGE_SOURCES)],

@@ -69,7 +69,7 @@ def sensitivity(
     runner = StageRunner(loaded, planned, Cache(cache_root(), "stages"), progress)
     graph = runner.checkpoint(wanted.index).model
     assert isinstance(graph, GraphModule)
-    batch = runner.data.test.at(slice(0, samples))
+    [batch] = runner.data.test.at(slice(0, samples)).values()
     network = PartlyQuantized(graph, batch)
     found, snr_db = network.sensitivities(progress), network.snr_db()
     kept, reached = (

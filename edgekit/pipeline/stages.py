@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from edgekit.bundle.manifest import TraceRow
-from edgekit.cache import Cache
+from edgekit.cache import Cache, cache_root
 from edgekit.compress import checkpoint as checkpoints
 from edgekit.compress.checkpoint import Checkpoint, ModelSpec, Quantization
 from edgekit.compress.prune import channel_removal
@@ -28,9 +28,10 @@ from edgekit.data.dataset import Dataset
 from edgekit.errors import ModelError
 from edgekit.metrics import headline
 from edgekit.models.create import create_model
+from edgekit.models.fingerprint import resolve_weights
 from edgekit.models.outputs import named_outputs
 from edgekit.models.weights import load_weights
-from edgekit.pipeline.data import data_of
+from edgekit.pipeline.data import data_of, saved_test_split
 from edgekit.progress import Progress
 from edgekit.recipe.load import LoadedRecipe
 from edgekit.recipe.schema import (
@@ -47,7 +48,6 @@ from edgekit.recipe.schema import (
     Train,
     Training,
 )
-from edgekit.registry.fingerprint import resolve_weights
 from edgekit.tasks.task import load_task
 
 if TYPE_CHECKING:
@@ -73,12 +73,14 @@ class StageRunner:
 
     @functools.cached_property
     def data(self) -> Dataset:
-        return data_of(self._loaded)
+        data = data_of(self._loaded)
+        saved_test_split(self._loaded, cache_root(), data)  # the exports need it later
+        return data
 
     @functools.cached_property
     def example(self) -> Tensor:
         """A batch of two real samples: shapes for tracing, and numbers that exercise batch norm."""
-        return self.data.train.at(slice(0, 2))
+        return _only(self.data.train.at(slice(0, 2)))
 
     def run(self, planned: PlannedStage) -> TraceRow:
         """Run a stage, put its result into the cache, and return its trace row. Resumes an
@@ -236,14 +238,15 @@ class StageRunner:
     def _losses(self, model: nn.Module, *, batches: int, batch_size: int = 64) -> Iterator[Tensor]:
         """Label losses on training batches, for gradient-based importances."""
         data = self.data.train
-        if data.labels is None:
+        if data.targets is None:
             raise ModelError(
                 f"importance `taylor` needs labels, and data {self._recipe.data.name} has none",
                 hint="use importance: magnitude",
             )
         for start in range(0, min(batches * batch_size, len(data)), batch_size):
             rows = slice(start, start + batch_size)
-            yield self._task.loss(named_outputs(model(data.at(rows))), data.labels[rows])
+            outputs = named_outputs(model(*data.at(rows).values()))
+            yield self._task.loss(outputs, data.targets[rows])
 
     def _prune_weights(
         self, before: Checkpoint, stage: PruneUnstructured | PruneNM, name: str, work: Path
@@ -331,7 +334,7 @@ class StageRunner:
         graph = checkpoints.prepare(before.model.eval(), self.example, quantization)
         rows = range(0, min(stage.calibration_samples, len(self.data.train)), 32)
         batches = (
-            self.data.train.at(slice(start, min(start + 32, stage.calibration_samples)))
+            _only(self.data.train.at(slice(start, min(start + 32, stage.calibration_samples))))
             for start in rows
         )
         calibrate.calibrate(
@@ -430,6 +433,12 @@ class StageRunner:
             **sizes,
             **measured,
         )
+
+
+def _only(samples: Mapping[str, Tensor]) -> Tensor:
+    """The tensor of a model with one input."""
+    [tensor] = samples.values()
+    return tensor
 
 
 def check_forward(model: nn.Module, example: Tensor, name: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from edgekit.backends import BACKENDS
-from edgekit.data import DATASETS
+from edgekit.data import SOURCES
 from edgekit.recipe.lineage import Link, line, links_in, names, parents
 from edgekit.recipe.schema import MAX_STAGES
 from edgekit.tasks import TASKS
@@ -65,7 +65,7 @@ def cross_problems(document: Document) -> list[Problem]:
 def _tables(links: Sequence[Link], document: Document) -> Iterator[Problem]:
     """Names that no table holds. A name with a colon is the user's own."""
     yield from _unknown(document, ("task",), "task", TASKS)
-    yield from _unknown(document, ("data", "name"), "data", DATASETS)
+    yield from _unknown(document, ("data", "name"), "data", SOURCES)
     backends = value_at(document.data, ("export", "backends"))
     for index in range(len(backends) if isinstance(backends, list) else 0):
         yield from _unknown(document, ("export", "backends", index), "backend", BACKENDS)

@@ -6,44 +6,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from edgekit.data import FOLDERS, SOURCES
+from edgekit.data.outline import outline_of
+from edgekit.data.source import Outline
 from edgekit.errors import UsageError
 from edgekit.models import MODELS
+from edgekit.models.traits import TRAITS, Traits
 from edgekit.recipe.format1 import BACKEND_OF_FORMAT
 from edgekit.recipe.schema import Format
 from edgekit.yaml_documents.problems import quoted
 from edgekit.yaml_documents.validation import closest
 
-
-@dataclass(frozen=True)
-class Kind:
-    """What a dataset brings: the shape of a sample, how many classes, and whether its samples have
-    labels."""
-
-    shape: tuple[int, ...]
-    classes: int
-    labelled: bool = True
-
-
-DATA = {
-    "digits": Kind((1, 8, 8), 10),
-    "fashion_mnist": Kind((1, 32, 32), 10),
-    "japanese_vowels": Kind((29, 12), 9),
-    "sample_photos": Kind((3, 224, 224), 1000, labelled=False),
-}
-LARGER = {
-    "ds_cnn": 49,
-    "mobilenet_v1_025": 32,
-    "mobilenet_v2_small": 32,
-    "resnet8": 32,
-    "efficientnet_lite0": 64,
-}
-"""Images smaller than this are padded to it: the model would leave nothing of them."""
 TORCHVISION = "torchvision.models:"
 OWN_ARGUMENTS = "  # args: {num_classes: 10}      # what your callable takes\n"
-RGB_ONLY = ("efficientnet_lite0",)
+OTHER = Traits(channels=3, smallest_image=32)
+"""What is taken for granted of networks that are not built in."""
 
 METHODS: Mapping[str, tuple[str, str]] = {
     "none": ("nothing is compressed", ""),
@@ -170,14 +150,15 @@ def new_recipe(
     and data that are not built in. `classes` is how many classes a folder of images has. With
     `weights` nothing is trained first. Raises UsageError for a name or a combination that cannot
     run."""
-    chosen = method or ("dynamic" if model == "lstm" else "ptq")
+    chosen = method or (default_method(model))
     if reason := unknown_method(chosen):
         raise UsageError(reason, hint=f"one of {', '.join(METHODS)}")
-    known = DATA.get(data)
+    choices = data_choices()
     if reason := unknown_data(data):
         raise UsageError(
-            reason, hint=f"{', '.join(DATA)}, a folder (photos/), or package.module:factory"
+            reason, hint=f"{', '.join(choices)}, a folder (photos/), or package.module:factory"
         )
+    known = choices.get(data)
     sample = tuple(shape) or (_fitting(model, known) if known else (3, 32, 32))
     _require_match(model, data, sample)
     variant = next(
@@ -207,7 +188,7 @@ def new_recipe(
         model_note=_note(model),
         arguments=written_arguments + (f"  weights: {json.dumps(weights)}\n" if weights else ""),
         shape=_flow(list(sample)),
-        data="image_folder" if "/" in data else json.dumps(data) if ":" in data else data,
+        data=FOLDERS if "/" in data else json.dumps(data) if ":" in data else data,
         data_arguments=(
             f"  args: {{path: {json.dumps(data)}}}   # a folder for each class\n"
             if "/" in data
@@ -217,6 +198,19 @@ def new_recipe(
         stages=METHODS[chosen][1].format(fewer=max(1, epochs // 3)),
         backends=", ".join(BACKEND_OF_FORMAT[name] for name in formats),
         budget="\n".join(budget),
+    )
+
+
+def default_method(model: str) -> str:
+    """The method to start with: series models are mostly recurrent, which ptq leaves in float."""
+    return "dynamic" if TRAITS.get(model, OTHER).series else "ptq"
+
+
+def default_data(model: str) -> str:
+    """The first source of the kind that a model takes."""
+    series = TRAITS.get(model, OTHER).series
+    return next(
+        name for name, outline in data_choices().items() if (len(outline.shape) == 2) == series
     )
 
 
@@ -231,11 +225,16 @@ def unknown_method(method: str) -> str:
 
 def unknown_data(data: str) -> str:
     """Why data cannot be taken; empty when it can: a built-in, a folder or a factory."""
-    return (
-        ""
-        if data in DATA or ":" in data or "/" in data
-        else f"no data is called {quoted(data)}{closest(data, DATA)}"
-    )
+    choices = data_choices()
+    if data in choices or ":" in data or "/" in data:
+        return ""
+    return f"no data is called {quoted(data)}{closest(data, choices)}"
+
+
+def data_choices() -> dict[str, Outline]:
+    """The built-in sources that need no arguments, each with what its samples are like."""
+    outlines = {name: outline_of(name, {}, Path.cwd()) for name in SOURCES}
+    return {name: outline for name, outline in outlines.items() if outline is not None}
 
 
 def _note(model: str) -> str:
@@ -256,20 +255,22 @@ def _name(file: str) -> str:
     return kept or "mine"
 
 
-def _fitting(model: str, data: Kind) -> tuple[int, ...]:
+def _fitting(model: str, data: Outline) -> tuple[int, ...]:
     """The data's own shape, or the padded one that a larger model needs."""
     if len(data.shape) == 2:
         return data.shape
-    least = LARGER.get(model, 0 if model in MODELS else 32)
-    channels = 3 if model in RGB_ONLY or model not in MODELS else data.shape[0]
-    return channels, max(least, data.shape[1]), max(least, data.shape[2])
+    traits = TRAITS.get(model, OTHER)
+    channels = traits.channels or data.shape[0]
+    return channels, *(max(traits.smallest_image, side) for side in data.shape[1:])
 
 
 def _require_match(model: str, data: str, sample: tuple[int, ...]) -> None:
-    if (model == "lstm") != (len(sample) == 2) and model in MODELS:
+    if model in MODELS and TRAITS[model].series != (len(sample) == 2):
+        series = [name for name, traits in TRAITS.items() if traits.series]
+        sources = [name for name, outline in data_choices().items() if len(outline.shape) == 2]
         raise UsageError(
             f"model {model} and data {data} do not fit: one is for series, the other for images",
-            hint="lstm goes with japanese_vowels",
+            hint=f"{', '.join(series)} goes with {', '.join(sources)}",
         )
 
 
@@ -277,12 +278,13 @@ def _arguments(model: str, sample: tuple[int, ...], classes: int | None) -> dict
     """What built-in and torchvision models take; of the user's own factory nothing is known."""
     if ":" in model and not model.startswith(TORCHVISION):
         return {}
-    found: dict[str, Any] = {} if classes is None else {"num_classes": classes}
-    if model == "lstm":
-        found["features"] = sample[1]
-    elif model in MODELS and model not in RGB_ONLY:
-        found["in_channels"] = sample[0]
-    return found
+    arguments: dict[str, Any] = {} if classes is None else {"num_classes": classes}
+    traits = TRAITS.get(model, OTHER)
+    if traits.series:
+        arguments["features"] = sample[1]
+    elif traits.channels is None:
+        arguments["in_channels"] = sample[0]
+    return arguments
 
 
 def _flow(value: Any) -> str:

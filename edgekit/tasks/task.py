@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edgekit.errors import ModelError
 from edgekit.hashing import canonical_json, sha256_file
 from edgekit.metrics import MetricKind
-from edgekit.registry.fingerprint import sources
+from edgekit.registry.dependencies import sources
 from edgekit.tasks import TASKS
 
 if TYPE_CHECKING:

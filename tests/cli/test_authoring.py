@@ -11,10 +11,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from edgekit.cli import run
-from edgekit.data import DATASETS
+from edgekit.data import FOLDERS, SOURCES
 from edgekit.models import MODELS
 from edgekit.recipe.load import load_recipe
-from edgekit.recipe.scaffold import DATA, METHODS, new_recipe
+from edgekit.recipe.scaffold import METHODS, data_choices, new_recipe
 
 
 @pytest.fixture(autouse=True)
@@ -22,8 +22,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_the_tables_name_what_there_is() -> None:
-    assert set(DATA) | {"image_folder"} == set(DATASETS)
+def test_every_source_can_be_chosen() -> None:
+    assert {*data_choices(), FOLDERS} == set(SOURCES)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -102,6 +102,7 @@ def test_from_a_checkpoint(capsys: pytest.CaptureFixture[str]) -> None:
 def test_classes_of_a_folder_and_of_torchvisions_models() -> None:
     for name in ("cat", "dog", "eel"):
         Path("photos", name).mkdir(parents=True)
+        Path("photos", name, "1.jpg").touch()
     assert run(["recipe", "new", "a.yaml", "--from", "mobilenet_v2", "--data", "photos/"]) == 0
     assert load_recipe("a.yaml").recipe.model.args == {"num_classes": 3}
     assert (

@@ -5,20 +5,21 @@ from __future__ import annotations
 import pytest
 import torch
 
-from edgekit.data import series
-from edgekit.data.dataset import load_dataset
+from edgekit.data import japanese_vowels
+from edgekit.data.load import load_dataset
 from edgekit.errors import ModelError
+from tests.support.splits import one_input, only
 
 pytestmark = pytest.mark.torch
 
 
 def test_the_official_split_padded_in_front() -> None:
-    data = load_dataset("japanese_vowels", {}, shape=(32, 12), seed=0)
+    data = load_dataset("japanese_vowels", {}, inputs=one_input((32, 12)), seed=0)
     assert (len(data.train), len(data.test)) == (270, 370)
     assert data.classes == tuple("123456789")
-    assert data.train.labels is not None
-    assert torch.bincount(data.train.labels).tolist() == [30] * 9
-    first = data.train.inputs[0]
+    assert data.train.targets is not None
+    assert torch.bincount(data.train.targets).tolist() == [30] * 9
+    first = only(data.train.inputs)[0]
     assert first.shape == (32, 12)
     assert first[:12].abs().max() == 0
     assert first[12:].abs().min() > 0
@@ -28,14 +29,16 @@ def test_the_official_split_padded_in_front() -> None:
 
 @pytest.mark.parametrize("shape", [(28, 12), (29, 11), (12,), (1, 29, 12)])
 def test_a_shape_that_does_not_hold_the_series_says_both(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ModelError, match=r"up to 29×12 \(steps × features\), but input.shape is"):
-        load_dataset("japanese_vowels", {}, shape=shape, seed=0)
+    with pytest.raises(
+        ModelError, match=r"up to 29×12 \(steps × features\), but the recipe's input is"
+    ):
+        load_dataset("japanese_vowels", {}, inputs=one_input(shape), seed=0)
 
 
 def test_without_the_package_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(series, "module_file", lambda name, base: None)
+    monkeypatch.setattr(japanese_vowels, "module_file", lambda name, base: None)
     with pytest.raises(
         ModelError, match="the package aeon, which holds it, is not installed"
     ) as caught:
-        load_dataset("japanese_vowels", {}, shape=(29, 12), seed=0)
+        load_dataset("japanese_vowels", {}, inputs=one_input((29, 12)), seed=0)
     assert "pip install" in caught.value.hint

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from edgekit.data.dataset import Split
+from tests.support.splits import one_input_split
 
 IMAGE = (3, 16, 16)
 SERIES = (6, 5)
@@ -91,4 +92,4 @@ def samples(net: nn.Module, shape: tuple[int, ...], count: int = 40) -> Split:
     with torch.no_grad():
         labels = net(inputs).argmax(1)
     labels[::10] = (labels[::10] + 1) % 3
-    return Split(inputs, labels, shape)
+    return one_input_split(inputs, labels, shape)

@@ -16,6 +16,7 @@ from edgekit.errors import ExportError, ModelError
 from edgekit.export.artifact import Format, export_artifact
 from edgekit.export.verify import Thresholds
 from tests.export.nets import IMAGE, SERIES, SingularValues, Sorting, conv_net, samples, series_net
+from tests.support.splits import only
 
 pytestmark = pytest.mark.torch
 
@@ -93,13 +94,13 @@ def prepared() -> dict[str, nn.Module]:
     """A calibrated graph, and a trained one with the linear layer kept float."""
     net = conv_net()
     data = samples(net, IMAGE)
-    calibrated = pt2e.prepare_ptq(net, data.at(slice(0, 2)), observer="minmax")
-    calibrate.calibrate(calibrated, [data.at(slice(0, 40))])
-    trained = pt2e.prepare_qat(net, data.at(slice(0, 2)), keep_float=("classifier",))
+    calibrated = pt2e.prepare_ptq(net, only(data.at(slice(0, 2))), observer="minmax")
+    calibrate.calibrate(calibrated, [only(data.at(slice(0, 40)))])
+    trained = pt2e.prepare_qat(net, only(data.at(slice(0, 2))), keep_float=("classifier",))
     pt2e.set_qat_mode(trained, training=True)
     optimizer = torch.optim.SGD(trained.parameters(), lr=1e-3)
     for _ in range(3):
-        loss = nn.functional.cross_entropy(trained(data.at(slice(0, 40))), data.labels)
+        loss = nn.functional.cross_entropy(trained(only(data.at(slice(0, 40)))), data.targets)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -213,9 +214,7 @@ def test_dynamic(format: Format, tmp_path: Path) -> None:
 @pytest.mark.parametrize("method", [None, "dynamic", "weight_only"])
 def test_recurrent(format: Format, method: str | None, tmp_path: Path) -> None:
     thresholds = (
-        EXACT
-        if method is None
-        else Thresholds(samples=16, snr_min_db=25, agreement_min_percent=80)
+        EXACT if method is None else Thresholds(samples=16, snr_min_db=25, agreement_min_percent=80)
     )
     artifact = export(
         series_net(), format, tmp_path, shape=SERIES, method=method, thresholds=thresholds

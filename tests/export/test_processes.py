@@ -20,7 +20,8 @@ import pytest
 import torch
 
 from edgekit.compress import checkpoint as checkpoints
-from edgekit.data.dataset import load_dataset
+from edgekit.data.load import load_dataset
+from edgekit.data.saved import save_split
 from edgekit.errors import ExportError, ModelError
 from edgekit.export import processes as exports
 from edgekit.export.artifact import export_artifact
@@ -28,6 +29,7 @@ from edgekit.export.processes import ExportJob, export_artifacts
 from edgekit.export.verify import Thresholds
 from edgekit.models.create import create_model
 from tests.deployment.conftest import write_bundle
+from tests.support.splits import one_input
 
 pytestmark = pytest.mark.torch
 
@@ -89,14 +91,7 @@ def job(
     return ExportJob(
         checkpoint=directory,
         base=base,
-        shape=(1, 8, 8),
-        mean=None,
-        std=None,
-        data_name="own_export_nets:data",
-        data_args={},
-        train_limit=None,
-        test_limit=None,
-        seed=0,
+        test=saved_data(base),
         variant="tiny",
         format=format,
         backend="xnnpack",
@@ -105,13 +100,23 @@ def job(
     )
 
 
+def saved_data(base: Path) -> Path:
+    directory = base.parent / "test-split"
+    if not directory.exists():
+        directory.mkdir()
+        inputs = one_input((1, 8, 8))
+        data = load_dataset("own_export_nets:data", {}, inputs=inputs, seed=0, base=base)
+        save_split(data.test, data.classes, directory)
+    return directory
+
+
 def test_both_formats_at_once_equal_to_exports_in_this_process(base: Path, tmp_path: Path) -> None:
     told: list[tuple[str, float, float, str]] = []
     jobs = [job(base, format=format) for format in ("executorch", "litert")]
     artifacts = export_artifacts(jobs, parallel=2, progress=lambda *message: told.append(message))
     assert [artifact.key for artifact in artifacts] == ["tiny.pte", "tiny.tflite"]
     model = create_model("own_export_nets:net", {}, seed=0, base=base)
-    data = load_dataset("own_export_nets:data", {}, shape=(1, 8, 8), seed=0, base=base)
+    data = load_dataset("own_export_nets:data", {}, inputs=one_input((1, 8, 8)), seed=0, base=base)
     for one, artifact in zip(jobs, artifacts, strict=True):
         assert artifact.verification.top1_total == 20
         assert json.loads((one.output / "classes.json").read_text()) == ["cat", "dog", "eel"]
@@ -271,7 +276,9 @@ def test_a_full_disk_leaves_nothing(base: Path, tmp_path: Path) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", str(small)], check=True)
     try:
         net = create_model("own_export_nets:net", {}, seed=0, base=base)
-        data = load_dataset("own_export_nets:data", {}, shape=(1, 8, 8), seed=0, base=base)
+        data = load_dataset(
+            "own_export_nets:data", {}, inputs=one_input((1, 8, 8)), seed=0, base=base
+        )
         with pytest.raises(
             ExportError, match=r"cannot write to .*: No space left on device"
         ) as caught:

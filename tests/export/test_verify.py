@@ -10,7 +10,6 @@ import torch
 
 from edgekit.bundle.manifest import TensorSpec
 from edgekit.bundle.tensors import dequantize, quantize
-from edgekit.data.dataset import Split
 from edgekit.errors import ExportError
 from edgekit.export import verify
 from edgekit.export.host_runtime import HostModel
@@ -22,6 +21,7 @@ from edgekit.export.verify import (
     require,
     top1_correct,
 )
+from tests.support.splits import one_input_split
 
 pytestmark = pytest.mark.torch
 
@@ -116,20 +116,20 @@ def plain(function: object) -> HostModel:
 
 def test_the_whole_test_set_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = torch.eye(3).repeat(50, 1)
-    test = Split(inputs, torch.arange(150) % 3, (3,))
+    test = one_input_split(inputs, torch.arange(150) % 3, (3,))
     outputs, classes = artifact_outputs(
         plain(lambda sample: np.roll(sample, 1, axis=1) if sample[0, 0] else sample), test
     )
     assert outputs.shape == (150, 3)
-    assert top1_correct(classes, test.labels) == 100
+    assert top1_correct(classes, test.targets) == 100
     assert top1_correct(classes, None) is None
     monkeypatch.setattr(verify, "KEPT_OUTPUT_BYTES", 64 * 3 * 4)
     kept, classes = artifact_outputs(plain(lambda sample: sample), test)
     assert len(kept) == 64
-    assert top1_correct(classes, test.labels) == 150
+    assert top1_correct(classes, test.targets) == 150
 
 
 def test_outputs_that_are_not_finite_are_refused() -> None:
-    test = Split(torch.zeros(70, 3), None, (3,))
+    test = one_input_split(torch.zeros(70, 3), None, (3,))
     with pytest.raises(ExportError, match="NaN or infinity on a test sample from 0 on"):
         artifact_outputs(plain(lambda sample: sample / 0), test)

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from edgekit.errors import ModelError
 from edgekit.models.create import create_model
-from edgekit.models.weights import load_weights, resolve_weights
+from edgekit.models.fingerprint import resolve_weights
+from edgekit.models.weights import load_weights
 
 pytestmark = pytest.mark.torch
 

@@ -125,7 +125,7 @@ def fit(
                 _set_rate(updates, learning_rate(step - 1, total, steps_per_epoch, **rates))
                 with _named_failures(epoch, step):
                     inputs, targets = batch(rows)
-                    inputs = inputs.contiguous(memory_format=layout)
+                    inputs = [values.contiguous(memory_format=layout) for values in inputs]
                     loss = _loss(
                         model,
                         inputs,
@@ -168,7 +168,7 @@ def _predicted(model: nn.Module, split: Split, batch_size: int) -> Iterator[dict
         model.eval()
     for start in range(0, len(split), batch_size):
         with torch.inference_mode():
-            outputs = model(split.at(slice(start, start + batch_size)))
+            outputs = model(*split.at(slice(start, start + batch_size)).values())
         yield named_outputs(outputs)
 
 
@@ -178,9 +178,9 @@ def evaluate(
     """The task's metrics over all samples; none for data without labels.
 
     Raises ModelError: targets that do not suit the model's outputs."""
-    if split.labels is None:
+    if split.targets is None:
         return ()
-    scores, targets = Scores(task), split.labels.numpy()
+    scores, targets = Scores(task), split.targets.numpy()
     for number, batch in enumerate(_predicted(model, split, batch_size)):
         outputs = {name: values.numpy() for name, values in batch.items()}
         rows = slice(number * batch_size, (number + 1) * batch_size)
@@ -214,23 +214,31 @@ def _set_rate(updates: torch.optim.Optimizer, rate: float) -> None:
 
 def _batches(
     train: Split, augment: Sequence[Any], *, labels_needed: bool
-) -> Callable[[Tensor], tuple[Tensor, Tensor | None]]:
-    """A function from rows to an augmented, normalised batch and its labels (class numbers, or
-    probabilities when mixed)."""
-    labels = train.labels
+) -> Callable[[Tensor], tuple[list[Tensor], Tensor | None]]:
+    """A function from rows to an augmented, normalised batch, one tensor for each input, and its
+    labels (class numbers, or probabilities when mixed). Transforms change the first input."""
+    labels = train.targets
+    first = next(iter(train.inputs))
     if labels is None and labels_needed:
         raise ModelError(
             "training needs labels, and this data has none",
             hint="distill from a teacher with weight: 1, or use data with labels",
         )
-    change = change_samples(augment, train.inputs[:1])
+    change = change_samples(augment, train.inputs[first][:1])
     mix = None if labels is None else mix_batch(augment, _classes(labels))
 
-    def batch(rows: Tensor) -> tuple[Tensor, Tensor | None]:
-        samples = train.inputs[rows]
-        inputs = train.normalise(samples if change is None else change(samples))
+    if mix is not None and len(train.inputs) > 1:
+        raise ModelError("augment: samples of several inputs cannot be mixed")
+
+    def batch(rows: Tensor) -> tuple[list[Tensor], Tensor | None]:
+        samples = train.rows(rows)
+        if change is not None:
+            samples[first] = change(samples[first])
+        inputs = list(train.normalise(samples).values())
         targets = None if labels is None else labels[rows]
-        return (inputs, targets) if mix is None or targets is None else mix(inputs, targets)
+        if mix is not None and targets is not None:
+            inputs[0], targets = mix(inputs[0], targets)
+        return inputs, targets
 
     return batch
 
@@ -242,7 +250,7 @@ def _classes(labels: Tensor) -> int:
 
 def _loss(
     model: nn.Module,
-    inputs: Tensor,
+    inputs: Sequence[Tensor],
     targets: Tensor | None,
     task: Task,
     smoothing: float,
@@ -250,15 +258,15 @@ def _loss(
     temperature: float,
     distill_weight: float,
 ) -> Tensor:
-    outputs = named_outputs(model(inputs))
+    outputs = named_outputs(model(*inputs))
     share = 0.0 if teacher is None else distill_weight
-    loss = inputs.new_zeros(())
+    loss = torch.zeros(())
     if targets is not None and share < 1:
         label_loss = task.loss(outputs, targets, label_smoothing=smoothing)
         loss = loss + (1 - share) * label_loss
     if teacher is not None and share > 0:
         with torch.no_grad():
-            taught = named_outputs(teacher(inputs))
+            taught = named_outputs(teacher(*inputs))
         loss = loss + share * task.distillation_loss(outputs, taught, temperature)
     return loss
 
@@ -311,7 +319,9 @@ def _image_layout(
     Models that cannot run so (`view` of a feature map) stay as they are.
     """
     modules = [module for module in (model, teacher) if module is not None]
-    if len(train.shape) != 3 or not all(_runs_channels_last(module, train) for module in modules):
+    if not _is_of_images(train) or not all(
+        _runs_channels_last(module, train) for module in modules
+    ):
         yield torch.contiguous_format
         return
     try:
@@ -323,16 +333,18 @@ def _image_layout(
             module.to(memory_format=torch.contiguous_format)
 
 
+def _is_of_images(split: Split) -> bool:
+    return all(len(spec.shape) == 3 for spec in split.specs.values())
+
+
 def _runs_channels_last(module: nn.Module, train: Split) -> bool:
     probe = copy.deepcopy(module).to(
         memory_format=torch.channels_last
     )  # a copy: running changes observers and batch norm
-    example = train.at(torch.tensor([0, len(train) - 1])).contiguous(
-        memory_format=torch.channels_last
-    )
+    example = train.at(torch.tensor([0, len(train) - 1])).values()
     try:
         with torch.no_grad():
-            probe(example)
+            probe(*(values.contiguous(memory_format=torch.channels_last) for values in example))
     except RuntimeError:
         return False
     return True

@@ -25,9 +25,9 @@ from edgekit.compress.quantize.pt2e import (
 )
 from edgekit.compress.quantize.report import int8_weights, quantized_layer_report
 from edgekit.compress.training.fit import fit
-from edgekit.data.dataset import Split
 from edgekit.errors import ModelError
 from tests.compress.nets import batch, seeded, separable, with_statistics
+from tests.support.splits import one_input_split
 
 pytestmark = pytest.mark.torch
 
@@ -477,7 +477,7 @@ class Stopped(Exception):
 
 
 def test_training_that_was_stopped_goes_on_to_the_same_graph(tmp_path: Path) -> None:
-    data = Split(batch(32, 3, 12, 12), torch.arange(32) % 4, (3, 12, 12))
+    data = one_input_split(batch(32, 3, 12, 12), torch.arange(32) % 4, (3, 12, 12))
     settings: dict[str, Any] = {
         "epochs": 3,
         "batch_size": 8,

@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,12 @@ from edgekit.compress.training.fit import (
     predict,
     steps_total,
 )
-from edgekit.data.dataset import Dataset, Split, load_dataset
+from edgekit.data.dataset import Dataset, Split
+from edgekit.data.load import load_dataset
 from edgekit.errors import ModelError
 from edgekit.models.create import create_model
 from edgekit.tasks.classification import CLASSIFICATION
+from tests.support.splits import one_input, only
 
 pytestmark = pytest.mark.torch
 
@@ -51,13 +54,12 @@ DEFAULTS: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def digits() -> Dataset:
-    return load_dataset("digits", {}, shape=(1, 8, 8), seed=0)
+    return load_dataset("digits", {}, inputs=one_input((1, 8, 8)), seed=0)
 
 
 @pytest.fixture(scope="module")
 def few(digits: Dataset) -> Split:
-    assert digits.train.labels is not None
-    return Split(digits.train.inputs[:200], digits.train.labels[:200], (1, 8, 8))
+    return digits.train.limited(200, seed=0)
 
 
 def cnn(seed: int = 0) -> nn.Module:
@@ -173,7 +175,7 @@ def test_killed_and_resumed_ends_with_the_same_weights_bit_for_bit(
 
 def test_a_graph_with_fake_quantization_resumes_bit_for_bit_too(few: Split, tmp_path: Path) -> None:
     def prepared() -> GraphModule:
-        return pt2e.prepare_qat(cnn(), few.at(slice(0, 2)))
+        return pt2e.prepare_qat(cnn(), only(few.at(slice(0, 2))))
 
     def train_graph(graph: GraphModule, **options: Any) -> None:
         def mode(step: int) -> None:
@@ -303,7 +305,7 @@ def test_a_student_learns_from_its_teacher_alone(digits: Dataset) -> None:
     train(teacher, digits.train, epochs=3)
     before = copy.deepcopy(teacher)
     student = cnn(1)
-    unlabelled = Split(digits.train.inputs, None, digits.train.shape)
+    unlabelled = replace(digits.train, targets=None)
     train(student, unlabelled, epochs=4, lr=1e-2, teacher=teacher, distill_weight=1.0)
     agreed = (
         (scores(student, digits.test).argmax(1) == scores(teacher, digits.test).argmax(1))
@@ -325,7 +327,7 @@ def test_label_and_distillation_losses_are_weighted(few: Split) -> None:
 
 
 def test_a_series_classifier_learns() -> None:
-    data = load_dataset("japanese_vowels", {}, shape=(29, 12), seed=0)
+    data = load_dataset("japanese_vowels", {}, inputs=one_input((29, 12)), seed=0)
     model = create_model("lstm", {"hidden": 32}, seed=0)
     train(model, data.train, epochs=12, batch_size=32, lr=1e-2, gradient_clip_norm=1.0)
     assert accuracy_percent(model, data.test) > 80
@@ -341,10 +343,10 @@ def test_a_diverging_training_says_where_and_what_to_do(few: Split) -> None:
 
 def test_data_that_cannot_teach(few: Split) -> None:
     with pytest.raises(ModelError, match="training needs labels") as caught:
-        train(cnn(), Split(few.inputs, None, few.shape))
+        train(cnn(), replace(few, targets=None))
     assert "teacher" in caught.value.hint
     with pytest.raises(ModelError, match="training needs labels"):
-        train(cnn(), Split(few.inputs, None, few.shape), teacher=cnn(), distill_weight=0.5)
+        train(cnn(), replace(few, targets=None), teacher=cnn(), distill_weight=0.5)
 
 
 def test_models_that_cannot_learn_it(few: Split) -> None:
@@ -403,4 +405,4 @@ def test_predict_gives_every_sample_once_in_order(digits: Dataset) -> None:
     )
     assert whole.shape == (450, 10)
     torch.testing.assert_close(whole, parts, rtol=1e-4, atol=1e-5)
-    assert evaluate(model, Split(digits.test.inputs, None, (1, 8, 8)), CLASSIFICATION) == ()
+    assert evaluate(model, replace(digits.test, targets=None), CLASSIFICATION) == ()

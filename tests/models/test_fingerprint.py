@@ -1,5 +1,4 @@
-"""A fingerprint changes with every file that a model or its data come from, and with nothing
-else."""
+"""The fingerprint of a model changes with every file that it comes from, and with nothing else."""
 
 from __future__ import annotations
 
@@ -11,12 +10,9 @@ from pathlib import Path
 import pytest
 
 from edgekit.errors import ModelError
-from edgekit.registry.fingerprint import (
-    dataset_fingerprint,
-    model_fingerprint,
-    resolve_weights,
-    sources,
-)
+from edgekit.models import MODELS
+from edgekit.models.fingerprint import model_fingerprint, resolve_weights
+from edgekit.models.traits import TRAITS
 
 
 def write(base: Path, **modules: str) -> None:
@@ -28,6 +24,10 @@ def write(base: Path, **modules: str) -> None:
 
 def of_model(base: Path, name: str = "nets:build", **args: object) -> str:
     return model_fingerprint(name, args, None, base)
+
+
+def test_every_network_has_its_traits() -> None:
+    assert set(TRAITS) == set(MODELS)
 
 
 def test_arguments_name_and_weights_count(tmp_path: Path) -> None:
@@ -72,53 +72,9 @@ def test_the_source_of_a_factory_and_of_what_it_imports_counts(tmp_path: Path) -
         first = changed
 
 
-def test_relative_imports_within_a_package_are_followed(tmp_path: Path) -> None:
-    write(
-        tmp_path,
-        pack__nets="from . import blocks\nfrom .parts import x\n",
-        pack__blocks="",
-        pack__parts="x = 1\n",
-    )
-    (tmp_path / "pack" / "__init__.py").touch()
-    assert [path.name for path in sources("pack.nets", tmp_path)] == [
-        "__init__.py",
-        "blocks.py",
-        "nets.py",
-        "parts.py",
-    ]
-
-
 def test_a_source_that_does_not_parse_is_left_to_its_import(tmp_path: Path) -> None:
     write(tmp_path, nets="def (\n")
     assert len(of_model(tmp_path)) == 64
-
-
-def test_torchvision_is_not_read_its_version_is_in_the_key(tmp_path: Path) -> None:
-    assert sources("torchvision.models", tmp_path) == []
-
-
-def test_a_folder_of_images_counts_by_listing(tmp_path: Path) -> None:
-    (tmp_path / "photos" / "cat").mkdir(parents=True)
-    image = tmp_path / "photos" / "cat" / "1.jpg"
-    image.write_bytes(b"abc")
-    os.utime(image, (5, 5))
-
-    def now() -> str:
-        return dataset_fingerprint("image_folder", {"path": "photos"}, tmp_path)
-
-    first = now()
-    assert now() == first
-    os.utime(image, (6, 6))
-    assert now() != first
-    os.utime(image, (5, 5))
-    assert now() == first
-    (image.parent / "2.jpg").write_bytes(b"")
-    assert now() != first
-
-
-def test_arguments_that_are_no_paths_do_no_harm(tmp_path: Path) -> None:
-    for value in ("", "x" * 5000, "a\0b", None, 3, ["list"]):
-        assert len(dataset_fingerprint("digits", {"value": value}, tmp_path)) == 64
 
 
 def test_weights_are_found_beside_the_recipe_and_in_packages(tmp_path: Path) -> None:
@@ -144,11 +100,12 @@ def test_weights_that_cannot_be_found_are_an_error(spec: str, message: str, tmp_
 
 def test_no_torch(tmp_path: Path) -> None:
     """Also with torchvision's models, whose parent package would import it."""
-    code = (
-        "import sys; from pathlib import Path; from edgekit.registry.fingerprint import"
-        " *;model_fingerprint('torchvision.models:mobilenet_v2', {}, None, Path('.'));"
-        " dataset_fingerprint('fashion_mnist', {},"
-        " Path('.'));model_fingerprint('efficientnet_lite0', {}, None, Path('.')); sys.exit('torch'"
-        " in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == 0
+    code = """
+import sys
+from pathlib import Path
+from edgekit.models.fingerprint import model_fingerprint
+model_fingerprint("torchvision.models:mobilenet_v2", {}, None, Path("."))
+model_fingerprint("efficientnet_lite0", {}, None, Path("."))
+sys.exit("torch" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, timeout=60).returncode == 0

@@ -1,0 +1,63 @@
+"""A split as files in a directory, so that other processes map it instead of loading the data
+again. Owns the files; where the directory is, and when it is written, is the caller's business."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from edgekit.data.dataset import Split
+from edgekit.data.source import InputSpec
+
+INDEX, TARGETS = "split.json", "targets.npy"
+
+
+def save_split(split: Split, classes: Sequence[str], directory: Path) -> None:
+    """Write a split and the names of its classes into an existing directory."""
+    for number, values in enumerate(split.inputs.values()):
+        np.save(directory / _file(number), values.numpy())
+    if split.targets is not None:
+        np.save(directory / TARGETS, split.targets.numpy())
+    index = {
+        "inputs": {name: asdict(spec) for name, spec in split.specs.items()},
+        "labelled": split.targets is not None,
+        "classes": list(classes),
+    }
+    (directory / INDEX).write_text(json.dumps(index), encoding="utf-8")
+
+
+def open_split(directory: Path) -> tuple[Split, tuple[str, ...]]:
+    """The split of `save_split` and the names of its classes. The tensors are mapped from the
+    files: processes share them, and must not write to them."""
+    index = json.loads((directory / INDEX).read_text(encoding="utf-8"))
+    specs = {name: _spec(**fields) for name, fields in index["inputs"].items()}
+    inputs = {name: _mapped(directory / _file(number)) for number, name in enumerate(specs)}
+    targets = _mapped(directory / TARGETS) if index["labelled"] else None
+    return Split(inputs, targets, specs), tuple(index["classes"])
+
+
+def _file(number: int) -> str:
+    return f"input_{number}.npy"  # an input's name need not be one for a file
+
+
+def _mapped(file: Path) -> Tensor:
+    # Copy on write: torch wants memory it may write to, and the files stay as they are.
+    return torch.from_numpy(np.load(file, mmap_mode="c"))
+
+
+def _spec(
+    shape: list[int], dtype: str, mean: list[float] | None, std: list[float] | None
+) -> InputSpec:
+    """A spec from JSON, which has no tuples."""
+    return InputSpec(
+        tuple(shape),
+        dtype,
+        None if mean is None else tuple(mean),
+        None if std is None else tuple(std),
+    )
