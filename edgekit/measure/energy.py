@@ -13,17 +13,9 @@ from edgekit.devices.target import Target
 from edgekit.errors import DeviceError
 from edgekit.measure.extra_results import Energy
 from edgekit.measure.extra_runs import Bench
+from edgekit.measure.inference_energy import energy, stretch, trace_of
 from edgekit.measure.runner_process import Placed
-from edgekit.power import (
-    DeviceSensor,
-    HostSensor,
-    Sensor,
-    Trace,
-    energy,
-    open_sensor,
-    stretch,
-    trace_of,
-)
+from edgekit.power import DeviceSensor, HostSensor, Sensor, Trace, open_sensor
 from edgekit.sanitize import printable
 
 EVERY_S = 0.2

@@ -2,7 +2,7 @@
 JSON: operators, endurance, accuracy, energy.
 
 Each comes from processes of its own, so that its numbers never mix with the latency samples. How
-they are gathered is in passes.py and power.py."""
+they are gathered is in extra_runs.py and energy.py."""
 
 from __future__ import annotations
 

@@ -13,11 +13,11 @@ from pydantic import BaseModel
 
 from edgekit.devices import Device
 from edgekit.devices.facts import collect_state
+from edgekit.devices.probe import Probe
 from edgekit.devices.target import Target
 from edgekit.errors import EdgekitError
 from edgekit.measure.extra_results import Profile, Sustained
 from edgekit.measure.measurement import Settings
-from edgekit.measure.probes import Probe
 from edgekit.measure.profiling import profile_of
 from edgekit.measure.protocol import Mode
 from edgekit.measure.runner_process import Attempt, Placed, attempt, watching

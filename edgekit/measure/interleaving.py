@@ -23,6 +23,7 @@ from edgekit.bundle.manifest import Bundle, Comparison
 from edgekit.devices import Device
 from edgekit.devices.control import CoolDown, cool_down
 from edgekit.devices.facts import CpuTime, DeviceFacts, DeviceState, collect, collect_state
+from edgekit.devices.probe import Probe
 from edgekit.devices.target import Control, Target
 from edgekit.errors import EdgekitError, RunnerError
 from edgekit.measure import other_runners
@@ -34,7 +35,7 @@ from edgekit.measure.measurement import (
     Run,
     Settings,
 )
-from edgekit.measure.probes import Probe, device_probes
+from edgekit.measure.probes import device_probes
 from edgekit.measure.protocol import RunnerRun
 from edgekit.measure.runner_process import Placed, attempt, read_outputs, watching
 from edgekit.measure.validity import artifact_notes, run_notes, session_notes

@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from edgekit import stats
 from edgekit.bundle.manifest import Artifact, Comparison
 from edgekit.devices.facts import CpuTime, DeviceFacts, DeviceState
+from edgekit.devices.probe import Probe
 from edgekit.measure.extra_results import Accuracy, Energy, Profile, Sustained
-from edgekit.measure.probes import Probe
 from edgekit.measure.protocol_lines import HelloValues, MemoryMark, WindowValues
 from edgekit.stats import Estimate, Fidelity, Outliers, Ratio
 from edgekit.stats.compare import FULL_RUNS

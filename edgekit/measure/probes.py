@@ -8,27 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Literal
-
-from pydantic import BaseModel, ConfigDict, Field
 
 from edgekit.devices.facts import CPUFREQ, DeviceState
+from edgekit.devices.probe import Kind, Probe
 from edgekit.measure.protocol_lines import PROBES, WindowValues
 
 MOST_OF_A_KIND = 12
-Kind = Literal["frequency_khz", "temperature_c", "power_w", "power_part"]
-
-
-class Probe(BaseModel):
-    """A file on the device that holds a whole number; `scale` makes it a value of `kind`. A
-    `power_part` means something only with its siblings."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: Kind
-    name: Annotated[str, Field(max_length=200)]
-    path: Annotated[str, Field(pattern=r"^/[A-Za-z0-9/._-]{1,200}$")]
-    scale: float = 1.0
 
 
 def device_probes(state: DeviceState) -> tuple[Probe, ...]:

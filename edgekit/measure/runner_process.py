@@ -19,6 +19,7 @@ from edgekit.bundle.manifest import Artifact, TensorSpec
 from edgekit.bundle.tensors import dequantize
 from edgekit.devices import Completed, Device
 from edgekit.devices.facts import DeviceState, collect_state
+from edgekit.devices.probe import Probe
 from edgekit.errors import (
     DeadlinePassed,
     DeviceError,
@@ -28,7 +29,6 @@ from edgekit.errors import (
     TransportError,
 )
 from edgekit.measure.measurement import RunnerKind, Settings
-from edgekit.measure.probes import Probe
 from edgekit.measure.protocol import MAX_OUTPUT_BYTES, Mode, RunnerRun, parse_runner_output
 from edgekit.measure.protocol_lines import TensorInfo
 from edgekit.sanitize import printable

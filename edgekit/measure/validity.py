@@ -12,6 +12,7 @@ from statistics import median
 
 from edgekit import stats
 from edgekit.devices.facts import DeviceFacts, DeviceState
+from edgekit.devices.probe import Probe
 from edgekit.measure.measurement import (
     ArtifactResult,
     Controlled,
@@ -20,7 +21,7 @@ from edgekit.measure.measurement import (
     Run,
     summarise,
 )
-from edgekit.measure.probes import Probe, extremes
+from edgekit.measure.probes import extremes
 from edgekit.stats.compare import FULL_RUNS
 
 BUSY_LOAD_PER_CPU = 0.5

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgekit.devices import Device
+from edgekit.devices.probe import Probe
 from edgekit.devices.target import PowerSensor
 from edgekit.errors import DeviceError
-from edgekit.measure.probes import Probe
 from edgekit.power import read_files
 
 ROOT = "/sys/class/power_supply"

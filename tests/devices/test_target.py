@@ -65,6 +65,14 @@ def test_an_ssh_target(home: Path) -> None:
     assert load_target("pi") == target
 
 
+def test_a_core_named_twice(home: Path) -> None:
+    error = refused(home / "a.yaml", HEAD + "kind: local\ncontrol: {cpus: [2, 3, 2]}\n")
+    assert "a.yaml:4:17" in error.message
+    assert "a core is named twice" in error.message
+    text = HEAD + "kind: local\ncontrol: {cpus: [3, 2]}\n"
+    assert load_target(write(home / "b.yaml", text)).control.cpus == (3, 2)
+
+
 def test_an_adb_target(home: Path) -> None:
     target = load_target(
         write(

@@ -22,20 +22,11 @@ from edgekit.measure import energy as energy_pass
 from edgekit.measure import extra_runs
 from edgekit.measure.energy import Meter, measure_energy, meter
 from edgekit.measure.extra_results import Energy
+from edgekit.measure.inference_energy import Stretch, energy, joules, stretch, trace_of
 from edgekit.measure.measurement import Settings
 from edgekit.measure.protocol_lines import WindowValues
 from edgekit.measure.session import bench
-from edgekit.power import (
-    HostSensor,
-    Stretch,
-    battery,
-    energy,
-    hwmon,
-    joules,
-    open_sensor,
-    stretch,
-    trace_of,
-)
+from edgekit.power import HostSensor, battery, hwmon, open_sensor
 from edgekit.power.serial_meter import open_port, watts_of
 from tests.measure.test_session import place, with_program
 

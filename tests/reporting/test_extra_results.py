@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from edgekit.devices.probe import Probe
 from edgekit.measure.extra_results import Accuracy, Energy, OperatorTime, Profile, Sustained
 from edgekit.measure.measurement import Measurement
-from edgekit.measure.probes import Probe
 from edgekit.measure.protocol_lines import WindowValues
 from edgekit.reporting.extra_results import observations
 from tests.measured import make_bundle, make_measurement

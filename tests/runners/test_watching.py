@@ -3,6 +3,9 @@ and name each operator's time."""
 
 from __future__ import annotations
 
+import os
+import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +19,6 @@ pytestmark = pytest.mark.torch
 
 
 def test_it_stays_on_the_cores_it_is_given(runner: Runner) -> None:
-    import os
-
     core = max(os.sched_getaffinity(0))
     run = runner.run("convolution", "--cpus", str(core), "--threads", "2")
     assert run.hello
@@ -32,11 +33,18 @@ def test_probes_are_read_between_inferences(runner: Runner, tmp_path: Path) -> N
     (tmp_path / "temp").write_text("48199\n")
     (tmp_path / "word").write_text("none\n")
     probes = ":".join(str(tmp_path / name) for name in ("temp", "word", "missing"))
+    window_ns = 20_000_000
     run = runner.run(
-        "convolution", "--window-ns", "20000000", "--min-ns", "110000000", "--probes", probes
+        *("convolution", "--window-ns", str(window_ns), "--min-ns", "110000000"),
+        *("--probes", probes),
     )
     assert [window.values for window in run.windows] == [(48199, None, None)] * len(run.windows)
-    assert 4 <= len(run.windows) <= 7
+    assert len(run.windows) >= 2
+    for before, after in pairwise(run.windows):
+        all_but_the_last = run.steady_ns[before.iterations : after.iterations - 1]
+        assert sum(all_but_the_last) < window_ns, "a window ends with the first inference after it"
+    for before, after in pairwise(run.windows[:-1]):  # the last one ends with the run
+        assert after.at_ns - before.at_ns >= window_ns
     assert run.windows[0].iterations == 0
     assert run.windows[-1].iterations == len(run.steady_ns)
     assert run.hello
@@ -46,11 +54,13 @@ def test_probes_are_read_between_inferences(runner: Runner, tmp_path: Path) -> N
 
 
 def test_processor_time_of_its_own_and_of_all(runner: Runner) -> None:
+    started_ns = time.monotonic_ns()
     run = runner.run("convolution", "--min-ns", "300000000")
+    elapsed_ns = time.monotonic_ns() - started_ns
     assert run.cpu_ns is not None
-    assert 50_000_000 < run.cpu_ns < 2_000_000_000, (
-        "of 0.3 s and what comes before, on a machine that others use too"
-    )
+    # The fastest inference was hardly disturbed by other programs, so it is processor time.
+    assert run.cpu_ns > len(run.steady_ns) * min(run.steady_ns) / 2
+    assert run.cpu_ns < elapsed_ns * (os.cpu_count() or 1)
     assert CpuTime.of_ticks(run.ticks).busy_s >= run.cpu_ns / 1e9 - 0.1
 
 

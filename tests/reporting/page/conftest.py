@@ -18,9 +18,9 @@ from edgekit.bundle.manifest import (
     write_manifest,
 )
 from edgekit.devices.facts import CpuTime
+from edgekit.devices.probe import Probe
 from edgekit.measure.extra_results import Accuracy, Energy, OperatorTime, Profile, Sustained
 from edgekit.measure.measurement import Measurement, Note, Run
-from edgekit.measure.probes import Probe
 from edgekit.measure.protocol_lines import WindowValues
 from tests.measured import make_bundle, make_measurement
 
