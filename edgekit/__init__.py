@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from edgekit.bundle.signing import sign as sign
     from edgekit.bundle.signing import verify_signature as verify_signature
     from edgekit.devices import connect as connect
-    from edgekit.devices.target import load_target as load_target
     from edgekit.devices.target import target_json_schema as target_json_schema
+    from edgekit.devices.target_files import load_target as load_target
     from edgekit.host_check import doctor as doctor
     from edgekit.linting.model_rules import lint as lint
     from edgekit.measure.session import bench as bench
@@ -96,7 +96,7 @@ _PUBLIC = {
     "lint": "edgekit.linting.model_rules",
     "list_targets": "edgekit.boards.adding",
     "load_recipe": "edgekit.recipe.load",
-    "load_target": "edgekit.devices.target",
+    "load_target": "edgekit.devices.target_files",
     "log_mlflow": "edgekit.reporting.mlflow_log",
     "new_recipe": "edgekit.recipe.scaffold",
     "open_baseline": "edgekit.store.baselines",

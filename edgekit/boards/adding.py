@@ -15,15 +15,13 @@ from edgekit.devices import connect
 from edgekit.devices.facts import DeviceFacts, collect
 from edgekit.devices.ssh_config import split_address
 from edgekit.devices.ssh_login import Confirm, HostKey, trust_target
-from edgekit.devices.target import (
+from edgekit.devices.target import SshTarget, Target, target_json_schema
+from edgekit.devices.target_files import (
     BUILT_IN,
-    SshTarget,
-    Target,
     as_target,
     new_target,
     read_target,
     target_directories,
-    target_json_schema,
     target_names,
 )
 from edgekit.errors import IdentityError, UsageError

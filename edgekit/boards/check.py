@@ -19,7 +19,8 @@ from edgekit.boards.deploying import AnyTarget
 from edgekit.bundle.manifest import Format
 from edgekit.devices import Device, connect
 from edgekit.devices.facts import DeviceFacts, DeviceState, collect, collect_state, parse_sources
-from edgekit.devices.target import Target, as_target
+from edgekit.devices.target import Target
+from edgekit.devices.target_files import as_target
 from edgekit.errors import DeviceError, EdgekitError, ResultError
 from edgekit.measure.validity import BUSY_LOAD_PER_CPU, can_tell_throttling, throttling
 from edgekit.runners.board_platform import platform_of

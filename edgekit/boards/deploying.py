@@ -13,7 +13,8 @@ from edgekit.bundle.signing import require_signature
 from edgekit.cancel import Cancel
 from edgekit.deployment import DeployReport, Verified
 from edgekit.devices import Device, connect
-from edgekit.devices.target import Target, as_target
+from edgekit.devices.target import Target
+from edgekit.devices.target_files import as_target
 from edgekit.errors import RunnerError
 from edgekit.progress import Progress, silent
 from edgekit.runners.board_platform import platform_of

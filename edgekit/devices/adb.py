@@ -32,7 +32,8 @@ from edgekit.devices.local import host_file
 from edgekit.devices.pipes import Pipes
 from edgekit.devices.pump import Capped, Limits, file_chunks, pump, slices
 from edgekit.devices.shell import KILL, PULL, PUSH, absolute, last_line
-from edgekit.devices.target import AdbTarget, Timeouts
+from edgekit.devices.target import AdbTarget
+from edgekit.devices.target_sections import Timeouts
 from edgekit.errors import DeadlinePassed, DeviceError, ResultError, TransportError
 from edgekit.sanitize import printable
 

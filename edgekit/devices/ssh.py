@@ -34,7 +34,7 @@ from edgekit.devices.pump import Capped, Limits, file_chunks, pump, slices
 from edgekit.devices.shell import KILL, PULL, PUSH, absolute, last_line
 from edgekit.devices.ssh_streams import CHUNK_BYTES, GONE, MarkedOutput, Streams
 from edgekit.devices.ssh_transport import Transport
-from edgekit.devices.target import Timeouts
+from edgekit.devices.target_sections import Timeouts
 from edgekit.errors import DeadlinePassed, DeviceError, ResultError, TransportError
 
 ASK_EVERY_S = 10.0

@@ -30,7 +30,8 @@ from edgekit.devices.ssh_keys import (
     standing,
 )
 from edgekit.devices.ssh_transport import Transport
-from edgekit.devices.target import SshTarget, Timeouts
+from edgekit.devices.target import SshTarget
+from edgekit.devices.target_sections import Timeouts
 from edgekit.devices.tcp import dial
 from edgekit.errors import EdgekitError, IdentityError, TransportError
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.data.outline import outline_of
-from edgekit.devices.target import Target, as_target
+from edgekit.devices.target import Target
+from edgekit.devices.target_files import as_target
 from edgekit.errors import EdgekitError
 from edgekit.linting.document_rules import Edit, Finding, lint_text, origin_near, some, trainings
 from edgekit.recipe.lineage import stage_name

@@ -24,7 +24,8 @@ from edgekit.devices import Device
 from edgekit.devices.control import CoolDown, cool_down
 from edgekit.devices.facts import CpuTime, DeviceFacts, DeviceState, collect, collect_state
 from edgekit.devices.probe import Probe
-from edgekit.devices.target import Control, Target
+from edgekit.devices.target import Target
+from edgekit.devices.target_sections import Control
 from edgekit.errors import EdgekitError, RunnerError
 from edgekit.measure import other_runners
 from edgekit.measure.measurement import (

@@ -17,7 +17,8 @@ from edgekit.deployment import Lock, collect_unused, hold
 from edgekit.deployment.lock import LEASE_S
 from edgekit.devices import Device, connect
 from edgekit.devices.control import governors, restore_governors
-from edgekit.devices.target import Control, Target
+from edgekit.devices.target import Target
+from edgekit.devices.target_sections import Control
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.measure import extra_runs
 from edgekit.measure.accuracy import accuracy, require_evaluation

@@ -16,7 +16,7 @@ from typing import Protocol, cast, runtime_checkable
 
 from edgekit.devices import Device
 from edgekit.devices.probe import Probe
-from edgekit.devices.target import PowerSensor
+from edgekit.devices.target_sections import PowerSensor
 from edgekit.errors import DeviceError
 
 SENSORS = {

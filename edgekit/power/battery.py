@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from edgekit.devices import Device
 from edgekit.devices.probe import Probe
-from edgekit.devices.target import PowerSensor
+from edgekit.devices.target_sections import PowerSensor
 from edgekit.errors import DeviceError
 from edgekit.power import read_files
 

@@ -16,7 +16,7 @@ import tty
 from collections import deque
 
 from edgekit.devices import Device
-from edgekit.devices.target import PowerSensor
+from edgekit.devices.target_sections import PowerSensor
 from edgekit.errors import DeviceError
 from edgekit.power import Trace
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from edgekit import store
 from edgekit.bundle.manifest import Bundle
 from edgekit.cancel import Cancel
-from edgekit.devices.target import Target, load_target
+from edgekit.devices.target import Target
+from edgekit.devices.target_files import load_target
 from edgekit.errors import EdgekitError
 from edgekit.measure.measurement import Measurement
 from edgekit.measure.session import bench

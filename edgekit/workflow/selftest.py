@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgekit.bundle.manifest import Bundle
-from edgekit.devices.target import Target, as_target
+from edgekit.devices.target import Target
+from edgekit.devices.target_files import as_target
 from edgekit.errors import UsageError
 from edgekit.measure.interleaving import Partial
 from edgekit.measure.measurement import Measurement

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.bundle.manifest import Artifact
-from edgekit.devices.target import Target, as_target
+from edgekit.devices.target import Target
+from edgekit.devices.target_files import as_target
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.measure.interleaving import Partial
 from edgekit.measure.measurement import Measurement

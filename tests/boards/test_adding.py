@@ -13,7 +13,8 @@ import edgekit
 from edgekit.boards.adding import address_of
 from edgekit.cli import run
 from edgekit.devices.facts import DeviceFacts
-from edgekit.devices.target import AdbTarget, SshTarget, load_target, new_target
+from edgekit.devices.target import AdbTarget, SshTarget
+from edgekit.devices.target_files import load_target, new_target
 from edgekit.errors import IdentityError, UsageError
 from tests.devices import adbd
 from tests.devices.sshd import Server

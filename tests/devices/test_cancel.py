@@ -17,7 +17,7 @@ from edgekit.deployment import hold
 from edgekit.devices import Device, control
 from edgekit.devices.facts import DeviceState
 from edgekit.devices.ssh_login import connect, resolve, trust
-from edgekit.devices.target import Timeouts
+from edgekit.devices.target_sections import Timeouts
 from tests.devices import proxy
 from tests.devices.sshd import Server
 from tests.devices.test_contract import gone

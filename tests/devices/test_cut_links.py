@@ -22,7 +22,7 @@ from edgekit.deployment.scripts import ACTIVATE
 from edgekit.devices import Completed
 from edgekit.devices.ssh import SshDevice
 from edgekit.devices.ssh_login import connect, resolve, trust
-from edgekit.devices.target import Timeouts
+from edgekit.devices.target_sections import Timeouts
 from edgekit.errors import TransportError
 from tests.deployment.conftest import contents, live, write_bundle
 from tests.deployment.conftest import new as new

@@ -20,7 +20,8 @@ from edgekit.bundle.manifest import Bundle
 from edgekit.deployment import deploy, provision, verify
 from edgekit.devices import connect
 from edgekit.devices.facts import collect
-from edgekit.devices.target import SshTarget, load_target
+from edgekit.devices.target import SshTarget
+from edgekit.devices.target_files import load_target
 from edgekit.measure.session import bench
 from edgekit.recipe.schema import Recipe
 from edgekit.runners.board_platform import platform_of

@@ -8,7 +8,7 @@ import pytest
 
 from edgekit.devices import TRANSPORTS, connect
 from edgekit.devices.local import LocalDevice
-from edgekit.devices.target import load_target
+from edgekit.devices.target_files import load_target
 from edgekit.errors import TransportError, UsageError
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.devices.target import read_target
+from edgekit.devices.target_files import read_target
 
 OLD = Path(__file__).parents[1] / "captured" / "format1" / "targets"
 READ_BY_OLD = json.loads((OLD / "read.json").read_text())

@@ -12,7 +12,8 @@ import pytest
 
 from edgekit import keygen
 from edgekit.bundle.manifest import Bundle
-from edgekit.devices.target import AdbTarget, load_target
+from edgekit.devices.target import AdbTarget
+from edgekit.devices.target_files import load_target
 from tests.deployment.conftest import old as old
 from tests.devices import adbd
 from tools import provision_android

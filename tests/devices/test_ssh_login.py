@@ -20,7 +20,8 @@ import pytest
 from edgekit.devices.ssh_config import resolve
 from edgekit.devices.ssh_keys import fingerprint, known_hosts_files, record
 from edgekit.devices.ssh_login import HostKey, connect, connect_target, trust, trust_target
-from edgekit.devices.target import SshTarget, Timeouts
+from edgekit.devices.target import SshTarget
+from edgekit.devices.target_sections import Timeouts
 from edgekit.errors import IdentityError, TransportError
 from tests.devices import sshd
 from tests.devices.sshd import Server

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edgekit.devices.target import AdbTarget, LocalTarget, SshTarget, load_target, target_names
+from edgekit.devices.target import AdbTarget, LocalTarget, SshTarget
+from edgekit.devices.target_files import load_target, target_names
 from edgekit.errors import UsageError
 from tests.yaml_faults import FAULTS, assert_reported, places
 

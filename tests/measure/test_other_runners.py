@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from edgekit.bundle.manifest import Bundle
-from edgekit.devices.target import LocalTarget, load_target
+from edgekit.devices.target import LocalTarget
+from edgekit.devices.target_files import load_target
 from edgekit.errors import EdgekitError, ResultError, RunnerError, UsageError
 from edgekit.measure.other_runners import parse_benchmark_model, parse_executor_runner
 from edgekit.measure.session import bench

@@ -22,7 +22,8 @@ from edgekit.deployment import hold
 from edgekit.devices import Completed
 from edgekit.devices.facts import DeviceState
 from edgekit.devices.local import LocalDevice
-from edgekit.devices.target import Control, LocalTarget, Timeouts
+from edgekit.devices.target import LocalTarget
+from edgekit.devices.target_sections import Control, Timeouts
 from edgekit.errors import (
     BusyError,
     DeviceError,

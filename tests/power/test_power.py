@@ -16,7 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.devices.local import LocalDevice
-from edgekit.devices.target import LocalTarget, PowerSensor, read_target
+from edgekit.devices.target import LocalTarget
+from edgekit.devices.target_files import read_target
+from edgekit.devices.target_sections import PowerSensor
 from edgekit.errors import DeviceError, UsageError
 from edgekit.measure import energy as energy_pass
 from edgekit.measure import extra_runs

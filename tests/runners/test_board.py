@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from edgekit.devices.local import LocalDevice
-from edgekit.devices.target import BUILT_IN, SshTarget
+from edgekit.devices.target import SshTarget
+from edgekit.devices.target_files import BUILT_IN
 from edgekit.errors import DeviceError
 from edgekit.runners.board_platform import parse_platform, platform_of
 from edgekit.runners.runtime import Platform

@@ -60,7 +60,7 @@ def make_desk(tmp_path: Path, bundle: Bundle, behaviour: str = "good") -> Path:
 
 
 def as_local(file: Path) -> LocalTarget:
-    from edgekit.devices.target import load_target
+    from edgekit.devices.target_files import load_target
 
     target = load_target(file)
     assert isinstance(target, LocalTarget)
