@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -26,15 +27,17 @@ BATCH_NORM = torch.ops.aten.batch_norm.default
 DROPOUT = (torch.ops.aten.dropout.default, torch.ops.aten.dropout_.default)
 
 
-def capture(model: nn.Module, example: Tensor) -> GraphModule:
-    """The graph of a copy of the model, for any batch from 1 to MAX_BATCH; `example` is a batch of
-    shape (B, *sample). Parameters keep their names.
+def capture(model: nn.Module, example: Mapping[str, Tensor]) -> GraphModule:
+    """The graph of a copy of the model, for any batch from 1 to MAX_BATCH; `example` is a batch by
+    input name. Parameters keep their names.
 
     Raises ModelError when torch.export cannot trace the model with a free batch size.
     """
-    batch = (
-        example if len(example) > 1 else torch.cat([example, example])
-    )  # a dimension of 1 would be taken for a constant
+    # A batch of 1 would be taken for a constant.
+    batch = tuple(
+        values if len(values) > 1 else torch.cat([values, values]) for values in example.values()
+    )
+    samples = Dim("batch", min=1, max=MAX_BATCH)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings(
@@ -42,8 +45,8 @@ def capture(model: nn.Module, example: Tensor) -> GraphModule:
             )  # nn.LSTM's own list of weights
             program = torch.export.export(
                 copy.deepcopy(model).eval(),
-                (batch,),
-                dynamic_shapes=({0: Dim("batch", min=1, max=MAX_BATCH)},),
+                batch,
+                dynamic_shapes=tuple({0: samples} for _ in batch),
             )
     except Exception as error:  # whatever the tracer stumbles over in the user's forward
         reason = next(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
+
+SHOWN = 4
 
 
 def paragraphs(docstring: str) -> str:
@@ -13,3 +16,9 @@ def paragraphs(docstring: str) -> str:
     """
     blocks = inspect.cleandoc(docstring).split("\n\n")
     return "\n\n".join(block if "\n " in block else block.replace("\n", " ") for block in blocks)
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few of a list of names, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

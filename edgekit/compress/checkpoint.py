@@ -9,6 +9,7 @@ for the architecture in JSON.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,15 +18,13 @@ from typing import Any
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.fx import GraphModule
 
+from edgekit.compress import METHODS
 from edgekit.compress.prune import channel_removal
-from edgekit.compress.quantize import graph_state, pt2e
+from edgekit.compress.quantize.graph_state import graph_state, load_graph_state
+from edgekit.compress.scheme import Scheme
+from edgekit.models.calling import Inputs
 from edgekit.models.create import create_model
-
-GRAPH_METHODS = ("ptq", "qat")
-"""Quantization methods that live in the model's graph; the others are applied by the exporters to
-the float model."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +40,19 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class Quantization:
+    """How a checkpoint is quantized. `method` is its name in a recipe; `settings` are what the
+    method needs to rebuild its graph, as plain JSON values."""
+
     method: str
+    scheme: Scheme
     keep_float: tuple[str, ...] = ()
-    observer: pt2e.Observer | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model between two stages. `model` is an eager module, or the prepared graph after `ptq` or
-    `qat`."""
+    """A model between two stages. `model` is an eager module, or the prepared graph where the
+    quantization's scheme is in the graph."""
 
     spec: ModelSpec
     model: nn.Module
@@ -60,10 +63,7 @@ class Checkpoint:
 
 def save(checkpoint: Checkpoint, directory: Path) -> None:
     """Write the three files into an existing directory."""
-    model, state = checkpoint.model, checkpoint.model.state_dict()
-    if checkpoint.quantization is not None and checkpoint.quantization.method in GRAPH_METHODS:
-        assert isinstance(model, GraphModule)
-        state = graph_state.graph_state(model)
+    state = graph_state(checkpoint.model)
     save_file(
         {name: tensor.contiguous().clone() for name, tensor in state.items()},
         directory / "weights.safetensors",
@@ -81,31 +81,28 @@ def save(checkpoint: Checkpoint, directory: Path) -> None:
             "seed": checkpoint.spec.seed,
         },
         "pruning_history": checkpoint.pruning_history,
-        "quantization": None if quantization is None else vars(quantization),
+        "quantization": None if quantization is None else dataclasses.asdict(quantization),
     }
     (directory / "checkpoint.json").write_text(json.dumps(description), encoding="utf-8")
 
 
-def load(directory: Path, example: Tensor, *, base: Path) -> Checkpoint:
+def load(directory: Path, example: Inputs, *, base: Path) -> Checkpoint:
     """Rebuild what `save` wrote: the same network, channels, graph and numbers, bit for bit.
 
-    `example` is a batch of shape (B, *input shape); `base` is where modules that lie beside the
-    recipe are found now."""
+    `example` is a batch by input name; `base` is where modules that lie beside the recipe are found
+    now."""
     description = json.loads((directory / "checkpoint.json").read_text(encoding="utf-8"))
     spec = ModelSpec(**description["model"], base=base)
     model = create_model(spec.name, spec.args, seed=spec.seed, base=spec.base)
     if description["pruning_history"]:
         channel_removal.replay(model, example, description["pruning_history"])
     state = load_file(directory / "weights.safetensors")
-    quantization = None
-    if description["quantization"]:
-        fields = description["quantization"]
-        quantization = Quantization(
-            fields["method"], tuple(fields["keep_float"]), fields["observer"]
-        )
-    if quantization is not None and quantization.method in GRAPH_METHODS:
-        model = prepare(model, example, quantization)
-        graph_state.load_graph_state(model, state)
+    quantization = _quantization(description["quantization"])
+    if quantization is not None and quantization.scheme.in_graph:
+        method = METHODS["quantize"].resolve(quantization.method, base)
+        graph = method.rebuild(model, example, quantization)
+        load_graph_state(graph, state)
+        model = graph
     else:
         model.load_state_dict(state)
     masks_file = directory / "masks.safetensors"
@@ -118,13 +115,12 @@ def load(directory: Path, example: Tensor, *, base: Path) -> Checkpoint:
     )
 
 
-def prepare(model: nn.Module, example: Tensor, quantization: Quantization) -> GraphModule:
-    """The graph with observers (ptq) or fake quantization (qat) of a float model."""
-    if quantization.method == "qat":
-        return pt2e.prepare_qat(model, example, keep_float=quantization.keep_float)
-    return pt2e.prepare_ptq(
-        model,
-        example,
-        keep_float=quantization.keep_float,
-        observer=quantization.observer or "histogram",
+def _quantization(fields: dict[str, Any] | None) -> Quantization | None:
+    if fields is None:
+        return None
+    return Quantization(
+        fields["method"],
+        Scheme(**fields["scheme"]),
+        tuple(fields["keep_float"]),
+        fields["settings"],
     )

@@ -103,7 +103,7 @@ def _prepare(
     if method == "dynamic":
         from edgekit.compress.quantize.pt2e import convert, prepare_dynamic
 
-        return convert(prepare_dynamic(model, example, keep_float=keep_float), fold=True)
+        return convert(prepare_dynamic(model, {"input": example}, keep_float=keep_float), fold=True)
     return model.eval()
 
 

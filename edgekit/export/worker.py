@@ -57,8 +57,7 @@ def run(job: dict[str, Any], *, step: Callable[[str], None]) -> None:
     torch.set_num_threads(job["threads"])
     output, base = Path(job["output"]), Path(job["base"])
     test, classes = open_split(Path(job["test"]))
-    [example] = test.at(slice(0, 2)).values()
-    checkpoint = checkpoints.load(Path(job["checkpoint"]), example, base=base)
+    checkpoint = checkpoints.load(Path(job["checkpoint"]), test.at(slice(0, 2)), base=base)
     quantization = checkpoint.quantization
     with staging(output) as staged:
         write(staged / "classes.json", json.dumps(classes).encode())

@@ -6,37 +6,18 @@ A finding that has an `Edit` can be put right mechanically (fixing.py): one valu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from edgekit.compress.remarks import Place, Remark, Severity
+from edgekit.compress.sections import StageBase, Training, trainings
 from edgekit.recipe.lineage import lineage, parent_of, stage_name
 from edgekit.recipe.load import LoadedRecipe
-from edgekit.recipe.schema import (
-    Iterative,
-    Polynomial,
-    PruneStructured,
-    QuantizeBase,
-    QuantizePtq,
-    QuantizeQat,
-    Stage,
-    Train,
-    Training,
-)
+from edgekit.yaml_documents.edits import Edit
 from edgekit.yaml_documents.problems import KeyPath, Origin, quoted
 
-Severity = Literal["error", "warning", "note"]
-REMOVE = object()
-KERNEL_BLOCK = 8
-"""Channels that XNNPACK's int8 kernels compute at a time."""
 FULL_RUNS = 10
-SHOWN = 4
-
-
-@dataclass(frozen=True)
-class Edit:
-    path: KeyPath
-    value: Any
 
 
 @dataclass(frozen=True)
@@ -67,18 +48,11 @@ def lint_text(loaded: LoadedRecipe) -> Iterator[Finding]:
     """What the recipe alone tells."""
     for index, stage in enumerate(loaded.recipe.stages):
         yield from _unused(loaded, index)
-        for path, training in trainings(stage, index):
-            yield from _schedule(loaded, path, training)
-        if isinstance(stage, QuantizeQat):
-            yield from _freezes(loaded, index, stage)
-        if isinstance(stage, QuantizeBase) and getattr(stage, "method", "") in (
-            "fp16",
-            "weight_only",
-        ):
-            yield from _storage(loaded, index, stage)
-        if isinstance(stage, PruneStructured):
-            yield from _round_to(loaded, index, stage)
-            yield from _untrained(loaded, index)
+        for path, training in trainings(stage):
+            yield from _schedule(loaded, ("stages", index, *path), training)
+        yield from _storage(loaded, stage)
+        for remark in stage.entry.lint(stage, _place(loaded, index)):
+            yield finding(loaded, index, remark)
     yield from _quick(loaded)
 
 
@@ -89,20 +63,28 @@ def origin_near(loaded: LoadedRecipe, *path: str | int) -> Origin:
     return loaded.origins[path] if path else Origin(str(loaded.path), 1, 1)
 
 
-def some(names: Sequence[str]) -> str:
-    """The first few of a list of names, and how many more there are."""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+def finding(loaded: LoadedRecipe, index: int, remark: Remark) -> Finding:
+    """A method's remark on a stage, at its place in the file."""
+    stage: KeyPath = ("stages", index)
+    edit = remark.edit and Edit((*stage, *remark.edit.path), remark.edit.value)
+    return Finding(
+        remark.code,
+        remark.severity,
+        origin_near(loaded, *stage, *remark.path),
+        remark.message,
+        remark.fix,
+        edit,
+    )
 
 
-def trainings(stage: Stage, index: int) -> Iterator[tuple[KeyPath, Training]]:
-    """The training loops of a stage, each with its path."""
-    if isinstance(stage, Training):
-        yield ("stages", index), stage
-    elif isinstance(stage, QuantizeQat):
-        yield ("stages", index, "train"), stage.train
-    elif isinstance(schedule := getattr(stage, "schedule", None), Iterative | Polynomial):
-        yield ("stages", index, "schedule", "train"), schedule.train
+def _place(loaded: LoadedRecipe, index: int) -> Place:
+    stages = loaded.recipe.stages
+    later = [i for i in range(index + 1, len(stages)) if index in lineage(loaded.recipe, i)]
+    return Place(
+        stage_name(loaded.recipe, index),
+        following=tuple(stages[i] for i in children(loaded, index)),
+        later=tuple(stages[i] for i in later),
+    )
 
 
 def children(loaded: LoadedRecipe, index: int) -> list[int]:
@@ -112,10 +94,7 @@ def children(loaded: LoadedRecipe, index: int) -> list[int]:
 def _unused(loaded: LoadedRecipe, index: int) -> Iterator[Finding]:
     recipe, name = loaded.recipe, stage_name(loaded.recipe, index)
     teachers = {
-        t.distill.teacher
-        for i, stage in enumerate(recipe.stages)
-        for _, t in trainings(stage, i)
-        if t.distill
+        t.distill.teacher for stage in recipe.stages for _, t in trainings(stage) if t.distill
     }
     if recipe.stages[index].export is None and not children(loaded, index) and name not in teachers:
         message = f"the result of stage {quoted(name)} is used by nothing"
@@ -145,29 +124,10 @@ def _schedule(loaded: LoadedRecipe, path: KeyPath, training: Training) -> Iterat
         )
 
 
-def _freezes(loaded: LoadedRecipe, index: int, stage: QuantizeQat) -> Iterator[Finding]:
-    for key in ("freeze_batchnorm_epoch", "freeze_observer_epoch"):
-        epoch = getattr(stage, key)
-        if epoch is not None and epoch >= stage.train.epochs:
-            path: KeyPath = ("stages", index, key)
-            message = (
-                f"{key} {epoch:g} comes after the training of {stage.train.epochs:g} epochs has"
-                " ended: nothing is frozen"
-            )
-            fix = "take it out: the default is a fraction of the training"
-            yield Finding(
-                "freeze-after-training",
-                "warning",
-                loaded.origins[path],
-                message,
-                fix,
-                Edit(path, REMOVE),
-            )
-
-
-def _storage(loaded: LoadedRecipe, index: int, stage: QuantizeBase) -> Iterator[Finding]:
-    export = loaded.recipe.export
-    if stage.export and "portable" in export.backends:
+def _storage(loaded: LoadedRecipe, stage: StageBase) -> Iterator[Finding]:
+    export, scheme = loaded.recipe.export, stage.entry.scheme
+    smaller_weights_alone = scheme.weights != "float32" and scheme.activations == "float"
+    if smaller_weights_alone and stage.export and "portable" in export.backends:
         message = (
             f"method {getattr(stage, 'method', '')} stores weights in a way that only XNNPACK"
             " reads, and the backend is portable"
@@ -182,49 +142,6 @@ def _storage(loaded: LoadedRecipe, index: int, stage: QuantizeBase) -> Iterator[
             "take xnnpack instead, or use ptq or qat",
             Edit(path, "xnnpack"),
         )
-
-
-def _round_to(loaded: LoadedRecipe, index: int, stage: PruneStructured) -> Iterator[Finding]:
-    later = (
-        i for i in range(index + 1, len(loaded.recipe.stages)) if index in lineage(loaded.recipe, i)
-    )
-    int8 = any(isinstance(loaded.recipe.stages[i], QuantizePtq | QuantizeQat) for i in later)
-    if int8 and stage.round_to % KERNEL_BLOCK:
-        better = -(-stage.round_to // KERNEL_BLOCK) * KERNEL_BLOCK
-        path: KeyPath = ("stages", index, "round_to")
-        message = (
-            f"channels in multiples of {stage.round_to} leave the int8 kernels, which compute"
-            f" {KERNEL_BLOCK} at a time, partly idle"
-        )
-        yield Finding(
-            "round-to-kernel",
-            "warning",
-            loaded.origins[path],
-            message,
-            f"round_to: {better}",
-            Edit(path, better),
-        )
-
-
-def _untrained(loaded: LoadedRecipe, index: int) -> Iterator[Finding]:
-    stage = loaded.recipe.stages[index]
-    if not isinstance(getattr(stage, "schedule", None), Iterative):
-        after = [loaded.recipe.stages[i] for i in children(loaded, index)]
-        if stage.export or any(
-            not isinstance(one, Train | Training | QuantizeQat) and one.stage == "quantize"
-            for one in after
-        ):
-            message = (
-                f"stage {quoted(stage_name(loaded.recipe, index))} removes channels, and nothing is"
-                " trained before the result is used"
-            )
-            yield Finding(
-                "untrained-after-prune",
-                "warning",
-                loaded.origins["stages", index],
-                message,
-                "add `- stage: finetune` after it",
-            )
 
 
 def _quick(loaded: LoadedRecipe) -> Iterator[Finding]:

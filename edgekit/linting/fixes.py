@@ -11,7 +11,8 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from edgekit.errors import UsageError
-from edgekit.linting.document_rules import REMOVE, Edit, Finding
+from edgekit.linting.document_rules import Finding
+from edgekit.yaml_documents.edits import REMOVE, Edit
 
 WIDTH = 10_000
 """Longer lines than anybody writes: none is broken anew."""

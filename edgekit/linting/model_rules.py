@@ -15,19 +15,22 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgekit.compress.sections import QuantizeBase
 from edgekit.data.outline import outline_of
 from edgekit.devices.target import Target
 from edgekit.devices.target_files import as_target
 from edgekit.errors import EdgekitError
-from edgekit.linting.document_rules import Edit, Finding, lint_text, origin_near, some, trainings
+from edgekit.linting.document_rules import Finding, finding, lint_text, origin_near
+from edgekit.prose import some
 from edgekit.recipe.lineage import stage_name
 from edgekit.recipe.load import LoadedRecipe, load_recipe
-from edgekit.recipe.schema import Polynomial, QuantizeBase, QuantizePtq, QuantizeQat
+from edgekit.yaml_documents.edits import Edit
 from edgekit.yaml_documents.problems import KeyPath, quoted
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
+    from edgekit.models.calling import Inputs
     from edgekit.pipeline.preview import Preview
 
 ORDER = ("error", "warning", "note")
@@ -83,7 +86,6 @@ def lint(
 
 
 def _with_model(loaded: LoadedRecipe) -> Iterator[Finding]:
-    from edgekit.linting.channel_rules import channel_findings
     from edgekit.pipeline.preview import preview
 
     try:
@@ -103,9 +105,9 @@ def _with_model(loaded: LoadedRecipe) -> Iterator[Finding]:
             )
         unknown = list(_patterns(loaded, index, seen))
         yield from unknown
-        yield from _ends_too_late(loaded, index)
+        yield from _samples(loaded, index)
         if not unknown:
-            yield from channel_findings(loaded, index, seen)
+            yield from _method(loaded, index, seen)
             yield from _exported(loaded, index, seen)
     yield from _out_of_reach(loaded, seen)
 
@@ -129,51 +131,27 @@ def _patterns(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[Findi
                 )
 
 
-def _ends_too_late(loaded: LoadedRecipe, index: int) -> Iterator[Finding]:
-    """A gradual schedule that is not over when its training is."""
-    from edgekit.compress.training.fit import steps_total
+def _method(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[Finding]:
+    """What the stage's method says of its network."""
+    stage = loaded.recipe.stages[index]
+    if seen.stages[index].problem is None:
+        model = seen.models[stage_name(loaded.recipe, index)]
+        for remark in stage.entry.lint_model(stage, model, seen.example):
+            yield finding(loaded, index, remark)
 
-    schedule = getattr(loaded.recipe.stages[index], "schedule", None)
-    if not isinstance(schedule, Polynomial) or (
-        schedule.end_step is None and schedule.begin_step == 0 and schedule.frequency <= 1
-    ):
-        return
-    samples = _training_samples(loaded)
-    if samples is None:
-        return
-    ((_, training),) = trainings(loaded.recipe.stages[index], index)
-    steps = steps_total(samples, training.batch_size, training.epochs)
-    for key, value in (
-        ("end_step", schedule.end_step),
-        ("begin_step", schedule.begin_step),
-        ("frequency", schedule.frequency),
-    ):
-        if value is not None and value > steps:
-            path: KeyPath = ("stages", index, "schedule", key)
-            message = (
-                f"{key} {value} comes after the training has ended: {training.epochs:g} epochs are"
-                f" {steps} steps"
-            )
-            better = (
-                max(1, steps * 3 // 4)
-                if key == "end_step"
-                else max(1, steps // 20)
-                if key == "frequency"
-                else 0
-            )
-            yield Finding(
-                "schedule-after-training",
-                "error",
-                origin_near(loaded, *path),
-                message,
-                f"{key}: {better}",
-                Edit(path, better),
-            )
+
+def _samples(loaded: LoadedRecipe, index: int) -> Iterator[Finding]:
+    """What the stage's method says of the number of training samples."""
+    stage = loaded.recipe.stages[index]
+    for remark in stage.entry.lint_samples(stage, lambda: _training_samples(loaded)):
+        yield finding(loaded, index, remark)
 
 
 def _data(loaded: LoadedRecipe, seen: Preview) -> Iterator[Finding]:
     """Data that is not there, and a model that answers for another number of classes than the data
     has."""
+    from edgekit.models.calling import call
+
     recipe = loaded.recipe
     try:
         outline = outline_of(recipe.data.name, recipe.data.args, loaded.path.parent)
@@ -181,7 +159,8 @@ def _data(loaded: LoadedRecipe, seen: Preview) -> Iterator[Finding]:
         yield Finding("data", "error", origin_near(loaded, "data"), error.message, error.hint)
         return
     classes = outline.classes if outline is not None and outline.labelled else 0
-    first = seen.models[stage_name(recipe, 0)](seen.example)
+    outputs = call(seen.models[stage_name(recipe, 0)], seen.example)
+    first = next(iter(outputs.values()))
     answers = first.shape[-1] if first.ndim == 2 else classes
     if classes and answers != classes:
         path: KeyPath = ("model", "args", "num_classes")
@@ -214,9 +193,10 @@ def _exported(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[Findi
     model, example = seen.models[stage_name(loaded.recipe, index)], seen.example
     if not stage.export:
         return
-    method = getattr(stage, "method", None) if isinstance(stage, QuantizeBase) else None
-    if method == "weight_only" and "executorch" in export.formats:
-        kept = kept_float(model, stage.keep_float)  # type: ignore[union-attr]
+    scheme = stage.entry.scheme
+    int8_weights_alone = scheme.weights == "int8" and scheme.activations == "float"
+    if int8_weights_alone and "executorch" in export.formats:
+        kept = kept_float(model, stage.keep_float if isinstance(stage, QuantizeBase) else ())
         if convolutions := [
             n
             for n, layer in layers_with_weights(model).items()
@@ -234,12 +214,12 @@ def _exported(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[Findi
                 message,
                 fix,
             )
-    if isinstance(stage, QuantizePtq | QuantizeQat):
+    if scheme.activations == "static":
         yield from _guarded(loaded, index, lambda: _stays_float(loaded, index, seen))
     if "executorch" in export.formats and export.backend == "xnnpack":
         yield from _guarded(loaded, index, lambda: _falls_back(loaded, index, seen))
     if "litert" in export.formats:
-        yield from _guarded(loaded, index, lambda: _cannot_convert(model, example[:1]))
+        yield from _guarded(loaded, index, lambda: _cannot_convert(model, example))
 
 
 def _guarded(
@@ -257,10 +237,11 @@ def _guarded(
         )
 
 
-def _cannot_convert(model: nn.Module, example: Tensor) -> Iterator[Finding]:
+def _cannot_convert(model: nn.Module, example: Inputs) -> Iterator[Finding]:
     from edgekit.export.prediction import require_litert_lowerings
+    from edgekit.models.calling import rows
 
-    require_litert_lowerings(model, example)
+    require_litert_lowerings(model, *rows(example, slice(1)).values())
     yield from ()
 
 
@@ -298,18 +279,19 @@ def _falls_back(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[Fin
     from edgekit.compress.quantize.calibrate import calibrate
     from edgekit.compress.quantize.pt2e import convert, prepare_dynamic, prepare_ptq
     from edgekit.export.prediction import xnnpack_fallbacks
+    from edgekit.models.calling import rows
 
     stage = loaded.recipe.stages[index]
     model = seen.models[stage_name(loaded.recipe, index)]
     keep = stage.keep_float if isinstance(stage, QuantizeBase) else ()
-    method = getattr(stage, "method", None) if isinstance(stage, QuantizeBase) else None
-    if method in ("ptq", "qat"):
+    example = rows(seen.example, slice(1))
+    if stage.entry.scheme.activations == "static":
         prepared = prepare_ptq(model, seen.example, keep_float=keep, observer="minmax")
         calibrate(prepared, [seen.example])
         model = convert(prepared, fold=True)
-    elif method == "dynamic":
-        model = convert(prepare_dynamic(model, seen.example[:1], keep_float=keep), fold=True)
-    for fallback in xnnpack_fallbacks(model, seen.example[:1]):
+    elif stage.entry.scheme.activations == "dynamic":
+        model = convert(prepare_dynamic(model, example, keep_float=keep), fold=True)
+    for fallback in xnnpack_fallbacks(model, *example.values()):
         times = f"{fallback.count} times, first " if fallback.count > 1 else ""
         message = (
             f"{fallback.operator} ({times}in {fallback.module or 'the model itself'}) would run in"

@@ -88,11 +88,11 @@ def _run_stages(
     """The trace rows of all stages, running those the cache does not hold."""
     if all(stage.cached for stage in planned.stages):
         return tuple(_cached_row(stage) for stage in planned.stages)
-    from edgekit.pipeline.stages import StageRunner  # torch from here on
+    from edgekit.pipeline.stages import Stages  # torch from here on
 
-    runner = StageRunner(loaded, planned, Cache(cache, "stages"), progress)
+    stages = Stages(loaded, planned, Cache(cache, "stages"), progress)
     return tuple(
-        _cached_row(stage) if stage.cached else runner.run(stage) for stage in planned.stages
+        _cached_row(stage) if stage.cached else stages.run(stage) for stage in planned.stages
     )
 
 

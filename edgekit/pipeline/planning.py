@@ -26,6 +26,7 @@ STAGE_SOURCES = (
     "patches",
     "pipeline/data.py",
     "pipeline/stages.py",
+    "pipeline/trace.py",
 )
 EXPORT_SOURCES = (
     "models",

@@ -8,35 +8,37 @@ wrong with a recipe is linting.py. Imports torch."""
 
 from __future__ import annotations
 
-import copy
 import dataclasses
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from edgekit.compress.layers import CONVOLUTIONS, kept_float, layers_with_weights
-from edgekit.compress.prune import channel_removal
+from edgekit.compress.counting import count_macs_params
+from edgekit.compress.layers import kept_float, layers_with_weights
+from edgekit.compress.sections import QuantizeBase, StageBase
 from edgekit.errors import EdgekitError, ModelError
+from edgekit.models.calling import Inputs, rows
 from edgekit.models.create import create_model
 from edgekit.pipeline.estimates import StageEstimate
 from edgekit.recipe.lineage import parent_of, stage_name
 from edgekit.recipe.load import LoadedRecipe
-from edgekit.recipe.schema import PruneStructured, QuantizeBase, Recipe, Stage
+from edgekit.recipe.schema import Recipe
 
-BYTES = {"fp16": 2, "weight_only": 1, "dynamic": 1, "ptq": 1, "qat": 1}
+FLOAT_BYTES = 4
+BYTES = {"float32": 4, "float16": 2, "int8": 1, "int4": 0.5}
+"""Of one weight, by the dtype of a scheme."""
 
 
 @dataclass(frozen=True)
 class Preview:
     """`models` are the networks by stage name, float and with random weights, in eval mode;
-    `example` is a batch of two samples."""
+    `example` is a batch of two samples by input name."""
 
     stages: tuple[StageEstimate, ...]
     models: dict[str, nn.Module]
-    example: Tensor
+    example: Inputs
 
 
 def preview(loaded: LoadedRecipe) -> Preview:
@@ -44,7 +46,10 @@ def preview(loaded: LoadedRecipe) -> Preview:
     take the input."""
     recipe = loaded.recipe
     generator = torch.Generator().manual_seed(recipe.seed)
-    example = torch.rand((2, *recipe.input.shape), generator=generator)
+    example = {
+        name: torch.rand((2, *values.shape), generator=generator)
+        for name, values in recipe.inputs.items()
+    }
     model = create_model(
         recipe.model.name, recipe.model.args, seed=recipe.seed, base=loaded.path.parent
     ).eval()
@@ -56,7 +61,7 @@ def preview(loaded: LoadedRecipe) -> Preview:
         before = model if parent is None else models[stage_name(recipe, parent)]
         name, after, problem = stage_name(recipe, index), before, None
         try:
-            after = _after(stage, before, example)
+            after = stage.entry.preview(before, example, stage)
         except EdgekitError as error:
             problem = error
         models[name] = after
@@ -66,10 +71,10 @@ def preview(loaded: LoadedRecipe) -> Preview:
     return Preview(tuple(estimates), models, example)
 
 
-def _require_forward(model: nn.Module, example: Tensor, recipe: Recipe) -> None:
+def _require_forward(model: nn.Module, example: Inputs, recipe: Recipe) -> None:
     try:
         with torch.no_grad():
-            model(example)
+            model(*example.values())
     except Exception as error:  # any library error of the user's own forward
         message = (
             f"model {recipe.model.name} does not run on input {recipe.input.shape}:"
@@ -78,37 +83,30 @@ def _require_forward(model: nn.Module, example: Tensor, recipe: Recipe) -> None:
         raise ModelError(message, hint="check input.shape and model.args") from None
 
 
-def _after(stage: Stage, before: nn.Module, example: Tensor) -> nn.Module:
-    """The network after a stage: another one only where channels go."""
-    if not isinstance(stage, PruneStructured):
-        return before
-    model = copy.deepcopy(before)
-    settings: dict[str, Any] = {
-        key: getattr(stage, key)
-        for key in ("ratio", "macs", "scope", "max_layer_ratio", "include", "exclude", "round_to")
-    }
-    channel_removal.prune_structured(
-        model, example, importance="magnitude", per_layer=stage.per_layer, **settings
-    )
-    return model
+def _estimate(name: str, model: nn.Module, example: Inputs, stage: StageBase) -> StageEstimate:
+    first = rows(example, slice(1))
+    macs, parameters = count_macs_params(model, first)
+    scheme = stage.entry.scheme
+    smaller = _smaller_weights(model, stage)
+    weight_bytes = FLOAT_BYTES * (_folded(model) - smaller) + BYTES[scheme.weights] * smaller
+    activation_bytes = _activations(model, first)
+    if scheme.activations == "static":
+        activation_bytes //= FLOAT_BYTES
+    return StageEstimate(name, parameters, macs, int(weight_bytes), activation_bytes)
 
 
-def _estimate(name: str, model: nn.Module, example: Tensor, stage: Stage) -> StageEstimate:
-    macs, parameters = channel_removal.count_macs_params(model, example[:1])
-    method = stage.method if isinstance(stage, QuantizeBase) else None
-    kept = (
-        kept_float(model, stage.keep_float)
-        if isinstance(stage, QuantizeBase) and _known(model, stage.keep_float)
-        else frozenset()
-    )
-    smaller = sum(count for layer, count in _weights(model, method) if layer not in kept)
-    weight_bytes = 4 * (_folded(model) - smaller) + BYTES.get(str(method), 4) * smaller
-    return StageEstimate(
-        name,
-        parameters,
-        macs,
-        weight_bytes,
-        _activations(model, example[:1]) // (4 if method in ("ptq", "qat") else 1),
+def _smaller_weights(model: nn.Module, stage: StageBase) -> int:
+    """How many weights the stage's method stores in fewer bytes."""
+    if not isinstance(stage, QuantizeBase):
+        return 0
+    kept = kept_float(model, stage.keep_float) if _known(model, stage.keep_float) else frozenset()
+    layers = layers_with_weights(model)
+    return sum(
+        parameter.numel()
+        for name in stage.entry.quantizes(model)
+        if name not in kept
+        for key, parameter in layers[name].named_parameters()
+        if "weight" in key
     )
 
 
@@ -118,22 +116,6 @@ def _known(model: nn.Module, patterns: tuple[str, ...]) -> bool:
     except ModelError:
         return False
     return True
-
-
-def _weights(model: nn.Module, method: str | None) -> Iterator[tuple[str, int]]:
-    """Layers whose weights a method makes smaller, with how many there are."""
-    if method is None:
-        return
-    for name, layer in layers_with_weights(model).items():
-        if method != "dynamic" or not isinstance(layer, CONVOLUTIONS):
-            yield (
-                name,
-                sum(
-                    parameter.numel()
-                    for key, parameter in layer.named_parameters()
-                    if "weight" in key
-                ),
-            )
 
 
 def _folded(model: nn.Module) -> int:
@@ -147,7 +129,7 @@ def _folded(model: nn.Module) -> int:
     )
 
 
-def _activations(model: nn.Module, example: Tensor) -> int:
+def _activations(model: nn.Module, example: Inputs) -> int:
     """The largest sum of a layer's input and output, in bytes."""
     largest = 0
 
@@ -163,7 +145,7 @@ def _activations(model: nn.Module, example: Tensor) -> int:
     ]
     try:
         with torch.no_grad():
-            model(example)
+            model(*example.values())
     finally:
         for hook in hooks:
             hook.remove()

@@ -16,7 +16,6 @@ from edgekit.errors import UsageError
 from edgekit.pipeline.planning import PlannedStage, plan
 from edgekit.progress import Progress, silent
 from edgekit.recipe.load import LoadedRecipe, load_recipe
-from edgekit.recipe.schema import QuantizePtq, QuantizeQat
 from edgekit.yaml_documents.validation import closest
 
 if TYPE_CHECKING:
@@ -64,12 +63,13 @@ def sensitivity(
     from torch.fx import GraphModule
 
     from edgekit.compress.quantize.sensitivity import PartlyQuantized, cheapest_float
-    from edgekit.pipeline.stages import StageRunner
+    from edgekit.models.calling import batch_size
+    from edgekit.pipeline.stages import Stages
 
-    runner = StageRunner(loaded, planned, Cache(cache_root(), "stages"), progress)
-    graph = runner.checkpoint(wanted.index).model
+    stages = Stages(loaded, planned, Cache(cache_root(), "stages"), progress)
+    graph = stages.checkpoint(wanted.index).model
     assert isinstance(graph, GraphModule)
-    [batch] = runner.data.test.at(slice(0, samples)).values()
+    batch = stages.data.test.at(slice(0, samples))
     network = PartlyQuantized(graph, batch)
     found, snr_db = network.sensitivities(progress), network.snr_db()
     kept, reached = (
@@ -79,7 +79,7 @@ def sensitivity(
     )
     return SensitivityReport(
         wanted.name,
-        len(batch),
+        batch_size(batch),
         snr_db,
         found,
         kept,
@@ -89,11 +89,7 @@ def sensitivity(
 
 
 def _wanted(loaded: LoadedRecipe, stages: Sequence[PlannedStage], name: str | None) -> PlannedStage:
-    quantized = [
-        one
-        for one in stages
-        if isinstance(loaded.recipe.stages[one.index], QuantizePtq | QuantizeQat)
-    ]
+    quantized = [one for one in stages if loaded.recipe.stages[one.index].entry.scheme.in_graph]
     names = [one.name for one in quantized]
     found = quantized if name is None else [one for one in quantized if one.name == name]
     if len(found) == 1:

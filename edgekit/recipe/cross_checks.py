@@ -8,6 +8,7 @@ it."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 from edgekit.backends import BACKENDS
 from edgekit.data import SOURCES
@@ -160,11 +161,9 @@ def _uniqueness(links: Sequence[Link], document: Document) -> Iterator[Problem]:
 def _teachers(links: Sequence[Link], document: Document) -> Iterator[Problem]:
     called, parent = names(links), parents(links)
     for index in range(len(links)):
-        for within in (("distill",), ("train", "distill"), ("schedule", "train", "distill")):
-            path: KeyPath = ("stages", index, *within, "teacher")
-            teacher = value_at(document.data, path)
-            if not isinstance(teacher, str):
-                continue
+        stage_path: KeyPath = ("stages", index)
+        for within, teacher in _teachers_in(value_at(document.data, stage_path)):
+            path = (*stage_path, *within)
             if teacher not in called[:index]:
                 yield from _earlier_stage(links, index, teacher, path, document)
             elif any(links[i].kind == "quantize" for i in line(parent, called.index(teacher))):
@@ -175,6 +174,15 @@ def _teachers(links: Sequence[Link], document: Document) -> Iterator[Problem]:
                 yield Problem(
                     document.origin_of(path), message, "name a stage before the quantization"
                 )
+
+
+def _teachers_in(data: Any) -> Iterator[tuple[KeyPath, str]]:
+    """The names under `distill.teacher`, at any depth, each with its path."""
+    for key, value in data.items() if isinstance(data, dict) else ():
+        if key == "distill" and isinstance(teacher := value_at(value, ("teacher",)), str):
+            yield (key, "teacher"), teacher
+        for path, teacher in _teachers_in(value):
+            yield (key, *path), teacher
 
 
 def _budget(links: Sequence[Link], document: Document) -> Iterator[Problem]:

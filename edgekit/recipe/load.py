@@ -1,5 +1,5 @@
 """From a recipe file to a `LoadedRecipe`. Owns `extends`, `--set`, validation, and where each value
-came from. What keys mean is in schema.py, what holds between stages in rules.py. Never imports
+came from. What keys mean is in schema.py, what holds between stages in cross_checks.py. Never imports
 torch.
 
 `extends: other.yaml` starts from another recipe: mappings are merged key by key, everything else is
@@ -10,6 +10,7 @@ that is loaded, also those written in one that it extends."""
 from __future__ import annotations
 
 import copy
+import dataclasses
 import hashlib
 import os
 import re
@@ -25,7 +26,8 @@ from edgekit.hashing import canonical_json
 from edgekit.recipe.cross_checks import cross_problems
 from edgekit.recipe.format1 import is_format1, upgraded
 from edgekit.recipe.lineage import lineage, links_in, names, parent_of, stage_name
-from edgekit.recipe.schema import Recipe
+from edgekit.recipe.schema import Recipe, recipe_type
+from edgekit.recipe.stage_types import own_methods
 from edgekit.yaml_documents.fields import check_local_path
 from edgekit.yaml_documents.problems import KeyPath, Origin, Problem, describe, quoted, refuse
 from edgekit.yaml_documents.validation import check, closest
@@ -64,7 +66,9 @@ def load_recipe(path: str | Path, *, overrides: Sequence[str] = ()) -> LoadedRec
     `details["problems"]` has them as data."""
     path = Path(path)
     document = upgraded(_with_overrides(_with_bases(path), overrides))
-    recipe, problems = check(Recipe, document)
+    own, own_problems = own_methods(document, path.parent)
+    document = dataclasses.replace(document, problems=(*document.problems, *own_problems))
+    recipe, problems = check(recipe_type(own), document)
     problems = (*problems, *cross_problems(document))
     if problems:
         refuse(problems)

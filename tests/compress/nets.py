@@ -60,3 +60,8 @@ def separable(eps: float = 1e-3, momentum: float = 0.01) -> nn.Module:
         torch.manual_seed(0)
         model = Separable(eps, momentum)
     return with_statistics(model)
+
+
+def named(values: Tensor) -> dict[str, Tensor]:
+    """A batch of a network with one input."""
+    return {"input": values}

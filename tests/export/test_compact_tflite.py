@@ -14,7 +14,6 @@ from edgekit.export import litert
 from edgekit.export.compact_tflite import ALIGNMENT, compact, layer_name
 from edgekit.export.inspect_tflite import read_tflite
 from tests.export.nets import IMAGE, conv_net, samples
-from tests.support.splits import only
 
 pytestmark = pytest.mark.torch
 
@@ -27,8 +26,8 @@ def written(request: pytest.FixtureRequest) -> bytes:
     if request.param == "float":
         return litert._convert(net.eval(), example, int8=False)[0]
     data = samples(net, IMAGE)
-    prepared = pt2e.prepare_ptq(net, only(data.at(slice(0, 2))), observer="minmax")
-    calibrate.calibrate(prepared, [only(data.at(slice(0, 40)))])
+    prepared = pt2e.prepare_ptq(net, data.at(slice(0, 2)), observer="minmax")
+    calibrate.calibrate(prepared, [data.at(slice(0, 40))])
     return litert._convert(pt2e.convert(prepared, fold=False), example, int8=True)[0]
 
 

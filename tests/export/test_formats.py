@@ -94,9 +94,9 @@ def prepared() -> dict[str, nn.Module]:
     """A calibrated graph, and a trained one with the linear layer kept float."""
     net = conv_net()
     data = samples(net, IMAGE)
-    calibrated = pt2e.prepare_ptq(net, only(data.at(slice(0, 2))), observer="minmax")
-    calibrate.calibrate(calibrated, [only(data.at(slice(0, 40)))])
-    trained = pt2e.prepare_qat(net, only(data.at(slice(0, 2))), keep_float=("classifier",))
+    calibrated = pt2e.prepare_ptq(net, data.at(slice(0, 2)), observer="minmax")
+    calibrate.calibrate(calibrated, [data.at(slice(0, 40))])
+    trained = pt2e.prepare_qat(net, data.at(slice(0, 2)), keep_float=("classifier",))
     pt2e.set_qat_mode(trained, training=True)
     optimizer = torch.optim.SGD(trained.parameters(), lr=1e-3)
     for _ in range(3):

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edgekit.compress.quantize.qat import QuantizeQat
+from edgekit.compress.training.stages import Train
 from edgekit.errors import UsageError
 from edgekit.recipe.load import DEFAULT, LoadedRecipe, load_recipe, recipe_sha256, resolved
-from edgekit.recipe.schema import QuantizeQat, Recipe, Train
+from edgekit.recipe.schema import Recipe
 from edgekit.yaml_documents.problems import Origin
 from tests.yaml_faults import FAULTS, assert_reported, places
 

@@ -14,7 +14,6 @@ from edgekit.export.verify import Thresholds
 from edgekit.measure.profiling import profile_of
 from tests.export.nets import IMAGE, Sorting, conv_net, samples
 from tests.runners.conftest import Runner
-from tests.support.splits import only
 
 pytestmark = pytest.mark.torch
 LAYERS = ["stem.0", "depthwise.0", "pointwise.0", "classifier"]
@@ -53,8 +52,8 @@ def test_float(tmp_path: Path, executorch_argv: tuple[str, ...]) -> None:
 def test_quantized(tmp_path: Path, executorch_argv: tuple[str, ...]) -> None:
     net = conv_net()
     data = samples(net, IMAGE)
-    graph = pt2e.prepare_ptq(net, only(data.at(slice(0, 2))), observer="minmax")
-    calibrate.calibrate(graph, [only(data.at(slice(0, 40)))])
+    graph = pt2e.prepare_ptq(net, data.at(slice(0, 2)), observer="minmax")
+    calibrate.calibrate(graph, [data.at(slice(0, 40))])
     found = weighted(graph, "ptq", tmp_path, executorch_argv)
     assert [layer for _, layer in found] == LAYERS
     assert {name for name, _ in found} == {"Convolution", "Fully Connected"}

@@ -142,6 +142,19 @@ def apply_masks(model: nn.Module, masks: Mapping[str, Tensor]) -> None:
             parameter.masked_fill_(mask == 0, 0)
 
 
+def hold(model: nn.Module, masks: Mapping[str, Tensor]) -> Callable[[int], None] | None:
+    """A hook that keeps pruned weights at zero after each optimiser step; None without masks."""
+    if not masks:
+        return None
+    return lambda step: apply_masks(model, masks)
+
+
+def with_masks(before: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> Masks:
+    """Masks of an earlier stage and new ones together: what either of them zeroes is zero."""
+    merged = {name: mask * before[name] if name in before else mask for name, mask in masks.items()}
+    return {**before, **merged}
+
+
 def zero_fraction(model: nn.Module) -> float:
     """The fraction of zeros among the weights: all parameters of two dimensions and more, so
     neither biases nor scales."""

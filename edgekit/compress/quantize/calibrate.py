@@ -13,10 +13,11 @@ from torchao.quantization.pt2e import FakeQuantizeBase, ObserverBase, Placeholde
 
 from edgekit.captured_graph import argument, layer_of
 from edgekit.errors import ModelError
+from edgekit.models.calling import Inputs, batch_size
 
 
-def calibrate(graph: GraphModule, batches: Iterable[Tensor]) -> None:
-    """Show batches of shape (B, *sample) to the observers of a graph from `prepare_ptq`.
+def calibrate(graph: GraphModule, batches: Iterable[Inputs]) -> None:
+    """Show batches, by input name, to the observers of a graph from `prepare_ptq`.
 
     Raises ModelError: no batch at all; one of the wrong shape; NaN or infinity in an activation,
     naming the layer that makes it."""
@@ -28,9 +29,9 @@ def calibrate(graph: GraphModule, batches: Iterable[Tensor]) -> None:
     try:
         with torch.no_grad():
             for batch in batches:
-                if len(batch):
+                if batch_size(batch):
                     _show(graph, batch)
-                    shown += len(batch)
+                    shown += batch_size(batch)
     finally:
         for hook in hooks:
             hook.remove()
@@ -72,13 +73,14 @@ def has_seen(module: nn.Module) -> bool:
     )
 
 
-def _show(graph: GraphModule, batch: Tensor) -> None:
+def _show(graph: GraphModule, batch: Inputs) -> None:
     try:
-        graph(batch)
+        graph(*batch.values())
     except (RuntimeError, AssertionError) as error:
         reason = str(error).strip().splitlines()[0]
+        shapes = " and ".join(str(tuple(values.shape)) for values in batch.values())
         raise ModelError(
-            f"a calibration batch of shape {tuple(batch.shape)} does not fit the model: {reason}",
+            f"a calibration batch of shape {shapes} does not fit the model: {reason}",
             hint="check input.shape",
         ) from None
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.fx import GraphModule
 
 from edgekit.errors import ModelError
 
 
-def graph_state(graph: GraphModule) -> dict[str, Tensor]:
-    """Everything a prepared graph has learned, by name: parameters, statistics, observers and
-    switches."""
+def graph_state(graph: nn.Module) -> dict[str, Tensor]:
+    """Everything that a prepared graph or an eager model has learned, by name: parameters,
+    statistics, observers and switches."""
     return {name: tensor.detach() for name, tensor in graph.state_dict().items()}
 
 

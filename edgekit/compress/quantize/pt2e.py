@@ -19,7 +19,7 @@ from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
     XNNPACKQuantizer,
     get_symmetric_quantization_config,
 )
-from torch import Tensor, nn
+from torch import nn
 from torch.fx import GraphModule
 from torchao.quantization.pt2e import (
     FakeQuantize,
@@ -50,6 +50,7 @@ from edgekit.compress.quantize.clamps import AfterClamps
 from edgekit.compress.quantize.lstm import rewrite_lstm
 from edgekit.compress.quantize.observers import widen_shared
 from edgekit.errors import ModelError
+from edgekit.models.calling import Inputs
 from edgekit.patches.speed.qat import fast_patterns
 
 Observer = Literal["minmax", "histogram", "moving_average"]
@@ -65,7 +66,7 @@ SMALLEST_SCALE = 2**-12
 
 def prepare_ptq(
     model: nn.Module,
-    example: Tensor,
+    example: Inputs,
     *,
     keep_float: Sequence[str] = (),
     observer: Observer = "histogram",
@@ -73,7 +74,7 @@ def prepare_ptq(
     """The model's graph with batch norm folded and an observer at every activation to be quantized.
     `calibrate` it next.
 
-    `example` is a batch of shape (B, *sample). `observer` estimates activation ranges: the extremes
+    `example` is a batch by input name. `observer` estimates activation ranges: the extremes
     seen (`minmax`), their moving average (`moving_average`), or the range of least squared error
     (`histogram`). The model is not changed.
 
@@ -97,12 +98,12 @@ def prepare_ptq(
 
 
 def prepare_qat(
-    model: nn.Module, example: Tensor, *, keep_float: Sequence[str] = ()
+    model: nn.Module, example: Inputs, *, keep_float: Sequence[str] = ()
 ) -> GraphModule:
     """The model's graph with fake quantization, to be trained. `set_qat_mode` switches it to
     training; parameters keep their names.
 
-    `example` is a batch of shape (B, *sample). Batch norm after linear layers, and after
+    `example` is a batch by input name. Batch norm after linear layers, and after
     convolutions under `keep_float`, is folded first: they train without it. Batch norm after the
     other convolutions trains along and is folded by `convert`; one that follows neither stays. The
     model is not changed.
@@ -126,13 +127,13 @@ def prepare_qat(
 
 
 def prepare_dynamic(
-    model: nn.Module, example: Tensor, *, keep_float: Sequence[str] = ()
+    model: nn.Module, example: Inputs, *, keep_float: Sequence[str] = ()
 ) -> GraphModule:
     """The model's graph for int8 weights with activations quantized while running. Ready to
     `convert`; nothing to calibrate.
 
     Linear layers are quantized, and LSTMs, which are rewritten with linear layers and unrolled over
-    the example's steps. Everything else stays float. `example` is a batch of shape (B, *sample).
+    the example's steps. Everything else stays float. `example` is a batch by input name.
     The model is not changed.
 
     Raises ModelError: a model without such layers; one that cannot be captured; a `keep_float`
@@ -151,7 +152,7 @@ def prepare_dynamic(
             hint="use method: ptq, or look at keep_float",
         )
     with torch.no_grad():
-        graph(example)  # shows the weights to their observers
+        graph(*example.values())  # shows the weights to their observers
     return graph
 
 

@@ -19,6 +19,8 @@ from torchao.quantization.pt2e import FakeQuantizeBase, ObserverBase
 
 from edgekit.captured_graph import argument, layer_of
 from edgekit.compress.quantize.report import WEIGHTED
+from edgekit.models.calling import Inputs
+from edgekit.models.outputs import named_outputs
 from edgekit.progress import Progress, silent
 from edgekit.stats import snr_db
 
@@ -41,8 +43,8 @@ class PartlyQuantized:
     """A prepared graph that can be run with the quantization of any of its places. Leaves the graph
     as it is."""
 
-    def __init__(self, graph: GraphModule, batch: Tensor) -> None:
-        """`batch` has shape (B, *sample)."""
+    def __init__(self, graph: GraphModule, batch: Inputs) -> None:
+        """`batch` holds samples by input name."""
         self._run = _Partly(graph)
         self._batch = batch
         self._places = _places(graph)
@@ -51,11 +53,13 @@ class PartlyQuantized:
     def snr_db(
         self, *, only: Collection[str] | None = None, without: Collection[str] = ()
     ) -> float:
-        """With all places quantized, or those of `only`; `without` are left in float."""
+        """With all places quantized, or those of `only`; `without` are left in float. Of several
+        outputs, that of the worst."""
         names = [
             name for name in self._places if (only is None or name in only) and name not in without
         ]
-        return snr_db(self._float, self._output(names))
+        outputs = self._output(names)
+        return min(snr_db(values, outputs[name]) for name, values in self._float.items())
 
     def sensitivities(self, progress: Progress = silent) -> tuple[Sensitivity, ...]:
         """All places, the one whose float would gain most first."""
@@ -70,10 +74,11 @@ class PartlyQuantized:
         progress("sensitivity", 1, 1)
         return tuple(sorted(found, key=lambda one: (-one.without_db, one.alone_db)))
 
-    def _output(self, names: Collection[str]) -> Any:
+    def _output(self, names: Collection[str]) -> dict[str, Any]:
         self._run.active = {observer for name in names for observer in self._places[name]}
         with torch.no_grad():
-            return self._run.run(self._batch).numpy()
+            returned = self._run.run(*self._batch.values())
+        return {name: values.numpy() for name, values in named_outputs(returned).items()}
 
 
 class _Partly(Interpreter):

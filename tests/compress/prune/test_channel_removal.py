@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edgekit.compress.prune import channel_removal
 from edgekit.compress.prune.channel_removal import count_macs_params, prune_structured, replay
+from edgekit.compress.prune.dependencies import dependencies
 from edgekit.errors import ModelError, UsageError
 from edgekit.models.create import create_model
-from tests.compress.nets import batch, seeded
+from tests.compress.nets import batch, named, seeded
 
 pytestmark = pytest.mark.torch
 
@@ -30,7 +30,7 @@ def silenced(model: nn.Module, example: Tensor, history: list[list[Any]]) -> nn.
     """The unpruned model, in which the channels of a history are made to be zero: what a pruned
     model must compute."""
     model = copy.deepcopy(model)
-    with channel_removal._dependencies(model, example) as graph, torch.no_grad():
+    with dependencies(model, named(example)) as graph, torch.no_grad():
         for name, _, indices in history:
             layer = model.get_submodule(name)
             for dep, channels in graph.get_pruning_group(
@@ -61,9 +61,12 @@ def test_a_pruned_model_computes_what_the_whole_one_does_without_those_channels(
     """Residual sums, depthwise convolutions and concatenation followed right, shown by numbers."""
     model, example = seeded(name), batch(2, *shape)
     pruned = copy.deepcopy(model)
-    history = prune_structured(pruned, example, ratio=0.4, round_to=1)
+    history = prune_structured(pruned, named(example), ratio=0.4, round_to=1)
     expected = silenced(model, example, history)(example)
-    assert count_macs_params(pruned, example)[0] < 0.6 * count_macs_params(model, example)[0]
+    assert (
+        count_macs_params(pruned, named(example))[0]
+        < 0.6 * count_macs_params(model, named(example))[0]
+    )
     assert (pruned(example) - expected).abs().max() < 1e-5 * expected.abs().max()
 
 
@@ -74,7 +77,7 @@ def test_every_importance_prunes_and_ranks_in_its_own_way(importance: Any) -> No
         torch.manual_seed(1)
         history = prune_structured(
             model,
-            IMAGES,
+            named(IMAGES),
             importance=importance,
             ratio=0.5,
             round_to=1,
@@ -86,7 +89,7 @@ def test_every_importance_prunes_and_ranks_in_its_own_way(importance: Any) -> No
     assert sum(len(indices) for _, _, indices in history) == (16 + 16 + 32 + 32 + 64 + 64) / 2
     if importance != "magnitude":
         assert history != prune_structured(
-            seeded("resnet8"), IMAGES, ratio=0.5, round_to=1, scope="global"
+            seeded("resnet8"), named(IMAGES), ratio=0.5, round_to=1, scope="global"
         )
 
 
@@ -96,9 +99,9 @@ def test_the_weakest_channel_by_magnitude_goes() -> None:
         for name in ("stack1.conv1.0", "stack1.conv1.1"):
             model.get_parameter(f"{name}.weight")[5] *= 1e-3
         model.get_parameter("stack1.conv2.0.weight")[:, 5] *= 1e-3
-    assert prune_structured(model, IMAGES, ratio=0.05, round_to=1, include=["stack1.conv1"]) == [
-        ["stack1.conv1.0", True, [5]]
-    ]
+    assert prune_structured(
+        model, named(IMAGES), ratio=0.05, round_to=1, include=["stack1.conv1"]
+    ) == [["stack1.conv1.0", True, [5]]]
 
 
 @pytest.mark.parametrize(
@@ -107,9 +110,9 @@ def test_the_weakest_channel_by_magnitude_goes() -> None:
 )
 def test_a_macs_target_is_met_closely_and_never_missed(name: str, scope: Any) -> None:
     model = seeded(name)
-    before, _ = count_macs_params(model, IMAGES)
-    prune_structured(model, IMAGES, macs=0.6, scope=scope, round_to=1)
-    after, _ = count_macs_params(model, IMAGES)
+    before, _ = count_macs_params(model, named(IMAGES))
+    prune_structured(model, named(IMAGES), macs=0.6, scope=scope, round_to=1)
+    after, _ = count_macs_params(model, named(IMAGES))
     assert 0.55 < after / before <= 0.6
 
 
@@ -117,13 +120,13 @@ def test_a_macs_target_out_of_reach_says_what_can_be_reached() -> None:
     model = seeded("resnet8")
     before = copy.deepcopy(model.state_dict())
     with pytest.raises(ModelError, match=r"cannot be brought to 1\.0%: \d+\.\d% is the least"):
-        prune_structured(model, IMAGES, macs=0.01, max_layer_ratio=0.5)
+        prune_structured(model, named(IMAGES), macs=0.01, max_layer_ratio=0.5)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
 def test_channel_counts_are_multiples_and_the_classifier_stays() -> None:
     model = seeded("mobilenet_v2_small")
-    prune_structured(model, IMAGES, ratio=0.3, round_to=8)
+    prune_structured(model, named(IMAGES), ratio=0.3, round_to=8)
     widths = [layer.out_channels for layer in model.modules() if isinstance(layer, nn.Conv2d)]
     assert all(width % 8 == 0 for width in widths)
     assert model(IMAGES).shape == (2, 10)
@@ -132,12 +135,12 @@ def test_channel_counts_are_multiples_and_the_classifier_stays() -> None:
 @pytest.mark.parametrize("name", NETS)
 def test_replaying_several_rounds_rebuilds_the_architecture(name: str) -> None:
     model, history = seeded(name), []
-    history += prune_structured(model, IMAGES, ratio=0.3, round_to=1)
+    history += prune_structured(model, named(IMAGES), ratio=0.3, round_to=1)
     history += prune_structured(
-        model, IMAGES, importance="bn_scale", ratio=0.3, round_to=4, scope="global"
+        model, named(IMAGES), importance="bn_scale", ratio=0.3, round_to=4, scope="global"
     )
     fresh = create_model(name, {}, seed=7)
-    replay(fresh, IMAGES, json.loads(json.dumps(history)))
+    replay(fresh, named(IMAGES), json.loads(json.dumps(history)))
     assert {name: tensor.shape for name, tensor in fresh.state_dict().items()} == {
         name: tensor.shape for name, tensor in model.state_dict().items()
     }
@@ -147,7 +150,7 @@ def test_replaying_several_rounds_rebuilds_the_architecture(name: str) -> None:
 
 def test_a_history_of_another_model_does_not_fit() -> None:
     with pytest.raises(ModelError, match="does not fit the model"):
-        replay(seeded("resnet8"), IMAGES, [["features.0.0", True, [1]]])
+        replay(seeded("resnet8"), named(IMAGES), [["features.0.0", True, [1]]])
 
 
 def test_ratios_of_a_schedule_count_from_its_start() -> None:
@@ -155,7 +158,7 @@ def test_ratios_of_a_schedule_count_from_its_start() -> None:
     history: list[list[Any]] = []
     for step in (1, 2, 3, 4):
         history += prune_structured(
-            model, IMAGES, ratio=0.5 * step / 4, round_to=8, earlier=history
+            model, named(IMAGES), ratio=0.5 * step / 4, round_to=8, earlier=history
         )
     assert [
         model.get_submodule(name).out_channels
@@ -166,7 +169,7 @@ def test_ratios_of_a_schedule_count_from_its_start() -> None:
 def test_include_exclude_and_own_ratios() -> None:
     def widths(**settings: Any) -> dict[str, Any]:
         model = seeded("resnet8")
-        history = prune_structured(model, IMAGES, ratio=0.5, round_to=1, **settings)
+        history = prune_structured(model, named(IMAGES), ratio=0.5, round_to=1, **settings)
         return {name: model.get_submodule(name).out_channels for name, _, _ in history}
 
     assert widths(include=["stack3.conv1"]) == {"stack3.conv1.0": 32}
@@ -183,7 +186,7 @@ def test_nothing_but_the_channels_changes() -> None:
     model = seeded("resnet8").train()
     model.get_submodule("stack1").eval()
     model.get_parameter("stem.0.weight").requires_grad_(False)
-    prune_structured(model, IMAGES, ratio=0.5)
+    prune_structured(model, named(IMAGES), ratio=0.5)
     assert model.training
     assert not model.get_submodule("stack1").training
     assert [
@@ -210,23 +213,25 @@ def test_nothing_but_the_channels_changes() -> None:
 )
 def test_what_cannot_be_honoured_is_an_error(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ModelError, match=message):
-        prune_structured(seeded("resnet8"), IMAGES, **settings)
+        prune_structured(seeded("resnet8"), named(IMAGES), **settings)
 
 
 def test_ratio_and_macs_are_alternatives() -> None:
     for settings in ({}, {"ratio": 0.5, "macs": 0.5}):
         with pytest.raises(UsageError, match="one of the two"):
-            prune_structured(seeded("resnet8"), IMAGES, **settings)  # type: ignore[arg-type]
+            prune_structured(seeded("resnet8"), named(IMAGES), **settings)  # type: ignore[arg-type]
 
 
 def test_a_model_with_nothing_but_outputs() -> None:
     with pytest.raises(ModelError, match="no channels that can be pruned"):
-        prune_structured(nn.Sequential(nn.Flatten(), nn.Linear(12, 4)), batch(2, 3, 4), ratio=0.5)
+        prune_structured(
+            nn.Sequential(nn.Flatten(), nn.Linear(12, 4)), named(batch(2, 3, 4)), ratio=0.5
+        )
 
 
 def test_recurrent_layers_are_refused_by_name() -> None:
     with pytest.raises(ModelError, match="recurrent layer lstm"):
-        prune_structured(seeded("lstm"), batch(2, 10, 12), ratio=0.5)
+        prune_structured(seeded("lstm"), named(batch(2, 10, 12)), ratio=0.5)
 
 
 class Shuffle(nn.Module):
@@ -246,7 +251,7 @@ class Shuffle(nn.Module):
 def test_channels_that_cannot_be_followed_leave_the_model_whole() -> None:
     model = Shuffle()
     with pytest.raises(ModelError, match="cannot be followed"):
-        prune_structured(model, batch(2, 3, 4, 4), ratio=0.4, round_to=1)
+        prune_structured(model, named(batch(2, 3, 4, 4)), ratio=0.4, round_to=1)
     assert model.first.out_channels == 8
     assert model(batch(2, 3, 4, 4)).shape == (2, 2)
 
@@ -267,12 +272,12 @@ def test_channels_that_cannot_be_followed_leave_the_model_whole() -> None:
 def test_macs_are_of_one_sample_whatever_the_batch(
     model: nn.Module, shape: tuple[int, ...], macs: int, parameters: int
 ) -> None:
-    assert count_macs_params(model, batch(1, *shape)) == (macs, parameters)
-    assert count_macs_params(model, batch(3, *shape)) == (macs, parameters)
+    assert count_macs_params(model, named(batch(1, *shape))) == (macs, parameters)
+    assert count_macs_params(model, named(batch(3, *shape))) == (macs, parameters)
 
 
 def test_macs_of_mobilenet_v2_are_the_published_300_million() -> None:
     macs, parameters = count_macs_params(
-        create_model("mobilenet_v2", {}, seed=0), batch(1, 3, 224, 224)
+        create_model("mobilenet_v2", {}, seed=0), named(batch(1, 3, 224, 224))
     )
     assert (macs, parameters) == (300_774_272, 3_504_872)

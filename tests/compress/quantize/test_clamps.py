@@ -8,7 +8,7 @@ from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import XNNPACKQuant
 from torch import Tensor, nn
 
 from edgekit.compress.quantize import calibrate, pt2e
-from tests.compress.nets import batch
+from tests.compress.nets import batch, named
 
 pytestmark = pytest.mark.torch
 
@@ -35,8 +35,8 @@ def wide(clamp: nn.Module) -> nn.Module:
 
 
 def snr_db(model: nn.Module, **options: object) -> float:
-    graph = pt2e.prepare_ptq(model, IMAGES[:2], observer="minmax", **options)  # type: ignore[arg-type]
-    calibrate.calibrate(graph, [IMAGES])
+    graph = pt2e.prepare_ptq(model, named(IMAGES[:2]), observer="minmax", **options)  # type: ignore[arg-type]
+    calibrate.calibrate(graph, [named(IMAGES)])
     with torch.no_grad():
         whole, quantized = model(IMAGES), pt2e.convert(graph, fold=True)(IMAGES)
     return float(10 * torch.log10(whole.square().sum() / (whole - quantized).square().sum()))
@@ -79,7 +79,7 @@ def test_an_output_that_others_see_keeps_its_range(monkeypatch: pytest.MonkeyPat
 
 
 def test_layers_kept_float_stay_float() -> None:
-    graph = pt2e.prepare_ptq(wide(nn.ReLU6()), IMAGES[:2], keep_float=("0", "3", "6"))
+    graph = pt2e.prepare_ptq(wide(nn.ReLU6()), named(IMAGES[:2]), keep_float=("0", "3", "6"))
     assert not any(
         "quantize" in str(node.target) for node in pt2e.convert(graph, fold=True).graph.nodes
     )

@@ -26,7 +26,7 @@ from edgekit.compress.quantize.pt2e import (
 from edgekit.compress.quantize.report import int8_weights, quantized_layer_report
 from edgekit.compress.training.fit import fit
 from edgekit.errors import ModelError
-from tests.compress.nets import batch, seeded, separable, with_statistics
+from tests.compress.nets import batch, named, seeded, separable, with_statistics
 from tests.support.splits import one_input_split
 
 pytestmark = pytest.mark.torch
@@ -57,13 +57,13 @@ def trained(
 
 @pytest.fixture(scope="module")
 def qat() -> GraphModule:
-    return trained(prepare_qat(separable(), IMAGES))
+    return trained(prepare_qat(separable(), named(IMAGES)))
 
 
 @pytest.fixture(scope="module")
 def ptq() -> GraphModule:
-    graph = prepare_ptq(separable(), IMAGES, observer="histogram")
-    calibrate(graph, [IMAGES, batch(4, 3, 12, 12, seed=1)])
+    graph = prepare_ptq(separable(), named(IMAGES), observer="histogram")
+    calibrate(graph, [named(IMAGES), named(batch(4, 3, 12, 12, seed=1))])
     return graph
 
 
@@ -88,8 +88,8 @@ def row(weights: list[float]) -> nn.Module:
 
 
 def test_the_graph_quantizes_the_worked_example() -> None:
-    graph = prepare_ptq(row([0.9, -1.2, 0.3, 2.7, 12.7]), batch(2, 5), observer="minmax")
-    calibrate(graph, [batch(2, 5)])
+    graph = prepare_ptq(row([0.9, -1.2, 0.3, 2.7, 12.7]), named(batch(2, 5)), observer="minmax")
+    calibrate(graph, [named(batch(2, 5))])
     folded = convert(graph, fold=True)
     assert int8_weights(folded)["0"].tolist() == [[9, -12, 3, 27, 127]]
     assert quantized_layer_report(folded)["layers"]["0"]["scales"] == pytest.approx([0.1], rel=1e-6)
@@ -97,7 +97,7 @@ def test_the_graph_quantizes_the_worked_example() -> None:
 
 @pytest.mark.parametrize("fold", [True, False])
 def test_the_graph_saturates_what_grew_after_its_scale_was_fixed(fold: bool) -> None:
-    graph = prepare_qat(row([0.9, -1.2, 0.3, 2.7, 12.7]), batch(2, 5))
+    graph = prepare_qat(row([0.9, -1.2, 0.3, 2.7, 12.7]), named(batch(2, 5)))
     set_qat_mode(graph, training=True)
     graph(batch(2, 5))
     set_qat_mode(graph, training=True, freeze_observers=True)
@@ -108,8 +108,8 @@ def test_the_graph_saturates_what_grew_after_its_scale_was_fixed(fold: bool) -> 
 
 
 def test_activations_saturate() -> None:
-    graph = prepare_ptq(row([1.0, 0.0]), torch.zeros(2, 2), observer="minmax")
-    calibrate(graph, [torch.tensor([[-1.28, 0.0], [1.27, 0.0]])])
+    graph = prepare_ptq(row([1.0, 0.0]), named(torch.zeros(2, 2)), observer="minmax")
+    calibrate(graph, [named(torch.tensor([[-1.28, 0.0], [1.27, 0.0]]))])
     converted = convert(graph, fold=True)
     assert outputs(
         converted, torch.tensor([[100.0, 0.0], [-100.0, 0.0]])
@@ -152,7 +152,7 @@ def test_both_conversions_hold_the_same_weights_and_scales(qat: GraphModule) -> 
 
 
 def test_converting_leaves_the_prepared_graph_as_it_is() -> None:
-    graph = trained(prepare_qat(separable(), IMAGES))
+    graph = trained(prepare_qat(separable(), named(IMAGES)))
     code, state = graph.code, {name: tensor.clone() for name, tensor in graph.state_dict().items()}
     convert(graph, fold=True)
     assert graph.code == code
@@ -180,7 +180,7 @@ def test_batch_norm_keeps_its_epsilon_and_momentum(eps: float, momentum: float) 
     """torchao's QAT patterns know only the defaults; MobileNetV3 and EfficientNet have others."""
     model = separable(eps, momentum)
     model.get_submodule("dropout").p = 0.0  # type: ignore[assignment]
-    graph = without_quantization(prepare_qat(model, IMAGES))
+    graph = without_quantization(prepare_qat(model, named(IMAGES)))
     assert torch.allclose(outputs(graph), outputs(model), atol=1e-5)
     set_qat_mode(graph, training=True)
     assert torch.allclose(graph(IMAGES), model.train()(IMAGES), atol=1e-4)
@@ -197,7 +197,7 @@ def test_folding_uses_the_models_own_epsilon(eps: float) -> None:
         for layer in model.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 layer.running_var.mul_(1e-2)  # type: ignore[union-attr]
-    graph = prepare_qat(model, IMAGES)
+    graph = prepare_qat(model, named(IMAGES))
     set_qat_mode(graph, training=True, freeze_batchnorm=True)
     graph(IMAGES)
     set_qat_mode(graph, training=False)
@@ -206,7 +206,7 @@ def test_folding_uses_the_models_own_epsilon(eps: float) -> None:
 
 
 def test_modes_gather_only_what_they_should() -> None:
-    graph = prepare_qat(separable(), IMAGES)
+    graph = prepare_qat(separable(), named(IMAGES))
     louder = 10 * IMAGES
 
     def changed(**mode: bool) -> set[str]:
@@ -230,7 +230,7 @@ def test_modes_gather_only_what_they_should() -> None:
 
 
 def test_dropout_drops_in_training_only() -> None:
-    graph = prepare_qat(separable(), IMAGES)
+    graph = prepare_qat(separable(), named(IMAGES))
     set_qat_mode(graph, training=True, freeze_batchnorm=True)
     graph(IMAGES)
     set_qat_mode(graph, training=True, freeze_observers=True, freeze_batchnorm=True)
@@ -256,7 +256,7 @@ class Aside(nn.Module):
 
 
 def test_what_only_training_has_is_not_caught_in_the_graph() -> None:
-    graph = prepare_qat(Aside().train(), IMAGES)
+    graph = prepare_qat(Aside().train(), named(IMAGES))
     trained(graph)
     assert outputs(graph).shape == (4, 4)
     assert torch.equal(outputs(graph), outputs(graph))
@@ -265,7 +265,7 @@ def test_what_only_training_has_is_not_caught_in_the_graph() -> None:
 def test_the_model_is_not_touched() -> None:
     model = separable().train()
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    trained(prepare_qat(model, IMAGES))
+    trained(prepare_qat(model, named(IMAGES)))
     assert model.training
     assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
 
@@ -275,7 +275,7 @@ def test_the_model_is_not_touched() -> None:
 
 def test_a_map_and_its_average_share_a_range_that_does_not_clip_the_map() -> None:
     """A plain moving average of both would settle at a half of the map's range."""
-    graph = prepare_qat(seeded("small_cnn", in_channels=3, width=8), IMAGES)
+    graph = prepare_qat(seeded("small_cnn", in_channels=3, width=8), named(IMAGES))
     set_qat_mode(graph, training=True, freeze_batchnorm=True)
     sites = [
         str(node.target)
@@ -305,8 +305,8 @@ def test_observers_differ_in_how_they_see_an_outlier() -> None:
     wide = torch.cat([batch(63, 2), torch.tensor([[50.0, 0.0]])])
     scales = {}
     for observer in ("minmax", "moving_average", "histogram"):
-        graph = prepare_ptq(row([1.0, 1.0]), batch(2, 2), observer=observer)
-        calibrate(graph, [batch(64, 2), wide, batch(64, 2, seed=1)])
+        graph = prepare_ptq(row([1.0, 1.0]), named(batch(2, 2)), observer=observer)
+        calibrate(graph, [named(batch(64, 2)), named(wide), named(batch(64, 2, seed=1))])
         scales[observer] = quantized_layer_report(convert(graph, fold=True))["activations"][0][
             "scale"
         ]
@@ -324,13 +324,13 @@ def test_observers_differ_in_how_they_see_an_outlier() -> None:
 def test_layers_kept_float_really_are(method: str, keep: list[str], left: list[str]) -> None:
     model = separable()
     if method == "qat":
-        graph = prepare_qat(model, IMAGES, keep_float=keep)
+        graph = prepare_qat(model, named(IMAGES), keep_float=keep)
         set_qat_mode(graph, training=True, freeze_batchnorm=True)
         graph(IMAGES)
         set_qat_mode(graph, training=False)
     else:
-        graph = prepare_ptq(model, IMAGES, keep_float=keep)
-        calibrate(graph, [IMAGES])
+        graph = prepare_ptq(model, named(IMAGES), keep_float=keep)
+        calibrate(graph, [named(IMAGES)])
     converted = convert(graph, fold=True)
     report = quantized_layer_report(converted)
     assert report["float_layers"] == left
@@ -369,7 +369,7 @@ class Odd(nn.Module):
 def test_unusual_places_of_batch_norm_and_unknown_operators() -> None:
     model = with_statistics(Odd())
     inputs = batch(4, 3, 6, 6)
-    graph = prepare_qat(model, inputs)
+    graph = prepare_qat(model, named(inputs))
     set_qat_mode(graph, training=True, freeze_batchnorm=True)
     graph(inputs)
     set_qat_mode(graph, training=False)
@@ -399,7 +399,7 @@ def test_masks_hold_through_training_and_show_in_the_int8_weights() -> None:
         model, n=1, m=4, include=["pointwise"]
     )
     apply_masks(model, masks)
-    graph = prepare_qat(model, IMAGES)
+    graph = prepare_qat(model, named(IMAGES))
     trained(graph, steps=4, after_step=lambda step: apply_masks(graph, masks))
     for fold in (True, False):
         stored = int8_weights(convert(graph, fold=fold))
@@ -416,8 +416,8 @@ def test_masks_hold_through_ptq() -> None:
     model = separable()
     masks = magnitude_masks(model, sparsity=0.5)
     apply_masks(model, masks)
-    graph = prepare_ptq(model, IMAGES)
-    calibrate(graph, [IMAGES])
+    graph = prepare_ptq(model, named(IMAGES))
+    calibrate(graph, [named(IMAGES)])
     stored = int8_weights(convert(graph, fold=True))
     assert all(
         (stored[name.removesuffix(".weight")][mask == 0] == 0).all() for name, mask in masks.items()
@@ -432,18 +432,18 @@ def test_the_state_of_a_graph_survives_a_file_bit_for_bit(method: Any, tmp_path:
     def prepare(seed: int) -> GraphModule:
         model = separable() if seed == 0 else nn.Module.apply(separable(), _scrambled)
         if method == "qat":
-            return prepare_qat(model, IMAGES)
+            return prepare_qat(model, named(IMAGES))
         return (
-            prepare_dynamic(model, IMAGES)
+            prepare_dynamic(model, named(IMAGES))
             if method == "dynamic"
-            else prepare_ptq(model, IMAGES, observer=method)
+            else prepare_ptq(model, named(IMAGES), observer=method)
         )
 
     graph = prepare(0)
     if method == "qat":
         trained(graph)
     elif method != "dynamic":
-        calibrate(graph, [IMAGES, 3 * IMAGES, IMAGES + 1])
+        calibrate(graph, [named(IMAGES), named(3 * IMAGES), named(IMAGES + 1)])
     save_file(
         {name: tensor.contiguous().clone() for name, tensor in graph_state(graph).items()},
         tmp_path / "state.safetensors",
@@ -495,7 +495,7 @@ def test_training_that_was_stopped_goes_on_to_the_same_graph(tmp_path: Path) -> 
     }
 
     def train(stop_at: int | None, resume_path: Path | None) -> GraphModule:
-        graph = prepare_qat(separable(), IMAGES)
+        graph = prepare_qat(separable(), named(IMAGES))
 
         def mode(step: int) -> None:
             set_qat_mode(graph, training=True, freeze_batchnorm=step >= 8)
@@ -531,7 +531,7 @@ def test_training_that_was_stopped_goes_on_to_the_same_graph(tmp_path: Path) -> 
 
 def test_dynamic_quantization_of_linear_layers_keeps_the_rest_float() -> None:
     model = separable()
-    graph = prepare_dynamic(model, IMAGES)
+    graph = prepare_dynamic(model, named(IMAGES))
     folded, unfolded = convert(graph, fold=True), convert(graph, fold=False)
     report = quantized_layer_report(folded)
     assert list(report["layers"]) == ["classifier"]
@@ -544,7 +544,7 @@ def test_dynamic_quantization_of_linear_layers_keeps_the_rest_float() -> None:
 
 def test_dynamic_quantization_reaches_into_an_lstm() -> None:
     model, series = seeded("lstm", hidden=16), batch(3, 7, 12)
-    converted = convert(prepare_dynamic(model, series), fold=True)
+    converted = convert(prepare_dynamic(model, named(series)), fold=True)
     report = quantized_layer_report(converted)
     assert {name: layer["shape"] for name, layer in report["layers"].items()} == {
         "lstm.cells.0.inputs": [64, 12],
@@ -554,14 +554,14 @@ def test_dynamic_quantization_reaches_into_an_lstm() -> None:
     assert report["float_layers"] == []
     assert snr_db(outputs(model, series), outputs(converted, series)) > 35
     kept = quantized_layer_report(
-        convert(prepare_dynamic(model, series, keep_float=["lstm"]), fold=True)
+        convert(prepare_dynamic(model, named(series), keep_float=["lstm"]), fold=True)
     )
     assert (list(kept["layers"]), kept["float_layers"]) == (["classifier"], ["lstm"])
 
 
 def test_dynamic_quantization_of_nothing_is_an_error() -> None:
     with pytest.raises(ModelError, match="no linear or LSTM layer"):
-        prepare_dynamic(nn.Sequential(nn.Conv2d(3, 4, 3)), IMAGES)
+        prepare_dynamic(nn.Sequential(nn.Conv2d(3, 4, 3)), named(IMAGES))
 
 
 # What goes wrong.
@@ -577,7 +577,7 @@ def test_dynamic_quantization_of_nothing_is_an_error() -> None:
 )
 def test_calibration_sets_that_do_not_fit(batches: list[Tensor], message: str) -> None:
     with pytest.raises(ModelError, match=message):
-        calibrate(prepare_ptq(separable(), IMAGES), batches)
+        calibrate(prepare_ptq(separable(), named(IMAGES)), map(named, batches))
 
 
 @pytest.mark.parametrize("observer", ["minmax", "histogram", "moving_average"])
@@ -586,16 +586,16 @@ def test_numbers_that_are_none_are_named_with_their_layer(observer: Any, bad: fl
     model = separable()
     with torch.no_grad():
         model.get_parameter("pointwise.1.bias")[3] = bad
-    graph = prepare_ptq(model, IMAGES, observer=observer)
+    graph = prepare_ptq(model, named(IMAGES), observer=observer)
     with pytest.raises(ModelError, match=r"NaN or infinity at pointwise"):
-        calibrate(graph, [IMAGES])
+        calibrate(graph, [named(IMAGES)])
 
 
 def test_ranges_must_have_been_seen() -> None:
     with pytest.raises(ModelError, match=r"ranges of \d+ tensors are unknown"):
-        convert(prepare_ptq(separable(), IMAGES), fold=True)
+        convert(prepare_ptq(separable(), named(IMAGES)), fold=True)
     with pytest.raises(ModelError, match=r"ranges of \d+ tensors are unknown"):
-        convert(prepare_qat(separable(), IMAGES), fold=True)
+        convert(prepare_qat(separable(), named(IMAGES)), fold=True)
 
 
 @pytest.mark.parametrize("prepare", [prepare_ptq, prepare_qat, prepare_dynamic])
@@ -609,7 +609,7 @@ def test_keep_float_must_mean_something(prepare: Callable[..., GraphModule]) -> 
 
 def test_an_unknown_observer() -> None:
     with pytest.raises(ModelError, match="no observer 'kl'"):
-        prepare_ptq(separable(), IMAGES, observer="kl")  # type: ignore[arg-type]
+        prepare_ptq(separable(), named(IMAGES), observer="kl")  # type: ignore[arg-type]
 
 
 class Branching(nn.Module):
@@ -619,10 +619,10 @@ class Branching(nn.Module):
 
 def test_a_model_that_cannot_be_captured() -> None:
     with pytest.raises(ModelError, match=r"torch\.export cannot capture the model: \S"):
-        prepare_ptq(Branching(), IMAGES)
+        prepare_ptq(Branching(), named(IMAGES))
 
 
 def test_one_sample_is_example_enough() -> None:
-    graph = prepare_ptq(separable(), IMAGES[:1])
-    calibrate(graph, [IMAGES])
+    graph = prepare_ptq(separable(), named(IMAGES[:1]))
+    calibrate(graph, [named(IMAGES)])
     assert outputs(convert(graph, fold=True)).shape == (4, 4)

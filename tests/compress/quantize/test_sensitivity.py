@@ -9,7 +9,7 @@ from torch import Tensor
 from edgekit.compress.quantize import calibrate, pt2e
 from edgekit.compress.quantize.sensitivity import INPUT, PartlyQuantized, cheapest_float
 from edgekit.stats import snr_db
-from tests.compress.nets import batch, separable
+from tests.compress.nets import batch, named, separable
 
 pytestmark = pytest.mark.torch
 
@@ -18,13 +18,13 @@ SAMPLES = batch(32, 3, 8, 8, seed=1)
 
 
 def ptq(*keep_float: str) -> torch.fx.GraphModule:
-    graph = pt2e.prepare_ptq(separable(), SAMPLES[:2], keep_float=keep_float)
-    calibrate.calibrate(graph, [SAMPLES])
+    graph = pt2e.prepare_ptq(separable(), named(SAMPLES[:2]), keep_float=keep_float)
+    calibrate.calibrate(graph, [named(SAMPLES)])
     return graph
 
 
 def qat() -> torch.fx.GraphModule:
-    graph = pt2e.prepare_qat(separable(), SAMPLES[:2])
+    graph = pt2e.prepare_qat(separable(), named(SAMPLES[:2]))
     pt2e.set_qat_mode(graph, training=True)
     graph(SAMPLES)
     pt2e.set_qat_mode(graph, training=False)
@@ -40,8 +40,8 @@ def test_all_places_together_are_the_converted_graph() -> None:
     graph = ptq()
     with torch.no_grad():
         expected = snr_db(separable()(SAMPLES).numpy(), converted(graph).numpy())
-    assert PartlyQuantized(graph, SAMPLES).snr_db() == pytest.approx(expected, abs=0.1)
-    assert PartlyQuantized(graph, SAMPLES).snr_db(only=()) == math.inf
+    assert PartlyQuantized(graph, named(SAMPLES)).snr_db() == pytest.approx(expected, abs=0.1)
+    assert PartlyQuantized(graph, named(SAMPLES)).snr_db(only=()) == math.inf
 
 
 @pytest.mark.parametrize("layer", sorted(LAYERS))
@@ -49,7 +49,7 @@ def test_a_layer_left_out_is_what_keeping_it_float_gives(layer: str) -> None:
     graph = ptq(layer)
     with torch.no_grad():
         expected = snr_db(separable()(SAMPLES).numpy(), converted(graph).numpy())
-    assert PartlyQuantized(ptq(), SAMPLES).snr_db(without=(layer,)) == pytest.approx(
+    assert PartlyQuantized(ptq(), named(SAMPLES)).snr_db(without=(layer,)) == pytest.approx(
         expected, abs=1.5
     )
 
@@ -59,7 +59,7 @@ def test_every_layer_is_there_with_its_weights(prepared: object) -> None:
     assert callable(prepared)
     graph = prepared()
     before = {name: tensor.clone() for name, tensor in graph.state_dict().items()}
-    found = {one.name: one for one in PartlyQuantized(graph, SAMPLES).sensitivities()}
+    found = {one.name: one for one in PartlyQuantized(graph, named(SAMPLES)).sensitivities()}
     assert {name for name, one in found.items() if one.weights} == LAYERS
     assert found["stem.0"].weights == 8 * 3 * 9
     assert found[INPUT].weights == 0
@@ -74,7 +74,7 @@ def test_every_layer_is_there_with_its_weights(prepared: object) -> None:
 
 
 def test_no_more_is_kept_in_float_than_it_takes() -> None:
-    network = PartlyQuantized(ptq(), SAMPLES)
+    network = PartlyQuantized(ptq(), named(SAMPLES))
     found = network.sensitivities()
     assert [one.without_db for one in found] == sorted(
         (one.without_db for one in found), reverse=True
@@ -87,7 +87,7 @@ def test_no_more_is_kept_in_float_than_it_takes() -> None:
 
 
 def test_what_cannot_be_reached_and_what_is_reached_already() -> None:
-    network = PartlyQuantized(ptq(), SAMPLES)
+    network = PartlyQuantized(ptq(), named(SAMPLES))
     found = network.sensitivities()
     assert cheapest_float(network, found, reach_db=0) == ((), network.snr_db())
     kept, reached = cheapest_float(network, found, reach_db=1000)

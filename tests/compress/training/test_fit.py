@@ -30,7 +30,7 @@ from edgekit.data.load import load_dataset
 from edgekit.errors import ModelError
 from edgekit.models.create import create_model
 from edgekit.tasks.classification import CLASSIFICATION
-from tests.support.splits import one_input, only
+from tests.support.splits import one_input
 
 pytestmark = pytest.mark.torch
 
@@ -175,7 +175,7 @@ def test_killed_and_resumed_ends_with_the_same_weights_bit_for_bit(
 
 def test_a_graph_with_fake_quantization_resumes_bit_for_bit_too(few: Split, tmp_path: Path) -> None:
     def prepared() -> GraphModule:
-        return pt2e.prepare_qat(cnn(), only(few.at(slice(0, 2))))
+        return pt2e.prepare_qat(cnn(), few.at(slice(0, 2)))
 
     def train_graph(graph: GraphModule, **options: Any) -> None:
         def mode(step: int) -> None:

@@ -28,6 +28,7 @@ from edgekit.captured_graph import capture
 from edgekit.patches.replacing import replaced
 from edgekit.patches.speed.lowering import fast_executorch, fast_litert
 from edgekit.patches.speed.qat import fast_patterns
+from tests.compress.nets import named
 
 pytestmark = pytest.mark.torch
 
@@ -111,7 +112,7 @@ def test_torchao_still_traces_patterns_of_convolutions_that_are_not_there() -> N
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).eval()
 
     def prepare() -> None:
-        prepare_qat_pt2e(capture(model, image), quantizer)
+        prepare_qat_pt2e(capture(model, named(image)), quantizer)
 
     name = "_get_aten_graph_module_for_pattern"
     plain = calls_of(prepare, qat_utils, name)

@@ -19,7 +19,7 @@ from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_qat_pt
 from edgekit.captured_graph import capture
 from edgekit.patches.speed import qat
 from edgekit.patches.speed.qat import fast_patterns
-from tests.compress.nets import batch, separable, with_statistics
+from tests.compress.nets import batch, named, separable, with_statistics
 
 pytestmark = pytest.mark.torch
 
@@ -50,7 +50,7 @@ def quantized(model: nn.Module) -> tuple[GraphModule, GraphModule]:
     quantizer = XNNPACKQuantizer().set_global(
         get_symmetric_quantization_config(is_per_channel=True, is_qat=True)
     )
-    graph = prepare_qat_pt2e(capture(model, IMAGES), quantizer)
+    graph = prepare_qat_pt2e(capture(model, named(IMAGES)), quantizer)
     graph(IMAGES)
     return graph, convert_pt2e(copy.deepcopy(graph))
 
