@@ -167,7 +167,8 @@ def lint(
 
     Example: edgekit recipe lint recipes/quickstart.yaml
     """
-    from edgekit.linting.fixes import fixed_text, write_fixed
+    from edgekit.linting.fixes import fixed_text
+    from edgekit.yaml_documents.replace_file import replace_file
 
     os.environ.setdefault(
         "TF_ENABLE_ONEDNN_OPTS", "0"
@@ -177,7 +178,7 @@ def lint(
     for file in files if fix else ():
         text, put_right = fixed_text(file, found[file])
         if put_right:
-            write_fixed(file, text)
+            replace_file(file, text)
             done += put_right
     findings = [finding for file in files for finding in found[file]]
     if as_json:
@@ -194,6 +195,45 @@ def lint(
         _show(findings, done)
     if any(finding.severity == "error" and finding not in done for finding in findings):
         raise typer.Exit(GateFailed.exit_code)
+
+
+def upgrade(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The recipe, a YAML file.", show_default=False)
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write the new recipe there. Default: replace the file.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Rewrite a recipe of format 1 as format 2. Comments, order and layout stay.
+
+    Of a recipe that extends another, only its own keys are changed. A recipe of format 2 is left
+    alone.
+
+    Example: edgekit recipe upgrade mine.yaml
+    """
+    from edgekit.recipe.upgrade import upgrade_recipe
+
+    done = upgrade_recipe(file, output=output)
+    if as_json:
+        moved = [{"before": move.before, "after": move.after} for move in done.moves]
+        print(json.dumps({"file": str(file), "output": str(done.output), "changes": moved}))
+        return
+    console = stdout(highlight=False, soft_wrap=True, markup=False)
+    if not done.moves:
+        console.print(f"{file}: already of format 2, left as it is")
+        return
+    for move in done.moves:
+        console.print(f"{move.before} → {move.after}")
+    console.print(f"{done.output}: format 2")
 
 
 def _show(findings: Sequence[Finding], done: Sequence[Finding]) -> None:

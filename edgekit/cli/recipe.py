@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 app.command()(authoring.new)
 app.command()(authoring.lint)
+app.command()(authoring.upgrade)
 
 
 @app.command()

@@ -10,7 +10,6 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from edgekit.errors import UsageError
 from edgekit.linting.document_rules import Finding
 from edgekit.yaml_documents.edits import REMOVE, Edit
 
@@ -60,17 +59,3 @@ def _apply(data: Any, edit: Edit) -> bool:
     except (KeyError, IndexError, TypeError):
         return False
     return True
-
-
-def write_fixed(file: Path, text: str) -> None:
-    """Raises UsageError when the file cannot be written; it is then as before."""
-    staged = file.with_name(f".{file.name}.fixed")
-    try:
-        staged.write_text(text, encoding="utf-8")
-        staged.chmod(file.stat().st_mode & 0o777)
-        staged.replace(file)
-    except OSError as error:
-        staged.unlink(missing_ok=True)
-        raise UsageError(
-            f"cannot write {file}: {error.strerror or error}", hint="check its permissions"
-        ) from None

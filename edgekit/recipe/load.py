@@ -65,7 +65,7 @@ def load_recipe(path: str | Path, *, overrides: Sequence[str] = ()) -> LoadedRec
     Raises UsageError with every problem found, each at its file, line and column;
     `details["problems"]` has them as data."""
     path = Path(path)
-    document = upgraded(_with_overrides(_with_bases(path), overrides))
+    document = upgraded(_with_overrides(with_bases(path), overrides))
     own, own_problems = own_methods(document, path.parent)
     document = dataclasses.replace(document, problems=(*document.problems, *own_problems))
     recipe, problems = check(recipe_type(own), document)
@@ -92,10 +92,12 @@ def recipe_sha256(recipe: Recipe) -> str:
 # -----------------------------------------------------------------------------------------------------------
 
 
-def _with_bases(
+def with_bases(
     path: Path, extended_by: tuple[Path, ...] = (), named_at: Origin | None = None
 ) -> Document:
-    """Read a recipe and the recipes it extends as one document."""
+    """Read a recipe and the recipes it extends as one document, whose values may still be wrong.
+
+    Raises UsageError: a file that cannot be read, or that extends one that it cannot."""
     document = read_yaml(path, named_at=named_at)
     if "extends" not in document.data:
         return document
@@ -104,7 +106,7 @@ def _with_bases(
     reason, hint = _refusal(base, path, chain)
     if reason:
         refuse([*document.problems, Problem(origin, f"extends: {reason}", hint)])
-    under = _with_bases(path.parent / base, chain, origin)
+    under = with_bases(path.parent / base, chain, origin)
     if is_format1(document.data) and not is_format1(under.data):
         refuse(
             [

@@ -46,6 +46,24 @@ def read_yaml(path: Path, *, named_at: Origin | None = None) -> Document:
     Raises UsageError for a file that cannot be read (reported at `named_at`, the place that names
     the file, if there is one) or is not one YAML mapping."""
     source = str(path)
+    document = parse_yaml(read_text(path, named_at=named_at), source)
+    if not isinstance(document.data, dict):
+        shape = "it is empty" if document.data is None else f"the top is {describe(document.data)}"
+        refuse(
+            document.problems
+            or [
+                Problem(
+                    document.values[()], f"expected a mapping (key: value) at the top, but {shape}"
+                )
+            ]
+        )
+    return document
+
+
+def read_text(path: Path, *, named_at: Origin | None = None) -> str:
+    """The text of a YAML file, line ends as they are and without a byte order mark. Raises
+    UsageError as `read_yaml` for a file that cannot be read."""
+    source = str(path)
     try:
         content = _read_bytes(path)
     except (OSError, ValueError) as error:
@@ -58,18 +76,7 @@ def read_yaml(path: Path, *, named_at: Origin | None = None) -> Document:
                 )
             ]
         )
-    document = parse_yaml(_decode(content, source), source)
-    if not isinstance(document.data, dict):
-        shape = "it is empty" if document.data is None else f"the top is {describe(document.data)}"
-        refuse(
-            document.problems
-            or [
-                Problem(
-                    document.values[()], f"expected a mapping (key: value) at the top, but {shape}"
-                )
-            ]
-        )
-    return document
+    return _decode(content, source)
 
 
 def parse_yaml(text: str, source: str) -> Document:

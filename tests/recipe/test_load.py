@@ -191,7 +191,11 @@ def test_wrong_types(tmp_path: Path) -> None:
             "optimizer: expected one of sgd, adam, adamw, rmsprop, got the text 'adamm' (did you"
             " mean 'adam'?)"
         ),
-        "19:20": ("there is no backend 'tflite' (did you mean 'litert'?)"),
+        "19:20": (
+            "formats[0]: expected one of executorch, litert, got the text 'tflite' (did you mean"
+            " 'litert'?)"
+        ),
+        "19:37": "backend: expected one of xnnpack, portable, got nothing",
         "20:41": "size_max_bytes: expected a whole number of bytes, got the text '2 MB'",
         "20:67": "latency_p50_max_ms: expected a number of milliseconds, got the text '5ms'",
         "21:1": "bench: expected a mapping (key: value), got nothing",
@@ -252,6 +256,7 @@ def test_ranges(tmp_path: Path) -> None:
         "14:20": "shape[1] must be at least 1, got 0",
         "15:22": "cosine_min must be at most 1, got 2",
         "15:34": "samples must be at least 1, got -5",
+        "16:43": "top1_min_percent must be at most 100, got 101",
         "16:64": "size_max_bytes must be at least 1, got 0",
     }
     assert (
@@ -325,7 +330,7 @@ def test_rules_within_a_stage(tmp_path: Path, stage: str, column: int, text: str
             "stages:",
             "export: {formats: [litert, litert]}\nstages:",
             "6:19",
-            "backends: a backend is named twice",
+            "formats: a format is named twice",
         ),
         (
             "stages:",
