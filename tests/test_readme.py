@@ -288,14 +288,14 @@ def test_the_files_it_names_are_there() -> None:
 
 def test_the_codes_of_lint_are_all_there() -> None:
     table = README.partition("| severity | means | codes |\n")[2].partition("\n\n")[0]
-    sources = [
-        (ROOT / "edgekit/linting" / name).read_text()
-        for name in ("document_rules.py", "model_rules.py", "channel_rules.py")
-    ]
+    files = [*ROOT.glob("edgekit/linting/*.py"), *ROOT.glob("edgekit/compress/*/*.py")]
+    sources = [file.read_text() for file in files]
     used = {
         (severity, code)
         for text in sources
-        for code, severity in re.findall(r'Finding\(\s*"([a-z0-9-]+)",\s*"([a-z]+)"', text)
+        for code, severity in re.findall(
+            r'(?:Finding|Remark)\(\s*"([a-z0-9-]+)",\s*"([a-z]+)"', text
+        )
     }
     told = {
         (row.split(" | ")[0].strip("| "), code)

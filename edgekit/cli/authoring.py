@@ -82,7 +82,6 @@ def new(
         return
     from edgekit.recipe.load import load_recipe  # here, so that --help does not wait for the schema
     from edgekit.recipe.scaffold import (
-        METHODS,
         data_choices,
         default_data,
         default_method,
@@ -90,6 +89,7 @@ def new(
         unknown_data,
         unknown_method,
     )
+    from edgekit.recipe.starters import STARTERS
 
     if file.exists() and not replace:
         raise UsageError(
@@ -120,7 +120,7 @@ def new(
         refused=unknown_data,
     )
     how = method or _asked(
-        "Method", default_method(chosen), METHODS, asking, refused=unknown_method
+        "Method", default_method(chosen), STARTERS, asking, refused=unknown_method
     )
     text = new_recipe(
         str(file),

@@ -28,8 +28,6 @@ STAGES = Table(
         "import": "edgekit.compress.training.stages:IMPORT",
     },
 )
-DEFAULT_QUANTIZATION = "ptq"
-"""What examples show, and `recipe new` takes unless it is told otherwise."""
 METHODS = {
     "prune": Table(
         "pruning method",
@@ -42,11 +40,11 @@ METHODS = {
     "quantize": Table(
         "quantization method",
         {
-            "fp16": "edgekit.compress.quantize.fp16:FP16",
-            "dynamic": "edgekit.compress.quantize.dynamic:DYNAMIC",
-            "weight_only": "edgekit.compress.quantize.weight_only:WEIGHT_ONLY",
             "ptq": "edgekit.compress.quantize.ptq:PTQ",
             "qat": "edgekit.compress.quantize.qat:QAT",
+            "dynamic": "edgekit.compress.quantize.dynamic:DYNAMIC",
+            "fp16": "edgekit.compress.quantize.fp16:FP16",
+            "weight_only": "edgekit.compress.quantize.weight_only:WEIGHT_ONLY",
         },
     ),
 }

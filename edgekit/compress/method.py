@@ -40,11 +40,13 @@ Result = tuple["Checkpoint", tuple[str, ...]]
 class Starter:
     """A commented piece of recipe for `recipe new`. `does` is one line on what the method is for;
     `stages` is YAML, in which `{fewer}` stands for a number of epochs; `shrink_ratio` is a limit
-    on the size that the method keeps easily."""
+    on the size that the method keeps easily. `series`: the method to start with for models of
+    series, which are mostly recurrent."""
 
     does: str
     stages: str
     shrink_ratio: float = 2
+    series: bool = False
 
 
 def _same_network(model: nn.Module, example: Inputs, section: Any) -> nn.Module:

@@ -1,6 +1,6 @@
 """Looking over a recipe before it runs, with its model and with the board it is for: what cannot be
 pruned or quantized, what falls back to slow kernels, what a budget cannot get. Owns these rules but
-those on channels (channel_rules.py); those that need no model are lint.py's.
+those that belong to one method (compress/); those that need no model are document_rules.py's.
 
 Knowledge is asked for, not kept in lists: which channels hang together is DepGraph's, what is
 quantized the quantizer's, what falls back the partitioner's, and what a board has packages for the

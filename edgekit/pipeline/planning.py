@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.cache import Cache, cache_root, content_key, library_versions, source_digest
+from edgekit.compress.fingerprint import method_fingerprint
 from edgekit.data.fingerprint import dataset_fingerprint
 from edgekit.models.fingerprint import model_fingerprint, resolve_weights
 from edgekit.recipe.lineage import parent_of, stage_name
@@ -103,7 +104,9 @@ def plan(loaded: LoadedRecipe, *, cache: Path | None = None) -> Plan:
         parent = parent_of(recipe, index)
         settings = stage.model_dump(mode="json", exclude={"name", "from_", "export"})
         teachers = [_stage_key(stages, teacher) for teacher in _teachers(settings)]
-        key = content_key(root if parent is None else stages[parent].key, settings, teachers)
+        own_code = method_fingerprint(stage, base)
+        before = root if parent is None else stages[parent].key
+        key = content_key(before, settings, teachers, own_code)
         stages.append(
             PlannedStage(
                 index, stage_name(recipe, index), stage.stage, parent, key, stage_cache.get(key)

@@ -5,7 +5,7 @@ that what a user's own factory takes is the user's to fill in."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from edgekit.models import MODELS
 from edgekit.models.traits import TRAITS, Traits
 from edgekit.recipe.format1 import BACKEND_OF_FORMAT
 from edgekit.recipe.schema import Format
+from edgekit.recipe.starters import STARTERS, default_starter, variant_of
 from edgekit.yaml_documents.problems import quoted
 from edgekit.yaml_documents.validation import closest
 
@@ -24,75 +25,6 @@ TORCHVISION = "torchvision.models:"
 OWN_ARGUMENTS = "  # args: {num_classes: 10}      # what your callable takes\n"
 OTHER = Traits(channels=3, smallest_image=32)
 """What is taken for granted of networks that are not built in."""
-
-METHODS: Mapping[str, tuple[str, str]] = {
-    "none": ("nothing is compressed", ""),
-    "ptq": (
-        "int8 by calibration: a quarter of the size, usually faster, minutes of work",
-        """
-  - stage: quantize
-    method: ptq
-    export: int8
-    calibration_samples: 256      # training samples shown to the observers""",
-    ),
-    "qat": (
-        "int8 by training with fake quantization: for when ptq loses too much accuracy",
-        """
-  - stage: quantize
-    method: qat
-    export: int8
-    train: {{epochs: {fewer}, lr: 0.0003}}""",
-    ),
-    "pruned-qat": (
-        (
-            "half the multiply-accumulates by whole channels, accuracy won back from the unpruned"
-            " model, then int8"
-        ),
-        """
-  - stage: prune
-    method: structured
-    macs: 0.5                     # the fraction of multiply-accumulates that stays
-  - stage: finetune
-    name: finetuned
-    epochs: {fewer}
-    lr: 0.001
-    distill: {{teacher: fp32}}      # the unpruned model teaches
-  - stage: quantize
-    method: qat
-    export: pruned-int8
-    train: {{epochs: {fewer}, lr: 0.0003}}""",
-    ),
-    "sparse-ptq": (
-        "half of the weights zero, then int8: compresses better, runs no faster",
-        """
-  - stage: prune
-    method: unstructured
-    sparsity: 0.5
-  - stage: finetune
-    epochs: {fewer}
-    lr: 0.001
-  - stage: quantize
-    method: ptq
-    export: sparse-int8""",
-    ),
-    "fp16": (
-        "weights in half precision: half the size, the same accuracy, about the same speed",
-        """
-  - stage: quantize
-    method: fp16
-    export: fp16""",
-    ),
-    "dynamic": (
-        (
-            "int8 weights of linear and LSTM layers, activations quantized while running: no"
-            " calibration"
-        ),
-        """
-  - stage: quantize
-    method: dynamic
-    export: int8-dynamic""",
-    ),
-}
 
 TEMPLATE = """\
 # yaml-language-server: $schema=recipe.schema.json
@@ -146,13 +78,13 @@ def new_recipe(
     """The text of a recipe. `file` is where it will be, for its name and its commands; `weights`
     and `data` folders are relative to it.
 
-    `method` is one of METHODS (default: dynamic for LSTMs, else ptq). `shape` is needed for models
+    `method` is one of STARTERS (default: dynamic for LSTMs, else ptq). `shape` is needed for models
     and data that are not built in. `classes` is how many classes a folder of images has. With
     `weights` nothing is trained first. Raises UsageError for a name or a combination that cannot
     run."""
-    chosen = method or (default_method(model))
+    chosen = method or default_method(model)
     if reason := unknown_method(chosen):
-        raise UsageError(reason, hint=f"one of {', '.join(METHODS)}")
+        raise UsageError(reason, hint=f"one of {', '.join(STARTERS)}")
     choices = data_choices()
     if reason := unknown_data(data):
         raise UsageError(
@@ -161,18 +93,11 @@ def new_recipe(
     known = choices.get(data)
     sample = tuple(shape) or (_fitting(model, known) if known else (3, 32, 32))
     _require_match(model, data, sample)
-    variant = next(
-        (
-            line.partition("export: ")[2]
-            for line in METHODS[chosen][1].splitlines()
-            if "export: " in line
-        ),
-        None,
-    )
-    smaller = {"dynamic": 1.2, "fp16": 1.8}.get(chosen, 2)
+    starter = STARTERS[chosen]
+    variant = variant_of(starter)
     budget = [
         "    fp32: {}",
-        *([f"    {variant}: {{size_min_shrink_ratio: {smaller}}}"] if variant else []),
+        *([f"    {variant}: {{size_min_shrink_ratio: {starter.shrink_ratio}}}"] if variant else []),
     ]
     labelled = known is None or known.labelled
     arguments = _arguments(model, sample, known.classes if known else classes)
@@ -183,7 +108,7 @@ def new_recipe(
         file=file,
         name=_name(file),
         method=chosen,
-        does=METHODS[chosen][0],
+        does=starter.does,
         model=json.dumps(model) if ":" in model else model,
         model_note=_note(model),
         arguments=written_arguments + (f"  weights: {json.dumps(weights)}\n" if weights else ""),
@@ -195,15 +120,15 @@ def new_recipe(
             else ""
         ),
         first=IMPORT if weights or not labelled else TRAIN.format(epochs=epochs),
-        stages=METHODS[chosen][1].format(fewer=max(1, epochs // 3)),
+        stages=starter.stages.format(fewer=max(1, epochs // 3)),
         backends=", ".join(BACKEND_OF_FORMAT[name] for name in formats),
         budget="\n".join(budget),
     )
 
 
 def default_method(model: str) -> str:
-    """The method to start with: series models are mostly recurrent, which ptq leaves in float."""
-    return "dynamic" if TRAITS.get(model, OTHER).series else "ptq"
+    """The method to start with."""
+    return default_starter(series=TRAITS.get(model, OTHER).series)
 
 
 def default_data(model: str) -> str:
@@ -218,8 +143,8 @@ def unknown_method(method: str) -> str:
     """Why a method cannot be taken; empty when it can."""
     return (
         ""
-        if method in METHODS
-        else f"no method is called {quoted(method)}{closest(method, METHODS)}"
+        if method in STARTERS
+        else f"no method is called {quoted(method)}{closest(method, STARTERS)}"
     )
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, create_model, model_validator
 from pydantic_core import PydanticCustomError
 
-from edgekit.compress import DEFAULT_QUANTIZATION
+from edgekit.compress import METHODS
 from edgekit.recipe.limits import Bench, Budget, Gate, Verify
 from edgekit.recipe.stage_types import Own, stage_union
 from edgekit.yaml_documents.fields import (
@@ -37,7 +37,7 @@ else:
 MAX_STAGES = 100
 EXAMPLE_STAGES = (
     {"stage": "train", "epochs": 10, "export": "fp32"},
-    {"stage": "quantize", "method": DEFAULT_QUANTIZATION, "export": "int8"},
+    {"stage": "quantize", "method": next(iter(METHODS["quantize"])), "export": "int8"},
 )
 
 

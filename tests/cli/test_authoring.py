@@ -14,7 +14,8 @@ from edgekit.cli import run
 from edgekit.data import FOLDERS, SOURCES
 from edgekit.models import MODELS
 from edgekit.recipe.load import load_recipe
-from edgekit.recipe.scaffold import METHODS, data_choices, new_recipe
+from edgekit.recipe.scaffold import data_choices, new_recipe
+from edgekit.recipe.starters import STARTERS
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +27,7 @@ def test_every_source_can_be_chosen() -> None:
     assert {*data_choices(), FOLDERS} == set(SOURCES)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", STARTERS)
 @pytest.mark.parametrize("model", [*MODELS, "mobilenet_v2", "my_nets:build"])
 def test_whatever_is_chosen_is_a_recipe(model: str, method: str) -> None:
     data = "japanese_vowels" if model == "lstm" else "digits"

@@ -1,5 +1,5 @@
 """Which channels go, and how many of each layer. Pure arithmetic on scores: knows no model. Finding
-the groups of layers and removing their channels is structured.py."""
+the groups of layers and removing their channels is channel_removal.py."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgekit.compress.method import Method
+from edgekit.compress.method import Method, Starter
 from edgekit.compress.quantize.at_export import quantized_at_export
 from edgekit.compress.scheme import Scheme
 from edgekit.compress.sections import QuantizeBase
@@ -31,4 +31,16 @@ DYNAMIC = Method(
     run=quantized_at_export(SCHEME),
     scheme=SCHEME,
     quantizes=_no_convolutions,
+    starter=Starter(
+        does=(
+            "int8 weights of linear and LSTM layers, activations quantized while running: no"
+            " calibration"
+        ),
+        stages="""
+  - stage: quantize
+    method: dynamic
+    export: int8-dynamic""",
+        shrink_ratio=1.2,
+        series=True,
+    ),
 )

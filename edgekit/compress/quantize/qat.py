@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from edgekit.compress.method import Method, Result
+from edgekit.compress.method import Method, Result, Starter
 from edgekit.compress.remarks import Place, Remark
 from edgekit.compress.scheme import Scheme
 from edgekit.compress.sections import QuantizeBase, Training
@@ -131,4 +131,18 @@ def _lint(section: QuantizeQat, place: Place) -> Iterator[Remark]:
             )
 
 
-QAT = Method(section=QuantizeQat, run=_run, scheme=SCHEME, rebuild=_rebuild, lint=_lint)
+QAT = Method(
+    section=QuantizeQat,
+    run=_run,
+    scheme=SCHEME,
+    rebuild=_rebuild,
+    lint=_lint,
+    starter=Starter(
+        does="int8 by training with fake quantization: for when ptq loses too much accuracy",
+        stages="""
+  - stage: quantize
+    method: qat
+    export: int8
+    train: {{epochs: {fewer}, lr: 0.0003}}""",
+    ),
+)
