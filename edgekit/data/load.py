@@ -44,7 +44,7 @@ def load_dataset(
     `seed`.
 
     Raises ModelError: unknown name, wrong arguments, missing data (with the remedy), no samples,
-    samples that do not fit `inputs`, NaN or infinite samples, not one target for each sample."""
+    samples that do not fit `inputs`, NaN or infinite values, not one target for each sample."""
     request = Request(inputs, seed, base or Path.cwd(), train_limit, test_limit)
     _check_specs(inputs)
     train_arrays, test_arrays, classes = _arrays(_call(name, args, request), name)
@@ -164,29 +164,29 @@ def _of_dtype(tensor: Tensor, spec: InputSpec, called: str, where: str) -> Tenso
     return cast
 
 
-def _finite(tensor: Tensor, where: str) -> Tensor:
+def _finite(tensor: Tensor, where: str, what: str = "sample") -> Tensor:
     if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-        row = int((~torch.isfinite(tensor.flatten(1))).any(dim=1).nonzero()[0, 0])
-        raise ModelError(f"{where}: sample {row} holds NaN or infinity")
+        row = int((~torch.isfinite(tensor.reshape(len(tensor), -1))).any(dim=1).nonzero()[0, 0])
+        raise ModelError(f"{where}: {what} {row} holds NaN or infinity")
     return tensor
 
 
 def _checked_targets(values: Any, samples: int, where: str) -> Tensor | None:
+    """One target for each sample: whole numbers as int64, others as float32. What they must be is
+    the task's business."""
     if values is None:
         return None
-    labels = _tensor(values, where, "labels")
-    if labels.shape != (samples,):
+    targets = _tensor(values, where, "targets")
+    if targets.ndim == 0 or len(targets) != samples:
         raise ModelError(
-            f"{where}: {samples} samples, but labels of shape {tuple(labels.shape)}",
-            hint="give one whole number per sample",
+            f"{where}: {samples} samples, but targets of shape {tuple(targets.shape)}",
+            hint="give one target for each sample",
         )
-    whole = not (labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool)
-    if not whole or int(labels.min()) < 0:
-        raise ModelError(
-            f"{where}: labels must be class numbers from 0 on, not {labels.dtype} from"
-            f" {labels.min().item()}"
-        )
-    return labels.to(torch.int64)
+    if targets.is_complex():
+        raise ModelError(f"{where}: targets are complex numbers", hint="give real ones")
+    if targets.is_floating_point():
+        return _finite(targets.to(torch.float32), where, "target")
+    return targets if targets.dtype == torch.bool else targets.to(torch.int64)
 
 
 def _tensor(values: Any, where: str, what: str) -> Tensor:
@@ -207,13 +207,13 @@ def _dtype_name(tensor: Tensor) -> str:
 def _class_names(
     classes: tuple[str, ...] | None, splits: Sequence[Split], name: str
 ) -> tuple[str, ...]:
-    largest = [int(split.targets.max()) for split in splits if split.targets is not None]
-    if not largest:
+    """The names of the classes; of class numbers without names, the numbers."""
+    targets = [split.targets for split in splits if split.targets is not None]
+    if not targets or any(part.ndim > 1 or part.dtype != torch.int64 for part in targets):
         return classes or ()
+    largest = max(int(part.max()) for part in targets)
     if classes is None:
-        return tuple(str(label) for label in range(max(largest) + 1))
-    if max(largest) >= len(classes):
-        raise ModelError(
-            f"data {name}: label {max(largest)} has no name among {len(classes)} classes"
-        )
+        return tuple(str(number) for number in range(largest + 1))
+    if largest >= len(classes):
+        raise ModelError(f"data {name}: label {largest} has no name among {len(classes)} classes")
     return classes

@@ -151,6 +151,7 @@ def _data(loaded: LoadedRecipe, seen: Preview) -> Iterator[Finding]:
     """Data that is not there, and a model that answers for another number of classes than the data
     has."""
     from edgekit.models.calling import call
+    from edgekit.tasks.task import load_task
 
     recipe = loaded.recipe
     try:
@@ -160,9 +161,9 @@ def _data(loaded: LoadedRecipe, seen: Preview) -> Iterator[Finding]:
         return
     classes = outline.classes if outline is not None and outline.labelled else 0
     outputs = call(seen.models[stage_name(recipe, 0)], seen.example)
-    first = next(iter(outputs.values()))
-    answers = first.shape[-1] if first.ndim == 2 else classes
-    if classes and answers != classes:
+    shapes = {name: tuple(values.shape[1:]) for name, values in outputs.items()}
+    answers = load_task(recipe.task, loaded.path.parent).classes_of(shapes)
+    if classes and answers is not None and answers != classes:
         path: KeyPath = ("model", "args", "num_classes")
         edit = Edit(path, classes) if "num_classes" in recipe.model.args else None
         message = f"the model answers with {answers} values, the data has {classes} classes"

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from edgekit.cache import Cache, content_key, source_digest
 from edgekit.data.fingerprint import dataset_fingerprint
 from edgekit.data.source import InputSpec
+from edgekit.errors import ModelError
 from edgekit.recipe.load import LoadedRecipe
 from edgekit.recipe.schema import Recipe
+from edgekit.tasks.task import load_task
 
 if TYPE_CHECKING:
     from edgekit.data.dataset import Dataset
@@ -27,11 +29,13 @@ def input_specs(recipe: Recipe) -> dict[str, InputSpec]:
 
 
 def data_of(loaded: LoadedRecipe) -> Dataset:
-    """Raises ModelError: the data cannot be had."""
+    """The data of a recipe, with targets that suit its task.
+
+    Raises ModelError: the data cannot be had, or are for another task."""
     from edgekit.data.load import load_dataset
 
     recipe = loaded.recipe
-    return load_dataset(
+    data = load_dataset(
         recipe.data.name,
         recipe.data.args,
         inputs=input_specs(recipe),
@@ -40,6 +44,22 @@ def data_of(loaded: LoadedRecipe) -> Dataset:
         test_limit=recipe.data.test_limit,
         base=loaded.path.parent,
     )
+    _check_targets(loaded, data)
+    return data
+
+
+def _check_targets(loaded: LoadedRecipe, data: Dataset) -> None:
+    recipe = loaded.recipe
+    task = load_task(recipe.task, loaded.path.parent)
+    for part, split in (("train", data.train), ("test", data.test)):
+        if split.targets is None:
+            continue
+        try:
+            task.check_targets(split.targets.numpy(), {})
+        except ModelError as error:
+            raise ModelError(
+                f"data {recipe.data.name}, {part} split: {error.message}", hint=error.hint
+            ) from None
 
 
 def data_key(loaded: LoadedRecipe) -> str:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from edgekit.compress.counting import count_macs_params
 from edgekit.compress.layers import kept_float, layers_with_weights
 from edgekit.compress.sections import QuantizeBase, StageBase
+from edgekit.data.source import times
 from edgekit.errors import EdgekitError, ModelError
 from edgekit.models.calling import Inputs, rows
 from edgekit.models.create import create_model
@@ -45,11 +46,7 @@ def preview(loaded: LoadedRecipe) -> Preview:
     """Build the network of each stage. Raises ModelError when the model cannot be built or does not
     take the input."""
     recipe = loaded.recipe
-    generator = torch.Generator().manual_seed(recipe.seed)
-    example = {
-        name: torch.rand((2, *values.shape), generator=generator)
-        for name, values in recipe.inputs.items()
-    }
+    example = _example(recipe)
     model = create_model(
         recipe.model.name, recipe.model.args, seed=recipe.seed, base=loaded.path.parent
     ).eval()
@@ -71,16 +68,28 @@ def preview(loaded: LoadedRecipe) -> Preview:
     return Preview(tuple(estimates), models, example)
 
 
+def _example(recipe: Recipe) -> Inputs:
+    """Random numbers, and zeros for integers: of those the model may not take every one."""
+    generator = torch.Generator().manual_seed(recipe.seed)
+    return {
+        name: torch.rand((2, *section.shape), generator=generator)
+        if section.dtype == "float32"
+        else torch.zeros((2, *section.shape), dtype=getattr(torch, section.dtype))
+        for name, section in recipe.inputs.items()
+    }
+
+
 def _require_forward(model: nn.Module, example: Inputs, recipe: Recipe) -> None:
     try:
         with torch.no_grad():
             model(*example.values())
     except Exception as error:  # any library error of the user's own forward
+        shapes = ", ".join(times(section.shape) for section in recipe.inputs.values())
         message = (
-            f"model {recipe.model.name} does not run on input {recipe.input.shape}:"
+            f"model {recipe.model.name} does not run on inputs of {shapes}:"
             f" {str(error).splitlines()[0]}"
         )
-        raise ModelError(message, hint="check input.shape and model.args") from None
+        raise ModelError(message, hint="check the shapes of the inputs and model.args") from None
 
 
 def _estimate(name: str, model: nn.Module, example: Inputs, stage: StageBase) -> StageEstimate:

@@ -77,16 +77,23 @@ class Classification:
         )
 
     def check_targets(self, targets: NDArray[Any], outputs: Mapping[str, tuple[int, ...]]) -> None:
-        """Class numbers that the model has an output for. Outputs that are no scores of classes fit
-        any, as they are not scored."""
+        """Class numbers, and those that the model has an output for. Outputs that are no scores of
+        classes fit any, as they are not scored."""
         if targets.ndim != 1 or targets.dtype.kind not in "iu" or targets.min(initial=0) < 0:
             raise ModelError(
                 "targets must be one class number from 0 on for each sample",
                 hint="give whole numbers of shape (samples,)",
             )
+        if not outputs:
+            return
         shape = (len(targets), *_first(outputs))
         if _has_classes(shape):
             _check_classes(shape, _classes_needed(targets))
+
+    def classes_of(self, outputs: Mapping[str, tuple[int, ...]]) -> int | None:
+        """One for each score; None where the outputs are no scores of classes."""
+        shape = (1, *_first(outputs))
+        return shape[1] if _has_classes(shape) else None
 
     def score(self, outputs: Outputs, targets: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Whether the right class is the first, and one of the first five of more."""

@@ -56,7 +56,13 @@ class Task(Protocol):
 
     def check_targets(self, targets: NDArray[Any], outputs: Mapping[str, tuple[int, ...]]) -> None:
         """Whether targets of shape (samples, …) suit a model with outputs of these shapes, without
-        the samples. Raises ModelError where they do not."""
+        the samples; without outputs, whether they suit the task. Raises ModelError where they do
+        not."""
+        ...
+
+    def classes_of(self, outputs: Mapping[str, tuple[int, ...]]) -> int | None:
+        """How many classes a model with outputs of these shapes tells apart, without the samples;
+        None where the task has no classes, or the outputs are not of it."""
         ...
 
     def score(self, outputs: Outputs, targets: NDArray[Any]) -> dict[str, NDArray[Any]]:

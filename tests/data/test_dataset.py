@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -158,10 +159,10 @@ BAD: dict[str, tuple[Any, str]] = {
         (np.concatenate([ONE, ONE * np.nan]), [0, 0], ONE, [0]),
         "sample 1 holds NaN or infinity",
     ),
-    "too few labels": ((ONE, [], ONE, [0]), "1 samples, but labels of shape"),
-    "one-hot labels": ((ONE, [[0, 1]], ONE, [0]), "labels of shape (1, 2)"),
-    "float labels": ((ONE, [0.5], ONE, [0]), "labels must be class numbers from 0 on"),
-    "negative labels": ((ONE, [-1], ONE, [0]), "labels must be class numbers from 0 on"),
+    "too few targets": ((ONE, [], ONE, [0]), "1 samples, but targets of shape (0,)"),
+    "one target for all": ((ONE, 3, ONE, [0]), "1 samples, but targets of shape ()"),
+    "endless target": ((ONE, [math.inf], ONE, [0]), "target 0 holds NaN or infinity"),
+    "complex target": ((ONE, [1j], ONE, [0]), "targets are complex numbers"),
     "unnamed class": ((ONE, [2], ONE, [0], ["a", "b"]), "label 2 has no name among 2 classes"),
     "three": ((ONE, [0], ONE), "its factory returned tuple"),
     "nothing": (None, "its factory returned NoneType"),
@@ -255,3 +256,15 @@ def test_only_floats_are_normalised(base: Path) -> None:
     spec = {"ids": InputSpec((1,), dtype="int32", mean=(0.0,))}
     with pytest.raises(ModelError, match="input ids: mean is for float32, and it is int32"):
         returning(base, (ONE, [0], ONE, [0]), inputs=spec)
+
+
+@pytest.mark.parametrize(
+    ("targets", "dtype"),
+    [([1, 0], torch.int64), ([[0.5, 1.5], [1, 2]], torch.float32), ([True, False], torch.bool)],
+)
+def test_targets_of_any_task(targets: Any, dtype: torch.dtype, base: Path) -> None:
+    inputs = np.zeros((2, 5), np.float32)
+    data = returning(base, (inputs, targets, inputs, targets), shape=(5,))
+    assert data.test.targets is not None
+    assert data.test.targets.dtype == dtype
+    assert data.classes == (("0", "1") if dtype == torch.int64 else ())

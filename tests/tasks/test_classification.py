@@ -95,3 +95,10 @@ def test_distillation_loss_is_hintons() -> None:
     assert CLASSIFICATION.distillation_loss({"a": student}, {"a": student}, 3.0).abs() < 1e-6
     with pytest.raises(ModelError, match="the teacher returns"):
         CLASSIFICATION.distillation_loss({"a": student}, {"a": teacher[:, :3]}, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "classes"), [((10,), 10), ((1,), None), ((), None), ((3, 8, 8), None)]
+)
+def test_how_many_classes_a_model_tells_apart(shape: tuple[int, ...], classes: int | None) -> None:
+    assert CLASSIFICATION.classes_of({"scores": shape}) == classes
