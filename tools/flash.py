@@ -8,9 +8,6 @@ import edgekit
 bundle, target = edgekit.open_bundle(sys.argv[1]), edgekit.load_target(sys.argv[2])
 with closing(edgekit.connect(target)) as device:
     edgekit.setup(target, device=device)
-    pushed = edgekit.deploy(bundle, target, device=device)
-    found = edgekit.verify(target, device=device)
-print(
-    f"{target.name}: {pushed.bytes_moved} bytes sent; {found.files} files of {found.bundle[:12]}"
-    " read back and right"
-)
+    sent = edgekit.deploy(bundle, target, device=device).bytes_moved
+    live = edgekit.verify(target, device=device)
+print(f"{target.name}: {sent} bytes sent; {live.files} files of {live.bundle[:12]} read back")

@@ -89,7 +89,7 @@ def litert_wheels(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_flashing_script(
     pi: SshTarget, old: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Set up, push, verify; again moves nothing. The README shows the same lines."""
+    """Set up, push, verify; again moves nothing. tools/README.md shows the same lines."""
     litert_wheels(tmp_path / "wheels", monkeypatch)
     ready = SshTarget.model_validate(
         {
@@ -113,7 +113,7 @@ def test_the_flashing_script(
     assert not lines[0].startswith("pi: 0 bytes")
     assert lines[1].startswith(f"pi: 0 bytes sent; 7 files of {old.manifest.id[:12]}")
     script = (ROOT / "tools" / "flash.py").read_text().partition('"""\n\n')[2]
-    assert script in (ROOT / "README.md").read_text()
+    assert script in (ROOT / "tools" / "README.md").read_text()
     assert len([line for line in script.splitlines() if line]) <= 10
 
 
