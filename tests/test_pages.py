@@ -57,10 +57,10 @@ SETTINGS = "bench: {runs: 1, warmup_min_seconds: 0.01, min_seconds: 0.01, min_it
 """A measurement as short as it can be, in place of the recipe's own."""
 FLAWED = """\
 # yaml-language-server: $schema=recipe.schema.json
-edgekit: 1
+edgekit: 2
 name: net
 model: {name: small_cnn, args: {num_classes: 10}}
-input: {shape: [1, 8, 8]}
+inputs: {image: {shape: [1, 8, 8]}}
 data: {name: digits}
 stages:
   - {stage: train, export: fp32}
@@ -80,8 +80,8 @@ budget:
 """
 SMALLEST = {
     "recipe": (
-        "edgekit: 1\nname: a\nmodel: {name: small_cnn}\ninput: {shape: [1, 8, 8]}\ndata: {name:"
-        " digits}\nstages: [{stage: train, export: a}]\n"
+        "edgekit: 2\nname: a\nmodel: {name: small_cnn}\ninputs: {image: {shape: [1, 8, 8]}}\n"
+        "data: {name: digits}\nstages: [{stage: train, export: a}]\n"
     ),
     "target": "edgekit: 1\nname: a\nkind: local\n",
 }
@@ -104,7 +104,7 @@ MORE_OPTIONS = {
         "--set",
         "stages.fp32.epochs=2",
         "--set",
-        "export.formats=[litert]",
+        "export.backends=[litert]",
     ],
 }
 """What is added here to the commands that begin like this, to make them quick."""
