@@ -18,6 +18,7 @@ import typer
 import edgekit
 from edgekit.bundle.manifest import Bundle
 from edgekit.cli import app, run
+from edgekit.compress.remarks import Remark
 from edgekit.linting.document_rules import Finding
 from edgekit.recipe.json_schema import recipe_json_schema
 from edgekit.recipe.reference import reference
@@ -378,21 +379,23 @@ def test_the_codes_of_lint_are_all_there() -> None:
 
 
 def codes_of_lint() -> Iterator[tuple[str, str]]:
-    """Severity and code of every finding of lint that is made anywhere in edgekit."""
+    """Severity and code of every finding of lint that is made anywhere in edgekit: as a Finding, or
+    as the Remark that a method of compression makes."""
     for path in (ROOT / "edgekit").rglob("*.py"):
-        tree = ast.parse(path.read_text())
-        if makes_findings(tree) or path == Path(inspect.getfile(Finding)):
-            for node in ast.walk(tree):
-                if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Finding":
-                    yield from codes_of(node)
+        module = ast.parse(path.read_text())
+        for kind in (Finding, Remark):
+            if path == Path(inspect.getfile(kind)) or imports(module, kind):
+                for node in ast.walk(module):
+                    if isinstance(node, ast.Call) and getattr(node.func, "id", "") == kind.__name__:
+                        yield from codes_of(node)
 
 
-def makes_findings(module: ast.Module) -> bool:
-    """Whether it imports the Finding of lint; the doctors have values of this name, too."""
+def imports(module: ast.Module, kind: type) -> bool:
+    """Whether it imports this class; the doctors and verdicts have a Finding, too."""
     return any(
         isinstance(node, ast.ImportFrom)
-        and node.module == Finding.__module__
-        and "Finding" in [name.name for name in node.names]
+        and node.module == kind.__module__
+        and kind.__name__ in [name.name for name in node.names]
         for node in ast.walk(module)
     )
 
@@ -400,7 +403,8 @@ def makes_findings(module: ast.Module) -> bool:
 def codes_of(call: ast.Call) -> Iterator[tuple[str, str]]:
     """The code, with each severity that the second argument can be."""
     code, severity = call.args[:2]
-    assert isinstance(code, ast.Constant), ast.unparse(call)
+    if not isinstance(code, ast.Constant):
+        return  # a Finding made of a Remark
     for part in ast.walk(severity):
         if isinstance(part, ast.Constant) and part.value in ("error", "warning", "note"):
             yield part.value, code.value
