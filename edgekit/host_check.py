@@ -20,7 +20,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from edgekit.boards.check import CheckReport, Finding
+from edgekit.boards.check import CheckReport
+from edgekit.boards.findings import Finding
 from edgekit.cache import cache_root
 from edgekit.errors import EdgekitError, ExportError, StoreError, UsageError
 from edgekit.store import open_store

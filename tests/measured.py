@@ -18,7 +18,8 @@ from edgekit.bundle.manifest import (
     open_bundle,
     write_manifest,
 )
-from edgekit.devices.facts import DeviceState, parse_facts
+from edgekit.devices.fact_parsing import parse_facts
+from edgekit.devices.facts import DeviceState
 from edgekit.measure.measurement import ArtifactResult, Measurement, OutputCheck, Run, Settings
 from edgekit.measure.protocol_lines import HelloValues, MemoryMark
 from edgekit.measure.validity import artifact_notes

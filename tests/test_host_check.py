@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 
 import edgekit
 from edgekit import host_check
-from edgekit.boards.check import Finding
+from edgekit.boards.findings import Finding
 from edgekit.cli import run
 
 

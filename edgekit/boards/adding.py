@@ -1,4 +1,4 @@
-"""Target files from what a board reports, the host keys of targets, and the list of all targets."""
+"""Writing target files from what a board reports, trusting host keys, and listing all targets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Any
 
 from edgekit.boards.deploying import AnyTarget
 from edgekit.devices import connect
-from edgekit.devices.facts import DeviceFacts, collect
+from edgekit.devices.fact_scripts import collect
+from edgekit.devices.facts import DeviceFacts
 from edgekit.devices.ssh_config import split_address
 from edgekit.devices.ssh_login import Confirm, HostKey, trust_target
 from edgekit.devices.target import SshTarget, Target, target_json_schema
@@ -30,25 +31,28 @@ from edgekit.sanitize import printable
 TEMPLATE = """\
 # yaml-language-server: $schema=target.schema.json
 # edgekit bench BUNDLE --target {name}
-# Written on {date} from what the board reports; `edgekit target check {name}` looks at it again.
+# Written on {date} from what the board reports. `edgekit target check {name}` checks it again.
 edgekit: 1
 name: {name}
 description: {description}
 kind: {kind}
 {address}
 # workdir: {workdir}    # where bundles and runtimes are kept on the board
-# timeouts: {{connect_seconds: 10, no_progress_seconds: 30, transfer_seconds: 1800, run_seconds: 900}}
-# require_signature: release-key.pub    # deploy only bundles signed with its private key, see `edgekit bundle sign`
+# timeouts:
+#   {{connect_seconds: 10, no_progress_seconds: 30, transfer_seconds: 1800, run_seconds: 900}}
+# require_signature: release-key.pub    # deploy only bundles signed by `edgekit bundle sign`
 {runners}"""
 LITERT = """\
 # runners:
-#   litert: {python: python3, package: auto}    # a path such as /usr/bin/python3.11; ai_edge_litert or tflite_runtime
+#   litert:
+#     python: python3    # or a path such as /usr/bin/python3.11
+#     package: auto    # or ai_edge_litert, tflite_runtime
 """
 
 
 @dataclass(frozen=True)
 class Added:
-    """A target file that was written, and what the board said of itself."""
+    """A target file that was written, and the facts the board reported."""
 
     path: Path
     target: Target
@@ -114,12 +118,12 @@ def trust(
     A key that is not known yet is recorded when its `SHA256:…` is one of `fingerprints`, else when
     `confirm` agrees. Raises UsageError (not an SSH target), IdentityError (not confirmed, another
     fingerprint), TransportError."""
-    wanted = as_target(target)
-    if not isinstance(wanted, SshTarget):
+    board = as_target(target)
+    if not isinstance(board, SshTarget):
         raise UsageError(
-            f"{wanted.name}: host keys are for targets of kind ssh, this is of kind {wanted.kind}"
+            f"{board.name}: host keys are for targets of kind ssh, this is of kind {board.kind}"
         )
-    return trust_target(wanted, confirmed_by(fingerprints, confirm))
+    return trust_target(board, confirmed_by(fingerprints, confirm))
 
 
 def confirmed_by(fingerprints: tuple[str, ...], otherwise: Confirm | None = None) -> Confirm:
@@ -147,19 +151,15 @@ def list_targets() -> list[Listed]:
 def address_of(target: Target) -> str:
     """How a target is reached, in a word or two."""
     if target.kind == "ssh":
-        return f"{f'{target.user}@' if target.user else ''}{target.host}{f':{target.port}' if target.port else ''}"
+        user = f"{target.user}@" if target.user else ""
+        port = f":{target.port}" if target.port else ""
+        return f"{user}{target.host}{port}"
     return (target.serial or "the only device") if target.kind == "adb" else "this machine"
 
 
 def _listed(name: str) -> Listed:
-    file = next(
-        (
-            found
-            for directory in target_directories()
-            if (found := directory / f"{name}.yaml").exists()
-        ),
-        None,
-    )
+    files = [directory / f"{name}.yaml" for directory in target_directories()]
+    file = next((path for path in files if path.exists()), None)
     try:
         target = read_target(file) if file else BUILT_IN[name]
     except UsageError as error:
@@ -185,14 +185,13 @@ def _address(
 
 
 def _text(target: Target, facts: DeviceFacts) -> str:
-    """The file. What the board said is made inert and quoted: it is somebody else's text."""
+    """The file. The board's own text is not trusted: it is made printable and quoted."""
     memory = f"{facts.memory_bytes / 1e9:.1f} GB" if facts.memory_bytes else None
-    cpu = (
-        f"{facts.cpus}× {facts.cpu}"
-        if facts.cpu and facts.cpus and "×" not in facts.cpu
-        else facts.cpu
-    )
-    said = [part for part in (facts.machine, cpu, memory, facts.arch, facts.system) if part]
+    cpu = facts.cpu
+    if cpu and facts.cpus and "×" not in cpu:
+        cpu = f"{facts.cpus}× {cpu}"
+    parts = (facts.machine, cpu, memory, facts.arch, facts.system)
+    description = ", ".join(part for part in parts if part)
     address = target.model_dump(
         exclude_unset=True,
         include={"user", "host", "port", "identity_file", "serial", "allow_network"},
@@ -200,7 +199,7 @@ def _text(target: Target, facts: DeviceFacts) -> str:
     return TEMPLATE.format(
         name=target.name,
         date=datetime.now(UTC).date(),
-        description=json.dumps(printable(", ".join(said)), ensure_ascii=False),
+        description=json.dumps(printable(description), ensure_ascii=False),
         kind=target.kind,
         address="\n".join(
             f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in address.items()

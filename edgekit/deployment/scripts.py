@@ -6,17 +6,20 @@ They keep to POSIX sh and what coreutils, busybox and toybox have in common. Ent
 are named by hexadecimal digits or checked names: words and lines are safe to split. Long input is
 taken by `$(cat)`, as `read` asks the kernel for every single byte.
 
-    WORKDIR/objects/SHA256          content, named by its hash, put there by one rename after the hash was checked
-    WORKDIR/staging/SHA256[.tail]   content on its way, maybe a part of it; its rest when an interrupted upload is resumed
-    WORKDIR/bundles/NAME/…          a tree of symbolic links into objects, and .objects, the list of what they need
+    WORKDIR/objects/SHA256          content, named by its hash; one rename puts it there after the
+                                    hash was checked
+    WORKDIR/staging/SHA256[.tail]   content on its way, maybe a part of it; .tail is the rest when
+                                    an interrupted upload is resumed
+    WORKDIR/bundles/NAME/…          a tree of symbolic links into objects, and .objects, the list
+                                    of the content it needs
     WORKDIR/runtimes/NAME/…         the same for runtimes
     WORKDIR/current, previous       symbolic links to bundles/NAME
     WORKDIR/lock.N                  who holds the store, see lock.py
 
-A script may outlive the host that started it, and the next host be there already: what changes more
-than one entry runs `alone`, the store's directory locked in the device's kernel until the script
-ends, and only after it has read its input, which may never come. Where a device has no `flock`,
-scripts are still written so that two at once do no harm that a retry does not undo."""
+A script may outlive the host that started it, while the next host is already at work. So a script
+that changes more than one entry runs `alone`: the device's kernel locks the store's directory until
+the script ends. It does so only after it has read its input, which may never come. Where a device
+has no `flock`, two scripts at once still do no harm that a retry does not undo."""
 
 from __future__ import annotations
 
@@ -87,7 +90,7 @@ BOOT_ID NUMBER CONTENT`, number 0 if there is none."""
 SURVEY = (
     _HEAD
     + r"""
-wanted=$(cat)
+names=$(cat)
 mend=$2
 tree=$3
 place=$root
@@ -98,32 +101,44 @@ echo "free ${4:-}"
 [ "$mend" != mend ] || alone
 echo "current $(readlink current)"
 [ ! -d "$tree" ] || echo tree
-for name in $wanted; do
-  if [ -L "objects/$name" ] || [ -d "objects/$name" ]; then fail "$root/objects/$name is not a plain file"; fi
-  if [ -L "staging/$name" ] || [ -d "staging/$name" ]; then fail "$root/staging/$name is not a plain file"; fi
+for name in $names; do
+  for file in "objects/$name" "staging/$name"; do
+    if [ -L "$file" ] || [ -d "$file" ]; then fail "$root/$file is not a plain file"; fi
+  done
   if [ "$mend" = mend ] && [ -f "staging/$name.tail" ]; then
     cat "staging/$name.tail" >>"staging/$name" && rm -f "staging/$name.tail" || exit 65
   fi
 done
-for name in $wanted; do
+for name in $names; do
   if [ -f "objects/$name" ]; then echo "objects/$name"; fi
   if [ -f "staging/$name" ]; then echo "staging/$name"; fi
 done | hashes
-cd staging && for name in $wanted; do
+cd staging && for name in $names; do
   if [ -f "$name" ]; then echo "$name"; fi
 done | xargs wc -c
 """
 )
-"""WORKDIR mend|look TREE; wanted hashes on standard input. Prints `free KIB`, `current LINK`, `tree` if TREE is there, `HASH  objects/NAME` and
-`HASH  staging/NAME` for what is there, and `BYTES NAME` for what an upload left behind. `mend` adds the tail of a resumed upload that was
-interrupted, too; `look` changes nothing."""
+"""WORKDIR mend|look TREE; hashes of the content on standard input.
 
-APPEND = _HEAD + r"""cd "$root" && alone; cd staging && cat "$2.tail" >>"$2" && rm -f "$2.tail" """
+Prints `free KIB`, `current LINK`, `tree` if TREE is there, `HASH  objects/NAME` and
+`HASH  staging/NAME` for what is there, and `BYTES NAME` for what an upload left behind. `mend` also
+appends the tail of a resumed upload that was interrupted; `look` changes nothing."""
+
+APPEND = (
+    _HEAD
+    + r"""
+cd "$root" && alone
+cd staging && cat "$2.tail" >>"$2" && rm -f "$2.tail"
+"""
+)
 """WORKDIR HASH. Completes a resumed upload."""
 
 DISCARD = (
     _HEAD
-    + r"""cd "$root/staging" && for name in $(cat); do echo "$name"; echo "$name.tail"; done | xargs rm -f"""
+    + r"""
+cd "$root/staging" &&
+  for name in $(cat); do echo "$name"; echo "$name.tail"; done | xargs rm -f
+"""
 )
 """WORKDIR; hashes on standard input. Gives up uploads."""
 
@@ -134,9 +149,9 @@ umask 022
 cd "$root/staging" || exit 65
 [ -z "$2" ] || { rm -rf "$2" && mkdir "$2" && cd "$2"; } || exit 65
 case $(tar --version 2>/dev/null) in *GNU*) directly=P ;; *) directly= ;; esac
-said=$(tar "-xmo${directly}f" - 2>&1) && exit 0
-case $said in *"No space left"*) said="No space left on device" ;; esac
-fail "cannot write to $root: ${said%%
+problem=$(tar "-xmo${directly}f" - 2>&1) && exit 0
+case $problem in *"No space left"*) problem="No space left on device" ;; esac
+fail "cannot write to $root: ${problem%%
 *}"
 """
 )
@@ -147,19 +162,21 @@ for every link that leads upwards."""
 ADMIT = (
     _HEAD
     + r"""
-wanted=$(cat)
+names=$(cat)
 cd "$root" || exit 65
 alone
 cd staging || exit 65
 to_disk &
 sum=
-right=$(for word in $(echo "$wanted" | hashes); do
+intact=$(for word in $(echo "$names" | hashes); do
   if [ -z "$sum" ]; then sum=$word; continue; fi
   if [ "$sum" = "$word" ]; then echo "$word"; elif [ "$word" != - ]; then rm -f "$word"; fi
   sum=
 done)
 wait
-echo "$right" | xargs sh -c '[ $# = 0 ] || { mv -f "$@" ../objects/ && for name; do echo "ok $name"; done; }' edgekit
+echo "$intact" | xargs sh -c '
+  [ $# = 0 ] || { mv -f "$@" ../objects/ && for name; do echo "ok $name"; done; }
+' edgekit
 """
 )
 """WORKDIR; hashes on standard input. Moves staged content that is what it is called to objects and
@@ -171,12 +188,16 @@ PLANT = (
     + r"""
 cd "$root" || exit 65
 [ ! -L "$2" ] || fail "$root/$2 is a symbolic link"
-cat >"staging/wanted.$$" || exit 65
-[ "$(wc -l <"staging/wanted.$$")" -eq "$3" ] || fail "the list of files was cut short"
+cat >"staging/lines.$$" || exit 65
+[ "$(wc -l <"staging/lines.$$")" -eq "$3" ] || fail "the list of files was cut short"
 alone
 changed=
-if [ -d "$2" ]; then tree=$2; else tree=staging/tree changed=yes; [ -d "$tree" ] || mkdir "$tree" || exit 65; fi
-lines=$(cat "staging/wanted.$$")
+tree=$2
+if [ ! -d "$2" ]; then
+  tree=staging/tree changed=yes
+  [ -d "$tree" ] || mkdir "$tree" || exit 65
+fi
+lines=$(cat "staging/lines.$$")
 set -f
 IFS="
 "
@@ -198,7 +219,7 @@ if [ ! -f "$tree/.objects" ] || [ "$(cat "staging/list.$$")" != "$(cat "$tree/.o
   changed=yes
   mv -f "staging/list.$$" "$tree/.objects" || exit 65
 fi
-rm -f "staging/wanted.$$" "staging/list.$$"
+rm -f "staging/lines.$$" "staging/list.$$"
 [ -z "$changed" ] || to_disk
 [ "$tree" = "$2" ] || mv "$tree" "$2" || exit 65
 touch "$2"
@@ -213,7 +234,10 @@ there. That one is the last used then, also where the clock was set back since."
 
 _SWITCH = r"""
 link() { rm -f "$2.new" && ln -s "$1" "$2.new" || exit 65; }
-swap() { mv -fT "$1.new" "$1" 2>/dev/null || { to=$(readlink "$1.new") && ln -sfn "$to" "$1" && rm -f "$1.new"; } || exit 65; }
+swap() {
+  mv -fT "$1.new" "$1" 2>/dev/null ||
+    { to=$(readlink "$1.new") && ln -sfn "$to" "$1" && rm -f "$1.new"; } || exit 65
+}
 """
 """`mv` without -T (Android before 10) would move into the old bundle; there a moment without a link
 remains."""
@@ -269,7 +293,8 @@ find . -type l | while read -r name; do echo "link $(readlink "$name") ${name#./
 cd "$root/objects" && hashes <"$root/$tree/.objects"
 """
 )
-"""WORKDIR current|previous. Prints `tree TREE`, `link TARGET NAME` for every file of the bundle, and `HASH  OBJECT` as read from the disk."""
+"""WORKDIR current|previous. Prints `tree TREE`, `link TARGET NAME` for every file of the bundle,
+and `HASH  OBJECT` as read from the disk."""
 
 COLLECT = (
     _HEAD
@@ -305,7 +330,11 @@ cd "$root" || exit 65
 read -r boot_id </proc/sys/kernel/random/boot_id
 [ "$boot_id" = "$4" ] || exit 75
 next=$(($2 + 1))
-ln -s "$3" "lock.$next" 2>/dev/null || { newest; [ "$highest" -lt "$next" ] || exit 75; fail "$root: cannot write a lock"; }
+if ! ln -s "$3" "lock.$next" 2>/dev/null; then
+  newest
+  [ "$highest" -lt "$next" ] || exit 75
+  fail "$root: cannot write a lock"
+fi
 newest
 if [ "$highest" -gt "$next" ]; then rm -f "lock.$next"; exit 75; fi
 for entry in lock.*; do
@@ -344,8 +373,8 @@ def call(
     data: bytes = b"",
     timeout_s: float = TIMEOUT_S,
 ) -> list[str]:
-    """Run a script and return the lines it printed. Raises DeviceError with the last thing it said,
-    and what `device.run` raises."""
+    """Run a script and return the lines it printed. Raises DeviceError with the last line of its
+    error output, and what `device.run` raises."""
     code, output = attempt(device, script, *arguments, lines=lines, data=data, timeout_s=timeout_s)
     if code:
         raise DeviceError(
@@ -382,7 +411,7 @@ def during(device: Device, step: str) -> Iterator[None]:
     try:
         yield
     except TransportError as error:
-        said = error.message.removeprefix(f"{device.name}: ")
+        message = error.message.removeprefix(f"{device.name}: ")
         raise type(error)(
-            f"{device.name}: {step}: {said}", hint=error.hint, details=error.details
+            f"{device.name}: {step}: {message}", hint=error.hint, details=error.details
         ) from None

@@ -47,7 +47,7 @@ class AdbServer:
         self._cancel = cancel
 
     def ask(self, *arguments: str, timeout_s: float = ANSWER_S) -> str:
-        """What adb prints for a question that goes to no device. Errors come in that text too, often
+        """What adb prints for a question that goes to no device. Errors are in that text too, often
         with exit code 0.
 
         Raises TransportError when it cannot be run or does not answer.

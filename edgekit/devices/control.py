@@ -1,12 +1,12 @@
 """What may be changed on a device while it is measured: the governor of its clocks. Owns the
 change, its record on the device, and its undoing.
 
-What the governors were is written to WORKDIR/governors.saved before the first is changed, and three
-undo it, whoever comes first: the session that changed it, when it ends; a watchdog on the device,
-when the session's lock (edgekit/deployment/lock.py) is released or its lease is over, so that a
-host that died is survived; and the next session. A reboot undoes it anyway.
+The governors are written to WORKDIR/governors.saved before the first one is changed. Whichever
+comes first undoes the change: the session that made it, when it ends; a watchdog on the device,
+when the session's lock (edgekit/deployment/lock.py) is released or its lease is over, which covers
+a host that died; or the next session. A reboot undoes it anyway.
 
-Cores and threads are the runner process's own (`--cpus`), and need no undoing. Waiting until a
+Cores and threads are options of the runner process (`--cpus`) and need no undoing. Waiting until a
 device is cool changes nothing."""
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from edgekit.devices import Device
-from edgekit.devices.facts import CPUFREQ, DeviceState, collect_state
+from edgekit.devices.fact_scripts import collect_state
+from edgekit.devices.facts import CPUFREQ, DeviceState
 from edgekit.errors import DeviceError, EdgekitError
 from edgekit.sanitize import printable
 
@@ -45,7 +46,9 @@ cd "$1" && : >governors.watched || exit
 while sleep "$2" && [ -f "$saved" ]; do
   newest=0
   for entry in lock.*; do
-    case ${entry#lock.} in '' | *[!0-9]*) ;; *) [ "${entry#lock.}" -le "$newest" ] || newest=${entry#lock.} ;; esac
+    number=${entry#lock.}
+    case $number in '' | *[!0-9]*) continue ;; esac
+    [ "$number" -le "$newest" ] || newest=$number
   done
   set -- "$1" "$2" $(readlink "lock.$newest")
   read -r uptime rest </proc/uptime
@@ -63,10 +66,8 @@ _SET = (
     + _UNDO
     + r"""
 undo || exit 65
-found=
 for file in "$2"policy*/scaling_governor; do
   [ -f "$file" ] || continue
-  found=1
   read -r governor <"$file" && echo "$file $governor" || exit 65
 done >"$saved.new"
 [ -s "$saved.new" ] || { rm -f "$saved.new"; echo "no clock has a governor" >&2; exit 66; }
@@ -75,7 +76,10 @@ rm -f "$1/governors.watched"
 if command -v setsid >/dev/null 2>&1; then
   setsid sh -c "$5" watch "$1" "$4" </dev/null >/dev/null 2>&1 &
   tries=0  # until it is out of this process group, which is killed when this program ends
-  while [ ! -f "$1/governors.watched" ] && [ "$tries" -lt 50 ]; do sleep 0.1; tries=$((tries + 1)); done
+  while [ ! -f "$1/governors.watched" ] && [ "$tries" -lt 50 ]; do
+    sleep 0.1
+    tries=$((tries + 1))
+  done
 fi
 while read -r file governor; do
   echo "$3" >"$file" || { undo; exit 65; }
@@ -159,10 +163,10 @@ def _shell(device: Device, script: str, root: str, *arguments: str) -> None:
         max_stderr_bytes=4096,
     )
     if not done.ok:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
         hint = "changing it needs root on the device; or leave `control.governor` out of the target"
         raise DeviceError(
             f"{device.name}: the governor cannot be set:"
-            f" {printable(said[-1]) if said else 'no reason given'}",
+            f" {printable(lines[-1]) if lines else 'no reason given'}",
             hint=hint,
         )

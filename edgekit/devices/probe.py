@@ -1,5 +1,5 @@
-"""A probe: a small file on a device that holds a number, such as a temperature. Owns what a probe is;
-which ones a device has, and what their numbers mean, is decided where they are read."""
+"""A probe: a small file on a device that holds a number, such as a temperature. Owns what a probe
+is; which ones a device has, and what their numbers mean, is decided where they are read."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What every POSIX shell on a device can do, Android's included: the few scripts that transports
-send. Owns no quoting and no connection."""
+"""The few scripts that transports send to a device. Every POSIX shell understands them, Android's
+included. Owns no quoting and no connection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ PUSH = 'umask 077; cat >"$1" && chmod "$2" "$1"'
 """PATH MODE. Writes standard input to a file."""
 
 KILL = r"""
-[ -z "$2" ] || { read -r line <"/proc/$1/stat" && set -- "$1" "$2" ${line##*\) } && [ "${22}" = "$2" ]; } 2>/dev/null || exit 0
+same_leader() {
+  read -r line <"/proc/$1/stat" && set -- "$1" "$2" ${line##*\) } && [ "${22}" = "$2" ]
+}
+[ -z "$2" ] || same_leader "$1" "$2" 2>/dev/null || exit 0
 kill -TERM "-$1" 2>/dev/null
 i=0
 while [ $i -lt 10 ] && kill -0 "-$1" 2>/dev/null; do
@@ -20,9 +23,9 @@ while [ $i -lt 10 ] && kill -0 "-$1" 2>/dev/null; do
 done
 kill -KILL "-$1" 2>/dev/null
 """
-"""GROUP STARTED. Ends a process group: politely, then for good. With STARTED only one whose leader
-was started then, in ticks since boot: numbers are used again after a reboot. A leader that nobody
-has waited for yet, as after a crash of its parent, is not waited for here either."""
+"""GROUP STARTED. Ends a process group: politely, then for good. With STARTED (ticks since boot)
+only a group whose leader was started then, because numbers are used again after a reboot. A leader
+that is a zombie, as after a crash of its parent, is not waited for."""
 
 
 def absolute(path: str) -> str:

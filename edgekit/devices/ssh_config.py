@@ -21,7 +21,11 @@ from edgekit.errors import IdentityError, UsageError
 MAX_INCLUDES = 16
 MAX_JUMPS = 8
 IPV6 = r"(?=[^:]*:[^:]*:)[0-9a-fA-F:.]+(?:%[A-Za-z0-9._-]+)?"
-ADDRESS = rf"(?:(?P<user>[^@]+)@)?(?:\[(?P<bracketed>{IPV6})\]|(?P<host>{IPV6}|[^:@\[\]]+))(?::(?P<port>[0-9]{{1,5}}))?"
+ADDRESS = (
+    r"(?:(?P<user>[^@]+)@)?"
+    rf"(?:\[(?P<bracketed>{IPV6})\]|(?P<host>{IPV6}|[^:@\[\]]+))"
+    r"(?::(?P<port>[0-9]{1,5}))?"
+)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The streams of a program on an SSH channel: threads that move its bytes, because paramiko can only
+"""The streams of a program on an SSH channel: threads move its bytes, because paramiko can only
 wait for one stream at a time. Owns neither deadlines nor the connection."""
 
 from __future__ import annotations

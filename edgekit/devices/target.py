@@ -1,5 +1,5 @@
-"""Targets: which machine to measure on and how to reach it. Owns what a target file may hold; reading
-and finding such files is in target_files.py. Opens no connection and knows no recipe.
+"""Targets: which machine to measure on and how to reach it. Owns what a target file may hold;
+reading and finding such files is in target_files.py. Opens no connection and knows no recipe.
 
 A target never holds a secret: keys stay with the ssh agent, in key files, or in the environment.
 """

@@ -1,5 +1,5 @@
-"""The sections of a target file: deadlines, runners, what may be controlled while measuring, and the
-power sensor. How a machine is reached is in target.py."""
+"""The sections of a target file: deadlines, runners, what may be controlled while measuring, and
+the power sensor. How a machine is reached is in target.py."""
 
 from __future__ import annotations
 

@@ -1,10 +1,13 @@
 """The first boot of a flashed card: user, SSH key, host name, wireless network and host key, by the
 image's own mechanism.
 
-    cloud-init      user-data, meta-data and network-config, on the boot partition where the image keeps them (Ubuntu, Raspberry Pi OS from Trixie on), else
-                    as a NoCloud seed in the root file system (Debian's cloud images). cloud-init documentation, datasource NoCloud.
+    cloud-init      user-data, meta-data and network-config: on the boot partition where the image
+                    keeps them (Ubuntu, Raspberry Pi OS from Trixie on), else as a NoCloud seed in
+                    the root file system (Debian's cloud images). See cloud-init's documentation,
+                    datasource NoCloud.
     custom.toml     Raspberry Pi OS Bookworm: read once by raspberrypi-sys-mods' init_config.
-    userconf        Raspberry Pi OS Bullseye: userconf.txt, ssh and wpa_supplicant.conf on the boot partition.
+    userconf        Raspberry Pi OS Bullseye: userconf.txt, ssh and wpa_supplicant.conf on the boot
+                    partition.
 
 The host key is made here and put on the card, so that the board is known before it is first
 reached."""

@@ -53,8 +53,8 @@ class Sustained(Part):
     """Inference after inference for `seconds`. `burst_ns` is the median of the first window with
     any, `sustained_ns` that of the last quarter.
 
-    `windows` are the curve: see edgekit.measure.protocol_lines.WindowValues; their probes are those of the
-    measurement."""
+    `windows` are the curve: see edgekit.measure.protocol_lines.WindowValues. Their probes are those
+    of the measurement."""
 
     seconds: float
     windows: tuple[WindowValues, ...]

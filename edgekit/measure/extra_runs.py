@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from edgekit.devices import Device
-from edgekit.devices.facts import collect_state
+from edgekit.devices.fact_scripts import collect_state
 from edgekit.devices.probe import Probe
 from edgekit.devices.target import Target
 from edgekit.errors import EdgekitError

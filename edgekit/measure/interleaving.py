@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from edgekit.bundle.manifest import Bundle, Comparison
 from edgekit.devices import Device
 from edgekit.devices.control import CoolDown, cool_down
-from edgekit.devices.facts import CpuTime, DeviceFacts, DeviceState, collect, collect_state
+from edgekit.devices.fact_scripts import collect_both, collect_state
+from edgekit.devices.facts import CpuTime, DeviceFacts, DeviceState
 from edgekit.devices.probe import Probe
 from edgekit.devices.target import Target
 from edgekit.devices.target_sections import Control
@@ -121,15 +122,9 @@ def measure_together(
 ) -> tuple[Measurement, ...]:
     """Measure artifacts of one or several bundles that are on a device already, in turn. See
     `bench_together`."""
-    state = collect_state(device)
-    facts, states, probes, waits, identity = (
-        collect(device),
-        [state],
-        device_probes(state),
-        list[CoolDown](),
-        secrets.token_hex(16),
-    )
-    sessions = [_Session(identity, facts, states, probes, waits) for _ in sides]
+    facts, state = collect_both(device)
+    states, waits, identity = [state], list[CoolDown](), secrets.token_hex(16)
+    sessions = [_Session(identity, facts, states, device_probes(state), waits) for _ in sides]
     rows = list(
         zip_longest(
             *(

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgekit.devices import Device
-from edgekit.devices.facts import DeviceState, collect_state
+from edgekit.devices.fact_scripts import collect_state
+from edgekit.devices.facts import DeviceState
 from edgekit.errors import DeviceError, ResultError, TransportError
 from edgekit.measure.measurement import Settings
 from edgekit.measure.protocol import RunnerRun

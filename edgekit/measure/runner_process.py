@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from edgekit.bundle.manifest import Artifact, TensorSpec
 from edgekit.bundle.tensors import dequantize
 from edgekit.devices import Completed, Device
-from edgekit.devices.facts import DeviceState, collect_state
+from edgekit.devices.fact_scripts import collect_state
+from edgekit.devices.facts import DeviceState
 from edgekit.devices.probe import Probe
 from edgekit.errors import (
     DeadlinePassed,

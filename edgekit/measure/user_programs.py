@@ -7,7 +7,8 @@ import re
 
 from edgekit.devices import Device
 from edgekit.errors import DeviceError
-from edgekit.runners.board_platform import TIMEOUT_S, elf_machine
+from edgekit.runners.board_platform import TIMEOUT_S
+from edgekit.runners.elf import elf_machine
 from edgekit.runners.runtime import Platform
 
 SCRIPT = r"""
@@ -39,8 +40,8 @@ def require_program(device: Device, program: str, platform: Platform) -> None:
             f"{device.name}: {program}: no such program, or not executable",
             hint="see runners in the target; push it, then chmod 755",
         )
-    header = re.fullmatch(rb"7f454c46[0-9a-f]{32}", done.stdout)
-    built_for = elf_machine(header[0].decode()) if header else None
+    header = re.fullmatch(rb"[0-9a-f]{40}", done.stdout)
+    built_for = elf_machine(bytes.fromhex(header[0].decode())) if header else None
     if built_for is not None and built_for not in MAY_RUN.get(platform.arch, (platform.arch,)):
         hint = f"build it for {platform.arch}, or name another one in the target's runners"
         raise DeviceError(

@@ -1,9 +1,10 @@
 """The fuel gauge of a battery, Android's or a laptop's: `/sys/class/power_supply/*/` with
 `power_now` in µW, else `current_now` in µA times `voltage_now` in µV (kernel documentation,
-power/power_supply_class). The sign of a current differs from driver to driver, so its size is
-taken; what is on a charger is refused, because its battery says nothing about the device. Where
-these files are closed to the shell, as on some phones, there is no sensor: `dumpsys battery` gives
-the voltage but no current."""
+power/power_supply_class).
+
+The sign of a current differs from driver to driver, so its size is taken. A device on a charger is
+refused, because its battery does not show what the device takes. Where the shell may not read these
+files, as on some phones, there is no sensor: `dumpsys battery` gives the voltage but no current."""
 
 from __future__ import annotations
 
@@ -18,7 +19,11 @@ from edgekit.errors import DeviceError
 from edgekit.power import read_files
 
 ROOT = "/sys/class/power_supply"
-LIST = r"""grep -asH '' "$1"/*/type "$1"/*/status "$1"/*/power_now "$1"/*/current_now "$1"/*/voltage_now; exit 0"""
+LIST = r"""
+grep -asH '' "$1"/*/type "$1"/*/status \
+  "$1"/*/power_now "$1"/*/current_now "$1"/*/voltage_now
+exit 0
+"""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,11 @@ from edgekit.power import read_files
 from edgekit.sanitize import printable
 
 ROOT = "/sys/class/hwmon"
-LIST = r"""grep -asH '' "$1"/hwmon*/name "$1"/hwmon*/power*_input "$1"/hwmon*/curr*_input "$1"/hwmon*/in*_input; exit 0"""
+LIST = r"""
+grep -asH '' "$1"/hwmon*/name \
+  "$1"/hwmon*/power*_input "$1"/hwmon*/curr*_input "$1"/hwmon*/in*_input
+exit 0
+"""
 
 
 @dataclass(frozen=True)
@@ -44,12 +48,12 @@ def open_sensor(settings: PowerSensor, device: Device, *, root: str | None = Non
         for path, name in files.items()
         if posixpath.basename(path) == "name"
     }
-    found = {
+    probes_of = {
         place: _probes(files, place, settings.channel)
         for place, name in chips.items()
         if settings.chip in (None, name)
     }
-    usable = {place: probes for place, probes in found.items() if probes}
+    usable = {place: probes for place, probes in probes_of.items() if probes}
     if len(usable) != 1:
         known = ", ".join(sorted(printable(name) for name in chips.values())) or "none"
         which = "no power sensor" if not usable else "several power sensors"

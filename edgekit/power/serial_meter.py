@@ -1,8 +1,8 @@
 """A power meter that sends lines of text to a serial port of this host: watts, or volts and
 amperes, as `settings.pattern` says.
 
-Owns the reading of the port. Lines that do not match are skipped; their times are those of their
-arrival, so that a meter's own delay stays in."""
+Owns the reading of the port. Lines that do not match are skipped. A line counts at the time it
+arrives, so a meter's own delay is not corrected."""
 
 from __future__ import annotations
 
@@ -61,16 +61,13 @@ class SerialMeter:
 def watts_of(line: str, pattern: re.Pattern[str]) -> float | None:
     """Power in a line: the group `watts`, or `volts` times `amperes`. None for a line that does not
     match or holds no finite number."""
-    found = pattern.search(line[:MOST_LINE_BYTES])
-    if not found:
+    match = pattern.search(line[:MOST_LINE_BYTES])
+    if not match:
         return None
-    groups = found.groupdict()
+    groups = match.groupdict()
+    factors = ("watts",) if "watts" in groups else ("volts", "amperes")
     try:
-        watts = (
-            float(groups["watts"])
-            if "watts" in groups
-            else float(groups["volts"]) * float(groups["amperes"])
-        )
+        watts = math.prod(float(groups[name]) for name in factors)
     except ValueError:
         return None
     return watts if math.isfinite(watts) and 0 <= watts < 1e5 else None

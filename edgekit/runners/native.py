@@ -12,7 +12,6 @@ import importlib.util
 import platform
 import re
 import shutil
-import struct
 import sys
 import tempfile
 import time
@@ -27,6 +26,7 @@ from edgekit.errors import DeviceError, RunnerError, TransportError
 from edgekit.hashing import sha256_file
 from edgekit.progress import Progress, silent
 from edgekit.runners.build_cache import building, read_listing, write_listing
+from edgekit.runners.elf import HEADER_BYTES, elf_machine
 from edgekit.runners.own_libc import with_own_libc
 from edgekit.runners.runtime import DIRECTORY, Platform, Runtime, older, public_version
 from edgekit.runners.wheels import fetch_wheels
@@ -43,7 +43,7 @@ LIBRARIES = (
 when they are loaded."""
 OLDEST_GLIBC = "2.28"
 """That of the executorch and ai-edge-litert wheels (manylinux_2_28)."""
-ELF_MACHINES = {62: "x86_64", 183: "aarch64"}
+ARCHITECTURES = ("aarch64", "x86_64")
 PINNED = "1.5.1"
 """As in the extra `export`, for an installation without it."""
 COMPILE_TIMEOUT_S = 900.0
@@ -52,8 +52,8 @@ COMPILE_TIMEOUT_S = 900.0
 def provide(target: Platform, cache: Path, progress: Progress) -> Runtime:
     """The runner for a machine. Raises RunnerError: no wheel for its architecture, a C library that
     is too old, no compiler."""
-    if target.arch not in ELF_MACHINES.values():
-        known = " and ".join(sorted(ELF_MACHINES.values()))
+    if target.arch not in ARCHITECTURES:
+        known = " and ".join(ARCHITECTURES)
         raise RunnerError(
             f"ExecuTorch runs on {known}, the device's programs are {target.arch}",
             hint="use a 64-bit system, or measure .tflite only",
@@ -182,17 +182,16 @@ def _installed_or_refuse() -> Path:
 def executorch_version(root: Path) -> str:
     """The public version of an executorch wheel, e.g. `1.5.1`."""
     try:
-        found = re.search(
-            r'^__version__ = "([^"]+)"', (root / "version.py").read_text(), re.MULTILINE
-        )
+        text = (root / "version.py").read_text()
     except OSError:
-        found = None
-    if not found:
+        text = ""
+    version = re.search(r'^__version__ = "([^"]+)"', text, re.MULTILINE)
+    if not version:
         raise RunnerError(
             f"{root}: not the executorch folder of a wheel (no version.py)",
             hint="pip install --force-reinstall executorch",
         )
-    return public_version(found[1])
+    return public_version(version[1])
 
 
 @dataclass(frozen=True)
@@ -281,11 +280,8 @@ def _compile(compiler: _Compiler, flags: list[str], program: Path, progress: Pro
             hint="pip install ziglang, or install g++",
         ) from None
     if not done.ok:
-        said = [
-            line
-            for line in done.stderr.decode(errors="replace").splitlines()
-            if "error" in line.lower()
-        ] or ["no message"]
+        lines = done.stderr.decode(errors="replace").splitlines()
+        errors = [line for line in lines if "error" in line.lower()] or ["no message"]
         hint = (
             "install g++ and its headers, or pip install ziglang; an executorch other than the"
             " pinned one may not fit"
@@ -295,7 +291,8 @@ def _compile(compiler: _Compiler, flags: list[str], program: Path, progress: Pro
             "stderr": done.stderr.decode(errors="replace")[-8000:],
         }
         raise RunnerError(
-            f"the ExecuTorch runner does not compile with {compiler.kind}: " + "; ".join(said[:3]),
+            f"the ExecuTorch runner does not compile with {compiler.kind}: "
+            + "; ".join(errors[:3]),
             hint=hint,
             details=details,
         )
@@ -310,23 +307,19 @@ def _source_digest() -> str:
 
 
 def _require_arch(library: Path, arch: str) -> None:
-    """Read the machine from the ELF header (e_machine, two bytes at offset 18, little-endian)."""
+    """Raise RunnerError unless a library is there, and for this architecture."""
     try:
         with library.open("rb") as stream:
-            header = stream.read(20)
+            header = stream.read(HEADER_BYTES)
     except OSError:
         raise RunnerError(
             f"{library}: missing from the executorch package",
             hint="pip install --force-reinstall executorch",
         ) from None
-    machine = (
-        struct.unpack_from("<H", header, 18)[0]
-        if header[:4] == b"\x7fELF" and len(header) == 20
-        else 0
-    )
-    if ELF_MACHINES.get(machine) != arch:
-        found = ELF_MACHINES.get(machine, "another architecture")
-        hint = f"give the folder of an executorch wheel for {arch}"
+    built_for = elf_machine(header)
+    if built_for != arch:
         raise RunnerError(
-            f"{library.name} of executorch is for {found}, the device is {arch}", hint=hint
+            f"{library.name} of executorch is for {built_for or 'another architecture'}, the device"
+            f" is {arch}",
+            hint=f"give the folder of an executorch wheel for {arch}",
         )

@@ -2,8 +2,8 @@
 it the shared libraries.
 
 A board then reads some twenty files instead of a thousand, and compiles nothing when it imports
-them. Left out is what only developers of the packages need. The module edgekit/runners/on_board/packed.py,
-which goes into the zip, makes Python find the extension modules."""
+them. What only developers of the packages need is left out. The module `on_board/packed.py`, which
+goes into the zip, makes Python find the extension modules."""
 
 from __future__ import annotations
 

@@ -43,9 +43,9 @@ def fetch_wheels(
 
     `python` and `glibc` are versions such as `3.11` and `2.36`. Raises RunnerError: there is none
     for that machine, no index, no pip."""
-    wanted = "\0".join((*sorted(requirements), arch, python, glibc))
+    request = "\0".join((*sorted(requirements), arch, python, glibc))
     home = (
-        cache / "wheels" / f"{arch}-py{python}-{hashlib.sha256(wanted.encode()).hexdigest()[:12]}"
+        cache / "wheels" / f"{arch}-py{python}-{hashlib.sha256(request.encode()).hexdigest()[:12]}"
     )
     if not home.is_dir():
         home.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -114,12 +114,9 @@ def _download(
     except (DeviceError, TransportError) as error:
         raise RunnerError(f"cannot {task}: {error.message}", hint=ELSEWHERE) from None
     if not done.ok:
-        said = [
-            line
-            for line in done.stderr.decode(errors="replace").splitlines()
-            if line.startswith("ERROR")
-        ] or ["ERROR: no message"]
+        lines = done.stderr.decode(errors="replace").splitlines()
+        errors = [line for line in lines if line.startswith("ERROR")] or ["ERROR: no message"]
         raise RunnerError(
-            f"cannot {task}: {printable(said[-1].removeprefix('ERROR: '))}", hint=ELSEWHERE
+            f"cannot {task}: {printable(errors[-1].removeprefix('ERROR: '))}", hint=ELSEWHERE
         )
     progress(task, 1, 1)

@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 
 import edgekit
-from edgekit.boards import check as doctor
-from edgekit.boards.check import CheckReport, Finding, Level
+from edgekit.boards import advice, findings
+from edgekit.boards.check import CheckReport
+from edgekit.boards.findings import Finding, Level
 from edgekit.bundle.manifest import Bundle
 from edgekit.cli import run
-from edgekit.devices.facts import DeviceState, parse_facts, parse_state
+from edgekit.devices.fact_parsing import parse_facts, parse_state
+from edgekit.devices.facts import DeviceState
 from edgekit.devices.target import AdbTarget, LocalTarget, SshTarget
 from edgekit.runners.native import wanted_version
 from edgekit.runners.runtime import Format, Platform
@@ -30,8 +32,8 @@ PI = SshTarget(edgekit=1, name="pi", kind="ssh", host="pi.local", user="me", por
 PHONE = AdbTarget(edgekit=1, name="phone", kind="adb", serial="abc")
 
 
-def by_check(findings: Iterable[Finding]) -> dict[str, Finding]:
-    return {finding.check: finding for finding in findings}
+def by_check(given: Iterable[Finding]) -> dict[str, Finding]:
+    return {finding.check: finding for finding in given}
 
 
 @pytest.mark.device
@@ -121,7 +123,7 @@ def test_installed_runtimes() -> None:
         ),
     )
     for format, installed, level, text in cases:
-        found = doctor._runtime(format, installed, PI)
+        found = findings.of_runtime(format, installed, PI)
         assert (found.level, found.text.startswith(text)) == (level, True), found
         assert bool(found.fix) == (level == "note")
 
@@ -158,7 +160,7 @@ def test_the_first_problem_decides() -> None:
     ],
 )
 def test_platforms(platform: Platform, levels: dict[str, str]) -> None:
-    found = by_check(doctor._platform(platform, PI))
+    found = by_check(findings.of_platform(platform, PI))
     assert {name: finding.level for name, finding in found.items()} == levels
     assert all(finding.fix for finding in found.values() if finding.level != "ok")
 
@@ -166,7 +168,7 @@ def test_platforms(platform: Platform, levels: dict[str, str]) -> None:
 def capture(board: str) -> dict[str, Finding]:
     facts, state = (CAPTURED / board / name for name in ("facts.txt", "state.txt"))
     return by_check(
-        doctor._state(parse_facts(facts.read_bytes()), parse_state(state.read_bytes()), PI)
+        findings.of_state(parse_facts(facts.read_bytes()), parse_state(state.read_bytes()), PI)
     )
 
 
@@ -190,23 +192,25 @@ def test_states_of_other_boards() -> None:
 
 
 def test_throttled_in_the_past() -> None:
-    assert "since it was started" in doctor._throttling(DeviceState(throttled_flags=0x50000)).text
+    assert (
+        "since it was started" in findings.of_throttling(DeviceState(throttled_flags=0x50000)).text
+    )
 
 
 def test_the_clock() -> None:
     now = time.time()
     ahead, behind = (
-        next(doctor._clock(int(now + apart), now, PI)) for apart in (-315_360_000, 315_360_000)
+        findings.of_clock(int(now + apart), now, PI) for apart in (-315_360_000, 315_360_000)
     )
     assert (ahead.level, behind.level) == ("warning", "warning")
     assert "timedatectl" in ahead.fix
-    assert next(doctor._clock(int(now), now, PI)).level == "ok"
-    assert next(doctor._clock(None, now, PI)).level == "unknown"
+    assert findings.of_clock(int(now), now, PI).level == "ok"
+    assert findings.of_clock(None, now, PI).level == "unknown"
 
 
 @pytest.mark.parametrize(("free_mib", "level"), [(10_000, "ok"), (200, "warning"), (10, "problem")])
 def test_the_disk(free_mib: int, level: str) -> None:
-    assert next(doctor._disk(free_mib << 10, True, PI)).level == level
+    assert findings.of_disk(free_mib << 10, True, PI).level == level
 
 
 def test_remedies_are_commands_that_arrive_whole() -> None:
@@ -214,10 +218,10 @@ def test_remedies_are_commands_that_arrive_whole() -> None:
     command meant."""
     governed = parse_state((CAPTURED / "raspberry-pi-4" / "state.txt").read_bytes())
     assert {clock.governor for clock in governed.clocks}
-    argv = shlex.split(doctor.advice.set_governor(PI))
+    argv = shlex.split(advice.set_governor(PI))
     assert argv[:-1] == ["ssh", "-t", "-p", "2222", "me@pi.local"]
     inner = shlex.split(argv[-1])
     assert inner[:3] == ["sudo", "sh", "-c"]
     assert subprocess.run(["sh", "-n", "-c", inner[3]]).returncode == 0
-    assert shlex.split(doctor.advice.set_clock(PHONE))[:4] == ["adb", "-s", "abc", "shell"]
-    assert doctor.advice.install(PHONE, "python3") == ""
+    assert shlex.split(advice.set_clock(PHONE))[:4] == ["adb", "-s", "abc", "shell"]
+    assert advice.install(PHONE, "python3") == ""

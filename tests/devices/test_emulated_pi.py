@@ -19,7 +19,7 @@ import pytest
 from edgekit.bundle.manifest import Bundle
 from edgekit.deployment import deploy, provision, verify
 from edgekit.devices import connect
-from edgekit.devices.facts import collect
+from edgekit.devices.fact_scripts import collect
 from edgekit.devices.target import SshTarget
 from edgekit.devices.target_files import load_target
 from edgekit.measure.session import bench

@@ -10,18 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgekit.devices import facts
-from edgekit.devices.facts import (
-    BatteryState,
-    Clock,
-    Cooling,
-    DeviceFacts,
-    DeviceState,
+from edgekit.devices.fact_parsing import (
     parse_facts,
     parse_firmware_temperature,
     parse_state,
     parse_throttled,
 )
+from edgekit.devices.fact_scripts import FACTS, STATE, Section, ask, script_of
+from edgekit.devices.facts import BatteryState, Clock, Cooling, DeviceFacts, DeviceState
+from edgekit.devices.local import LocalDevice
 from edgekit.errors import ResultError
 
 CAPTURED = Path(__file__).parents[1] / "captured"
@@ -210,17 +207,29 @@ def test_this_machine_is_understood() -> None:
         assert done.stderr == b""
         return done.stdout
 
-    found = parse_facts(printed(facts.FACTS_SCRIPT))
+    found = parse_facts(printed(script_of([FACTS])))
     assert found.kernel is not None
     assert found.kernel.startswith("Linux")
     assert found.cpus
     assert found.memory_bytes
-    state = parse_state(printed(facts.STATE_SCRIPT))
+    both = printed(script_of([STATE, FACTS]))
+    assert parse_facts(both) == found
+    state = parse_state(both)
     assert state.boot_id == found.boot_id
     assert state.load_1min is not None
     assert state.available_bytes
     assert state.affinity
     assert state.cpu_time
+
+
+def test_sections_have_their_own_arguments_and_end_alone() -> None:
+    answer = ask(
+        LocalDevice(),
+        Section('echo "a:$1 $# $two"; two=set; exit 3', ("1", "2 3")),
+        Section('echo "b:$# $two"'),
+        Section('echo "c:$1 $#"', ("x y",)),
+    )
+    assert answer.decode().splitlines() == ["a:1 3 ", "b:1 ", "c:x y 1"]
 
 
 @pytest.mark.parametrize(

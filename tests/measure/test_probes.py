@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from edgekit.devices.facts import Clock, DeviceState, parse_state
+from edgekit.devices.fact_parsing import parse_state
+from edgekit.devices.facts import Clock, DeviceState
 from edgekit.measure.probes import device_probes, extremes, series
 from edgekit.measure.protocol_lines import PROBES, WindowValues
 from tests.measured import CAPTURED

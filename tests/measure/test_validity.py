@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from edgekit.bundle.manifest import Bundle
-from edgekit.devices.facts import Cooling, CpuTime, DeviceFacts, DeviceState, parse_state
+from edgekit.devices.fact_parsing import parse_state
+from edgekit.devices.facts import Cooling, CpuTime, DeviceFacts, DeviceState
 from edgekit.measure.measurement import ArtifactResult, Controlled, OutputCheck
 from edgekit.measure.probes import device_probes
 from edgekit.measure.protocol_lines import WindowValues

@@ -13,7 +13,7 @@ import resource
 import statistics
 import sys
 
-from edgekit.devices.facts import collect_state
+from edgekit.devices.fact_scripts import collect_state
 from edgekit.devices.local import LocalDevice
 from edgekit.measure.interleaving import PROBE_EVERY_S
 from edgekit.measure.protocol import parse_runner_output

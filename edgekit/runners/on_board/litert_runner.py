@@ -24,8 +24,9 @@ from collections.abc import Callable
 from typing import Any
 
 USAGE = """\
-usage: litert_runner.py --model PATH --nonce HEX [--inputs FILE --samples K] [--outputs FILE] [--threads T] [--warmup-min-ns N]
-                        [--min-iterations N] [--min-ns N] [--max-ns N] [--mode measure|evaluate|sustain]
+usage: litert_runner.py --model PATH --nonce HEX [--inputs FILE --samples K] [--outputs FILE]
+                        [--threads T] [--warmup-min-ns N] [--min-iterations N]
+                        [--min-ns N] [--max-ns N] [--mode measure|evaluate|sustain]
                         [--cpus N,N…] [--window-ns N] [--probes PATH:PATH…]
 """
 EXIT_USAGE, EXIT_LOAD, EXIT_EXECUTION, EXIT_IO = 2, 3, 4, 5
@@ -260,7 +261,8 @@ def read_proc(path: str) -> str:
 
 
 def field_bytes(text: str, name: str) -> int | None:
-    """`Name:   123 kB` at the start of a line of /proc/self/status or smaps_rollup, in bytes; None when it is not there."""
+    """`Name:   123 kB` at the start of a line of /proc/self/status or smaps_rollup, in bytes; None
+    when it is not there."""
     found = re.search(rf"^{name}:\s+([0-9]+) kB", text, re.MULTILINE)
     return int(found.group(1)) * 1024 if found else None
 
