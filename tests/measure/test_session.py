@@ -520,7 +520,7 @@ class Rebooting(LocalDevice):
         )
 
 
-@pytest.mark.parametrize("calls", [2, 3])
+@pytest.mark.parametrize("calls", [1, 2])
 def test_a_device_that_is_gone_is_a_transport_error(
     bundle: Bundle, tmp_path: Path, calls: int
 ) -> None:
