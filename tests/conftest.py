@@ -12,6 +12,9 @@ from hypothesis import settings
 import edgekit
 from edgekit.bundle.manifest import Bundle
 
+pytest.register_assert_rewrite("tests.support")
+pytest_plugins = ["tests.support.boards", "tests.support.bundles", "tests.support.runners"]
+
 # A shell starts background jobs with Ctrl-C ignored, and children inherit that: the tests of Ctrl-C
 # need it to work.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

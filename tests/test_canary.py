@@ -12,8 +12,8 @@ import pytest
 
 from edgekit.bundle.manifest import Bundle
 from edgekit.cli import run
-from tests.measured import make_bundle
-from tests.workflow.conftest import make_desk
+from tests.support.desk import make_desk
+from tests.support.measured import make_bundle
 
 CANARY = "canary-7f3a91c2"
 

@@ -12,12 +12,8 @@ import pytest
 from edgekit.devices import connect
 from edgekit.devices.ssh_login import trust_target
 from edgekit.devices.target import SshTarget
-from tests.devices.conftest import adb_daemon as adb_daemon
-from tests.devices.conftest import adb_environment as adb_environment
-from tests.devices.conftest import own_adb_server as own_adb_server
-from tests.devices.conftest import ssh_server as ssh_server
-from tests.devices.conftest import trusting as trusting
-from tests.devices.sshd import Server
+from tests.support.targets import write_target
+from tools.testbed.sshd import Server
 
 
 @pytest.fixture
@@ -54,15 +50,7 @@ def pi(address: str, ssh_server: Server) -> Iterator[SshTarget]:
         workdir=workdir,
     )
     trust_target(target, lambda key: True)
-    write(target)
+    write_target(target)
     yield target
     with closing(connect(target)) as device:
         device.run(["rm", "-rf", workdir], timeout_s=20)
-
-
-def write(target: SshTarget) -> Path:
-    """Its file in ./targets."""
-    Path("targets").mkdir(exist_ok=True)
-    path = Path("targets") / f"{target.name}.yaml"
-    path.write_text(target.model_dump_json(exclude_none=True, exclude_unset=True))
-    return path

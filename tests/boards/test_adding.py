@@ -16,8 +16,8 @@ from edgekit.devices.facts import DeviceFacts
 from edgekit.devices.target import AdbTarget, SshTarget
 from edgekit.devices.target_files import load_target, new_target
 from edgekit.errors import IdentityError, UsageError
-from tests.devices import adbd
-from tests.devices.sshd import Server
+from tools.testbed import adbd
+from tools.testbed.sshd import Server
 
 
 @pytest.mark.device

@@ -26,9 +26,9 @@ from edgekit.measure.runner_process import Placed, attempt
 from edgekit.measure.session import bench
 from edgekit.measure.user_programs import require_program
 from edgekit.runners.runtime import Platform, Runtime, describe_file
-from tests.devices import sshd
-from tests.measured import make_bundle
-from tests.tiers import cannot_run
+from tests.support.measured import make_bundle
+from tests.support.tiers import cannot_run
+from tools.testbed import sshd
 
 ARM_ELF = "7f454c4601010100000000000000000002002800"
 Board = Callable[..., SshTarget]

@@ -23,8 +23,7 @@ from edgekit.devices.facts import DeviceState
 from edgekit.devices.target import AdbTarget, LocalTarget, SshTarget
 from edgekit.runners.native import wanted_version
 from edgekit.runners.runtime import Format, Platform
-from tests.boards.conftest import write
-from tests.deployment.conftest import old as old
+from tests.support.targets import write_target
 from tools.emulation.machine import free_port
 
 CAPTURED = Path(__file__).parents[1] / "captured"
@@ -66,10 +65,10 @@ def test_a_board(pi: SshTarget, old: Bundle, capsys: pytest.CaptureFixture[str])
 
 @pytest.mark.device
 def test_a_board_that_is_not_reached(pi: SshTarget, capsys: pytest.CaptureFixture[str]) -> None:
-    write(pi.model_copy(update={"port": free_port()}))
+    write_target(pi.model_copy(update={"port": free_port()}))
     assert run(["target", "check", "pi"]) == 5
     assert "sshd running" in capsys.readouterr().out
-    write(pi.model_copy(update={"known_hosts": "none-yet"}))
+    write_target(pi.model_copy(update={"known_hosts": "none-yet"}))
     assert run(["target", "check", "pi", "--json"]) == 6
     report = json.loads(capsys.readouterr().out)
     assert report["exit_code"] == 6

@@ -19,11 +19,9 @@ from edgekit.deployment import hold
 from edgekit.devices import connect
 from edgekit.devices.target import SshTarget
 from edgekit.errors import DeviceError, RunnerError
-from tests.boards.conftest import write
-from tests.deployment.conftest import new as new
-from tests.deployment.conftest import old as old
-from tests.runners.wheelhouse import make_wheel, only_index
-from tests.tiers import cannot_run
+from tests.support.targets import write_target
+from tests.support.tiers import cannot_run
+from tests.support.wheelhouse import make_wheel, only_index
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.device
@@ -100,7 +98,7 @@ def test_the_flashing_script(
             },
         }
     )
-    write(ready)
+    write_target(ready)
     command = [sys.executable, str(ROOT / "tools" / "flash.py"), str(old.path), "pi"]
     lines = []
     for _ in range(2):
@@ -128,7 +126,7 @@ def test_setup_on_the_command_line(
     ready = SshTarget.model_validate(
         {**pi.model_dump(exclude_unset=True), "runners": {"litert": {"python": "/usr/bin/python3"}}}
     )
-    write(ready)
+    write_target(ready)
     cache = tmp_path / "carried"
     assert (
         run(

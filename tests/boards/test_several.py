@@ -21,8 +21,7 @@ from edgekit.devices import connect
 from edgekit.devices.target import SshTarget, Target
 from edgekit.progress import Progress
 from edgekit.workflow.fleet import on_each
-from tests.boards.conftest import write
-from tests.deployment.conftest import old as old
+from tests.support.targets import write_target
 from tools.emulation.machine import free_port
 
 pytestmark = pytest.mark.device
@@ -34,7 +33,7 @@ def three(pi: SshTarget) -> Iterator[list[SshTarget]]:
     dead = pi.model_copy(update={"name": "dead", "port": free_port()})
     other = pi.model_copy(update={"name": "other", "workdir": f"{pi.workdir}-other"})
     for target in (dead, other):
-        write(target)
+        write_target(target)
     yield [pi, dead, other]
     with closing(connect(other)) as device:
         device.run(["rm", "-rf", other.workdir], timeout_s=20)

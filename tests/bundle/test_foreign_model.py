@@ -15,7 +15,6 @@ from edgekit.bundle.foreign_model import SAMPLES, random_inputs, wrap_model
 from edgekit.bundle.manifest import TensorSpec
 from edgekit.cli import run
 from edgekit.errors import ModelError, UsageError
-from tests.runners.conftest import models as models
 
 Models = tuple[Path, dict[str, Any]]
 

@@ -8,66 +8,16 @@ from pathlib import Path
 import pytest
 
 from edgekit.bundle.manifest import (
-    Artifact,
-    Manifest,
     bundle_id,
-    describe_file,
     open_bundle,
-    write_manifest,
 )
 from edgekit.errors import ResultError, UsageError
-
-
-def make_bundle(directory: Path) -> Path:
-    """A small bundle with one artifact of opaque bytes."""
-    (directory / "reference").mkdir(parents=True)
-    names = {
-        "fp32.pte": b"model" * 100,
-        "reference/fp32.pte.inputs.bin": b"\0" * 64,
-        "reference/fp32.pte.outputs.bin": b"\1" * 8,
-    }
-    for name, content in names.items():
-        (directory / name).write_bytes(content)
-    files = {name: describe_file(directory / name, name) for name in names}
-    artifact = Artifact.model_validate(
-        {
-            "variant": "fp32",
-            "format": "executorch",
-            "file": files["fp32.pte"],
-            "inputs": [{"name": "x", "dtype": "float32", "shape": [1, 16]}],
-            "outputs": [{"name": "y", "dtype": "float32", "shape": [1, 2]}],
-            "reference_inputs": files["reference/fp32.pte.inputs.bin"],
-            "reference_outputs": files["reference/fp32.pte.outputs.bin"],
-            "reference_samples": 1,
-            "delegation": {"delegate": "none", "delegated": {}, "fallback": {}},
-            "verification": {
-                "samples": 1,
-                "max_abs_error": 0.0,
-                "snr_db": None,
-                "cosine": 1.0,
-                "top1_agreement_percent": 100.0,
-            },
-        }
-    )
-    manifest = Manifest(
-        id=bundle_id("0" * 64, (artifact,)),
-        name="tiny",
-        created="2026-01-01T00:00:00+00:00",
-        recipe={},
-        recipe_sha256="0" * 64,
-        versions={},
-        seed=0,
-        git_revision=None,
-        trace=(),
-        artifacts=(artifact,),
-    )
-    write_manifest(directory, manifest)
-    return directory
+from tests.support.measured import make_bundle
 
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    return make_bundle(tmp_path / "bundle")
+    return make_bundle(tmp_path / "bundle", ["fp32.pte"]).path
 
 
 def test_opens_what_was_written(bundle: Path) -> None:

@@ -12,7 +12,6 @@ import pytest
 
 from edgekit.bundle.model_file import read_signature
 from edgekit.errors import ModelError
-from tests.runners.conftest import models as models
 
 Models = tuple[Path, dict[str, Any]]
 

@@ -15,7 +15,7 @@ from edgekit.bundle.manifest import MANIFEST, SIGNATURE, Bundle, open_bundle
 from edgekit.cli import run
 from edgekit.devices.target import LocalTarget
 from edgekit.errors import ResultError, UsageError
-from tests.measured import make_bundle
+from tests.support.measured import make_bundle
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.cli import run
-from tests.recipe.test_load import BASE, write
+from tests.support.recipes import BASE, write
 
 BAD = BASE.replace("epochs: 2", "epoch: 2").replace("qat", "qta")
 

@@ -16,7 +16,7 @@ from edgekit import store
 from edgekit.bundle.manifest import Bundle
 from edgekit.cli import run
 from edgekit.store.tables import artifact_results, measurements
-from tests.measured import make_bundle, make_measurement
+from tests.support.measured import make_bundle, make_measurement
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from edgekit.cli import run
 from edgekit.measure.measurement import Measurement
 from edgekit.store import spool
 from edgekit.store.database import database_url
-from tests.measured import make_bundle, make_measurement
+from tests.support.measured import make_bundle, make_measurement
 
 HOSTILE = "=cmd|'/c calc'!A0 \x1b[31m[bold]x"
 

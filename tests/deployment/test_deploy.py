@@ -18,7 +18,8 @@ from edgekit.devices import Completed
 from edgekit.devices.local import LocalDevice
 from edgekit.errors import DeviceError, TransportError
 from edgekit.runners.runtime import Runtime, describe_file
-from tests.deployment.conftest import LARGE_BYTES, contents, live, noise, write_bundle
+from tests.support.bundles import LARGE_BYTES, noise, write_bundle
+from tests.support.deployments import contents, live
 
 
 def total_bytes(bundle: Bundle) -> int:

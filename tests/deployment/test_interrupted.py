@@ -15,27 +15,9 @@ from edgekit.deployment import deploy, verify
 from edgekit.deployment.scripts import COLLECT, PLANT, call
 from edgekit.devices.local import LocalDevice
 from edgekit.errors import DeviceError
-from tests.deployment.conftest import LARGE_BYTES, contents, live, run_python
+from tests.support.bundles import LARGE_BYTES
+from tests.support.deployments import DEPLOY, STEPS, contents, live, run_python
 
-DEPLOY = """
-import sys
-from edgekit.bundle.manifest import open_bundle
-from edgekit.deployment import deploy
-from edgekit.devices.local import LocalDevice
-deploy(open_bundle(sys.argv[1]), LocalDevice(), sys.argv[2])
-"""
-STEPS = [
-    "locked",
-    "surveyed",
-    "sending manifest.json",
-    "sending fp32.pte",
-    "sent",
-    "admitted",
-    "linked",
-    "planted",
-    "activated",
-    "collected",
-]
 CHUNK_BYTES = 1 << 20
 
 

@@ -16,7 +16,7 @@ from edgekit.bundle.manifest import Bundle
 from edgekit.deployment import deploy, hold
 from edgekit.devices.local import LocalDevice
 from edgekit.errors import BusyError
-from tests.deployment.conftest import contents, live
+from tests.support.deployments import BOOT_ID, UPTIME_S, contents, live
 
 HOLD = """
 import sys, time
@@ -26,8 +26,6 @@ with hold(LocalDevice(), sys.argv[1]):
     print("held", flush=True)
     time.sleep(60)
 """
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-UPTIME_S = int(float(Path("/proc/uptime").read_text().split()[0]))
 
 
 def entry(until_s: int, boot_id: str = BOOT_ID, host: str = "another-host") -> str:

@@ -17,7 +17,8 @@ from edgekit.devices import Completed
 from edgekit.devices.local import LocalDevice
 from edgekit.errors import DeviceError, TransportError, UsageError
 from edgekit.runners.runtime import Runtime, describe_file
-from tests.deployment.conftest import contents, noise
+from tests.support.bundles import noise
+from tests.support.deployments import contents
 
 SIZES = [0, 1, 511, 512, 513, PACKED_BYTES - 1, PACKED_BYTES, PACKED_BYTES + 1]
 NAMES = ["plain", "with space", "deep/er/and deeper", "-n", "käse", "long/" + "n" * 200, "x" * 150]

@@ -14,8 +14,8 @@ import pytest
 from edgekit.bundle.manifest import Bundle
 from edgekit.deployment import deploy
 from edgekit.devices.local import LocalDevice
-from tests.deployment.test_interrupted import DEPLOY
-from tests.tiers import cannot_run
+from tests.support.deployments import DEPLOY
+from tests.support.tiers import cannot_run
 
 SYNC = ("sync", "syncfs", "fsync", "fdatasync")
 RENAME = ("rename", "renameat", "renameat2")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
@@ -17,9 +14,9 @@ from edgekit.devices import Device, adb
 from edgekit.devices.local import LocalDevice
 from edgekit.devices.ssh_login import connect, resolve, trust
 from edgekit.devices.target import AdbTarget
-from tests.devices import adbd, sshd
-from tests.tiers import cannot_run
+from tests.support.tiers import cannot_run
 from tools.emulation import commands, image
+from tools.testbed import adbd, sshd
 
 
 def open_local(request: pytest.FixtureRequest) -> AbstractContextManager[Device]:
@@ -67,17 +64,6 @@ def device(request: pytest.FixtureRequest) -> Iterator[Device]:
 
 
 @pytest.fixture(scope="session")
-def ssh_server() -> Iterator[sshd.Server]:
-    if reason := sshd.why_not():
-        cannot_run(reason)
-    with (
-        tempfile.TemporaryDirectory(prefix="edgekit-sshd-") as directory,
-        sshd.running(Path(directory)) as server,
-    ):
-        yield server
-
-
-@pytest.fixture(scope="session")
 def emulated_image() -> Path:
     """The directory with the image of the emulated board, and with that of a card. Made once, in
     half a minute to two, and kept in the user's cache."""
@@ -90,41 +76,6 @@ def emulated_image() -> Path:
         )
     commands.build()
     return commands.home() / "image"
-
-
-@pytest.fixture(scope="session")
-def adb_daemon() -> Iterator[adbd.Daemon]:
-    adbd.require()
-    with (
-        tempfile.TemporaryDirectory(prefix="edgekit-adbd-") as directory,
-        adbd.running(Path(directory)) as daemon,
-    ):
-        yield daemon
-
-
-@pytest.fixture(scope="session")
-def adb_environment() -> Iterator[dict[str, str]]:
-    with (
-        tempfile.TemporaryDirectory(prefix="edgekit-adb-") as home,
-        adbd.server(Path(home)) as environment,
-    ):
-        yield environment
-
-
-@pytest.fixture
-def own_adb_server(adb_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The adb program talks to a server of the tests, not to the user's."""
-    for key, value in adb_environment.items():
-        monkeypatch.setenv(key, value)
-
-
-@pytest.fixture
-def trusting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A home directory of its own, so that neither the user's keys and configuration nor known
-    hosts play a part."""
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home" / ".config"))
-    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
 
 
 @pytest.fixture
@@ -144,20 +95,3 @@ def remote(device: Device) -> Iterator[str]:
     assert path.startswith("/")
     yield path
     device.run(["rm", "-rf", path], timeout_s=20)
-
-
-@pytest.fixture
-def tiny_disk() -> Iterator[Path]:
-    """A file system of 1 MB that every user may write to; needs root and the right to mount."""
-    with tempfile.TemporaryDirectory(prefix="edgekit-tiny-") as directory:
-        Path(directory).chmod(0o755)
-        place = Path(directory) / "tiny disk"
-        place.mkdir()
-        options = ["-t", "tmpfs", "-o", "size=1m,mode=1777", "tmpfs", str(place)]
-        if (
-            os.geteuid() != 0
-            or subprocess.run(["mount", *options], capture_output=True).returncode != 0
-        ):
-            pytest.skip("needs root with the right to mount a tmpfs")
-        yield place
-        subprocess.run(["umount", "-l", place], check=True)

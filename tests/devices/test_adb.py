@@ -19,9 +19,9 @@ from edgekit.devices.adb_client import WrapperOutput
 from edgekit.devices.pump import Capped
 from edgekit.devices.target import AdbTarget
 from edgekit.errors import DeviceError, EdgekitError, IdentityError, TransportError
-from tests.deployment.conftest import noise, write_bundle
-from tests.deployment.conftest import old as old
-from tests.devices import adbd, proxy
+from tests.support.boards import require_adbd
+from tests.support.bundles import noise, write_bundle
+from tools.testbed import adbd, proxy
 
 LARGE_BYTES, SMALL_BYTES = 32 << 20, 1 << 20
 DEVICES = """* daemon not running; starting now at tcp:5037
@@ -38,7 +38,7 @@ emulator-5554\tunauthorized
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A server that knows no device yet."""
-    adbd.require()
+    require_adbd()
     with adbd.server(tmp_path) as environment:
         for key, value in environment.items():
             monkeypatch.setenv(key, value)

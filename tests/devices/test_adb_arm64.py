@@ -16,14 +16,20 @@ from edgekit.devices.target import AdbTarget
 from edgekit.measure.session import Side, bench_together
 from edgekit.recipe.schema import Recipe
 from edgekit.runners.board_platform import platform_of
-from tests.devices import adbd
+from tests.support.boards import require_adbd
+from tests.support.tiers import cannot_run
+from tools.testbed import adbd
 
 pytestmark = [pytest.mark.device, pytest.mark.slow, pytest.mark.torch]
 
 
 @pytest.fixture(scope="module")
 def phone() -> Iterator[adbd.Daemon]:
-    adbd.require_arm64()
+    require_adbd()
+    if reason := adbd.why_no_arm64_programs():
+        cannot_run(reason)
+    if reason := adbd.why_no_arm64_kernel():
+        cannot_run(reason, need="machine")
     with (
         tempfile.TemporaryDirectory(prefix="edgekit-adbd-") as directory,
         adbd.running(Path(directory), arm64=True) as daemon,

@@ -16,9 +16,9 @@ from edgekit.bundle.manifest import Bundle
 from edgekit.cli import run
 from edgekit.devices.ssh_login import connect_target, trust_target
 from edgekit.devices.target import SshTarget
-from tests.devices import sshd
-from tests.devices.programs import on_the_board
-from tests.measured import make_bundle
+from tests.support.board_programs import on_the_board
+from tests.support.measured import make_bundle
+from tools.testbed import sshd
 
 pytestmark = [pytest.mark.device, pytest.mark.usefixtures("trusting")]
 CANARY = "canary-9e1c44d0"

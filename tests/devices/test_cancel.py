@@ -18,9 +18,9 @@ from edgekit.devices import Device, control
 from edgekit.devices.facts import DeviceState
 from edgekit.devices.ssh_login import connect, resolve, trust
 from edgekit.devices.target_sections import Timeouts
-from tests.devices import proxy
-from tests.devices.sshd import Server
 from tests.devices.test_contract import gone
+from tools.testbed import proxy
+from tools.testbed.sshd import Server
 
 LARGE_BYTES = 64 << 20
 PATIENT = Timeouts(connect_seconds=600, no_progress_seconds=600)

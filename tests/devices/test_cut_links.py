@@ -24,12 +24,11 @@ from edgekit.devices.ssh import SshDevice
 from edgekit.devices.ssh_login import connect, resolve, trust
 from edgekit.devices.target_sections import Timeouts
 from edgekit.errors import TransportError
-from tests.deployment.conftest import contents, live, write_bundle
-from tests.deployment.conftest import new as new
-from tests.deployment.conftest import old as old
-from tests.devices import proxy
-from tests.devices.proxy import Proxy
-from tests.devices.sshd import Server
+from tests.support.bundles import write_bundle
+from tests.support.deployments import contents, live
+from tools.testbed import proxy
+from tools.testbed.proxy import Proxy
+from tools.testbed.sshd import Server
 
 pytestmark = pytest.mark.device
 

@@ -16,9 +16,9 @@ from edgekit.devices import connect
 from edgekit.devices.ssh_login import resolve, trust
 from edgekit.devices.target import AdbTarget, SshTarget
 from edgekit.recipe.limits import Gate
-from tests.devices import adbd, sshd
-from tests.devices.programs import on_the_board
-from tests.measured import make_bundle
+from tests.support.board_programs import on_the_board
+from tests.support.measured import make_bundle
+from tools.testbed import adbd, sshd
 
 pytestmark = pytest.mark.device
 SETTINGS = {"warmup_min_seconds": 0, "min_seconds": 0}

@@ -8,9 +8,7 @@ from edgekit.bundle.manifest import Bundle
 from edgekit.deployment import deploy, provision, rollback, verify
 from edgekit.devices import Device
 from edgekit.runners.runtime import Runtime, describe_file
-from tests.deployment.conftest import LARGE_BYTES, noise
-from tests.deployment.conftest import new as new
-from tests.deployment.conftest import old as old
+from tests.support.bundles import LARGE_BYTES, noise
 
 
 def test_deploy_change_and_roll_back(device: Device, remote: str, old: Bundle, new: Bundle) -> None:

@@ -24,12 +24,10 @@ from edgekit.devices.ssh_keys import record
 from edgekit.devices.ssh_login import connect, resolve, trust
 from edgekit.errors import BusyError, DeviceError, IdentityError, TransportError
 from edgekit.runners.runtime import Runtime, describe_file
-from tests.deployment.conftest import LARGE_BYTES, contents, live, write_bundle
-from tests.deployment.conftest import new as new
-from tests.deployment.conftest import old as old
-from tests.deployment.test_lock import BOOT_ID, UPTIME_S
-from tests.devices import sshd
-from tests.devices.sshd import Server
+from tests.support.bundles import LARGE_BYTES, write_bundle
+from tests.support.deployments import BOOT_ID, UPTIME_S, contents, live
+from tools.testbed import sshd
+from tools.testbed.sshd import Server
 
 pytestmark = [pytest.mark.device, pytest.mark.usefixtures("trusting")]
 

@@ -27,7 +27,7 @@ from edgekit.recipe.schema import Recipe
 from edgekit.runners.board_platform import platform_of
 from edgekit.runners.own_libc import system_libraries
 from edgekit.runners.runtime import Platform, runtime_for
-from tests.tiers import cannot_run
+from tests.support.tiers import cannot_run
 from tools.emulation import machine
 
 pytestmark = [pytest.mark.device, pytest.mark.slow, pytest.mark.torch]

@@ -18,7 +18,7 @@ import pytest
 from edgekit.devices import connect
 from edgekit.devices.ssh_login import trust_target
 from edgekit.devices.target import AdbTarget, SshTarget
-from tests.devices import adbd, sshd
+from tools.testbed import adbd, sshd
 
 pytestmark = pytest.mark.device
 

@@ -29,9 +29,10 @@ from edgekit.devices.ssh import SshDevice
 from edgekit.devices.ssh_config import Login
 from edgekit.devices.ssh_login import connect, resolve, trust
 from edgekit.errors import DeviceError, TransportError
-from tests.deployment.conftest import Contents, contents, live, write_bundle
-from tests.deployment.test_interrupted import STEPS
-from tests.devices.sshd import Server
+from tests.support.bundles import write_bundle
+from tests.support.deployments import STEPS, Contents, contents, live
+from tests.support.processes import descendants
+from tools.testbed.sshd import Server
 
 pytestmark = pytest.mark.device
 
@@ -241,19 +242,3 @@ def test_the_server_is_killed(
         others = descendants(ssh_server.process.pid)
         counts = swept(store, tmp_path, retry, SERVER_KILLS // 2, kill)
     report(f"server, {whom}", counts)
-
-
-def descendants(pid: int) -> set[int]:
-    """Processes of the server; what it started is among them as long as its parent lives."""
-    parents: dict[int, int] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):
-                parents[int(entry.name)] = int(
-                    (entry / "stat").read_text().rpartition(")")[2].split()[1]
-                )
-    found, new = set[int](), {pid}
-    while new:
-        new = {child for child, parent in parents.items() if parent in new} - found
-        found |= new
-    return found

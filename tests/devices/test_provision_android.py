@@ -14,9 +14,8 @@ from edgekit import keygen
 from edgekit.bundle.manifest import Bundle
 from edgekit.devices.target import AdbTarget
 from edgekit.devices.target_files import load_target
-from tests.deployment.conftest import old as old
-from tests.devices import adbd
 from tools import provision_android
+from tools.testbed import adbd
 
 pytestmark = pytest.mark.device
 PHONES_TMP = Path("/data/local/tmp")

@@ -25,16 +25,16 @@ from edgekit.devices.target import SshTarget
 from edgekit.errors import RunnerError, TransportError
 from edgekit.measure.measurement import Measurement
 from edgekit.measure.session import bench
-from tests.devices import proxy, sshd
-from tests.devices.proxy import Proxy
-from tests.devices.sshd import Server
-from tests.devices.test_kills import descendants
-from tests.measured import make_bundle
-from tests.tiers import cannot_run
+from tests.support.measured import make_bundle
+from tests.support.processes import descendants
+from tests.support.tiers import cannot_run
+from tools.testbed import proxy, sshd
+from tools.testbed.proxy import Proxy
+from tools.testbed.sshd import Server
 
 pytestmark = pytest.mark.device
 
-RUNNER = Path(__file__).parents[1] / "fake_runner.py"
+RUNNER = Path(__file__).parents[1] / "support" / "fake_runner.py"
 FAST: dict[str, Any] = {"runs": 2, "warmup_min_seconds": 0, "min_seconds": 0}
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from edgekit.devices.ssh_config import Login, resolve, split_address
 from edgekit.errors import IdentityError, UsageError
-from tests.tiers import cannot_run
+from tests.support.tiers import cannot_run
 
 CONFIG = """\
 Include included/*.conf

@@ -23,9 +23,9 @@ from edgekit.devices.ssh_login import HostKey, connect, connect_target, trust, t
 from edgekit.devices.target import SshTarget
 from edgekit.devices.target_sections import Timeouts
 from edgekit.errors import IdentityError, TransportError
-from tests.devices import sshd
-from tests.devices.sshd import Server
 from tools.emulation.machine import free_port
+from tools.testbed import sshd
+from tools.testbed.sshd import Server
 
 pytestmark = [pytest.mark.device, pytest.mark.usefixtures("trusting")]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from edgekit.devices.target import AdbTarget, LocalTarget, SshTarget
 from edgekit.devices.target_files import load_target, target_names
 from edgekit.errors import UsageError
-from tests.yaml_faults import FAULTS, assert_reported, places
+from tests.support.yaml_faults import FAULTS, assert_reported, places
 
 HEAD = "edgekit: 1\nname: board\n"
 SHIPPED = sorted(Path(__file__).parents[2].joinpath("targets").glob("**/*.yaml"))

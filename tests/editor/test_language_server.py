@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.cli import run
-from tests.editor.language_server import LanguageServer, language_server
+from tests.support.language_server import LanguageServer, language_server
 
 pytestmark = pytest.mark.device
 

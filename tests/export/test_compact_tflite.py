@@ -13,7 +13,7 @@ from edgekit.compress.quantize import calibrate, pt2e
 from edgekit.export import litert
 from edgekit.export.compact_tflite import ALIGNMENT, compact, layer_name
 from edgekit.export.inspect_tflite import read_tflite
-from tests.export.nets import IMAGE, conv_net, samples
+from tests.support.export_nets import IMAGE, conv_net, samples
 
 pytestmark = pytest.mark.torch
 

@@ -15,7 +15,15 @@ from edgekit.compress.quantize import calibrate, pt2e
 from edgekit.errors import ExportError, ModelError
 from edgekit.export.artifact import Format, export_artifact
 from edgekit.export.verify import Thresholds
-from tests.export.nets import IMAGE, SERIES, SingularValues, Sorting, conv_net, samples, series_net
+from tests.support.export_nets import (
+    IMAGE,
+    SERIES,
+    SingularValues,
+    Sorting,
+    conv_net,
+    samples,
+    series_net,
+)
 from tests.support.splits import only
 
 pytestmark = pytest.mark.torch

@@ -28,7 +28,7 @@ from edgekit.export.artifact import export_artifact
 from edgekit.export.processes import ExportJob, export_artifacts
 from edgekit.export.verify import Thresholds
 from edgekit.models.create import create_model
-from tests.deployment.conftest import write_bundle
+from tests.support.bundles import write_bundle
 from tests.support.splits import one_input
 
 pytestmark = pytest.mark.torch

@@ -3,41 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from edgekit.flash.disk import Disk
-from tests.tiers import cannot_run
-
-MIB = 1 << 20
-BOOT, ROOT = (1 * MIB, 32 * MIB), (33 * MIB, 24 * MIB)
-STATUS = """Package: libc6
-Status: install ok installed
-Architecture: arm64
-Multi-Arch: same
-Version: 2.36-9+deb12u9
-
-Package: python3-minimal
-Status: install ok installed
-Architecture: arm64
-Version: 3.11.2-1+b1
-"""
-
-
-def run(*argv: str | Path, stdin: str = "") -> str:
-    environment = {"PATH": "/usr/sbin:/sbin:/usr/bin:/bin", "LC_ALL": "C"}
-    done = subprocess.run(
-        [str(part) for part in argv],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=True,
-    )
-    return done.stdout + done.stderr
+from tests.support.cards import BOOT, ROOT, STATUS, run
+from tests.support.tiers import cannot_run
 
 
 @pytest.fixture
@@ -81,12 +54,3 @@ def make_card(tmp_path: Path) -> Callable[..., Disk]:
         return Disk(card, card.stat().st_size, True)
 
     return make
-
-
-def on_root(card: Disk, command: str) -> str:
-    """What debugfs says of the root file system."""
-    return run("debugfs", "-R", command, f"{card.path}?offset={ROOT[0]}")
-
-
-def is_clean(card: Disk) -> bool:
-    return "UNEXPECTED INCONSISTENCY" not in run("e2fsck", "-fn", f"{card.path}?offset={ROOT[0]}")

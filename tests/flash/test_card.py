@@ -28,8 +28,8 @@ from edgekit.flash.disk import Disk
 from edgekit.flash.filesystem import Entry, boot_partition, partitions, root_partition
 from edgekit.flash.firstboot import KEY_FILES, REGENERATE_KEYS, SEED, custom_toml
 from edgekit.flash.platform import parse_status
-from tests.deployment.conftest import write_bundle
-from tests.flash.conftest import BOOT, ROOT, STATUS, is_clean, on_root
+from tests.support.bundles import write_bundle
+from tests.support.cards import BOOT, ROOT, STATUS, is_clean, on_root
 
 ME = FirstBoot(
     "desk",

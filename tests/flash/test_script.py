@@ -13,7 +13,7 @@ from edgekit.flash import new_host_key
 from edgekit.flash.disk import Disk
 from edgekit.flash.filesystem import root_partition
 from edgekit.flash.firstboot import KEY_FILES, SEED
-from tests.deployment.conftest import write_bundle
+from tests.support.bundles import write_bundle
 
 SCRIPT = Path(__file__).parents[2] / "tools" / "flash_pi.py"
 

@@ -6,7 +6,7 @@ import pytest
 
 from edgekit.errors import UsageError
 from edgekit.recipe.load import load_recipe
-from tests.yaml_faults import places, problems_in
+from tests.support.yaml_faults import places, problems_in
 
 HEAD = (
     "edgekit: 1\nname: net\nmodel: {name: m}\ninput: {shape: [3, 32, 32]}\ndata: {name:"

@@ -16,7 +16,7 @@ from edgekit.linting.document_rules import Finding, lint_text
 from edgekit.pipeline.preview import preview
 from edgekit.recipe.load import load_recipe
 from edgekit.runners.runtime import Platform
-from tests.runners.wheelhouse import only_index
+from tests.support.wheelhouse import only_index
 
 HEAD = """\
 edgekit: 1

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit.bundle.manifest import Bundle, open_bundle, write_manifest
+from edgekit.bundle.manifest import Bundle, open_bundle
 from edgekit.devices.target import LocalTarget
 from edgekit.errors import EdgekitError, ResultError, UsageError
 from edgekit.measure import accuracy
@@ -16,19 +16,7 @@ from edgekit.measure.extra_results import Accuracy
 from edgekit.measure.measurement import Measurement
 from edgekit.measure.session import bench
 from edgekit.pipeline.evaluation import write_evaluation
-from tests.measure.test_session import with_program
-
-INPUTS = np.array([[3, 1], [1, 3], [-1, -2], [2, 2], [0.5, 4]], dtype=np.float32)
-LABELS = np.array([0, 0, 2, 0, 1], dtype=np.int32)
-SCORES = np.column_stack([INPUTS, np.zeros(len(INPUTS), dtype=np.float32)])
-
-
-def with_evaluation(
-    bundle: Bundle, labels: np.ndarray | None = LABELS, outputs: np.ndarray = SCORES
-) -> Bundle:
-    found = write_evaluation(bundle.path, (INPUTS, labels), {"fp32.pte": outputs})
-    write_manifest(bundle.path, bundle.manifest.model_copy(update={"evaluation": found}))
-    return open_bundle(bundle.path)
+from tests.support.sessions import INPUTS, LABELS, SCORES, with_evaluation, with_program
 
 
 def measured(bundle: Bundle, target: LocalTarget, samples: int = 99, **options: object) -> Accuracy:

@@ -11,8 +11,8 @@ import pytest
 
 from edgekit import store
 from edgekit.cli import run
-from tests.measured import make_bundle
-from tests.workflow.conftest import make_desk
+from tests.support.desk import make_desk
+from tests.support.measured import make_bundle
 
 TEXTS = {
     "path": "../../../../x",

@@ -14,7 +14,7 @@ from edgekit.devices.target_files import load_target
 from edgekit.errors import EdgekitError, ResultError, RunnerError, UsageError
 from edgekit.measure.other_runners import parse_benchmark_model, parse_executor_runner
 from edgekit.measure.session import bench
-from tests.measured import make_bundle
+from tests.support.measured import make_bundle
 
 CAPTURED = Path(__file__).parents[1] / "captured" / "other-runners"
 RUN = {"runs": 2, "warmup_min_seconds": 0, "min_seconds": 0}

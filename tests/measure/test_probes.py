@@ -6,7 +6,7 @@ from edgekit.devices.fact_parsing import parse_state
 from edgekit.devices.facts import Clock, DeviceState
 from edgekit.measure.probes import device_probes, extremes, series
 from edgekit.measure.protocol_lines import PROBES, WindowValues
-from tests.measured import CAPTURED
+from tests.support.measured import CAPTURED
 
 
 def test_a_board_has_clocks_and_zones() -> None:

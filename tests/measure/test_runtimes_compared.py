@@ -12,8 +12,8 @@ from edgekit.devices.local import LocalDevice
 from edgekit.measure.interleaving import measure_together
 from edgekit.measure.measurement import Measurement
 from edgekit.stats import snr_db
-from tests.measure.test_session import SETTINGS, TARGET, outputs_of, place, run
-from tests.measured import SAMPLES, make_bundle
+from tests.support.measured import SAMPLES, make_bundle
+from tests.support.sessions import SETTINGS, TARGET, outputs_of, place, run
 
 KEYS = ["fp32.pte", "fp32.tflite", "int8.tflite"]
 VALUES = np.arange(SAMPLES * 3, dtype=np.float32) + 1

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import shlex
 import signal
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -34,75 +33,17 @@ from edgekit.errors import (
     TransportError,
     UsageError,
 )
-from edgekit.measure.interleaving import measure
-from edgekit.measure.measurement import Measurement, Settings
+from edgekit.measure.measurement import Measurement
 from edgekit.measure.protocol import parse_runner_output
-from edgekit.measure.runner_process import Placed, failed, real_values
+from edgekit.measure.runner_process import failed, real_values
 from edgekit.measure.session import bench
-from tests.measured import make_bundle
-
-RUNNER = Path(__file__).parents[1] / "fake_runner.py"
-TARGET = LocalTarget(
-    edgekit=1, name="desk", kind="local", timeouts=Timeouts(run_seconds=20, no_progress_seconds=10)
-)
-SETTINGS = Settings(
-    runs=2, warmup_min_seconds=0, min_iterations=64, min_seconds=0, max_seconds=1, threads=1
-)
+from tests.support.measured import make_bundle
+from tests.support.sessions import SETTINGS, TARGET, outputs_of, place, run, with_program
 
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Bundle:
     return make_bundle(tmp_path / "bundle")
-
-
-def place(
-    bundle: Bundle,
-    scratch: Path,
-    behaviours: dict[str, str] | None = None,
-    medians_ns: dict[str, int] | None = None,
-) -> list[Placed]:
-    """Each artifact with a fake runner that copies its reference outputs, as if it had computed
-    them."""
-    placed = []
-    for artifact in bundle.manifest.artifacts:
-        model, key = scratch / artifact.key, artifact.key
-        model.write_bytes(bundle.file(artifact.file).read_bytes())
-        tensors = {
-            kind: [
-                {"name": s.name, "dtype": s.dtype, "shape": s.shape}
-                for s in getattr(artifact, kind)
-            ]
-            for kind in ("inputs", "outputs")
-        }
-        (scratch / f"{key}.computed.bin.tensors.json").write_text(json.dumps(tensors))
-        computed = scratch / f"{key}.computed.bin"
-        computed.write_bytes(bundle.file(artifact.reference_outputs).read_bytes())
-        median_ns = (medians_ns or {}).get(key, 2_000_000)
-        command = (
-            sys.executable,
-            str(RUNNER),
-            (behaviours or {}).get(key, "good"),
-            str(median_ns),
-            str(computed),
-        )
-        inputs = str(bundle.file(artifact.reference_inputs))
-        placed.append(
-            Placed(artifact, command, str(model), inputs, str(scratch / f"{key}.outputs.bin"))
-        )
-    return placed
-
-
-def run(
-    bundle: Bundle, placed: list[Placed], settings: Settings = SETTINGS, **options: Any
-) -> Measurement:
-    return measure(
-        bundle,
-        options.pop("target", TARGET),
-        options.pop("device", LocalDevice("desk")),
-        placed,
-        settings,
-        **options,
-    )
 
 
 def test_bench_deploys_measures_and_leaves_no_traces(tmp_path: Path) -> None:
@@ -135,28 +76,6 @@ def test_bench_deploys_measures_and_leaves_no_traces(tmp_path: Path) -> None:
     ):
         bench(bundle, target, runs=1, on_partial=kept.append)
     assert kept[0].artifacts[0].runs[0].steady_ns == ()
-
-
-def with_program(tmp_path: Path, behaviour: str = "good") -> tuple[Bundle, LocalTarget]:
-    """A bundle of one .pte, and this machine with a fake runner as the user's own program for
-    it."""
-    bundle = make_bundle(tmp_path / "bundle", ["fp32.pte"])
-    program = tmp_path / "runner"
-    program.write_text(
-        f"#!/bin/sh\nexec {shlex.join(place(bundle, tmp_path, {'fp32.pte': behaviour})[0].command)}"
-        ' "$@"\n'
-    )
-    program.chmod(0o755)
-    runners = {"executorch": {"program": str(program)}}
-    return bundle, LocalTarget.model_validate(
-        {
-            "edgekit": 1,
-            "name": "desk",
-            "kind": "local",
-            "workdir": str(tmp_path / "device"),
-            "runners": runners,
-        }
-    )
 
 
 def test_what_the_target_controls_is_kept_with_the_numbers(tmp_path: Path) -> None:
@@ -327,13 +246,6 @@ def test_meaningless_timings_are_labelled_and_not_judged(bundle: Bundle, tmp_pat
     assert found.notes[0].text == "latencies mean nothing here: runs under qemu"
     assert found.p50_ms("fp32.pte") is None
     assert found.unjudged("fp32.pte") == "timings are meaningless: runs under qemu"
-
-
-def outputs_of(placed: Placed, values: Any) -> None:
-    """Let the runner of this artifact compute `values` instead of the reference."""
-    Path(placed.command[-1]).write_bytes(
-        np.asarray(values, dtype=placed.artifact.outputs[0].dtype).tobytes()
-    )
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -1000.0])

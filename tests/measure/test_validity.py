@@ -22,7 +22,7 @@ from edgekit.measure.validity import (
     session_notes,
     throttling,
 )
-from tests.measured import CAPTURED, make_bundle, make_measurement
+from tests.support.measured import CAPTURED, make_bundle, make_measurement
 
 PI = DeviceFacts(cpus=4)
 

@@ -19,20 +19,9 @@ from edgekit.errors import ExportError, ModelError
 from edgekit.pipeline.build import BuildResult
 from edgekit.pipeline.planning import plan
 from edgekit.recipe.load import load_recipe
+from tests.support.recipes import RECIPE
 
 pytestmark = pytest.mark.torch
-
-RECIPE = """
-edgekit: 1
-name: tiny
-model: {name: small_cnn, args: {num_classes: 10}}
-input: {shape: [1, 8, 8]}
-data: {name: digits, train_limit: 256, test_limit: 100}
-verify: {samples: 16, snr_min_db: 10, cosine_min: 0.9, top1_agreement_min_percent: 80}
-stages:
-  - {stage: train, epochs: 3, lr: 0.01, export: fp32}
-  - {stage: quantize, method: ptq, calibration_samples: 64, export: int8}
-"""
 
 
 @pytest.fixture(scope="module")

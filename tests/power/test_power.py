@@ -30,7 +30,7 @@ from edgekit.measure.protocol_lines import WindowValues
 from edgekit.measure.session import bench
 from edgekit.power import HostSensor, battery, hwmon, open_sensor
 from edgekit.power.serial_meter import open_port, watts_of
-from tests.measure.test_session import place, with_program
+from tests.support.sessions import place, with_program
 
 DEVICE = LocalDevice("board")
 MILLISECONDS = st.integers(0, 100_000).map(lambda ms: ms / 1000)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from edgekit.recipe.explain import explain
 from edgekit.recipe.load import load_recipe, recipe_sha256
-from tests.recipe.test_load import BASE, write
+from tests.support.recipes import BASE, write
 
 BRANCHED = (
     BASE + "  - {stage: prune, method: unstructured, sparsity: 0.5, from: fp32, include: [a, b]}\n"

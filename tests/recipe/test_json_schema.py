@@ -10,9 +10,9 @@ from jsonschema import Draft202012Validator
 from edgekit.devices.target import target_json_schema
 from edgekit.recipe.json_schema import recipe_json_schema
 from edgekit.yaml_documents.yaml_file import parse_yaml, read_yaml
-from tests.recipe.test_load import BASE as BASE_OF_FORMAT1
-from tests.recipe.test_load import HEAD as HEAD_OF_FORMAT1
-from tests.recipe.test_load import SHIPPED
+from tests.support.recipes import BASE as BASE_OF_FORMAT1
+from tests.support.recipes import HEAD as HEAD_OF_FORMAT1
+from tests.support.recipes import SHIPPED
 
 BASE, HEAD = (
     text.replace("edgekit: 1", "edgekit: 2").replace(

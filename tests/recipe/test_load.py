@@ -15,35 +15,8 @@ from edgekit.errors import UsageError
 from edgekit.recipe.load import DEFAULT, LoadedRecipe, load_recipe, recipe_sha256, resolved
 from edgekit.recipe.schema import Recipe
 from edgekit.yaml_documents.problems import Origin
-from tests.yaml_faults import FAULTS, assert_reported, places
-
-HEAD = """\
-edgekit: 1
-name: net
-model: {name: resnet8}
-input: {shape: [3, 32, 32]}
-data: {name: fashion_mnist}
-"""
-BASE = (
-    HEAD
-    + """\
-stages:
-  - stage: train
-    epochs: 2
-    export: fp32
-  - stage: quantize
-    method: qat
-    export: int8
-    train: {epochs: 1}
-"""
-)
-
-
-def write(directory: Path, text: str, name: str = "recipe.yaml") -> Path:
-    path = directory / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    return path
+from tests.support.recipes import BASE, HEAD, SHIPPED, write
+from tests.support.yaml_faults import FAULTS, assert_reported, places
 
 
 def refused(path: Path, *overrides: str) -> UsageError:
@@ -673,8 +646,6 @@ def test_torch_is_not_imported() -> None:
 
 # ---- what is shipped
 # ---------------------------------------------------------------------------------------------------
-
-SHIPPED = sorted(Path(__file__).parents[2].joinpath("recipes").glob("**/*.yaml"))
 
 
 def test_recipes_are_shipped() -> None:

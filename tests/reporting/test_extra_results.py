@@ -13,7 +13,7 @@ from edgekit.measure.extra_results import Accuracy, Energy, OperatorTime, Profil
 from edgekit.measure.measurement import Measurement
 from edgekit.measure.protocol_lines import WindowValues
 from edgekit.reporting.extra_results import observations
-from tests.measured import make_bundle, make_measurement
+from tests.support.measured import make_bundle, make_measurement
 
 
 def shown(measurement: Measurement) -> str:

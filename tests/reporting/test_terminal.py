@@ -16,7 +16,7 @@ from edgekit.reporting import numbers, terminal
 from edgekit.stats import Estimate, Ratio
 from edgekit.store.results import Row
 from edgekit.verdict.budget import Check
-from tests.measured import make_bundle, make_measurement
+from tests.support.measured import make_bundle, make_measurement
 
 KEYS = [
     "fp32.pte",

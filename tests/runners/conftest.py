@@ -2,94 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from edgekit.devices import Completed
-from edgekit.devices.local import LocalDevice
-from edgekit.measure.protocol import RunnerRun, parse_runner_output
-from edgekit.runners.litert import RUNNER, litert_runtime
-from edgekit.runners.native import native_runner
-from edgekit.runners.runtime import Runtime, host_platform
-
-NONCE = "0123abcd"
-FORMATS = {"executorch": "pte", "litert": "tflite"}
-
-
-@dataclass(frozen=True)
-class Runner:
-    """A runner's argv on this machine, and where the models in its format are."""
-
-    format: str
-    argv: tuple[str, ...]
-    models: Path
-
-    def model(self, name: str) -> Path:
-        return self.models / f"{name}.{FORMATS[self.format]}"
-
-    def start(self, *arguments: str, **options: Any) -> Completed:
-        return LocalDevice().run([*self.argv, *arguments], timeout_s=60, **options)
-
-    def run(self, name: str, *arguments: str, **parsing: Any) -> RunnerRun:
-        done = self.start("--model", str(self.model(name)), "--nonce", NONCE, *arguments)
-        assert done.ok, done.stderr.decode()
-        return parse_runner_output(done.stdout, nonce=NONCE, **parsing)
-
-
-@pytest.fixture(scope="session")
-def native(tmp_path_factory: pytest.TempPathFactory) -> Runtime:
-    """The native runner, compiled for this session."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EDGEKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
-        return native_runner()
-
-
-@pytest.fixture(scope="session")
-def executorch_argv(native: Runtime) -> tuple[str, ...]:
-    return native.argv(str(native.files[0].path.parent))
-
-
-@pytest.fixture(scope="session")
-def litert_argv() -> tuple[str, ...]:
-    return litert_runtime(host_platform()).argv(str(RUNNER.parent))
-
-
-@pytest.fixture(scope="session")
-def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """Exported models, and the samples of each by name."""
-    from tests.runners.models import write_int8_tflite, write_pte, write_tflite
-
-    directory = tmp_path_factory.mktemp("models")
-    samples = {"convolution": write_pte("convolution", directory / "convolution.pte")}
-    samples["two"] = write_pte("two", directory / "two.pte", delegate=False)
-    write_tflite("convolution", directory / "convolution.tflite")
-    write_tflite("two", directory / "two.tflite")
-    write_int8_tflite(directory / "int8.tflite")
-    return directory, samples
+from tests.support.runners import FORMATS, Runner
 
 
 @pytest.fixture(params=FORMATS)
 def runner(request: pytest.FixtureRequest, models: tuple[Path, dict[str, Any]]) -> Runner:
     return Runner(request.param, request.getfixturevalue(f"{request.param}_argv"), models[0])
-
-
-def inputs_file(path: Path, samples: Sequence[Any]) -> tuple[str, ...]:
-    """Write what a runner reads, and return the arguments that say so."""
-    path.write_bytes(b"".join(sample.input_bytes for sample in samples))
-    return ("--inputs", str(path), "--samples", str(len(samples)))
-
-
-def assert_outputs(data: bytes, samples: Sequence[Any]) -> None:
-    """Raw outputs against eager PyTorch."""
-    at = 0
-    for sample in samples:
-        for expected in sample.outputs:
-            actual = np.frombuffer(data, expected.dtype, expected.size, at).reshape(expected.shape)
-            np.testing.assert_allclose(actual, expected, atol=1e-5)
-            at += expected.nbytes
-    assert at == len(data)

@@ -13,7 +13,7 @@ from edgekit.measure.protocol import parse_runner_output
 from edgekit.runners.litert import litert_runtime
 from edgekit.runners.native import native_runner
 from edgekit.runners.runtime import Platform, Runtime, runtime_for
-from tests.runners.conftest import FORMATS, NONCE, Runner, assert_outputs, inputs_file
+from tests.support.runners import FORMATS, NONCE, Runner, assert_outputs, inputs_file
 
 pytestmark = pytest.mark.torch
 

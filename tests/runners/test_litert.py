@@ -17,7 +17,7 @@ from edgekit.progress import silent
 from edgekit.runners.litert import PINNED
 from edgekit.runners.python_packing import pack
 from edgekit.runners.runtime import Platform, Runtime, prepare, runtime_for
-from tests.runners.wheelhouse import make_wheel, only_index
+from tests.support.wheelhouse import make_wheel, only_index
 
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
 BOARD = Platform("aarch64", python="python3", glibc="2.36", python_version=HERE)

@@ -14,8 +14,8 @@ from edgekit.devices.local import LocalDevice
 from edgekit.progress import silent
 from edgekit.runners.litert import RUNNER
 from edgekit.runners.python_packing import PACKED, pack
-from tests.runners.conftest import NONCE, Runner
-from tests.runners.wheelhouse import make_wheel
+from tests.support.runners import NONCE, Runner
+from tests.support.wheelhouse import make_wheel
 
 
 @pytest.mark.parametrize("source", [RUNNER, PACKED], ids=lambda path: path.stem)

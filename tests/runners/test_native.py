@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from edgekit.runners.runtime import Runtime
-from tests.runners.conftest import Runner
-from tests.runners.test_runners import failure
+from tests.support.runners import Runner, failure
 
 pytestmark = pytest.mark.torch
 

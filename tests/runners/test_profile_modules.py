@@ -12,8 +12,8 @@ from edgekit.compress.quantize import calibrate, pt2e
 from edgekit.export.artifact import export_artifact
 from edgekit.export.verify import Thresholds
 from edgekit.measure.profiling import profile_of
-from tests.export.nets import IMAGE, Sorting, conv_net, samples
-from tests.runners.conftest import Runner
+from tests.support.export_nets import IMAGE, Sorting, conv_net, samples
+from tests.support.runners import Runner
 
 pytestmark = pytest.mark.torch
 LAYERS = ["stem.0", "depthwise.0", "pointwise.0", "classifier"]

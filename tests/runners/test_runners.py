@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgekit.errors import RunnerError
 from edgekit.measure.protocol import parse_runner_output
-from tests.runners.conftest import NONCE, Runner, assert_outputs, inputs_file
+from tests.support.runners import NONCE, Runner, assert_outputs, failure, inputs_file
 
 pytestmark = pytest.mark.torch
 Models = tuple[Path, dict[str, Any]]
@@ -206,14 +205,6 @@ def test_usage(runner: Runner, arguments: list[str]) -> None:
     done = runner.start(*arguments)
     assert (done.exit_code, done.stdout) == (2, b"")
     assert b"usage:" in done.stderr
-
-
-def failure(runner: Runner, *arguments: str) -> tuple[int | None, str]:
-    """The exit code of a run that fails, and what its error line says."""
-    done = runner.start("--nonce", NONCE, *arguments)
-    with pytest.raises(RunnerError) as raised:
-        parse_runner_output(done.stdout, nonce=NONCE)
-    return done.exit_code, raised.value.message
 
 
 @pytest.mark.parametrize(

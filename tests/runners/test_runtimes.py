@@ -21,7 +21,7 @@ from edgekit.runners import native, own_libc
 from edgekit.runners.native import PINNED, executorch_version, installed_executorch, native_runner
 from edgekit.runners.own_libc import with_own_libc
 from edgekit.runners.runtime import Format, Platform, host_platform, runtime_for
-from tests.runners.wheelhouse import make_wheel, only_index
+from tests.support.wheelhouse import make_wheel, only_index
 
 needs_executorch = pytest.mark.skipif(
     importlib.util.find_spec("executorch") is None, reason="needs pip install 'edgekit[export]'"

@@ -10,7 +10,7 @@ import pytest
 from edgekit.runners.litert import RUNNER
 from edgekit.runners.on_board import litert_runner
 from edgekit.runners.on_board.litert_runner import Leg, Protocol, Times
-from tests.tiers import cannot_run
+from tests.support.tiers import cannot_run
 
 LATER = 1 << 62
 LEGS = {

@@ -13,7 +13,7 @@ import pytest
 
 from edgekit.devices.facts import CpuTime
 from edgekit.runners.runtime import Runtime
-from tests.runners.conftest import NONCE, Runner
+from tests.support.runners import NONCE, Runner
 
 pytestmark = pytest.mark.torch
 

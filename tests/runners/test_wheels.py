@@ -10,7 +10,7 @@ import pytest
 from edgekit.errors import RunnerError
 from edgekit.progress import silent
 from edgekit.runners.wheels import fetch_wheels, platform_tags
-from tests.runners.wheelhouse import make_wheel, only_index
+from tests.support.wheelhouse import make_wheel, only_index
 
 TAG = "cp311-cp311-manylinux_2_28_aarch64"
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from edgekit.bundle.manifest import Bundle
-from tests.measured import make_bundle
-from tests.tiers import cannot_run
+from tests.support.measured import make_bundle
+from tests.support.tiers import cannot_run
 
 
 @pytest.fixture

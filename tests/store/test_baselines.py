@@ -17,7 +17,7 @@ from edgekit.errors import UsageError
 from edgekit.store import database as module
 from edgekit.store import save
 from edgekit.store.results import Store
-from tests.measured import make_bundle, make_measurement
+from tests.support.measured import make_bundle, make_measurement
 
 
 def test_a_baseline_outlives_the_build_directory(bundle: Bundle, database: str) -> None:

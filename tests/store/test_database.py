@@ -26,7 +26,7 @@ from edgekit.store import rows, spool
 from edgekit.store.database import database_url, open_database, shown
 from edgekit.store.results import Store
 from edgekit.store.tables import HEAD, VERSION_TABLE, metadata
-from tests.measured import make_bundle, make_measurement
+from tests.support.measured import make_bundle, make_measurement
 
 ROOT = Path(__file__).parents[2]
 

@@ -19,7 +19,7 @@ from edgekit.measure.measurement import Measurement
 from edgekit.store.results import Store
 from edgekit.store.rows import pack, unpack
 from edgekit.store.tables import artifact_results, bodies, measurements, run_samples
-from tests.measured import make_measurement
+from tests.support.measured import make_measurement
 
 FORK = multiprocessing.get_context("fork")
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from edgekit.bundle.manifest import Artifact, Comparison, Manifest, open_bundle
+from edgekit.bundle.manifest import Artifact, Comparison, Manifest
 from edgekit.recipe.limits import Budget
 from edgekit.stats import Ratio
 from edgekit.verdict.budget import Check, judge
-from tests.bundle.test_manifest import make_bundle
+from tests.support.measured import make_bundle
 
 
 @dataclass
@@ -50,7 +50,7 @@ def artifact(
 
 @pytest.fixture
 def manifest(tmp_path: Path) -> Manifest:
-    opened = open_bundle(make_bundle(tmp_path / "bundle")).manifest
+    opened = make_bundle(tmp_path / "bundle", ["fp32.pte"]).manifest
     template = opened.artifacts[0]
     artifacts = (
         artifact(template, "fp32", "executorch", 920, 8000),

@@ -12,7 +12,7 @@ from edgekit.measure.extra_results import Accuracy
 from edgekit.measure.measurement import Measurement, Note
 from edgekit.verdict.paired import Metric, Observed, observe
 from edgekit.verdict.rules import compared, gated
-from tests.measured import make_bundle, make_measurement
+from tests.support.measured import make_bundle, make_measurement
 
 KEY = [("fp32.pte", "fp32.pte")]
 LIMITS: dict[Metric, float | None] = {

@@ -17,8 +17,8 @@ from edgekit.errors import RunnerError, UsageError
 from edgekit.measure.measurement import Measurement
 from edgekit.verdict.rules import Finding
 from edgekit.workflow.compare import Compared, own_pairs
-from tests.measured import make_bundle, make_measurement
-from tests.workflow.conftest import QUICK, make_desk
+from tests.support.desk import QUICK, make_desk
+from tests.support.measured import make_bundle, make_measurement
 
 
 def found(compared: Compared, metric: str) -> Finding:

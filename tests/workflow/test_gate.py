@@ -17,9 +17,9 @@ from edgekit.measure.measurement import Measurement, Note
 from edgekit.recipe.limits import Gate
 from edgekit.reporting.gate_files import junit, markdown
 from edgekit.workflow.gate import Gated
-from tests.measure.test_accuracy import with_evaluation
-from tests.measured import make_bundle
-from tests.workflow.conftest import QUICK
+from tests.support.desk import QUICK
+from tests.support.measured import make_bundle
+from tests.support.sessions import with_evaluation
 
 LIMITS = Gate(metrics={"top1": None})
 RECIPE = {

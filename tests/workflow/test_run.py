@@ -11,7 +11,7 @@ import pytest
 import edgekit
 from edgekit.cli import run as edgekit_command
 from edgekit.workflow.run import RunResult
-from tests.pipeline.test_build import RECIPE
+from tests.support.recipes import RECIPE
 from tools.emulation.machine import free_port
 
 pytestmark = pytest.mark.torch

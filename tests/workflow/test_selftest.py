@@ -12,7 +12,7 @@ from edgekit import store
 from edgekit.bundle.manifest import Bundle
 from edgekit.cli import run
 from edgekit.errors import UsageError
-from tests.workflow.conftest import QUICK
+from tests.support.desk import QUICK
 
 
 def test_an_artifact_against_itself(fast: Bundle, desk: Path) -> None:

@@ -16,7 +16,7 @@ from edgekit.cli.sweep import _split
 from edgekit.errors import UsageError
 from edgekit.stats import Estimate
 from edgekit.workflow.sweep import Candidate, _beats, _ranked
-from tests.measured import make_artifact
+from tests.support.measured import make_artifact
 
 NUMBERS = st.tuples(st.integers(0, 100), st.integers(1, 5), st.integers(0, 3), st.integers(1, 5))
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from edgekit.errors import UsageError
 from edgekit.yaml_documents.problems import KeyPath, Origin, refuse
 from edgekit.yaml_documents.yaml_file import parse_yaml, paths_of, read_yaml, value_at
-from tests.yaml_faults import FAULTS, assert_reported, problems_in
+from tests.support.yaml_faults import FAULTS, assert_reported, problems_in
 
 
 @pytest.fixture

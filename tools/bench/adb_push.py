@@ -1,5 +1,6 @@
-"""A 50 MB push over adb against the adb program's own. Run: PYTHONPATH=. .venv/bin/python
-tools/bench/adb_push.py
+"""A 50 MB push over adb against the adb program's own.
+
+    .venv/bin/python tools/bench/adb_push.py
 
 Both send to the test adbd on loopback. edgekit's push keeps what arrived when it is cut off, so
 that it can be resumed; adb's own deletes it. The hash that a deployment computes on the device
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -17,13 +19,16 @@ from paired import command_seconds, interleaved, report
 
 from edgekit.devices import adb
 from edgekit.devices.target import AdbTarget
-from tests.devices import adbd
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # a script finds only what lies beside it
+from tools.testbed import adbd
 
 PUSHED_BYTES, ROUNDS = 50_000_000, 15
 
 
 def main() -> None:
-    adbd.require()
+    if reason := adbd.why_not():
+        raise SystemExit(reason)
     with (
         tempfile.TemporaryDirectory() as home,
         tempfile.TemporaryDirectory() as place,

@@ -1,5 +1,6 @@
-"""A bundle of 2,000 small objects over SSH against one SFTP put per file. Run: PYTHONPATH=.
-.venv/bin/python tools/bench/many_objects.py [DELAY_MS]
+"""A bundle of 2,000 small objects over SSH against one SFTP put per file.
+
+    .venv/bin/python tools/bench/many_objects.py [DELAY_MS]
 
 All connect, send 2,001 files of 4 kB that are new to the board into a fresh directory, and
 disconnect. SFTP's put asks for the size after each file; deployment computes the hash of each on
@@ -18,12 +19,11 @@ from pathlib import Path
 
 import paramiko
 from paired import command_seconds, interleaved, report
-from servers import PLACE, board, bundle, proxy, target
+from servers import PLACE, Server, board, bundle, proxy, target
 
 from edgekit.boards.deploying import deploy
 from edgekit.bundle.manifest import Bundle
 from edgekit.devices.target import SshTarget
-from tests.devices import sshd
 
 OBJECTS, OBJECT_BYTES, ROUNDS, ROUNDS_DELAYED = 2001, 4096, 9, 3
 
@@ -35,7 +35,7 @@ def deploy_seconds(made: Bundle, where: SshTarget) -> float:
     return time.perf_counter() - started
 
 
-def paramiko_seconds(made: Bundle, where: SshTarget, server: sshd.Server, into: str) -> float:
+def paramiko_seconds(made: Bundle, where: SshTarget, server: Server, into: str) -> float:
     key = paramiko.Ed25519Key.from_private_key_file(str(server.directory / "user_key"))
     started = time.perf_counter()
     with paramiko.SSHClient() as client:
@@ -56,7 +56,7 @@ def paramiko_seconds(made: Bundle, where: SshTarget, server: sshd.Server, into: 
 
 
 def openssh_seconds(
-    made: Bundle, where: SshTarget, server: sshd.Server, into: str, batch: Path
+    made: Bundle, where: SshTarget, server: Server, into: str, batch: Path
 ) -> float:
     puts = [f"put {made.file(file)} {into}/{number}\n" for number, file in enumerate(made.files())]
     batch.write_text(f"mkdir {into}\n{''.join(puts)}")

@@ -1,5 +1,6 @@
-"""Eight targets at the same time against one after the other. Run: PYTHONPATH=. .venv/bin/python
-tools/bench/parallel_targets.py
+"""Eight targets at the same time against one after the other.
+
+    .venv/bin/python tools/bench/parallel_targets.py
 
 Each target is a store of its own behind a proxy of its own that lets 4 MB/s through, as eight
 boards on slow networks would be; behind all of them is one real sshd. A bundle of 8 MB that is new

@@ -1,6 +1,7 @@
 """Deployment over SSH on loopback: a 50 MB push against scp, an unchanged deployment again, and the
-memory that a 500 MB push takes on this machine. Run: PYTHONPATH=. .venv/bin/python
-tools/bench/push.py
+memory that a 500 MB push takes on this machine.
+
+    .venv/bin/python tools/bench/push.py
 
 Each push connects, sends content that is new to the board, and disconnects. scp has its default
 cipher and only writes; deployment also computes the hash on the board, brings all to the disk, and
@@ -16,12 +17,11 @@ import time
 from pathlib import Path
 
 from paired import command_seconds, interleaved, report
-from servers import PLACE, board, bundle, target
+from servers import PLACE, Server, board, bundle, target
 
 from edgekit.boards.deploying import deploy
 from edgekit.bundle.manifest import Bundle, open_bundle
 from edgekit.devices.target import SshTarget
-from tests.devices import sshd
 
 MB = 1_000_000
 ROUNDS, PUSHED_BYTES, LARGE_BYTES = 9, 50 * MB, 500 * MB
@@ -50,7 +50,7 @@ def deploy_seconds(made: Bundle, where: SshTarget) -> float:
     return time.perf_counter() - started
 
 
-def scp_seconds(made: Bundle, where: SshTarget, server: sshd.Server) -> float:
+def scp_seconds(made: Bundle, where: SshTarget, server: Server) -> float:
     options = [
         "-q",
         "-o",

@@ -1,7 +1,7 @@
 """What the benches of deployment share: a real sshd on loopback with a target for it, bundles of
 any size, and a proxy that delays or throttles.
 
-Servers are those of the tests; nothing here is timed.
+The servers are in tools/testbed, where the tests have them from; nothing here is timed.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from pathlib import Path
 from edgekit.bundle.manifest import Bundle
 from edgekit.devices.ssh_login import resolve, trust
 from edgekit.devices.target import SshTarget
-from tests.deployment.conftest import opaque_bundle
-from tests.devices import sshd
 
+sys.path.insert(0, str(Path(__file__).parents[2]))  # a script finds only what lies beside it
+from tools.testbed import sshd
+from tools.testbed.opaque_bundle import opaque_bundle
+
+Server = sshd.Server
 PLACE = "edgekit-bench"
 """In the home directory of the server's user; removed at the end."""
 FILE_SYSTEM_BYTES = 8 << 30
@@ -28,7 +31,7 @@ PROXY = str(Path(__file__).with_name("proxy.py"))
 
 
 @contextlib.contextmanager
-def board() -> Iterator[sshd.Server]:
+def board() -> Iterator[Server]:
     """A real sshd on loopback that lets an unprivileged user in; a home directory of one's own,
     with nothing of the user's SSH configuration."""
     if reason := sshd.why_not():
@@ -67,7 +70,7 @@ def _file_system(place: Path, image: Path) -> Iterator[None]:
         subprocess.run(["umount", "-l", place], check=True)
 
 
-def target(server: sshd.Server, name: str = "board", *, port: int = 0) -> SshTarget:
+def target(server: Server, name: str = "board", *, port: int = 0) -> SshTarget:
     """The server as a target whose store is its own, with its host key trusted; through a proxy
     when its port is given."""
     key = str(server.directory / "user_key")

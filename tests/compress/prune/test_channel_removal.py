@@ -13,7 +13,7 @@ from edgekit.compress.prune.channel_removal import count_macs_params, prune_stru
 from edgekit.compress.prune.dependencies import dependencies
 from edgekit.errors import ModelError, UsageError
 from edgekit.models.create import create_model
-from tests.compress.nets import batch, named, seeded
+from tests.support.compress_nets import batch, named, seeded
 
 pytestmark = pytest.mark.torch
 

@@ -15,7 +15,7 @@ from edgekit.compress.prune.masks import (
     zero_fraction,
 )
 from edgekit.errors import ModelError, UsageError
-from tests.compress.nets import seeded, separable
+from tests.support.compress_nets import seeded, separable
 
 pytestmark = pytest.mark.torch
 

@@ -8,7 +8,7 @@ from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import XNNPACKQuant
 from torch import Tensor, nn
 
 from edgekit.compress.quantize import calibrate, pt2e
-from tests.compress.nets import batch, named
+from tests.support.compress_nets import batch, named
 
 pytestmark = pytest.mark.torch
 

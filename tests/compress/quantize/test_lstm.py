@@ -8,7 +8,7 @@ from torch import nn
 
 from edgekit.compress.quantize.lstm import UnrolledLSTM, rewrite_lstm
 from edgekit.errors import ModelError
-from tests.compress.nets import batch, seeded
+from tests.support.compress_nets import batch, seeded
 
 pytestmark = pytest.mark.torch
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from edgekit.compress.quantize import calibrate, pt2e
 from edgekit.compress.quantize.sensitivity import INPUT, PartlyQuantized, cheapest_float
 from edgekit.stats import snr_db
-from tests.compress.nets import batch, named, separable
+from tests.support.compress_nets import batch, named, separable
 
 pytestmark = pytest.mark.torch
 

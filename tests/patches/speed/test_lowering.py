@@ -14,7 +14,7 @@ from torch.nn import functional
 from edgekit.export.executorch import to_pte
 from edgekit.export.litert import to_tflite
 from edgekit.patches.speed import lowering
-from tests.export.nets import IMAGE, SERIES, conv_net, series_net
+from tests.support.export_nets import IMAGE, SERIES, conv_net, series_net
 
 pytestmark = pytest.mark.torch
 

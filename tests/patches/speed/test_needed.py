@@ -28,7 +28,7 @@ from edgekit.captured_graph import capture
 from edgekit.patches.replacing import replaced
 from edgekit.patches.speed.lowering import fast_executorch, fast_litert
 from edgekit.patches.speed.qat import fast_patterns
-from tests.compress.nets import named
+from tests.support.compress_nets import named
 
 pytestmark = pytest.mark.torch
 

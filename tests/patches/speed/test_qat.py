@@ -19,7 +19,7 @@ from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_qat_pt
 from edgekit.captured_graph import capture
 from edgekit.patches.speed import qat
 from edgekit.patches.speed.qat import fast_patterns
-from tests.compress.nets import batch, named, separable, with_statistics
+from tests.support.compress_nets import batch, named, separable, with_statistics
 
 pytestmark = pytest.mark.torch
 

@@ -14,8 +14,8 @@ from edgekit.bundle.manifest import Bundle
 from edgekit.measure.measurement import Measurement
 from edgekit.reporting.page import content, document
 from edgekit.workflow.run import judge
-from tests.chromium import Browser
-from tests.reporting.page.conftest import hostile
+from tests.support.chromium import Browser
+from tests.support.hostile import hostile
 
 pytestmark = [pytest.mark.device, pytest.mark.slow]
 DRAWN = (

@@ -20,8 +20,8 @@ from edgekit.reporting.page import build, content, document, values
 from edgekit.store.results import Past
 from edgekit.verdict.budget import Check
 from edgekit.workflow.run import judge
-from tests.measured import make_bundle, make_measurement
-from tests.reporting.page.conftest import HOSTILE, hostile
+from tests.support.hostile import HOSTILE, hostile
+from tests.support.measured import make_bundle, make_measurement
 
 URL = "http://127.0.0.1:9/x"
 PARTS = (

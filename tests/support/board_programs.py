@@ -29,7 +29,7 @@ def on_the_board(bundle: Bundle, behaviour: str = "good", *, first: str = ":") -
             directory / "computed.bin",
             directory / "runner",
         )
-        shutil.copyfile(Path(__file__).parents[1] / "fake_runner.py", script)
+        shutil.copyfile(Path(__file__).with_name("fake_runner.py"), script)
         shutil.copyfile(bundle.file(artifact.reference_outputs), computed)
         specs = {
             kind: [

@@ -25,7 +25,7 @@ from edgekit.measure.protocol_lines import HelloValues, MemoryMark
 from edgekit.measure.validity import artifact_notes
 
 SAMPLES = 4
-CAPTURED = Path(__file__).parent / "captured"
+CAPTURED = Path(__file__).parents[1] / "captured"
 SPECS: dict[str, dict[str, Any]] = {
     "fp32.pte": {
         "format": "executorch",

@@ -19,13 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.devices.sshd import USER, user_missing
-from tests.tiers import cannot_run
 from tools.emulation.machine import free_port
+from tools.testbed.sshd import USER, user_missing
 
-TOOLS = Path(__file__).parents[2] / "tools" / "adbd"
+TOOLS = Path(__file__).parents[1] / "adbd"
 BUILD = TOOLS / "build"
 NEEDS = ("adb", "toybox", "mksh")
 ENVIRONMENT = dict(os.environ)
@@ -60,15 +57,6 @@ def why_not() -> str:
     return user_missing()
 
 
-def require() -> None:
-    """Skip, or fail where the daemon could have been built, when none can be started."""
-    if reason := why_not():
-        release = Path("/etc/os-release").read_text() if os.path.exists("/etc/os-release") else ""
-        if "ID=debian" in release and 'VERSION_ID="12"' in release:
-            cannot_run(reason)
-        pytest.skip(f"{reason} (on Debian 12, which has its source)")
-
-
 def built() -> str:
     """The program, empty when it was not built."""
     return subprocess.run(
@@ -76,30 +64,26 @@ def built() -> str:
     ).stdout.strip()
 
 
-def require_arm64() -> None:
-    """As `require`, for a daemon among arm64 programs."""
-    require()
-    if missing := [
-        program
-        for program in ("qemu-aarch64-static", "unshare", "apt-get", "dpkg")
-        if shutil.which(program) is None
-    ]:
-        cannot_run(f"needs {' '.join(missing)}: apt-get install qemu-user-static")
-    tried = [
-        "unshare",
-        "--user",
-        "--map-root-user",
-        "--mount",
-        "mount",
-        "-t",
-        "binfmt_misc",
-        "none",
-        "/proc/sys/fs/binfmt_misc",
-    ]
-    if (
-        done := subprocess.run(tried, capture_output=True, text=True, **_as_user())
-    ).returncode != 0:  # type: ignore[call-overload]
-        pytest.skip(f"needs Linux 6.7 and user name spaces: {done.stderr.strip()}")
+def why_no_arm64_programs() -> str:
+    """Which programs are missing that run arm64 programs here; empty when there are all."""
+    needed = ("qemu-aarch64-static", "unshare", "apt-get", "dpkg")
+    if missing := [program for program in needed if shutil.which(program) is None]:
+        return f"needs {' '.join(missing)}: apt-get install qemu-user-static"
+    return ""
+
+
+def why_no_arm64_kernel() -> str:
+    """Why this kernel does not let a user run arm64 programs; empty when it does."""
+    mount = ["mount", "-t", "binfmt_misc", "none", "/proc/sys/fs/binfmt_misc"]
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--mount", *mount],
+        capture_output=True,
+        text=True,
+        **_as_user(),
+    )
+    if done.returncode != 0:
+        return f"needs Linux 6.7 and user name spaces: {done.stderr.strip()}"
+    return ""
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.tiers import cannot_run
+from tests.support.tiers import cannot_run
 
 ANSWER_SECONDS = 240.0
 """Five seconds do on a quiet machine; a busy one has been seen to take a minute and a half."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.tiers import cannot_run
+from tests.support.tiers import cannot_run
 
 PROGRAM = (
     Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

@@ -1,0 +1,49 @@
+"""What keeps tests and tools apart: helpers are in tests/support, servers in tools/testbed, and
+whatever cannot run says so through tests/support/tiers.py."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+TOOLS = sorted((ROOT / "tools").rglob("*.py"))
+TIERS = ROOT / "tests" / "support" / "tiers.py"
+
+
+def imported_modules(source: str) -> set[str]:
+    """Full names of modules that a source imports, and of what it imports from them."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def in_tests(name: str) -> bool:
+    return name.split(".")[0] == "tests"
+
+
+@pytest.mark.parametrize("file", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_tests_import_only_helpers(file: Path) -> None:
+    names = filter(in_tests, imported_modules(file.read_text(encoding="utf-8")))
+    assert [name for name in names if not name.startswith("tests.support.")] == []
+
+
+@pytest.mark.parametrize("file", TOOLS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_tools_import_no_tests(file: Path) -> None:
+    names = filter(in_tests, imported_modules(file.read_text(encoding="utf-8")))
+    assert list(names) == []
+
+
+def test_an_import_of_a_test_module_is_noticed() -> None:
+    source = "from tests.store.conftest import bundle\nimport tests.test_readme, os"
+    assert set(filter(in_tests, imported_modules(source))) == {
+        "tests.store.conftest.bundle",
+        "tests.test_readme",
+    }
