@@ -18,7 +18,7 @@ from edgekit.devices import Device, control
 from edgekit.devices.facts import DeviceState
 from edgekit.devices.ssh_login import connect, resolve, trust
 from edgekit.devices.target_sections import Timeouts
-from tests.devices.test_contract import gone
+from tests.support.processes import gone
 from tools.testbed import proxy
 from tools.testbed.sshd import Server
 

@@ -12,6 +12,7 @@ import pytest
 
 from edgekit.devices import Device
 from edgekit.errors import DeviceError, ResultError, TransportError
+from tests.support.processes import gone
 
 AWKWARD = [
     "a b",
@@ -40,20 +41,6 @@ def shell(
     done = device.run(["sh", "-c", script, "sh", *arguments], timeout_s=timeout_s, **options)  # type: ignore[arg-type]
     assert done.ok, done
     return done.stdout
-
-
-def gone(device: Device, pid: int, within_s: float = 5) -> bool:
-    """Whether a process is dead, or a zombie nobody has reaped."""
-    until = time.monotonic() + within_s
-    while time.monotonic() < until:
-        status = device.run(
-            ["sh", "-c", 'grep -s "^State:" "/proc/$1/status" || echo State: X', "sh", str(pid)],
-            timeout_s=10,
-        ).stdout.split()
-        if status[1] in (b"X", b"Z"):
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def local_file(tmp_path: Path, data: bytes) -> Path:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from pathlib import Path
+
+from edgekit.devices import Device
 
 
 def descendants(pid: int) -> set[int]:
@@ -20,3 +23,17 @@ def descendants(pid: int) -> set[int]:
         new = {child for child, parent in parents.items() if parent in new} - found
         found |= new
     return found
+
+
+def gone(device: Device, pid: int, within_s: float = 5) -> bool:
+    """Whether a process is dead, or a zombie nobody has reaped."""
+    until = time.monotonic() + within_s
+    while time.monotonic() < until:
+        status = device.run(
+            ["sh", "-c", 'grep -s "^State:" "/proc/$1/status" || echo State: X', "sh", str(pid)],
+            timeout_s=10,
+        ).stdout.split()
+        if status[1] in (b"X", b"Z"):
+            return True
+        time.sleep(0.05)
+    return False
