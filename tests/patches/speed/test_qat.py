@@ -126,10 +126,10 @@ def test_a_model_converts_in_seconds_rather_than_minutes() -> None:
     """The plain path takes half a minute of processor time for any model, even in this test's small
     one."""
     program = (
-        "import time, torch; torch.set_num_threads(1)\nfrom tests.compress.nets import batch, named,"
-        " separable\nfrom edgekit.compress.quantize.pt2e import convert, prepare_qat,"
-        " set_qat_mode\ngraph = prepare_qat(separable(), named(batch(2, 3, 8, 8))); set_qat_mode(graph,"
-        " training=True); graph(batch(2, 3, 8, 8))\nstart = time.process_time(); convert(graph,"
+        "import time, torch; torch.set_num_threads(1)\nfrom tests.support.compress_nets import"
+        " batch, named, separable\nfrom edgekit.compress.quantize.pt2e import convert, prepare_qat,"
+        " set_qat_mode\ngraph = prepare_qat(separable(), named(batch(2, 3, 8, 8)));"
+        " set_qat_mode(graph, training=True); graph(batch(2, 3, 8, 8))\nstart = time.process_time(); convert(graph,"
         " fold=True); print(time.process_time() - start)"
     )
     seconds = float(
