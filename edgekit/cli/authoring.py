@@ -16,6 +16,7 @@ from rich.markup import escape
 import edgekit
 from edgekit.cli.console import stdout
 from edgekit.cli.options import Json, Overrides, write_schema
+from edgekit.data import SOURCES
 from edgekit.errors import GateFailed, ModelError, UsageError
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ def new(
         str | None,
         typer.Option(
             help=(
-                "digits, fashion_mnist, japanese_vowels, sample_photos, a folder of images,"
-                " package.module:factory."
+                f"A built-in source ({', '.join(SOURCES)}), a folder of images, or"
+                " package.module:object."
             )
         ),
     ] = None,

@@ -16,8 +16,11 @@ from pydantic import AfterValidator, Field, create_model, model_validator
 from pydantic_core import PydanticCustomError
 
 from edgekit.compress import METHODS
+from edgekit.data import SOURCES
+from edgekit.models import MODELS
 from edgekit.recipe.limits import Bench, Budget, Gate, Verify
 from edgekit.recipe.stage_types import Own, stage_union
+from edgekit.registry.table import Table
 from edgekit.yaml_documents.fields import (
     Count,
     Finite,
@@ -41,6 +44,11 @@ EXAMPLE_STAGES = (
 )
 
 
+def _listed(table: Table) -> str:
+    """The names of a table, as a description lists them."""
+    return ", ".join(f"`{name}`" for name in table)
+
+
 def _check_weights(text: str) -> str:
     name, _, file = text.removeprefix("package:").partition("/")
     if not text.startswith("package:"):
@@ -57,8 +65,8 @@ class Model(Section):
     name: str = Field(
         min_length=1,
         description=(
-            "A built-in (`resnet8`, `ds_cnn`, `mobilenet_v1_025`, `small_cnn`, `lstm`), a"
-            " torchvision model (`mobilenet_v2`), or `package.module:factory`."
+            f"A built-in ({_listed(MODELS)}), a torchvision model (`mobilenet_v2`), or"
+            " `package.module:factory`."
         ),
         examples=["resnet8", "torchvision.models:mobilenet_v2", "my_package.nets:build"],
     )
@@ -108,6 +116,8 @@ class Input(Section):
     def _one_value_per_channel(self) -> Self:
         channels = self.shape[-1] if len(self.shape) == 2 else self.shape[0]
         for key, values in (("mean", self.mean), ("std", self.std)):
+            if values is not None and self.dtype != "float32":
+                raise invalid(f"only float32 inputs are normalised, not {self.dtype}", key=key)
             if values is not None and len(values) != channels:
                 raise invalid(
                     f"expected one value per channel: {channels}, got {len(values)}", key=key
@@ -120,10 +130,7 @@ class Data(Section):
 
     name: str = Field(
         min_length=1,
-        description=(
-            "`digits`, `fashion_mnist`, `japanese_vowels`, `sample_photos`, `image_folder`, or"
-            " `package.module:factory`."
-        ),
+        description=f"{_listed(SOURCES)}, or `package.module:object`.",
         examples=["fashion_mnist", "image_folder"],
     )
     args: dict[str, Any] = Field(

@@ -206,6 +206,15 @@ budget: {variants: {a: {top1_min_percent: 101, size_max_bytes: 0}}}
 """
 
 
+def test_only_float_inputs_are_normalised(tmp_path: Path) -> None:
+    text = BASE.replace("edgekit: 1", "edgekit: 2").replace(
+        "input: {shape: [3, 32, 32]}", "inputs: {ids: {shape: [8], dtype: int64, mean: [0]}}"
+    )
+    (tmp_path / "recipe.yaml").write_text(text)
+    with pytest.raises(UsageError, match=r"mean: only float32 inputs are normalised, not int64"):
+        load_recipe(tmp_path / "recipe.yaml")
+
+
 def test_ranges(tmp_path: Path) -> None:
     text = HEAD.replace("input: {shape: [3, 32, 32]}\n", "") + RANGES
     assert refused_places(tmp_path, text) == {
