@@ -87,7 +87,7 @@ def wrap_model(path: str | Path, directory: Path) -> Bundle:
         reference_samples=SAMPLES,
         delegation=Delegation(delegate="unknown", delegated={}, fallback={}),
         verification=Verification(
-            samples=0, max_abs_error=None, snr_db=None, cosine=None, top1_agreement_percent=None
+            samples=0, max_abs_error=None, snr_db=None, cosine=None, agreement_percent=None
         ),
     )
     recipe_sha256 = hashlib.sha256(canonical_json({})).hexdigest()

@@ -8,7 +8,7 @@ Owns the manifest, hashes, open and verify.
       manifest.json.sig          of a signed bundle: the signature of the manifest
       fp32.pte  int8.tflite …    the artifacts, one per variant and format
       reference/*.bin            inputs and expected outputs, raw little-endian bytes in the artifact's own types
-      evaluation/*.bin           where the recipe asks for it: test samples, labels and outputs for accuracy on a device; stays on the host
+      evaluation/*.bin           where the recipe asks for it: test samples, targets and outputs for metrics on a device; stays on the host
 
 `id` is a hash over everything that determines behaviour (recipe hash, artifact and reference
 hashes), not over seconds or dates, so that the same recipe built twice has the same id. A manifest
@@ -17,6 +17,7 @@ is untrusted input: names are checked against an allow-list and every file again
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import zlib
 from collections.abc import Iterator
@@ -25,13 +26,18 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from edgekit.bundle.format1 import upgraded_manifest
 from edgekit.errors import ResultError, UsageError
 from edgekit.hashing import canonical_json, sha256_file
+from edgekit.metrics import MetricValue
 
 MANIFEST = "manifest.json"
 SIGNATURE = f"{MANIFEST}.sig"
 """Of a signed bundle, see edgekit/bundle/signing.py."""
-FORMAT: Literal[1] = 1
+FORMAT: Literal[2] = 2
+ID_RULES = 1
+"""Which rules make a bundle's id. They outlive a manifest format: the same artifacts keep their
+id."""
 Format = Literal["executorch", "litert"]
 MAX_MANIFEST_BYTES = 64 << 20
 
@@ -97,14 +103,13 @@ class Verification(Part):
     max_abs_error: float | None
     snr_db: float | None
     cosine: float | None
-    top1_agreement_percent: float | None
-    top1_correct: int | None = Field(
-        default=None,
-        description=(
-            "Correct answers of the exported artifact on the test set; null without labels."
-        ),
+    agreement_percent: float | None = Field(
+        description="How far its answers are those of the eager model, where the task says."
     )
-    top1_total: int | None = None
+    metrics: tuple[MetricValue, ...] = Field(
+        default=(),
+        description="Of the exported artifact on the test set; none without targets.",
+    )
     proof: dict[str, Any] = Field(
         default={},
         description=(
@@ -150,23 +155,26 @@ SUFFIX = {"executorch": "pte", "litert": "tflite"}
 
 
 class Comparison(Part):
-    """Two artifacts on the same test samples: how often the top class is the same, and how far `b`
-    is from `a` (SNR in dB; null when equal)."""
+    """Two artifacts on the same samples: how far their answers agree, where the task says, and how
+    far the outputs of `b` are from those of `a` (SNR in dB; null when equal).
+
+    `agreement_label` is the task's word for it, such as `same top-1`."""
 
     a: str
     b: str
     samples: int
-    same_top1: int
+    agreement_percent: float | None
+    agreement_label: Annotated[str, Field(max_length=40)] = "same answers"
     snr_db: float | None
 
 
 class TraceRow(Part):
     """What one stage gave and cost.
 
-    For float stages `bytes` are those of the weights, and accuracy is that of eager PyTorch. For a
+    For float stages `bytes` are those of the weights, and the metrics those of eager PyTorch. For a
     quantize stage both are those of its exported artifact (named in `notes`), because that is where
-    its integers are. `top1_*` are null for data without labels; `reused` says the stage came from
-    the cache."""
+    its integers are. There are no metrics for data without targets; `reused` says the stage came
+    from the cache."""
 
     stage: str
     kind: str
@@ -176,27 +184,40 @@ class TraceRow(Part):
     macs: int
     bytes: int | None
     deflated_bytes: int | None
-    top1_correct: int | None
-    top1_total: int | None
+    metrics: tuple[MetricValue, ...]
     seconds: float
     reused: bool = False
     notes: tuple[str, ...] = ()
 
 
+class EvaluationTensor(Part):
+    """One tensor of all samples: raw little-endian values of shape (samples, *shape)."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    dtype: Literal["float32", "int32", "int64", "bool"]
+    shape: tuple[Annotated[int, Field(ge=0, le=1 << 30)], ...]
+    file: File
+
+
 class Evaluation(Part):
-    """Samples of the test set in real numbers, for accuracy on a device: float32 inputs (samples,
-    *shape), int32 labels, and for each artifact by key its float32 real outputs (samples, …) on the
-    build host. Raw little-endian."""
+    """Samples of the test set, for the task's metrics on a device: inputs and targets in real
+    numbers, and for each artifact by key its real outputs on the build host."""
 
     samples: Annotated[int, Field(ge=1, le=1 << 24)]
-    shape: tuple[int, ...]
-    inputs: File
-    labels: File | None = None
-    outputs: dict[str, File]
+    inputs: tuple[EvaluationTensor, ...]
+    targets: EvaluationTensor | None = None
+    outputs: dict[str, tuple[EvaluationTensor, ...]]
+
+    def files(self) -> Iterator[File]:
+        """All files of the set."""
+        tensors = [*self.inputs, *([self.targets] if self.targets else [])]
+        for of_artifact in self.outputs.values():
+            tensors += of_artifact
+        yield from (tensor.file for tensor in tensors)
 
 
 class Manifest(Part):
-    format: Literal[1] = FORMAT
+    format: Literal[2] = FORMAT
     id: Sha256
     name: str
     created: str = Field(description="UTC, ISO 8601.")
@@ -205,6 +226,10 @@ class Manifest(Part):
     versions: dict[str, str]
     seed: int
     git_revision: str | None
+    task: str | None = Field(
+        default=None,
+        description="The task of the recipe; null for a model that edgekit did not build.",
+    )
     classes: tuple[str, ...] = ()
     trace: tuple[TraceRow, ...]
     artifacts: tuple[Artifact, ...]
@@ -231,8 +256,8 @@ def _files(manifest: Manifest) -> Iterator[File]:
         yield from filter(
             None, (artifact.file, artifact.reference_inputs, artifact.reference_outputs)
         )
-    if held := manifest.evaluation:
-        yield from filter(None, (held.inputs, held.labels, *held.outputs.values()))
+    if manifest.evaluation:
+        yield from manifest.evaluation.files()
 
 
 class Bundle(Part):
@@ -257,15 +282,8 @@ class Bundle(Part):
 
     def all_files(self) -> tuple[File, ...]:
         """All files but the manifest."""
-        held = self.manifest.evaluation
-        return (
-            *self.files(),
-            *(
-                ()
-                if held is None
-                else filter(None, (held.inputs, held.labels, *held.outputs.values()))
-            ),
-        )
+        evaluation = self.manifest.evaluation
+        return (*self.files(), *(evaluation.files() if evaluation else ()))
 
 
 def describe_file(path: Path, name: str) -> File:
@@ -288,7 +306,7 @@ def bundle_id(recipe_sha256: str, artifacts: tuple[Artifact, ...]) -> str:
         ]
         for a in artifacts
     ]
-    return hashlib.sha256(canonical_json([FORMAT, recipe_sha256, sorted(parts)])).hexdigest()
+    return hashlib.sha256(canonical_json([ID_RULES, recipe_sha256, sorted(parts)])).hexdigest()
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:
@@ -320,8 +338,8 @@ def open_bundle(path: str | Path, *, verify: bool = True) -> Bundle:
             hint="build the bundle again",
         )
     try:
-        manifest = Manifest.model_validate_json((directory / MANIFEST).read_bytes())
-    except (ValidationError, RecursionError) as error:
+        manifest = read_manifest((directory / MANIFEST).read_bytes())
+    except (ValueError, RecursionError) as error:
         raise ResultError(
             f"{directory / MANIFEST}: not a valid manifest: {_first(error)}",
             hint="build the bundle again",
@@ -335,6 +353,12 @@ def open_bundle(path: str | Path, *, verify: bool = True) -> Bundle:
     if verify:
         _verify_files(bundle)
     return bundle
+
+
+def read_manifest(data: bytes) -> Manifest:
+    """A manifest of this format or of an earlier one. Raises ValueError or RecursionError for what
+    is neither."""
+    return Manifest.model_validate(upgraded_manifest(json.loads(data)))
 
 
 def _verify_files(bundle: Bundle) -> None:
@@ -366,4 +390,4 @@ def _first(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return f"{'.'.join(str(p) for p in first['loc'])}: {first['msg']}"
-    return "nested too deeply"
+    return "nested too deeply" if isinstance(error, RecursionError) else "not JSON"

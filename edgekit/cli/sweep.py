@@ -118,10 +118,11 @@ def _print(swept: Swept, keys: Sequence[str]) -> None:
     for settings, error in swept.failures:
         named = ", ".join(f"{key}={value}" for key, value in settings.items())
         console.print(f"[red]not built[/] {escape(named)}: {escape(error.message)}", soft_wrap=True)
+    metric = _headline_label(swept.candidates)
     measured = (
-        "accuracy, latency and size"
+        f"{metric}, latency and size"
         if swept.measurements
-        else "accuracy and size (nothing was measured: no --target)"
+        else f"{metric} and size (nothing was measured: no --target)"
     )
     console.print(f"★ none is as good in {measured}, and better in one of them")
     for measurement in swept.measurements[:1]:  # they are of one session
@@ -130,23 +131,26 @@ def _print(swept: Swept, keys: Sequence[str]) -> None:
 
 
 def _table(candidates: Sequence[Candidate], keys: Sequence[str]) -> Table:
-    from edgekit.reporting.numbers import estimate_ms, size, top1
+    from edgekit.reporting.numbers import estimate_ms, metric, metric_heading, size
 
     table = Table(box=None, pad_edge=False)
     for column in ("", *keys, "artifact"):
         table.add_column(escape(column), overflow="fold")
-    for column in ("size", "top-1 % (95 %)", "p50 ms (95 %)"):
+    measured = next((one.headline for one in candidates if one.headline), None)
+    for column in ("size", metric_heading(measured), "p50 ms (95 %)"):
         table.add_column(column, justify="right")
     for one in candidates:
-        found = one.artifact.verification
         settings = [escape(one.settings.get(key, "any")) for key in keys]
-        accuracy = top1(found.top1_correct, found.top1_total)
         table.add_row(
             "★" if one.best else "",
             *settings,
             escape(one.artifact.key),
             size(one.artifact.file.bytes),
-            accuracy,
+            metric(one.headline),
             estimate_ms(one.p50_ns),
         )
     return table
+
+
+def _headline_label(candidates: Sequence[Candidate]) -> str:
+    return next((one.headline.label for one in candidates if one.headline), "metric")

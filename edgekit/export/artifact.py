@@ -13,7 +13,7 @@ is complete):
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,13 +29,13 @@ from edgekit.export.verify import (
     EvaluationSet,
     Outputs,
     Thresholds,
-    artifact_outputs,
     compare,
     eager_outputs,
+    evaluate,
     reference_bytes,
     require,
-    top1_correct,
 )
+from edgekit.tasks.task import Task
 
 REFERENCE_SAMPLES = 8
 
@@ -62,6 +62,7 @@ def export_artifact(
     method: str | None,
     keep_float: Sequence[str] = (),
     backend: str = "xnnpack",
+    task: Task,
     test: EvaluationSet,
     thresholds: Thresholds,
     output: Path,
@@ -90,7 +91,7 @@ def export_artifact(
             host, delegation = _open(staged / name, format, threads)
             ran = lowered.delegation or delegation
             assert ran is not None, "one of the two knows: the partitioner, or the interpreter"
-            verification, outputs = _verify(lowered, host, samples, test, thresholds)
+            verification, outputs = _verify(lowered, host, samples, test, task, thresholds)
             step("write")
             files = _write_reference(staged, name, host, samples[:REFERENCE_SAMPLES].numpy())
             artifact = Artifact(
@@ -157,20 +158,27 @@ def _open(path: Path, format: Format, threads: int) -> tuple[HostModel, Delegati
 
 
 def _verify(
-    lowered: Lowered, host: HostModel, samples: Tensor, test: EvaluationSet, thresholds: Thresholds
+    lowered: Lowered,
+    host: HostModel,
+    samples: Tensor,
+    test: EvaluationSet,
+    task: Task,
+    thresholds: Thresholds,
 ) -> tuple[Verification, Outputs]:
     """Compare on the samples, then run the whole test set. Gives the outputs on it too."""
-    agreement = compare(eager_outputs(lowered.reference, samples), host(samples.numpy()))
+    agreement = compare(eager_outputs(lowered.reference, samples), host(samples.numpy()), task)
     require(agreement, thresholds)
-    outputs, classes = artifact_outputs(host, test)
-    correct = top1_correct(classes, test.targets)
-    total = None if correct is None else len(test)
-    return (
-        Verification(
-            **asdict(agreement), top1_correct=correct, top1_total=total, proof=lowered.proof
-        ),
-        outputs,
+    outputs, metrics = evaluate(host, test, task)
+    verification = Verification(
+        samples=agreement.samples,
+        max_abs_error=agreement.outputs.max_abs_error,
+        snr_db=agreement.outputs.snr_db,
+        cosine=agreement.outputs.cosine,
+        agreement_percent=agreement.answers_percent,
+        metrics=metrics,
+        proof=lowered.proof,
     )
+    return verification, outputs
 
 
 def _write_reference(staged: Path, name: str, host: HostModel, samples: Outputs) -> tuple[str, str]:

@@ -48,6 +48,7 @@ class ExportJob:
     checkpoint: Path
     base: Path
     test: Path
+    task: str
     variant: str
     format: str
     backend: str

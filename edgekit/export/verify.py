@@ -1,12 +1,11 @@
 """Whether an artifact is the model it came from: its outputs against eager PyTorch, with
-thresholds, and its predictions on the whole test set.
+thresholds, and the task's metrics on the whole test set.
 
 Owns the comparison and the reference files. How an artifact is run is host.py's; what its file
 holds is proof.py's."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,6 +18,10 @@ from torch import Tensor, nn
 from edgekit.bundle.tensors import quantize
 from edgekit.errors import ExportError
 from edgekit.export.host_runtime import HostModel
+from edgekit.metrics import MetricValue
+from edgekit.stats import Fidelity, fidelity
+from edgekit.tasks.scoring import Scores, agreement_percent
+from edgekit.tasks.task import Task
 
 Outputs = NDArray[np.float32]
 
@@ -52,50 +55,39 @@ class Thresholds:
 
 
 @dataclass(frozen=True)
-class Agreement:
-    """Outputs of an artifact against those of its reference; `snr_db` is None when they are equal,
-    `top1_agreement_percent` where there are no classes."""
+class OutputAgreement:
+    """Outputs of an artifact on `samples` samples against those of its reference, and how far the
+    answers agree in percent: None where the task does not say."""
 
     samples: int
-    max_abs_error: float
-    snr_db: float | None
-    cosine: float
-    top1_agreement_percent: float | None
+    outputs: Fidelity
+    answers_percent: float | None
+    answers_label: str
 
 
-def compare(reference: Outputs, outputs: Outputs) -> Agreement:
-    """Compare outputs (N, …). SNR = 10·log10(Σ reference² / Σ (reference − output)²), over all
-    values; cosine likewise."""
-    expected, given = reference.astype(np.float64).ravel(), outputs.astype(np.float64).ravel()
-    error = expected - given
-    noise, signal = float(error @ error), float(expected @ expected)
-    norms = math.sqrt(signal * float(given @ given))
-    classes = reference.ndim == 2 and reference.shape[1] > 1
-    return Agreement(
-        samples=len(reference),
-        max_abs_error=float(np.abs(error).max()),
-        snr_db=(
-            None if noise == 0 else 10 * math.log10(max(signal, np.finfo(np.float64).tiny) / noise)
-        ),
-        cosine=float(expected @ given) / norms if norms else float(noise == 0),
-        top1_agreement_percent=(
-            100 * float((reference.argmax(1) == outputs.argmax(1)).mean()) if classes else None
-        ),
+def compare(reference: Outputs, outputs: Outputs, task: Task) -> OutputAgreement:
+    """Compare outputs (N, …), over all values."""
+    answers = agreement_percent(task, {"output": reference}, {"output": outputs})
+    return OutputAgreement(
+        len(reference), fidelity(reference, outputs), answers, task.agreement_label
     )
 
 
-def require(agreement: Agreement, thresholds: Thresholds) -> None:
+def require(agreement: OutputAgreement, thresholds: Thresholds) -> None:
     """Raises ExportError naming every threshold that is missed, with what was measured."""
     missed = []
-    if agreement.snr_db is not None and agreement.snr_db < thresholds.snr_min_db:
-        missed.append(f"SNR {agreement.snr_db:.1f} dB < {thresholds.snr_min_db:g} dB")
-    if agreement.cosine < thresholds.cosine_min:
-        missed.append(f"cosine {agreement.cosine:.4f} < {thresholds.cosine_min:g}")
-    if thresholds.max_abs_error is not None and agreement.max_abs_error > thresholds.max_abs_error:
-        missed.append(f"largest error {agreement.max_abs_error:.4g} > {thresholds.max_abs_error:g}")
-    percent = agreement.top1_agreement_percent
+    outputs, percent = agreement.outputs, agreement.answers_percent
+    if not outputs.finite:
+        missed.append("NaN or infinity in the outputs")
+    if outputs.snr_db is not None and outputs.snr_db < thresholds.snr_min_db:
+        missed.append(f"SNR {outputs.snr_db:.1f} dB < {thresholds.snr_min_db:g} dB")
+    if outputs.cosine < thresholds.cosine_min:
+        missed.append(f"cosine {outputs.cosine:.4f} < {thresholds.cosine_min:g}")
+    if thresholds.max_abs_error is not None and outputs.max_abs_error > thresholds.max_abs_error:
+        missed.append(f"largest error {outputs.max_abs_error:.4g} > {thresholds.max_abs_error:g}")
     if percent is not None and percent < thresholds.agreement_min_percent:
-        missed.append(f"top-1 agreement {percent:.1f} % < {thresholds.agreement_min_percent:g} %")
+        least = f"{thresholds.agreement_min_percent:g} %"
+        missed.append(f"{agreement.answers_label} on {percent:.1f} % < {least}")
     if missed:
         raise ExportError(
             f"the artifact differs from eager PyTorch on {agreement.samples} test samples:"
@@ -116,40 +108,38 @@ def eager_outputs(model: nn.Module, samples: Tensor) -> Outputs:
         )
 
 
-def artifact_outputs(
-    model: HostModel, test: EvaluationSet
-) -> tuple[Outputs, NDArray[np.int64] | None]:
-    """Run every test sample, one inference each. Gives the outputs, as many as are kept, and all
-    top classes where there are classes.
+def evaluate(
+    model: HostModel, test: EvaluationSet, task: Task
+) -> tuple[Outputs, tuple[MetricValue, ...]]:
+    """Run every test sample, one inference each. Gives the outputs, as many as are kept, and the
+    task's metrics on all samples, none without targets.
 
-    Raises ExportError when an output is not finite.
+    Raises ExportError when an output is not finite. Raises ModelError for targets that do not suit
+    the model.
     """
     kept: list[Outputs] = []
-    classes: list[NDArray[np.int64]] = []
-    room = KEPT_OUTPUT_BYTES
+    scores, room = Scores(task), KEPT_OUTPUT_BYTES
+    targets = None if test.targets is None else test.targets.numpy()
     for start, outputs in _chunks(model, test):
         if not np.isfinite(outputs).all():
             raise ExportError(
                 f"the artifact returns NaN or infinity on a test sample from {start} on",
                 hint="nothing was published",
             )
-        if outputs.ndim == 2 and outputs.shape[1] > 1:
-            classes.append(outputs.argmax(1))
+        if targets is not None:
+            answered = targets[start : start + len(outputs)]
+            task.check_targets(answered, {"output": outputs.shape[1:]})
+            scores.add({"output": outputs}, answered)
         if room >= outputs.nbytes or not kept:
             kept.append(outputs)
             room -= outputs.nbytes
-    return np.concatenate(kept), np.concatenate(classes) if classes else None
+    return np.concatenate(kept), scores.metrics()
 
 
 def _chunks(model: HostModel, test: EvaluationSet) -> Iterator[tuple[int, Outputs]]:
     for start in range(0, len(test), CHUNK):
         [samples] = test.at(slice(start, min(start + CHUNK, len(test)))).values()
         yield start, model(samples.numpy())
-
-
-def top1_correct(classes: NDArray[np.int64] | None, labels: Tensor | None) -> int | None:
-    """Correct answers, or None without classes or labels."""
-    return None if classes is None or labels is None else int((classes == labels.numpy()).sum())
 
 
 def reference_bytes(model: HostModel, samples: Outputs) -> tuple[bytes, bytes]:

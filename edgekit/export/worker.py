@@ -53,6 +53,7 @@ def run(job: dict[str, Any], *, step: Callable[[str], None]) -> None:
     from edgekit.export.artifact import export_artifact
     from edgekit.export.publish import publish, staging, write
     from edgekit.export.verify import Thresholds
+    from edgekit.tasks.task import load_task
 
     torch.set_num_threads(job["threads"])
     output, base = Path(job["output"]), Path(job["base"])
@@ -69,6 +70,7 @@ def run(job: dict[str, Any], *, step: Callable[[str], None]) -> None:
         method=None if quantization is None else quantization.method,
         keep_float=() if quantization is None else quantization.keep_float,
         backend=job["backend"],
+        task=load_task(job["task"], base),
         test=test,
         thresholds=Thresholds(**job["verify"]),
         output=output,

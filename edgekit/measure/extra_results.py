@@ -1,19 +1,18 @@
 """What a session may find out about an artifact beside its latency, as frozen values that survive
-JSON: operators, endurance, accuracy, energy.
+JSON: operators, endurance, the task's metrics, energy.
 
 Each comes from processes of its own, so that its numbers never mix with the latency samples. How
 they are gathered is in extra_runs.py and energy.py."""
 
 from __future__ import annotations
 
-import base64
 from typing import Annotated
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from edgekit.measure.protocol_lines import WindowValues
+from edgekit.metrics import MetricValue
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -86,37 +85,21 @@ class Sustained(Part):
         return float(np.median(last)) if last else None
 
 
-class Accuracy(Part):
-    """The artifact on the device over samples of the evaluation set. `same_top1` counts answers
-    that are those of the artifact on the build host.
+class DeviceEvaluation(Part):
+    """The task's metrics of the artifact on the device over `samples` samples of the evaluation
+    set; none without targets.
 
-    Without labels `top1_correct` and `top5_correct` are None; `top5_correct` also with fewer than
-    six classes. `max_abs_error` and `snr_db` (None: equal) compare all real outputs with the build
-    host's. `right` has a bit a sample, from the highest of the first byte on, set where the top
-    answer is the label, in base64; `data_sha256` says which samples and labels they are."""
+    `agreement_percent` is how far its answers are those of the same artifact on the build host,
+    None where the task does not say. `max_abs_error` and `snr_db` (None: equal) compare all real
+    outputs with the build host's. `data_sha256` says which samples and targets they are, empty
+    without targets."""
 
     samples: Annotated[int, Field(ge=1)]
-    top1_correct: int | None
-    top5_correct: int | None
-    same_top1: int | None
+    metrics: tuple[MetricValue, ...]
+    agreement_percent: float | None
     max_abs_error: float
     snr_db: float | None
-    right: str = ""
     data_sha256: str = ""
-
-    @classmethod
-    def bits(cls, right: NDArray[np.bool_]) -> str:
-        return base64.b64encode(np.packbits(right).tobytes()).decode("ascii")
-
-    def right_samples(self) -> NDArray[np.bool_] | None:
-        """Which samples are answered right; None where that was not kept. Raises ValueError for
-        another number of them."""
-        if not self.right:
-            return None
-        return np.unpackbits(
-            np.frombuffer(base64.b64decode(self.right, validate=True), dtype=np.uint8),
-            count=self.samples,
-        ).astype(bool)
 
 
 class Energy(Part):

@@ -27,8 +27,9 @@ from edgekit.devices.facts import CpuTime, DeviceFacts, DeviceState
 from edgekit.devices.probe import Probe
 from edgekit.devices.target import Target
 from edgekit.devices.target_sections import Control
-from edgekit.errors import EdgekitError, RunnerError
+from edgekit.errors import EdgekitError, RunnerError, UsageError
 from edgekit.measure import other_runners
+from edgekit.measure.evaluation import task_of
 from edgekit.measure.measurement import (
     ArtifactResult,
     Controlled,
@@ -42,7 +43,9 @@ from edgekit.measure.protocol import RunnerRun
 from edgekit.measure.runner_process import Placed, attempt, read_outputs, watching
 from edgekit.measure.validity import artifact_notes, run_notes, session_notes
 from edgekit.progress import Progress, silent
-from edgekit.stats import Fidelity, fidelity
+from edgekit.stats import Fidelity
+from edgekit.tasks.comparing import compared_outputs
+from edgekit.tasks.task import Task
 from edgekit.version import __version__
 
 SNR_MIN_DB = 20.0
@@ -154,7 +157,7 @@ def measure_together(
                     target,
                     placed,
                     settings,
-                    _runtimes_compared(own),
+                    _runtimes_compared(bundle, own),
                     failure=failure,
                 )
             )
@@ -290,23 +293,30 @@ def _run(
     )
 
 
-def _runtimes_compared(sessions: Sequence[_Session]) -> tuple[Comparison, ...]:
+def _runtimes_compared(bundle: Bundle, sessions: Sequence[_Session]) -> tuple[Comparison, ...]:
     """The `.pte` and the `.tflite` of each variant of a bundle against each other, as the device
     computed them in this session."""
     answers = {key: values for session in sessions for key, values in session.answers.items()}
+    shapes = {a.key: a.outputs[0].shape[1:] for a in bundle.manifest.artifacts}
     pairs = [(key, key.removesuffix(".pte") + ".tflite") for key in answers if key.endswith(".pte")]
+    task = _task(bundle) if pairs else None
+    named = {
+        key: {"output": values.reshape(len(values), *shapes[key])}
+        for key, values in answers.items()
+    }
     return tuple(
-        _compared(a, answers[a], b, answers[b])
+        compared_outputs(task, a, named[a], b, named[b])
         for a, b in pairs
         if b in answers and answers[a].shape == answers[b].shape
     )
 
 
-def _compared(a: str, one: NDArray[np.float64], b: str, other: NDArray[np.float64]) -> Comparison:
-    same = int((one.argmax(axis=1) == other.argmax(axis=1)).sum())
-    return Comparison(
-        a=a, b=b, samples=len(one), same_top1=same, snr_db=fidelity(one, other).snr_db
-    )
+def _task(bundle: Bundle) -> Task | None:
+    """None where this machine does not have the task: outputs are compared all the same."""
+    try:
+        return task_of(bundle)
+    except UsageError:
+        return None
 
 
 def _finished(

@@ -20,8 +20,9 @@ from edgekit import stats
 from edgekit.bundle.manifest import Artifact, Comparison
 from edgekit.devices.facts import CpuTime, DeviceFacts, DeviceState
 from edgekit.devices.probe import Probe
-from edgekit.measure.extra_results import Accuracy, Energy, Profile, Sustained
+from edgekit.measure.extra_results import DeviceEvaluation, Energy, Profile, Sustained
 from edgekit.measure.protocol_lines import HelloValues, MemoryMark, WindowValues
+from edgekit.metrics import MetricValue
 from edgekit.stats import Estimate, Fidelity, Outliers, Ratio
 from edgekit.stats.compare import FULL_RUNS
 
@@ -156,7 +157,7 @@ class ArtifactResult(Part):
     runs: tuple[Run, ...]
     profile: Profile | None = None
     sustained: Sustained | None = None
-    accuracy: Accuracy | None = None
+    evaluation: DeviceEvaluation | None = None
     energy: Energy | None = None
     runner_kind: RunnerKind = "edgekit"
 
@@ -223,7 +224,7 @@ class Measurement(Part):
     `runtimes` are the outputs of each variant's `.pte` and `.tflite` against each other, as the
     device computed them of the bundle's reference samples."""
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
     session: Annotated[str, Field(pattern=r"^([0-9a-f]{32})?$")] = ""
     created: str
@@ -309,6 +310,9 @@ class Measurement(Part):
             result["artifact"] = found.key
             result["sha256"] = found.artifact.file.sha256
             result["bytes"] = found.artifact.file.bytes
+            result["metrics"] = metric_dicts(found.artifact.verification.metrics)
+            if found.evaluation:
+                result["evaluation"]["metrics"] = metric_dicts(found.evaluation.metrics)
             result["run_medians_ns"] = found.run_medians_ns
             result["others_share"] = max(
                 (share for run in found.runs if (share := run.others_share) is not None),
@@ -325,6 +329,11 @@ class Measurement(Part):
                 summary_dict(self.summaries[found.key]) if found.key in self.summaries else None
             )
         return {**values, "quick": self.quick, "valid": self.valid}
+
+
+def metric_dicts(metrics: Sequence[MetricValue]) -> list[dict[str, Any]]:
+    """Metrics as plain JSON values, without the samples' own."""
+    return [metric.model_dump(mode="json", exclude={"per_sample"}) for metric in metrics]
 
 
 def summarise(result: ArtifactResult) -> Summary:

@@ -21,8 +21,8 @@ from edgekit.devices.target import Target
 from edgekit.devices.target_sections import Control
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.measure import extra_runs
-from edgekit.measure.accuracy import accuracy, require_evaluation
 from edgekit.measure.energy import Meter, measure_energy, meter
+from edgekit.measure.evaluation import evaluate, require_evaluation, task_of
 from edgekit.measure.interleaving import Partial, hand_over, measure_together
 from edgekit.measure.measurement import Measurement, Settings
 from edgekit.measure.placement import outputs_path, place
@@ -49,13 +49,15 @@ class _Further:
 
     profile: bool = False
     sustained_seconds: float | None = None
-    accuracy_samples: int | None = None
+    evaluation_samples: int | None = None
     energy: bool = False
 
     @property
     def own_runners_only(self) -> bool:
         return (
-            self.profile or self.sustained_seconds is not None or self.accuracy_samples is not None
+            self.profile
+            or self.sustained_seconds is not None
+            or self.evaluation_samples is not None
         )
 
     def passes(
@@ -65,10 +67,10 @@ class _Further:
         wanted: dict[str, extra_runs.Pass] = {"profile": extra_runs.profile} if self.profile else {}
         if self.sustained_seconds is not None:
             wanted["sustained"] = partial(extra_runs.sustain, seconds=self.sustained_seconds)
-        if self.accuracy_samples is not None:
-            count = min(self.accuracy_samples, require_evaluation(bundle).samples)
-            told = partial(progress, "accuracy on the device", total=count)
-            wanted["accuracy"] = partial(accuracy, bundle=bundle, samples=count, told=told)
+        if self.evaluation_samples is not None:
+            count = min(self.evaluation_samples, require_evaluation(bundle).samples)
+            told = partial(progress, "evaluation on the device", total=count)
+            wanted["evaluation"] = partial(evaluate, bundle=bundle, samples=count, told=told)
         if power is not None:
             wanted["energy"] = partial(measure_energy, open_meter=power)
         return wanted
@@ -98,7 +100,7 @@ def bench(
     The settings are those of edgekit.recipe.limits.Bench. After the measurement each artifact runs
     once more in a process of its own for `profile` (time by operator), in one of
     `sustained_seconds` (at most 3600) for the curve of a long run, in as many as it takes for
-    accuracy on the first `accuracy_samples` of the bundle's evaluation set, and in one for `energy`
+    the task's metrics on the first `accuracy_samples` of the bundle's evaluation set, and in one for `energy`
     by the target's power sensor. The device's lock is held from the first byte sent to the last
     run. Whatever ends the session early, Ctrl-C and a request by `cancel` included, `on_partial`
     gets what was measured until then before the error is raised.
@@ -158,7 +160,7 @@ def bench_together(
         max_seconds=max_seconds,
         threads=threads,
     )
-    further = _Further(accuracy_samples=accuracy_samples)
+    further = _Further(evaluation_samples=accuracy_samples)
     return _session(
         sides,
         target,
@@ -183,8 +185,9 @@ def _session(
     cancel: Cancel | None,
 ) -> tuple[Measurement, ...]:
     for side in sides:
-        if further.accuracy_samples is not None:
+        if further.evaluation_samples is not None:
             require_evaluation(side.bundle)
+            task_of(side.bundle)
         if further.own_runners_only:
             _require_own_runners(side.bundle, target)
         require_signature(side.bundle, target)

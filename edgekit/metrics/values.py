@@ -26,8 +26,8 @@ class MetricKind(BaseModel):
 
     A `proportion` is the share of the samples that are right, in percent; a `mean` is the mean of
     one number for each sample. `label` is the name in tables, `decimals` how many of a value are
-    shown. `gate_margin`, in `unit`, is how much worse a build may be unless its recipe says
-    otherwise; None: a gate judges this metric only where a recipe names it.
+    shown. `gate_margin`, in `unit`, is how much worse counts as no difference, and how much worse
+    a build may be unless its recipe says otherwise.
 
     >>> MetricKind(name="mae", label="MAE", unit="px", higher_is_better=False, gate_margin=0.5)
     MetricKind(name='mae', label='MAE', unit='px', higher_is_better=False, ...)
@@ -41,7 +41,7 @@ class MetricKind(BaseModel):
     higher_is_better: bool
     statistic: Statistic = "mean"
     decimals: Annotated[int, Field(ge=0, le=9)] = 2
-    gate_margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    gate_margin: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
     @property
     def difference_unit(self) -> str:

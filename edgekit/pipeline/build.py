@@ -33,7 +33,8 @@ from edgekit.progress import Progress, silent
 from edgekit.recipe.lineage import stage_name
 from edgekit.recipe.load import LoadedRecipe, load_recipe, recipe_sha256, resolved
 from edgekit.recipe.schema import Recipe
-from edgekit.stats import fidelity
+from edgekit.tasks.comparing import compared_outputs
+from edgekit.tasks.task import load_task
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,7 @@ def _job(
         checkpoint=checkpoint,
         base=loaded.path.parent,
         test=test,
+        task=recipe.task,
         variant=export.variant,
         format=export.format,
         backend=recipe.export.backend,
@@ -151,21 +153,19 @@ def _job(
 
 
 def _complete(row: TraceRow, recipe: Recipe, entries: Sequence[Path]) -> TraceRow:
-    """A quantize stage's bytes and accuracy are those of its first artifact."""
+    """A quantize stage's bytes and metrics are those of its first artifact."""
     if row.kind != "quantize":
         return row
     for entry in entries:
         artifact = _artifact(entry)
         if _exporting_stage(recipe, artifact.variant) == row.stage:
             verified = artifact.verification
+            labels = [verified.metrics[0].label] if verified.metrics else []
             update: dict[str, Any] = {
                 "bytes": artifact.file.bytes,
                 "deflated_bytes": artifact.file.deflated_bytes,
-            }
-            update |= {
-                "top1_correct": verified.top1_correct,
-                "top1_total": verified.top1_total,
-                "notes": (*row.notes, f"bytes and top-1 of {artifact.key}"),
+                "metrics": verified.metrics,
+                "notes": (*row.notes, f"{' and '.join(['bytes', *labels])} of {artifact.key}"),
             }
             return row.model_copy(update=update)
     return row
@@ -207,10 +207,11 @@ def _assemble(
         versions=library_versions(),
         seed=loaded.recipe.seed,
         git_revision=_git_revision(loaded.path.parent),
+        task=loaded.recipe.task,
         classes=_classes(entries),
         trace=tuple(row.model_copy(update={"reused": False}) for row in trace),
         artifacts=artifacts,
-        comparisons=_comparisons(loaded.recipe, artifacts, entries),
+        comparisons=_comparisons(loaded, artifacts, entries),
     )
     evaluated = evaluation_set(loaded, cache)
     try:
@@ -220,7 +221,7 @@ def _assemble(
         opened = Bundle(path=staged, manifest=manifest)
         if evaluated is not None:
             outputs = {
-                artifact.key: np.load(entry / "outputs.npy")
+                artifact.key: {artifact.outputs[0].name: np.load(entry / "outputs.npy")}
                 for artifact, entry in zip(artifacts, entries, strict=True)
             }
             opened = Bundle(
@@ -261,11 +262,12 @@ def _classes(entries: Sequence[Path]) -> tuple[str, ...]:
 
 
 def _comparisons(
-    recipe: Recipe, artifacts: Sequence[Artifact], entries: Sequence[Path]
+    loaded: LoadedRecipe, artifacts: Sequence[Artifact], entries: Sequence[Path]
 ) -> tuple[Comparison, ...]:
     """Each variant's two formats against each other, and each variant against the baseline in the
     same format, on the whole test set."""
-    baseline = recipe.budget.baseline or artifacts[0].variant
+    baseline = loaded.recipe.budget.baseline or artifacts[0].variant
+    task = load_task(loaded.recipe.task, loaded.path.parent)
     outputs = {
         artifact.key: np.load(entry / "outputs.npy")
         for artifact, entry in zip(artifacts, entries, strict=True)
@@ -283,18 +285,9 @@ def _comparisons(
         for b in artifacts
         if b.variant != baseline and a.format == b.format
     ]
-    return tuple(_compare(a.key, outputs[a.key], b.key, outputs[b.key]) for a, b in pairs)
-
-
-def _compare(a: str, outputs_a: np.ndarray, b: str, outputs_b: np.ndarray) -> Comparison:
-    """Two artifacts' outputs of shape (samples, classes) on the same samples."""
-    same = int((outputs_a.argmax(axis=1) == outputs_b.argmax(axis=1)).sum())
-    return Comparison(
-        a=a,
-        b=b,
-        samples=len(outputs_a),
-        same_top1=same,
-        snr_db=fidelity(outputs_a, outputs_b).snr_db,
+    return tuple(
+        compared_outputs(task, a.key, {"output": outputs[a.key]}, b.key, {"output": outputs[b.key]})
+        for a, b in pairs
     )
 
 

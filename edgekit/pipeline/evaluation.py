@@ -1,8 +1,8 @@
 """The evaluation set in a bundle: samples of the test set in real numbers, so that a machine
-without torch and without the data can measure accuracy.
+without torch and without the data can measure the task's metrics.
 
-Owns how it gets from the recipe's data into a bundle. Running it on a device is
-measure/accuracy.py's."""
+Owns how it gets from the recipe's data into a bundle. measure/evaluation.py runs it on a
+device."""
 
 from __future__ import annotations
 
@@ -13,17 +13,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.bundle.manifest import Evaluation, describe_file
+from edgekit.bundle.manifest import Evaluation, EvaluationTensor, describe_file
 from edgekit.cache import Cache, content_key, source_digest
 from edgekit.pipeline.data import data_key, saved_test_split
 from edgekit.recipe.load import LoadedRecipe
 
-Samples = tuple[NDArray[np.float32], NDArray[np.int32] | None]
+Samples = tuple[dict[str, NDArray[Any]], NDArray[Any] | None]
+"""Inputs by name, each (N, *shape), and targets (N, …)."""
+NARROWED = {"int64": "int32", "float64": "float32"}
+"""Types of targets that are stored in half the bytes: class numbers, and real numbers that the
+model computes in float32."""
 
 
 def evaluation_set(loaded: LoadedRecipe, cache: Path) -> Samples | None:
-    """Real inputs (N, *shape) and labels (N,) of the first N test samples, or None when the recipe
-    asks for none. From the cache, or with torch.
+    """Real inputs and targets of the first N test samples, or None when the recipe asks for none.
+    From the cache, or with torch.
 
     Raises ModelError: the data cannot be had.
     """
@@ -37,8 +41,10 @@ def evaluation_set(loaded: LoadedRecipe, cache: Path) -> Samples | None:
         scratch = store.scratch()
         _save(loaded, count, cache, scratch)
         entry = store.put(key, scratch)
-    labels = entry / "labels.npy"
-    return np.load(entry / "inputs.npy"), np.load(labels) if labels.exists() else None
+    targets = entry / "targets.npy"
+    with np.load(entry / "inputs.npz") as stored:
+        inputs = {name: stored[name] for name in stored.files}
+    return inputs, np.load(targets) if targets.exists() else None
 
 
 def _save(loaded: LoadedRecipe, count: int, cache: Path, directory: Path) -> None:
@@ -46,36 +52,58 @@ def _save(loaded: LoadedRecipe, count: int, cache: Path, directory: Path) -> Non
 
     test, _ = open_split(saved_test_split(loaded, cache))
     whole = slice(0, min(count, len(test)))
-    [inputs] = test.at(whole).values()
-    np.save(directory / "inputs.npy", inputs.numpy().astype(np.float32))
+    inputs = {name: values.numpy() for name, values in test.at(whole).items()}
+    np.savez(directory / "inputs.npz", **inputs)
     if test.targets is not None:
-        np.save(directory / "labels.npy", test.targets[whole].numpy().astype(np.int32))
+        np.save(directory / "targets.npy", test.targets[whole].numpy())
 
 
 def write_evaluation(
-    directory: Path, samples: Samples, outputs: Mapping[str, NDArray[np.float32]]
+    directory: Path,
+    samples: Samples,
+    outputs: Mapping[str, Mapping[str, NDArray[np.float32]]],
 ) -> Evaluation:
     """Write the files of an evaluation set below a bundle's directory. `outputs` are those of each
-    artifact on the first test samples or more.
+    artifact by name, on the first test samples or more.
 
     Artifacts whose outputs were not kept for all samples (dense predictions) shorten the set to
     what all have."""
-    inputs, labels = samples
-    count = min(len(inputs), *(len(values) for values in outputs.values()))
+    inputs, targets = samples
+    arrays = [*inputs.values(), *(array for named in outputs.values() for array in named.values())]
+    count = min(map(len, arrays))
     (directory / "evaluation").mkdir()
 
-    def write(name: str, values: NDArray[Any], dtype: str) -> Any:
-        (directory / "evaluation" / name).write_bytes(
-            np.ascontiguousarray(values[:count], dtype=dtype).tobytes()
-        )
-        return describe_file(directory / "evaluation" / name, f"evaluation/{name}")
+    def write(name: str, file_name: str, values: NDArray[Any]) -> EvaluationTensor:
+        return _write_tensor(directory, name, f"evaluation/{file_name}.bin", values[:count])
 
     return Evaluation(
         samples=count,
-        shape=tuple(inputs.shape[1:]),
-        inputs=write("inputs.bin", inputs, "<f4"),
-        labels=None if labels is None else write("labels.bin", labels, "<i4"),
+        inputs=tuple(
+            write(name, f"inputs.{index}", values)
+            for index, (name, values) in enumerate(inputs.items())
+        ),
+        targets=None if targets is None else write("targets", "targets", targets),
         outputs={
-            key: write(f"{key}.outputs.bin", values, "<f4") for key, values in outputs.items()
+            key: tuple(
+                write(name, f"{key}.outputs.{index}", values)
+                for index, (name, values) in enumerate(named.items())
+            )
+            for key, named in outputs.items()
         },
+    )
+
+
+def _write_tensor(
+    directory: Path, name: str, file_name: str, values: NDArray[Any]
+) -> EvaluationTensor:
+    dtype = NARROWED.get(values.dtype.name, values.dtype.name)
+    data = np.ascontiguousarray(values, dtype=np.dtype(dtype).newbyteorder("<")).tobytes()
+    (directory / file_name).write_bytes(data)
+    return EvaluationTensor.model_validate(
+        {
+            "name": name,
+            "dtype": dtype,
+            "shape": values.shape[1:],
+            "file": describe_file(directory / file_name, file_name),
+        }
     )

@@ -13,7 +13,6 @@ from edgekit.compress.counting import count_macs_params
 from edgekit.compress.prune.masks import zero_fraction
 from edgekit.compress.training import fit
 from edgekit.data.dataset import Split
-from edgekit.metrics import headline
 from edgekit.models.calling import Inputs, rows
 from edgekit.tasks.task import Task
 
@@ -45,10 +44,10 @@ def trace_row(
     *,
     seconds: float,
 ) -> TraceRow:
-    """The row of a float stage is complete. A quantize stage's bytes and accuracy are those of its
+    """The row of a float stage is complete. A quantize stage's bytes and metrics are those of its
     artifact and come later."""
-    unknown = dict.fromkeys(("bytes", "deflated_bytes", "top1_correct", "top1_total"))
-    measured: dict[str, Any] = (
+    unknown: dict[str, Any] = {"bytes": None, "deflated_bytes": None, "metrics": ()}
+    measured = (
         unknown if result.quantization else _measured(result.model, test, task)
     )
     return TraceRow(
@@ -63,14 +62,12 @@ def trace_row(
 
 
 def _measured(model: nn.Module, test: Split, task: Task) -> dict[str, Any]:
-    """Bytes of the weights, also compressed, and accuracy on the test set."""
+    """Bytes of the weights, also compressed, and the task's metrics on the test set."""
     weights = b"".join(
         tensor.detach().contiguous().numpy().tobytes() for tensor in model.state_dict().values()
     )
-    value = headline(fit.evaluate(model.eval(), test, task))
     return {
         "bytes": len(weights),
         "deflated_bytes": len(zlib.compress(weights, COMPRESSION_LEVEL)),
-        "top1_correct": value and value.right,
-        "top1_total": value and value.samples,
+        "metrics": fit.evaluate(model.eval(), test, task),
     }

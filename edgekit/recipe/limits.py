@@ -45,10 +45,6 @@ class Verify(Section):
         ),
     )
 
-    @property
-    def top1_agreement_min_percent(self) -> float:
-        return self.agreement_min_percent
-
 
 class MetricLimit(Section):
     """Limits of one metric of the task, in the metric's unit."""
@@ -96,14 +92,6 @@ class VariantBudget(Section):
     peak_memory_max_bytes: Count | None = Field(
         default=None, description="Peak resident memory of the runner process on the target."
     )
-
-    @property
-    def top1_min_percent(self) -> float | None:
-        return self.metrics["top1"].min if "top1" in self.metrics else None
-
-    @property
-    def top1_max_drop_points(self) -> float | None:
-        return self.metrics["top1"].max_drop if "top1" in self.metrics else None
 
 
 class Budget(Section):
@@ -183,7 +171,3 @@ class Gate(Section):
     inconclusive: Literal["fail", "pass"] = Field(
         default="fail", description="What to do when the measurement does not tell."
     )
-
-    @property
-    def accuracy_max_drop_points(self) -> float | None:
-        return self.metrics.get("top1", 1.0)

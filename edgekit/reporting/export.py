@@ -6,19 +6,22 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from edgekit.errors import UsageError
 from edgekit.measure.measurement import Measurement
+from edgekit.metrics import MetricValue
 from edgekit.sanitize import csv_cell
 from edgekit.stats import Estimate
 
 
 def rows(measurement: Measurement) -> Iterator[dict[str, Any]]:
-    """Flat rows with the same keys for every artifact; None where something is not available. Times
-    in ms, sizes in bytes."""
+    """Flat rows; None where something is not available. Times in ms, sizes in bytes.
+
+    All have the same keys, followed by four for each metric of the task (`metric_top1`,
+    `metric_top1_low`, …) on the build host, and where it was measured on the device."""
     shared = {
         "measurement": measurement.id,
         "created": measurement.created,
@@ -44,10 +47,6 @@ def rows(measurement: Measurement) -> Iterator[dict[str, Any]]:
             "sha256": artifact.file.sha256,
             "bytes": artifact.file.bytes,
             "deflated_bytes": artifact.file.deflated_bytes,
-            "top1_correct": artifact.verification.top1_correct,
-            "top1_total": artifact.verification.top1_total,
-            "device_top1_correct": result.accuracy.top1_correct if result.accuracy else None,
-            "device_top1_total": result.accuracy.samples if result.accuracy else None,
             "runner_kind": result.runner_kind,
             "runtime": result.runner.runtime if result.runner else None,
             "runtime_version": result.runner.runtime_version if result.runner else None,
@@ -71,16 +70,24 @@ def rows(measurement: Measurement) -> Iterator[dict[str, Any]]:
             "notes": " ".join(
                 note.code for note in measurement.notes if note.artifact in (None, result.key)
             ),
+            **_metrics("metric", artifact.verification.metrics),
+            **_metrics("device_metric", result.evaluation.metrics if result.evaluation else ()),
         }
+
+
+def columns(found: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The keys of all rows, in their order: measurements of several tasks have several metrics."""
+    return list(dict.fromkeys(key for row in found for key in row))
 
 
 def write_csv(measurements: Iterable[Measurement], stream: IO[str]) -> None:
     """With a header line. Text that a spreadsheet would run is made inert."""
-    writer: csv.DictWriter[str] | None = None
-    for row in (row for measurement in measurements for row in rows(measurement)):
-        if writer is None:
-            writer = csv.DictWriter(stream, list(row), lineterminator="\n")
-            writer.writeheader()
+    found = [row for measurement in measurements for row in rows(measurement)]
+    if not found:
+        return
+    writer = csv.DictWriter(stream, columns(found), lineterminator="\n")
+    writer.writeheader()
+    for row in found:
         writer.writerow({key: csv_cell(value) for key, value in row.items()})
 
 
@@ -104,16 +111,15 @@ def write_parquet(measurements: Iterable[Measurement], path: Path) -> None:
             "Parquet needs pyarrow, which is not installed", hint="pip install 'edgekit[parquet]'"
         ) from None
     found = [row for measurement in measurements for row in rows(measurement)]
+    names = columns(found)
     whole = {
-        key
-        for key in (found[0] if found else ())
-        if key.endswith(("bytes", "correct", "total")) or key in ("runs", "samples", "threads")
+        key for key in names if key.endswith(("bytes", "samples")) or key in ("runs", "threads")
     }
     kinds = {"quick": pa.bool_(), "valid": pa.bool_()} | dict.fromkeys(whole, pa.int64())
     texts = {key for row in found for key, value in row.items() if isinstance(value, str)}
     fields = [
         (key, kinds.get(key, pa.string() if key in texts or key == "machine" else pa.float64()))
-        for key in (found[0] if found else ())
+        for key in names
     ]
     staged = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -130,3 +136,12 @@ def _latency(name: str, estimate: Estimate | None) -> dict[str, float | None]:
     return {
         key: None if value is None else value / 1e6 for key, value in zip(keys, values, strict=True)
     }
+
+
+def _metrics(prefix: str, metrics: Iterable[MetricValue]) -> dict[str, float | None]:
+    values: dict[str, float | None] = {}
+    for metric in metrics:
+        key = f"{prefix}_{metric.name}"
+        values |= {key: metric.value, f"{key}_low": metric.low, f"{key}_high": metric.high}
+        values[f"{key}_samples"] = metric.samples
+    return values

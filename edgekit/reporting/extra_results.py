@@ -1,4 +1,4 @@
-"""What a session found out beside latency, as rich tables: operators, the long run, accuracy on the
+"""What a session found out beside latency, as rich tables: operators, the long run, metrics on the
 device, energy. Owns layout only."""
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgekit.measure.probes import extremes
+from edgekit.metrics import MetricKind, named_metric
 from edgekit.reporting import numbers
 from edgekit.reporting.terminal import DASH, MEANINGLESS, new_table, number_columns, plain, spaced
 
@@ -29,8 +30,8 @@ def observations(measurement: Measurement) -> Iterator[RenderableType]:
             yield spaced(profile_part(result.key, result.profile, mark))
     if any(result.sustained for result in measurement.artifacts):
         yield spaced(sustained_table(measurement, mark))
-    if any(result.accuracy for result in measurement.artifacts):
-        yield spaced(accuracy_table(measurement))
+    if any(result.evaluation for result in measurement.artifacts):
+        yield spaced(evaluation_table(measurement))
     if any(result.energy for result in measurement.artifacts):
         yield spaced(energy_table(measurement), *_without_energy(measurement))
 
@@ -111,37 +112,38 @@ def sustained_table(measurement: Measurement, mark: str) -> Table:
     return table
 
 
-def accuracy_table(measurement: Measurement) -> Table:
-    """Accuracy of the artifact on the device, and how far it is from the same artifact on the build
-    host."""
-    table = new_table("Accuracy on the device", "artifact")
-    number_columns(
-        table,
-        "samples",
-        "top-1 % (95 %)",
-        "top-5 % (95 %)",
-        "as on the host %",
-        "max abs error",
-        "SNR dB",
-    )
+def evaluation_table(measurement: Measurement) -> Table:
+    """The task's metrics of the artifact on the device, and how far it is from the same artifact on
+    the build host."""
+    table = new_table("Metrics on the device", "artifact")
+    kinds = metric_kinds(measurement)
+    headings = [numbers.metric_heading(kind) for kind in kinds]
+    number_columns(table, "samples", *headings, "as on the host %", "max abs error", "SNR dB")
     for result in measurement.artifacts:
-        found = result.accuracy
-        if found is None:
+        evaluation = result.evaluation
+        if evaluation is None:
             continue
-        same = (
-            numbers.NOT_AVAILABLE
-            if found.same_top1 is None
-            else f"{100 * found.same_top1 / found.samples:.2f}"
-        )
-        top = [
-            numbers.top1(correct, found.samples)
-            for correct in (found.top1_correct, found.top5_correct)
-        ]
-        noise = "equal" if found.snr_db is None else f"{found.snr_db:.1f}"
+        metrics = [numbers.metric(named_metric(evaluation.metrics, kind.name)) for kind in kinds]
+        same = evaluation.agreement_percent
         table.add_row(
-            plain(result.key), str(found.samples), *top, same, f"{found.max_abs_error:.3g}", noise
+            plain(result.key),
+            str(evaluation.samples),
+            *metrics,
+            numbers.NOT_AVAILABLE if same is None else f"{same:.2f}",
+            f"{evaluation.max_abs_error:.3g}",
+            "equal" if evaluation.snr_db is None else f"{evaluation.snr_db:.1f}",
         )
     return table
+
+
+def metric_kinds(measurement: Measurement) -> list[MetricKind]:
+    """The metrics that were measured on the device, in the task's order."""
+    metrics = [
+        metric
+        for result in measurement.artifacts
+        for metric in (result.evaluation.metrics if result.evaluation else ())
+    ]
+    return list({metric.name: metric for metric in metrics}.values())
 
 
 def energy_table(measurement: Measurement) -> Table:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
-from edgekit.reporting.verdicts import METRICS, change, margin, value, verdict_words
+from edgekit.reporting.verdicts import change, margin, value, verdict_words
 from edgekit.sanitize import printable
 from edgekit.verdict.rules import Finding
 from edgekit.workflow.gate import Gated
@@ -23,7 +23,7 @@ def junit(found: Gated) -> str:
     failures = skipped = 0
     for finding in found.findings:
         case = ElementTree.SubElement(
-            suite, "testcase", classname=printable(finding.pair), name=METRICS[finding.metric]
+            suite, "testcase", classname=printable(finding.pair), name=printable(finding.label)
         )
         if _fails(finding, found):
             failures += 1
@@ -75,7 +75,7 @@ def markdown(found: Gated) -> str:
         )
         cells = (
             finding.pair,
-            METRICS[finding.metric],
+            finding.label,
             *numbers,
             _line(finding) if finding.verdict == "inconclusive" else verdict_words(finding),
         )

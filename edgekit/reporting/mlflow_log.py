@@ -11,7 +11,8 @@ from edgekit.measure.measurement import Measurement
 from edgekit.reporting.export import rows
 from edgekit.sanitize import printable
 
-METRIC_ENDS = ("_ms", "_ns", "bytes", "_correct", "_total", "_joules", "runs", "samples")
+METRIC_STARTS = ("metric_", "device_metric_")
+METRIC_ENDS = ("_ms", "_ns", "bytes", "_joules", "runs", "samples")
 TAG = "edgekit.measurement"
 
 
@@ -50,9 +51,10 @@ def log_mlflow(
                     run_name=f"{measurement.bundle_name} {row['artifact']}",
                 )
                 for key, value in row.items():
-                    if key.endswith(METRIC_ENDS) and value is not None:
+                    numeric = key.startswith(METRIC_STARTS) or key.endswith(METRIC_ENDS)
+                    if numeric and value is not None:
                         client.log_metric(run.info.run_id, key, float(value), timestamp=start)
-                    elif not key.endswith(METRIC_ENDS):
+                    elif not numeric:
                         client.log_param(run.info.run_id, key, printable(str(value)))
                 client.set_terminated(
                     run.info.run_id, end_time=start + int(measurement.seconds * 1000)

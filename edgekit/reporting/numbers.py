@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import math
 
-from edgekit.stats import Estimate, Ratio, wilson
+from edgekit.metrics import MetricKind, MetricValue
+from edgekit.stats import Estimate, Ratio
 
 NOT_AVAILABLE = "n/a"
 
@@ -62,18 +63,51 @@ def ratio(value: Ratio | None) -> str:
     return f"{value.mid:.2f}×" + (f" ({value.low:.2f}–{value.high:.2f})" if value.bounded else "")
 
 
-def top1(correct: int | None, total: int | None) -> str:
-    """Accuracy in percent with its 95 % Wilson interval: `92.00 (91.5–92.5)`."""
-    if correct is None or not total:
-        return NOT_AVAILABLE
-    low, high = wilson(correct, total)
-    return f"{100 * correct / total:.2f} ({100 * low:.1f}–{100 * high:.1f})"
-
-
-def limit(name: str, value: float | None) -> str:
-    """The value of a budget's limit, in the unit its name ends with."""
+def metric(value: MetricValue | None) -> str:
+    """A metric with its 95 % interval, without its unit: `92.00 (91.5–92.5)`."""
     if value is None:
         return NOT_AVAILABLE
+    shown = f"{value.value:.{value.decimals}f}"
+    if value.low is None or value.high is None:
+        return shown
+    digits = max(0, value.decimals - 1)
+    return f"{shown} ({value.low:.{digits}f}–{value.high:.{digits}f})"
+
+
+def metric_heading(kind: MetricKind | None) -> str:
+    """The heading of a column of a metric: `top-1 % (95 %)`."""
+    if kind is None:
+        return "metric"
+    return f"{kind.label} {kind.unit} (95 %)" if kind.unit else f"{kind.label} (95 %)"
+
+
+def amount_of(value: float, kind: MetricKind) -> str:
+    """A value of a metric with its unit."""
+    return with_unit(f"{value:.{kind.decimals}f}", kind.unit)
+
+
+def difference_of(value: float, kind: MetricKind) -> str:
+    """A difference of two values of a metric with its unit."""
+    return with_unit(f"{value:.{kind.decimals}f}", kind.difference_unit)
+
+
+def with_unit(text: str, unit: str) -> str:
+    return f"{text} {unit}" if unit else text
+
+
+def percent(value: float | None, digits: int = 2) -> str | None:
+    """A share as `99.56 %`; None for what is not known."""
+    return None if value is None else f"{value:.{digits}f} %"
+
+
+def limit(name: str, value: float | None, kind: MetricKind | None = None) -> str:
+    """The value of a budget's limit: of a metric of this kind in its unit, of others in the unit
+    that the name ends with."""
+    if value is None:
+        return NOT_AVAILABLE
+    if kind is not None:
+        drop = name.endswith(".max_drop")
+        return difference_of(value, kind) if drop else amount_of(value, kind)
     if name.endswith("_bytes"):
         return size(round(value))
     units = {

@@ -6,13 +6,14 @@ All text that comes from files and devices goes through `plain`: no markup, no e
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from edgekit.metrics import MetricValue, headline, named_metric
 from edgekit.reporting import numbers
 from edgekit.sanitize import printable
 
@@ -104,9 +105,8 @@ def plain(text: str | None, *, limit: int = 100) -> Text:
 def trace_table(rows: Sequence[TraceRow]) -> Table:
     """What each stage gave and cost."""
     table = new_table("What each stage gave and cost", "stage", "kind")
-    number_columns(
-        table, "params", "≠ 0 %", "MACs", "size", "deflated", "top-1 % (95 %)", "seconds"
-    )
+    metric = numbers.metric_heading(first_headline(rows))
+    number_columns(table, "params", "≠ 0 %", "MACs", "size", "deflated", metric, "seconds")
     for row in rows:
         seconds = Text("cached", style="dim") if row.reused else f"{row.seconds:.1f}"
         nonzero = f"{100 * row.nonzero_fraction:.1f}"
@@ -121,18 +121,19 @@ def trace_table(rows: Sequence[TraceRow]) -> Table:
             plain(row.stage),
             plain(row.kind),
             *cells,
-            numbers.top1(row.top1_correct, row.top1_total),
+            numbers.metric(headline(row.metrics)),
             seconds,
         )
     return table
 
 
 def artifact_table(artifacts: Sequence[Artifact], baseline: str) -> Table:
-    """Size and accuracy of each artifact, against the baseline variant's artifact of the same
-    format."""
+    """Size and headline metric of each artifact, against the baseline variant's artifact of the
+    same format."""
     table = new_table(f"Artifacts, against {printable(baseline)} of the same format", "artifact")
+    metric = numbers.metric_heading(first_headline(one.verification for one in artifacts))
     number_columns(
-        table, "size", "deflated", "smaller", "top-1 % (95 %)", "drop", "as eager %", "delegated %"
+        table, "size", "deflated", "smaller", metric, "drop", "as eager %", "delegated %"
     )
     for artifact in artifacts:
         base = baseline_of(artifact, artifacts, baseline)
@@ -144,16 +145,15 @@ def artifact_table(artifacts: Sequence[Artifact], baseline: str) -> Table:
         )
         agreement = (
             numbers.NOT_AVAILABLE
-            if check.top1_agreement_percent is None
-            else f"{check.top1_agreement_percent:.1f}"
+            if check.agreement_percent is None
+            else f"{check.agreement_percent:.1f}"
         )
         sizes = (numbers.size(file.bytes), numbers.size(file.deflated_bytes), smaller)
-        accuracy = numbers.top1(check.top1_correct, check.top1_total)
         table.add_row(
             plain(artifact.key),
             *sizes,
-            accuracy,
-            top1_drop(artifact, base),
+            numbers.metric(headline(check.metrics)),
+            headline_drop(artifact, base),
             agreement,
             delegated_share(artifact),
         )
@@ -161,23 +161,17 @@ def artifact_table(artifacts: Sequence[Artifact], baseline: str) -> Table:
 
 
 def comparisons(found: Iterable[Comparison], where: str = "") -> RenderableType:
-    """How often two artifacts give the same answer; `where` follows their names."""
-    lines = []
-    for pair in found:
-        noise = "equal outputs" if pair.snr_db is None else f"SNR {pair.snr_db:.1f} dB"
-        share = (
-            f"{100 * pair.same_top1 / pair.samples:.2f} %"
-            if pair.samples
-            else numbers.NOT_AVAILABLE
-        )
-        lines.append(
-            plain(
-                f"{pair.a} and {pair.b}{where}: same top-1 on {share} of {pair.samples} samples,"
-                f" {noise}",
-                limit=200,
-            )
-        )
-    return Group(*lines)
+    """How far the answers of two artifacts agree; `where` follows their names."""
+    return Group(*(plain(_agreement(pair, where), limit=200) for pair in found))
+
+
+def _agreement(pair: Comparison, where: str) -> str:
+    noise = "equal outputs" if pair.snr_db is None else f"SNR {pair.snr_db:.1f} dB"
+    samples = f"{pair.samples} samples"
+    share = numbers.percent(pair.agreement_percent)
+    if share is None:
+        return f"{pair.a} and {pair.b}{where}: {noise} on {samples}"
+    return f"{pair.a} and {pair.b}{where}: {pair.agreement_label} on {share} of {samples}, {noise}"
 
 
 def measurement_section(measurement: Measurement, baseline: str) -> RenderableType:
@@ -345,8 +339,8 @@ def budget_table(checks: Sequence[Check]) -> Table:
     for check in checks:
         verdict = Text("met", style="green") if check.ok else Text("NOT MET", style="bold red")
         values = (
-            numbers.limit(check.limit, check.allowed),
-            numbers.limit(check.limit, check.measured),
+            numbers.limit(check.limit, check.allowed, check.metric),
+            numbers.limit(check.limit, check.measured, check.metric),
         )
         table.add_row(
             verdict, plain(check.artifact), plain(check.limit), *values, plain(check.note)
@@ -377,22 +371,29 @@ def baseline_of(
     )
 
 
-def top1_drop(artifact: Artifact, base: Artifact | None) -> str:
-    """Percentage points below the baseline."""
+class HasMetrics(Protocol):
+    """A stage's row, or the verification of an artifact."""
+
+    @property
+    def metrics(self) -> tuple[MetricValue, ...]: ...
+
+
+def first_headline(measured: Iterable[HasMetrics]) -> MetricValue | None:
+    """The headline metric that heads a column: the first that there is."""
+    return next((found for one in measured if (found := headline(one.metrics))), None)
+
+
+def headline_drop(artifact: Artifact, base: Artifact | None) -> str:
+    """How much worse the headline metric is than the baseline's, in its unit."""
     if base is None or base.key == artifact.key:
         return DASH
-    found, reference = artifact.verification, base.verification
-    if (
-        found.top1_correct is None
-        or not found.top1_total
-        or reference.top1_correct is None
-        or not reference.top1_total
-    ):
+    metric = headline(artifact.verification.metrics)
+    reference = named_metric(base.verification.metrics, metric.name) if metric else None
+    if metric is None or reference is None:
         return numbers.NOT_AVAILABLE
-    points = 100 * (
-        reference.top1_correct / reference.top1_total - found.top1_correct / found.top1_total
-    )
-    return f"{points:+.2f}" if points < 0 else f"{points:.2f}"
+    drop = metric.drop(reference.value, metric.value)
+    sign = "+" if drop < 0 else ""
+    return f"{drop:{sign}.{metric.decimals}f}"
 
 
 def delegated_share(artifact: Artifact) -> str:

@@ -26,27 +26,8 @@ from edgekit.workflow.selftest import SelfTest
 if TYPE_CHECKING:
     from edgekit.store.baselines import Baseline
 
-METRICS = {
-    "latency_p50": "latency p50",
-    "latency_p99": "latency p99",
-    "peak_memory": "peak memory",
-    "size": "size",
-    "accuracy": "accuracy",
-}
-BETTER = {
-    "latency_p50": "faster",
-    "latency_p99": "faster",
-    "peak_memory": "smaller",
-    "size": "smaller",
-    "accuracy": "more accurate",
-}
-WORSE = {
-    "latency_p50": "slower",
-    "latency_p99": "slower",
-    "peak_memory": "larger",
-    "size": "larger",
-    "accuracy": "less accurate",
-}
+BETTER = {"ms": "faster", "bytes": "smaller"}
+WORSE = {"ms": "slower", "bytes": "larger"}
 STYLES = {
     "better": "green",
     "passed": "green",
@@ -131,8 +112,8 @@ def verdict_words(finding: Finding) -> str:
             " each would decide"
         )
     words = {
-        "better": BETTER[finding.metric],
-        "worse": WORSE[finding.metric],
+        "better": BETTER.get(finding.unit, "better"),
+        "worse": WORSE.get(finding.unit, "worse"),
         "regressed": "REGRESSED",
         "not_judged": "not judged",
     }
@@ -142,35 +123,44 @@ def verdict_words(finding: Finding) -> str:
 def margin(finding: Finding) -> str:
     if finding.margin is None:
         return numbers.NOT_AVAILABLE
-    return (
-        f"{finding.margin:g} points"
-        if finding.metric == "accuracy"
-        else f"{100 * (finding.margin - 1):.3g} %"
-    )
+    if finding.scale == "difference":
+        return numbers.with_unit(f"{finding.margin:g}", finding.difference_unit)
+    return f"{100 * (finding.margin - 1):.3g} %"
 
 
 def value(finding: Finding, number: float | None) -> str:
-    """A value of a metric with its unit."""
+    """A value with its unit."""
     if number is None:
         return numbers.NOT_AVAILABLE
-    if finding.metric in ("latency_p50", "latency_p99"):
-        return f"{numbers.significant(number)} ms"
-    return f"{number:.2f} %" if finding.metric == "accuracy" else numbers.size(round(number))
+    if finding.scale == "difference":
+        return numbers.with_unit(f"{number:.{finding.decimals}f}", finding.unit)
+    if finding.unit == "bytes":
+        return numbers.size(round(number))
+    return f"{numbers.significant(number)} {finding.unit}"
 
 
 def change(finding: Finding) -> str:
     """How far the second is from the first, with its 95 % interval."""
     if finding.mid is None:
         return numbers.NOT_AVAILABLE
-    points = finding.metric == "accuracy"
-    shown = f"{0 - finding.mid:+.2f} points" if points else f"{finding.mid:.3f}×"
+    if finding.scale == "difference":
+        return _difference(finding, finding.mid)
+    shown = f"{finding.mid:.3f}×"
     if finding.low is None or finding.high is None or finding.low == finding.high:
         return shown
-    return (
-        f"{shown} ({-finding.high:+.2f} to {-finding.low:+.2f})"
-        if points
-        else f"{shown} ({finding.low:.3f}–{finding.high:.3f})"
-    )
+    return f"{shown} ({finding.low:.3f}–{finding.high:.3f})"
+
+
+def _difference(finding: Finding, worse_by: float) -> str:
+    """Second less first: a finding holds how much worse the second is."""
+    low, high, digits = finding.low, finding.high, finding.decimals
+    if finding.higher_is_better:
+        worse_by = 0 - worse_by
+        low, high = (None if bound is None else 0 - bound for bound in (high, low))
+    shown = numbers.with_unit(f"{worse_by:+.{digits}f}", finding.difference_unit)
+    if low is None or high is None or low == high:
+        return shown
+    return f"{shown} ({low:+.{digits}f} to {high:+.{digits}f})"
 
 
 def _table(findings: tuple[Finding, ...], title: str, *, allowed: bool = False) -> RenderableType:
@@ -193,7 +183,7 @@ def _table(findings: tuple[Finding, ...], title: str, *, allowed: bool = False) 
         )
         table.add_row(
             plain(finding.pair),
-            METRICS[finding.metric],
+            plain(finding.label),
             *cells,
             Text(said, style=STYLES[finding.verdict]),
         )

@@ -211,7 +211,14 @@ class Store:
             )
         try:
             return rows.read(body, samples)
-        except (ValueError, KeyError, IndexError, TypeError, RecursionError, zlib.error):
+        except (
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+            zlib.error,
+        ):
             hint = "it may be of a newer edgekit; or restore the database from a backup"
             raise StoreError(
                 f"{shown(self.url)}: measurement {identity} cannot be read", hint=hint

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, insert
 
+from edgekit.measure.format1 import upgraded_measurement
 from edgekit.measure.measurement import ArtifactResult, Measurement, Run
 from edgekit.store.tables import artifact_results, bodies, measurements, run_samples
 
@@ -107,11 +108,11 @@ def unpack(data: bytes, count: int) -> list[int]:
 
 
 def read(body: bytes, samples: Sequence[Any]) -> Measurement:
-    """Raises ValueError, KeyError, IndexError, TypeError, RecursionError or zlib.error for what is
-    no measurement of this version."""
+    """A measurement of this format or of an earlier one. Raises ValueError, LookupError, TypeError,
+    AttributeError, RecursionError or zlib.error for what is neither."""
     inflater = zlib.decompressobj()
     values = json.loads(inflater.decompress(body, MAX_BODY_BYTES))
     for row in samples:
         run = values["artifacts"][row["position"]]["runs"][row["run"]]
         run[f"{row['phase']}_ns"] = unpack(row["data"], row["count"])
-    return Measurement.model_validate(values)
+    return Measurement.model_validate(upgraded_measurement(values))

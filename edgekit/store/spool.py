@@ -5,6 +5,7 @@ are opened next."""
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -60,15 +61,14 @@ def waiting(directory: Path) -> list[Path]:
 def read(path: Path) -> Measurement | None:
     """A measurement that waits; None when another process has stored it by now. Raises StoreError
     for what is not a measurement."""
-    from pydantic import ValidationError
-
+    from edgekit.measure.format1 import upgraded_measurement
     from edgekit.measure.measurement import Measurement
 
     try:
-        return Measurement.model_validate_json(path.read_bytes())
+        return Measurement.model_validate(upgraded_measurement(json.loads(path.read_bytes())))
     except FileNotFoundError:
         return None
-    except (OSError, ValidationError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         reason = (
             error.strerror
             if isinstance(error, OSError)

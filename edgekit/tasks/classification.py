@@ -28,7 +28,12 @@ TOP1 = MetricKind(
     gate_margin=1.0,
 )
 TOP5 = MetricKind(
-    name="top5", label="top-5", unit="%", higher_is_better=True, statistic="proportion"
+    name="top5",
+    label="top-5",
+    unit="%",
+    higher_is_better=True,
+    statistic="proportion",
+    gate_margin=1.0,
 )
 BEST = 5
 

@@ -4,11 +4,12 @@ not be measured is not met."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from edgekit.bundle.manifest import Artifact, Manifest
-from edgekit.recipe.limits import Budget, VariantBudget
+from edgekit.metrics import MetricKind, named_metric
+from edgekit.recipe.limits import Budget, MetricLimit, VariantBudget
 from edgekit.stats import Ratio
 
 LATENCY_LIMITS = frozenset(
@@ -40,6 +41,8 @@ class Check:
     measured: float | None
     ok: bool
     note: str = ""
+    metric: MetricKind | None = None
+    """Of a limit on a metric."""
 
 
 def judge(
@@ -82,13 +85,8 @@ def _judge_variant(
 def _judge_build(
     artifact: Artifact, baseline: Artifact | None, limits: VariantBudget
 ) -> Iterator[Check]:
-    top1 = top1_percent(artifact)
-    if limits.top1_min_percent is not None:
-        yield _at_least(artifact.key, "top1_min_percent", limits.top1_min_percent, top1)
-    if limits.top1_max_drop_points is not None:
-        reference = top1_percent(baseline) if baseline else None
-        drop = None if top1 is None or reference is None else round(reference - top1, 9)
-        yield _at_most(artifact.key, "top1_max_drop_points", limits.top1_max_drop_points, drop)
+    for name, limit in limits.metrics.items():
+        yield from _judge_metric(artifact, baseline, name, limit)
     if limits.size_max_bytes is not None:
         yield _at_most(artifact.key, "size_max_bytes", limits.size_max_bytes, artifact.file.bytes)
     if limits.size_min_shrink_ratio is not None:
@@ -98,6 +96,27 @@ def _judge_build(
             limits.size_min_shrink_ratio,
             baseline.file.bytes / artifact.file.bytes if baseline else None,
         )
+
+
+def _judge_metric(
+    artifact: Artifact, baseline: Artifact | None, name: str, limit: MetricLimit
+) -> Iterator[Check]:
+    """The limits of one metric, on the test set of the build host."""
+    metric = named_metric(artifact.verification.metrics, name)
+    reference = named_metric(baseline.verification.metrics, name) if baseline else None
+    value = metric.value if metric else None
+    checks = []
+    if limit.min is not None:
+        checks.append(_at_least(artifact.key, f"metrics.{name}.min", limit.min, value))
+    if limit.max is not None:
+        checks.append(_at_most(artifact.key, f"metrics.{name}.max", limit.max, value))
+    if limit.max_drop is not None:
+        # Without the noise of a float's last digits: 92 % to 91 % is a drop of 1 point.
+        drop = None
+        if metric is not None and reference is not None:
+            drop = round(metric.drop(reference.value, metric.value), 9)
+        checks.append(_at_most(artifact.key, f"metrics.{name}.max_drop", limit.max_drop, drop))
+    yield from (replace(check, metric=metric) for check in checks)
 
 
 def _judge_measured(
@@ -150,23 +169,12 @@ def _speedup(artifact: str, allowed: float, ratio: Ratio | None, *, why: str) ->
     )
 
 
-def top1_percent(artifact: Artifact) -> float | None:
-    """Accuracy of the exported artifact on the test set in percent; None for data without
-    labels."""
-    verified = artifact.verification
-    return (
-        None
-        if verified.top1_correct is None or not verified.top1_total
-        else 100 * verified.top1_correct / verified.top1_total
-    )
-
-
 def runtime_agreement_percent(manifest: Manifest, variant: str) -> float | None:
-    """Test samples on which the variant's .pte and .tflite give the same top class, in percent."""
+    """How far the answers of the variant's .pte and .tflite agree on the test set, in percent."""
     keys = {a.key for a in manifest.artifacts if a.variant == variant}
     for comparison in manifest.comparisons:
         if len(keys) == 2 and {comparison.a, comparison.b} == keys:
-            return 100 * comparison.same_top1 / comparison.samples
+            return comparison.agreement_percent
     return None
 
 

@@ -20,7 +20,6 @@ from edgekit.verdict.paired import Pair, observe
 from edgekit.verdict.rules import Finding, compared
 
 MARGIN_PERCENT = 5.0
-MARGIN_POINTS = 1.0
 NOT_INTERLEAVED = "not interleaved: not proof"
 
 
@@ -29,8 +28,8 @@ class Compared:
     """Two measurements and what follows from them. `caveat` is why that is no proof; empty when it
     is one.
 
-    `agreement` says how often artifacts of one bundle that were compared gave the same answer on
-    the build host."""
+    `agreement` says how far the answers of artifacts of one bundle that were compared agree on the
+    build host."""
 
     a: Measurement
     b: Measurement
@@ -68,7 +67,7 @@ def compare(
 
     `pairs` are keys of artifacts; by default those that both bundles have. `settings` are those of
     edgekit.recipe.limits.Bench, by default the second bundle's recipe's. Differences up to
-    `margin_percent`, of accuracy a percentage point, count as none. No bundle becomes the device's
+    `margin_percent`, of a metric up to its own margin, count as none. No bundle becomes the device's
     current one.
 
     Raises UsageError (nothing to compare), and what `bench` raises.
@@ -89,7 +88,6 @@ def compare(
     findings = compared(
         tuple(observe(measured_a, measured_b, wanted)),
         margin_ratio=1 + margin_percent / 100,
-        margin_points=MARGIN_POINTS,
     )
     known = (
         [one for one in a.manifest.comparisons if {one.a, one.b} in map(set, wanted)]
@@ -120,7 +118,6 @@ def compare_stored(
     findings = compared(
         tuple(observe(a, b, wanted)),
         margin_ratio=1 + margin_percent / 100,
-        margin_points=MARGIN_POINTS,
     )
     return Compared(a, b, findings, margin_percent, caveat=caveat)
 

@@ -19,7 +19,8 @@ from edgekit.progress import Progress, silent
 from edgekit.recipe.limits import Gate
 from edgekit.recipe.stored import stored_sections
 from edgekit.stats.compare import FULL_RUNS
-from edgekit.verdict.paired import Metric, observe
+from edgekit.verdict.paired import observe
+from edgekit.verdict.quantities import LATENCY_P50, LATENCY_P99, PEAK_MEMORY, SIZE
 from edgekit.verdict.rules import Finding, gated
 from edgekit.workflow.compare import bench_settings
 
@@ -98,21 +99,23 @@ class Gated:
             if needed
             else []
         )
-        if any(finding.metric == "accuracy" for finding in self.inconclusive):
-            on_device = all(
-                result.accuracy
-                for one in (self.baseline, self.candidate)
-                for result in one.artifacts
-            )
-            larger = "a larger export.evaluation_set in both recipes decides accuracy"
-            own = (
-                "accuracy: with export.evaluation_set in the recipes of both bundles it is compared"
-                " on the device sample by sample, which decides sooner"
-            )
-            parts.append(
-                f"{larger if on_device else own}; `top1: null` in gate.metrics leaves it out"
-            )
+        open_metrics = [f for f in self.inconclusive if f.scale == "difference"]
+        if open_metrics:
+            parts.append(self._metric_remedy(open_metrics))
         return "; ".join(parts)
+
+    def _metric_remedy(self, findings: Sequence[Finding]) -> str:
+        labels = " and ".join(dict.fromkeys(finding.label for finding in findings))
+        sides = (self.baseline, self.candidate)
+        if all(result.evaluation for side in sides for result in side.artifacts):
+            more = f"a larger export.evaluation_set in both recipes decides {labels}"
+        else:
+            more = (
+                f"{labels}: with export.evaluation_set in the recipes of both bundles it is"
+                " compared on the device sample by sample, which decides sooner"
+            )
+        names = " and ".join(dict.fromkeys(f"`{finding.metric}: null`" for finding in findings))
+        return f"{more}; {names} in gate.metrics leaves it out"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -145,7 +148,7 @@ def gate(
 
     `artifacts` are keys, by default all that both bundles have; `limits` are by default those of
     the bundle's recipe, and so are `settings` (edgekit.recipe.limits.Bench). Where both bundles
-    hold an evaluation set, accuracy is that on the device. `edgekit.open_baseline` opens a baseline
+    hold an evaluation set, metrics are those on the device. `edgekit.open_baseline` opens a baseline
     by its name.
 
     Raises UsageError (fewer than 10 runs, nothing in common), and what `bench` raises. A bundle
@@ -175,15 +178,11 @@ def gate(
     before, after = bench_together(
         *((Side(baseline, wanted), Side(bundle, wanted)), as_target(target)),
         **how,
-        accuracy_samples=(
-            MOST_SAMPLES if both_evaluate and judged.accuracy_max_drop_points is not None else None
-        ),
+        accuracy_samples=(MOST_SAMPLES if both_evaluate and judges_metrics(judged) else None),
         progress=progress,
         on_partial=on_partial,
     )
-    findings = gated(
-        tuple(observe(before, after, [(key, key) for key in wanted])), by_metric(judged)
-    )
+    findings = gate_findings(before, after, wanted, judged)
     new, missing = (
         [key for key in mine if key not in theirs],
         [key for key in theirs if key not in mine],
@@ -211,18 +210,33 @@ def judged_again(candidate: Measurement, baseline: Measurement, limits: Gate) ->
     return Gated(
         baseline,
         candidate,
-        gated(
-            tuple(observe(baseline, candidate, [(key, key) for key in wanted])), by_metric(limits)
-        ),
+        gate_findings(baseline, candidate, wanted, limits),
         limits,
     )
 
 
-def by_metric(limits: Gate) -> dict[Metric, float | None]:
-    return {
-        "latency_p50": limits.latency_p50_max_ratio,
-        "latency_p99": limits.latency_p99_max_ratio,
-        "peak_memory": limits.peak_memory_max_ratio,
-        "size": limits.size_max_ratio,
-        "accuracy": limits.accuracy_max_drop_points,
+def gate_findings(
+    baseline: Measurement, candidate: Measurement, keys: Sequence[str], limits: Gate
+) -> tuple[Finding, ...]:
+    """Every limit of a gate on artifacts that two measurements have.
+
+    Metrics are those that the limits name; without any, the headline metric by its own margin."""
+    named = [name for name, drop in limits.metrics.items() if drop is not None]
+    observed = tuple(observe(baseline, candidate, [(key, key) for key in keys], named))
+    by_name: dict[str, float | None] = {
+        LATENCY_P50.name: limits.latency_p50_max_ratio,
+        LATENCY_P99.name: limits.latency_p99_max_ratio,
+        PEAK_MEMORY.name: limits.peak_memory_max_ratio,
+        SIZE.name: limits.size_max_ratio,
     }
+    if limits.metrics:
+        by_name |= limits.metrics
+    else:
+        metrics = [one.quantity for one in observed if one.quantity.scale == "difference"]
+        by_name |= {metric.name: metric.margin for metric in metrics[:1]}
+    return gated(observed, by_name)
+
+
+def judges_metrics(limits: Gate) -> bool:
+    """Whether a gate judges any metric of the task: without a word about them, the headline one."""
+    return not limits.metrics or any(drop is not None for drop in limits.metrics.values())

@@ -17,8 +17,9 @@ from edgekit.devices.target import Target
 from edgekit.devices.target_files import as_target
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.measure.interleaving import Partial
-from edgekit.measure.measurement import Measurement
+from edgekit.measure.measurement import Measurement, metric_dicts
 from edgekit.measure.session import Side, bench_together
+from edgekit.metrics import MetricValue, headline
 from edgekit.pipeline.build import BuildResult, build
 from edgekit.progress import Progress, silent
 from edgekit.recipe.load import load_recipe
@@ -34,7 +35,8 @@ Settings = Mapping[str, str]
 class Candidate:
     """An artifact of the sweep. `settings` are those of its combination, none for one that all
     combinations share. `p50_ns` is None where nothing was measured or may not be judged. `best`: no
-    other artifact is at least as good in accuracy, latency and size, and better in one of them."""
+    other artifact is at least as good in the headline metric, latency and size, and better in one of
+    them."""
 
     settings: Settings
     artifact: Artifact
@@ -43,13 +45,9 @@ class Candidate:
     best: bool = False
 
     @property
-    def top1_percent(self) -> float | None:
-        found = self.artifact.verification
-        return (
-            None
-            if found.top1_correct is None or not found.top1_total
-            else 100 * found.top1_correct / found.top1_total
-        )
+    def headline(self) -> MetricValue | None:
+        """The task's first metric of the artifact on the test set; None without targets."""
+        return headline(self.artifact.verification.metrics)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values, the latency in ms."""
@@ -59,7 +57,7 @@ class Candidate:
             "artifact": self.artifact.key,
             "bundle": str(self.bundle),
             "bytes": self.artifact.file.bytes,
-            "top1_percent": self.top1_percent,
+            "metrics": metric_dicts(self.artifact.verification.metrics),
             "p50_ms": None if p50 is None else p50.value / 1e6,
             "p50_low_ms": None if p50 is None or p50.low is None else p50.low / 1e6,
             "p50_high_ms": None if p50 is None or p50.high is None else p50.high / 1e6,
@@ -204,8 +202,9 @@ def _ranked(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
 
 def _beats(other: Candidate, one: Candidate) -> bool:
     gains = [other.artifact.file.bytes - one.artifact.file.bytes]
-    if one.top1_percent is not None and other.top1_percent is not None:
-        gains.append(round(1e6 * (one.top1_percent - other.top1_percent)))
+    if one.headline is not None and other.headline is not None:
+        drop = one.headline.drop(one.headline.value, other.headline.value)
+        gains.append(round(1e6 * drop))
     if one.p50_ns is not None and other.p50_ns is not None:
         gains.append(_slower(other.p50_ns, one.p50_ns))
     return max(gains) <= 0 and min(gains) < 0

@@ -10,9 +10,14 @@ from hypothesis import strategies as st
 from edgekit.metrics import MetricKind, MetricValue, metric_value, proportion_value
 
 SHARE = MetricKind(
-    name="right", label="right", unit="%", higher_is_better=True, statistic="proportion"
+    name="right",
+    label="right",
+    unit="%",
+    higher_is_better=True,
+    statistic="proportion",
+    gate_margin=1,
 )
-ERROR = MetricKind(name="mae", label="MAE", unit="px", higher_is_better=False)
+ERROR = MetricKind(name="mae", label="MAE", unit="px", higher_is_better=False, gate_margin=1)
 
 
 def test_a_proportion_is_a_percentage_with_wilsons_interval() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edgekit.bundle.manifest import Artifact, Manifest, TraceRow
 from edgekit.measure.measurement import Measurement
+from edgekit.metrics import MetricKind, MetricValue, headline
 from edgekit.reporting import numbers
 from edgekit.reporting.page.values import (
     Absent,
@@ -23,7 +24,13 @@ from edgekit.reporting.page.values import (
     cells,
     with_interval,
 )
-from edgekit.reporting.terminal import DASH, baseline_of, delegated_share, top1_drop
+from edgekit.reporting.terminal import (
+    DASH,
+    baseline_of,
+    delegated_share,
+    first_headline,
+    headline_drop,
+)
 from edgekit.sanitize import printable
 from edgekit.verdict.budget import Check
 
@@ -31,7 +38,7 @@ from edgekit.verdict.budget import Check
 def trace_section(rows: Sequence[TraceRow] | None) -> Section:
     """What each stage gave and cost; `rows` None without a bundle."""
     lead = (
-        "What each stage gave and cost. Sizes and accuracy of quantized stages are those of the"
+        "What each stage gave and cost. Sizes and metrics of quantized stages are those of the"
         " exported artifact, of others those of the weights."
     )
     if not rows:
@@ -51,7 +58,7 @@ def trace_section(rows: Sequence[TraceRow] | None) -> Section:
         "MACs",
         "size",
         "deflated",
-        "top-1 (95 %)",
+        metric_heading(first_headline(rows)),
         "time",
     )
     largest = max((row.bytes or 0 for row in rows), default=0) or 1
@@ -72,21 +79,28 @@ def _trace_row(row: TraceRow, largest: int) -> tuple[Cell, ...]:
         numbers.amount(row.macs),
         Cell(numbers.size(row.bytes), share=share),
         numbers.size(row.deflated_bytes),
-        percent(numbers.top1(row.top1_correct, row.top1_total)),
+        metric_cell(headline(row.metrics)),
         Cell(f"{row.seconds:.1f} s", "from the cache" if row.reused else ""),
     )
 
 
-def percent(text: str) -> Cell:
-    """Accuracy of edgekit.reporting.numbers with its unit and interval."""
-    found = with_interval(text)
-    return found if text == numbers.NOT_AVAILABLE else Cell(f"{found.text} %", found.detail)
+def metric_cell(value: MetricValue | None) -> Cell:
+    """A metric with its unit and interval."""
+    if value is None:
+        return Cell(numbers.NOT_AVAILABLE)
+    found = with_interval(numbers.metric(value))
+    return Cell(numbers.with_unit(found.text, value.unit), found.detail)
+
+
+def metric_heading(kind: MetricKind | None) -> str:
+    """The heading of a column whose cells hold the unit."""
+    return f"{kind.label} (95 %)" if kind else "metric"
 
 
 def artifacts_section(
     artifacts: Sequence[Artifact], baseline: str, manifest: Manifest | None
 ) -> Section:
-    """Sizes, accuracy and agreement of the files themselves, as the build host found them."""
+    """Sizes, metrics and agreement of the files themselves, as the build host found them."""
     lead = (
         f"The exported files on the build host, each against {printable(baseline)} of the same"
         " format and against eager PyTorch on real test samples."
@@ -96,7 +110,7 @@ def artifacts_section(
         "size",
         "deflated",
         "smaller",
-        "top-1 (95 %)",
+        metric_heading(first_headline(artifact.verification for artifact in artifacts)),
         "drop",
         "as eager",
         "SNR",
@@ -125,7 +139,8 @@ def _artifact_row(
         if base is None or base.key == artifact.key or not file.bytes
         else f"{base.file.bytes / file.bytes:.2f}×"
     )
-    points = top1_drop(artifact, base)
+    metric, drop = headline(found.metrics), headline_drop(artifact, base)
+    unit = "" if metric is None or drop in (DASH, numbers.NOT_AVAILABLE) else metric.difference_unit
     return cells(
         artifact.key,
         Cell(
@@ -134,9 +149,9 @@ def _artifact_row(
         ),
         numbers.size(file.deflated_bytes),
         smaller,
-        percent(numbers.top1(found.top1_correct, found.top1_total)),
-        points if points in (DASH, numbers.NOT_AVAILABLE) else f"{points} points",
-        None if found.top1_agreement_percent is None else f"{found.top1_agreement_percent:.1f} %",
+        metric_cell(metric),
+        numbers.with_unit(drop, unit),
+        numbers.percent(found.agreement_percent, 1),
         decibels(found.snr_db) if found.samples else None,
         None if found.max_abs_error is None else f"{found.max_abs_error:.3g}",
     )
@@ -151,14 +166,14 @@ def _comparisons(manifest: Manifest) -> Table:
         cells(
             pair.a,
             pair.b,
-            f"{100 * pair.same_top1 / pair.samples:.2f} %" if pair.samples else None,
+            numbers.percent(pair.agreement_percent),
             str(pair.samples),
             decibels(pair.snr_db),
         )
         for pair in manifest.comparisons
     )
     return Table(
-        ("one", "other", "same top-1", "samples", "SNR"),
+        ("one", "other", manifest.comparisons[0].agreement_label, "samples", "SNR"),
         rows,
         names=2,
         title="Do they give the same answers?",
@@ -200,8 +215,8 @@ def budget_section(checks: Sequence[Check] | None) -> Section:
             Cell("met", tone="good") if check.ok else Cell("not met", tone="bad"),
             check.artifact,
             check.limit.replace("_", " "),
-            numbers.limit(check.limit, check.allowed),
-            numbers.limit(check.limit, check.measured),
+            numbers.limit(check.limit, check.allowed, check.metric),
+            numbers.limit(check.limit, check.measured, check.metric),
             check.note,
         )
         for check in checks
@@ -315,7 +330,7 @@ def bench_command(measurement: Measurement, bundle: Path | None) -> str:
     ):
         more += ["--sustained", f"{max(1, round(long_run.seconds))}s"]
     if checked := next(
-        (result.accuracy for result in measurement.artifacts if result.accuracy), None
+        (result.evaluation for result in measurement.artifacts if result.evaluation), None
     ):
         more += ["--accuracy", str(checked.samples)]
     more += ["--energy"] if any(result.energy for result in measurement.artifacts) else []

@@ -196,7 +196,7 @@ def _measured(
             observed.outputs_table(measurement),
         ]
         more += [
-            observed.accuracy_block(measurement, command),
+            observed.evaluation_block(measurement, command),
             observed.energy_block(measurement, command),
         ]
         more.append(history.history_figure(measurement, past.get(measurement.id, ())))

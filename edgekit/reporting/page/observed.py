@@ -1,4 +1,4 @@
-"""What was found out beside latency: time by operator, the long run, accuracy on the device,
+"""What was found out beside latency: time by operator, the long run, metrics on the device,
 energy. Says of each that is missing how to get it."""
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from typing import Any
 
 from edgekit.measure.measurement import ArtifactResult, Measurement
 from edgekit.measure.probes import series
+from edgekit.metrics import named_metric
 from edgekit.reporting import numbers
-from edgekit.reporting.page.build import decibels, percent
+from edgekit.reporting.extra_results import metric_kinds
+from edgekit.reporting.page.build import decibels, metric_cell
 from edgekit.reporting.page.style import flag, mark, styles
 from edgekit.reporting.page.values import (
     SOFT,
@@ -229,47 +231,33 @@ def _sustained_table(results: list[ArtifactResult], useless: str) -> Table:
     )
 
 
-def accuracy_block(measurement: Measurement, command: str) -> Block:
-    """The artifact's answers on the device, and whether they are those it gave on the build
-    host."""
+def evaluation_block(measurement: Measurement, command: str) -> Block:
+    """The task's metrics of the artifact on the device, and whether its answers are those it gave
+    on the build host."""
+    kinds = metric_kinds(measurement)
     rows = []
     for result in measurement.artifacts:
-        if found := result.accuracy:
-            same = (
-                None
-                if found.same_top1 is None
-                else f"{100 * found.same_top1 / found.samples:.2f} %"
-            )
-            top = [
-                percent(numbers.top1(correct, found.samples))
-                for correct in (found.top1_correct, found.top5_correct)
-            ]
+        if evaluation := result.evaluation:
+            metrics = [named_metric(evaluation.metrics, kind.name) for kind in kinds]
             rows.append(
                 cells(
                     result.key,
-                    str(found.samples),
-                    *top,
-                    same,
-                    f"{found.max_abs_error:.3g}",
-                    decibels(found.snr_db),
+                    str(evaluation.samples),
+                    *(metric_cell(metric) for metric in metrics),
+                    numbers.percent(evaluation.agreement_percent),
+                    f"{evaluation.max_abs_error:.3g}",
+                    decibels(evaluation.snr_db),
                 )
             )
     if not rows:
-        why = "it was not measured there; the accuracy above is of the same files on the build host"
-        return Absent("accuracy on the device", why, f"{command} --accuracy all")
-    columns = (
-        "artifact",
-        "samples",
-        "top-1 (95 %)",
-        "top-5 (95 %)",
-        "as on the host",
-        "max abs error",
-        "SNR",
-    )
+        why = "they were not measured there; those above are of the same files on the build host"
+        return Absent("metrics on the device", why, f"{command} --accuracy all")
+    headings = [f"{kind.label} (95 %)" for kind in kinds]
+    columns = ("artifact", "samples", *headings, "as on the host", "max abs error", "SNR")
     return Table(
         columns,
         tuple(rows),
-        title="Accuracy on the device, and against the same file on the build host",
+        title="Metrics on the device, and against the same file on the build host",
     )
 
 

@@ -1,4 +1,5 @@
-"""What a reader wants first: every artifact in one line, and accuracy against latency."""
+"""What a reader wants first: every artifact in one line, and the headline metric against
+latency."""
 
 from __future__ import annotations
 
@@ -7,8 +8,9 @@ from typing import Any
 
 from edgekit.bundle.manifest import Artifact
 from edgekit.measure.measurement import ArtifactResult, Measurement
+from edgekit.metrics import MetricKind, MetricValue, headline
 from edgekit.reporting import numbers
-from edgekit.reporting.page.build import percent
+from edgekit.reporting.page.build import metric_cell, metric_heading
 from edgekit.reporting.page.latency import marked_cell
 from edgekit.reporting.page.style import flag, mark, styles
 from edgekit.reporting.page.values import (
@@ -25,10 +27,8 @@ from edgekit.reporting.page.values import (
     log_axis,
     with_interval,
 )
-from edgekit.reporting.terminal import DASH, baseline_of
+from edgekit.reporting.terminal import DASH, baseline_of, first_headline
 from edgekit.sanitize import printable
-from edgekit.stats import wilson
-from edgekit.verdict.budget import top1_percent
 
 BUBBLE_PX = 46.0
 SMALLEST_BUBBLE_PX = 9.0
@@ -40,10 +40,11 @@ def glance_table(
     measurements: Sequence[Measurement],
     met: Mapping[str, bool],
 ) -> Table:
-    """An artifact a line: size, accuracy, and for each target the median and how much faster it is
+    """An artifact a line: size, headline metric, and for each target the median and how much faster it is
     than the baseline."""
     several = len(measurements) > 1
-    columns = ["artifact", "size", "smaller", "top-1 (95 %)"]
+    metric = first_headline(artifact.verification for artifact in artifacts)
+    columns = ["artifact", "size", "smaller", metric_heading(metric)]
     for measurement in measurements:
         where = f" on {measurement.target}" if several else ""
         columns += [f"p50 ms{where}", f"faster{where}", f"peak memory{where}"]
@@ -74,7 +75,7 @@ def _glance_row(
         Cell(artifact.key),
         Cell(numbers.size(artifact.file.bytes)),
         Cell(smaller),
-        percent(numbers.top1(verified.top1_correct, verified.top1_total)),
+        metric_cell(headline(verified.metrics)),
     ]
     for measurement in measurements:
         found, useless = measurement.summaries.get(artifact.key), mark(measurement)
@@ -103,28 +104,30 @@ def _glance_row(
 
 
 def pareto_figure(measurement: Measurement) -> Block:
-    """Accuracy against latency, bubbles by size; the line joins what nothing beats in both."""
+    """The headline metric against latency, bubbles by size; the line joins what nothing beats in
+    both."""
     shown = [
-        (result, top1_percent(result.artifact))
+        (result, headline(result.artifact.verification.metrics))
         for result in measurement.artifacts
         if result.key in measurement.summaries
     ]
-    measured = [(result, accuracy) for result, accuracy in shown if accuracy is not None]
+    measured = [(result, metric) for result, metric in shown if metric is not None]
     if not measured:
         return Absent(
-            f"accuracy against latency on {measurement.target}",
+            f"metrics against latency on {measurement.target}",
             "no run finished" if not shown else "the evaluation set has no labels",
         )
+    kind = measured[0][1]
     looks, useless, largest = (
         styles(measurement),
         mark(measurement),
         max(result.artifact.file.bytes for result, _ in measured) or 1,
     )
     points = [
-        (measurement.summaries[result.key].p50.value / 1e6, accuracy)
-        for result, accuracy in measured
+        (measurement.summaries[result.key].p50.value / 1e6, metric.value)
+        for result, metric in measured
     ]
-    edge = frontier(points)
+    edge = frontier(points, higher_is_better=kind.higher_is_better)
     line = {"color": SOFT, "width": 1, "dash": "dash"}
     path = {
         "type": "scatter",
@@ -136,27 +139,36 @@ def pareto_figure(measurement: Measurement) -> Block:
     }
     data = [{**path, "line": line}] if len(edge) > 1 else []
     data += [
-        _bubble(measurement, result, point, looks[result.key], largest)
-        for (result, _), point in zip(measured, points, strict=True)
+        _bubble(measurement, result, metric, point, looks[result.key], largest)
+        for (result, metric), point in zip(measured, points, strict=True)
     ]
-    whole = layout(x=log_axis(f"p50, ms{useless}", [x for x, _ in points]), y=axis("top-1, %"))
+    whole = layout(
+        x=log_axis(f"p50, ms{useless}", [x for x, _ in points]), y=axis(unit_label(kind))
+    )
     caption = (
         "Bars are 95 % intervals; the area of a bubble is the size of the file; hollow ones are not"
-        " to be judged. Left and up is better. "
+        f" to be judged. Left and {'up' if kind.higher_is_better else 'down'} is better. "
     )
-    title = f"Accuracy against latency on {printable(measurement.target)}{useless}"
+    title = f"{label(kind.label)} against latency on {printable(measurement.target)}{useless}"
     return Figure("pareto", title, tuple(data), whole, 420, caption + flag(measurement))
+
+
+def unit_label(kind: MetricKind) -> str:
+    """A metric as the title of an axis."""
+    return label(f"{kind.label}, {kind.unit}" if kind.unit else kind.label)
 
 
 def _bubble(
     measurement: Measurement,
     result: ArtifactResult,
+    metric: MetricValue,
     point: tuple[float, float],
     style: Any,
     largest: int,
 ) -> dict[str, Any]:
-    found, verified = measurement.summaries[result.key].p50, result.artifact.verification
-    low, high = wilson(verified.top1_correct or 0, verified.top1_total or 1)
+    found = measurement.summaries[result.key].p50
+    low = metric.value if metric.low is None else metric.low
+    high = metric.value if metric.high is None else metric.high
     size = max(SMALLEST_BUBBLE_PX, BUBBLE_PX * (result.artifact.file.bytes / largest) ** 0.5)
     hollow = bool(measurement.unjudged(result.key))
     marker = {
@@ -173,7 +185,7 @@ def _bubble(
         "array": [((found.high or found.value) - found.value) / 1e6],
         "arrayminus": [(found.value - (found.low or found.value)) / 1e6],
     }
-    shares = {**bars, "array": [100 * high - point[1]], "arrayminus": [point[1] - 100 * low]}
+    shares = {**bars, "array": [high - metric.value], "arrayminus": [metric.value - low]}
     about = f"{numbers.size(result.artifact.file.bytes)}, {label(result.key)}"
     return {
         "type": "scatter",
@@ -185,15 +197,22 @@ def _bubble(
         "error_y": shares,
         "marker": marker,
         "text": [about],
-        "hovertemplate": "%{y:.2f} % at %{x:.4g} ms, %{text}<extra></extra>",
+        "hovertemplate": _hover(metric),
     }
 
 
-def frontier(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The points (less is better, more is better) that no other beats in both, from left to
-    right."""
+def _hover(metric: MetricValue) -> str:
+    value = numbers.with_unit(f"%{{y:.{metric.decimals}f}}", metric.unit)
+    return label(value) + " at %{x:.4g} ms, %{text}<extra></extra>"
+
+
+def frontier(
+    points: Sequence[tuple[float, float]], *, higher_is_better: bool = True
+) -> list[tuple[float, float]]:
+    """The points (less is better, and as said) that no other beats in both, from left to right."""
+    sign = 1 if higher_is_better else -1
     best: list[tuple[float, float]] = []
-    for x, y in sorted(points, key=lambda point: (point[0], -point[1])):
-        if not best or y > best[-1][1]:
+    for x, y in sorted(points, key=lambda point: (point[0], -sign * point[1])):
+        if not best or sign * y > sign * best[-1][1]:
             best.append((x, y))
     return best

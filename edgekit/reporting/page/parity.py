@@ -1,5 +1,5 @@
 """The two runtimes side by side: one checkpoint as `.pte` and `.tflite`, latency, memory, size,
-accuracy, and how far their answers are apart."""
+headline metric, and how far their answers are apart."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Iterator
 
 from edgekit.bundle.manifest import Comparison, Manifest
 from edgekit.measure.measurement import ArtifactResult, Measurement
+from edgekit.metrics import headline, named_metric
 from edgekit.reporting import numbers
-from edgekit.reporting.page.build import decibels, percent
+from edgekit.reporting.page.build import decibels, metric_cell, metric_heading
 from edgekit.reporting.page.latency import marked_cell
 from edgekit.reporting.page.style import flag, mark
 from edgekit.reporting.page.values import Absent, Block, Cell, Table, cells, with_interval
 from edgekit.reporting.terminal import DASH
+from edgekit.verdict.metrics import known
 
 
 def parity_blocks(measurement: Measurement, manifest: Manifest | None) -> Iterator[Block]:
@@ -32,6 +34,9 @@ def parity_blocks(measurement: Measurement, manifest: Manifest | None) -> Iterat
         )
         return
     useless, rows = mark(measurement), []
+    metric = next(
+        (found for pair in pairs for one in pair if (found := headline(known(one)))), None
+    )
     for pair in pairs:
         quantities = [_sides(measurement, result) for result in pair]
         names = ("ExecuTorch .pte", "LiteRT .tflite")
@@ -56,29 +61,26 @@ def parity_blocks(measurement: Measurement, manifest: Manifest | None) -> Iterat
         "memory beyond empty",
         "peak memory",
         "size",
-        "top-1 (95 %)",
+        metric_heading(metric),
     )
-    measured = all(result.accuracy for pair in pairs for result in pair)
+    measured = all(result.evaluation for pair in pairs for result in pair)
     caption = (
-        "One checkpoint, two files, their runs in turn on the same device. 95 % intervals. Top-1"
-        f" on the {'device' if measured else 'build host'}. "
+        "One checkpoint, two files, their runs in turn on the same device. 95 % intervals."
+        f" {metric.label if metric else 'Metrics'} on the"
+        f" {'device' if measured else 'build host'}. "
     )
     yield Table(columns, tuple(rows), names=2, caption=caption + flag(measurement))
     wanted = [{one.key, other.key} for one, other in pairs]
-    found = [
-        _agreement(pair, "on the device, reference samples")
-        for pair in measurement.runtimes
-        if {pair.a, pair.b} in wanted
+    compared = [(pair, "on the device, reference samples") for pair in measurement.runtimes]
+    compared += [
+        (pair, "on the build host, test set") for pair in (manifest.comparisons if manifest else ())
     ]
-    found += [
-        _agreement(pair, "on the build host, test set")
-        for pair in (manifest.comparisons if manifest else ())
-        if {pair.a, pair.b} in wanted
-    ]
-    if found:
+    compared = [(pair, where) for pair, where in compared if {pair.a, pair.b} in wanted]
+    if compared:
+        label = compared[0][0].agreement_label
         yield Table(
-            ("pair", "where", "samples", "same top-1", "SNR"),
-            tuple(found),
+            ("pair", "where", "samples", label, "SNR"),
+            tuple(_agreement(pair, where) for pair, where in compared),
             names=2,
             title="Do the two files give the same answers?",
         )
@@ -91,7 +93,7 @@ def parity_blocks(measurement: Measurement, manifest: Manifest | None) -> Iterat
 
 
 def _agreement(pair: Comparison, where: str) -> tuple[Cell, ...]:
-    same = f"{100 * pair.same_top1 / pair.samples:.2f} %" if pair.samples else None
+    same = numbers.percent(pair.agreement_percent)
     return cells(f"{pair.a} and {pair.b}", where, str(pair.samples), same, decibels(pair.snr_db))
 
 
@@ -114,20 +116,8 @@ def _sides(measurement: Measurement, result: ArtifactResult) -> list[Cell]:
         Cell(numbers.size(steady.beyond_baseline if steady else None)),
         Cell(numbers.size(found.peak_bytes if found else None)),
         Cell(numbers.size(result.artifact.file.bytes)),
-        percent(numbers.top1(*_top1(result))),
+        metric_cell(headline(known(result))),
     ]
-
-
-def _top1(result: ArtifactResult) -> tuple[int | None, int | None]:
-    """Right answers of how many: on the device where that was measured, else on the build host."""
-    if result.accuracy and result.accuracy.top1_correct is not None:
-        return result.accuracy.top1_correct, result.accuracy.samples
-    return result.artifact.verification.top1_correct, result.artifact.verification.top1_total
-
-
-def _percent(result: ArtifactResult) -> float | None:
-    right, total = _top1(result)
-    return 100 * right / total if right is not None and total else None
 
 
 def _ratios(measurement: Measurement, one: ArtifactResult, other: ArtifactResult) -> list[Cell]:
@@ -137,14 +127,19 @@ def _ratios(measurement: Measurement, one: ArtifactResult, other: ArtifactResult
     found = [measurement.summaries.get(result.key) for result in (one, other)]
     steady = [summary.memory_kinds.get("steady") if summary else None for summary in found]
     beyond = [use.beyond_baseline if use else None for use in steady]
-    accuracies = [_percent(result) for result in (one, other)]
-    points = (
-        None if accuracies[0] is None or accuracies[1] is None else accuracies[0] - accuracies[1]
-    )
     return [
         times(*[summary.load_ms if summary else None for summary in found]),
         times(*beyond),
         times(*[summary.peak_bytes if summary else None for summary in found]),
         times(one.artifact.file.bytes, other.artifact.file.bytes),
-        Cell(DASH if points is None else f"{points:+.2f} points"),
+        Cell(_metric_difference(one, other)),
     ]
+
+
+def _metric_difference(one: ArtifactResult, other: ArtifactResult) -> str:
+    metric = headline(known(one))
+    reference = named_metric(known(other), metric.name) if metric else None
+    if metric is None or reference is None:
+        return DASH
+    shown = f"{metric.value - reference.value:+.{metric.decimals}f}"
+    return numbers.with_unit(shown, metric.difference_unit)

@@ -11,7 +11,7 @@ from edgekit.measure.measurement import Measurement
 from edgekit.recipe.stored import stored_sections
 from edgekit.reporting.page.style import flag, mark
 from edgekit.reporting.page.values import Absent, Block, Cell, Notes, Section, Table, Tone, cells
-from edgekit.reporting.verdicts import METRICS, change, margin, verdict_words
+from edgekit.reporting.verdicts import change, margin, verdict_words
 from edgekit.sanitize import printable
 from edgekit.verdict.rules import Finding
 from edgekit.workflow.compare import compare_stored
@@ -91,12 +91,20 @@ def _section(bundle: Bundle | None, a: Measurement, b: Measurement) -> Section:
             [_gated([finding for finding in gate.findings if finding.pair == pair])] if gate else []
         )
         rows.append(
-            cells(pair, *(_verdict(by_metric[metric], mark(b)) for metric in metrics), *gated)
+            cells(
+                pair,
+                *(
+                    _verdict(by_metric[metric], mark(b)) if metric in by_metric else None
+                    for metric in metrics
+                ),
+                *gated,
+            )
         )
-    columns = ("artifact", *(METRICS[metric] for metric in metrics), *(["gate"] if gate else []))
+    labels = {finding.metric: finding.label for finding in found.findings}
+    columns = ("artifact", *(labels[metric] for metric in metrics), *(["gate"] if gate else []))
     lead = (
         f"B, {_name(b)}, against A, {_name(a)}, in turn in one session. Up to"
-        f" {found.margin_percent:g} % (accuracy: 1 point) is no difference. {LEAD}"
+        f" {found.margin_percent:g} %{_metric_margins(found.findings)} is no difference. {LEAD}"
     )
     blocks: list[Block] = [
         Table(
@@ -111,6 +119,16 @@ def _section(bundle: Bundle | None, a: Measurement, b: Measurement) -> Section:
         blocks.insert(0, Notes((line,), "Does it pass the gate of its recipe?"))
     against = "itself" if a.bundle_id == b.bundle_id else a.bundle_id[:12]
     return Section("verdicts", f"Against {against} on {printable(b.target)}", tuple(blocks), lead)
+
+
+def _metric_margins(findings: Sequence[Finding]) -> str:
+    """What counts as no difference of each metric, in brackets."""
+    margins = dict.fromkeys(
+        f"{finding.label}: {margin(finding)}"
+        for finding in findings
+        if finding.scale == "difference" and finding.margin is not None
+    )
+    return f" ({', '.join(margins)})" if margins else ""
 
 
 def _name(measurement: Measurement) -> str:
@@ -160,9 +178,7 @@ def _gated(findings: Sequence[Finding]) -> Cell:
     """The worst of an artifact."""
     for verdict in ("regressed", "inconclusive"):
         if bad := [finding for finding in findings if finding.verdict == verdict]:
-            allowed = ", ".join(
-                f"{METRICS[finding.metric]}, allowed {margin(finding)}" for finding in bad
-            )
+            allowed = ", ".join(f"{finding.label}, allowed {margin(finding)}" for finding in bad)
             return Cell(
                 verdict_words(bad[0]) if verdict == "regressed" else verdict,
                 allowed,

@@ -1,0 +1,57 @@
+"""What can be compared, and one such quantity of one pair of artifacts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from edgekit.stats import Shift
+
+Scale = Literal["ratio", "difference"]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A latency, memory or size, which are compared as ratios, or a metric of the task, which is
+    compared by how much worse it is in its unit.
+
+    `margin` is how much worse counts as no difference, unless somebody asks for another: of a
+    metric its own."""
+
+    name: str
+    label: str
+    unit: str
+    higher_is_better: bool = False
+    scale: Scale = "ratio"
+    decimals: int = 2
+    margin: float = 0.0
+
+
+LATENCY_P50 = Quantity("latency_p50", "latency p50", "ms")
+LATENCY_P99 = Quantity("latency_p99", "latency p99", "ms")
+PEAK_MEMORY = Quantity("peak_memory", "peak memory", "bytes")
+SIZE = Quantity("size", "size", "bytes")
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One quantity of one pair, first (`a`) and second (`b`), in its unit.
+
+    Of latency and memory `runs` are the values of the process runs; of a metric `shift` is how much
+    worse the second is. `why_not` says why they must not be judged, and `judged` is False for what
+    cannot be had with these settings at all."""
+
+    pair: str
+    quantity: Quantity
+    a: float | None
+    b: float | None
+    runs: tuple[list[float], list[float]] | None = None
+    shift: Shift | None = None
+    why_not: str = ""
+    judged: bool = True
+    note: str = ""
+
+    @property
+    def metric(self) -> str:
+        """The quantity's name."""
+        return self.quantity.name
