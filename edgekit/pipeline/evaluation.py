@@ -42,8 +42,10 @@ def evaluation_set(loaded: LoadedRecipe, cache: Path) -> Samples | None:
         _save(loaded, count, cache, scratch)
         entry = store.put(key, scratch)
     targets = entry / "targets.npy"
-    with np.load(entry / "inputs.npz") as stored:
-        inputs = {name: stored[name] for name in stored.files}
+    inputs = {
+        name: np.load(entry / f"inputs.{index}.npy")
+        for index, name in enumerate(loaded.recipe.inputs)
+    }
     return inputs, np.load(targets) if targets.exists() else None
 
 
@@ -52,8 +54,8 @@ def _save(loaded: LoadedRecipe, count: int, cache: Path, directory: Path) -> Non
 
     test, _ = open_split(saved_test_split(loaded, cache))
     whole = slice(0, min(count, len(test)))
-    inputs = {name: values.numpy() for name, values in test.at(whole).items()}
-    np.savez(directory / "inputs.npz", **inputs)
+    for index, values in enumerate(test.at(whole).values()):
+        np.save(directory / f"inputs.{index}.npy", values.numpy())
     if test.targets is not None:
         np.save(directory / "targets.npy", test.targets[whole].numpy())
 

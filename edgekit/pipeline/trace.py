@@ -47,9 +47,7 @@ def trace_row(
     """The row of a float stage is complete. A quantize stage's bytes and metrics are those of its
     artifact and come later."""
     unknown: dict[str, Any] = {"bytes": None, "deflated_bytes": None, "metrics": ()}
-    measured = (
-        unknown if result.quantization else _measured(result.model, test, task)
-    )
+    measured = unknown if result.quantization else _measured(result.model, test, task)
     return TraceRow(
         stage=planned.name,
         kind=planned.kind,

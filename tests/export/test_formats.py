@@ -15,6 +15,7 @@ from edgekit.compress.quantize import calibrate, pt2e
 from edgekit.errors import ExportError, ModelError
 from edgekit.export.artifact import Format, export_artifact
 from edgekit.export.verify import Thresholds
+from edgekit.tasks.classification import CLASSIFICATION
 from tests.support.export_nets import (
     IMAGE,
     SERIES,
@@ -45,7 +46,13 @@ def export(
     options = {"method": None, "variant": "v", **options}
     test = options.pop("test", None) or samples(model, shape)
     return export_artifact(
-        model, format=format, test=test, thresholds=thresholds, output=output, **options
+        model,
+        format=format,
+        task=CLASSIFICATION,
+        test=test,
+        thresholds=thresholds,
+        output=output,
+        **options,
     )  # type: ignore[arg-type]
 
 
@@ -64,7 +71,8 @@ def test_float(format: Format, tmp_path: Path) -> None:
     assert [spec.dtype for spec in (*artifact.inputs, *artifact.outputs)] == ["float32", "float32"]
     assert artifact.inputs[0].shape == (1, *IMAGE)
     assert artifact.delegation.fallback == {}
-    assert (artifact.verification.top1_correct, artifact.verification.top1_total) == (36, 40)
+    accuracy = artifact.verification.metrics[0]
+    assert (accuracy.name, accuracy.right, accuracy.samples) == ("top1", 36, 40)
     assert (artifact.arena_bytes is not None) == (format == "executorch")
 
 

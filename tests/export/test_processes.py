@@ -28,6 +28,7 @@ from edgekit.export.artifact import export_artifact
 from edgekit.export.processes import ExportJob, export_artifacts
 from edgekit.export.verify import Thresholds
 from edgekit.models.create import create_model
+from edgekit.tasks.classification import CLASSIFICATION
 from tests.support.bundles import write_bundle
 from tests.support.splits import one_input
 
@@ -91,6 +92,7 @@ def job(
     return ExportJob(
         checkpoint=directory,
         base=base,
+        task="classification",
         test=saved_data(base),
         variant="tiny",
         format=format,
@@ -118,7 +120,7 @@ def test_both_formats_at_once_equal_to_exports_in_this_process(base: Path, tmp_p
     model = create_model("own_export_nets:net", {}, seed=0, base=base)
     data = load_dataset("own_export_nets:data", {}, inputs=one_input((1, 8, 8)), seed=0, base=base)
     for one, artifact in zip(jobs, artifacts, strict=True):
-        assert artifact.verification.top1_total == 20
+        assert artifact.verification.metrics[0].samples == 20
         assert json.loads((one.output / "classes.json").read_text()) == ["cat", "dog", "eel"]
         assert [text for key, *_, text in told if key == artifact.key] == [
             "load",
@@ -132,6 +134,7 @@ def test_both_formats_at_once_equal_to_exports_in_this_process(base: Path, tmp_p
             variant="tiny",
             format=artifact.format,
             method=None,
+            task=CLASSIFICATION,
             test=data.test,
             thresholds=Thresholds(samples=8, snr_min_db=60),
             output=tmp_path / "here",
@@ -287,6 +290,7 @@ def test_a_full_disk_leaves_nothing(base: Path, tmp_path: Path) -> None:
                 variant="v",
                 format="executorch",
                 method=None,
+                task=CLASSIFICATION,
                 test=data.test,
                 thresholds=Thresholds(samples=4),
                 output=small,

@@ -14,13 +14,15 @@ from edgekit.errors import ExportError
 from edgekit.export import verify
 from edgekit.export.host_runtime import HostModel
 from edgekit.export.verify import (
+    OutputAgreement,
+    Outputs,
     Thresholds,
-    artifact_outputs,
     compare,
+    evaluate,
     reference_bytes,
     require,
-    top1_correct,
 )
+from edgekit.tasks.classification import CLASSIFICATION
 from tests.support.splits import one_input_split
 
 pytestmark = pytest.mark.torch
@@ -28,59 +30,53 @@ pytestmark = pytest.mark.torch
 REFERENCE = np.array([[3, 0, 4], [0, 5, 0]], dtype=np.float32)
 
 
+def compared(reference: Outputs, outputs: Outputs) -> OutputAgreement:
+    return compare(reference, outputs, CLASSIFICATION)
+
+
 def test_compare_by_hand() -> None:
     outputs = REFERENCE + np.array(
         [[1, 0, -2], [0, 0, 0]], dtype=np.float32
     )  # the first top class moves from 2 to 0
-    agreement = compare(REFERENCE, outputs)
-    assert agreement.max_abs_error == 2
-    assert agreement.snr_db == pytest.approx(10 * math.log10(50 / 5))
-    assert agreement.cosine == pytest.approx((3 * 4 + 4 * 2 + 25) / math.sqrt(50 * (16 + 4 + 25)))
-    assert agreement.top1_agreement_percent == 50
+    agreement = compared(REFERENCE, outputs)
+    found = agreement.outputs
+    assert found.max_abs_error == 2
+    assert found.snr_db == pytest.approx(10 * math.log10(50 / 5))
+    assert found.cosine == pytest.approx((3 * 4 + 4 * 2 + 25) / math.sqrt(50 * (16 + 4 + 25)))
+    assert agreement.answers_percent == 50
     assert agreement.samples == 2
 
 
 def test_equal_outputs_have_no_noise() -> None:
-    agreement = compare(REFERENCE, REFERENCE)
-    assert (agreement.snr_db, agreement.max_abs_error, agreement.top1_agreement_percent) == (
-        None,
-        0,
-        100,
-    )
-    assert agreement.cosine == pytest.approx(1)
+    agreement = compared(REFERENCE, REFERENCE)
+    found = agreement.outputs
+    assert (found.snr_db, found.max_abs_error, agreement.answers_percent) == (None, 0, 100)
+    assert found.cosine == pytest.approx(1)
     silent = np.zeros((2, 3), np.float32)
-    assert compare(silent, silent).cosine == 1
-    lost = compare(silent, REFERENCE)
+    assert compared(silent, silent).outputs.cosine == 1
+    lost = compared(silent, REFERENCE).outputs
     assert lost.cosine == 0
-    assert lost.snr_db is not None
-    assert lost.snr_db < -1000
+    assert lost.snr_db == -300
 
 
-def test_top1_needs_classes() -> None:
-    assert (
-        compare(np.ones((4, 1), np.float32), np.ones((4, 1), np.float32)).top1_agreement_percent
-        is None
-    )
-    assert (
-        compare(
-            np.ones((4, 2, 3), np.float32), np.ones((4, 2, 3), np.float32)
-        ).top1_agreement_percent
-        is None
-    )
+def test_agreement_needs_classes() -> None:
+    for shape in ((4, 1), (4, 2, 3)):
+        ones = np.ones(shape, np.float32)
+        assert compared(ones, ones).answers_percent is None
 
 
 def test_require_names_every_missed_threshold_with_what_was_measured() -> None:
-    agreement = compare(REFERENCE, REFERENCE[::-1])
+    agreement = compared(REFERENCE, REFERENCE[::-1])
     with pytest.raises(ExportError) as caught:
         require(agreement, Thresholds(samples=2, max_abs_error=1.0))
     for part in (
         "SNR -3.0 dB < 20 dB",
         "cosine 0.0000 < 0.99",
         "largest error 5 > 1",
-        "top-1 agreement 0.0 % < 98 %",
+        "same top-1 on 0.0 % < 98 %",
     ):
         assert part in caught.value.message
-    require(compare(REFERENCE, REFERENCE + np.float32(1e-3)), Thresholds(samples=2))
+    require(compared(REFERENCE, REFERENCE + np.float32(1e-3)), Thresholds(samples=2))
 
 
 INT8 = TensorSpec(name="x", dtype="int8", shape=(1, 2), scale=0.5, zero_point=-3)
@@ -117,19 +113,22 @@ def plain(function: object) -> HostModel:
 def test_the_whole_test_set_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = torch.eye(3).repeat(50, 1)
     test = one_input_split(inputs, torch.arange(150) % 3, (3,))
-    outputs, classes = artifact_outputs(
-        plain(lambda sample: np.roll(sample, 1, axis=1) if sample[0, 0] else sample), test
+    outputs, [top1] = evaluate(
+        plain(lambda sample: np.roll(sample, 1, axis=1) if sample[0, 0] else sample),
+        test,
+        CLASSIFICATION,
     )
     assert outputs.shape == (150, 3)
-    assert top1_correct(classes, test.targets) == 100
-    assert top1_correct(classes, None) is None
+    assert (top1.right, top1.samples) == (100, 150)
     monkeypatch.setattr(verify, "KEPT_OUTPUT_BYTES", 64 * 3 * 4)
-    kept, classes = artifact_outputs(plain(lambda sample: sample), test)
+    kept, [top1] = evaluate(plain(lambda sample: sample), test, CLASSIFICATION)
     assert len(kept) == 64
-    assert top1_correct(classes, test.targets) == 150
+    assert top1.right == 150
+    unlabelled = one_input_split(inputs, None, (3,))
+    assert evaluate(plain(lambda sample: sample), unlabelled, CLASSIFICATION)[1] == ()
 
 
 def test_outputs_that_are_not_finite_are_refused() -> None:
     test = one_input_split(torch.zeros(70, 3), None, (3,))
     with pytest.raises(ExportError, match="NaN or infinity on a test sample from 0 on"):
-        artifact_outputs(plain(lambda sample: sample / 0), test)
+        evaluate(plain(lambda sample: sample / 0), test, CLASSIFICATION)

@@ -1,4 +1,4 @@
-"""Accuracy on a device, counted against hand-made scores: chunks, ties, labels that are missing,
+"""Metrics on a device, counted against hand-made scores: chunks, ties, labels that are missing,
 and outputs that are not those of the build host."""
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ import pytest
 from edgekit.bundle.manifest import Bundle, open_bundle
 from edgekit.devices.target import LocalTarget
 from edgekit.errors import EdgekitError, ResultError, UsageError
-from edgekit.measure import accuracy
-from edgekit.measure.extra_results import Accuracy
+from edgekit.measure import evaluation
+from edgekit.measure.extra_results import DeviceEvaluation
 from edgekit.measure.measurement import Measurement
 from edgekit.measure.session import bench
 from edgekit.pipeline.evaluation import write_evaluation
 from tests.support.sessions import INPUTS, LABELS, SCORES, with_evaluation, with_program
 
 
-def measured(bundle: Bundle, target: LocalTarget, samples: int = 99, **options: object) -> Accuracy:
+def measured(
+    bundle: Bundle, target: LocalTarget, samples: int = 99, **options: object
+) -> DeviceEvaluation:
     result = bench(
         bundle,
         target,
@@ -29,30 +31,31 @@ def measured(bundle: Bundle, target: LocalTarget, samples: int = 99, **options: 
         accuracy_samples=samples,
         **options,
     )  # type: ignore[arg-type]
-    found = result.artifacts[0].accuracy
+    found = result.artifacts[0].evaluation
     assert found
     assert Measurement.model_validate_json(result.model_dump_json()) == result
     return found
 
 
 def test_counted_in_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accuracy, "CHUNK_SAMPLES", 2)
+    monkeypatch.setattr(evaluation, "CHUNK_SAMPLES", 2)
     bundle, target = with_program(tmp_path)
     seen: list[float] = []
 
     def progress(task: str, done: float, total: float, text: str = "") -> None:
-        if task == "accuracy on the device":
+        if task == "evaluation on the device":
             assert total == 5
             seen.append(done)
 
     found = measured(with_evaluation(bundle), target, progress=progress)
-    right = found.right_samples()
+    [top1] = found.metrics
+    right = top1.sample_values()
     assert right is not None
-    assert (len(right), right.sum()) == (5, 4)
+    assert right.tolist() == [1, 0, 1, 1, 1]
+    assert (top1.name, top1.right, top1.samples) == ("top1", 4, 5)
     assert len(found.data_sha256) == 64
-    counted = found.model_copy(update={"right": "", "data_sha256": ""})
-    assert counted == Accuracy(
-        samples=5, top1_correct=4, top5_correct=None, same_top1=5, max_abs_error=0.0, snr_db=None
+    assert found.model_copy(update={"metrics": (), "data_sha256": ""}) == DeviceEvaluation(
+        samples=5, metrics=(), agreement_percent=100, max_abs_error=0.0, snr_db=None
     )
     assert seen == [2, 4, 5]
     assert not (tmp_path / "device" / "outputs.bin.inputs").exists()
@@ -63,14 +66,14 @@ def test_counted_in_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_answers_that_are_not_those_of_the_build_host(tmp_path: Path) -> None:
     bundle, target = with_program(tmp_path, "wrong")
     found = measured(with_evaluation(bundle), target)
-    assert (found.top1_correct, found.same_top1, found.max_abs_error) == (3, 4, 2.0)
+    assert (found.metrics[0].right, found.agreement_percent, found.max_abs_error) == (3, 80, 2.0)
     assert found.snr_db == pytest.approx(10 * np.log10(np.sum(SCORES.astype(float) ** 2) / 8))
 
 
 def test_without_labels(tmp_path: Path) -> None:
     bundle, target = with_program(tmp_path)
     found = measured(with_evaluation(bundle, labels=None), target)
-    assert (found.top1_correct, found.same_top1) == (None, 5)
+    assert (found.metrics, found.agreement_percent, found.data_sha256) == ((), 100, "")
 
 
 @pytest.mark.parametrize(
@@ -96,17 +99,31 @@ def test_a_bundle_without_an_evaluation_set(tmp_path: Path) -> None:
 
 def test_labels_beyond_the_classes(tmp_path: Path) -> None:
     bundle, target = with_program(tmp_path)
-    with pytest.raises(UsageError, match="none of the model's 3 classes"):
+    with pytest.raises(UsageError, match="the data has class 4, but the model only 3 outputs"):
         measured(with_evaluation(bundle, labels=LABELS + 2), target)
 
 
 def test_an_altered_evaluation_set_is_refused(tmp_path: Path) -> None:
     bundle = with_evaluation(with_program(tmp_path)[0])
-    (bundle.path / "evaluation" / "labels.bin").write_bytes(np.zeros(5, dtype="<i4").tobytes())
+    (bundle.path / "evaluation" / "targets.bin").write_bytes(np.zeros(5, dtype="<i4").tobytes())
     with pytest.raises(EdgekitError, match="does not match its hash"):
         open_bundle(bundle.path)
 
 
 def test_dense_outputs_shorten_the_set(tmp_path: Path) -> None:
-    found = write_evaluation(tmp_path, (INPUTS, LABELS), {"a.pte": SCORES, "b.pte": SCORES[:2]})
-    assert (found.samples, found.inputs.bytes, found.outputs["a.pte"].bytes) == (2, 16, 24)
+    outputs = {"a.pte": {"logits": SCORES}, "b.pte": {"logits": SCORES[:2]}}
+    found = write_evaluation(tmp_path, ({"x": INPUTS}, LABELS), outputs)
+    files = (found.inputs[0].file, found.outputs["a.pte"][0].file)
+    assert (found.samples, *(file.bytes for file in files)) == (2, 16, 24)
+
+
+def test_a_task_that_is_not_on_this_machine(tmp_path: Path) -> None:
+    """What the files hold is still shown; nothing can be evaluated."""
+    bundle, target = with_program(tmp_path)
+    evaluated = with_evaluation(bundle)
+    manifest = evaluated.manifest.model_copy(update={"task": "their_tasks:KEYPOINTS"})
+    foreign = evaluated.model_copy(update={"manifest": manifest})
+    with pytest.raises(UsageError, match=r"cannot be evaluated on this machine.*their_tasks"):
+        measured(foreign, target)
+    plain = bench(foreign, target, runs=1, warmup_min_seconds=0, min_seconds=0)
+    assert plain.artifacts[0].artifact.verification.metrics[0].label == "top-1"

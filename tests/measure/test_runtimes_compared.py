@@ -27,11 +27,11 @@ def test_both_formats_in_one_measurement(tmp_path: Path) -> None:
     placed = place(bundle, tmp_path)
     outputs_of(placed[1], OTHERS)
     [found] = run(bundle, placed).runtimes
-    assert (found.a, found.b, found.samples, found.same_top1) == (
+    assert (found.a, found.b, found.samples, found.agreement_percent) == (
         "fp32.pte",
         "fp32.tflite",
         SAMPLES,
-        SAMPLES - 1,
+        100 * (SAMPLES - 1) / SAMPLES,
     )
     assert found.snr_db == pytest.approx(snr_db(VALUES, OTHERS))
 
@@ -45,7 +45,7 @@ def test_the_formats_as_two_sides_of_a_comparison(tmp_path: Path) -> None:
     sides = [(bundle, placed[:1]), (bundle, placed[1:])]
     for found in measure_together(sides, TARGET, LocalDevice("desk"), SETTINGS):
         [pair] = found.runtimes
-        assert (pair.snr_db, pair.same_top1) == (None, SAMPLES)
+        assert (pair.snr_db, pair.agreement_percent) == (None, 100)
         assert Measurement.model_validate_json(found.model_dump_json()) == found
         assert found.as_dict()["runtimes"][0]["a"] == "fp32.pte"
     (tmp_path / "elsewhere").mkdir()

@@ -24,6 +24,9 @@ from tests.support.recipes import RECIPE
 pytestmark = pytest.mark.torch
 
 
+METRICS = [("top1", 100), ("top5", 100)]
+
+
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("workshop")
@@ -57,7 +60,7 @@ def test_every_variant_in_every_format(built: BuildResult) -> None:
         "int8.tflite",
     ]
     for artifact in manifest.artifacts:
-        assert artifact.verification.top1_total == 100
+        assert [(m.name, m.samples) for m in artifact.verification.metrics] == METRICS
         assert (built.bundle.path / artifact.reference_inputs.name).stat().st_size > 0
     pairs = {(c.a, c.b): c for c in manifest.comparisons}
     assert pairs["int8.pte", "int8.tflite"].samples == 100
@@ -72,8 +75,8 @@ def test_the_trace_tells_what_each_stage_gave(built: BuildResult) -> None:
     assert train.macs == quantized.macs > 0
     assert train.nonzero_fraction > 0.99
     assert train.deflated_bytes < train.bytes
-    assert train.top1_total == 100
-    assert quantized.top1_total == 100
+    for row in (train, quantized):
+        assert [(metric.name, metric.samples) for metric in row.metrics] == METRICS
     assert quantized.notes == ("bytes and top-1 of int8.pte",)
 
 
@@ -207,18 +210,18 @@ def test_accuracy_on_this_machine_is_that_of_the_build(
     assert again.bundle.manifest.id != built.bundle.manifest.id
     held = again.bundle.manifest.evaluation
     assert held
-    assert (held.samples, held.shape, held.inputs.bytes) == (100, (1, 8, 8), 100 * 64 * 4)
+    [inputs] = held.inputs
+    assert (held.samples, inputs.shape, inputs.file.bytes) == (100, (1, 8, 8), 100 * 64 * 4)
     target = LocalTarget(edgekit=1, name="here", kind="local", workdir=str(workshop / "device"))
     found = edgekit.bench(
         again.bundle, target, runs=1, min_seconds=0.01, profile=True, accuracy_samples=1000
     )
     for result, artifact in zip(found.artifacts, again.bundle.manifest.artifacts, strict=True):
-        assert result.accuracy
-        assert (result.accuracy.samples, result.accuracy.top1_correct) == (
-            100,
-            artifact.verification.top1_correct,
-        )
-        assert (result.accuracy.same_top1, result.accuracy.snr_db) == (100, None)
+        assert result.evaluation
+        assert result.evaluation.samples == 100
+        on_device = [metric.without_samples() for metric in result.evaluation.metrics]
+        assert on_device == list(artifact.verification.metrics)
+        assert (result.evaluation.agreement_percent, result.evaluation.snr_db) == (100, None)
     profiles = {result.key: result.profile for result in found.artifacts}
     assert [bool(profile and profile.operators) for profile in profiles.values()] == [
         True,

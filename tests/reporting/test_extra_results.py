@@ -9,11 +9,11 @@ import pytest
 from rich.console import Console
 
 from edgekit.devices.probe import Probe
-from edgekit.measure.extra_results import Accuracy, Energy, OperatorTime, Profile, Sustained
+from edgekit.measure.extra_results import DeviceEvaluation, Energy, OperatorTime, Profile, Sustained
 from edgekit.measure.measurement import Measurement
 from edgekit.measure.protocol_lines import WindowValues
 from edgekit.reporting.extra_results import observations
-from tests.support.measured import make_bundle, make_measurement
+from tests.support.measured import make_bundle, make_measurement, top1
 
 
 def shown(measurement: Measurement) -> str:
@@ -109,19 +109,19 @@ def test_burst_and_sustained_are_two_numbers(measurement: Measurement) -> None:
     ]
 
 
-def test_accuracy_and_energy(measurement: Measurement) -> None:
-    accuracy = Accuracy(
+def test_metrics_and_energy(measurement: Measurement) -> None:
+    evaluation = DeviceEvaluation(
         samples=400,
-        top1_correct=360,
-        top5_correct=None,
-        same_top1=399,
+        metrics=(top1(360, 400),),
+        agreement_percent=99.75,
         max_abs_error=0.25,
         snr_db=None,
     )
     energy = Energy(
         sensor="ina226", joules=0.0123, gross_joules=0.02, idle_watts=2.5, inferences=100
     )
-    text = shown(observed(measurement, accuracy=accuracy, energy=energy))
+    text = shown(observed(measurement, evaluation=evaluation, energy=energy))
+    assert "top-1 % (95 %)" in text
     assert "90.00 (86.7–92.6)" in text
     assert "99.75" in text
     assert next(line for line in text.splitlines() if "ina226" in line).split() == [

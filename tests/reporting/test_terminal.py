@@ -16,7 +16,7 @@ from edgekit.reporting import numbers, terminal
 from edgekit.stats import Estimate, Ratio
 from edgekit.store.results import Row
 from edgekit.verdict.budget import Check
-from tests.support.measured import make_bundle, make_measurement
+from tests.support.measured import make_bundle, make_measurement, top1
 
 KEYS = [
     "fp32.pte",
@@ -46,9 +46,8 @@ def bundle(tmp_path: Path) -> Bundle:
         )
         accuracy = template.verification.model_copy(
             update={
-                "top1_correct": 9200 - 40 * i,
-                "top1_total": 10_000,
-                "top1_agreement_percent": 98.4,
+                "metrics": (top1(9200 - 40 * i, 10_000),),
+                "agreement_percent": 98.4,
             }
         )
         artifacts.append(
@@ -62,7 +61,12 @@ def bundle(tmp_path: Path) -> Bundle:
             )
         )
     comparison = Comparison(
-        a="int8.pte", b="int8.tflite", samples=10_000, same_top1=9987, snr_db=38.2
+        a="int8.pte",
+        b="int8.tflite",
+        samples=10_000,
+        agreement_percent=99.87,
+        agreement_label="same top-1",
+        snr_db=38.2,
     )
     manifest = two.manifest.model_copy(
         update={"artifacts": tuple(artifacts), "comparisons": (comparison,)}
@@ -97,8 +101,7 @@ TRACE = [
         macs=300_774_272,
         bytes=8_970_000,
         deflated_bytes=8_300_000,
-        top1_correct=9200,
-        top1_total=10_000,
+        metrics=(top1(9200, 10_000),),
         seconds=314.2,
     ),
     TraceRow(
@@ -110,8 +113,7 @@ TRACE = [
         macs=150_774_272,
         bytes=None,
         deflated_bytes=None,
-        top1_correct=None,
-        top1_total=None,
+        metrics=(),
         seconds=2.0,
         reused=True,
     ),
@@ -307,5 +309,5 @@ def test_estimates_and_ratios() -> None:
     assert numbers.estimate_ms(None) == "n/a"
     assert numbers.ratio(Ratio(2.611, 2.72, 2.829)) == "2.72× (2.61–2.83)"
     assert numbers.ratio(Ratio(0.0, 2.72, float("inf"))) == "2.72×"
-    assert numbers.top1(9200, 10_000) == "92.00 (91.5–92.5)"
-    assert numbers.top1(None, None) == "n/a"
+    assert numbers.metric(top1(9200, 10_000)) == "92.00 (91.5–92.5)"
+    assert numbers.metric(None) == "n/a"

@@ -23,6 +23,8 @@ from edgekit.devices.facts import DeviceState
 from edgekit.measure.measurement import ArtifactResult, Measurement, OutputCheck, Run, Settings
 from edgekit.measure.protocol_lines import HelloValues, MemoryMark
 from edgekit.measure.validity import artifact_notes
+from edgekit.metrics import MetricValue, proportion_value
+from edgekit.tasks.classification import TOP1
 
 SAMPLES = 4
 CAPTURED = Path(__file__).parents[1] / "captured"
@@ -40,6 +42,11 @@ SPECS: dict[str, dict[str, Any]] = {
         "output": TensorSpec(name="logits", dtype="int8", shape=(1, 3), scale=0.5, zero_point=-3),
     },
 }
+
+
+def top1(right: int, samples: int) -> MetricValue:
+    """So many samples whose top class is right."""
+    return proportion_value(TOP1, right, samples)
 
 
 def make_artifact(directory: Path, key: str, text: str = "model") -> Artifact:
@@ -72,9 +79,8 @@ def make_artifact(directory: Path, key: str, text: str = "model") -> Artifact:
                 "max_abs_error": 0.0,
                 "snr_db": None,
                 "cosine": 1.0,
-                "top1_agreement_percent": 100.0,
-                "top1_correct": 920 if variant == "fp32" else 910,
-                "top1_total": 1000,
+                "agreement_percent": 100.0,
+                "metrics": [top1(920 if variant == "fp32" else 910, 1000)],
             },
         }
     )
@@ -94,6 +100,7 @@ def make_bundle(
         name="tiny",
         created="2026-01-01T00:00:00+00:00",
         recipe=recipe or {},
+        task="classification",
         recipe_sha256="0" * 64,
         versions={},
         seed=0,

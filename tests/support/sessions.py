@@ -119,6 +119,7 @@ SCORES = np.column_stack([INPUTS, np.zeros(len(INPUTS), dtype=np.float32)])
 def with_evaluation(
     bundle: Bundle, labels: np.ndarray | None = LABELS, outputs: np.ndarray = SCORES
 ) -> Bundle:
-    found = write_evaluation(bundle.path, (INPUTS, labels), {"fp32.pte": outputs})
+    samples = ({"x": INPUTS}, labels)
+    found = write_evaluation(bundle.path, samples, {"fp32.pte": {"logits": outputs}})
     write_manifest(bundle.path, bundle.manifest.model_copy(update={"evaluation": found}))
     return open_bundle(bundle.path)

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edgekit.bundle.manifest import Artifact, Comparison, Manifest
+from edgekit.metrics import MetricKind, metric_value
 from edgekit.recipe.limits import Budget
 from edgekit.stats import Ratio
 from edgekit.verdict.budget import Check, judge
-from tests.support.measured import make_bundle
+from tests.support.measured import make_bundle, top1
 
 
 @dataclass
@@ -40,7 +42,7 @@ def artifact(
     template: Artifact, variant: str, format_: str, correct: int | None, size: int
 ) -> Artifact:
     verification = template.verification.model_copy(
-        update={"top1_correct": correct, "top1_total": None if correct is None else 1000}
+        update={"metrics": () if correct is None else (top1(correct, 1000),)}
     )
     file = template.file.model_copy(update={"bytes": size})
     return template.model_copy(
@@ -60,7 +62,9 @@ def manifest(tmp_path: Path) -> Manifest:
         artifact(template, "fp32", "litert", 920, 8000),
         artifact(template, "int8", "litert", 900, 2000),
     )
-    comparison = Comparison(a="int8.pte", b="int8.tflite", samples=1000, same_top1=995, snr_db=30.0)
+    comparison = Comparison(
+        a="int8.pte", b="int8.tflite", samples=1000, agreement_percent=99.5, snr_db=30.0
+    )
     return opened.model_copy(update={"artifacts": artifacts, "comparisons": (comparison,)})
 
 
@@ -73,10 +77,53 @@ def check(
 
 def test_accuracy_drop_is_in_points_and_per_artifact(manifest: Manifest) -> None:
     checks = check(manifest, {"metrics": {"top1": {"max_drop": 1.0}}})
+    assert checks["int8.pte"].limit == "metrics.top1.max_drop"
+    assert checks["int8.pte"].metric is not None
     assert checks["int8.pte"].ok
     assert checks["int8.pte"].measured == 1.0
     assert not checks["int8.tflite"].ok
     assert checks["int8.tflite"].measured == 2.0
+
+
+def test_a_drop_is_not_rounded_to_its_limit(manifest: Manifest) -> None:
+    """1.4 points are more than 1."""
+    template = manifest.artifacts[0]
+    pair = (
+        artifact(template, "fp32", "executorch", 920, 8000),
+        artifact(template, "int8", "executorch", 906, 1000),
+    )
+    limits = {"metrics": {"top1": {"max_drop": 1.0}}}
+    found = check(manifest.model_copy(update={"artifacts": pair}), limits)["int8.pte"]
+    assert (found.ok, found.measured) == (False, 1.4)
+
+
+def test_a_metric_has_a_lower_and_an_upper_limit(manifest: Manifest) -> None:
+    def met(**limit: float) -> bool:
+        return check(manifest, {"metrics": {"top1": limit}})["int8.pte"].ok
+
+    assert met(min=91.0)
+    assert not met(min=91.1)
+    assert met(max=91.0)
+    assert not met(max=90.9)
+    unknown = check(manifest, {"metrics": {"mae": {"max": 3.0}}})["int8.pte"]
+    assert (unknown.ok, unknown.note) == (False, "not measured")
+
+
+def test_of_an_error_a_rise_is_a_drop(manifest: Manifest) -> None:
+    kind = MetricKind(name="mae", label="MAE", unit="px", higher_is_better=False, gate_margin=1)
+    pair = tuple(
+        a.model_copy(
+            update={
+                "verification": a.verification.model_copy(
+                    update={"metrics": (metric_value(kind, np.full(9, value)),)}
+                )
+            }
+        )
+        for a, value in zip(manifest.artifacts[:2], (2.0, 2.5), strict=True)
+    )
+    whole = manifest.model_copy(update={"artifacts": pair})
+    found = check(whole, {"metrics": {"mae": {"max_drop": 0.4}}})["int8.pte"]
+    assert (found.ok, found.measured) == (False, 0.5)
 
 
 def test_the_baseline_is_of_the_same_format(manifest: Manifest) -> None:
@@ -124,12 +171,9 @@ def test_limits_on_the_device(manifest: Manifest) -> None:
 
 def test_without_labels_accuracy_is_not_met(manifest: Manifest) -> None:
     bare = tuple(
-        a.model_copy(
-            update={"verification": a.verification.model_copy(update={"top1_correct": None})}
-        )
+        a.model_copy(update={"verification": a.verification.model_copy(update={"metrics": ()})})
         for a in manifest.artifacts
     )
-    checks = check(
-        manifest.model_copy(update={"artifacts": bare}), {"metrics": {"top1": {"min": 1.0}}}
-    )
+    limits = {"metrics": {"top1": {"min": 1.0}}}
+    checks = check(manifest.model_copy(update={"artifacts": bare}), limits)
     assert {c.ok for c in checks.values()} == {False}

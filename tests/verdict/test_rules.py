@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from edgekit.measure.extra_results import Accuracy
+from edgekit.measure.extra_results import DeviceEvaluation
 from edgekit.measure.measurement import Measurement, Note
-from edgekit.verdict.paired import Metric, Observed, observe
-from edgekit.verdict.rules import compared, gated
+from edgekit.metrics import MetricKind, MetricValue, metric_value
+from edgekit.stats import Shift
+from edgekit.tasks.classification import TOP1
+from edgekit.verdict.metrics import metric_drop
+from edgekit.verdict.paired import observe
+from edgekit.verdict.quantities import Observed, Quantity
+from edgekit.verdict.rules import Finding, compared, gated
 from tests.support.measured import make_bundle, make_measurement
 
 KEY = [("fp32.pte", "fp32.pte")]
-LIMITS: dict[Metric, float | None] = {
+LIMITS: dict[str, float | None] = {
     "latency_p50": 1.05,
     "latency_p99": None,
     "peak_memory": 1.05,
     "size": 1.02,
-    "accuracy": 1.0,
+    "top1": 1.0,
 }
+
+
+NUMBERS = itertools.count(1)
 
 
 @pytest.fixture
@@ -29,21 +38,29 @@ def measured(tmp_path: Path) -> Measurement:
     return make_measurement(make_bundle(tmp_path / "bundle", ["fp32.pte"]))
 
 
-def with_accuracy(measurement: Measurement, right: Any, data: str = "d") -> Measurement:
-    bits = np.asarray(right, dtype=bool)
-    found = Accuracy(
-        samples=len(bits),
-        top1_correct=int(bits.sum()),
-        top5_correct=None,
-        same_top1=None,
+def with_metric(
+    measurement: Measurement, per_sample: Any, data: str = "d", kind: MetricKind = TOP1
+) -> Measurement:
+    """A measurement of another file, whose metric on the device is that of these samples."""
+    values = np.asarray(per_sample)
+    evaluation = DeviceEvaluation(
+        samples=len(values),
+        metrics=(metric_value(kind, values, keep_samples=True),),
+        agreement_percent=None,
         max_abs_error=0.0,
         snr_db=None,
-        right=Accuracy.bits(bits),
         data_sha256=data,
     )
-    return measurement.model_copy(
-        update={"artifacts": (measurement.artifacts[0].model_copy(update={"accuracy": found}),)}
-    )
+    return other_file(measurement, evaluation=evaluation)
+
+
+def other_file(measurement: Measurement, **update: Any) -> Measurement:
+    """The same measurement of a file with other bytes."""
+    result = measurement.artifacts[0]
+    file = result.artifact.file.model_copy(update={"sha256": f"{next(NUMBERS):064x}"})
+    artifact = result.artifact.model_copy(update={"file": file})
+    changed = result.model_copy(update={"artifact": artifact, **update})
+    return measurement.model_copy(update={"artifacts": (changed,)})
 
 
 def verdicts(a: Measurement, b: Measurement) -> dict[str, str]:
@@ -58,32 +75,90 @@ def test_accuracy_on_the_same_samples_is_paired(measured: Measurement) -> None:
     """Of 1,000 samples both miss the same 100: paired, that decides; were the samples unrelated, it
     would not."""
     right = np.arange(1000) >= 100
-    a, b = with_accuracy(measured, right), with_accuracy(measured, right)
-    assert one(list(observe(a, b, KEY)), "accuracy").note == "on the device, on the same samples"
-    assert verdicts(a, b)["accuracy"] == "passed"
-    unrelated = with_accuracy(measured, right, data="other")
-    assert verdicts(a, unrelated)["accuracy"] == "inconclusive"
+    a, b = with_metric(measured, right), with_metric(measured, right)
+    assert one(list(observe(a, b, KEY)), "top1").note == "on the device, on the same samples"
+    assert verdicts(a, b)["top1"] == "passed"
+    unrelated = with_metric(measured, right, data="other")
+    assert verdicts(a, unrelated)["top1"] == "inconclusive"
 
 
 def test_accuracy_that_fell_is_a_regression_and_a_rise_is_none(measured: Measurement) -> None:
     good, bad = (
-        with_accuracy(measured, np.arange(1000) >= 50),
-        with_accuracy(measured, np.arange(1000) >= 100),
+        with_metric(measured, np.arange(1000) >= 50),
+        with_metric(measured, np.arange(1000) >= 100),
     )
-    assert verdicts(good, bad)["accuracy"] == "regressed"
-    assert verdicts(bad, good)["accuracy"] == "passed"
+    assert verdicts(good, bad)["top1"] == "regressed"
+    assert verdicts(bad, good)["top1"] == "passed"
     [found] = [
-        f
-        for f in compared(tuple(observe(bad, good, KEY)), margin_ratio=1.05, margin_points=1)
-        if f.metric == "accuracy"
+        f for f in compared(tuple(observe(bad, good, KEY)), margin_ratio=1.05) if f.metric == "top1"
     ]
     assert (found.verdict, found.mid) == ("better", -5)
 
 
 def test_without_an_evaluation_set_the_build_hosts_accuracy_counts(measured: Measurement) -> None:
-    found = one(list(observe(measured, measured, KEY)), "accuracy")
+    other = other_file(measured)
+    found = one(list(observe(measured, other, KEY)), "top1")
     assert (found.a, found.note) == (92.0, "on the build host")
-    assert verdicts(measured, measured)["accuracy"] == "inconclusive"
+    assert verdicts(measured, other)["top1"] == "inconclusive"
+
+
+def test_the_same_file_is_the_same_however_few_the_samples(measured: Measurement) -> None:
+    [found] = [f for f in comparison(measured, measured) if f.metric == "top1"]
+    assert (found.verdict, found.low, found.high) == ("same", 0, 0)
+    assert verdicts(measured, measured)["top1"] == "passed"
+
+
+def comparison(a: Measurement, b: Measurement) -> tuple[Finding, ...]:
+    return compared(tuple(observe(a, b, KEY)), margin_ratio=1.05)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [(-0.9, 0.9, "same"), (-1.1, 0.9, "inconclusive"), (-0.9, 1.1, "inconclusive")],
+)
+def test_the_same_needs_both_bounds_within_the_margin(
+    low: float, high: float, verdict: str
+) -> None:
+    quantity = Quantity("top1", "top-1", "%", True, "difference", margin=1.0)
+    seen = Observed("a", quantity, 92.0, 92.0, shift=Shift(low, 0.0, high))
+    [found] = compared([seen], margin_ratio=1.05)
+    assert found.verdict == verdict
+
+
+ERROR = MetricKind(name="mae", label="MAE", unit="px", higher_is_better=False, gate_margin=0.5)
+
+
+def test_of_an_error_a_rise_is_worse(measured: Measurement) -> None:
+    """A mean whose lower values are better, without a word about it anywhere else."""
+    errors = np.random.default_rng(1).gamma(2.0, 1.0, 400)
+    good = with_metric(measured, errors, kind=ERROR)
+    bad = with_metric(measured, errors + 1.0, kind=ERROR)
+    [found] = [f for f in comparison(good, bad) if f.metric == "mae"]
+    assert (found.verdict, found.label, found.unit) == ("worse", "MAE", "px")
+    assert found.mid == pytest.approx(1.0, abs=1e-5)
+    assert found.reason.startswith("rose by 1.00 px")
+    [turned] = [f for f in comparison(bad, good) if f.metric == "mae"]
+    assert turned.verdict == "better"
+    limits = LIMITS | {"mae": 0.5}
+    assert [f.verdict for f in gated(tuple(observe(good, bad, KEY)), limits)][-1] == "regressed"
+    assert [f.verdict for f in gated(tuple(observe(bad, good, KEY)), limits)][-1] == "passed"
+
+
+def test_samples_of_a_mean_are_paired_where_the_data_is_the_same() -> None:
+    generator = np.random.default_rng(1)
+    errors = generator.gamma(2.0, 1.0, 400)
+    first, second = mae(errors), mae(errors + generator.normal(0.01, 0.01, 400))
+    paired = metric_drop(first, second, same_data=True)
+    unrelated = metric_drop(first, second, same_data=False)
+    assert paired is not None
+    assert unrelated is not None
+    assert 0 < paired.low < paired.high < 0.02
+    assert unrelated.low < 0 < unrelated.high
+    assert metric_drop(mae(errors[:5]), mae(errors[5:10]), same_data=True) is None
+
+
+def mae(errors: Any) -> MetricValue:
+    return metric_value(ERROR, errors, keep_samples=True)
 
 
 def larger(measurement: Measurement, factor: float) -> Measurement:

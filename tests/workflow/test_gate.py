@@ -51,8 +51,9 @@ def test_a_slower_build_fails_and_a_faster_one_passes(
 
 def test_inconclusive_is_not_a_pass_unless_the_recipe_says_so(fast: Bundle, desk: Path) -> None:
     """The accuracy of 1,000 samples on the build host does not tell a point."""
-    strict = edgekit.gate(fast, fast, str(desk), settings=QUICK)
-    assert [one.metric for one in strict.inconclusive] == ["accuracy"]
+    twin = make_bundle(desk.parent / "twin", ["fp32.pte"], text="twin!")
+    strict = edgekit.gate(fast, twin, str(desk), settings=QUICK)
+    assert [one.metric for one in strict.inconclusive] == ["top1"]
     assert not strict.passed
     assert strict.summary.startswith("inconclusive, which is not a pass")
     assert "export.evaluation_set in the recipes of both" in strict.remedy
@@ -60,8 +61,23 @@ def test_inconclusive_is_not_a_pass_unless_the_recipe_says_so(fast: Bundle, desk
     assert strict.remedy == strict.as_dict()["remedy"]
     assert "top1: null" in markdown(strict)
     assert edgekit.gate(
-        fast, fast, str(desk), limits=Gate(inconclusive="pass"), settings=QUICK
+        fast, twin, str(desk), limits=Gate(inconclusive="pass"), settings=QUICK
     ).passed
+
+
+def test_a_file_is_no_worse_than_itself(fast: Bundle, desk: Path) -> None:
+    """However few samples it was evaluated on, and even where no loss is allowed."""
+    for limits in (Gate(), Gate(metrics={"top1": 0.0})):
+        found = edgekit.gate(fast, fast, str(desk), limits=limits, settings=QUICK)
+        [accuracy] = [one for one in found.findings if one.metric == "top1"]
+        assert (accuracy.verdict, accuracy.low, accuracy.high) == ("passed", 0, 0)
+        assert "the same file" in accuracy.reason
+
+
+def test_a_metric_that_is_not_measured_is_not_passed(fast: Bundle, desk: Path) -> None:
+    found = edgekit.gate(fast, fast, str(desk), limits=Gate(metrics={"mae": 1.0}), settings=QUICK)
+    assert [one.metric for one in found.inconclusive] == ["mae"]
+    assert "not known" in found.inconclusive[0].reason
 
 
 def test_the_evaluation_sets_of_both_bundles_are_run_on_the_device(
@@ -72,7 +88,7 @@ def test_the_evaluation_sets_of_both_bundles_are_run_on_the_device(
     old, new = with_evaluation(fast), with_evaluation(slow)
     limits = Gate(latency_p50_max_ratio=None)
     found = edgekit.gate(new, old, str(desk), limits=limits, settings=QUICK)
-    [accuracy] = [one for one in found.findings if one.metric == "accuracy"]
+    [accuracy] = [one for one in found.findings if one.metric == "top1"]
     assert (accuracy.verdict, accuracy.a, accuracy.b) == (
         "inconclusive",
         80.0,
@@ -95,7 +111,7 @@ def test_the_evaluation_sets_of_both_bundles_are_run_on_the_device(
         limits=limits,
         settings=QUICK,
     )
-    [accuracy] = [one for one in without.findings if one.metric == "accuracy"]
+    [accuracy] = [one for one in without.findings if one.metric == "top1"]
     assert "on the build host" in accuracy.reason
 
 

@@ -16,7 +16,7 @@ from edgekit.cli.sweep import _split
 from edgekit.errors import UsageError
 from edgekit.stats import Estimate
 from edgekit.workflow.sweep import Candidate, _beats, _ranked
-from tests.support.measured import make_artifact
+from tests.support.measured import make_artifact, top1
 
 NUMBERS = st.tuples(st.integers(0, 100), st.integers(1, 5), st.integers(0, 3), st.integers(1, 5))
 
@@ -29,9 +29,7 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 
 
 def candidate(artifact: Artifact, correct: int, p50: int, width: int, size: int) -> Candidate:
-    verification = artifact.verification.model_copy(
-        update={"top1_correct": correct, "top1_total": 100}
-    )
+    verification = artifact.verification.model_copy(update={"metrics": (top1(correct, 100),)})
     file = artifact.file.model_copy(update={"bytes": size})
     other = artifact.model_copy(update={"verification": verification, "file": file})
     return Candidate({}, other, Path("b"), Estimate(p50, p50 - width / 2, p50 + width / 2, 10))

@@ -19,11 +19,11 @@ from edgekit.bundle.manifest import (
 )
 from edgekit.devices.facts import CpuTime
 from edgekit.devices.probe import Probe
-from edgekit.measure.extra_results import Accuracy, Energy, OperatorTime, Profile, Sustained
+from edgekit.measure.extra_results import DeviceEvaluation, Energy, OperatorTime, Profile, Sustained
 from edgekit.measure.measurement import Measurement, Run
 from edgekit.measure.protocol_lines import WindowValues
 from tests.support.hostile import KEYS
-from tests.support.measured import make_bundle, make_measurement
+from tests.support.measured import make_bundle, make_measurement, top1
 
 PROBES = (
     Probe(
@@ -71,8 +71,8 @@ def bundle(tmp_path: Path) -> Bundle:
         artifact.model_copy(update={"delegation": split}) for artifact in made.manifest.artifacts
     )
     row = TraceRow(
-        stage="fp32", kind="train", parent=None, parameters=1000, nonzero_fraction=1.0, macs=2000, bytes=4000, deflated_bytes=3900, top1_correct=92,
-        top1_total=100, seconds=1.5,
+        stage="fp32", kind="train", parent=None, parameters=1000, nonzero_fraction=1.0, macs=2000, bytes=4000, deflated_bytes=3900,
+        metrics=(top1(92, 100),), seconds=1.5,
     )  # fmt: skip
     recipe = {
         "edgekit": 1,
@@ -85,7 +85,14 @@ def bundle(tmp_path: Path) -> Bundle:
         "stages": [{"stage": "train", "export": "fp32"}],
         "budget": {"variants": {"fp32": {"top1_min_percent": 99.0}}},
     }
-    compared = Comparison(a=KEYS[0], b=KEYS[1], samples=1000, same_top1=990, snr_db=30.0)
+    compared = Comparison(
+        a=KEYS[0],
+        b=KEYS[1],
+        samples=1000,
+        agreement_percent=99.0,
+        agreement_label="same top-1",
+        snr_db=30.0,
+    )
     new = {
         "artifacts": artifacts,
         "id": bundle_id("0" * 64, artifacts),
@@ -129,11 +136,10 @@ def observed(result: Any) -> Any:
         "runs": tuple(run.model_copy(update=watched(run)) for run in result.runs),
         "profile": profile,
         "sustained": Sustained(seconds=6, windows=windows()),
-        "accuracy": Accuracy(
+        "evaluation": DeviceEvaluation(
             samples=100,
-            top1_correct=91,
-            top5_correct=None,
-            same_top1=100,
+            metrics=(top1(91, 100),),
+            agreement_percent=100.0,
             max_abs_error=0.0,
             snr_db=None,
         ),

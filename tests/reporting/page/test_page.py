@@ -123,7 +123,7 @@ def test_what_is_not_there_is_said_with_its_remedy(
         update={
             "artifacts": tuple(
                 r.model_copy(
-                    update={"profile": None, "sustained": None, "accuracy": None, "energy": None}
+                    update={"profile": None, "sustained": None, "evaluation": None, "energy": None}
                 )
                 for r in measurement.artifacts
             )
@@ -191,7 +191,7 @@ def test_the_two_runtimes_of_one_session_are_one_comparison(tmp_path: Path) -> N
     """As `edgekit compare BUNDLE` stores them: the .pte files in one measurement, the .tflite files
     in the other."""
     whole = make_bundle(tmp_path / "whole", ["fp32.pte", "fp32.tflite"])
-    pair = Comparison(a="fp32.pte", b="fp32.tflite", samples=8, same_top1=7, snr_db=31.5)
+    pair = Comparison(a="fp32.pte", b="fp32.tflite", samples=8, agreement_percent=87.5, snr_db=31.5)
     both = make_measurement(
         whole, session=SESSION, runtimes=(pair,), medians_ns={"fp32.pte": 1e6, "fp32.tflite": 2e6}
     )
