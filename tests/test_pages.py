@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 
@@ -20,8 +21,10 @@ from edgekit.bundle.manifest import Bundle
 from edgekit.cli import app, run
 from edgekit.compress.remarks import Remark
 from edgekit.linting.document_rules import Finding
+from edgekit.metrics import metric_value
 from edgekit.recipe.json_schema import recipe_json_schema
 from edgekit.recipe.reference import reference
+from edgekit.tasks.task import load_task
 from tests.support.pages import ROOT, Page, read_pages
 
 PAGES = read_pages()
@@ -316,6 +319,26 @@ def test_the_python_runs(page: Page, reader: Path, bundle: Bundle) -> None:
 def test_python_that_is_not_run_is_on_a_page() -> None:
     for start in PYTHON_NOT_RUN:
         assert any(block.startswith(start) for _, _, block in PYTHON), start
+
+
+def test_the_task_on_the_page_of_recipes_is_a_task(tmp_path: Path) -> None:
+    (block,) = BY_NAME["recipes/README.md"].blocks("python")
+    (tmp_path / "my_tasks.py").write_text(block)
+    task = load_task("my_tasks:DISTANCE", tmp_path)
+    outputs = {"output_0": np.array([[1.0], [2.0], [5.0]])}
+    errors = task.score(outputs, np.array([1.0, 3.0, 3.0]))["mae"]
+    assert metric_value(task.metrics[0], errors).value == pytest.approx(1.0)
+    agreement = task.agreement(outputs, {"output_0": np.array([[1.5], [4.0], [5.0]])})
+    assert agreement is not None
+    assert agreement.tolist() == [1.0, 0.0, 1.0]
+
+
+def test_every_room_is_on_the_map() -> None:
+    """The packages of edgekit, in the table of edgekit/README.md."""
+    table = BY_NAME["edgekit/README.md"].text.partition("| room | owns |\n")[2].partition("\n\n")[0]
+    told = re.findall(r"`(\w+)/`", table)
+    rooms = {path.parent.name for path in (ROOT / "edgekit").glob("*/__init__.py")}
+    assert sorted(told) == sorted(rooms)
 
 
 def test_recipes_and_targets_are_valid(tmp_path: Path) -> None:
