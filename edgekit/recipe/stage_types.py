@@ -86,7 +86,7 @@ def _loaded(kind: str, name: str, base: Path) -> Method:
     method = METHODS[kind].resolve(name, base)
     if not isinstance(method, Method):
         raise ModelError(
-            f"{name} is a {type(method).__name__}, not a method",
+            f"{name} is of type {type(method).__name__}, not a method",
             hint="make it an edgekit.compress.method.Method",
         )
     if method.stage != kind:

@@ -27,6 +27,7 @@ from edgekit.compress.quantize.report import int8_weights, quantized_layer_repor
 from edgekit.compress.training.fit import fit
 from edgekit.errors import ModelError
 from tests.support.compress_nets import batch, named, seeded, separable, with_statistics
+from edgekit.tasks.classification import CLASSIFICATION
 from tests.support.splits import one_input_split
 
 pytestmark = pytest.mark.torch
@@ -479,6 +480,7 @@ class Stopped(Exception):
 def test_training_that_was_stopped_goes_on_to_the_same_graph(tmp_path: Path) -> None:
     data = one_input_split(batch(32, 3, 12, 12), torch.arange(32) % 4, (3, 12, 12))
     settings: dict[str, Any] = {
+        "task": CLASSIFICATION,
         "epochs": 3,
         "batch_size": 8,
         "optimizer": "adamw",
