@@ -9,8 +9,9 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from edgekit.compress.sections import Training
+from edgekit.compress.sections import Distill, Training
 from edgekit.compress.training import fit
+from edgekit.compress.training.losses import Teacher
 from edgekit.data.dataset import Split
 from edgekit.tasks.task import Task
 
@@ -90,7 +91,6 @@ def _train(
     after_step: Callable[[int], None] | None,
     set_train_mode: Callable[[int], None] | None,
 ) -> None:
-    distill = settings.distill
     fit.fit(
         model,
         context.train,
@@ -107,12 +107,16 @@ def _train(
         label_smoothing=settings.label_smoothing,
         gradient_clip_norm=settings.gradient_clip_norm,
         augment=settings.augment,
-        teacher=None if distill is None else context.teacher(distill.teacher),
-        temperature=4.0 if distill is None else distill.temperature,
-        distill_weight=0.5 if distill is None else distill.weight,
+        teacher=_teacher(context, settings.distill),
         seed=seed,
         resume_path=resume_path,
         progress=context.progress(name),
         after_step=after_step,
         set_train_mode=set_train_mode,
     )
+
+
+def _teacher(context: StageContext, distill: Distill | None) -> Teacher | None:
+    if distill is None:
+        return None
+    return Teacher(context.teacher(distill.teacher), distill.temperature, distill.weight)

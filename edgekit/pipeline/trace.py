@@ -11,7 +11,7 @@ from edgekit.bundle.manifest import TraceRow
 from edgekit.compress.checkpoint import Checkpoint
 from edgekit.compress.counting import count_macs_params
 from edgekit.compress.prune.masks import zero_fraction
-from edgekit.compress.training import fit
+from edgekit.compress.training.evaluate import evaluate
 from edgekit.data.dataset import Split
 from edgekit.models.calling import Inputs, rows
 from edgekit.tasks.task import Task
@@ -67,5 +67,5 @@ def _measured(model: nn.Module, test: Split, task: Task) -> dict[str, Any]:
     return {
         "bytes": len(weights),
         "deflated_bytes": len(zlib.compress(weights, COMPRESSION_LEVEL)),
-        "metrics": fit.evaluate(model.eval(), test, task),
+        "metrics": evaluate(model.eval(), test, task),
     }

@@ -1,11 +1,12 @@
-"""The training loop, for eager modules and for prepared graphs alike. Owns fitting, resuming, and
-measuring the task's metrics; augmentation, distillation loss and learning rate are next door. Knows
-nothing of pruning or quantization: those hook into the steps."""
+"""The training loop, for eager modules and for prepared graphs alike. Owns the order of
+epochs and steps, and what is said when one fails; batches, loss, optimiser, learning rate and the
+state between two epochs are next door. Knows nothing of pruning or quantization: those hook into
+the steps."""
 
 from __future__ import annotations
 
 import contextlib
-import copy
+import functools
 import math
 import random
 import time
@@ -19,13 +20,13 @@ import torch
 from torch import Tensor, nn
 
 from edgekit.compress.training import resume
-from edgekit.compress.training.augment import change_samples, mix_batch
+from edgekit.compress.training.batches import batches_of
 from edgekit.compress.training.learning_rate import learning_rate
+from edgekit.compress.training.losses import Teacher, training_loss
+from edgekit.compress.training.memory_layout import image_layout
+from edgekit.compress.training.optimizer import optimizer_of, set_rate
 from edgekit.data.dataset import Split
 from edgekit.errors import ModelError
-from edgekit.metrics import MetricValue
-from edgekit.models.outputs import named_outputs
-from edgekit.tasks.scoring import Scores
 from edgekit.tasks.task import Task
 
 StepProgress = Callable[[float, float, str], None]
@@ -74,16 +75,13 @@ def fit(
     gradient_clip_norm: float | None,
     augment: Sequence[str | Mapping[str, Mapping[str, Any]]],
     seed: int,
-    teacher: nn.Module | None = None,
-    temperature: float = 4.0,
-    distill_weight: float = 0.5,
+    teacher: Teacher | None = None,
     after_step: Callable[[int], None] | None = None,
     set_train_mode: Callable[[int], None] | None = None,
     resume_path: Path | None = None,
     progress: StepProgress | None = None,
 ) -> FitReport:
-    """Train a model in place by the loss of its task, and by distillation from `teacher` (of which
-    `distill_weight` is the share of the loss).
+    """Train a model in place by the loss of its task, and by distillation from a `teacher`.
 
     `model` is an eager module, or a graph from torch.export, which cannot be put into training mode
     the usual way: then `set_train_mode(steps_done)`, called before each epoch, does it.
@@ -96,57 +94,58 @@ def fit(
     Raises ModelError: data without labels, targets or outputs that do not suit the task, an unknown
     transform, a loss that is not finite, an operator that fails."""
     started = time.monotonic()
-    steps_per_epoch, total = (
-        steps_total(len(train), batch_size, 1),
-        steps_total(len(train), batch_size, epochs),
+    steps_per_epoch = steps_total(len(train), batch_size, 1)
+    total = steps_total(len(train), batch_size, epochs)
+    updates = optimizer_of(model, optimizer, lr=lr, weight_decay=weight_decay, momentum=momentum)
+    batch = batches_of(train, augment, labels_needed=teacher is None or teacher.weight < 1)
+    loss_of = functools.partial(
+        training_loss, model, task=task, label_smoothing=label_smoothing, teacher=teacher
     )
-    updates = _optimizer(model, optimizer, lr=lr, weight_decay=weight_decay, momentum=momentum)
-    batch = _batches(train, augment, labels_needed=teacher is None or distill_weight < 1)
-    rates: dict[str, Any] = {
-        "lr": lr,
-        "schedule": schedule,
-        "warmup_epochs": warmup_epochs,
-        "step_epochs": step_epochs,
-    }
+    rate = functools.partial(
+        learning_rate,
+        total=total,
+        steps_per_epoch=steps_per_epoch,
+        lr=lr,
+        schedule=schedule,
+        warmup_epochs=warmup_epochs,
+        step_epochs=step_epochs,
+    )
+
+    def update(epoch: int, step: int, rows: Tensor, layout: torch.memory_format) -> float:
+        """One step of the optimiser. Returns the loss before it."""
+        set_rate(updates, rate(step - 1))
+        with _named_failures(epoch, step):
+            inputs, targets = batch(rows)
+            inputs = {k: v.contiguous(memory_format=layout) for k, v in inputs.items()}
+            loss = loss_of(inputs, targets)
+            updates.zero_grad()
+            loss.backward()
+        value = _finite(loss, epoch, step, lr)
+        if gradient_clip_norm is not None:
+            nn.utils.clip_grad_norm_(model.parameters(), gradient_clip_norm)
+        updates.step()
+        if after_step is not None:
+            after_step(step)
+        return value
+
     plan = [seed, total, steps_per_epoch, lr]
     mean_loss = math.nan
-    with torch.random.fork_rng(devices=[]), _image_layout(model, teacher, train) as layout:
+    networks = [model] if teacher is None else [model, teacher.model]
+    with torch.random.fork_rng(devices=[]), image_layout(networks, train) as layout:
         finished = resume.load(resume_path, model, updates, plan=plan) if resume_path else 0
         for epoch in range(finished, math.ceil(total / steps_per_epoch)):
             first = epoch * steps_per_epoch
             _train_mode(model, set_train_mode, first)
-            torch.manual_seed(
-                seed + epoch
-            )  # all randomness of an epoch follows from this: nothing else to save
+            # All randomness of an epoch follows from this seed, so that a resumed training needs
+            # no saved state of the generators.
+            torch.manual_seed(seed + epoch)
             shuffled = torch.randperm(len(train)).tensor_split(steps_per_epoch)
             summed = 0.0
             for done, rows in enumerate(shuffled[: total - first], start=1):
-                step = first + done
-                _set_rate(updates, learning_rate(step - 1, total, steps_per_epoch, **rates))
-                with _named_failures(epoch, step):
-                    inputs, targets = batch(rows)
-                    inputs = [values.contiguous(memory_format=layout) for values in inputs]
-                    loss = _loss(
-                        model,
-                        inputs,
-                        targets,
-                        task,
-                        label_smoothing,
-                        teacher,
-                        temperature,
-                        distill_weight,
-                    )
-                    updates.zero_grad()
-                    loss.backward()
-                summed += _finite(loss, epoch, step, lr)
-                if gradient_clip_norm is not None:
-                    nn.utils.clip_grad_norm_(model.parameters(), gradient_clip_norm)
-                updates.step()
+                summed += update(epoch, first + done, rows, layout)
                 mean_loss = summed / done
-                if after_step is not None:
-                    after_step(step)
                 if progress is not None:
-                    progress(step, total, f"loss {mean_loss:.3f}")
+                    progress(first + done, total, f"loss {mean_loss:.3f}")
             if resume_path is not None:
                 resume.save(resume_path, model, updates, plan=plan, epochs=epoch + 1)
     if resume_path is not None:
@@ -154,121 +153,6 @@ def fit(
     if set_train_mode is None:
         model.eval()
     return FitReport(total, mean_loss, time.monotonic() - started)
-
-
-def predict(model: nn.Module, split: Split, batch_size: int = 256) -> dict[str, Tensor]:
-    """The model's outputs for all samples by name, each of shape (N, …). An eager model is put into
-    evaluation mode; a graph must be in it already."""
-    batches = list(_predicted(model, split, batch_size))
-    return {name: torch.cat([outputs[name] for outputs in batches]) for name in batches[0]}
-
-
-def _predicted(model: nn.Module, split: Split, batch_size: int) -> Iterator[dict[str, Tensor]]:
-    if not isinstance(model, torch.fx.GraphModule):
-        model.eval()
-    for start in range(0, len(split), batch_size):
-        with torch.inference_mode():
-            outputs = model(*split.at(slice(start, start + batch_size)).values())
-        yield named_outputs(outputs)
-
-
-def evaluate(
-    model: nn.Module, split: Split, task: Task, batch_size: int = 256
-) -> tuple[MetricValue, ...]:
-    """The task's metrics over all samples; none for data without labels.
-
-    Raises ModelError: targets that do not suit the model's outputs."""
-    if split.targets is None:
-        return ()
-    scores, targets = Scores(task), split.targets.numpy()
-    for number, batch in enumerate(_predicted(model, split, batch_size)):
-        outputs = {name: values.numpy() for name, values in batch.items()}
-        rows = slice(number * batch_size, (number + 1) * batch_size)
-        task.check_targets(targets[rows], {k: v.shape[1:] for k, v in outputs.items()})
-        scores.add(outputs, targets[rows])
-    return scores.metrics()
-
-
-def _optimizer(
-    model: nn.Module, name: str, *, lr: float, weight_decay: float, momentum: float
-) -> torch.optim.Optimizer:
-    """The fused kernels take one call for all parameters instead of some per parameter: a tenth of
-    a step of a small network."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if not parameters:
-        raise ModelError("the model has no parameters to train")
-    if name == "sgd":
-        return torch.optim.SGD(
-            parameters, lr=lr, weight_decay=weight_decay, momentum=momentum, fused=True
-        )
-    if name == "rmsprop":
-        return torch.optim.RMSprop(parameters, lr=lr, weight_decay=weight_decay, momentum=momentum)
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name]
-    return kind(parameters, lr=lr, weight_decay=weight_decay, fused=True)
-
-
-def _set_rate(updates: torch.optim.Optimizer, rate: float) -> None:
-    for group in updates.param_groups:
-        group["lr"] = rate
-
-
-def _batches(
-    train: Split, augment: Sequence[Any], *, labels_needed: bool
-) -> Callable[[Tensor], tuple[list[Tensor], Tensor | None]]:
-    """A function from rows to an augmented, normalised batch, one tensor for each input, and its
-    labels (class numbers, or probabilities when mixed). Transforms change the first input."""
-    labels = train.targets
-    first = next(iter(train.inputs))
-    if labels is None and labels_needed:
-        raise ModelError(
-            "training needs labels, and this data has none",
-            hint="distill from a teacher with weight: 1, or use data with labels",
-        )
-    change = change_samples(augment, train.inputs[first][:1])
-    mix = None if labels is None else mix_batch(augment, _classes(labels))
-
-    if mix is not None and len(train.inputs) > 1:
-        raise ModelError("augment: samples of several inputs cannot be mixed")
-
-    def batch(rows: Tensor) -> tuple[list[Tensor], Tensor | None]:
-        samples = train.rows(rows)
-        if change is not None:
-            samples[first] = change(samples[first])
-        inputs = list(train.normalise(samples).values())
-        targets = None if labels is None else labels[rows]
-        if mix is not None and targets is not None:
-            inputs[0], targets = mix(inputs[0], targets)
-        return inputs, targets
-
-    return batch
-
-
-def _classes(labels: Tensor) -> int:
-    """How many classes labels are of; 0 for targets that are no class numbers."""
-    return 0 if labels.is_floating_point() or labels.ndim > 1 else int(labels.max()) + 1
-
-
-def _loss(
-    model: nn.Module,
-    inputs: Sequence[Tensor],
-    targets: Tensor | None,
-    task: Task,
-    smoothing: float,
-    teacher: nn.Module | None,
-    temperature: float,
-    distill_weight: float,
-) -> Tensor:
-    outputs = named_outputs(model(*inputs))
-    share = 0.0 if teacher is None else distill_weight
-    loss = torch.zeros(())
-    if targets is not None and share < 1:
-        label_loss = task.loss(outputs, targets, label_smoothing=smoothing)
-        loss = loss + (1 - share) * label_loss
-    if teacher is not None and share > 0:
-        with torch.no_grad():
-            taught = named_outputs(teacher(*inputs))
-        loss = loss + share * task.distillation_loss(outputs, taught, temperature)
-    return loss
 
 
 def _finite(loss: Tensor, epoch: int, step: int, lr: float) -> float:
@@ -307,44 +191,3 @@ def _train_mode(model: nn.Module, set_train_mode: Callable[[int], None] | None, 
         set_train_mode(step)
     else:
         model.train()
-
-
-@contextlib.contextmanager
-def _image_layout(
-    model: nn.Module, teacher: nn.Module | None, train: Split
-) -> Iterator[torch.memory_format]:
-    """Within it, models of images hold their weights with the channels last, which convolutions on
-    a CPU prefer; the layout of a batch is given.
-
-    Models that cannot run so (`view` of a feature map) stay as they are.
-    """
-    modules = [module for module in (model, teacher) if module is not None]
-    if not _is_of_images(train) or not all(
-        _runs_channels_last(module, train) for module in modules
-    ):
-        yield torch.contiguous_format
-        return
-    try:
-        for module in modules:
-            module.to(memory_format=torch.channels_last)
-        yield torch.channels_last
-    finally:
-        for module in modules:
-            module.to(memory_format=torch.contiguous_format)
-
-
-def _is_of_images(split: Split) -> bool:
-    return all(len(spec.shape) == 3 for spec in split.specs.values())
-
-
-def _runs_channels_last(module: nn.Module, train: Split) -> bool:
-    probe = copy.deepcopy(module).to(
-        memory_format=torch.channels_last
-    )  # a copy: running changes observers and batch norm
-    example = train.at(torch.tensor([0, len(train) - 1])).values()
-    try:
-        with torch.no_grad():
-            probe(*(values.contiguous(memory_format=torch.channels_last) for values in example))
-    except RuntimeError:
-        return False
-    return True

@@ -26,8 +26,8 @@ from edgekit.compress.quantize.pt2e import (
 from edgekit.compress.quantize.report import int8_weights, quantized_layer_report
 from edgekit.compress.training.fit import fit
 from edgekit.errors import ModelError
-from tests.support.compress_nets import batch, named, seeded, separable, with_statistics
 from edgekit.tasks.classification import CLASSIFICATION
+from tests.support.compress_nets import batch, named, seeded, separable, with_statistics
 from tests.support.splits import one_input_split
 
 pytestmark = pytest.mark.torch

@@ -17,14 +17,14 @@ from torch.fx import GraphModule
 from torch.nn import functional
 
 from edgekit.compress.quantize import pt2e
+from edgekit.compress.training.evaluate import evaluate, predict
 from edgekit.compress.training.fit import (
     FitReport,
     deterministic,
-    evaluate,
     fit,
-    predict,
     steps_total,
 )
+from edgekit.compress.training.losses import Teacher
 from edgekit.data.dataset import Dataset, Split
 from edgekit.data.load import load_dataset
 from edgekit.errors import ModelError
@@ -306,7 +306,7 @@ def test_a_student_learns_from_its_teacher_alone(digits: Dataset) -> None:
     before = copy.deepcopy(teacher)
     student = cnn(1)
     unlabelled = replace(digits.train, targets=None)
-    train(student, unlabelled, epochs=4, lr=1e-2, teacher=teacher, distill_weight=1.0)
+    train(student, unlabelled, epochs=4, lr=1e-2, teacher=Teacher(teacher, 4.0, 1.0))
     agreed = (
         (scores(student, digits.test).argmax(1) == scores(teacher, digits.test).argmax(1))
         .float()
@@ -319,7 +319,7 @@ def test_a_student_learns_from_its_teacher_alone(digits: Dataset) -> None:
 def test_label_and_distillation_losses_are_weighted(few: Split) -> None:
     teacher = cnn(1).eval()
     losses = [
-        train(cnn(), few, teacher=teacher, distill_weight=w, lr=1e-9).final_loss
+        train(cnn(), few, teacher=Teacher(teacher, 4.0, w), lr=1e-9).final_loss
         for w in (0.0, 0.5, 1.0)
     ]
     assert losses[1] == pytest.approx((losses[0] + losses[2]) / 2, rel=1e-3)
@@ -346,7 +346,7 @@ def test_data_that_cannot_teach(few: Split) -> None:
         train(cnn(), replace(few, targets=None))
     assert "teacher" in caught.value.hint
     with pytest.raises(ModelError, match="training needs labels"):
-        train(cnn(), replace(few, targets=None), teacher=cnn(), distill_weight=0.5)
+        train(cnn(), replace(few, targets=None), teacher=Teacher(cnn(), 4.0, 0.5))
 
 
 def test_models_that_cannot_learn_it(few: Split) -> None:
@@ -357,7 +357,11 @@ def test_models_that_cannot_learn_it(few: Split) -> None:
     with pytest.raises(ModelError, match="no parameters"):
         train(nn.Flatten(), few)
     with pytest.raises(ModelError, match="the teacher returns"):
-        train(cnn(), few, teacher=create_model("small_cnn", {"num_classes": 11}, seed=0))
+        train(
+            cnn(),
+            few,
+            teacher=Teacher(create_model("small_cnn", {"num_classes": 11}, seed=0), 4.0, 0.5),
+        )
     with pytest.raises(ModelError, match=r"training failed in epoch 1, step 1: mat1 and mat2"):
         train(nn.Sequential(nn.Flatten(), nn.Linear(5, 10)), few)
 
