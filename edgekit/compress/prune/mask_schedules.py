@@ -33,7 +33,7 @@ def prune_in_steps(
             schedule.train,
             step=step,
             steps=schedule.steps,
-            after_step=hold(model, masks),
+            after_step=hold(model, with_masks(checkpoint.masks, masks)),
         )
     return masked(checkpoint, masks)
 

@@ -107,7 +107,7 @@ def _train_to_sparsity(
 ) -> dict[str, Tensor]:
     """Train while the sparsity rises; returns the final masks."""
     from edgekit.compress.context import train_whole
-    from edgekit.compress.prune.masks import gradual_masks
+    from edgekit.compress.prune.masks import gradual_masks, hold
 
     steps = _training_steps(len(context.train), schedule.train)
     after_step, masks = gradual_masks(
@@ -120,7 +120,14 @@ def _train_to_sparsity(
         frequency=schedule.frequency,
         **_choice(context, section),
     )
-    train_whole(context, checkpoint.model, schedule.train, after_step=after_step)
+    hold_earlier = hold(checkpoint.model, checkpoint.masks)
+
+    def after_each_step(step: int) -> None:
+        after_step(step)
+        if hold_earlier is not None:
+            hold_earlier(step)
+
+    train_whole(context, checkpoint.model, schedule.train, after_step=after_each_step)
     return masks()
 
 

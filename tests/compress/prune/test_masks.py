@@ -9,9 +9,11 @@ from torch import nn
 from edgekit.compress.prune.masks import (
     apply_masks,
     gradual_masks,
+    hold,
     magnitude_masks,
     matching_layers,
     n_m_masks,
+    with_masks,
     zero_fraction,
 )
 from edgekit.errors import ModelError, UsageError
@@ -241,3 +243,20 @@ def test_gradual_pruning_checks_everything_before_the_first_step() -> None:
         gradual_masks(nn.Linear(2, 2), final=0.5, begin_step=5, end_step=5)
     with pytest.raises(ModelError, match="'x'"):
         gradual_masks(nn.Linear(2, 2), final=0.5, end_step=5, include=["x"])
+
+
+def test_masks_of_two_stages_are_one() -> None:
+    model = separable()
+    first = magnitude_masks(model, sparsity=0.5, include=["stem"])
+    second = magnitude_masks(model, sparsity=0.25, include=["stem", "classifier"])
+    merged = with_masks(first, second)
+    assert merged.keys() == first.keys() | second.keys()
+    assert torch.equal(merged["stem.0.weight"], first["stem.0.weight"] * second["stem.0.weight"])
+    apply_masks(model, merged)
+    hook = hold(model, merged)
+    assert hook is not None
+    with torch.no_grad():
+        model.get_parameter("stem.0.weight").add_(1)
+    hook(1)
+    assert torch.equal(model.get_parameter("stem.0.weight") != 0, merged["stem.0.weight"] == 1)
+    assert hold(model, {}) is None
