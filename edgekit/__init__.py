@@ -1,35 +1,41 @@
 """edgekit: one recipe takes a PyTorch model, prunes and quantizes it, exports it to ExecuTorch and
 LiteRT, and measures it on your own board.
 
-The public API, one function per command:
+This is the public API: everything in `__all__`, and nothing else. The functions do what the
+commands of the same names do. Start with `run`, which does all of it:
 
-    new_recipe, load_recipe                         recipes, without training
-    lint, explain, estimate                         what one will not do, means, and comes to
-    recipe_json_schema                              what editors know about them
-    sensitivity                                     which layers int8 costs precision in
-    build, run, judge, open_bundle                  recipes to bundles, measurements and a verdict
-    doctor                                          this machine, and what to install on it
-    add_target, trust, check, setup                 boards, from the first contact to ready
-    list_targets, load_target, target_json_schema   targets
-    connect, deploy, verify, rollback, bench        bundles on boards
-    keygen, sign, verify_signature                  signed bundles
-    open_model                                      a model that edgekit did not build, as a bundle
-    compare, compare_stored, gate                   which of two is better, and whether one may go out
-    sweep                                           which of many settings
-    set_baseline, open_baseline, list_baselines, remove_baseline
-    selftest                                        how often that errs on a board
-    open_store, report                              what was measured, in a program or on a page
-    write_csv, write_jsonl, write_parquet, log_mlflow
-                                                    the same for other programs
+    result = edgekit.run("recipes/quickstart.yaml", targets="pi5")
+    for check in result.checks:
+        print(check.artifact, check.limit, check.measured)
 
-Names are imported on first use: `import edgekit` costs nothing, and torch is only imported by
-`build` when something is to be trained or exported."""
+Every name but the errors is imported when it is first used. `import edgekit` takes a few
+milliseconds and loads neither numpy nor torch, so `edgekit --help` answers at once and the machine
+that measures needs no torch. Python has one way to import a class on use, a module's `__getattr__`
+(PEP 562), so there is one here, and it does nothing but look a name up in `HOMES`: one line a name,
+with the module to read. The imports above the table say the same to type checkers and editors; a
+test keeps the two alike."""
 
 from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from edgekit.errors import (
+    BusyError,
+    DeadlinePassed,
+    DeviceError,
+    EdgekitError,
+    ExportError,
+    GateFailed,
+    IdentityError,
+    Interrupted,
+    ModelError,
+    ResultError,
+    RunnerError,
+    StoreError,
+    TransportError,
+    UsageError,
+)
 from edgekit.version import __version__
 
 if TYPE_CHECKING:
@@ -42,23 +48,40 @@ if TYPE_CHECKING:
     from edgekit.boards.deploying import setup as setup
     from edgekit.boards.deploying import verify as verify
     from edgekit.bundle.foreign_model import open_model as open_model
+    from edgekit.bundle.manifest import Artifact as Artifact
+    from edgekit.bundle.manifest import Bundle as Bundle
+    from edgekit.bundle.manifest import Manifest as Manifest
     from edgekit.bundle.manifest import open_bundle as open_bundle
     from edgekit.bundle.signing import keygen as keygen
     from edgekit.bundle.signing import sign as sign
     from edgekit.bundle.signing import verify_signature as verify_signature
+    from edgekit.deployment import DeployReport as DeployReport
+    from edgekit.devices import Device as Device
     from edgekit.devices import connect as connect
+    from edgekit.devices.target import AdbTarget as AdbTarget
+    from edgekit.devices.target import LocalTarget as LocalTarget
+    from edgekit.devices.target import SshTarget as SshTarget
+    from edgekit.devices.target import Target as Target
     from edgekit.devices.target import target_json_schema as target_json_schema
     from edgekit.devices.target_files import load_target as load_target
     from edgekit.host_check import doctor as doctor
     from edgekit.linting.model_rules import lint as lint
-    from edgekit.measure.session import bench as bench
+    from edgekit.measure.measurement import Measurement as Measurement
+    from edgekit.measure.settings import Settings as Settings
+    from edgekit.metrics import MetricKind as MetricKind
+    from edgekit.metrics import MetricValue as MetricValue
+    from edgekit.pipeline.build import BuildResult as BuildResult
     from edgekit.pipeline.build import build as build
     from edgekit.pipeline.estimates import estimate as estimate
     from edgekit.pipeline.sensitivity import sensitivity as sensitivity
+    from edgekit.progress import Progress as Progress
     from edgekit.recipe.explain import explain as explain
     from edgekit.recipe.json_schema import recipe_json_schema as recipe_json_schema
+    from edgekit.recipe.limits import Gate as Gate
+    from edgekit.recipe.load import LoadedRecipe as LoadedRecipe
     from edgekit.recipe.load import load_recipe as load_recipe
     from edgekit.recipe.scaffold import new_recipe as new_recipe
+    from edgekit.recipe.schema import Recipe as Recipe
     from edgekit.reporting.export import write_csv as write_csv
     from edgekit.reporting.export import write_jsonl as write_jsonl
     from edgekit.reporting.export import write_parquet as write_parquet
@@ -69,67 +92,143 @@ if TYPE_CHECKING:
     from edgekit.store.baselines import open_baseline as open_baseline
     from edgekit.store.baselines import remove_baseline as remove_baseline
     from edgekit.store.baselines import set_baseline as set_baseline
+    from edgekit.store.results import Store as Store
+    from edgekit.verdict.budget import Check as Check
+    from edgekit.verdict.rules import Finding as Finding
+    from edgekit.workflow.bench import BenchFailed as BenchFailed
+    from edgekit.workflow.bench import bench as bench
+    from edgekit.workflow.compare import Compared as Compared
     from edgekit.workflow.compare import compare as compare
     from edgekit.workflow.compare import compare_stored as compare_stored
+    from edgekit.workflow.deploy import DeployFailed as DeployFailed
+    from edgekit.workflow.deploy import deploy_each as deploy_each
+    from edgekit.workflow.fleet import TargetsFailed as TargetsFailed
+    from edgekit.workflow.gate import Gated as Gated
     from edgekit.workflow.gate import gate as gate
+    from edgekit.workflow.run import RunFailed as RunFailed
+    from edgekit.workflow.run import RunResult as RunResult
     from edgekit.workflow.run import judge as judge
     from edgekit.workflow.run import run as run
+    from edgekit.workflow.selftest import SelfTest as SelfTest
     from edgekit.workflow.selftest import selftest as selftest
+    from edgekit.workflow.sweep import Candidate as Candidate
+    from edgekit.workflow.sweep import Swept as Swept
     from edgekit.workflow.sweep import sweep as sweep
 
-_PUBLIC = {
-    "add_target": "edgekit.boards.adding",
-    "bench": "edgekit.measure.session",
-    "build": "edgekit.pipeline.build",
-    "check": "edgekit.boards.check",
-    "compare": "edgekit.workflow.compare",
-    "compare_stored": "edgekit.workflow.compare",
-    "connect": "edgekit.devices",
-    "deploy": "edgekit.boards.deploying",
-    "doctor": "edgekit.host_check",
-    "estimate": "edgekit.pipeline.estimates",
-    "explain": "edgekit.recipe.explain",
-    "gate": "edgekit.workflow.gate",
-    "judge": "edgekit.workflow.run",
-    "keygen": "edgekit.bundle.signing",
-    "list_baselines": "edgekit.store.baselines",
-    "lint": "edgekit.linting.model_rules",
-    "list_targets": "edgekit.boards.adding",
+HOMES = {
+    # Recipes
     "load_recipe": "edgekit.recipe.load",
-    "load_target": "edgekit.devices.target_files",
-    "log_mlflow": "edgekit.reporting.mlflow_log",
     "new_recipe": "edgekit.recipe.scaffold",
-    "open_baseline": "edgekit.store.baselines",
+    "lint": "edgekit.linting.model_rules",
+    "explain": "edgekit.recipe.explain",
+    "estimate": "edgekit.pipeline.estimates",
+    "sensitivity": "edgekit.pipeline.sensitivity",
+    "recipe_json_schema": "edgekit.recipe.json_schema",
+    # From a recipe to a verdict
+    "build": "edgekit.pipeline.build",
+    "run": "edgekit.workflow.run",
+    "judge": "edgekit.workflow.run",
+    "sweep": "edgekit.workflow.sweep",
+    # Bundles
     "open_bundle": "edgekit.bundle.manifest",
     "open_model": "edgekit.bundle.foreign_model",
-    "open_store": "edgekit.store",
-    "recipe_json_schema": "edgekit.recipe.json_schema",
-    "remove_baseline": "edgekit.store.baselines",
-    "report": "edgekit.reporting.page",
-    "rollback": "edgekit.boards.deploying",
-    "run": "edgekit.workflow.run",
-    "sensitivity": "edgekit.pipeline.sensitivity",
-    "selftest": "edgekit.workflow.selftest",
-    "set_baseline": "edgekit.store.baselines",
-    "setup": "edgekit.boards.deploying",
+    "keygen": "edgekit.bundle.signing",
     "sign": "edgekit.bundle.signing",
-    "sweep": "edgekit.workflow.sweep",
+    "verify_signature": "edgekit.bundle.signing",
+    # Targets and boards
+    "add_target": "edgekit.boards.adding",
+    "list_targets": "edgekit.boards.adding",
+    "load_target": "edgekit.devices.target_files",
     "target_json_schema": "edgekit.devices.target",
     "trust": "edgekit.boards.adding",
+    "check": "edgekit.boards.check",
+    "setup": "edgekit.boards.deploying",
+    "connect": "edgekit.devices",
+    "deploy": "edgekit.boards.deploying",
+    "deploy_each": "edgekit.workflow.deploy",
     "verify": "edgekit.boards.deploying",
-    "verify_signature": "edgekit.bundle.signing",
+    "rollback": "edgekit.boards.deploying",
+    "doctor": "edgekit.host_check",
+    # Measuring and deciding
+    "bench": "edgekit.workflow.bench",
+    "compare": "edgekit.workflow.compare",
+    "compare_stored": "edgekit.workflow.compare",
+    "gate": "edgekit.workflow.gate",
+    "selftest": "edgekit.workflow.selftest",
+    "set_baseline": "edgekit.store.baselines",
+    "open_baseline": "edgekit.store.baselines",
+    "list_baselines": "edgekit.store.baselines",
+    "remove_baseline": "edgekit.store.baselines",
+    # Results
+    "open_store": "edgekit.store",
+    "report": "edgekit.reporting.page",
     "write_csv": "edgekit.reporting.export",
     "write_jsonl": "edgekit.reporting.export",
     "write_parquet": "edgekit.reporting.export",
+    "log_mlflow": "edgekit.reporting.mlflow_log",
+    # Values
+    "Artifact": "edgekit.bundle.manifest",
+    "Bundle": "edgekit.bundle.manifest",
+    "Manifest": "edgekit.bundle.manifest",
+    "Recipe": "edgekit.recipe.schema",
+    "LoadedRecipe": "edgekit.recipe.load",
+    "Gate": "edgekit.recipe.limits",
+    "Target": "edgekit.devices.target",
+    "LocalTarget": "edgekit.devices.target",
+    "SshTarget": "edgekit.devices.target",
+    "AdbTarget": "edgekit.devices.target",
+    "Device": "edgekit.devices",
+    "Settings": "edgekit.measure.settings",
+    "Measurement": "edgekit.measure.measurement",
+    "MetricKind": "edgekit.metrics",
+    "MetricValue": "edgekit.metrics",
+    "BuildResult": "edgekit.pipeline.build",
+    "RunResult": "edgekit.workflow.run",
+    "Compared": "edgekit.workflow.compare",
+    "Gated": "edgekit.workflow.gate",
+    "SelfTest": "edgekit.workflow.selftest",
+    "Swept": "edgekit.workflow.sweep",
+    "Candidate": "edgekit.workflow.sweep",
+    "Check": "edgekit.verdict.budget",
+    "Finding": "edgekit.verdict.rules",
+    "DeployReport": "edgekit.deployment",
+    "Progress": "edgekit.progress",
+    "Store": "edgekit.store.results",
+    # Errors of several targets
+    "TargetsFailed": "edgekit.workflow.fleet",
+    "BenchFailed": "edgekit.workflow.bench",
+    "DeployFailed": "edgekit.workflow.deploy",
+    "RunFailed": "edgekit.workflow.run",
 }
-__all__ = ["__version__", *_PUBLIC]
+"""The module that each name is imported from."""
+
+__all__ = [
+    "BusyError",
+    "DeadlinePassed",
+    "DeviceError",
+    "EdgekitError",
+    "ExportError",
+    "GateFailed",
+    "IdentityError",
+    "Interrupted",
+    "ModelError",
+    "ResultError",
+    "RunnerError",
+    "StoreError",
+    "TransportError",
+    "UsageError",
+    "__version__",
+    *HOMES,
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
+    if name not in HOMES:
         raise AttributeError(f"module 'edgekit' has no attribute {name!r}")
-    return getattr(importlib.import_module(_PUBLIC[name]), name)
+    value = getattr(importlib.import_module(HOMES[name]), name)
+    globals()[name] = value  # from now on an ordinary name
+    return value
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_PUBLIC])
+    return sorted([*globals(), *HOMES])

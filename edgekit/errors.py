@@ -39,52 +39,76 @@ class EdgekitError(Exception):
 
 
 class GateFailed(EdgekitError):
+    """A budget or a gate is not met."""
+
     exit_code = 1
 
 
 class UsageError(EdgekitError):
+    """The command line, a recipe or a target is wrong."""
+
     exit_code = 2
 
 
 class ModelError(EdgekitError):
+    """The model, its weights or its data cannot be used."""
+
     exit_code = 3
 
 
 class ExportError(EdgekitError):
+    """An artifact cannot be made, or does not answer as its model does."""
+
     exit_code = 4
 
 
 class TransportError(EdgekitError):
+    """The device cannot be reached, or the connection broke."""
+
     exit_code = 5
 
 
 class DeadlinePassed(TransportError):
-    pass
+    """A program on the device was given up; the device itself may well answer."""
 
 
 class IdentityError(EdgekitError):
+    """The device's host key is not trusted, or the device does not let the user in."""
+
     exit_code = 6
 
 
 class DeviceError(EdgekitError):
+    """The device cannot do what is asked: architecture, disk space or permissions."""
+
     exit_code = 7
 
 
 class RunnerError(EdgekitError):
+    """The program that runs the model on the device failed."""
+
     exit_code = 8
 
 
 class ResultError(EdgekitError):
+    """What came back from the device, or a bundle, is not acceptable."""
+
     exit_code = 9
 
 
 class StoreError(EdgekitError):
+    """The results database cannot be used."""
+
     exit_code = 10
 
 
 class BusyError(EdgekitError):
+    """Somebody else uses the device or the cache."""
+
     exit_code = 75
 
 
 class Interrupted(EdgekitError):
+    """The work was interrupted with Ctrl-C."""
+
     exit_code = 130

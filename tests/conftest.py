@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # searched with --hypothesis-profile=default.
 settings.register_profile("check", derandomize=True, deadline=None, database=None)
 settings.load_profile("check")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _results_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is measured here does not go to the user's own results."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEKIT_DB", str(tmp_path_factory.mktemp("results") / "results.db"))
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

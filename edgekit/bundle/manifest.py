@@ -217,6 +217,9 @@ class Evaluation(Part):
 
 
 class Manifest(Part):
+    """What `manifest.json` of a bundle holds: what was built, from what, and what was found of
+    it."""
+
     format: Literal[2] = FORMAT
     id: Sha256
     name: str

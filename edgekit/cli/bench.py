@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,19 +14,14 @@ from edgekit.cli.console import stdout
 from edgekit.cli.live import live_progress
 from edgekit.cli.options import Json
 from edgekit.errors import UsageError
-from edgekit.recipe.stored import stored_sections
 from edgekit.sanitize import printable
 
 if TYPE_CHECKING:
     from edgekit.bundle.manifest import Bundle
-    from edgekit.cancel import Cancel
-    from edgekit.devices.target import Target
     from edgekit.measure.measurement import Measurement
-    from edgekit.progress import Progress
 
 QUICK_RUNS = 3
-MOST_SAMPLES = 1 << 24
-"""As many as a bundle can hold."""
+UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 def bench(
@@ -100,49 +93,35 @@ def bench(
 
     Example: edgekit bench build/quickstart-0123456789ab --target pi5 --runs 3
     """
-    from edgekit import store  # here, so that --help does not wait for the database and the schema
-    from edgekit.workflow.fleet import TargetsFailed, on_each
+    from edgekit.workflow.bench import BenchFailed  # here, so that --help does not wait for it
+    from edgekit.workflow.inputs import opened_bundle
 
     if quick and runs is not None:
         raise UsageError("--quick and --runs exclude one another", hint="--quick is --runs 3")
-    runs = QUICK_RUNS if quick else runs
-    seconds = None if sustained is None else parse_seconds(sustained)
-    samples = None if accuracy is None else parse_samples(accuracy)
-    more: dict[str, Any] = {
-        "profile": profile,
-        "sustained_seconds": seconds,
-        "accuracy_samples": samples,
-        "energy": energy,
-    }
-    given = {
-        key: value for key, value in {"runs": runs, "threads": threads}.items() if value is not None
-    }
+    settings = given_settings(runs=QUICK_RUNS if quick else runs, threads=threads)
+    names = targets or ["local"]
     with opened_bundle(bundle) as opened:
-        settings = {**stored_sections(opened.manifest.recipe).bench.model_dump(), **given}
-        loaded = [edgekit.load_target(target) for target in targets or ["local"]]
-
-        def measure(target: Target, progress: Progress, cancel: Cancel) -> Measurement:
-            measurement = edgekit.bench(
-                opened,
-                target,
-                **settings,
-                **more,
-                progress=progress,
-                on_partial=store.save,
-                cancel=cancel,
-            )
-            store.save(measurement)
-            return measurement
-
-        with live_progress(quiet=as_json) as progress:
-            found = on_each(loaded, measure, progress=progress)
-    told = {name: measurement.as_dict() for name, measurement in found.done.items()}
-    if as_json and not found.failures:
-        print(json.dumps(told[loaded[0].name] if len(loaded) == 1 else {"targets": told}))
-    elif not as_json:
-        _print_tables(opened, found.done)
-    if found.failures:
-        raise TargetsFailed(found.failures, found.done, told=told)
+        try:
+            with live_progress(quiet=as_json) as progress:
+                measurements = edgekit.bench(
+                    opened,
+                    names,
+                    settings=settings,
+                    profile=profile,
+                    sustained_seconds=None if sustained is None else parse_seconds(sustained),
+                    accuracy_samples=None if accuracy is None else parse_samples(accuracy),
+                    energy=energy,
+                    progress=progress,
+                )
+        except BenchFailed as failed:
+            if not as_json:
+                _print_tables(opened, failed.measurements)
+            raise
+    if as_json:
+        told = {name: measurement.as_dict() for name, measurement in measurements.items()}
+        print(json.dumps({"targets": told} if len(names) > 1 else next(iter(told.values()))))
+    else:
+        _print_tables(opened, measurements)
 
 
 def _print_tables(bundle: Bundle, measurements: dict[str, Measurement]) -> None:
@@ -157,31 +136,28 @@ def _print_tables(bundle: Bundle, measurements: dict[str, Measurement]) -> None:
             console.print(part)
 
 
-@contextmanager
-def opened_bundle(path: Path) -> Iterator[Bundle]:
-    """A bundle directory, or a model file as a bundle while the block runs."""
-    from edgekit.bundle.foreign_model import is_model
-
-    if is_model(path):
-        with edgekit.open_model(path) as bundle:
-            yield bundle
-    else:
-        yield edgekit.open_bundle(path)
+def given_settings(**options: int | None) -> dict[str, float]:
+    """The settings that the command line names; the others come from the recipe."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def parse_samples(text: str) -> int:
     """A number of samples, or `all`. Raises UsageError."""
-    if text != "all" and not re.fullmatch(r"[1-9][0-9]{0,7}", text):
+    from edgekit.measure.session import ALL_SAMPLES
+
+    if text == "all":
+        return ALL_SAMPLES
+    if not re.fullmatch(r"[1-9][0-9]{0,7}", text):
         raise UsageError(
             f"--accuracy: expected a number of samples or `all`, got {printable(text)!r}"
         )
-    return MOST_SAMPLES if text == "all" else int(text)
+    return int(text)
 
 
 def parse_seconds(text: str) -> float:
     """`90s`, `10m` or `1h` in seconds, from 1 second to 1 hour. Raises UsageError."""
-    found = re.fullmatch(r"([0-9]{1,4})(s|m|h)", text)
-    seconds = float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]] if found else 0.0
+    match = re.fullmatch(r"([0-9]{1,4})(s|m|h)", text)
+    seconds = float(match[1]) * UNIT_SECONDS[match[2]] if match else 0.0
     if not 1 <= seconds <= 3600:
         raise UsageError(
             f"--sustained: expected a time from 1s to 1h, got {printable(text)!r}",

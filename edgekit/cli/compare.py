@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import edgekit
-from edgekit.cli.bench import opened_bundle, parse_samples
+from edgekit.cli.bench import given_settings, parse_samples
 from edgekit.cli.console import stdout
 from edgekit.cli.live import live_progress
 from edgekit.cli.options import Json
@@ -80,84 +80,67 @@ def compare(
     """
     from edgekit.reporting import verdicts
 
-    found = (
-        _stored(a, b, margin)
-        if stored
-        else _measured(a, b, target, runs, margin, accuracy, quiet=as_json)
-    )
+    if stored:
+        compared = _stored(a, b, margin)
+    else:
+        samples = None if accuracy is None else parse_samples(accuracy)
+        with _sides(a, b) as (first, second, pairs), live_progress(quiet=as_json) as progress:
+            compared = edgekit.compare(
+                first,
+                second,
+                target,
+                pairs=pairs,
+                settings=given_settings(runs=runs),
+                margin_percent=margin,
+                accuracy_samples=samples,
+                progress=progress,
+            )
     if as_json:
-        print(json.dumps(found.as_dict()))
+        print(json.dumps(compared.as_dict()))
         return
     console = stdout()
-    for part in verdicts.comparison(found):
+    for part in verdicts.comparison(compared):
         console.print(part)
 
 
-def _measured(
-    a: str,
-    b: str | None,
-    target: str,
-    runs: int | None,
-    margin: float,
-    accuracy: str | None,
-    *,
-    quiet: bool,
-) -> Compared:
-    from edgekit import store
-
-    samples = None if accuracy is None else parse_samples(accuracy)
-    settings = {} if runs is None else {"runs": runs}
-    with _sides(a, b) as (first, second, pair), live_progress(quiet=quiet) as progress:
-        found = edgekit.compare(
-            *(first, second, target),
-            pairs=[pair] if pair else None,
-            settings=settings,
-            margin_percent=margin,
-            accuracy_samples=samples,
-            progress=progress,
-            on_partial=store.save,
-        )
-    for measurement in (found.a, found.b):
-        store.save(measurement)
-    return found
-
-
 @contextmanager
-def _sides(a: str, b: str | None) -> Iterator[tuple[Bundle, Bundle | None, tuple[str, str] | None]]:
-    """The bundles, and the pair of artifacts when both are named."""
-    (path_a, key_a), (path_b, key_b) = split(a), split(b) if b is not None else (None, None)
+def _sides(
+    a: str, b: str | None
+) -> Iterator[tuple[Bundle, Bundle | None, list[tuple[str, str]] | None]]:
+    """The bundles, and the pair of artifacts when they are named."""
+    from edgekit.workflow.inputs import opened_bundle  # here, so that --help does not wait for it
+
+    path_a, key_a = split(a)
+    path_b, key_b = split(b) if b is not None else (None, None)
     with ExitStack() as stack:
         first = stack.enter_context(opened_bundle(path_a))
         second = None if path_b is None else stack.enter_context(opened_bundle(path_b))
-        keys = [
-            key or _only(bundle, path)
-            for key, bundle, path in ((key_a, first, path_a), (key_b, second, path_b))
-            if key_a or key_b
-        ]
-        if keys and second is None:
+        if key_a is None and key_b is None:
+            yield first, second, None
+            return
+        key_a = key_a or _only(first)
+        if second is None:
             raise UsageError(
                 f"{a} names one artifact, and there is nothing to compare it with",
                 hint="give a second one",
             )
-        yield first, second, (keys[0], keys[1]) if keys else None
+        yield first, second, [(key_a, key_b or _only(second))]
 
 
 def split(text: str) -> tuple[Path, str | None]:
     """`PATH:ARTIFACT`, or a path."""
     path, colon, key = text.rpartition(":")
-    return (
-        (Path(path), key)
-        if colon and path and "/" not in key and not Path(text).exists()
-        else (Path(text), None)
-    )
+    if colon and path and "/" not in key and not Path(text).exists():
+        return Path(path), key
+    return Path(text), None
 
 
-def _only(bundle: Bundle | None, path: Path | None) -> str:
-    artifacts = bundle.manifest.artifacts if bundle else ()
+def _only(bundle: Bundle) -> str:
+    artifacts = bundle.manifest.artifacts
     if len(artifacts) != 1:
-        held = ", ".join(artifact.key for artifact in artifacts)
+        keys = ", ".join(artifact.key for artifact in artifacts)
         raise UsageError(
-            f"{path}: which artifact?", hint=f"write BUNDLE:ARTIFACT with one of {held}"
+            f"{bundle.path}: which artifact?", hint=f"write BUNDLE:ARTIFACT with one of {keys}"
         )
     return artifacts[0].key
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +15,9 @@ import edgekit
 from edgekit.cli.console import stdout
 from edgekit.cli.live import live_progress
 from edgekit.cli.options import Json, OneTarget, Targets
+
+if TYPE_CHECKING:
+    from edgekit.deployment import DeployReport
 
 
 def deploy(
@@ -38,29 +42,27 @@ def deploy(
 
     Example: edgekit deploy build/quickstart-0123456789ab --target pi5 --target pi4
     """
-    from edgekit.reporting import boards
-    from edgekit.workflow.fleet import TargetsFailed, on_each
+    from edgekit.workflow.deploy import DeployFailed  # here, so that --help does not wait for it
 
-    opened, loaded = (
-        edgekit.open_bundle(bundle),
-        [edgekit.load_target(target) for target in targets],
-    )
-    with live_progress(quiet=as_json) as progress:
-        found = on_each(
-            loaded,
-            lambda target, show, cancel: edgekit.deploy(
-                opened, target, dry_run=dry_run, progress=show, cancel=cancel
-            ),
-            progress=progress,
-        )
-    reports = {name: dataclasses.asdict(report) for name, report in found.done.items()}
-    if as_json and not found.failures:
-        print(json.dumps({"targets": reports}))
-    elif not as_json:
-        for name, report in found.done.items():
-            _say(boards.deployment(name, report, dry_run=dry_run))
-    if found.failures:
-        raise TargetsFailed(found.failures, found.done, told=reports)
+    try:
+        with live_progress(quiet=as_json) as progress:
+            reports = edgekit.deploy_each(bundle, targets, dry_run=dry_run, progress=progress)
+    except DeployFailed as failed:
+        if not as_json:
+            _show_reports(failed.reports, dry_run)
+        raise
+    if as_json:
+        told = {name: dataclasses.asdict(report) for name, report in reports.items()}
+        print(json.dumps({"targets": told}))
+    else:
+        _show_reports(reports, dry_run)
+
+
+def _show_reports(reports: Mapping[str, DeployReport], dry_run: bool) -> None:
+    from edgekit.reporting import boards
+
+    for name, report in reports.items():
+        _say(boards.deployment(name, report, dry_run=dry_run))
 
 
 def verify(target: OneTarget, as_json: Json = False) -> None:
@@ -68,11 +70,11 @@ def verify(target: OneTarget, as_json: Json = False) -> None:
 
     Example: edgekit verify --target pi5
     """
-    found = edgekit.verify(target)
+    verified = edgekit.verify(target)
     if as_json:
-        print(json.dumps(dataclasses.asdict(found)))
+        print(json.dumps(dataclasses.asdict(verified)))
     else:
-        _say(f"{found.bundle[:12]} is whole: {found.files} files, every byte read")
+        _say(f"{verified.bundle[:12]} is whole: {verified.files} files, every byte read")
 
 
 def rollback(target: OneTarget, as_json: Json = False) -> None:
@@ -81,11 +83,11 @@ def rollback(target: OneTarget, as_json: Json = False) -> None:
 
     Example: edgekit rollback --target pi5
     """
-    found = edgekit.rollback(target)
+    verified = edgekit.rollback(target)
     if as_json:
-        print(json.dumps(dataclasses.asdict(found)))
+        print(json.dumps(dataclasses.asdict(verified)))
     else:
-        _say(f"{found.bundle[:12]} is current again: {found.files} files, every byte read")
+        _say(f"{verified.bundle[:12]} is current again: {verified.files} files, every byte read")
 
 
 def _say(text: str) -> None:

@@ -5,19 +5,16 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 import edgekit
+from edgekit.cli.bench import given_settings
 from edgekit.cli.console import stdout
 from edgekit.cli.live import live_progress
 from edgekit.cli.options import Json
-from edgekit.errors import EdgekitError, GateFailed, UsageError
-
-if TYPE_CHECKING:
-    from edgekit.bundle.manifest import Bundle
-    from edgekit.workflow.gate import Gated
+from edgekit.errors import GateFailed, UsageError
 
 SUMMARY_FILE = "GITHUB_STEP_SUMMARY"
 BundlePath = Annotated[
@@ -90,58 +87,44 @@ def gate(
 
     Example: edgekit gate build/net-0123456789ab --baseline main --target pi5 --junit gate.xml
     """
-    from edgekit import store
     from edgekit.reporting import gate_files, verdicts
 
-    opened, before = edgekit.open_bundle(bundle), _baseline(baseline)
-    summary = os.environ.get(SUMMARY_FILE) if github_summary else None
-    if github_summary and not summary:
+    summary = _summary_file() if github_summary else None
+    with live_progress(quiet=as_json) as progress:
+        gated = edgekit.gate(
+            bundle,
+            baseline,
+            target,
+            artifacts=artifact,
+            settings=given_settings(runs=runs),
+            progress=progress,
+        )
+    if junit:
+        _write(junit, gate_files.junit(gated), "w")
+    if markdown:
+        _write(markdown, gate_files.markdown(gated), "w")
+    if summary:
+        _write(summary, gate_files.markdown(gated), "a")
+    if as_json:
+        print(json.dumps(gated.as_dict()))
+    else:
+        console = stdout()
+        for part in verdicts.gate(gated):
+            console.print(part)
+    if not gated.passed and as_json:
+        raise typer.Exit(GateFailed.exit_code)
+    if not gated.passed:
+        raise GateFailed(gated.summary, hint=gated.remedy)
+
+
+def _summary_file() -> Path:
+    path = os.environ.get(SUMMARY_FILE)
+    if not path:
         raise UsageError(
             f"--github-summary: {SUMMARY_FILE} is not set",
             hint="use --markdown FILE outside GitHub's runners",
         )
-    with live_progress(quiet=as_json) as progress:
-        found = edgekit.gate(
-            *(opened, before, target),
-            artifacts=artifact,
-            settings={} if runs is None else {"runs": runs},
-            progress=progress,
-            on_partial=store.save,
-        )
-    for measurement in (found.baseline, found.candidate):
-        store.save(measurement)
-    if junit:
-        _write(junit, gate_files.junit(found), "w")
-    for path, mode in ((markdown, "w"), (Path(summary) if summary else None, "a")):
-        if path:
-            _write(path, gate_files.markdown(found), mode)
-    if as_json:
-        print(json.dumps(found.as_dict()))
-    else:
-        console = stdout()
-        for part in verdicts.gate(found):
-            console.print(part)
-    _exit(found, as_json=as_json)
-
-
-def _exit(found: Gated, *, as_json: bool) -> None:
-    if found.passed:
-        return
-    if as_json:
-        raise typer.Exit(GateFailed.exit_code)
-    raise GateFailed(found.summary, hint=found.remedy)
-
-
-def _baseline(text: str) -> Bundle:
-    """By name, else by directory."""
-    if Path(text).is_dir() and any(one in text for one in "/."):
-        return edgekit.open_bundle(text)
-    try:
-        return edgekit.open_baseline(text)
-    except EdgekitError:
-        if Path(text).is_dir():
-            return edgekit.open_bundle(text)
-        raise
+    return Path(path)
 
 
 def _write(path: Path, text: str, mode: str) -> None:
@@ -165,12 +148,11 @@ def set_(
 
     Example: edgekit baseline set main build/net-0123456789ab
     """
-    made = edgekit.set_baseline(name, bundle, db)
-    print(
-        json.dumps(vars(made))
-        if as_json
-        else f"{made.name} is {made.bundle_name} {made.bundle_id[:12]}"
-    )
+    named = edgekit.set_baseline(name, bundle, db)
+    if as_json:
+        print(json.dumps(vars(named)))
+    else:
+        print(f"{named.name} is {named.bundle_name} {named.bundle_id[:12]}")
 
 
 @app.command("list")
@@ -179,15 +161,15 @@ def list_(db: Database = None, as_json: Json = False) -> None:
 
     Example: edgekit baseline list
     """
-    found = edgekit.list_baselines(db)
+    baselines = edgekit.list_baselines(db)
     if as_json:
-        print(json.dumps({"baselines": [vars(one) for one in found]}))
-    elif not found:
+        print(json.dumps({"baselines": [vars(baseline) for baseline in baselines]}))
+    elif not baselines:
         print("no baselines yet: see `edgekit baseline set`")
     else:
         from edgekit.reporting.verdicts import baselines_table
 
-        stdout().print(baselines_table(found))
+        stdout().print(baselines_table(baselines))
 
 
 @app.command()

@@ -48,31 +48,28 @@ def selftest(
 
     Example: edgekit selftest build/quickstart-0123456789ab --aa --target pi5
     """
-    from edgekit import store
     from edgekit.reporting import verdicts
 
     if not aa:
         raise UsageError("which self-test?", hint="--aa measures an artifact against itself")
     with live_progress(quiet=as_json) as progress:
-        found = edgekit.selftest(
-            *(edgekit.open_bundle(bundle), target),
+        tested = edgekit.selftest(
+            bundle,
+            target,
             artifact=artifact,
             runs=runs,
             resamples=resamples,
             progress=progress,
-            on_partial=store.save,
         )
-    for measurement in (found.a, found.b):
-        store.save(measurement)
     if as_json:
-        print(json.dumps(found.as_dict()))
+        print(json.dumps(tested.as_dict()))
     else:
         console = stdout()
-        for part in verdicts.selftest(found):
+        for part in verdicts.selftest(tested):
             console.print(part)
-    if not found.ok and as_json:
+    if not tested.ok and as_json:
         raise typer.Exit(GateFailed.exit_code)
-    if not found.ok:
+    if not tested.ok:
         raise GateFailed(
             "more than 5 % false positives",
             hint="see the warnings; a quieter device, a fixed governor or longer runs help",

@@ -52,9 +52,7 @@ def sweep(
 
     Example: edgekit sweep recipes/quickstart.yaml --over stages.pruned.macs=0.3,0.5,0.7 --target
     local"""
-    from edgekit import store  # here, so that --help does not wait for the database
-
-    values = dict(_values(one) for one in over)
+    values = dict(_values(text) for text in over)
     with live_progress(quiet=as_json) as progress:
         swept = edgekit.sweep(
             recipe,
@@ -63,25 +61,9 @@ def sweep(
             overrides=overrides or (),
             output=output,
             progress=progress,
-            on_partial=store.save,
         )
-    for measurement in swept.measurements:
-        store.save(measurement)
-    failures = [
-        {"settings": dict(settings), "error": error.message, "hint": error.hint}
-        for settings, error in swept.failures
-    ]
     if as_json:
-        measured = [measurement.as_dict() for measurement in swept.measurements]
-        print(
-            json.dumps(
-                {
-                    "candidates": [one.as_dict() for one in swept.candidates],
-                    "measurements": measured,
-                    "failures": failures,
-                }
-            )
-        )
+        print(json.dumps(swept.as_dict()))
     else:
         _print(swept, list(values))
     if swept.failures:
@@ -90,17 +72,19 @@ def sweep(
 
 def _values(text: str) -> tuple[str, list[str]]:
     key, equals, values = text.partition("=")
-    if not equals or not all(found := _split(values)):
+    choices = _split(values)
+    if not equals or not all(choices):
         raise UsageError(
             f"--over {text}: expected KEY=A,B,C",
             hint="for instance --over stages.pruned.macs=0.3,0.5",
         )
-    return key, found
+    return key, choices
 
 
 def _split(values: str) -> list[str]:
     """At commas that are not within brackets: a value may be a YAML list."""
-    parts, depth = [""], 0
+    parts = [""]
+    depth = 0
     for character in values:
         depth += (character in "[{") - (character in "]}")
         if character == "," and depth == 0:
@@ -136,18 +120,18 @@ def _table(candidates: Sequence[Candidate], keys: Sequence[str]) -> Table:
     table = Table(box=None, pad_edge=False)
     for column in ("", *keys, "artifact"):
         table.add_column(escape(column), overflow="fold")
-    measured = next((one.headline for one in candidates if one.headline), None)
-    for column in ("size", metric_heading(measured), "p50 ms (95 %)"):
+    headline = next((one.headline for one in candidates if one.headline), None)
+    for column in ("size", metric_heading(headline), "p50 ms (95 %)"):
         table.add_column(column, justify="right")
-    for one in candidates:
-        settings = [escape(one.settings.get(key, "any")) for key in keys]
+    for candidate in candidates:
+        settings = [escape(candidate.settings.get(key, "any")) for key in keys]
         table.add_row(
-            "★" if one.best else "",
+            "★" if candidate.best else "",
             *settings,
-            escape(one.artifact.key),
-            size(one.artifact.file.bytes),
-            metric(one.headline),
-            estimate_ms(one.p50_ns),
+            escape(candidate.artifact.key),
+            size(candidate.artifact.file.bytes),
+            metric(candidate.headline),
+            estimate_ms(candidate.p50_ns),
         )
     return table
 

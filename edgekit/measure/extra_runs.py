@@ -17,10 +17,10 @@ from edgekit.devices.probe import Probe
 from edgekit.devices.target import Target
 from edgekit.errors import EdgekitError
 from edgekit.measure.extra_results import Profile, Sustained
-from edgekit.measure.measurement import Settings
 from edgekit.measure.profiling import profile_of
 from edgekit.measure.protocol import Mode
 from edgekit.measure.runner_process import Attempt, Placed, attempt, watching
+from edgekit.measure.settings import Settings
 from edgekit.measure.validity import throttling
 
 Pass = Callable[["Bench", Placed], BaseModel]

@@ -22,12 +22,12 @@ from edgekit.devices.facts import CpuTime, DeviceFacts, DeviceState
 from edgekit.devices.probe import Probe
 from edgekit.measure.extra_results import DeviceEvaluation, Energy, Profile, Sustained
 from edgekit.measure.protocol_lines import HelloValues, MemoryMark, WindowValues
+from edgekit.measure.settings import Settings
 from edgekit.metrics import MetricValue
 from edgekit.stats import Estimate, Fidelity, Outliers, Ratio
 from edgekit.stats.compare import FULL_RUNS
 
 Level = Literal["invalid", "warning", "unknown", "note"]
-Seconds = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
 MemoryKind = Literal["baseline", "loaded", "first", "steady", "end"]
 
 
@@ -43,18 +43,6 @@ class Note(Part):
     code: str
     text: str
     artifact: str | None = None
-
-
-class Settings(Part):
-    """How the artifacts were measured; see edgekit.recipe.limits.Bench. The upper bounds are those
-    of the runners."""
-
-    runs: Annotated[int, Field(ge=1)]
-    warmup_min_seconds: Seconds
-    min_iterations: Annotated[int, Field(ge=1, le=1 << 20)]
-    min_seconds: Seconds
-    max_seconds: Seconds
-    threads: Annotated[int, Field(ge=1, le=256)]
 
 
 class Controlled(Part):

@@ -16,10 +16,10 @@ from edgekit.devices import Device
 from edgekit.devices.fact_scripts import collect_state
 from edgekit.devices.facts import DeviceState
 from edgekit.errors import DeviceError, ResultError, TransportError
-from edgekit.measure.measurement import Settings
 from edgekit.measure.protocol import RunnerRun
 from edgekit.measure.protocol_lines import LoadValues
 from edgekit.measure.runner_process import Attempt, Placed, failed, given_up
+from edgekit.measure.settings import Settings
 
 OtherRunner = Literal["executor_runner", "benchmark_model"]
 

@@ -1,14 +1,15 @@
-"""Bundle + target → measurement: deploy, measure, find out more, clean up. Owns the frame of a
-session; the runs are measuring.py's."""
+"""Bundles + target → measurements: deploy, measure in turn, find out more, clean up.
+
+Owns the frame of a session: the connection, the lock, the clocks, and what is left behind on the
+device. The runs themselves are interleaving.py's and extra_runs.py's. Stores nothing: see
+edgekit/workflow."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
-
-from pydantic import ValidationError
 
 from edgekit.bundle.manifest import Bundle
 from edgekit.bundle.signing import require_signature
@@ -23,11 +24,15 @@ from edgekit.errors import EdgekitError, UsageError
 from edgekit.measure import extra_runs
 from edgekit.measure.energy import Meter, measure_energy, meter
 from edgekit.measure.evaluation import evaluate, require_evaluation, task_of
-from edgekit.measure.interleaving import Partial, hand_over, measure_together
-from edgekit.measure.measurement import Measurement, Settings
+from edgekit.measure.interleaving import Keep, hand_over, keep_nothing, measure_in_turn
+from edgekit.measure.measurement import Measurement
 from edgekit.measure.placement import outputs_path, place
 from edgekit.measure.runner_process import Placed
+from edgekit.measure.settings import LONGEST_S, Settings
 from edgekit.progress import Progress, silent
+
+ALL_SAMPLES = 1 << 24
+"""As many samples as an evaluation set can hold, for `Extras.evaluation_samples`."""
 
 LEASE_MARGIN_S = 120.0
 """What may pass between a renewal of the device's lock and the end of the run after it, beside the
@@ -42,10 +47,16 @@ class Side:
     bundle: Bundle
     keys: tuple[str, ...]
 
+    @classmethod
+    def whole(cls, bundle: Bundle) -> Side:
+        return cls(bundle, tuple(artifact.key for artifact in bundle.manifest.artifacts))
+
 
 @dataclass(frozen=True)
-class _Further:
-    """What is found out after the latency runs; see `bench`."""
+class Extras:
+    """What is found out of each artifact after the latency runs, in processes of its own: the time
+    by operator; the curve of a run of `sustained_seconds` (at most 3600); the task's metrics on the first
+    `evaluation_samples` of the bundle's evaluation set; the energy of an inference."""
 
     profile: bool = False
     sustained_seconds: float | None = None
@@ -53,178 +64,71 @@ class _Further:
     energy: bool = False
 
     @property
-    def own_runners_only(self) -> bool:
-        return (
-            self.profile
-            or self.sustained_seconds is not None
-            or self.evaluation_samples is not None
-        )
+    def need_own_runner(self) -> bool:
+        """Whether edgekit's own runner is needed, and not another program of the user's."""
+        return self.profile or self.sustained_seconds is not None or bool(self.evaluation_samples)
 
-    def passes(
-        self, bundle: Bundle, power: Meter | None, progress: Progress
-    ) -> dict[str, extra_runs.Pass]:
-        """By the field of ArtifactResult that each fills."""
-        wanted: dict[str, extra_runs.Pass] = {"profile": extra_runs.profile} if self.profile else {}
-        if self.sustained_seconds is not None:
-            wanted["sustained"] = partial(extra_runs.sustain, seconds=self.sustained_seconds)
-        if self.evaluation_samples is not None:
-            count = min(self.evaluation_samples, require_evaluation(bundle).samples)
-            told = partial(progress, "evaluation on the device", total=count)
-            wanted["evaluation"] = partial(evaluate, bundle=bundle, samples=count, told=told)
-        if power is not None:
-            wanted["energy"] = partial(measure_energy, open_meter=power)
-        return wanted
+    def check(self) -> None:
+        """Raises UsageError for values out of range."""
+        seconds, samples = self.sustained_seconds, self.evaluation_samples
+        if seconds is not None and not 0 < seconds <= LONGEST_S:
+            raise UsageError(
+                f"a sustained run of {seconds:g} seconds",
+                hint=f"more than 0, at most {LONGEST_S:g}",
+            )
+        if samples is not None and samples < 1:
+            raise UsageError(f"an evaluation on {samples} samples", hint="at least 1")
+
+
+NO_EXTRAS = Extras()
 
 
 def bench(
-    bundle: Bundle,
-    target: Target,
-    *,
-    runs: int = 10,
-    warmup_min_seconds: float = 0.2,
-    min_iterations: int = 64,
-    min_seconds: float = 0.5,
-    max_seconds: float = 60.0,
-    threads: int = 1,
-    profile: bool = False,
-    sustained_seconds: float | None = None,
-    accuracy_samples: int | None = None,
-    energy: bool = False,
-    progress: Progress = silent,
-    on_partial: Partial | None = None,
-    cancel: Cancel | None = None,
-) -> Measurement:
-    """Deploy a bundle to a target and measure every artifact of it there, `runs` fresh processes
-    each, in turn.
-
-    The settings are those of edgekit.recipe.limits.Bench. After the measurement each artifact runs
-    once more in a process of its own for `profile` (time by operator), in one of
-    `sustained_seconds` (at most 3600) for the curve of a long run, in as many as it takes for
-    the task's metrics on the first `accuracy_samples` of the bundle's evaluation set, and in one for `energy`
-    by the target's power sensor. The device's lock is held from the first byte sent to the last
-    run. Whatever ends the session early, Ctrl-C and a request by `cancel` included, `on_partial`
-    gets what was measured until then before the error is raised.
-
-    Raises UsageError (settings out of range), what `deploy` raises, RunnerError (no runtime, a
-    crash, a hang, out of memory), ResultError (not signed as the target demands; what came back is
-    not acceptable), TransportError; the message names device, artifact and run."""
-    settings = _settings(
-        runs=runs,
-        warmup_min_seconds=warmup_min_seconds,
-        min_iterations=min_iterations,
-        min_seconds=min_seconds,
-        max_seconds=max_seconds,
-        threads=threads,
-    )
-    side = Side(bundle, tuple(artifact.key for artifact in bundle.manifest.artifacts))
-    further = _Further(profile, sustained_seconds, accuracy_samples, energy)
-    [measured] = _session(
-        (side,),
-        target,
-        settings,
-        further,
-        activate=True,
-        progress=progress,
-        on_partial=on_partial,
-        cancel=cancel,
-    )
-    return measured
-
-
-def bench_together(
-    sides: Sequence[Side],
-    target: Target,
-    *,
-    runs: int = 10,
-    warmup_min_seconds: float = 0.2,
-    min_iterations: int = 64,
-    min_seconds: float = 0.5,
-    max_seconds: float = 60.0,
-    threads: int = 1,
-    accuracy_samples: int | None = None,
-    progress: Progress = silent,
-    on_partial: Partial | None = None,
-    cancel: Cancel | None = None,
-) -> tuple[Measurement, ...]:
-    """Measure artifacts of several bundles in one session, in turn, run by run; which bundle begins
-    changes from round to round.
-
-    One measurement a side, of the same `session`. The bundles lie on the device for as long as it
-    takes, and none becomes its current one. Otherwise as `bench`, whose settings these are; raises
-    what it raises."""
-    settings = _settings(
-        runs=runs,
-        warmup_min_seconds=warmup_min_seconds,
-        min_iterations=min_iterations,
-        min_seconds=min_seconds,
-        max_seconds=max_seconds,
-        threads=threads,
-    )
-    further = _Further(evaluation_samples=accuracy_samples)
-    return _session(
-        sides,
-        target,
-        settings,
-        further,
-        activate=False,
-        progress=progress,
-        on_partial=on_partial,
-        cancel=cancel,
-    )
-
-
-def _session(
     sides: Sequence[Side],
     target: Target,
     settings: Settings,
-    further: _Further,
     *,
-    activate: bool,
-    progress: Progress,
-    on_partial: Partial | None,
-    cancel: Cancel | None,
+    extras: Extras = NO_EXTRAS,
+    activate: bool = False,
+    keep: Keep = keep_nothing,
+    progress: Progress = silent,
+    cancel: Cancel | None = None,
 ) -> tuple[Measurement, ...]:
+    """Deploy bundles to a target and measure their artifacts there in turn, `settings.runs` fresh
+    processes each. One measurement a side, all of the same `session`.
+
+    With `activate` a bundle becomes the device's current one; otherwise it lies there for as long
+    as the session takes. The device's lock is held from the first byte sent to the last run. `keep`
+    gets every measurement; when something ends the session early, Ctrl-C and a request by `cancel` included, it gets what was
+    measured until then before the error is raised.
+
+    Raises UsageError (extras out of range or not possible), what `deploy` raises, RunnerError (no
+    runtime, a crash, a hang, out of memory), ResultError (not signed as the target demands; what
+    came back is not acceptable), TransportError; the message names device, artifact and run."""
+    extras.check()
     for side in sides:
-        if further.evaluation_samples is not None:
-            require_evaluation(side.bundle)
-            task_of(side.bundle)
-        if further.own_runners_only:
-            _require_own_runners(side.bundle, target)
-        require_signature(side.bundle, target)
+        _require(side.bundle, target, extras)
     with closing(connect(target, cancel)) as device, hold(device, target.workdir) as lock:
         placed = [
             place(side.bundle, side.keys, target, device, lock, progress, activate=activate)
             for side in sides
         ]
-        longest_s = target.timeouts.run_seconds + LEASE_MARGIN_S
-        longest_s += max(
-            further.sustained_seconds or 0.0, target.power.seconds if target.power else 0.0
-        )
-        lease_s = max(LEASE_S, 2 * longest_s)  # `renew` leaves at least half of it
+        lease_s = _lease_seconds(target, extras)
         try:
             with _governed(device, lock, target.control):
-                measured = measure_together(
+                measured = measure_in_turn(
                     [(side.bundle, there) for side, there in zip(sides, placed, strict=True)],
-                    *(target, device, settings),
+                    target,
+                    device,
+                    settings,
                     before_run=lambda: lock.renew(lease_s),
+                    keep=keep,
                     progress=progress,
-                    on_partial=on_partial,
                 )
                 where = extra_runs.Bench(
                     target, device, settings, measured[0].probes, lambda: lock.renew(lease_s)
                 )
-                with meter(target, device) if further.energy else nullcontext(None) as power:
-                    return tuple(
-                        _observed(
-                            found,
-                            where,
-                            there,
-                            further.passes(side.bundle, power, progress),
-                            progress,
-                            on_partial,
-                        )
-                        for side, there, found in zip(sides, placed, measured, strict=True)
-                    )
+                measured = _with_extras(measured, where, sides, placed, extras, keep, progress)
         finally:
             with suppress(EdgekitError):
                 device.run(
@@ -232,16 +136,41 @@ def _session(
                 )
                 if not activate:
                     collect_unused(lock)
+    for measurement in measured:
+        keep(measurement)
+    return measured
+
+
+def _require(bundle: Bundle, target: Target, extras: Extras) -> None:
+    """Raises UsageError and ResultError for what cannot be measured, before a board is touched."""
+    if extras.evaluation_samples is not None:
+        require_evaluation(bundle)
+        task_of(bundle)
+    if extras.need_own_runner:
+        _require_own_runners(bundle, target)
+    require_signature(bundle, target)
 
 
 def _require_own_runners(bundle: Bundle, target: Target) -> None:
-    for kind in {target.runners.kind(artifact.format) for artifact in bundle.manifest.artifacts} - {
-        "edgekit"
-    }:
-        hint = (
-            "leave out --profile, --sustained and --accuracy, or the kind in the target's runners"
+    kinds = {target.runners.kind(artifact.format) for artifact in bundle.manifest.artifacts}
+    for kind in kinds - {"edgekit"}:
+        raise UsageError(
+            f"{target.name}: {kind} measures latency only",
+            hint=(
+                "leave out --profile, --sustained and --accuracy, or the kind in the target's"
+                " runners"
+            ),
         )
-        raise UsageError(f"{target.name}: {kind} measures latency only", hint=hint)
+
+
+def _lease_seconds(target: Target, extras: Extras) -> float:
+    """How long the lock must last from one renewal to the next; `renew` leaves at least half of
+    it."""
+    extra_seconds = max(
+        extras.sustained_seconds or 0.0, target.power.seconds if target.power else 0.0
+    )
+    longest_s = target.timeouts.run_seconds + LEASE_MARGIN_S + extra_seconds
+    return max(LEASE_S, 2 * longest_s)
 
 
 def _governed(device: Device, lock: Lock, control: Control) -> AbstractContextManager[None]:
@@ -251,50 +180,65 @@ def _governed(device: Device, lock: Lock, control: Control) -> AbstractContextMa
     return governors(device, lock.root, control.governor) if control.governor else nullcontext()
 
 
-def _settings(**values: float) -> Settings:
-    try:
-        return Settings.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(
-            f"bench: {first['loc'][0]}: {first['msg']}",
-            hint="see `edgekit recipe schema`, key bench",
-        ) from None
+def _with_extras(
+    measured: Sequence[Measurement],
+    where: extra_runs.Bench,
+    sides: Sequence[Side],
+    placed: Sequence[Sequence[Placed]],
+    extras: Extras,
+    keep: Keep,
+    progress: Progress,
+) -> tuple[Measurement, ...]:
+    """The measurements with what further runs found out. If one fails, all are handed over as far
+    as they are."""
+    completed = list(measured)
+    with meter(where.target, where.device) if extras.energy else nullcontext(None) as power:
+        for number, (side, there) in enumerate(zip(sides, placed, strict=True)):
+            passes = _passes(side.bundle, extras, power, progress)
+            try:
+                for step in _run_passes(completed[number], where, there, passes, progress):
+                    completed[number] = step
+            except (EdgekitError, KeyboardInterrupt) as error:
+                ended = {"failure": str(error) or "interrupted"}
+                completed[number] = completed[number].model_copy(update=ended)
+                for measurement in completed:
+                    hand_over(keep, measurement, error)
+                raise
+    return tuple(completed)
 
 
-def _observed(
-    measured: Measurement,
+def _passes(
+    bundle: Bundle, extras: Extras, power: Meter | None, progress: Progress
+) -> dict[str, extra_runs.Pass]:
+    """What runs once more of each artifact, by the field of ArtifactResult that it fills."""
+    passes: dict[str, extra_runs.Pass] = {}
+    if extras.profile:
+        passes["profile"] = extra_runs.profile
+    if extras.sustained_seconds is not None:
+        passes["sustained"] = partial(extra_runs.sustain, seconds=extras.sustained_seconds)
+    if extras.evaluation_samples is not None:
+        count = min(extras.evaluation_samples, require_evaluation(bundle).samples)
+        told = partial(progress, "evaluation on the device", total=count)
+        passes["evaluation"] = partial(evaluate, bundle=bundle, samples=count, told=told)
+    if power is not None:
+        passes["energy"] = partial(measure_energy, open_meter=power)
+    return passes
+
+
+def _run_passes(
+    measurement: Measurement,
     where: extra_runs.Bench,
     placed: Sequence[Placed],
-    wanted: Mapping[str, extra_runs.Pass],
+    passes: Mapping[str, extra_runs.Pass],
     progress: Progress,
-    on_partial: Partial | None,
-) -> Measurement:
-    """A measurement with what further passes found out, by the field of ArtifactResult it goes to.
-    If one fails, the rest is handed over."""
-    results, total = (
-        {result.key: result for result in measured.artifacts},
-        len(wanted) * len(placed),
-    )
-    for at, (field_name, observe) in enumerate(wanted.items()):
-        for number, one in enumerate(placed):
-            progress(
-                "further runs",
-                at * len(placed) + number,
-                total,
-                f"{one.artifact.key}, {field_name}",
-            )
-            try:
-                results[one.artifact.key] = results[one.artifact.key].model_copy(
-                    update={field_name: observe(where, one)}
-                )
-            except (EdgekitError, KeyboardInterrupt) as error:
-                so_far = {
-                    "artifacts": tuple(results.values()),
-                    "failure": str(error) or "interrupted",
-                }
-                hand_over(on_partial, measured.model_copy(update=so_far), error)
-                raise
-    if wanted:
-        progress("further runs", total, total)
-    return measured.model_copy(update={"artifacts": tuple(results.values())})
+) -> Iterator[Measurement]:
+    """The measurement after each further run."""
+    results = {result.key: result for result in measurement.artifacts}
+    turns = [(name, run, one) for name, run in passes.items() for one in placed]
+    for number, (field_name, run_pass, artifact) in enumerate(turns):
+        key = artifact.artifact.key
+        progress("further runs", number, len(turns), f"{key}, {field_name}")
+        results[key] = results[key].model_copy(update={field_name: run_pass(where, artifact)})
+        yield measurement.model_copy(update={"artifacts": tuple(results.values())})
+    if turns:
+        progress("further runs", len(turns), len(turns))

@@ -31,7 +31,7 @@ from edgekit.pipeline.evaluation import evaluation_set, write_evaluation
 from edgekit.pipeline.planning import Plan, PlannedExport, PlannedStage, plan
 from edgekit.progress import Progress, silent
 from edgekit.recipe.lineage import stage_name
-from edgekit.recipe.load import LoadedRecipe, load_recipe, recipe_sha256, resolved
+from edgekit.recipe.load import LoadedRecipe, as_loaded, recipe_sha256, resolved
 from edgekit.recipe.schema import Recipe
 from edgekit.tasks.comparing import compared_outputs
 from edgekit.tasks.task import load_task
@@ -63,21 +63,12 @@ def build(
 
     Raises UsageError (recipe), ModelError (model, weights, data), ExportError (an artifact that
     cannot be made or is not the model), BusyError (another process computes the same stage)."""
-    loaded = (
-        recipe
-        if isinstance(recipe, LoadedRecipe)
-        else load_recipe(Path(recipe), overrides=overrides)
-    )
+    loaded = as_loaded(recipe, overrides)
     cache = cache_root()
     planned = plan(loaded, cache=cache)
     rows = _run_stages(loaded, planned, cache, progress)
-    artifacts = _export(
-        loaded,
-        plan(loaded, cache=cache),
-        cache,
-        progress,
-        parallel_exports or min(4, os.cpu_count() or 1),
-    )
+    parallel = parallel_exports or min(4, os.cpu_count() or 1)
+    artifacts = _export(loaded, planned, cache, progress, parallel)
     trace = tuple(_complete(row, loaded.recipe, artifacts) for row in rows)
     opened = _assemble(loaded, cache, Path(output), trace, artifacts)
     return BuildResult(opened, trace, sum(export.cached is not None for export in planned.exports))
@@ -113,7 +104,10 @@ def _export(
     outputs = {export.key: store.scratch() for export in missing}
     try:
         test = saved_test_split(loaded, cache) if missing else Path()
-        jobs = [_job(loaded, planned, export, test, outputs[export.key]) for export in missing]
+        jobs = [
+            _job(loaded, _checkpoint(planned, export, cache), export, test, outputs[export.key])
+            for export in missing
+        ]
         export_artifacts(jobs, parallel=parallel, progress=progress)
         return tuple(
             export.cached or store.put(export.key, outputs[export.key])
@@ -129,16 +123,22 @@ def _export(
             shutil.rmtree(directory, ignore_errors=True)
 
 
-def _job(
-    loaded: LoadedRecipe, planned: Plan, export: PlannedExport, test: Path, output: Path
-) -> ExportJob:
-    recipe = loaded.recipe
-    checkpoint = planned.stages[export.stage].cached
+def _checkpoint(planned: Plan, export: PlannedExport, cache: Path) -> Path:
+    """Where the stage that is exported lies in the cache, now that all stages have run."""
+    stage = planned.stages[export.stage]
+    checkpoint = Cache(cache, "stages").get(stage.key)
     if checkpoint is None:
         raise ModelError(
-            f"stage {planned.stages[export.stage].name} left nothing in the cache",
+            f"stage {stage.name} left nothing in the cache",
             hint="is something else clearing EDGEKIT_CACHE?",
         )
+    return checkpoint
+
+
+def _job(
+    loaded: LoadedRecipe, checkpoint: Path, export: PlannedExport, test: Path, output: Path
+) -> ExportJob:
+    recipe = loaded.recipe
     return ExportJob(
         checkpoint=checkpoint,
         base=loaded.path.parent,

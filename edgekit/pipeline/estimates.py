@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.errors import EdgekitError
-from edgekit.recipe.load import LoadedRecipe, load_recipe
+from edgekit.recipe.load import LoadedRecipe, as_loaded
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,7 @@ def estimate(
 ) -> tuple[StageEstimate, ...]:
     """What each stage's network will be, before anything is trained. Raises UsageError (recipe) and
     ModelError, as `preview`."""
-    loaded = (
-        recipe
-        if isinstance(recipe, LoadedRecipe)
-        else load_recipe(Path(recipe), overrides=overrides)
-    )
+    loaded = as_loaded(recipe, overrides)
     from edgekit.pipeline.preview import preview
 
     with warnings.catch_warnings():

@@ -15,7 +15,7 @@ from edgekit.cache import Cache, cache_root
 from edgekit.errors import UsageError
 from edgekit.pipeline.planning import PlannedStage, plan
 from edgekit.progress import Progress, silent
-from edgekit.recipe.load import LoadedRecipe, load_recipe
+from edgekit.recipe.load import LoadedRecipe, as_loaded
 from edgekit.yaml_documents.validation import closest
 
 if TYPE_CHECKING:
@@ -53,11 +53,7 @@ def sensitivity(
     What it needs and is not in the cache is run, as by `build`. With `reach_db` it also looks for
     the layers to keep in float to reach that SNR. Raises UsageError (recipe, no such stage),
     ModelError and BusyError as `build`."""
-    loaded = (
-        recipe
-        if isinstance(recipe, LoadedRecipe)
-        else load_recipe(Path(recipe), overrides=overrides)
-    )
+    loaded = as_loaded(recipe, overrides)
     planned = plan(loaded)
     wanted = _wanted(loaded, planned.stages, stage)
     from torch.fx import GraphModule

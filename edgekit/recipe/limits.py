@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from edgekit.measure.settings import Settings
 from edgekit.yaml_documents.fields import (
     Count,
     Finite,
@@ -113,28 +114,9 @@ class Budget(Section):
     )
 
 
-class Bench(Section):
+class Bench(Settings):
     """How artifacts are measured on the target. Fewer than 10 runs is a `quick` measurement and
     never gates a release."""
-
-    runs: Count = Field(
-        default=10,
-        description="Fresh runner processes per artifact, interleaved over the artifacts.",
-    )
-    warmup_min_seconds: NonNegative = Field(
-        default=0.2,
-        description=(
-            "Warm up so long, and on until the times are steady, at most ten times so long."
-        ),
-    )
-    min_iterations: Count = Field(
-        default=64, description="Counted inferences per process, at least."
-    )
-    min_seconds: NonNegative = Field(default=0.5, description="Counted time per process, at least.")
-    max_seconds: Positive = Field(
-        default=60.0, description="Stop counting after this long, even below `min_iterations`."
-    )
-    threads: Count = Field(default=1, description="CPU threads of the runtime.")
 
     @model_validator(mode="after")
     def _time_for_the_minimum(self) -> Self:

@@ -37,6 +37,7 @@ from edgekit.yaml_documents.yaml_file import Document, parse_yaml, paths_of, rea
 __all__ = [
     "DEFAULT",
     "LoadedRecipe",
+    "as_loaded",
     "lineage",
     "load_recipe",
     "parent_of",
@@ -75,6 +76,19 @@ def load_recipe(path: str | Path, *, overrides: Sequence[str] = ()) -> LoadedRec
     return LoadedRecipe(
         recipe, path, {p: document.values.get(p, DEFAULT) for p, _ in paths_of(resolved(recipe))}
     )
+
+
+def as_loaded(recipe: str | Path | LoadedRecipe, overrides: Sequence[str] = ()) -> LoadedRecipe:
+    """A recipe that is loaded already, or the one in a file. Raises what `load_recipe` raises, and
+    UsageError for overrides of a recipe that is loaded already."""
+    if not isinstance(recipe, LoadedRecipe):
+        return load_recipe(recipe, overrides=overrides)
+    if overrides:
+        raise UsageError(
+            "a recipe that is loaded already cannot be overridden",
+            hint="give the overrides to load_recipe",
+        )
+    return recipe
 
 
 def resolved(recipe: Recipe) -> dict[str, Any]:

@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from edgekit.boards.deploying import AnyTarget
 from edgekit.bundle.manifest import Bundle, Comparison
-from edgekit.devices.target import Target
 from edgekit.devices.target_files import as_target
 from edgekit.errors import UsageError
-from edgekit.measure.interleaving import Partial
+from edgekit.measure import session
 from edgekit.measure.measurement import Measurement
-from edgekit.measure.session import Side, bench_together
+from edgekit.measure.session import Extras, Side
 from edgekit.progress import Progress, silent
-from edgekit.recipe.stored import stored_sections
 from edgekit.verdict.paired import Pair, observe
 from edgekit.verdict.rules import Finding, compared
+from edgekit.workflow.inputs import AnyBundle, bench_settings, keep_in, opened_bundle
 
 MARGIN_PERCENT = 5.0
 NOT_INTERLEAVED = "not interleaved: not proof"
@@ -46,55 +46,65 @@ class Compared:
             "findings": [asdict(finding) for finding in self.findings],
             "margin_percent": self.margin_percent,
             "caveat": self.caveat,
-            "agreement": [one.model_dump() for one in self.agreement],
+            "agreement": [comparison.model_dump() for comparison in self.agreement],
         }
 
 
 def compare(
-    a: Bundle,
-    b: Bundle | None = None,
-    target: Target | str = "local",
+    a: AnyBundle,
+    b: AnyBundle | None = None,
+    target: AnyTarget = "local",
     *,
     pairs: Sequence[Pair] | None = None,
     settings: Mapping[str, float] | None = None,
     margin_percent: float = MARGIN_PERCENT,
     accuracy_samples: int | None = None,
+    store: bool = True,
     progress: Progress = silent,
-    on_partial: Partial | None = None,
 ) -> Compared:
-    """Measure two bundles in turn in one session on one device, and say how `b` differs from `a`;
-    without `b`, how each `.tflite` of `a` differs from its `.pte`.
+    """Measure two bundles in turn in one session on one target, store both measurements, and say
+    how `b` differs from `a`; without `b`, how each `.tflite` of `a` differs from its `.pte`.
 
-    `pairs` are keys of artifacts; by default those that both bundles have. `settings` are those of
-    edgekit.recipe.limits.Bench, by default the second bundle's recipe's. Differences up to
-    `margin_percent`, of a metric up to its own margin, count as none. No bundle becomes the device's
-    current one.
-
-    Raises UsageError (nothing to compare), and what `bench` raises.
+    No bundle becomes the device's current one.
     """
-    second = a if b is None else b
-    wanted = tuple(pairs) if pairs else own_pairs(a) if b is None else common_pairs(a, b)
-    sides = (
-        Side(a, tuple(dict.fromkeys(first for first, _ in wanted))),
-        Side(second, tuple(dict.fromkeys(key for _, key in wanted))),
+    board = as_target(target)
+    with opened_bundle(a) as first, opened_bundle(first if b is None else b) as second:
+        if pairs is None:
+            pairs = own_pairs(first) if b is None else common_pairs(first, second)
+        sides = (
+            Side(first, tuple(dict.fromkeys(key for key, _ in pairs))),
+            Side(second, tuple(dict.fromkeys(key for _, key in pairs))),
+        )
+        measured_a, measured_b = session.bench(
+            sides,
+            board,
+            bench_settings(second, settings),
+            extras=Extras(evaluation_samples=accuracy_samples),
+            keep=keep_in(store),
+            progress=progress,
+        )
+        agreement = _agreement(first, pairs) if first.manifest.id == second.manifest.id else ()
+    findings = _findings(measured_a, measured_b, pairs, margin_percent)
+    return Compared(measured_a, measured_b, findings, margin_percent, agreement=agreement)
+
+
+def _agreement(bundle: Bundle, pairs: Sequence[Pair]) -> tuple[Comparison, ...]:
+    """What the build host found of artifacts of one bundle that are compared."""
+    compared_keys = [set(pair) for pair in pairs]
+    return tuple(
+        comparison
+        for comparison in bundle.manifest.comparisons
+        if {comparison.a, comparison.b} in compared_keys
     )
-    measured_a, measured_b = bench_together(
-        *(sides, as_target(target)),
-        **bench_settings(second, settings),
-        accuracy_samples=accuracy_samples,
-        progress=progress,
-        on_partial=on_partial,
-    )
-    findings = compared(
-        tuple(observe(measured_a, measured_b, wanted)),
+
+
+def _findings(
+    a: Measurement, b: Measurement, pairs: Sequence[Pair], margin_percent: float
+) -> tuple[Finding, ...]:
+    return compared(
+        tuple(observe(a, b, pairs)),
         margin_ratio=1 + margin_percent / 100,
     )
-    known = (
-        [one for one in a.manifest.comparisons if {one.a, one.b} in map(set, wanted)]
-        if a.manifest.id == second.manifest.id
-        else []
-    )
-    return Compared(measured_a, measured_b, findings, margin_percent, agreement=tuple(known))
 
 
 def compare_stored(
@@ -110,28 +120,31 @@ def compare_stored(
 
     Raises UsageError (no artifact in common).
     """
-    wanted = tuple(pairs) if pairs else _stored_pairs(a, b)
+    if pairs is None:
+        pairs = _stored_pairs(a, b)
     interleaved = a.session == b.session != "" and a.id != b.id
     caveat = "" if interleaved else NOT_INTERLEAVED
-    if (a.device.machine, a.device.cpu, a.target) != (b.device.machine, b.device.cpu, b.target):
+    if _device(a) != _device(b):
         caveat = f"{NOT_INTERLEAVED}; and they are of different targets"
-    findings = compared(
-        tuple(observe(a, b, wanted)),
-        margin_ratio=1 + margin_percent / 100,
-    )
+    findings = _findings(a, b, pairs, margin_percent)
     return Compared(a, b, findings, margin_percent, caveat=caveat)
+
+
+def _device(measurement: Measurement) -> tuple[str | None, str | None, str]:
+    return measurement.device.machine, measurement.device.cpu, measurement.target
 
 
 def own_pairs(bundle: Bundle) -> tuple[Pair, ...]:
     """The `.pte` and the `.tflite` of each variant. Raises UsageError when no variant has both."""
-    by_format = {
+    keys = {
         (artifact.variant, artifact.format): artifact.key for artifact in bundle.manifest.artifacts
     }
     variants = dict.fromkeys(artifact.variant for artifact in bundle.manifest.artifacts)
-    found = [
-        (by_format.get((name, "executorch")), by_format.get((name, "litert"))) for name in variants
-    ]
-    pairs = tuple((pte, tflite) for pte, tflite in found if pte and tflite)
+    pairs = tuple(
+        (keys[variant, "executorch"], keys[variant, "litert"])
+        for variant in variants
+        if (variant, "executorch") in keys and (variant, "litert") in keys
+    )
     if not pairs:
         raise UsageError(
             f"{bundle.path}: no variant is there both as .pte and as .tflite",
@@ -152,14 +165,17 @@ def common_pairs(a: Bundle, b: Bundle) -> tuple[Pair, ...]:
 def _stored_pairs(a: Measurement, b: Measurement) -> tuple[Pair, ...]:
     """Artifacts of the same key; where there are none, the two formats of a variant, as a
     comparison of a bundle with itself measures them."""
-    keys = [[result.key for result in one.artifacts] for one in (a, b)]
-    formats = tuple(
-        (one.key, other.key)
-        for one in a.artifacts
-        for other in b.artifacts
-        if one.artifact.variant == other.artifact.variant
+    keys_a = [result.key for result in a.artifacts]
+    keys_b = [result.key for result in b.artifacts]
+    same_variant = tuple(
+        (first.key, second.key)
+        for first in a.artifacts
+        for second in b.artifacts
+        if first.artifact.variant == second.artifact.variant
     )
-    return formats if formats and not set(keys[0]) & set(keys[1]) else _common(*keys)
+    if same_variant and not set(keys_a) & set(keys_b):
+        return same_variant
+    return _common(keys_a, keys_b)
 
 
 def _common(first: Sequence[str], second: Sequence[str]) -> tuple[Pair, ...]:
@@ -172,8 +188,3 @@ def _common(first: Sequence[str], second: Sequence[str]) -> tuple[Pair, ...]:
             hint="name one of each, such as BUNDLE:int8.tflite",
         )
     return both
-
-
-def bench_settings(bundle: Bundle, given: Mapping[str, float] | None) -> dict[str, Any]:
-    """How a bundle is measured: what is given, else what its recipe says, else the defaults."""
-    return {**stored_sections(bundle.manifest.recipe).bench.model_dump(), **(given or {})}

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from edgekit.cancel import Cancel
 from edgekit.devices.target import Target
@@ -21,9 +21,14 @@ from edgekit.errors import EdgekitError, UsageError
 from edgekit.progress import Progress, silent
 
 Result = TypeVar("Result")
-Work = Callable[[Target, Progress, Cancel], Result]
-"""What is done for each target. It hands its `Cancel` to the device it connects to."""
+Done = TypeVar("Done", covariant=True)
 SLICE_S = 0.1
+
+
+class Work(Protocol[Done]):
+    """What is done for each target. It hands its `Cancel` to the device it connects to."""
+
+    def __call__(self, *, target: Target, progress: Progress, cancel: Cancel) -> Done: ...
 
 
 class TargetsFailed(EdgekitError):
@@ -79,7 +84,9 @@ def on_each(
     name), KeyboardInterrupt once every thread has cleaned up."""
     require_distinct(targets)
     if len(targets) == 1:
-        return Outcomes({targets[0].name: work(targets[0], progress, Cancel())})
+        return Outcomes(
+            {targets[0].name: work(target=targets[0], progress=progress, cancel=Cancel())}
+        )
     workers = [_Worker(target, work, progress) for target in targets]
     with _interrupting(workers):
         for worker in workers:
@@ -114,7 +121,9 @@ class _Worker(threading.Thread, Generic[Result]):
     def run(self) -> None:
         started = time.monotonic()
         try:
-            self.result.append(self._work(self.target, self._show, self.cancel))
+            self.result.append(
+                self._work(target=self.target, progress=self._show, cancel=self.cancel)
+            )
         except BaseException as error:  # told to the thread that waits
             self.failure = error
         seconds = time.monotonic() - started

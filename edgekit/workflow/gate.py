@@ -5,26 +5,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from edgekit.boards.deploying import AnyTarget
 from edgekit.bundle.manifest import Bundle
-from edgekit.devices.target import Target
 from edgekit.devices.target_files import as_target
-from edgekit.errors import UsageError
-from edgekit.measure.interleaving import Partial
+from edgekit.errors import EdgekitError, UsageError
+from edgekit.measure import session
 from edgekit.measure.measurement import Measurement
 from edgekit.measure.placement import artifacts_of
-from edgekit.measure.session import Side, bench_together
+from edgekit.measure.session import ALL_SAMPLES, Extras, Side
 from edgekit.progress import Progress, silent
 from edgekit.recipe.limits import Gate
 from edgekit.recipe.stored import stored_sections
 from edgekit.stats.compare import FULL_RUNS
+from edgekit.store.baselines import open_baseline
 from edgekit.verdict.paired import observe
 from edgekit.verdict.quantities import LATENCY_P50, LATENCY_P99, PEAK_MEMORY, SIZE
 from edgekit.verdict.rules import Finding, gated
-from edgekit.workflow.compare import bench_settings
-
-MOST_SAMPLES = 1 << 24
+from edgekit.workflow.inputs import AnyBundle, bench_settings, keep_in, opened_bundle
 
 
 @dataclass(frozen=True)
@@ -69,22 +69,19 @@ class Gated:
     @property
     def summary(self) -> str:
         """The verdict in one line."""
-        worse, open_ = (
-            [f"{f.pair} {f.metric}" for f in found] for found in (self.regressed, self.inconclusive)
-        )
-        parts = [f"worse than the baseline: {', '.join(worse)}"] if worse else []
-        parts += [f"wrong outputs: {'; '.join(self.wrong)}"] if self.wrong else []
-        parts += (
-            [f"inconclusive, which is not a pass: {', '.join(open_)}"]
-            if open_ and self.limits.inconclusive == "fail"
-            else []
-        )
-        parts += (
-            [f"inconclusive, let pass by the recipe: {', '.join(open_)}"]
-            if open_ and self.limits.inconclusive == "pass"
-            else []
-        )
-        parts += [f"not in the candidate: {', '.join(self.missing)}"] if self.missing else []
+        worse = ", ".join(f"{finding.pair} {finding.metric}" for finding in self.regressed)
+        undecided = ", ".join(f"{finding.pair} {finding.metric}" for finding in self.inconclusive)
+        parts = []
+        if worse:
+            parts.append(f"worse than the baseline: {worse}")
+        if self.wrong:
+            parts.append(f"wrong outputs: {'; '.join(self.wrong)}")
+        if undecided and self.limits.inconclusive == "fail":
+            parts.append(f"inconclusive, which is not a pass: {undecided}")
+        if undecided and self.limits.inconclusive == "pass":
+            parts.append(f"inconclusive, let pass by the recipe: {undecided}")
+        if self.missing:
+            parts.append(f"not in the candidate: {', '.join(self.missing)}")
         return "; ".join(parts) or "no worse than the baseline"
 
     @property
@@ -99,7 +96,7 @@ class Gated:
             if needed
             else []
         )
-        open_metrics = [f for f in self.inconclusive if f.scale == "difference"]
+        open_metrics = [finding for finding in self.inconclusive if finding.scale == "difference"]
         if open_metrics:
             parts.append(self._metric_remedy(open_metrics))
         return "; ".join(parts)
@@ -133,86 +130,57 @@ class Gated:
 
 
 def gate(
-    bundle: Bundle,
-    baseline: Bundle,
-    target: Target | str = "local",
+    bundle: AnyBundle,
+    baseline: AnyBundle,
+    target: AnyTarget = "local",
     *,
     artifacts: Sequence[str] | None = None,
     limits: Gate | None = None,
     settings: Mapping[str, float] | None = None,
+    store: bool = True,
     progress: Progress = silent,
-    on_partial: Partial | None = None,
 ) -> Gated:
-    """Measure a bundle and its baseline in turn in one session, and judge whether the bundle is
-    worse.
+    """Measure a bundle and its baseline in turn in one session, store both measurements, and judge
+    whether the bundle is worse.
 
-    `artifacts` are keys, by default all that both bundles have; `limits` are by default those of
-    the bundle's recipe, and so are `settings` (edgekit.recipe.limits.Bench). Where both bundles
-    hold an evaluation set, metrics are those on the device. `edgekit.open_baseline` opens a baseline
-    by its name.
-
-    Raises UsageError (fewer than 10 runs, nothing in common), and what `bench` raises. A bundle
-    that does not pass is no exception."""
-    judged = limits or stored_sections(bundle.manifest.recipe).gate
-    how = bench_settings(bundle, settings)
-    if how["runs"] < FULL_RUNS:
-        raise UsageError(
-            f"{how['runs']:g} runs are quick, and quick measurements never gate",
-            hint=f"set bench.runs to at least {FULL_RUNS}, or --runs",
+    A bundle that does not pass is no exception.
+    """
+    board = as_target(target)
+    with opened_bundle(bundle) as candidate, opened_bundle(_named(baseline)) as before:
+        judged = limits or stored_sections(candidate.manifest.recipe).gate
+        chosen = bench_settings(candidate, settings)
+        if chosen.runs < FULL_RUNS:
+            raise UsageError(
+                f"{chosen.runs} runs are quick, and quick measurements never gate",
+                hint=f"set bench.runs to at least {FULL_RUNS}, or --runs",
+            )
+        keys = _common_keys(candidate, before, artifacts)
+        measured_before, measured_after = session.bench(
+            (Side(before, keys), Side(candidate, keys)),
+            board,
+            chosen,
+            extras=Extras(evaluation_samples=_evaluation_samples(candidate, before, judged)),
+            keep=keep_in(store),
+            progress=progress,
         )
-    mine, theirs = (
-        [artifact.key for artifact in one.manifest.artifacts] for one in (bundle, baseline)
-    )
-    if artifacts:
-        for one in (bundle, baseline):
-            artifacts_of(one, artifacts)
-    wanted = tuple(key for key in mine if key in theirs and (not artifacts or key in artifacts))
-    if not wanted:
-        raise UsageError(
-            f"no artifact in common: {', '.join(mine)} and {', '.join(theirs)}",
-            hint="set another baseline",
-        )
-    both_evaluate = (
-        bundle.manifest.evaluation is not None and baseline.manifest.evaluation is not None
-    )
-    before, after = bench_together(
-        *((Side(baseline, wanted), Side(bundle, wanted)), as_target(target)),
-        **how,
-        accuracy_samples=(MOST_SAMPLES if both_evaluate and judges_metrics(judged) else None),
-        progress=progress,
-        on_partial=on_partial,
-    )
-    findings = gate_findings(before, after, wanted, judged)
-    new, missing = (
-        [key for key in mine if key not in theirs],
-        [key for key in theirs if key not in mine],
-    )
-    return Gated(
-        before,
-        after,
-        findings,
-        judged,
-        tuple(new) if not artifacts else (),
-        tuple(missing) if not artifacts else (),
-    )
+        new = () if artifacts else _only_in(candidate, before)
+        missing = () if artifacts else _only_in(before, candidate)
+    findings = gate_findings(measured_before, measured_after, keys, judged)
+    return Gated(measured_before, measured_after, findings, judged, new, missing)
 
 
 def judged_again(candidate: Measurement, baseline: Measurement, limits: Gate) -> Gated:
     """The verdict on two stored measurements of one session, on the artifacts that both have.
+
     Raises UsageError: not of one session, nothing in common."""
-    theirs = [result.key for result in baseline.artifacts]
-    wanted = [result.key for result in candidate.artifacts if result.key in theirs]
-    if not wanted or not candidate.session == baseline.session != "":
+    baseline_keys = [result.key for result in baseline.artifacts]
+    keys = tuple(result.key for result in candidate.artifacts if result.key in baseline_keys)
+    if not keys or not candidate.session == baseline.session != "":
         raise UsageError(
             "these measurements were not made in turn, or have no artifact in common",
             hint="run `edgekit gate`",
         )
-    return Gated(
-        baseline,
-        candidate,
-        gate_findings(baseline, candidate, wanted, limits),
-        limits,
-    )
+    return Gated(baseline, candidate, gate_findings(baseline, candidate, keys, limits), limits)
 
 
 def gate_findings(
@@ -237,6 +205,52 @@ def gate_findings(
     return gated(observed, by_name)
 
 
-def judges_metrics(limits: Gate) -> bool:
-    """Whether a gate judges any metric of the task: without a word about them, the headline one."""
-    return not limits.metrics or any(drop is not None for drop in limits.metrics.values())
+def _named(baseline: AnyBundle) -> AnyBundle:
+    """The bundle of a name that `set_baseline` gave. Where no baseline is called so, text is the
+    path of a bundle, as it is at once where it looks like one."""
+    if not isinstance(baseline, str):
+        return baseline
+    is_path = Path(baseline).exists()
+    if is_path and ("/" in baseline or "." in baseline):
+        return baseline
+    try:
+        return open_baseline(baseline)
+    except EdgekitError:
+        if is_path:
+            return baseline
+        raise
+
+
+def _keys(bundle: Bundle) -> tuple[str, ...]:
+    return tuple(artifact.key for artifact in bundle.manifest.artifacts)
+
+
+def _common_keys(
+    candidate: Bundle, baseline: Bundle, artifacts: Sequence[str] | None
+) -> tuple[str, ...]:
+    """The artifacts that are judged. Raises UsageError: one that was asked for is not in both, or
+    nothing is."""
+    if artifacts:
+        artifacts_of(candidate, artifacts)
+        artifacts_of(baseline, artifacts)
+        return tuple(key for key in _keys(candidate) if key in artifacts)
+    keys = tuple(key for key in _keys(candidate) if key in _keys(baseline))
+    if not keys:
+        raise UsageError(
+            f"no artifact in common: {', '.join(_keys(candidate))} and"
+            f" {', '.join(_keys(baseline))}",
+            hint="set another baseline",
+        )
+    return keys
+
+
+def _only_in(bundle: Bundle, other: Bundle) -> tuple[str, ...]:
+    return tuple(key for key in _keys(bundle) if key not in _keys(other))
+
+
+def _evaluation_samples(candidate: Bundle, baseline: Bundle, limits: Gate) -> int | None:
+    """All samples where both bundles hold an evaluation set and any metric is judged: without a
+    word about metrics, the headline one is."""
+    both_hold_samples = candidate.manifest.evaluation and baseline.manifest.evaluation
+    judges_metrics = not limits.metrics or any(drop is not None for drop in limits.metrics.values())
+    return ALL_SAMPLES if both_hold_samples and judges_metrics else None

@@ -1,26 +1,26 @@
-"""The whole way in one call: recipe → bundle → each target → results → verdict."""
+"""`edgekit.run`: the whole way in one call. Recipe → bundle → each target → results → verdict."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from edgekit import store
 from edgekit.bundle.manifest import Bundle
-from edgekit.cancel import Cancel
-from edgekit.devices.target import Target
-from edgekit.devices.target_files import load_target
 from edgekit.errors import EdgekitError
+from edgekit.measure import session
 from edgekit.measure.measurement import Measurement
-from edgekit.measure.session import bench
+from edgekit.measure.session import Side
 from edgekit.pipeline.build import BuildResult, build
 from edgekit.progress import Progress, silent
-from edgekit.recipe.load import load_recipe
+from edgekit.recipe.load import LoadedRecipe, as_loaded
 from edgekit.recipe.stored import stored_sections
 from edgekit.verdict import budget
 from edgekit.verdict.budget import Check
-from edgekit.workflow.fleet import TargetsFailed, on_each, require_distinct
+from edgekit.workflow.bench import BenchFailed
+from edgekit.workflow.fleet import on_each, require_distinct
+from edgekit.workflow.inputs import AnyTargets, bench_settings, keep_in, read_targets
 
 
 @dataclass(frozen=True)
@@ -33,53 +33,45 @@ class RunResult:
     checks: tuple[Check, ...]
 
 
-class RunFailed(TargetsFailed):
-    """Some of several targets failed; `result` is of the others."""
+class RunFailed(BenchFailed):
+    """Some of several targets failed; `result` is the run of the others."""
 
     def __init__(self, failures: dict[str, EdgekitError], result: RunResult) -> None:
-        super().__init__(
-            failures,
-            result.measurements,
-            told={name: found.as_dict() for name, found in result.measurements.items()},
-        )
+        super().__init__(failures, result.measurements)
         self.result = result
 
 
 def run(
-    recipe: str | Path,
+    recipe: str | Path | LoadedRecipe,
     *,
-    targets: Sequence[str] = ("local",),
+    targets: AnyTargets = "local",
     overrides: Sequence[str] = (),
     output: str | Path = "build",
+    store: bool = True,
     progress: Progress = silent,
 ) -> RunResult:
-    """Build a recipe, deploy the bundle to each target, measure every artifact there, keep the
+    """Build a recipe, deploy the bundle to each target, measure every artifact there, store the
     results, and judge the recipe's budget.
 
-    Targets are names or files and are all read before anything is built, so that a typing error
-    does not cost a training. Several are measured at the same time, and one that fails does not
-    stop the others.
-
-    Raises what `build` and `bench` raise; with several targets RunFailed, whose `result` is the
-    RunResult of those that did not fail. What was measured before a failure is in the results
-    store, marked incomplete."""
-    loaded = load_recipe(Path(recipe), overrides=overrides)
-    boards = [load_target(target) for target in targets]
+    All targets are read before anything is built, so that a typing error does not cost a training.
+    Several are measured at the same time, and one that fails does not stop the others.
+    """
+    loaded = as_loaded(recipe, overrides)
+    boards = read_targets(targets)
     require_distinct(boards)
     built = build(loaded, output=output, progress=progress)
-    settings = loaded.recipe.bench.model_dump()
-
-    def measured(board: Target, show: Progress, cancel: Cancel) -> Measurement:
-        measurement = bench(
-            built.bundle, board, **settings, progress=show, on_partial=store.save, cancel=cancel
-        )
-        store.save(measurement)
-        return measurement
-
-    found = on_each(boards, measured, progress=progress)
-    result = RunResult(built, found.done, judge(built.bundle, found.done))
-    if found.failures:
-        raise RunFailed(found.failures, result)
+    work = partial(
+        session.bench,
+        [Side.whole(built.bundle)],
+        settings=bench_settings(built.bundle, None),
+        activate=True,
+        keep=keep_in(store),
+    )
+    outcomes = on_each(boards, work, progress=progress)
+    measurements = {name: measured for name, (measured,) in outcomes.done.items()}
+    result = RunResult(built, measurements, judge(built.bundle, measurements))
+    if outcomes.failures:
+        raise RunFailed(outcomes.failures, result)
     return result
 
 

@@ -7,17 +7,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edgekit.bundle.manifest import Bundle
-from edgekit.devices.target import Target
+from edgekit.boards.deploying import AnyTarget
 from edgekit.devices.target_files import as_target
 from edgekit.errors import UsageError
-from edgekit.measure.interleaving import Partial
+from edgekit.measure import session
 from edgekit.measure.measurement import Measurement
-from edgekit.measure.session import Side, bench_together
+from edgekit.measure.session import Side
 from edgekit.progress import Progress, silent
 from edgekit.stats.compare import FULL_RUNS
 from edgekit.stats.errors import POWER_RUNS, ErrorRates, error_rates
-from edgekit.workflow.compare import bench_settings
+from edgekit.workflow.inputs import AnyBundle, bench_settings, keep_in, opened_bundle
 
 MOST_FALSE_POSITIVES = 0.05
 LEAST_POWER = 0.8
@@ -45,30 +44,35 @@ class SelfTest:
 
 
 def selftest(
-    bundle: Bundle,
-    target: Target | str = "local",
+    bundle: AnyBundle,
+    target: AnyTarget = "local",
     *,
     artifact: str | None = None,
     runs: int = POWER_RUNS,
     resamples: int = 1000,
     settings: Mapping[str, float] | None = None,
+    store: bool = True,
     progress: Progress = silent,
-    on_partial: Partial | None = None,
 ) -> SelfTest:
     """Measure an artifact (by default the bundle's first) in turn with itself, `runs` processes a
-    side, and resample what the rules make of it.
-
-    Raises UsageError (fewer than 10 runs, no such artifact), and what `bench` raises.
+    side, store both measurements, and resample what the rules make of them.
     """
     if runs < FULL_RUNS:
         raise UsageError(f"{runs} runs are too few for a self-test", hint=f"at least {FULL_RUNS}")
-    key = artifact or bundle.manifest.artifacts[0].key
-    side = Side(bundle, (key,))
-    how = bench_settings(bundle, {**(settings or {}), "runs": runs})
-    a, b = bench_together(
-        (side, side), as_target(target), **how, progress=progress, on_partial=on_partial
-    )
+    board = as_target(target)
+    with opened_bundle(bundle) as opened:
+        key = artifact or opened.manifest.artifacts[0].key
+        side = Side(opened, (key,))
+        measured_a, measured_b = session.bench(
+            (side, side),
+            board,
+            bench_settings(opened, {**(settings or {}), "runs": runs}),
+            keep=keep_in(store),
+            progress=progress,
+        )
     rates = error_rates(
-        a.artifacts[0].run_medians_ns, b.artifacts[0].run_medians_ns, resamples=resamples
+        measured_a.artifacts[0].run_medians_ns,
+        measured_b.artifacts[0].run_medians_ns,
+        resamples=resamples,
     )
-    return SelfTest(key, a, b, rates)
+    return SelfTest(key, measured_a, measured_b, rates)

@@ -12,19 +12,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from edgekit.boards.deploying import AnyTarget
 from edgekit.bundle.manifest import Artifact
-from edgekit.devices.target import Target
 from edgekit.devices.target_files import as_target
 from edgekit.errors import EdgekitError, UsageError
-from edgekit.measure.interleaving import Partial
+from edgekit.measure import session
 from edgekit.measure.measurement import Measurement, metric_dicts
-from edgekit.measure.session import Side, bench_together
+from edgekit.measure.session import Side
 from edgekit.metrics import MetricValue, headline
 from edgekit.pipeline.build import BuildResult, build
 from edgekit.progress import Progress, silent
-from edgekit.recipe.load import load_recipe
+from edgekit.recipe.load import LoadedRecipe, load_recipe
 from edgekit.stats import Estimate
-from edgekit.workflow.compare import bench_settings
+from edgekit.workflow.inputs import bench_settings, keep_in
 
 MOST_COMBINATIONS = 64
 
@@ -35,8 +35,8 @@ Settings = Mapping[str, str]
 class Candidate:
     """An artifact of the sweep. `settings` are those of its combination, none for one that all
     combinations share. `p50_ns` is None where nothing was measured or may not be judged. `best`: no
-    other artifact is at least as good in the headline metric, latency and size, and better in one of
-    them."""
+    other artifact is at least as good in the headline metric, latency and size, and better in one
+    of them."""
 
     settings: Settings
     artifact: Artifact
@@ -73,73 +73,91 @@ class Swept:
     measurements: tuple[Measurement, ...]
     failures: tuple[tuple[Settings, EdgekitError], ...]
 
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "candidates": [candidate.as_dict() for candidate in self.candidates],
+            "measurements": [measurement.as_dict() for measurement in self.measurements],
+            "failures": [
+                {"settings": dict(settings), "error": error.message, "hint": error.hint}
+                for settings, error in self.failures
+            ],
+        }
+
 
 def sweep(
     recipe: str | Path,
     over: Mapping[str, Sequence[str]],
     *,
-    target: Target | str | None = None,
+    target: AnyTarget | None = None,
     overrides: Sequence[str] = (),
     output: str | Path = "build",
+    store: bool = True,
     progress: Progress = silent,
-    on_partial: Partial | None = None,
 ) -> Swept:
-    """Build a recipe with every combination of the values of `over` (keys and values as with
-    `--set`), and measure all artifacts on a target.
+    """Build a recipe with every combination of the values of `over`, measure all artifacts on a
+    target in one session, and store the measurements.
 
     All recipes are read before anything is built. Without a target, artifacts are ranked by
     accuracy and size. A combination that cannot be built does not stop the others. Latencies count
     as different where their intervals do not overlap.
-
-    Raises UsageError (recipe, an override, too many combinations), what `build` raises when no
-    combination can be built, and what `bench` raises."""
-    combinations = [
-        dict(zip(over, values, strict=True)) for values in itertools.product(*over.values())
-    ]
-    if not over or len(combinations) > MOST_COMBINATIONS or not combinations:
-        raise UsageError(
-            f"{len(combinations) if over else 0} combinations to sweep over",
-            hint=f"1 to {MOST_COMBINATIONS}; give values as KEY=A,B,C",
-        )
+    """
+    combinations = _combinations(over)
     board = None if target is None else as_target(target)
-    loaded = [
-        load_recipe(
-            Path(recipe), overrides=[*overrides, *(f"{key}={value}" for key, value in one.items())]
-        )
-        for one in combinations
+    recipes = [
+        load_recipe(recipe, overrides=[*overrides, *_as_overrides(combination)])
+        for combination in combinations
     ]
-    built: list[tuple[Settings, BuildResult]] = []
-    failures: list[tuple[Settings, EdgekitError]] = []
-    for number, (settings, one) in enumerate(zip(combinations, loaded, strict=True), 1):
-        try:
-            built.append(
-                (
-                    settings,
-                    build(
-                        one, output=output, progress=_numbered(progress, number, len(combinations))
-                    ),
-                )
-            )
-        except EdgekitError as error:
-            failures.append((settings, error))
+    built, failures = _build_all(combinations, recipes, output, progress)
     if not built:
         raise failures[0][1]
     sides = _distinct(built)
     measured: tuple[Measurement, ...] = ()
     if board is not None:
-        settings_of_bench = bench_settings(built[0][1].bundle, None)
-        measured = bench_together(
+        measured = session.bench(
             [side for _, side in sides],
             board,
-            **settings_of_bench,
+            bench_settings(built[0][1].bundle, None),
+            keep=keep_in(store),
             progress=progress,
-            on_partial=on_partial,
         )
-    return Swept(
-        _ranked(_candidates(sides, measured, shared=len(combinations) > 1)),
-        measured,
-        tuple(failures),
-    )
+    candidates = _candidates(sides, measured, shared=len(combinations) > 1)
+    return Swept(_ranked(candidates), measured, tuple(failures))
+
+
+def _combinations(over: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
+    """Every choice of one value for each key. Raises UsageError: none, or too many."""
+    combinations = [
+        dict(zip(over, values, strict=True)) for values in itertools.product(*over.values()) if over
+    ]
+    if not 1 <= len(combinations) <= MOST_COMBINATIONS:
+        raise UsageError(
+            f"{len(combinations)} combinations to sweep over",
+            hint=f"1 to {MOST_COMBINATIONS}; give values as KEY=A,B,C",
+        )
+    return combinations
+
+
+def _as_overrides(combination: Mapping[str, str]) -> list[str]:
+    return [f"{key}={value}" for key, value in combination.items()]
+
+
+def _build_all(
+    combinations: Sequence[Settings],
+    recipes: Sequence[LoadedRecipe],
+    output: str | Path,
+    progress: Progress,
+) -> tuple[list[tuple[Settings, BuildResult]], list[tuple[Settings, EdgekitError]]]:
+    """The builds by their settings, and what could not be built, with why."""
+    built: list[tuple[Settings, BuildResult]] = []
+    failures: list[tuple[Settings, EdgekitError]] = []
+    for number, (combination, recipe) in enumerate(zip(combinations, recipes, strict=True), 1):
+        show = _numbered(progress, number, len(combinations))
+        try:
+            built.append((combination, build(recipe, output=output, progress=show)))
+        except EdgekitError as error:
+            failures.append((combination, error))
+    return built, failures
 
 
 def _numbered(progress: Progress, number: int, combinations: int) -> Progress:
@@ -168,15 +186,19 @@ def _distinct(built: Sequence[tuple[Settings, BuildResult]]) -> list[tuple[Setti
 def _candidates(
     sides: Sequence[tuple[Settings, Side]], measured: Sequence[Measurement], *, shared: bool
 ) -> list[Candidate]:
-    last = {artifact.file.sha256 for artifact in sides[-1][1].bundle.manifest.artifacts}
-    found = []
+    in_the_last = {artifact.file.sha256 for artifact in sides[-1][1].bundle.manifest.artifacts}
+    candidates = []
     for number, (settings, side) in enumerate(sides):
-        for key in side.keys:
-            artifact = next(one for one in side.bundle.manifest.artifacts if one.key == key)
-            everywhere = shared and number == 0 and artifact.file.sha256 in last
-            p50 = _judged_p50(measured[number], key) if measured else None
-            found.append(Candidate({} if everywhere else settings, artifact, side.bundle.path, p50))
-    return found
+        for artifact in side.bundle.manifest.artifacts:
+            if artifact.key not in side.keys:
+                continue
+            # The first bundle holds what all share; the last one shows whether all do.
+            in_all = shared and number == 0 and artifact.file.sha256 in in_the_last
+            p50 = _judged_p50(measured[number], artifact.key) if measured else None
+            candidates.append(
+                Candidate({} if in_all else settings, artifact, side.bundle.path, p50)
+            )
+    return candidates
 
 
 def _judged_p50(measured: Measurement, key: str) -> Estimate | None:
@@ -190,29 +212,30 @@ def _judged_p50(measured: Measurement, key: str) -> Estimate | None:
 def _ranked(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
     """With those marked that no other beats, the fastest or else the smallest first."""
     marked = [
-        replace(one, best=not any(_beats(other, one) for other in candidates)) for one in candidates
+        replace(candidate, best=not any(_beats(other, candidate) for other in candidates))
+        for candidate in candidates
     ]
-    return tuple(
-        sorted(
-            marked,
-            key=lambda one: (one.p50_ns.value if one.p50_ns else 0.0, one.artifact.file.bytes),
-        )
-    )
+    return tuple(sorted(marked, key=_order))
 
 
-def _beats(other: Candidate, one: Candidate) -> bool:
-    gains = [other.artifact.file.bytes - one.artifact.file.bytes]
-    if one.headline is not None and other.headline is not None:
-        drop = one.headline.drop(one.headline.value, other.headline.value)
-        gains.append(round(1e6 * drop))
-    if one.p50_ns is not None and other.p50_ns is not None:
-        gains.append(_slower(other.p50_ns, one.p50_ns))
+def _order(candidate: Candidate) -> tuple[float, int]:
+    p50_ns = candidate.p50_ns.value if candidate.p50_ns else 0.0
+    return p50_ns, candidate.artifact.file.bytes
+
+
+def _beats(a: Candidate, b: Candidate) -> bool:
+    """Whether `a` is at least as good as `b` in everything, and better in something. Negative: `a`
+    is better."""
+    gains = [a.artifact.file.bytes - b.artifact.file.bytes]
+    if a.headline is not None and b.headline is not None:
+        gains.append(round(1e6 * b.headline.drop(b.headline.value, a.headline.value)))
+    if a.p50_ns is not None and b.p50_ns is not None:
+        gains.append(_slower(a.p50_ns, b.p50_ns))
     return max(gains) <= 0 and min(gains) < 0
 
 
-def _slower(other: Estimate, one: Estimate) -> int:
+def _slower(a: Estimate, b: Estimate) -> int:
     """1, −1, or 0 when the intervals overlap. Without an interval an estimate is its value."""
-    low, high = (other.low or other.value), (other.high or other.value)
-    if low > (one.high or one.value):
+    if (a.low or a.value) > (b.high or b.value):
         return 1
-    return -1 if high < (one.low or one.value) else 0
+    return -1 if (a.high or a.value) < (b.low or b.value) else 0

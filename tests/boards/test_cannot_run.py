@@ -21,12 +21,11 @@ from edgekit.devices.local import LocalDevice
 from edgekit.devices.ssh_login import trust_target
 from edgekit.devices.target import LocalTarget, SshTarget
 from edgekit.errors import DeviceError, RunnerError
-from edgekit.measure.measurement import Settings
 from edgekit.measure.runner_process import Placed, attempt
-from edgekit.measure.session import bench
+from edgekit.measure.settings import Settings
 from edgekit.measure.user_programs import require_program
 from edgekit.runners.runtime import Platform, Runtime, describe_file
-from tests.support.measured import make_bundle
+from tests.support.measured import bench, make_bundle
 from tests.support.tiers import cannot_run
 from tools.testbed import sshd
 

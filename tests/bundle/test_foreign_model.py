@@ -50,9 +50,8 @@ def test_bench_of_any_model(
 def test_the_same_from_python(models: Models, desk: str) -> None:
     with edgekit.open_model(models[0] / "convolution.tflite") as bundle:
         place = bundle.path
-        measured = edgekit.bench(
-            bundle, edgekit.load_target(desk), runs=1, min_seconds=0, warmup_min_seconds=0
-        )
+        settings = {"runs": 1, "min_seconds": 0, "warmup_min_seconds": 0}
+        [measured] = edgekit.bench(bundle, desk, settings=settings, store=False).values()
     assert measured.artifacts[0].outputs == ()
     assert not place.exists()
 

@@ -13,7 +13,8 @@ import pytest
 import edgekit
 from edgekit.bundle.manifest import Bundle
 from edgekit.devices.target import AdbTarget
-from edgekit.measure.session import Side, bench_together
+from edgekit.measure.session import Side, bench
+from edgekit.measure.settings import Settings
 from edgekit.recipe.schema import Recipe
 from edgekit.runners.board_platform import platform_of
 from tests.support.boards import require_adbd
@@ -77,14 +78,8 @@ def test_the_native_runner_gives_there_what_it_gives_here(
         for artifact in quickstart_bundle.manifest.artifacts
         if artifact.format == "executorch"
     )
-    [measured] = bench_together(
-        [Side(quickstart_bundle, keys)],
-        target,
-        runs=1,
-        warmup_min_seconds=0,
-        min_iterations=2,
-        min_seconds=0,
-    )
+    settings = Settings(runs=1, warmup_min_seconds=0, min_iterations=2, min_seconds=0)
+    [measured] = bench([Side(quickstart_bundle, keys)], target, settings)
     limits = Recipe.model_validate(quickstart_bundle.manifest.recipe).verify
     assert tuple(result.key for result in measured.artifacts) == keys
     assert measured.timings == "meaningless"

@@ -22,11 +22,11 @@ from edgekit.devices import connect
 from edgekit.devices.fact_scripts import collect
 from edgekit.devices.target import SshTarget
 from edgekit.devices.target_files import load_target
-from edgekit.measure.session import bench
 from edgekit.recipe.schema import Recipe
 from edgekit.runners.board_platform import platform_of
 from edgekit.runners.own_libc import system_libraries
 from edgekit.runners.runtime import Platform, runtime_for
+from tests.support.measured import bench
 from tests.support.tiers import cannot_run
 from tools.emulation import machine
 

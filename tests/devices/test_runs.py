@@ -24,8 +24,7 @@ from edgekit.devices.ssh_login import trust_target
 from edgekit.devices.target import SshTarget
 from edgekit.errors import RunnerError, TransportError
 from edgekit.measure.measurement import Measurement
-from edgekit.measure.session import bench
-from tests.support.measured import make_bundle
+from tests.support.measured import bench, make_bundle
 from tests.support.processes import descendants
 from tests.support.tiers import cannot_run
 from tools.testbed import proxy, sshd
@@ -145,7 +144,7 @@ def test_what_a_crash_leaves_is_kept_and_marked(board: Board) -> None:
     board.behave("crash")
     kept: list[Measurement] = []
     with pytest.raises(RunnerError, match="SIGABRT"):
-        bench(board.bundle, board.target, on_partial=kept.append, **FAST)
+        bench(board.bundle, board.target, keep=kept.append, **FAST)
     [run] = kept[0].artifacts[0].runs
     assert not run.complete
     assert len(run.steady_ns) == 64
@@ -220,7 +219,7 @@ def test_cancelled_by_another_thread(board: Board) -> None:
     requesting = threading.Thread(target=request)
     requesting.start()
     with pytest.raises(KeyboardInterrupt):
-        bench(board.bundle, board.target, cancel=cancel, on_partial=incomplete.append, **FAST)
+        bench(board.bundle, board.target, cancel=cancel, keep=incomplete.append, **FAST)
     requesting.join()
     assert [measurement.failure for measurement in incomplete] == ["interrupted"]
     assert board.running() == []

@@ -14,8 +14,9 @@ from edgekit.errors import EdgekitError, ResultError, UsageError
 from edgekit.measure import evaluation
 from edgekit.measure.extra_results import DeviceEvaluation
 from edgekit.measure.measurement import Measurement
-from edgekit.measure.session import bench
+from edgekit.measure.session import Extras
 from edgekit.pipeline.evaluation import write_evaluation
+from tests.support.measured import bench
 from tests.support.sessions import INPUTS, LABELS, SCORES, with_evaluation, with_program
 
 
@@ -28,7 +29,7 @@ def measured(
         runs=1,
         warmup_min_seconds=0,
         min_seconds=0,
-        accuracy_samples=samples,
+        extras=Extras(evaluation_samples=samples),
         **options,
     )  # type: ignore[arg-type]
     found = result.artifacts[0].evaluation

@@ -13,8 +13,8 @@ from edgekit.devices.target import LocalTarget
 from edgekit.devices.target_files import load_target
 from edgekit.errors import EdgekitError, ResultError, RunnerError, UsageError
 from edgekit.measure.other_runners import parse_benchmark_model, parse_executor_runner
-from edgekit.measure.session import bench
-from tests.support.measured import make_bundle
+from edgekit.measure.session import Extras
+from tests.support.measured import bench, make_bundle
 
 CAPTURED = Path(__file__).parents[1] / "captured" / "other-runners"
 RUN = {"runs": 2, "warmup_min_seconds": 0, "min_seconds": 0}
@@ -147,7 +147,7 @@ def test_one_that_fails_is_named(bundle: Bundle, target: LocalTarget, tmp_path: 
 
 def test_they_measure_latency_only(bundle: Bundle, target: LocalTarget) -> None:
     with pytest.raises(UsageError, match="latency only"):
-        bench(bundle, target, profile=True, **RUN)  # type: ignore[arg-type]
+        bench(bundle, target, extras=Extras(profile=True), **RUN)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

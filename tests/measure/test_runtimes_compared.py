@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgekit.bundle.manifest import Bundle
 from edgekit.devices.local import LocalDevice
-from edgekit.measure.interleaving import measure_together
+from edgekit.measure.interleaving import measure_in_turn
 from edgekit.measure.measurement import Measurement
+from edgekit.measure.runner_process import Placed
 from edgekit.stats import snr_db
 from tests.support.measured import SAMPLES, make_bundle
 from tests.support.sessions import SETTINGS, TARGET, outputs_of, place, run
@@ -20,6 +22,10 @@ VALUES = np.arange(SAMPLES * 3, dtype=np.float32) + 1
 OTHERS = VALUES + np.array(
     [0, 0, -5] + [0.25] * 9, dtype=np.float32
 )  # another answer to the first sample
+
+
+def measured_together(sides: list[tuple[Bundle, list[Placed]]]) -> tuple[Measurement, ...]:
+    return measure_in_turn(sides, TARGET, LocalDevice("desk"), SETTINGS, before_run=lambda: None)
 
 
 def test_both_formats_in_one_measurement(tmp_path: Path) -> None:
@@ -43,18 +49,13 @@ def test_the_formats_as_two_sides_of_a_comparison(tmp_path: Path) -> None:
     )
     placed = place(bundle, tmp_path)
     sides = [(bundle, placed[:1]), (bundle, placed[1:])]
-    for found in measure_together(sides, TARGET, LocalDevice("desk"), SETTINGS):
+    for found in measured_together(sides):
         [pair] = found.runtimes
         assert (pair.snr_db, pair.agreement_percent) == (None, 100)
         assert Measurement.model_validate_json(found.model_dump_json()) == found
         assert found.as_dict()["runtimes"][0]["a"] == "fp32.pte"
     (tmp_path / "elsewhere").mkdir()
-    apart = measure_together(
-        [(bundle, placed[:1]), (other, place(other, tmp_path / "elsewhere"))],
-        TARGET,
-        LocalDevice("desk"),
-        SETTINGS,
-    )
+    apart = measured_together([(bundle, placed[:1]), (other, place(other, tmp_path / "elsewhere"))])
     assert [found.runtimes for found in apart] == [
         (),
         (),

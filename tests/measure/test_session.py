@@ -36,8 +36,8 @@ from edgekit.errors import (
 from edgekit.measure.measurement import Measurement
 from edgekit.measure.protocol import parse_runner_output
 from edgekit.measure.runner_process import failed, real_values
-from edgekit.measure.session import bench
-from tests.support.measured import make_bundle
+from edgekit.measure.session import Extras
+from tests.support.measured import bench, make_bundle
 from tests.support.sessions import SETTINGS, TARGET, outputs_of, place, run, with_program
 
 
@@ -74,7 +74,7 @@ def test_bench_deploys_measures_and_leaves_no_traces(tmp_path: Path) -> None:
         RunnerError,
         match=r"desk: fp32\.pte, run 1 of 1: the runner ended with exit code 3: out of cheese",
     ):
-        bench(bundle, target, runs=1, on_partial=kept.append)
+        bench(bundle, target, runs=1, keep=kept.append)
     assert kept[0].artifacts[0].runs[0].steady_ns == ()
 
 
@@ -121,8 +121,7 @@ def test_further_runs_are_kept_apart_from_the_latency_samples(tmp_path: Path) ->
         runs=2,
         warmup_min_seconds=0,
         min_seconds=0,
-        profile=True,
-        sustained_seconds=20,
+        extras=Extras(profile=True, sustained_seconds=20),
     )
     [result] = found.artifacts
     assert [len(run.steady_ns) for run in result.runs] == [64, 64]
@@ -160,8 +159,8 @@ def test_a_further_run_that_fails_leaves_the_measurement(tmp_path: Path) -> None
             runs=2,
             warmup_min_seconds=0,
             min_seconds=0,
-            profile=True,
-            on_partial=kept.append,
+            extras=Extras(profile=True),
+            keep=kept.append,
         )
     assert len(kept[0].artifacts[0].complete_runs) == 2
     assert kept[0].artifacts[0].profile is None
@@ -294,7 +293,7 @@ def test_a_misbehaving_runner_is_named(
 ) -> None:
     kept: list[Measurement] = []
     with pytest.raises(error) as raised:
-        run(bundle, place(bundle, tmp_path, {"fp32.pte": behaviour}), on_partial=kept.append)
+        run(bundle, place(bundle, tmp_path, {"fp32.pte": behaviour}), keep=kept.append)
     assert raised.value.message.startswith("desk: fp32.pte, run 1 of 2: ")
     assert words in raised.value.message
     assert "\x1b" not in raised.value.message
@@ -336,7 +335,7 @@ def test_results_before_a_crash_are_kept_and_marked(bundle: Bundle, tmp_path: Pa
     placed = place(bundle, tmp_path, {"int8.tflite": "crash"})
     kept: list[Measurement] = []
     with pytest.raises(RunnerError):
-        run(bundle, placed, on_partial=kept.append)
+        run(bundle, placed, keep=kept.append)
     fp32, int8 = kept[0].artifacts
     assert len(fp32.complete_runs) == 1
     assert [run.complete for run in int8.runs] == [False]
@@ -351,7 +350,7 @@ def test_a_store_that_fails_does_not_hide_the_failure(bundle: Bundle, tmp_path: 
         raise StoreError("the disk is full")
 
     with pytest.raises(RunnerError) as raised:
-        run(bundle, place(bundle, tmp_path, {"fp32.pte": "crash"}), on_partial=refuse)
+        run(bundle, place(bundle, tmp_path, {"fp32.pte": "crash"}), keep=refuse)
     assert raised.value.hint.endswith("the partial measurement was not stored: the disk is full")
 
 
@@ -391,7 +390,7 @@ def test_ctrl_c_keeps_what_was_measured(bundle: Bundle, tmp_path: Path) -> None:
             bundle,
             place(bundle, tmp_path, {"int8.tflite": "hang"}),
             progress=progress,
-            on_partial=kept.append,
+            keep=kept.append,
         )
     timer.join()
     assert kept[0].failure == "interrupted"
@@ -440,7 +439,7 @@ def test_a_device_that_is_gone_is_a_transport_error(
     with pytest.raises(
         TransportError, match=r"desk: fp32\.pte, run 1 of 2: desk: lost the connection"
     ):
-        run(bundle, place(bundle, tmp_path), device=Vanishing(calls), on_partial=kept.append)
+        run(bundle, place(bundle, tmp_path), device=Vanishing(calls), keep=kept.append)
     assert kept[0].device.cpus
 
 

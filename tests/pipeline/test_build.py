@@ -213,9 +213,14 @@ def test_accuracy_on_this_machine_is_that_of_the_build(
     [inputs] = held.inputs
     assert (held.samples, inputs.shape, inputs.file.bytes) == (100, (1, 8, 8), 100 * 64 * 4)
     target = LocalTarget(edgekit=1, name="here", kind="local", workdir=str(workshop / "device"))
-    found = edgekit.bench(
-        again.bundle, target, runs=1, min_seconds=0.01, profile=True, accuracy_samples=1000
-    )
+    [found] = edgekit.bench(
+        again.bundle,
+        target,
+        settings={"runs": 1, "min_seconds": 0.01},
+        profile=True,
+        accuracy_samples=1000,
+        store=False,
+    ).values()
     for result, artifact in zip(found.artifacts, again.bundle.manifest.artifacts, strict=True):
         assert result.evaluation
         assert result.evaluation.samples == 100

@@ -25,11 +25,12 @@ from edgekit.measure import extra_runs
 from edgekit.measure.energy import Meter, measure_energy, meter
 from edgekit.measure.extra_results import Energy
 from edgekit.measure.inference_energy import Stretch, energy, joules, stretch, trace_of
-from edgekit.measure.measurement import Settings
 from edgekit.measure.protocol_lines import WindowValues
-from edgekit.measure.session import bench
+from edgekit.measure.session import Extras
+from edgekit.measure.settings import Settings
 from edgekit.power import HostSensor, battery, hwmon, open_sensor
 from edgekit.power.serial_meter import open_port, watts_of
+from tests.support.measured import bench
 from tests.support.sessions import place, with_program
 
 DEVICE = LocalDevice("board")
@@ -249,7 +250,9 @@ def test_energy_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     )
     target = target.model_copy(update={"power": HWMON.model_copy(update={"seconds": 2.0})})
     found = (
-        bench(bundle, target, runs=1, warmup_min_seconds=0, min_seconds=0, energy=True)
+        bench(
+            bundle, target, runs=1, warmup_min_seconds=0, min_seconds=0, extras=Extras(energy=True)
+        )
         .artifacts[0]
         .energy
     )
@@ -265,7 +268,9 @@ def test_energy_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_no_sensor_is_a_result(tmp_path: Path) -> None:
     bundle, target = with_program(tmp_path)
     found = (
-        bench(bundle, target, runs=1, warmup_min_seconds=0, min_seconds=0, energy=True)
+        bench(
+            bundle, target, runs=1, warmup_min_seconds=0, min_seconds=0, extras=Extras(energy=True)
+        )
         .artifacts[0]
         .energy
     )

@@ -18,12 +18,19 @@ from edgekit.bundle.manifest import (
     open_bundle,
     write_manifest,
 )
+from edgekit.cancel import Cancel
 from edgekit.devices.fact_parsing import parse_facts
 from edgekit.devices.facts import DeviceState
-from edgekit.measure.measurement import ArtifactResult, Measurement, OutputCheck, Run, Settings
+from edgekit.devices.target import Target
+from edgekit.measure import session
+from edgekit.measure.interleaving import Keep, keep_nothing
+from edgekit.measure.measurement import ArtifactResult, Measurement, OutputCheck, Run
 from edgekit.measure.protocol_lines import HelloValues, MemoryMark
+from edgekit.measure.session import NO_EXTRAS, Extras, Side
+from edgekit.measure.settings import Settings, settings_with
 from edgekit.measure.validity import artifact_notes
 from edgekit.metrics import MetricValue, proportion_value
+from edgekit.progress import Progress, silent
 from edgekit.tasks.classification import TOP1
 
 SAMPLES = 4
@@ -221,3 +228,27 @@ def make_measurement(
         ),
     }
     return Measurement(**{**given, **values})
+
+
+def bench(
+    bundle: Bundle,
+    target: Target,
+    *,
+    extras: Extras = NO_EXTRAS,
+    keep: Keep = keep_nothing,
+    progress: Progress = silent,
+    cancel: Cancel | None = None,
+    **settings: float,
+) -> Measurement:
+    """All artifacts of a bundle measured on a target, and nothing stored."""
+    [measurement] = session.bench(
+        [Side.whole(bundle)],
+        target,
+        settings_with(Settings(), settings),
+        extras=extras,
+        activate=True,
+        keep=keep,
+        progress=progress,
+        cancel=cancel,
+    )
+    return measurement

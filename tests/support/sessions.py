@@ -13,9 +13,10 @@ import numpy as np
 from edgekit.bundle.manifest import Bundle, open_bundle, write_manifest
 from edgekit.devices.local import LocalDevice
 from edgekit.devices.target import LocalTarget, Timeouts
-from edgekit.measure.interleaving import measure
-from edgekit.measure.measurement import Measurement, Settings
+from edgekit.measure.interleaving import measure_in_turn
+from edgekit.measure.measurement import Measurement
 from edgekit.measure.runner_process import Placed
+from edgekit.measure.settings import Settings
 from edgekit.pipeline.evaluation import write_evaluation
 from tests.support.measured import make_bundle
 
@@ -70,14 +71,15 @@ def place(
 def run(
     bundle: Bundle, placed: list[Placed], settings: Settings = SETTINGS, **options: Any
 ) -> Measurement:
-    return measure(
-        bundle,
+    [measurement] = measure_in_turn(
+        [(bundle, placed)],
         options.pop("target", TARGET),
         options.pop("device", LocalDevice("desk")),
-        placed,
         settings,
+        before_run=lambda: None,
         **options,
     )
+    return measurement
 
 
 def with_program(tmp_path: Path, behaviour: str = "good") -> tuple[Bundle, LocalTarget]:

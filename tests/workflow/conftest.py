@@ -12,6 +12,11 @@ from tests.support.desk import make_desk
 from tests.support.measured import make_bundle
 
 
+@pytest.fixture(autouse=True)
+def _own_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEKIT_DB", str(tmp_path / "results.db"))
+
+
 @pytest.fixture
 def fast(tmp_path: Path) -> Bundle:
     return make_bundle(tmp_path / "fast", ["fp32.pte"])

@@ -1,0 +1,67 @@
+"""`edgekit.bench`: a bundle measured on one target or several at once, and stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from edgekit.errors import EdgekitError
+from edgekit.measure import session
+from edgekit.measure.measurement import Measurement
+from edgekit.measure.session import Extras, Side
+from edgekit.progress import Progress, silent
+from edgekit.workflow.fleet import TargetsFailed, on_each
+from edgekit.workflow.inputs import (
+    AnyBundle,
+    AnyTargets,
+    bench_settings,
+    keep_in,
+    opened_bundle,
+    read_targets,
+)
+
+
+class BenchFailed(TargetsFailed):
+    """Some of several targets failed; `measurements` are those of the others, by target."""
+
+    def __init__(
+        self, failures: dict[str, EdgekitError], measurements: dict[str, Measurement]
+    ) -> None:
+        told = {name: measurement.as_dict() for name, measurement in measurements.items()}
+        super().__init__(failures, measurements, told=told)
+        self.measurements = measurements
+
+
+def bench(
+    bundle: AnyBundle,
+    targets: AnyTargets = "local",
+    *,
+    settings: Mapping[str, float] | None = None,
+    profile: bool = False,
+    sustained_seconds: float | None = None,
+    accuracy_samples: int | None = None,
+    energy: bool = False,
+    store: bool = True,
+    progress: Progress = silent,
+) -> dict[str, Measurement]:
+    """Deploy a bundle to each target, measure every artifact of it there, and store the results.
+
+    Several targets are measured at the same time, and one that fails does not stop the others. What
+    was measured before a failure or Ctrl-C is stored, too, marked incomplete.
+    """
+    boards = read_targets(targets)
+    extras = Extras(profile, sustained_seconds, accuracy_samples, energy)
+    with opened_bundle(bundle) as opened:
+        work = partial(
+            session.bench,
+            [Side.whole(opened)],
+            settings=bench_settings(opened, settings),
+            extras=extras,
+            activate=True,
+            keep=keep_in(store),
+        )
+        outcomes = on_each(boards, work, progress=progress)
+    measurements = {name: measured for name, (measured,) in outcomes.done.items()}
+    if outcomes.failures:
+        raise BenchFailed(outcomes.failures, measurements)
+    return measurements

@@ -1,0 +1,58 @@
+"""What callers may name in place of a value: bundles and targets by path or name, settings by key.
+Owns turning them into values; what the values do is elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from edgekit.boards.deploying import AnyTarget
+from edgekit.bundle.foreign_model import is_model, open_model
+from edgekit.bundle.manifest import Bundle, open_bundle
+from edgekit.devices.target import AdbTarget, LocalTarget, SshTarget, Target
+from edgekit.devices.target_files import as_target
+from edgekit.measure.interleaving import Keep, keep_nothing
+from edgekit.measure.settings import Settings, settings_with
+from edgekit.recipe.stored import stored_sections
+from edgekit.store import save
+
+AnyBundle = Bundle | str | Path
+"""A bundle, its directory, or a `.tflite` or `.pte` file that edgekit did not build."""
+
+AnyTargets = AnyTarget | Sequence[AnyTarget]
+"""One target or several, each as a value, a name or a file."""
+
+
+@contextmanager
+def opened_bundle(bundle: AnyBundle) -> Iterator[Bundle]:
+    """A bundle while the block runs; for a model file one with random inputs.
+
+    Raises UsageError (no bundle there), ResultError (a manifest that is not acceptable), ModelError
+    (not a model that edgekit can run)."""
+    if isinstance(bundle, Bundle):
+        yield bundle
+    elif is_model(Path(bundle)):
+        with open_model(bundle) as opened:
+            yield opened
+    else:
+        yield open_bundle(bundle)
+
+
+def read_targets(targets: AnyTargets) -> list[Target]:
+    """All targets, read before any is used, so that a typing error costs nothing. Raises
+    UsageError."""
+    if isinstance(targets, str | Path | LocalTarget | SshTarget | AdbTarget):
+        return [as_target(targets)]
+    return [as_target(target) for target in targets]
+
+
+def bench_settings(bundle: Bundle, changes: Mapping[str, float] | None) -> Settings:
+    """How a bundle is measured: what its recipe says, with some settings replaced. Raises
+    UsageError: no such setting, or a value out of range."""
+    return settings_with(stored_sections(bundle.manifest.recipe).bench, changes or {})
+
+
+def keep_in(store: bool) -> Keep:
+    """Where measurements go: the results database, or nowhere but to the caller."""
+    return save if store else keep_nothing
