@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.tiers import cannot_run
+
 ROOT = Path(__file__).parents[1]
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 TOOLS = sorted((ROOT / "tools").rglob("*.py"))
@@ -47,3 +49,36 @@ def test_an_import_of_a_test_module_is_noticed() -> None:
         "tests.store.conftest.bundle",
         "tests.test_readme",
     }
+
+
+def skips(source: str) -> list[str]:
+    """Ways to leave a test out that name no tier: pytest.skip, skipif and their like."""
+    names = {"skip", "skipif", "importorskip", "skipTest", "SkipTest"}
+    return [
+        ast.unparse(node)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Attribute) and node.attr in names
+    ]
+
+
+@pytest.mark.parametrize("file", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_tiers_skips(file: Path) -> None:
+    if file != TIERS:
+        assert skips(file.read_text(encoding="utf-8")) == []
+
+
+def test_a_skip_is_noticed() -> None:
+    assert skips("@pytest.mark.skipif(True, reason='')\ndef test_a():\n    pytest.skip('')") == [
+        "pytest.mark.skipif",
+        "pytest.skip",
+    ]
+
+
+def test_a_lost_tier_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEKIT_TEST_TIERS", "extras,root")
+    with pytest.raises(pytest.fail.Exception, match="should be able to run it: no disk"):
+        cannot_run("no disk", need="root")
+    monkeypatch.delenv("EDGEKIT_TEST_TIERS")
+    with pytest.raises(BaseException, match="no disk") as caught:
+        cannot_run("no disk", need="root")
+    assert type(caught.value).__name__ == "Skipped"

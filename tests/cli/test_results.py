@@ -17,6 +17,7 @@ from edgekit.measure.measurement import Measurement
 from edgekit.store import spool
 from edgekit.store.database import database_url
 from tests.support.measured import make_bundle, make_measurement
+from tests.support.tiers import require_module
 
 HOSTILE = "=cmd|'/c calc'!A0 \x1b[31m[bold]x"
 
@@ -140,7 +141,7 @@ def test_looking_at_results_never_imports_torch(saved: list[Measurement]) -> Non
 def test_export_parquet(
     saved: list[Measurement], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    parquet = pytest.importorskip("pyarrow.parquet", reason="pip install 'edgekit[parquet]'")
+    parquet = require_module("pyarrow.parquet", "parquet")
     file = tmp_path / "out.parquet"
     assert run(["results", "export", "--format", "parquet"]) == 2
     assert run(["results", "export", "--format", "parquet", "-o", str(file)]) == 0
@@ -159,7 +160,7 @@ def test_log_to_mlflow(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Into a local file store; a second time nothing is new."""
-    tracking = pytest.importorskip("mlflow.tracking", reason="pip install 'edgekit[mlflow]'")
+    tracking = require_module("mlflow.tracking", "mlflow")
     monkeypatch.setenv(
         "MLFLOW_ALLOW_FILE_STORE", "true"
     )  # its file store is in maintenance and asks for this

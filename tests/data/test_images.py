@@ -19,12 +19,9 @@ from edgekit.data.dataset import Dataset
 from edgekit.data.load import load_dataset
 from edgekit.errors import ModelError
 from tests.support.splits import one_input, only
+from tests.support.tiers import cannot_run
 
 pytestmark = pytest.mark.torch
-
-needs_fashion = pytest.mark.skipif(
-    not fashion_mnist.DEBIAN_FOLDER.is_dir(), reason="apt-get install dataset-fashion-mnist"
-)
 
 
 def load(
@@ -69,8 +66,9 @@ def test_smaller_images_are_padded_with_black_never_shrunk() -> None:
             load("digits", shape)
 
 
-@needs_fashion
 def test_fashion_mnist_of_debian() -> None:
+    if not fashion_mnist.DEBIAN_FOLDER.is_dir():
+        cannot_run("apt-get install dataset-fashion-mnist")
     data = load("fashion_mnist", (3, 32, 32), test_limit=1000)
     assert (len(data.train), len(data.test)) == (60_000, 1000)
     assert counts(data.train.targets) == [6000] * 10

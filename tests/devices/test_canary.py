@@ -3,7 +3,6 @@ the board, whether a session ends well or badly."""
 
 from __future__ import annotations
 
-import os
 import secrets
 import subprocess
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from edgekit.devices.ssh_login import connect_target, trust_target
 from edgekit.devices.target import SshTarget
 from tests.support.board_programs import on_the_board
 from tests.support.measured import make_bundle
+from tests.support.tiers import cannot_run, require_root
 from tools.testbed import sshd
 
 pytestmark = [pytest.mark.device, pytest.mark.usefixtures("trusting")]
@@ -33,10 +33,9 @@ def bundle(tmp_path: Path) -> Bundle:
 @pytest.fixture
 def passworded() -> Iterator[sshd.Server]:
     """Lets the user in by the password CANARY only."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root, to give the test's user a password")
+    require_root("gives the test's user a password")
     if reason := sshd.why_not():
-        pytest.skip(reason)
+        cannot_run(reason)
     with sshd.with_password(CANARY) as server:
         yield server
 

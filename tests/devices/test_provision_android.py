@@ -3,7 +3,6 @@ again."""
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from edgekit import keygen
 from edgekit.bundle.manifest import Bundle
 from edgekit.devices.target import AdbTarget
 from edgekit.devices.target_files import load_target
+from tests.support.tiers import cannot_run, require_root
 from tools import provision_android
 from tools.testbed import adbd
 
@@ -24,8 +24,9 @@ PHONES_TMP = Path("/data/local/tmp")
 @pytest.fixture
 def phones_tmp() -> Iterator[None]:
     """The folder that every phone has and this machine has not."""
-    if PHONES_TMP.exists() or os.geteuid() != 0:
-        pytest.skip(f"needs root, and no {PHONES_TMP} on this machine")
+    require_root(f"makes {PHONES_TMP}")
+    if PHONES_TMP.exists():
+        cannot_run(f"this machine has {PHONES_TMP}, which a test must not use", need="machine")
     made = next(
         parent for parent in (*reversed(PHONES_TMP.parents), PHONES_TMP) if not parent.exists()
     )

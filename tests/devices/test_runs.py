@@ -252,7 +252,7 @@ def test_a_reboot(board: Board, ssh_server: Server, tmp_path: Path) -> None:
         shutil.copy(ssh_server.directory / key, directory)
     mount = f"mount --bind {shlex.quote(str(boot_id))} /proc/sys/kernel/random/boot_id"
     if subprocess.run(["unshare", "-m", "sh", "-c", mount], capture_output=True).returncode != 0:
-        pytest.skip("needs root with the right to mount")
+        cannot_run("needs root with the right to mount", need="mount")
     within = ["unshare", "-m", "sh", "-c", f'{mount} && exec "$@"', "sh"]
     try:
         with sshd.running(directory, within=within) as server:
@@ -310,7 +310,7 @@ def test_a_real_shortage_of_memory(board: Board) -> None:
         (group / "memory.limit_in_bytes").write_text(str(64 << 20))
         (group / "cgroup.procs").chmod(0o666)
     except OSError:
-        pytest.skip("needs root and control groups of version 1 with memory")
+        cannot_run("needs root and control groups of version 1 with memory", need="machine")
     try:
         program = Path(str(board.target.runners.executorch.program))
         program.write_text(

@@ -23,6 +23,7 @@ from edgekit.devices.ssh_login import HostKey, connect, connect_target, trust, t
 from edgekit.devices.target import SshTarget
 from edgekit.devices.target_sections import Timeouts
 from edgekit.errors import IdentityError, TransportError
+from tests.support.tiers import require_root
 from tools.emulation.machine import free_port
 from tools.testbed import sshd
 from tools.testbed.sshd import Server
@@ -246,10 +247,10 @@ def test_a_passphrase_is_asked_for_on_a_terminal(locked: SshTarget) -> None:
     assert PASSPHRASE.encode() not in shown
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give the test's user a password")
 def test_a_password_from_the_environment(
     target: SshTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    require_root("gives the test's user a password")
     password = secrets.token_hex(8)
     with sshd.with_password(password) as server:
         there = target.model_copy(update={"port": server.port})

@@ -31,6 +31,7 @@ from edgekit.models.create import create_model
 from edgekit.tasks.classification import CLASSIFICATION
 from tests.support.bundles import write_bundle
 from tests.support.splits import one_input
+from tests.support.tiers import require_root
 
 pytestmark = pytest.mark.torch
 
@@ -272,8 +273,8 @@ def alive(pid: int) -> bool:
         return False
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a tiny tmpfs: run as root")
 def test_a_full_disk_leaves_nothing(base: Path, tmp_path: Path) -> None:
+    require_root("mounts a tiny tmpfs")
     small = tmp_path / "small"
     small.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", str(small)], check=True)

@@ -13,6 +13,7 @@ import pytest
 
 from edgekit.errors import DeviceError, EdgekitError, UsageError
 from edgekit.flash.disk import GB, Disk, judge, open_disk
+from tests.support.tiers import cannot_run
 
 CARD = Path("/dev/sdx")
 
@@ -113,6 +114,8 @@ def test_the_disk_this_machine_runs_from() -> None:
         None,
     )
     if path is None or not Path(path).exists() or not stat.S_ISBLK(os.stat(path).st_mode):
-        pytest.skip("the root file system is not on a whole disk that this container shows")
+        cannot_run(
+            "the root file system is not on a whole disk that this container shows", need="machine"
+        )
     with pytest.raises(DeviceError, match="runs from it"):
         open_disk(Path(path), max_bytes=10**18)

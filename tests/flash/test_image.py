@@ -19,6 +19,7 @@ from edgekit.errors import DeviceError, UsageError
 from edgekit.flash import image as images
 from edgekit.flash.disk import Disk
 from edgekit.flash.image import CHUNK_BYTES, write_image
+from tests.support.tiers import require_root
 
 PLAIN = (
     random.Random(0).randbytes(510)
@@ -113,8 +114,8 @@ def test_a_card_that_is_too_small(tmp_path: Path) -> None:
     assert caught.value.exit_code == 7
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a tiny tmpfs: run as root")
 def test_a_full_disk(tmp_path: Path) -> None:
+    require_root("mounts a tiny tmpfs")
     small = tmp_path / "small"
     small.mkdir()
     (tmp_path / "os").write_bytes(PLAIN)
@@ -126,8 +127,8 @@ def test_a_full_disk(tmp_path: Path) -> None:
         subprocess.run(["umount", str(small)], check=True)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a read-only file system: run as root")
 def test_a_write_protected_card(tmp_path: Path) -> None:
+    require_root("mounts a read-only file system")
     locked = tmp_path / "locked"
     locked.mkdir()
     (tmp_path / "os").write_bytes(PLAIN)

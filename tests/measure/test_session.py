@@ -39,6 +39,7 @@ from edgekit.measure.runner_process import failed, real_values
 from edgekit.measure.session import Extras
 from tests.support.measured import bench, make_bundle
 from tests.support.sessions import SETTINGS, TARGET, outputs_of, place, run, with_program
+from tests.support.tiers import cannot_run
 
 
 @pytest.fixture
@@ -106,7 +107,7 @@ def test_a_governor_that_cannot_be_set_ends_the_session(
 ) -> None:
     bundle, target = with_program(tmp_path)
     for policy in Path("/sys/devices/system/cpu/cpufreq").glob("policy*"):
-        pytest.skip(f"this machine has {policy}, which a test must not change")
+        cannot_run(f"this machine has {policy}, which a test must not change", need="machine")
     with pytest.raises(DeviceError, match="the governor cannot be set: no clock has a governor"):
         bench(
             bundle, target.model_copy(update={"control": Control(governor="performance")}), runs=1

@@ -20,6 +20,7 @@ from edgekit.pipeline.build import BuildResult
 from edgekit.pipeline.planning import plan
 from edgekit.recipe.load import load_recipe
 from tests.support.recipes import RECIPE
+from tests.support.tiers import require_root
 
 pytestmark = pytest.mark.torch
 
@@ -177,7 +178,6 @@ def test_an_input_the_model_does_not_take(
         edgekit.build(recipe, overrides=["model.name=mobilenet_v2"], output=tmp_path / "out")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system: run as root")
 def test_a_full_disk_leaves_no_half_bundle(
     recipe: Path,
     workshop: Path,
@@ -185,6 +185,7 @@ def test_a_full_disk_leaves_no_half_bundle(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    require_root("mounts a small file system")
     monkeypatch.setenv("EDGEKIT_CACHE", str(workshop / "cache"))
     small = tmp_path / "small"
     small.mkdir()

@@ -14,6 +14,7 @@ from edgekit.runners.litert import litert_runtime
 from edgekit.runners.native import native_runner
 from edgekit.runners.runtime import Platform, Runtime, runtime_for
 from tests.support.runners import FORMATS, NONCE, Runner, assert_outputs, inputs_file
+from tests.support.tiers import require_module
 
 pytestmark = pytest.mark.torch
 
@@ -40,7 +41,7 @@ def test_the_portable_program_does_the_same(
 ) -> None:
     """Built with zig, which links libc++: nothing of either C++ library may cross into ExecuTorch's
     libstdc++. What is compiled is kept."""
-    pytest.importorskip("ziglang")
+    require_module("ziglang", "export")
     assert pytestconfig.cache
     monkeypatch.setenv("EDGEKIT_CACHE", str(pytestconfig.cache.mkdir("edgekit-portable")))
     runtime = native_runner(portable=True)

@@ -21,12 +21,15 @@ from edgekit.runners import native, own_libc
 from edgekit.runners.native import PINNED, executorch_version, installed_executorch, native_runner
 from edgekit.runners.own_libc import with_own_libc
 from edgekit.runners.runtime import Format, Platform, host_platform, runtime_for
+from tests.support.tiers import cannot_run
 from tests.support.wheelhouse import make_wheel, only_index
 
-needs_executorch = pytest.mark.skipif(
-    importlib.util.find_spec("executorch") is None, reason="needs pip install 'edgekit[export]'"
-)
-pytestmark = needs_executorch
+
+@pytest.fixture(scope="module", autouse=True)
+def _executorch() -> None:
+    if importlib.util.find_spec("executorch") is None:
+        cannot_run("needs pip install 'edgekit[export]'", need="extras")
+
 
 COMPILER = """#!/bin/sh
 # a compiler that is quick: it writes its call into the program, and counts

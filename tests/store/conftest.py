@@ -15,7 +15,7 @@ import pytest
 
 from edgekit.bundle.manifest import Bundle
 from tests.support.measured import make_bundle
-from tests.support.tiers import cannot_run
+from tests.support.tiers import cannot_run, require_module
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def database(tmp_path: Path) -> str:
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    pytest.importorskip("psycopg", reason="pip install 'edgekit[postgres]'")
+    require_module("psycopg", "postgres")
     if not shutil.which("initdb") or not shutil.which("pg_ctl"):
         cannot_run(
             "needs PostgreSQL's programs: install the package postgresql and put initdb and pg_ctl"
@@ -41,7 +41,7 @@ def postgres_url() -> Iterator[str]:
         try:
             owner = pwd.getpwnam("postgres")
         except KeyError:
-            pytest.skip("run as another user than root, or add a user postgres")
+            cannot_run("run as another user than root, or add a user postgres")
         account = {"user": owner.pw_uid, "group": owner.pw_gid}
     with tempfile.TemporaryDirectory(
         prefix="edgekit-postgres-"

@@ -27,6 +27,7 @@ from edgekit.store.database import database_url, open_database, shown
 from edgekit.store.results import Store
 from edgekit.store.tables import HEAD, VERSION_TABLE, metadata
 from tests.support.measured import make_bundle, make_measurement
+from tests.support.tiers import cannot_run, require_root
 
 ROOT = Path(__file__).parents[2]
 
@@ -179,11 +180,11 @@ def fill(acknowledged: list[str], bundle: Bundle, database: str) -> None:
         acknowledged.append(store.save(make_measurement(bundle, number=number, runs=20), database))
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="mounts a file system of 1 MB: run as root")
 @pytest.mark.device
 def test_a_really_full_disk(bundle: Bundle, tmp_path: Path) -> None:
     """A file system of 1 MB: what was acknowledged is there afterwards, what was not is an error,
     and the database is whole."""
+    require_root("mounts a file system of 1 MB")
     mount = tmp_path / "mount"
     mount.mkdir()
     if (
@@ -192,7 +193,7 @@ def test_a_really_full_disk(bundle: Bundle, tmp_path: Path) -> None:
         ).returncode
         != 0
     ):
-        pytest.skip("mounting is not allowed here")
+        cannot_run("needs the right to mount a tmpfs", need="mount")
     try:
         acknowledged: list[str] = []
         with pytest.raises(StoreError, match=r"No space left|full"):

@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.support.tiers import cannot_run
 
 PROGRAM = (
@@ -127,7 +125,10 @@ class LanguageServer:
 @contextmanager
 def language_server() -> Iterator[LanguageServer]:
     if not shutil.which("npm"):
-        pytest.skip("no npm: install it, then run tools/test, which installs yaml-language-server")
+        cannot_run(
+            "no npm: install it, then run tools/test, which installs yaml-language-server",
+            need="machine",
+        )
     if not PROGRAM.exists():
         cannot_run("no yaml-language-server: run tools/test, which installs it")
     process = subprocess.Popen([PROGRAM, "--stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
