@@ -14,7 +14,12 @@ import edgekit
 from edgekit.bundle.manifest import Bundle
 
 pytest.register_assert_rewrite("tests.support")
-pytest_plugins = ["tests.support.boards", "tests.support.bundles", "tests.support.runners"]
+pytest_plugins = [
+    "tests.support.boards",
+    "tests.support.bundles",
+    "tests.support.runners",
+    "tests.support.timings",
+]
 
 # A shell starts background jobs with Ctrl-C ignored, and children inherit that: the tests of Ctrl-C
 # need it to work.
@@ -33,12 +38,6 @@ def _results_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGEKIT_DB", str(tmp_path_factory.mktemp("results") / "results.db"))
         yield
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests come first, so that no process is left alone with them at the end."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session")

@@ -121,9 +121,9 @@ def main(behaviour: str, median_ns: int, outputs: str, options: dict[str, str]) 
         send("end", iterations=2, ok=True)
         return 0
     random.seed(nonce)
-    level = median_ns * random.uniform(0.99, 1.01)
+    level_ns = median_ns * random.uniform(0.99, 1.01)
     times = [
-        int(level * random.uniform(0.98, 1.03)) for _ in range(int(options["--min-iterations"]))
+        int(level_ns * random.uniform(0.98, 1.03)) for _ in range(int(options["--min-iterations"]))
     ]
     send("samples", phase="warmup", offset=0, ns=[2 * median_ns])
     if mode == "measure":
@@ -141,13 +141,13 @@ def main(behaviour: str, median_ns: int, outputs: str, options: dict[str, str]) 
         )
     memory("steady", 3 << 20)
     send("overhead", ns_per_iteration=40.5)
-    with open(outputs, "rb") as stream:
-        computed = stream.read()
+    with open(outputs, "rb") as reference:
+        computed = reference.read()
     if mode == "evaluate":
         computed = evaluated(options["--inputs"], behaviour)
     if behaviour != "drop":
-        with open(options["--outputs"], "wb") as stream:
-            stream.write(computed[:-1] if behaviour == "short" else computed)
+        with open(options["--outputs"], "wb") as written:
+            written.write(computed[:-1] if behaviour == "short" else computed)
         send("outputs", samples=int(options["--samples"]), bytes=len(computed))
     memory("end", 3 << 20)
     iterations = {"measure": len(times), "evaluate": int(options["--samples"])}.get(mode)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -119,6 +119,15 @@ def make_bundle(
     return open_bundle(directory)
 
 
+MARKS: tuple[Literal["baseline", "loaded", "first", "steady", "end"], ...] = (
+    "baseline",
+    "loaded",
+    "first",
+    "steady",
+    "end",
+)
+
+
 def make_run(
     generator: np.random.Generator,
     index: int,
@@ -137,7 +146,7 @@ def make_run(
             rss_shmem_bytes=0,
             peak_rss_bytes=peak_bytes,
         )
-        for i, mark in enumerate(("baseline", "loaded", "first", "steady", "end"))
+        for i, mark in enumerate(MARKS)
     )
     return Run(
         index=index,

@@ -12,7 +12,8 @@ import numpy as np
 
 from edgekit.bundle.manifest import Bundle, open_bundle, write_manifest
 from edgekit.devices.local import LocalDevice
-from edgekit.devices.target import LocalTarget, Timeouts
+from edgekit.devices.target import LocalTarget
+from edgekit.devices.target_sections import Timeouts
 from edgekit.measure.interleaving import measure_in_turn
 from edgekit.measure.measurement import Measurement
 from edgekit.measure.runner_process import Placed
@@ -52,6 +53,7 @@ def place(
         }
         (scratch / f"{key}.computed.bin.tensors.json").write_text(json.dumps(tensors))
         computed = scratch / f"{key}.computed.bin"
+        assert artifact.reference_outputs
         computed.write_bytes(bundle.file(artifact.reference_outputs).read_bytes())
         median_ns = (medians_ns or {}).get(key, 2_000_000)
         command = (
@@ -61,6 +63,7 @@ def place(
             str(median_ns),
             str(computed),
         )
+        assert artifact.reference_inputs
         inputs = str(bundle.file(artifact.reference_inputs))
         placed.append(
             Placed(artifact, command, str(model), inputs, str(scratch / f"{key}.outputs.bin"))

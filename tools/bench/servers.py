@@ -104,11 +104,12 @@ def proxy(port: int, *, delay_ms: float = 0, bytes_per_s: float = 0) -> Iterator
 def bundle(directory: Path, sizes: list[int]) -> Bundle:
     """A bundle with an artifact of random bytes of each size; its reference files are random
     too."""
-    random = (
-        (f"a{number}", *(os.urandom(count) for count in (size, min(size, 4096), min(size, 4096))))
-        for number, size in enumerate(sizes)
-    )
-    made = opaque_bundle(directory, "bench", random)
+    artifacts = []
+    for number, size in enumerate(sizes):
+        reference_bytes = min(size, 4096)
+        inputs, outputs = os.urandom(reference_bytes), os.urandom(reference_bytes)
+        artifacts.append((f"a{number}", os.urandom(size), inputs, outputs))
+    made = opaque_bundle(directory, "bench", artifacts)
     # else a deployment, which brings its own files to the disk, waits for these, and for what was
     # sent before it
     os.sync()
