@@ -55,7 +55,10 @@ class TwoByTwo(nn.Module):
         return scores, scores > 0
 
 
-MODELS = {"convolution": (Convolution, [(1, 3, 16, 16)]), "two": (TwoByTwo, [(1, 4), (1,)])}
+MODELS: dict[str, tuple[type[nn.Module], list[tuple[int, ...]]]] = {
+    "convolution": (Convolution, [(1, 3, 16, 16)]),
+    "two": (TwoByTwo, [(1, 4), (1,)]),
+}
 
 
 def make(name: str, count: int = 5) -> tuple[nn.Module, list[Sample]]:
