@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgekit.compress.sections import PruneBase, QuantizeBase, StageBase
+from edgekit.compress.sections import PruneBase, QuantizeBase, StageBase, is_own
 from edgekit.hashing import sha256_file
 from edgekit.registry.dependencies import sources
 
@@ -12,7 +12,8 @@ from edgekit.registry.dependencies import sources
 def method_fingerprint(section: StageBase, base: Path) -> list[str]:
     """Hashes of the files of a method that a recipe names itself, empty for one of the tables:
     those are hashed with edgekit's own source. `base` is the recipe's directory."""
-    if not isinstance(section, PruneBase | QuantizeBase) or ":" not in section.method:
+    if not is_own(section):
         return []
+    assert isinstance(section, PruneBase | QuantizeBase)
     module_name, _, _ = section.method.partition(":")
     return [sha256_file(file) for file in sources(module_name, base)]

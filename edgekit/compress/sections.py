@@ -169,6 +169,11 @@ class QuantizeBase(StageBase):
     )
 
 
+def is_own(section: StageBase) -> bool:
+    """Whether a recipe names the method of this section itself, as `package.module:OBJECT`."""
+    return isinstance(section, PruneBase | QuantizeBase) and ":" in section.method
+
+
 def trainings(section: Section) -> Iterator[tuple[KeyPath, Training]]:
     """The training loops in a section, at any depth, each with its path from the section on."""
     if isinstance(section, Training):

@@ -29,7 +29,7 @@ from edgekit.recipe.schema import Recipe
 
 FLOAT_BYTES = 4
 BYTES = {"float32": 4, "float16": 2, "int8": 1, "int4": 0.5}
-"""Of one weight, by the dtype of a scheme."""
+"""Of one weight, by the dtype of a scheme. Of any other dtype nothing is promised."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,9 @@ def _estimate(name: str, model: nn.Module, example: Inputs, stage: StageBase) ->
     macs, parameters = count_macs_params(model, first)
     scheme = stage.entry.scheme
     smaller = _smaller_weights(model, stage)
-    weight_bytes = FLOAT_BYTES * (_folded(model) - smaller) + BYTES[scheme.weights] * smaller
+    weight_bytes = (
+        FLOAT_BYTES * (_folded(model) - smaller) + BYTES.get(scheme.weights, FLOAT_BYTES) * smaller
+    )
     activation_bytes = _activations(model, first)
     if scheme.activations == "static":
         activation_bytes //= FLOAT_BYTES

@@ -19,8 +19,9 @@ from edgekit.cache import Cache, cache_root
 from edgekit.compress import checkpoint as checkpoints
 from edgekit.compress.checkpoint import Checkpoint, ModelSpec
 from edgekit.compress.context import StageContext, StepProgress
+from edgekit.compress.sections import StageBase, is_own
 from edgekit.compress.training import fit
-from edgekit.errors import ModelError
+from edgekit.errors import EdgekitError, ModelError
 from edgekit.models.calling import Inputs, batch_size, call
 from edgekit.models.create import create_model
 from edgekit.models.fingerprint import resolve_weights
@@ -29,6 +30,7 @@ from edgekit.pipeline.data import data_of, saved_test_split
 from edgekit.pipeline.trace import sizes_of, trace_row
 from edgekit.progress import Progress
 from edgekit.recipe.load import LoadedRecipe
+from edgekit.registry.factory import importable
 from edgekit.tasks.task import load_task
 
 if TYPE_CHECKING:
@@ -64,7 +66,7 @@ class Stages:
             self.progress(planned.name, 0, 0, "")
             before = self._parent(planned)
             context = self._context(planned, directory)
-            result, notes = stage.entry.run(context, before, stage)
+            result, notes = _result(context, before, stage, self.loaded.path.parent)
             row = trace_row(
                 planned,
                 None if planned.parent is None else self.plan.stages[planned.parent].name,
@@ -120,6 +122,30 @@ class Stages:
 
     def _progress_of(self, name: str) -> StepProgress:
         return functools.partial(self.progress, name)
+
+
+def _result(
+    context: StageContext, before: Checkpoint, stage: StageBase, base: Path
+) -> tuple[Checkpoint, tuple[str, ...]]:
+    """What the stage's method gives. Raises ModelError for whatever a user's own method raises."""
+    if not is_own(stage):
+        return stage.entry.run(context, before, stage)
+    try:
+        with importable(base):
+            result, notes = stage.entry.run(context, before, stage)
+    except EdgekitError:
+        raise
+    except Exception as error:  # a user's own code may raise anything
+        raise ModelError(
+            f"stage {context.name}: its method failed: {type(error).__name__}: {error}",
+            hint="run again with --debug to see where",
+        ) from error
+    if not isinstance(result, Checkpoint):
+        raise ModelError(
+            f"stage {context.name}: its method returned a {type(result).__name__} as the result",
+            hint="return (checkpoint, notes)",
+        )
+    return result, tuple(notes)
 
 
 def _float_model(before: Checkpoint, result: Checkpoint) -> nn.Module:
