@@ -48,27 +48,27 @@ def deploy(
     raised, and what was current before still is. Raises UsageError (no such target, not a bundle),
     ResultError (not signed as the target demands; nothing is sent), BusyError (somebody else uses
     the board), DeviceError (disk, permissions), TransportError, IdentityError."""
-    wanted = as_target(target)
+    loaded = as_target(target)
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
-    require_signature(opened, wanted)
-    with reached(wanted, device, cancel) as board:
-        return deployment.deploy(opened, board, wanted.workdir, dry_run=dry_run, progress=progress)
+    require_signature(opened, loaded)
+    with reached(loaded, device, cancel) as board:
+        return deployment.deploy(opened, board, loaded.workdir, dry_run=dry_run, progress=progress)
 
 
 def rollback(target: AnyTarget, *, device: Device | None = None) -> Verified:
     """Make the previous bundle of a board the current one, after reading all of it. Raises
     DeviceError: there is none, or it is damaged."""
-    wanted = as_target(target)
-    with reached(wanted, device) as board:
-        return deployment.rollback(board, wanted.workdir)
+    loaded = as_target(target)
+    with reached(loaded, device) as board:
+        return deployment.rollback(board, loaded.workdir)
 
 
 def verify(target: AnyTarget, *, device: Device | None = None) -> Verified:
     """Read every byte of a board's current bundle there. Raises DeviceError: there is none, or
     files are missing or altered."""
-    wanted = as_target(target)
-    with reached(wanted, device) as board:
-        return deployment.verify(board, wanted.workdir)
+    loaded = as_target(target)
+    with reached(loaded, device) as board:
+        return deployment.verify(board, loaded.workdir)
 
 
 def setup(
@@ -87,16 +87,16 @@ def setup(
     a machine that has no internet either. A format that the board cannot run does not keep the
     others from it: they are installed, then RunnerError names what is missing. Raises what `deploy`
     raises."""
-    wanted = as_target(target)
-    made: list[Runtime] = []
+    loaded = as_target(target)
+    runtimes: list[Runtime] = []
     refused: list[RunnerError] = []
-    with reached(wanted, device, cancel) as board:
-        platform = platform_of(wanted, board)
+    with reached(loaded, device, cancel) as board:
+        platform = platform_of(loaded, board)
         for format in formats:
-            if wanted.runners.program(format):
+            if loaded.runners.program(format):
                 continue  # the board has its own
             try:
-                made += prepare(
+                runtimes += prepare(
                     platform,
                     formats=(format,),
                     offline_cache=Path(offline_cache) if offline_cache else None,
@@ -104,19 +104,21 @@ def setup(
                 )
             except RunnerError as error:
                 refused.append(error)
-        if made:
-            with deployment.hold(board, wanted.workdir) as lock:
-                for runtime in made:
+        if runtimes:
+            with deployment.hold(board, loaded.workdir) as lock:
+                for runtime in runtimes:
                     deployment.provision(
-                        board, wanted.workdir, runtime, lock=lock, progress=progress
+                        board, loaded.workdir, runtime, lock=lock, progress=progress
                     )
     if refused:
-        there = f" (installed: {', '.join(runtime.format for runtime in made)})" if made else ""
+        installed = (
+            f" (installed: {', '.join(runtime.format for runtime in runtimes)})" if runtimes else ""
+        )
         raise RunnerError(
-            f"{wanted.name}: {'; '.join(error.message for error in refused)}{there}",
+            f"{loaded.name}: {'; '.join(error.message for error in refused)}{installed}",
             hint=refused[0].hint,
         )
-    return SetupReport(wanted.name, tuple(as_dict(runtime) for runtime in made))
+    return SetupReport(loaded.name, tuple(as_dict(runtime) for runtime in runtimes))
 
 
 @contextmanager
@@ -127,5 +129,5 @@ def reached(
     if device is not None:
         yield device
         return
-    with closing(connect(target, cancel)) as made:
-        yield made
+    with closing(connect(target, cancel)) as connected:
+        yield connected

@@ -120,39 +120,41 @@ def deploy(
     DeviceError (disk, permissions), TransportError, IdentityError."""
     started = time.monotonic()
     tree = _bundle_tree(bundle)
-    wanted = list(tree.files.values())
+    contents = list(tree.files.values())
     if dry_run:
-        found = survey(device, workdir, wanted, tree.place, mend=False)
+        state = survey(device, workdir, contents, tree.place, mend=False)
         return _report(
             bundle,
             tree,
-            found,
+            state,
             workdir,
             time.monotonic() - started,
-            activated=found.current == tree.place,
+            activated=state.current == tree.place,
         )
-    with _held(device, workdir, lock) as held:
-        found = _place(held, tree, f"deploy to {device.name}", progress)
-        held.renew()
-        call(device, ACTIVATE, held.root, tree.place)
+    with _locked(device, workdir, lock) as store_lock:
+        state = _place(store_lock, tree, f"deploy to {device.name}", progress)
+        store_lock.renew()
+        call(device, ACTIVATE, store_lock.root, tree.place)
         failpoint("activated")
-        collect_unused(held)
+        collect_unused(store_lock)
         failpoint("collected")
-        return _report(bundle, tree, found, held.root, time.monotonic() - started, activated=True)
+        return _report(
+            bundle, tree, state, store_lock.root, time.monotonic() - started, activated=True
+        )
 
 
 def place_bundle(bundle: Bundle, lock: Lock, *, progress: Progress = silent) -> DeployReport:
     """Bring a bundle onto a device without making it the current one. It stays until unused ones
     are collected. Raises what `deploy` raises."""
     started, tree = time.monotonic(), _bundle_tree(bundle)
-    found = _place(lock, tree, f"send to {lock.device.name}", progress)
+    state = _place(lock, tree, f"send to {lock.device.name}", progress)
     return _report(
         bundle,
         tree,
-        found,
+        state,
         lock.root,
         time.monotonic() - started,
-        activated=found.current == tree.place,
+        activated=state.current == tree.place,
     )
 
 
@@ -178,17 +180,17 @@ def provision(
     tree = _Tree(
         f"runtimes/{runtime.format}-{runtime.version}-{runtime.arch}-{_digest(files)}", files
     )
-    with _held(device, workdir, lock) as held:
-        _place(held, tree, f"provide the {runtime.format} runtime on {device.name}", progress)
-        return runtime.argv(f"{held.root}/{tree.place}")
+    with _locked(device, workdir, lock) as store_lock:
+        _place(store_lock, tree, f"provide the {runtime.format} runtime on {device.name}", progress)
+        return runtime.argv(f"{store_lock.root}/{tree.place}")
 
 
 def rollback(device: Device, workdir: str) -> Verified:
     """Swap the previous bundle and the current one, after reading all of the previous. Raises
     DeviceError: there is none, or it is damaged."""
-    with hold(device, workdir) as held:
-        verified = _read_back(device, held.root, "previous")
-        call(device, ROLL_BACK, held.root)
+    with hold(device, workdir) as store_lock:
+        verified = _read_back(device, store_lock.root, "previous")
+        call(device, ROLL_BACK, store_lock.root)
         return verified
 
 
@@ -199,7 +201,7 @@ def verify(device: Device, workdir: str) -> Verified:
 
 
 @contextmanager
-def _held(device: Device, workdir: str, lock: Lock | None) -> Iterator[Lock]:
+def _locked(device: Device, workdir: str, lock: Lock | None) -> Iterator[Lock]:
     if lock is not None:
         yield lock
     else:
@@ -210,11 +212,11 @@ def _held(device: Device, workdir: str, lock: Lock | None) -> Iterator[Lock]:
 
 def _place(lock: Lock, tree: _Tree, task: str, progress: Progress) -> Survey:
     """Send what is missing of a tree and plant it. Returns what was there before."""
-    wanted = list(tree.files.values())
+    contents = list(tree.files.values())
     lines = tree.lines()
-    found = survey(lock.device, lock.root, wanted, tree.place, mend=True)
+    state = survey(lock.device, lock.root, contents, tree.place, mend=True)
     failpoint("surveyed")
-    total, done = found.bytes_to_send(wanted), 0
+    total, done = state.bytes_to_send(contents), 0
 
     def moved(count: int) -> None:
         nonlocal done
@@ -222,14 +224,14 @@ def _place(lock: Lock, tree: _Tree, task: str, progress: Progress) -> Survey:
         progress(task, done, total)
 
     progress(task, 0, total)
-    send(lock, found.missing(wanted), found, moved)
-    if not found.planted:
+    send(lock, state.missing(contents), state, moved)
+    if not state.planted:
         call(lock.device, UNPACK, lock.root, "tree", data=links(tree.links()))
         failpoint("linked")
     call(lock.device, PLANT, lock.root, tree.place, str(len(lines)), lines=lines)
     failpoint("planted")
     progress(task, total, total)
-    return found
+    return state
 
 
 def _bundle_tree(bundle: Bundle) -> _Tree:
@@ -252,16 +254,16 @@ def _digest_of(hashes: dict[str, str]) -> str:
 
 
 def _report(
-    bundle: Bundle, tree: _Tree, found: Survey, root: str, seconds: float, *, activated: bool
+    bundle: Bundle, tree: _Tree, state: Survey, root: str, seconds: float, *, activated: bool
 ) -> DeployReport:
-    wanted = list(tree.files.values())
-    missing = found.missing(wanted)
+    contents = list(tree.files.values())
+    missing = state.missing(contents)
     directory = f"{root}/{tree.place}"
     return DeployReport(
         bundle_id=bundle.manifest.id,
-        bytes_moved=found.bytes_to_send(wanted),
+        bytes_moved=state.bytes_to_send(contents),
         objects_moved=len(missing),
-        reused=len({content.sha256 for content in wanted}) - len(missing),
+        reused=len({content.sha256 for content in contents}) - len(missing),
         seconds=seconds,
         directory=directory,
         artifacts={

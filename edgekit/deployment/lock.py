@@ -118,13 +118,13 @@ class Lock:
         return put
 
     def _put(self, content: str) -> bool:
-        code, said = attempt(
+        code, output = attempt(
             self.device, SWAP_LOCK, self.root, str(self._number), content, self._boot_id
         )
         if code not in (0, TAKEN):
             raise DeviceError(
                 f"{self.device.name}:"
-                f" {printable(said[-1]) if said else 'the lock cannot be written'}",
+                f" {printable(output[-1]) if output else 'the lock cannot be written'}",
                 hint="is the disk full?",
             )
         self._number += code == 0
@@ -171,17 +171,17 @@ def _take(device: Device, workdir: str) -> Lock:
 
 def _read(device: Device, workdir: str) -> _State:
     lines = call(device, PREPARE, workdir)
-    found = (
+    match = (
         re.fullmatch(r"([0-9]{1,12}) ([0-9a-f-]{36}) ([0-9]{1,9}) ?(.{0,500})", lines[1])
         if len(lines) == 2
         else None
     )
-    if not found or not lines[0].startswith("/"):
+    if not match or not lines[0].startswith("/"):
         raise DeviceError(
             f"{device.name}: {workdir}: the device's answer is not understood",
             hint="edgekit needs Linux with /proc on it",
         )
-    return _State(lines[0], int(found[1]), found[2], int(found[3]), found[4])
+    return _State(lines[0], int(match[1]), match[2], int(match[3]), match[4])
 
 
 def _parse(content: str) -> _Entry | None:
@@ -189,10 +189,10 @@ def _parse(content: str) -> _Entry | None:
         r"held ([0-9]{1,12}) ([0-9a-f-]{36}) ([A-Za-z0-9._-]{1,64}) ([0-9]{1,10}) ([0-9]{1,20})"
         r" ([A-Za-z0-9._@-]{1,128}) [0-9a-f]{16}"
     )
-    found = re.fullmatch(pattern, content)
+    match = re.fullmatch(pattern, content)
     return (
-        _Entry(int(found[1]), found[2], found[3], int(found[4]), found[5], found[6])
-        if found
+        _Entry(int(match[1]), match[2], match[3], int(match[4]), match[5], match[6])
+        if match
         else None
     )
 

@@ -50,14 +50,17 @@ class Survey:
     present: frozenset[str]
     arrived: dict[str, int] = field(default_factory=dict)
 
-    def missing(self, wanted: Iterable[Content]) -> list[Content]:
+    def missing(self, contents: Iterable[Content]) -> list[Content]:
         """What must be sent: each content once, the smallest first."""
-        once = {content.sha256: content for content in wanted if content.sha256 not in self.present}
+        once = {
+            content.sha256: content for content in contents if content.sha256 not in self.present
+        }
         return sorted(once.values(), key=lambda content: (content.bytes, content.sha256))
 
-    def bytes_to_send(self, wanted: Iterable[Content]) -> int:
+    def bytes_to_send(self, contents: Iterable[Content]) -> int:
         return sum(
-            content.bytes - self.arrived.get(content.sha256, 0) for content in self.missing(wanted)
+            content.bytes - self.arrived.get(content.sha256, 0)
+            for content in self.missing(contents)
         )
 
 
@@ -69,11 +72,11 @@ def failpoint(step: str) -> None:
 
 
 def survey(
-    device: Device, workdir: str, wanted: Sequence[Content], tree: str, *, mend: bool
+    device: Device, workdir: str, contents: Sequence[Content], tree: str, *, mend: bool
 ) -> Survey:
     """Ask a device what it has; everything there is hashed. With `mend` (only under the lock) an
     interrupted resumption is put together first."""
-    sizes = {content.sha256: content for content in wanted}
+    sizes = {content.sha256: content for content in contents}
     lines = call(
         device, SURVEY, workdir, "mend" if mend else "look", tree, lines=sizes, timeout_s=HASHING_S
     )
@@ -109,7 +112,7 @@ def survey(
 
 
 def send(
-    lock: Lock, content: Sequence[Content], found: Survey, moved: Callable[[int], None]
+    lock: Lock, content: Sequence[Content], state: Survey, moved: Callable[[int], None]
 ) -> None:
     """Bring all of `content` into the objects of a device. `moved` is called with each number of
     bytes sent.
@@ -118,18 +121,18 @@ def send(
     TransportError (cut off; what arrived stays for the next time; or damaged on the way)."""
     if not content:
         return
-    _require_space(lock.device, content, found)
-    lock.renew(LEASE_S + found.bytes_to_send(content) / SLOWEST_BYTES_PER_S)
+    _require_space(lock.device, content, state)
+    lock.renew(LEASE_S + state.bytes_to_send(content) / SLOWEST_BYTES_PER_S)
     unfinished = [
         item
         for item in content
-        if item.bytes == 0 or found.arrived.get(item.sha256, 0) < item.bytes
+        if item.bytes == 0 or state.arrived.get(item.sha256, 0) < item.bytes
     ]
     for pack in packs(item for item in unfinished if item.bytes <= PACKED_BYTES):
         _send_pack(lock, pack, moved)
     for item in unfinished:
         if item.bytes > PACKED_BYTES:
-            _send_one(lock, item, found.arrived.get(item.sha256, 0), moved)
+            _send_one(lock, item, state.arrived.get(item.sha256, 0), moved)
     failpoint("sent")
     answers = set(
         call(
@@ -190,8 +193,8 @@ def _discarding(lock: Lock, content: Sequence[Content]) -> Iterator[None]:
         raise
 
 
-def _require_space(device: Device, content: Sequence[Content], found: Survey) -> None:
-    needed = found.bytes_to_send(content) + SPARE_BYTES
-    if found.free_bytes is not None and found.free_bytes < needed:
-        message = f"{device.name}: {found.free_bytes >> 20} MiB free, {-(-needed >> 20)} MiB needed"
+def _require_space(device: Device, content: Sequence[Content], state: Survey) -> None:
+    needed = state.bytes_to_send(content) + SPARE_BYTES
+    if state.free_bytes is not None and state.free_bytes < needed:
+        message = f"{device.name}: {state.free_bytes >> 20} MiB free, {-(-needed >> 20)} MiB needed"
         raise DeviceError(message, hint="free some space, or choose another workdir in the target")

@@ -147,7 +147,7 @@ def _accepted(transport: paramiko.Transport, user: str, proof: paramiko.PKey | s
     """Whether the server lets us in. A second factor is none of edgekit's, so an answer that asks
     for one is a refusal."""
     try:
-        more = (
+        further_steps = (
             transport.auth_password(user, proof)
             if isinstance(proof, str)
             else transport.auth_publickey(user, proof)
@@ -158,7 +158,7 @@ def _accepted(transport: paramiko.Transport, user: str, proof: paramiko.PKey | s
         if transport.is_active():
             return False
         raise paramiko.AuthenticationException(f"the server hung up: {error}") from None
-    return not more
+    return not further_steps
 
 
 @contextmanager

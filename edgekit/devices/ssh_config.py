@@ -93,16 +93,16 @@ def split_address(text: str) -> tuple[str | None, str, int | None]:
 
     Raises UsageError.
     """
-    found = re.fullmatch(ADDRESS, text)
-    if not found:
+    match = re.fullmatch(ADDRESS, text)
+    if not match:
         raise UsageError(
             f"{text!r} is not an address of a machine",
             hint="USER@HOST or USER@HOST:PORT, e.g. pi@raspberrypi.local",
         )
     return (
-        found["user"],
-        found["bracketed"] or found["host"],
-        int(found["port"]) if found["port"] else None,
+        match["user"],
+        match["bracketed"] or match["host"],
+        int(match["port"]) if match["port"] else None,
     )
 
 
@@ -119,20 +119,20 @@ def _resolve(
         raise IdentityError(
             f"{host}: the jump hosts lead in a circle", hint="check ProxyJump in ~/.ssh/config"
         )
-    found = settings.lookup(host)
-    via = found.get("proxyjump", "none") if jumps is None else jumps
-    if "proxycommand" in found and via == "none":
+    configured = settings.lookup(host)
+    via = configured.get("proxyjump", "none") if jumps is None else jumps
+    if "proxycommand" in configured and via == "none":
         raise IdentityError(
             f"{host}: ProxyCommand in ~/.ssh/config is not supported",
             hint="ProxyJump does the same for a tunnel through SSH",
         )
-    files = (identity_file,) if identity_file else tuple(found.get("identityfile", ()))
+    files = (identity_file,) if identity_file else tuple(configured.get("identityfile", ()))
     return Login(
-        host=found.get("hostname", host),
-        port=port or int(found.get("port", 22)),
-        user=user or found.get("user") or getpass.getuser(),
+        host=configured.get("hostname", host),
+        port=port or int(configured.get("port", 22)),
+        user=user or configured.get("user") or getpass.getuser(),
         identity_files=tuple(os.path.expanduser(file) for file in files),
-        identities_only=found.get("identitiesonly", "no") == "yes",
+        identities_only=configured.get("identitiesonly", "no") == "yes",
         jump=_through(settings, via, (*seen, host)),
     )
 

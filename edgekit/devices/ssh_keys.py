@@ -71,8 +71,8 @@ def record(login: Login, key: paramiko.PKey, file: Path) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         before = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-        kept = [other for other in before if other.partition(" ")[0] != login.known_as]
-        staged.write_text("".join(f"{text}\n" for text in (line, *kept)), encoding="utf-8")
+        others = [other for other in before if other.partition(" ")[0] != login.known_as]
+        staged.write_text("".join(f"{text}\n" for text in (line, *others)), encoding="utf-8")
         staged.replace(file)
     except (OSError, ValueError) as error:
         raise IdentityError(

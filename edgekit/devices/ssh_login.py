@@ -138,7 +138,7 @@ def trust(
     once its key is trusted. Raises IdentityError (not confirmed, not let in by a jump host),
     TransportError (no SSH server answers)."""
     connect_s, files = (timeouts or Timeouts()).connect_seconds, known_hosts_files(known_hosts)
-    found = []
+    shown_keys = []
     for hop in login.hops:
         key = _offered_key(name, hop, connect_s, files)
         host_key = HostKey(
@@ -152,8 +152,8 @@ def trust(
                     hint=_compare(name),
                 )
             record(hop, key, files[0])
-        found.append(host_key)
-    return tuple(found)
+        shown_keys.append(host_key)
+    return tuple(shown_keys)
 
 
 def _open(

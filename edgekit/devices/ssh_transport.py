@@ -54,9 +54,9 @@ class _Packets(Packetizer):
             socket, "TCP_QUICKACK"
         ):  # else sshd, which gathers small packets, waits 40 ms for it
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-        found = super().read_message()
+        message = super().read_message()
         self.heard_at = time.monotonic()
-        return found
+        return message
 
 
 class Transport(paramiko.Transport):

@@ -104,10 +104,10 @@ def judge(path: Path, listing: Mapping[str, Any], max_bytes: int) -> Disk:
 def tool(name: str, package: str) -> str:
     """The path of a program that flashing needs. Raises UsageError, with the package that has
     it."""
-    found = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
-    if not found:
+    path = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+    if not path:
         raise UsageError(f"flashing needs the program {name}", hint=f"apt install {package}")
-    return found
+    return path
 
 
 def call(

@@ -207,24 +207,24 @@ class Ext4:
 
 def boot_partition(disk: Disk) -> Fat | None:
     """The first FAT partition, if there is one."""
-    found = next((part for part in partitions(disk) if part.type in FAT_TYPES), None)
-    return Fat(disk, found) if found else None
+    partition = next((part for part in partitions(disk) if part.type in FAT_TYPES), None)
+    return Fat(disk, partition) if partition else None
 
 
 def root_partition(disk: Disk) -> Ext4:
     """The largest partition with an ext4 file system. Raises DeviceError: there is none."""
     with disk.path.open("rb") as stream:
-        found = [
+        candidates = [
             part
             for part in partitions(disk)
             if _at(stream, part.offset + EXT_MAGIC[0], len(EXT_MAGIC[1])) == EXT_MAGIC[1]
         ]
-    if not found:
+    if not candidates:
         raise DeviceError(
             f"{disk.path}: no partition with an ext4 file system",
             hint="is it the image of a Linux system?",
         )
-    return Ext4(disk, max(found, key=lambda part: part.bytes))
+    return Ext4(disk, max(candidates, key=lambda part: part.bytes))
 
 
 def _at(stream: object, offset: int, length: int) -> bytes:
@@ -272,23 +272,23 @@ def _files(entries: Sequence[Entry]) -> Iterator[dict[str, Path]]:
 def _commands(
     entries: Sequence[Entry], sources: dict[str, Path], existing: set[str]
 ) -> Iterator[str]:
-    made = set(existing)
+    paths = set(existing)
     for entry in entries:
         for parent in _parents(entry.path):
-            if parent not in made:
-                made.add(parent)
+            if parent not in paths:
+                paths.add(parent)
                 yield f"mkdir {parent}"
         is_directory = entry.content is None and entry.target is None
-        if entry.path in made and not is_directory:
+        if entry.path in paths and not is_directory:
             yield f"rm {entry.path}"
         if is_directory:
-            if entry.path not in made:
+            if entry.path not in paths:
                 yield f"mkdir {entry.path}"
         elif entry.target is not None:
             yield f"symlink {entry.path} {_link(entry.target)}"
         else:
             yield f"write {sources[entry.path]} {entry.path}"
-        made.add(entry.path)
+        paths.add(entry.path)
         kind = 0o120000 if entry.target is not None else 0o040000 if is_directory else 0o100000
         yield (
             f"sif {entry.path} mode 0{kind | (0o777 if entry.target is not None else entry.mode):o}"

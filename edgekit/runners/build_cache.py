@@ -53,8 +53,8 @@ def _locked(lock: IO[str]) -> bool:
 def write_listing(build: Path) -> None:
     """List all files below a directory in it. Every one is executable, as deployment links to
     contents and one content has one mode."""
-    found = sorted(path for path in build.rglob("*") if path.is_file())
-    files = [describe_file(path, path.relative_to(build).as_posix(), 0o755) for path in found]
+    paths = sorted(path for path in build.rglob("*") if path.is_file())
+    files = [describe_file(path, path.relative_to(build).as_posix(), 0o755) for path in paths]
     (build / LISTING).write_text(
         json.dumps([asdict(file) | {"path": file.name} for file in files], indent=1)
     )

@@ -100,13 +100,13 @@ def _wheels(
 ) -> tuple[Path, ...]:
     """The first choice there are wheels for. On 32-bit ARM, for which the usual index has no numpy,
     the board's own numpy will do."""
-    wanted = (
+    choices_of = (
         CHOICES
         if platform.litert_package == "auto"
         else {platform.litert_package: CHOICES[platform.litert_package]}
     )
     refused: list[RunnerError] = []
-    for requirements in (choice for choices in wanted.values() for choice in choices):
+    for requirements in (choice for choices in choices_of.values() for choice in choices):
         own_numpy = (
             platform.arch == "armv7l"
             and platform.numpy is not None

@@ -35,9 +35,9 @@ LIBRARIES = (
 def with_own_libc(runtime: Runtime, cache: Path, progress: Progress) -> Runtime:
     """The same runtime with a C library of its own below `lib`. Raises RunnerError: there is none
     here to bring along."""
-    found = system_libraries(runtime.arch)
-    kept = sorted((cache / "runtimes").glob(f"libc-{runtime.arch}-*[0-9a-f]"))
-    if not found and not kept:
+    libraries = system_libraries(runtime.arch)
+    cached = sorted((cache / "runtimes").glob(f"libc-{runtime.arch}-*[0-9a-f]"))
+    if not libraries and not cached:
         packages = " ".join(
             f"{name}-{DEBIAN_NAMES[runtime.arch]}-cross"
             for name in ("libc6", "libgcc-s1", "libstdc++6")
@@ -49,15 +49,15 @@ def with_own_libc(runtime: Runtime, cache: Path, progress: Progress) -> Runtime:
     home = (
         cache
         / "runtimes"
-        / f"libc-{runtime.arch}-{content_key([sha256_file(path) for path in found])[:12]}"
-        if found
-        else kept[-1]
+        / f"libc-{runtime.arch}-{content_key([sha256_file(path) for path in libraries])[:12]}"
+        if libraries
+        else cached[-1]
     )
     if not home.is_dir():
         with building(home, "copies a C library", progress) as build:
             if build is not None:
                 (build / "lib").mkdir()
-                for path in found:
+                for path in libraries:
                     shutil.copy(path, build / "lib" / path.name)
                 write_listing(build)
     through = (
@@ -80,7 +80,7 @@ def system_libraries(arch: str) -> list[Path]:
         *([Path(f"/lib/{arch}-linux-gnu")] if arch == platform.machine() else []),
     ]
     for place in places:
-        found = [place / name for name in (LOADERS[arch], *LIBRARIES)]
-        if all(path.exists() for path in found):
-            return found
+        paths = [place / name for name in (LOADERS[arch], *LIBRARIES)]
+        if all(path.exists() for path in paths):
+            return paths
     return []

@@ -263,21 +263,21 @@ def read_proc(path: str) -> str:
 def field_bytes(text: str, name: str) -> int | None:
     """`Name:   123 kB` at the start of a line of /proc/self/status or smaps_rollup, in bytes; None
     when it is not there."""
-    found = re.search(rf"^{name}:\s+([0-9]+) kB", text, re.MULTILINE)
-    return int(found.group(1)) * 1024 if found else None
+    match = re.search(rf"^{name}:\s+([0-9]+) kB", text, re.MULTILINE)
+    return int(match.group(1)) * 1024 if match else None
 
 
 def read_number(path: str) -> int | None:
     """The whole number a small file starts with, as those of /sys do."""
-    found = re.match(r"\s*(-?[0-9]{1,18})\b", read_proc(path))
-    return int(found.group(1)) if found else None
+    match = re.match(r"\s*(-?[0-9]{1,18})\b", read_proc(path))
+    return int(match.group(1)) if match else None
 
 
 def device_ticks() -> list[int]:
     """Processor time of all processes in ticks since boot, by kind: user nice system idle iowait
     irq softirq steal, see proc(5)."""
-    found = re.match(r"cpu((?: +[0-9]{1,18}){8})", read_proc("/proc/stat"))
-    return [int(ticks) for ticks in found.group(1).split()] if found else []
+    match = re.match(r"cpu((?: +[0-9]{1,18}){8})", read_proc("/proc/stat"))
+    return [int(ticks) for ticks in match.group(1).split()] if match else []
 
 
 def bind_to(cpus: list[int]) -> None:
@@ -451,7 +451,7 @@ class Samples:
     microphone would."""
 
     def __init__(self, path: str, count: int, model: Model) -> None:
-        self.count, self._held, self._buffer = count, -1, memoryview(model.sample)
+        self.count, self._sample, self._buffer = count, -1, memoryview(model.sample)
         self._fd: int | None = None
         if not path:
             model.fill_pseudo_random()
@@ -470,14 +470,14 @@ class Samples:
 
     def load(self, iteration: int) -> None:
         """Samples are cycled through."""
-        wanted = iteration % self.count
+        sample = iteration % self.count
         if (
             self._fd is not None
-            and wanted != self._held
-            and os.preadv(self._fd, [self._buffer], wanted * len(self._buffer)) != len(self._buffer)
+            and sample != self._sample
+            and os.preadv(self._fd, [self._buffer], sample * len(self._buffer)) != len(self._buffer)
         ):
             raise Failure(EXIT_IO, "the inputs file became shorter")
-        self._held = wanted
+        self._sample = sample
 
 
 def timed(body: Callable[[], object]) -> int:
