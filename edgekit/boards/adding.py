@@ -61,7 +61,7 @@ class Added:
 
 @dataclass(frozen=True)
 class Listed:
-    """A target that `load_target` knows by name. `problem` says why its file cannot be used; the
+    """A target that `load_target` knows by name. `problem` is why its file cannot be used; the
     other fields are then empty."""
 
     name: str
@@ -136,7 +136,7 @@ def confirmed_by(fingerprints: tuple[str, ...], otherwise: Confirm | None = None
         if fingerprints:
             raise IdentityError(
                 f"{key.machine} shows {key.fingerprint}, which is not the fingerprint given",
-                hint="somebody may be in between",
+                hint="someone may be intercepting the connection",
             )
         return otherwise is not None and otherwise(key)
 

@@ -84,8 +84,9 @@ def setup(
     it.
 
     They are built and fetched on this machine; `offline_cache` is a directory to keep them in, for
-    a machine that has no internet either. A format that the board cannot run does not keep the
-    others from it: they are installed, then RunnerError names what is missing. Raises what `deploy`
+    a machine that has no internet either. When the
+    board cannot run one format, the others are still installed, then RunnerError names what is
+    missing. Raises what `deploy`
     raises."""
     loaded = as_target(target)
     runtimes: list[Runtime] = []
@@ -125,7 +126,7 @@ def setup(
 def reached(
     target: Target, device: Device | None, cancel: Cancel | None = None
 ) -> Iterator[Device]:
-    """The device given, or a connection of one's own that is closed at the end."""
+    """The device given, or a new connection that is closed at the end."""
     if device is not None:
         yield device
         return

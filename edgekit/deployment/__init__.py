@@ -1,9 +1,9 @@
-"""Deployment: bundles and runtimes onto a device, so that at every instant what is live there is
-the old bundle or the new one, whole. Owns the store's layout (see scripts.py) and the order of
+"""Deployment: bundles and runtimes onto a device. At every instant the live bundle is the old one
+or the new one, whole. Owns the store's layout (see scripts.py) and the order of
 steps; knows devices only by their protocol.
 
-Content that is there already is not sent again, interrupted uploads go on where they stopped, and a
-plain retry is all a failure ever asks for."""
+Content that is there already is not sent again, and interrupted uploads continue where they
+stopped: after a failure, a plain retry is enough."""
 
 from __future__ import annotations
 
@@ -296,7 +296,7 @@ def _read_back(device: Device, workdir: str, which: str) -> Verified:
         )
     if _digest_of({name: digest for digest, name in links}) != tree[2]:
         raise DeviceError(
-            f"{device.name}: {which} bundle {tree[1]}: its files are not those that were deployed",
+            f"{device.name}: {which} bundle {tree[1]}: its files are not the deployed ones",
             hint="deploy again",
         )
     return Verified(tree[1], len(links))

@@ -1,4 +1,4 @@
-"""What is wanted on a device: a file of the host, known by its hash."""
+"""A file of this host that a device needs, known by its hash."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Content:
-    """A file of the host that is wanted on a device."""
+    """A file of this host that a device needs."""
 
     path: Path
     sha256: str

@@ -1,15 +1,16 @@
 """The lock of a device's store: one deployment or measurement at a time, also when holders are
-killed. Owns what a lock entry says and when it is void.
+killed. Owns the content of a lock entry, and when it is void.
 
 Entries are symbolic links `lock.N` whose target is their content, because making one is a single
 step that fails if it exists. The newest counts. Taking, renewing and releasing all mean: put the
-entry N+1, provided that N is still the newest. So of two who find the same void lock one succeeds,
-and who was declared dead but is not notices at the next renewal.
+entry N+1, provided that N is still the newest. So of two
+that find the same void lock one succeeds, and a holder that was wrongly declared dead notices it at
+its next renewal.
 
 A held entry is void when its lease is over (by the device's uptime: clocks are set while a board
 runs), when the device was started again since, or when its holder was a process of this very host
-that is gone. One of this very process is void when nothing in it holds that entry any more: the way
-to the device was lost before it could be released."""
+that is gone. An entry of this very process is void when nothing in the process holds it any more:
+the connection was lost before it could be released."""
 
 from __future__ import annotations
 
@@ -159,10 +160,12 @@ def _take(device: Device, workdir: str) -> Lock:
     holder = _parse(state.content)
     if holder is None:
         raise BusyError(
-            f"{device.name}: somebody is using the device",
-            hint=f"if nobody is: remove {state.root}/lock.* on it",
+            f"{device.name}: someone is using the device",
+            hint=f"if no one is: remove {state.root}/lock.* on it",
         )
-    left = f"until it is done, or was silent for {max(0, holder.until_s - state.uptime_s)} s more"
+    left = (
+        f"until it is done, or has been silent for {max(0, holder.until_s - state.uptime_s)} s more"
+    )
     raise BusyError(
         f"{device.name}: {holder.owner} (process {holder.pid}) is using the device, {left}",
         hint="try again later",

@@ -350,7 +350,7 @@ newer one has come."""
 
 _STEPS = {
     PREPARE: "looking for the store",
-    SURVEY: "looking at what is there",
+    SURVEY: "checking what is there",
     APPEND: "putting an upload together",
     DISCARD: "giving up an upload",
     UNPACK: "sending small files",
@@ -359,7 +359,7 @@ _STEPS = {
     ACTIVATE: "switching over",
     ROLL_BACK: "switching back",
     READ_BACK: "reading the bundle",
-    COLLECT: "removing what is old",
+    COLLECT: "removing old files",
     SWAP_LOCK: "locking",
 }
 """What each script is for, in the message of a connection lost there."""

@@ -1,7 +1,7 @@
 """Devices: one narrow seam between edgekit and the machine a model runs on.
 
-Above it everything is clever (deployment, runtimes, measurement); below it a transport moves bytes
-and runs programs. A transport is one module with a class that fulfils `Device`, and one line in
+Above it are deployment, runtimes and measurement; below it a transport moves bytes and runs
+programs. A transport is one module with a class that fulfils `Device`, and one line in
 `TRANSPORTS`. Nothing here knows recipes, bundles or models."""
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Completed:
     """A program that ran on a device.
 
     `exit_code` is None when the program was ended by `signal`. `stdout` and `stderr` hold at most
-    the cap asked for; `*_truncated` says that more came."""
+    the cap asked for; `*_truncated` means that more came."""
 
     argv: tuple[str, ...]
     exit_code: int | None
@@ -80,8 +80,8 @@ class Device(Protocol):
         `no_progress_s`, or on Ctrl-C. Output beyond the caps is read and dropped. `on_stdout` sees
         each chunk as it arrives (the same bytes that land in `Completed.stdout`).
 
-        Raises TransportError (unreachable, deadline), IdentityError (not let in), DeviceError (no
-        such program or no permission to start it)."""
+        Raises TransportError (unreachable, deadline), IdentityError (login refused), DeviceError
+        (no such program or no permission to start it)."""
         ...
 
     def push(
@@ -108,7 +108,8 @@ def connect(target: Target, cancel: Cancel | None = None) -> Device:
     """The device of a target, ready to use. The caller closes it. A request by `cancel` ends what
     it waits for, from the connecting on.
 
-    Raises TransportError (unreachable), IdentityError (unknown host key, not let in), DeviceError.
+    Raises TransportError (unreachable), IdentityError (unknown host key, login refused),
+    DeviceError.
     """
     module, _, function = TRANSPORTS[target.kind].partition(":")
     connect_kind = getattr(importlib.import_module(module), function)

@@ -1,16 +1,15 @@
 """A device over adb, by the real `adb` program and the shell protocol that keeps streams apart and
 brings the exit code (`shell_v2`).
 
-Every program runs below a small shell script on the device, because adb alone leaves too little
-behind: the script says which process group is to be killed on a deadline (a program outlives its
-adb client), and whether the program was ended by a signal, which the protocol folds into the exit
-code. Both are said on standard error, in lines with a nonce. Shells keep quiet about SIGINT and
-SIGPIPE: these two arrive as exit codes 130 and 141.
+Every program runs below a small shell script on the device, because adb alone reports too little.
+The script prints the process group, which is killed on a deadline (a program outlives its adb
+client), and whether a signal ended the program, which the protocol folds into the exit code. Both
+go to standard error, in lines with a nonce. Shells do not report SIGINT and SIGPIPE: these two
+arrive as exit codes 130 and 141.
 
-Files go through the same door; large ones to the device by the sync service of `adb push`
-(adb_sync.py), which is faster. On its own it deletes what arrived when it is cut off, so a script
-beside it gives the file its name as soon as there is one. Commands are those of toybox and mksh,
-which is what Android has."""
+Files are sent the same way; large ones by the sync service behind `adb push` (adb_sync.py), which
+is faster. The service deletes what arrived when it is cut off, so a script beside it renames the
+file as soon as it exists. All commands exist in toybox and mksh, which Android has."""
 
 from __future__ import annotations
 
@@ -82,8 +81,8 @@ def connect(target: AdbTarget, cancel: Cancel | None = None) -> AdbDevice:
         if serial not in _warned:
             _warned.add(serial)
             logging.getLogger(__name__).warning(
-                "warning: %s is debugged over the network: whoever reaches its port can try"
-                " to, too",
+                "warning: %s is debugged over the network: anyone who reaches its port can"
+                " try to as well",
                 serial,
             )
     if "shell_v2" not in server.ask("-s", serial, "features").split():

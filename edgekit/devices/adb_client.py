@@ -43,8 +43,8 @@ def command(serial: str, argv: Sequence[str]) -> list[str]:
 
 @contextlib.contextmanager
 def running(serial: str, argv: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """An adb client that starts `argv` on a device. In a session of its own, so that Ctrl-C meets
-    edgekit first."""
+    """An adb client that starts `argv` on a device. It has its own session, so that Ctrl-C
+    reaches edgekit only."""
     client = subprocess.Popen(
         command(serial, argv),
         stdin=subprocess.PIPE,

@@ -75,7 +75,7 @@ class AdbServer:
 
     def connect(self, name: str, serial: str | None, timeout_s: float) -> str:
         """The serial of a device that is ready; one that is offline or missing and on the network
-        is connected anew, once.
+        is connected again, once.
 
         Raises TransportError (none, several, missing, offline), IdentityError (unauthorized),
         DeviceError (not in Android)."""
@@ -91,7 +91,7 @@ class AdbServer:
         return serial
 
     def reconnect(self, serial: str, timeout_s: float) -> str | None:
-        """Connect a device on the network anew, and return its state."""
+        """Connect a device on the network again, and return its state."""
         self.ask("disconnect", serial)
         self.ask("connect", serial, timeout_s=timeout_s + ANSWER_S)
         return self._settled(serial, timeout_s)
@@ -154,15 +154,15 @@ def not_ready(name: str, serial: str, state: str | None, states: Mapping[str, st
     if state in ("unauthorized", "authorizing"):
         hint = (
             "unlock it and accept the question `Allow USB debugging?`; if none comes, plug it in"
-            " anew, or `adb kill-server`"
+            " again, or `adb kill-server`"
         )
         return IdentityError(
             f"{where}: the device does not trust this machine's adb key (unauthorized)", hint=hint
         )
     if state in ("offline", "connecting"):
         return TransportError(
-            f"{where}: adb says {state}",
-            hint="plug it in anew or restart it; if that does not help, `adb kill-server`",
+            f"{where}: adb reports it as {state}",
+            hint="plug it in again or restart it; if that does not help, `adb kill-server`",
         )
     if state.startswith("no permissions"):
         hint = (

@@ -1,8 +1,8 @@
 """Large files to a device by adb's sync service, the one behind `adb push`, through the adb server
 on this machine.
 
-Spoken here rather than by `adb push`, which says neither how far it is nor, before its end, that
-the device refuses. The protocol is AOSP's packages/modules/adb, docs/dev/services.md and sync.md,
+`adb push` is not used, because it shows no progress, and reports only at its end that the device
+refuses. The protocol is AOSP's packages/modules/adb, docs/dev/services.md and sync.md,
 version 1, which every device has. Starts no server and runs nothing on a device."""
 
 from __future__ import annotations

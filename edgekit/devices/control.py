@@ -56,7 +56,7 @@ while sleep "$2" && [ -f "$saved" ]; do
 done
 """
 )
-"""WORKDIR SECONDS. Undoes the change once nobody holds the lock any more."""
+"""WORKDIR SECONDS. Undoes the change when the lock is free or its lease is over."""
 
 _RESTORE = "saved=$1/governors.saved\n" + _UNDO + "undo\n"
 """WORKDIR."""

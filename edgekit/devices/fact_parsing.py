@@ -272,7 +272,7 @@ def _understood(parse: Callable[[Sources], Parsed], capture: bytes) -> Parsed:
     except (ValidationError, ValueError, IndexError) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise ResultError(
-            f"what the device says about itself is not understood: {printable(reason)}",
+            f"the facts of the device are not understood: {printable(reason)}",
             hint="see /proc and /sys on the device",
         ) from None
 

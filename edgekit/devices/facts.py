@@ -35,8 +35,8 @@ class DeviceFacts(Part):
 
 
 class Clock(Part):
-    """A group of cores that share a clock. `time_in_state_ms` says how long since boot it ran at
-    each frequency, by kHz."""
+    """A group of cores that share a clock. `time_in_state_ms` is the time since boot it ran
+    at each frequency, by kHz."""
 
     policy: str
     governor: str | None = None
@@ -77,7 +77,7 @@ class Cooling(Part):
     """A means of cooling the kernel steers, such as a fan or a cap on the clock. `transitions`
     counts the changes of its state since boot.
 
-    State 0 is idle; some drivers say −1 instead.
+    State 0 is idle; some drivers give −1 instead.
     """
 
     name: str
@@ -86,7 +86,8 @@ class Cooling(Part):
 
 
 class BatteryState(Part):
-    """What Android says of its battery. `powered` is whether a charger of any kind is connected."""
+    """What Android reports about the battery. `powered` is whether a charger of any kind is
+    connected."""
 
     level_percent: Annotated[float, Field(ge=0, le=100)]
     temperature_c: Annotated[float, Field(ge=-60, le=150)] | None = None
@@ -94,8 +95,8 @@ class BatteryState(Part):
 
 
 class DeviceState(Part):
-    """How a device is doing at one moment. `throttled_flags` are those of Raspberry Pi's `vcgencmd
-    get_throttled`, `thermal_status` is Android's."""
+    """How a device is doing at one moment. `throttled_flags` come from Raspberry Pi's
+    `vcgencmd get_throttled`, `thermal_status` from Android."""
 
     boot_id: str | None = None
     load_1min: Annotated[float, Field(ge=0, le=1e6)] | None = None

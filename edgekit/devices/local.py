@@ -40,9 +40,9 @@ def connect(target: Target, cancel: Cancel) -> LocalDevice:
 
 
 class LocalDevice:
-    """This machine as a `Device`. Programs run in a session of their own, in the home directory,
-    with this process' environment, except what looks like a secret: what a runner prints comes back
-    with its errors, as it would not from another machine.
+    """This machine as a `Device`. Each program runs in its own session, in the home directory, with
+    the environment of this process except what looks like a secret: a program's output is stored
+    with its errors, and must not reveal one.
 
     Relative paths start at the home directory, as they do over SSH. Needs Linux (pidfd).
     """
@@ -162,8 +162,8 @@ class LocalDevice:
 
 @contextmanager
 def _process_group(device: str, argv: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A started program in its own session. When the block is left, for whatever reason, nobody of
-    its process group is alive."""
+    """A started program in its own session. However the block is left, no process of its group is
+    alive after it."""
     try:
         environment = {name: value for name, value in os.environ.items() if not SECRET.search(name)}
         pipe, home = subprocess.PIPE, Path.home()
@@ -201,7 +201,7 @@ def _process_group(device: str, argv: Sequence[str]) -> Iterator[subprocess.Pope
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
     """Kill all of the group. Only for a process that was not waited for: it is at least a zombie,
-    so that its number is not somebody else's."""
+    so no other process can have its number."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
 

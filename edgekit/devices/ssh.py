@@ -1,14 +1,14 @@
 """A device over SSH: programs and files through exec channels only, so that a board needs nothing
 but sshd, a POSIX shell and `cat`.
 
-Every program runs as `exec sh -c 'say where you are; exec "$@"' edgekit ARGV…`: the login shell may
-print what it likes before the marker line, the line carries the process group that is killed on a
-deadline, and `exec` keeps the exit status or signal the program's own. ARGV is quoted in one place.
+Every program runs as `exec sh -c 'print the marker line; exec "$@"' edgekit ARGV…`. The login shell
+may print anything before the marker line. The line names the process group, which is killed on a
+deadline. `exec` keeps the program's own exit status or signal. ARGV is quoted in one place.
 
-A program may be silent for as long as it likes, a link may not: the server is asked for a sign of
-life now and then, and a connection over which none comes is closed, so that nothing waits for it.
-What runs when a connection is lost has failed; the next program finds a new connection, so that
-what was left running can be ended, the lock released, and a reboot told from a broken cable.
+A program may be silent for any time, a link may not: the server is asked for a sign of life now and
+then, and a connection over which none comes is closed. A program that runs when a connection is
+lost has failed. The next program gets a new connection, which serves to end what was left running,
+to release the lock, and to tell a reboot from a broken cable.
 
 Host keys are always verified; an unknown or changed key is an IdentityError and nothing is sent.
 Knows no SFTP: `cat` is as fast, reports a full disk truthfully, and is there where the SFTP
@@ -54,8 +54,8 @@ be asked for anything."""
 
 
 class SshDevice:
-    """A board over an authenticated connection, which `close` closes. One that was lost is made
-    anew once it is needed, as long as that works."""
+    """A board over an authenticated connection, which `close` closes. A lost connection is made
+    again when it is needed, as long as that works."""
 
     def __init__(self, name: str, reach: Reach, timeouts: Timeouts, cancel: Cancel) -> None:
         self.name = name
@@ -133,7 +133,7 @@ class SshDevice:
         self._drop()
 
     def _drop(self) -> None:
-        # The way there first: what runs inside would say goodbye, and wait where nothing moves.
+        # The outermost first: an inner connection sends a goodbye, which waits on a dead link.
         for client in reversed(self._clients):
             client.close()
 

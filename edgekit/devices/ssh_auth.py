@@ -1,4 +1,4 @@
-"""Proving to a server who we are: keys of the agent, key files, then a password. Owns the order of
+"""Logging in to a server: keys of the agent, key files, then a password. Owns the order of
 attempts and all prompts.
 
 Nothing asks without a terminal, and no secret is kept: a password comes from EDGEKIT_SSH_PASSWORD
@@ -31,7 +31,7 @@ _asking = threading.Lock()
 
 class Authentication:
     """What paramiko's `auth_strategy` asks for. `where` is how messages call the machine. Without
-    `ask` nobody is asked for anything."""
+    `ask` the user is never prompted."""
 
     def __init__(self, login: Login, where: str, *, ask: bool) -> None:
         self._login, self._where, self._prompts = login, where, PROMPTS if ask else 0
@@ -115,37 +115,37 @@ class Authentication:
             names = ", ".join(map(str, self._locked))
             hint = f"load it into the agent: ssh-add {self._locked[0]}"
             return IdentityError(
-                f"{self._where}: not let in: the private key {names} is encrypted",
+                f"{self._where}: login refused: the private key {names} is encrypted",
                 hint=hint,
                 details=details,
             )
         missing = [file for file in self._login.identity_files if not Path(file).is_file()]
         if missing and not tried:
             return IdentityError(
-                f"{self._where}: not let in: there is no key file {missing[0]}",
+                f"{self._where}: login refused: there is no key file {missing[0]}",
                 hint="check identity_file",
                 details=details,
             )
         what = (
             f"tried {', '.join(dict.fromkeys(tried))}"
             if tried
-            else "there is no key in the agent nor in ~/.ssh to show"
+            else "there is no key to offer, neither in the agent nor in ~/.ssh"
         )
         way = (
-            f"`ssh-copy-id` brings your key onto the machine; or set {PASSWORD}"
+            f"`ssh-copy-id` copies your key to the machine; or set {PASSWORD}"
             if "password" in allowed
             else "check the user and the key"
         )
         return IdentityError(
-            f"{self._where}: not let in: {what}",
+            f"{self._where}: login refused: {what}",
             hint=f"{way}; `ssh` with the same settings must work without a prompt",
             details=details,
         )
 
 
 def _accepted(transport: paramiko.Transport, user: str, proof: paramiko.PKey | str) -> bool:
-    """Whether the server lets us in. A second factor is none of edgekit's, so an answer that asks
-    for one is a refusal."""
+    """Whether the server accepts it. edgekit has no second factor, so an answer that asks for one
+    is a refusal."""
     try:
         further_steps = (
             transport.auth_password(user, proof)
@@ -186,7 +186,7 @@ def _public(file: Path) -> bytes | None:
 
 
 def _ask(prompt: str, times: int) -> Iterator[str]:
-    """What the user types, up to so many times; nothing where nobody can be asked."""
+    """What the user types, up to so many times; nothing without a terminal."""
     for _ in range(times):
         if not (sys.stdin and sys.stdin.isatty()):
             return

@@ -62,7 +62,7 @@ def resolve(
     identity_file: str | None = None,
     config: Path | None = None,
 ) -> Login:
-    """Apply the user's SSH configuration to a host or alias; what is given here wins.
+    """Apply the user's SSH configuration to a host or alias; what is given here has priority.
 
     Raises IdentityError: an unreadable configuration, jump hosts that lead in a circle, a
     ProxyCommand."""

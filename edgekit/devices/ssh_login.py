@@ -1,4 +1,4 @@
-"""Getting into a board over SSH: the way there through jump hosts, host keys, authentication. Runs
+"""Logging in to a board over SSH: jump hosts, host keys, authentication. Runs
 nothing on the board.
 
 An unknown or changed host key is an IdentityError before anything is sent. Settings are resolved in
@@ -89,8 +89,8 @@ def connect(
     known_hosts: str | None = None,
     cancel: Cancel | None = None,
 ) -> SshDevice:
-    """An authenticated connection, which is made anew, without asking for anything, when it was
-    lost. `known_hosts` is a file of host keys that then is the only one.
+    """An authenticated connection. When it is lost it is made again, without asking the user for
+    anything. `known_hosts` is a file of host keys that then is the only one.
 
     Raises TransportError (unreachable, no SSH there), IdentityError (host key, authentication).
     """
@@ -135,7 +135,7 @@ def trust(
     unknown or changed and that `confirm` agrees to.
 
     Returns all of them, the board's last. The board itself is not logged in to; a jump host is,
-    once its key is trusted. Raises IdentityError (not confirmed, not let in by a jump host),
+    once its key is trusted. Raises IdentityError (not confirmed, login refused by a jump host),
     TransportError (no SSH server answers)."""
     connect_s, files = (timeouts or Timeouts()).connect_seconds, known_hosts_files(known_hosts)
     shown_keys = []
@@ -218,8 +218,8 @@ def _tunnel(
         )
     except Exception as error:
         raise TransportError(
-            f"{where}: the jump host {login.jump} does not get there: {error}",
-            hint="must the jump host allow TCP forwarding?",
+            f"{where}: the jump host {login.jump} cannot reach it: {error}",
+            hint="check that the jump host allows TCP forwarding",
         ) from None
 
 
@@ -279,7 +279,7 @@ class _UnknownKey(Exception):
 
 def _compare(name: str) -> str:
     return (
-        "compare it with what `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` says on the"
+        "compare it with what `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` prints on the"
         f" machine itself, then `edgekit target trust {name}`"
     )
 
@@ -292,15 +292,16 @@ def _translated(error: Exception, where: str, name: str, login: Login) -> Edgeki
             f"{key.get_name()} {fingerprint(key)}" for key in (error.key, error.expected_key)
         )
         hint = (
-            f"if the machine was set up anew: `edgekit target trust {name}`; "
-            f"`ssh-keygen -R {login.known_as}` for OpenSSH; if not, somebody is in between"
+            f"if the machine was reinstalled: `edgekit target trust {name}`; "
+            f"`ssh-keygen -R {login.known_as}` for OpenSSH; if not, someone may be intercepting the"
+            " connection"
         )
         return IdentityError(
             f"{where}: the host key CHANGED: {shown}, known is {expected}", hint=hint
         )
     if isinstance(error, paramiko.AuthenticationException):
         hint = "check the user and the key; `ssh` with the same settings must work without a prompt"
-        return IdentityError(f"{where}: not let in: {error}", hint=hint)
+        return IdentityError(f"{where}: login refused: {error}", hint=hint)
     if isinstance(error, socket.gaierror):
         return TransportError(
             f"{where}: no such host: {login.host}",

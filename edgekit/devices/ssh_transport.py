@@ -34,7 +34,7 @@ def _handle_request(channel: paramiko.Channel, message: Message) -> None:
 
 
 def _window_adjust(channel: paramiko.Channel, message: Message) -> None:
-    """The program took some of its input: what is on its way in buffers moves."""
+    """The program took some of its input, so what waits in buffers on the way moves."""
     channel.taken_at = time.monotonic()  # type: ignore[attr-defined]
     channel._window_adjust(message)  # type: ignore[attr-defined]
 
@@ -91,7 +91,7 @@ class Transport(paramiko.Transport):
         transport is closed."""
 
         def ask() -> None:
-            with contextlib.suppress(Exception):  # the link broke: whoever uses it will be told
+            with contextlib.suppress(Exception):  # the link broke: its next use reports that
                 while self.is_active() and not self._ended.wait(every_s):
                     self._asked_at = (
                         time.monotonic()

@@ -32,9 +32,7 @@ class Timeouts(Section):
     """Deadlines. Whatever passes one is given up and cleaned up, and reported as a transport
     error."""
 
-    connect_seconds: Positive = Field(
-        default=10.0, description="To reach the device and be let in."
-    )
+    connect_seconds: Positive = Field(default=10.0, description="To reach the device and log in.")
     no_progress_seconds: Positive = Field(
         default=30.0,
         description="Without a byte moved, or a line printed where lines are expected.",
@@ -130,7 +128,7 @@ class CoolDown(Section):
         description="°C.", examples=[50]
     )
     timeout_seconds: Positive = Field(
-        default=300.0, description="Then the run starts all the same, and the measurement says so."
+        default=300.0, description="After that the run starts anyway, and the measurement notes it."
     )
 
 
@@ -143,7 +141,7 @@ class Control(Section):
         | None
     ) = Field(
         default=None,
-        description="Of all clocks, while artifacts are measured. Needs root on the device.",
+        description="For all clocks, while artifacts are measured. Needs root on the device.",
         examples=["performance"],
     )
     cpus: tuple[Annotated[int, Field(ge=0, le=1023)], ...] = Field(

@@ -61,11 +61,11 @@ def open_sensor(settings: PowerSensor, device: Device, *, root: str | None = Non
             continue
         if files.get(f"{place}/status") != "Discharging":
             raise DeviceError(
-                f"{device.name}: its battery is on a charger, which hides what the device takes",
+                f"{device.name}: its battery is charging, which hides the power of the device",
                 hint="unplug it; use adb over Wi-Fi",
             )
         return Battery(name="battery", probes=tuple(probes))
     raise DeviceError(
-        f"{device.name}: no battery tells its power",
+        f"{device.name}: no battery reports its power",
         hint="set another power.sensor in the target, or none",
     )

@@ -74,7 +74,7 @@ def watts_of(line: str, pattern: re.Pattern[str]) -> float | None:
 
 
 def open_sensor(settings: PowerSensor, device: Device) -> SerialMeter:
-    """Raises DeviceError: the port cannot be opened, or is none."""
+    """Raises DeviceError: the port cannot be opened, or is not a serial port."""
     if settings.port is None or settings.pattern is None:
         raise DeviceError(
             "a serial power meter needs a port and a pattern",
@@ -107,7 +107,7 @@ def open_port(port: str, baud: int) -> int:
     except termios.error:
         os.close(fd)
         raise DeviceError(
-            f"the power meter's port {port} is no serial port",
+            f"the power meter's port {port} is not a serial port",
             hint="for example /dev/ttyUSB0 or /dev/ttyACM0",
         ) from None
     return fd

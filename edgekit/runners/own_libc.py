@@ -33,8 +33,8 @@ LIBRARIES = (
 
 
 def with_own_libc(runtime: Runtime, cache: Path, progress: Progress) -> Runtime:
-    """The same runtime with a C library of its own below `lib`. Raises RunnerError: there is none
-    here to bring along."""
+    """The same runtime with its own C library below `lib`. Raises RunnerError: this machine has
+    none for the architecture."""
     libraries = system_libraries(runtime.arch)
     cached = sorted((cache / "runtimes").glob(f"libc-{runtime.arch}-*[0-9a-f]"))
     if not libraries and not cached:
@@ -42,9 +42,7 @@ def with_own_libc(runtime: Runtime, cache: Path, progress: Progress) -> Runtime:
             f"{name}-{DEBIAN_NAMES[runtime.arch]}-cross"
             for name in ("libc6", "libgcc-s1", "libstdc++6")
         )
-        message = (
-            f"the device has no glibc, and there is none for {runtime.arch} here to bring along"
-        )
+        message = f"the device has no glibc, and this machine has none for {runtime.arch} to send"
         raise RunnerError(message, hint=f"apt-get install {packages}")
     home = (
         cache

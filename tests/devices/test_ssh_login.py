@@ -188,7 +188,7 @@ def test_a_locked_key_without_agent_or_terminal(
     monkeypatch.setattr("sys.stdin", open(os.devnull))  # noqa: SIM115
     started = time.monotonic()
     with pytest.raises(
-        IdentityError, match=r"not let in: the private key .*locked is encrypted"
+        IdentityError, match=r"login refused: the private key .*locked is encrypted"
     ) as raised:
         connect_target(locked)
     assert "ssh-add" in raised.value.hint
@@ -261,7 +261,7 @@ def test_a_password_from_the_environment(
                 if wrong
                 else monkeypatch.delenv("EDGEKIT_SSH_PASSWORD", raising=False)
             )
-            with pytest.raises(IdentityError, match="not let in"):
+            with pytest.raises(IdentityError, match="login refused"):
                 connect_target(there)
         monkeypatch.setenv("EDGEKIT_SSH_PASSWORD", password)
         assert said(there) == b"in\n"

@@ -150,7 +150,7 @@ def supply(root: Path, name: str, **files: object) -> None:
 
 def test_battery(tmp_path: Path) -> None:
     supply(tmp_path, "usb", type="USB", current_now=1)
-    with pytest.raises(DeviceError, match="no battery tells its power"):
+    with pytest.raises(DeviceError, match="no battery reports its power"):
         battery.open_sensor(BATTERY, DEVICE, root=str(tmp_path))
     supply(
         tmp_path,
@@ -163,7 +163,7 @@ def test_battery(tmp_path: Path) -> None:
     found = battery.open_sensor(BATTERY, DEVICE, root=str(tmp_path))
     assert found.watts([-500_000, 3_800_000]) == pytest.approx(1.9)
     (tmp_path / "battery" / "status").write_text("Charging\n")
-    with pytest.raises(DeviceError, match="on a charger"):
+    with pytest.raises(DeviceError, match="is charging"):
         battery.open_sensor(BATTERY, DEVICE, root=str(tmp_path))
 
 
@@ -213,7 +213,7 @@ def wait_until(true: Callable[[], bool]) -> bool:
 
 def test_what_is_no_port(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(DeviceError, match="is no serial port"):
+    with pytest.raises(DeviceError, match="is not a serial port"):
         open_port(str(tmp_path / "file"), 9600)
     with pytest.raises(DeviceError, match="cannot be opened: No such file"):
         open_port(str(tmp_path / "missing"), 9600)
