@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from edgekit.compress.patterns import select
-from edgekit.compress.prune.sparsity import last_update, polynomial_sparsity
 from edgekit.errors import ModelError
 
 Masks = dict[str, Tensor]
@@ -130,13 +129,13 @@ def apply_masks(model: nn.Module, masks: Mapping[str, Tensor]) -> None:
         for name, mask in masks.items():
             parameter = _parameter(model, name)
             if parameter is None or parameter.shape != mask.shape:
-                found = (
+                reason = (
                     "is missing"
                     if parameter is None
                     else f"has shape {tuple(parameter.shape)}, not {tuple(mask.shape)}"
                 )
                 raise ModelError(
-                    f"the mask of {name} does not fit: the parameter {found}",
+                    f"the mask of {name} does not fit: the parameter {reason}",
                     hint="the masks belong to another model",
                 )
             parameter.masked_fill_(mask == 0, 0)
@@ -163,75 +162,6 @@ def zero_fraction(model: nn.Module) -> float:
     return sum(int((weight == 0).sum()) for weight in weights) / total if total else 0.0
 
 
-def gradual_masks(
-    model: nn.Module,
-    *,
-    initial: float = 0.0,
-    final: float,
-    begin_step: int = 0,
-    end_step: int,
-    power: float = 3.0,
-    frequency: int = 100,
-    criterion: Criterion = "l1",
-    scope: Scope = "layer",
-    include: Sequence[str] = ("*",),
-    exclude: Sequence[str] = (),
-    parameters: Sequence[str] = ("weight",),
-    seed: int = 0,
-) -> tuple[Callable[[int], None], Callable[[], Masks]]:
-    """Pruning that rises while a training loop runs. Returns (after_step, masks).
-
-    `after_step(step)`, called after each optimizer step (from 1), holds the masks, and renews them
-    every `frequency` steps from `begin_step` and at `end_step`, at the sparsity of
-    `polynomial_sparsity`. A loop that was interrupted may go on at any step. `masks()` gives the
-    final masks, whose sparsity is exactly `final`; it raises ModelError when training ended before
-    `end_step`.
-
-    Raises ModelError as `magnitude_masks` does, UsageError for a schedule that makes no sense; both
-    before the first step."""
-
-    def masks_at(step: int) -> Masks:
-        sparsity = polynomial_sparsity(
-            step,
-            initial=initial,
-            final=final,
-            begin_step=begin_step,
-            end_step=end_step,
-            power=power,
-        )
-        return magnitude_masks(
-            model,
-            sparsity=sparsity,
-            criterion=criterion,
-            scope=scope,
-            include=include,
-            exclude=exclude,
-            parameters=parameters,
-            seed=seed,
-        )
-
-    masks_at(begin_step)
-    renewed: int | None = None
-    held: Masks = {}
-
-    def after_step(step: int) -> None:
-        nonlocal renewed, held
-        due = last_update(step, begin_step=begin_step, end_step=end_step, frequency=frequency)
-        if due is not None and due != renewed:
-            renewed, held = due, masks_at(due)
-        apply_masks(model, held)
-
-    def masks() -> Masks:
-        if renewed != end_step:
-            raise ModelError(
-                f"training ended before step {end_step}, where the sparsity reaches {final}",
-                hint="lower end_step, or train longer",
-            )
-        return held
-
-    return after_step, masks
-
-
 def _has_weights(layer: nn.Module) -> bool:
     weight = dict(layer.named_parameters(recurse=False)).get("weight")
     return isinstance(layer, nn.RNNBase) or (weight is not None and weight.dim() > 1)
@@ -240,14 +170,15 @@ def _has_weights(layer: nn.Module) -> bool:
 def _targets(layers: Mapping[str, nn.Module], parameters: Sequence[str]) -> dict[str, nn.Parameter]:
     """The parameters to prune by their names in the model; one that several layers share comes
     once."""
-    found: dict[str, nn.Parameter] = {}
+    targets: dict[str, nn.Parameter] = {}
     for layer_name, layer in layers.items():
         own = dict(layer.named_parameters(recurse=False))
-        for wanted in parameters:
+        for parameter_name in parameters:
             keys = [
                 key
                 for key in own
-                if key == wanted or (isinstance(layer, nn.RNNBase) and key.startswith(f"{wanted}_"))
+                if key == parameter_name
+                or (isinstance(layer, nn.RNNBase) and key.startswith(f"{parameter_name}_"))
             ]
             if not keys:
                 place = (
@@ -256,13 +187,13 @@ def _targets(layers: Mapping[str, nn.Module], parameters: Sequence[str]) -> dict
                     else f"the model ({type(layer).__name__})"
                 )
                 raise ModelError(
-                    f"{place} has no parameter {wanted!r}",
+                    f"{place} has no parameter {parameter_name!r}",
                     hint=f"it has {', '.join(own)}; or name the layer under `exclude`",
                 )
-            found.update({f"{layer_name}.{key}".lstrip("."): own[key] for key in keys})
-    first_name = {id(parameter): name for name, parameter in reversed(found.items())}
+            targets.update({f"{layer_name}.{key}".lstrip("."): own[key] for key in keys})
+    first_name = {id(parameter): name for name, parameter in reversed(targets.items())}
     return {
-        name: parameter for name, parameter in found.items() if first_name[id(parameter)] == name
+        name: parameter for name, parameter in targets.items() if first_name[id(parameter)] == name
     }
 
 

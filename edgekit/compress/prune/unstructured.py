@@ -107,7 +107,8 @@ def _train_to_sparsity(
 ) -> dict[str, Tensor]:
     """Train while the sparsity rises; returns the final masks."""
     from edgekit.compress.context import train_whole
-    from edgekit.compress.prune.masks import gradual_masks, hold
+    from edgekit.compress.prune.gradual import gradual_masks
+    from edgekit.compress.prune.masks import hold
 
     steps = _training_steps(len(context.train), schedule.train)
     after_step, masks = gradual_masks(

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from edgekit.compress.prune.gradual import gradual_masks
 from edgekit.compress.prune.masks import (
     apply_masks,
-    gradual_masks,
     hold,
     magnitude_masks,
     matching_layers,
