@@ -51,7 +51,7 @@ def opaque_bundle(
                         "max_abs_error": 0.0,
                         "snr_db": None,
                         "cosine": 1.0,
-                        "top1_agreement_percent": 100.0,
+                        "agreement_percent": 100.0,
                     },
                 }
             )
