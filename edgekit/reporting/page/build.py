@@ -38,12 +38,12 @@ from edgekit.verdict.budget import Check
 def trace_section(rows: Sequence[TraceRow] | None) -> Section:
     """What each stage gave and cost; `rows` None without a bundle."""
     lead = (
-        "What each stage gave and cost. Sizes and metrics of quantized stages are those of the"
-        " exported artifact, of others those of the weights."
+        "What each stage gave and cost. Sizes and metrics of a quantized stage are those of the"
+        " exported artifact; of any other stage, those of the weights."
     )
     if not rows:
         why = (
-            "this page was made from stored measurements alone"
+            "this page was made from stored measurements only"
             if rows is None
             else "the bundle holds no trace: it was not built by a recipe"
         )
@@ -189,7 +189,7 @@ def budget_section(checks: Sequence[Check] | None) -> Section:
             (
                 Absent(
                     "the verdict",
-                    "the limits are in the bundle, and none was given",
+                    "the limits are in the bundle, and no bundle was given",
                     "edgekit report BUNDLE",
                 ),
             ),
@@ -207,8 +207,8 @@ def budget_section(checks: Sequence[Check] | None) -> Section:
             ),
         )
     lead = (
-        "What could not be measured, and a speed-up whose interval straddles its limit, are not"
-        " met."
+        "A limit that could not be measured is not met. Neither is a speed-up whose interval"
+        " straddles its limit."
     )
     rows = tuple(
         cells(
@@ -259,12 +259,12 @@ def delegation_section(artifacts: Sequence[Artifact]) -> Section:
                 reasons,
                 names=2,
                 texts=(3,),
-                title="Outside of the delegate",
+                title="Outside the delegate",
             )
         )
     lead = (
-        "One cell an operator, in the order they run where the exporter tells it. Filled: the"
-        " delegate runs it. Hollow: the runtime's own kernels."
+        "One cell for each operator, in the order in which they run if the exporter reports it."
+        " Filled: the delegate runs it. Hollow: the runtime's own kernels run it."
     )
     return Section("delegation", "Delegation map", tuple(blocks), lead)
 

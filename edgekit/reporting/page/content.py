@@ -160,7 +160,7 @@ def _measured(
             else "edgekit bench BUNDLE --target local"
         )
         absent = Absent(
-            "latency, memory and everything else of a device",
+            "latency, memory and everything else on a device",
             "the results hold no measurement of this bundle",
             command,
         )

@@ -30,7 +30,7 @@ def history_figure(measurement: Measurement, past: Sequence[Past]) -> Block:
     if len({found.id for found in past}) < 2:
         return Absent(
             f"the history on {measurement.target}",
-            f"the database holds one measurement of {measurement.bundle_name} there",
+            f"the database has only one measurement of {measurement.bundle_name} there",
         )
     data = tuple(
         trace

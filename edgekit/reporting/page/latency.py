@@ -187,7 +187,7 @@ def distribution_figures(measurement: Measurement) -> Iterator[Block]:
     share = axis("% of samples", range=[-2, 102])
     slowest = max(max(run.steady_ns) for result in results for run in result.complete_runs) / 1e6
     caption = (
-        f"The axis ends behind {100 * SHOWN:g} % of the samples; the slowest of all took"
+        f"The axis ends after {100 * SHOWN:g} % of the samples; the slowest took"
         f" {numbers.significant(slowest)} ms{useless}. {caption}"
     )
     title = f"All samples on {target}{useless}: share within a time"

@@ -29,7 +29,7 @@ STAGES = {"baseline": "empty", "loaded": "loaded", "first": "first", "steady": "
 def memory_blocks(measurement: Measurement) -> tuple[Block, ...]:
     """The waterfall of each artifact, from the empty runner to the peak, and its table."""
     if not any(found.memory_kinds for found in measurement.summaries.values()):
-        return (Absent("memory", "no run finished, or the device does not tell", ""),)
+        return (Absent("memory", "no run finished, or the device does not report it", ""),)
     return (_figure(measurement), _table(measurement))
 
 
@@ -136,7 +136,7 @@ def _table(measurement: Measurement) -> Table:
         "planned arena",
     )
     caption = (
-        "Medians over runs; the peak is the largest of any run. Anonymous to beyond empty: of the"
-        " steady phase. LiteRT does not tell its arena."
+        "Medians over runs; the peak is the highest of any run. The columns from anonymous to"
+        " beyond empty are from the steady phase. LiteRT does not report its arena."
     )
     return Table(columns, tuple(rows), caption=caption)

@@ -56,7 +56,7 @@ def operator_blocks(measurement: Measurement, command: str) -> Iterator[Block]:
         )
         yield Absent(f"time by operator of {keys}", reason)
     if not any(result.profile for result in measurement.artifacts):
-        yield Absent("time by operator", "it was not asked for", f"{command} --profile")
+        yield Absent("time by operator", "it was not requested", f"{command} --profile")
 
 
 def _operator_figure(measurement: Measurement, results: list[ArtifactResult]) -> Figure:
@@ -92,11 +92,11 @@ def _operator_figure(measurement: Measurement, results: list[ArtifactResult]) ->
         else ""
     )
     caption = (
-        f"{left}Means with the profiler listening, which slows a whole inference to"
+        f"{left}Means with the profiler on; it slows a whole inference to"
         f" {', '.join(slowed)}{useless}. {flag(measurement)}"
     )
     whole = layout(
-        x=axis(f"µs an inference{useless}", rangemode="tozero"),
+        x=axis(f"µs per inference{useless}", rangemode="tozero"),
         y=axis(type="category"),
         barmode="group",
         bargap=0.25,
@@ -132,7 +132,7 @@ def sustained_blocks(measurement: Measurement, command: str) -> Iterator[Block]:
         result for result in measurement.artifacts if result.sustained and result.sustained.curve
     ]
     if not results:
-        yield Absent("the long run", "it was not asked for", f"{command} --sustained 10m")
+        yield Absent("the long run", "it was not requested", f"{command} --sustained 10m")
         return
     useless = mark(measurement)
     looks, data = styles(measurement), list[dict[str, Any]]()
@@ -310,5 +310,5 @@ def energy_block(measurement: Measurement, command: str) -> Block:
     return (
         Absent("energy", said)
         if said
-        else Absent("energy", "it was not asked for", f"{command} --energy")
+        else Absent("energy", "it was not requested", f"{command} --energy")
     )

@@ -132,7 +132,7 @@ def pareto_figure(measurement: Measurement) -> Block:
     path = {
         "type": "scatter",
         "mode": "lines",
-        "name": "not beaten in both",
+        "name": "best trade-offs",
         "x": [x for x, _ in edge],
         "y": [y for _, y in edge],
         "hoverinfo": "skip",
@@ -146,8 +146,8 @@ def pareto_figure(measurement: Measurement) -> Block:
         x=log_axis(f"p50, ms{useless}", [x for x, _ in points]), y=axis(unit_label(kind))
     )
     caption = (
-        "Bars are 95 % intervals; the area of a bubble is the size of the file; hollow ones are not"
-        f" to be judged. Left and {'up' if kind.higher_is_better else 'down'} is better. "
+        "Bars are 95 % intervals; the area of a bubble is the size of the file; hollow ones do"
+        f" not count. Left and {'up' if kind.higher_is_better else 'down'} is better. "
     )
     title = f"{label(kind.label)} against latency on {printable(measurement.target)}{useless}"
     return Figure("pareto", title, tuple(data), whole, 420, caption + flag(measurement))

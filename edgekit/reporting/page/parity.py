@@ -87,7 +87,7 @@ def parity_blocks(measurement: Measurement, manifest: Manifest | None) -> Iterat
     else:
         yield Absent(
             "how far the answers of the two files are apart",
-            "it is in the bundle, and none was given",
+            "it is in the bundle, and no bundle was given",
             "edgekit report BUNDLE",
         )
 

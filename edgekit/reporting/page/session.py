@@ -49,7 +49,7 @@ def device_facts(measurement: Measurement) -> Facts:
         ),
         "runtimes": "; ".join(runners),
         "runs": (
-            f"{settings.runs} processes an artifact, {settings.threads}"
+            f"{settings.runs} processes per artifact, {settings.threads}"
             f" thread{'s' * (settings.threads > 1)}, interleaved"
         ),
         "a run": (
@@ -79,7 +79,7 @@ def device_facts(measurement: Measurement) -> Facts:
     }
     return Facts(
         tuple(
-            (name, printable(value) if value else "the device does not tell")
+            (name, printable(value) if value else "the device does not report it")
             for name, value in pairs.items()
         ),
         "Device and session",
@@ -113,6 +113,6 @@ def validity(measurement: Measurement) -> Notes:
         )
         lines.append((level, printable(whose + text, limit=300)))
     return Notes(
-        tuple(lines) or (("ok", "nothing was found that speaks against these numbers"),),
+        tuple(lines) or (("ok", "nothing speaks against these numbers"),),
         "Do these numbers count?",
     )

@@ -28,7 +28,7 @@ TONES: dict[str, Tone] = {
 NAMES = {"executorch": "ExecuTorch", "litert": "LiteRT"}
 LEAD = (
     "A verdict is given where Mann–Whitney's test (Holm), the 95 % interval of B ÷ A and the margin"
-    " agree; else it is inconclusive."
+    " agree. Otherwise the result is inconclusive."
 )
 
 
@@ -58,8 +58,8 @@ def verdict_sections(
             f" {measurements[0].target}"
         )
         why = (
-            "nothing was measured in turn with it, and builds that were measured one after the"
-            " other are told apart far too often"
+            "nothing was measured in turn with it, and builds measured one after the other often seem"
+            " to differ when they do not"
         )
         yield Section(
             "verdicts",

@@ -136,7 +136,7 @@ def test_what_is_not_there_is_said_with_its_remedy(
             text,
         )
     assert "To get it: edgekit report BUNDLE" in text
-    assert "the database holds one measurement" in text
+    assert "the database has only one measurement" in text
     assert f"edgekit bench {bundle.path} --target local" in seen(made(bundle)).text
 
 
