@@ -23,6 +23,22 @@ from edgekit.errors import ModelError
 MAX_BATCH = 1024
 """The largest batch a captured graph takes; the smallest is 1."""
 
+aten = torch.ops.aten
+WEIGHT_ARGUMENTS = {
+    aten.conv1d.default: (1,),
+    aten.conv1d.padding: (1,),
+    aten.conv2d.default: (1,),
+    aten.conv2d.padding: (1,),
+    aten.conv3d.default: (1,),
+    aten.conv_transpose1d.default: (1,),
+    aten.conv_transpose2d.input: (1,),
+    aten.linear.default: (1,),
+    aten.lstm.input: (2,),
+    aten.gru.input: (2,),
+}
+"""Layers that carry weights, and which argument they are in. Recurrent layers take a list that also
+holds biases."""
+
 BATCH_NORM = torch.ops.aten.batch_norm.default
 DROPOUT = (torch.ops.aten.dropout.default, torch.ops.aten.dropout_.default)
 

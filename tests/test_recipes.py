@@ -93,7 +93,7 @@ GALLERY = {
     "quickstart_lamp": ["stages.3.epochs=1", "stages.pruned-int8.train.epochs=1"],
 }
 """Small recipes, one for each method and format, most of them with the quickstart's network, which
-is trained and exported once for all. Training is short, and of what export/test_formats.py tests in
+is trained and exported once for all. Training is short, and of what backends/test_built_in.py tests in
 both formats one is made here."""
 
 
@@ -188,10 +188,12 @@ def test_gallery_builds(
         result.bundle.manifest.recipe,
         {a.key: a for a in result.bundle.manifest.artifacts},
     )
-    suffixes = {"executorch": "pte", "litert": "tflite"}
+    suffixes = {"xnnpack": "pte", "portable": "pte", "litert": "tflite"}
     exported = {stage["export"] for stage in recipe["stages"] if stage["export"]}
     assert set(artifacts) == {
-        f"{variant}.{suffixes[one]}" for variant in exported for one in recipe["export"]["formats"]
+        f"{variant}.{suffixes[name]}"
+        for variant in exported
+        for name in recipe["export"]["backends"]
     }
     if name == "digits_n_m":
         assert all(

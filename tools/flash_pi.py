@@ -157,7 +157,7 @@ def timings(disk: flash.Disk) -> str:
 
 def place(bundle: Bundle, disk: flash.Disk, progress: Progress) -> int:
     """Fill a store here as a board's would be, and copy it onto the card."""
-    formats = tuple(dict.fromkeys(artifact.format for artifact in bundle.manifest.artifacts))
+    formats = tuple(dict.fromkeys(artifact.runtime for artifact in bundle.manifest.artifacts))
     runtimes = prepare(flash.read_platform(disk), formats=formats, progress=progress)
     with tempfile.TemporaryDirectory() as store:
         here = LocalDevice("the card")

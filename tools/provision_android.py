@@ -59,7 +59,7 @@ def provision(
             file.write_text(f"{file.read_text()}require_signature: {json.dumps(demanded)}\n")
         target, machine = edgekit.load_target(file), added.facts.machine or ""
         with closing(edgekit.connect(target)) as device:
-            if any(artifact.format == "executorch" for artifact in bundle.manifest.artifacts):
+            if any(artifact.runtime == "executorch" for artifact in bundle.manifest.artifacts):
                 edgekit.setup(target, formats=("executorch",), device=device)
             sent = edgekit.deploy(bundle, target, device=device).bytes_moved
             found = edgekit.verify(target, device=device)

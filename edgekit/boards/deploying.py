@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit import deployment
-from edgekit.bundle.manifest import Bundle, Format, open_bundle
+from edgekit.bundle.manifest import Bundle, RuntimeName, open_bundle
 from edgekit.bundle.signing import require_signature
 from edgekit.cancel import Cancel
 from edgekit.deployment import DeployReport, Verified
@@ -18,9 +18,8 @@ from edgekit.devices.target_files import as_target
 from edgekit.errors import RunnerError
 from edgekit.progress import Progress, silent
 from edgekit.runners.board_platform import platform_of
-from edgekit.runners.runtime import Runtime, as_dict, prepare
+from edgekit.runners.runtime import RUNTIME_NAMES, Runtime, as_dict, prepare
 
-FORMATS: tuple[Format, ...] = ("executorch", "litert")
 AnyTarget = Target | str | Path
 
 
@@ -74,7 +73,7 @@ def verify(target: AnyTarget, *, device: Device | None = None) -> Verified:
 def setup(
     target: AnyTarget,
     *,
-    formats: Sequence[Format] = FORMATS,
+    formats: Sequence[RuntimeName] = RUNTIME_NAMES,
     offline_cache: str | Path | None = None,
     device: Device | None = None,
     progress: Progress = silent,

@@ -13,17 +13,17 @@ from typing import Literal
 
 from edgekit.boards import advice
 from edgekit.boards.store_probe import StoreProbe
-from edgekit.bundle.manifest import Format
+from edgekit.bundle.manifest import RuntimeName
 from edgekit.devices.facts import DeviceFacts, DeviceState
 from edgekit.devices.target import Target
 from edgekit.errors import DeviceError, ResultError
 from edgekit.measure.validity import BUSY_LOAD_PER_CPU, can_tell_throttling, throttling
 from edgekit.runners.native import OLDEST_GLIBC, wanted_version
-from edgekit.runners.runtime import Platform, older
+from edgekit.runners.runtime import VERSIONS_BELONG_TOGETHER, Platform, older
 
 Level = Literal["ok", "note", "unknown", "warning", "problem"]
 
-SUFFIXES: dict[Format, str] = {"executorch": ".pte", "litert": ".tflite"}
+SUFFIXES: dict[RuntimeName, str] = {"executorch": ".pte", "litert": ".tflite"}
 CLOCK_S = 60
 DISK_WARNING_BYTES, DISK_PROBLEM_BYTES = 500 << 20, 50 << 20
 MEMORY_WARNING_BYTES = 200 << 20
@@ -139,7 +139,7 @@ def of_store(store: StoreProbe, target: Target) -> Iterator[Finding]:
         yield of_runtime(format, store.runtimes, target)
 
 
-def of_runtime(format: Format, installed: Sequence[str], target: Target) -> Finding:
+def of_runtime(format: RuntimeName, installed: Sequence[str], target: Target) -> Finding:
     """The runtime for a format. A .pte and the runtime that runs it belong together, so a version
     other than the one this machine exports with is pointed out."""
     check = f"runtime for {SUFFIXES[format]}"
@@ -155,7 +155,7 @@ def of_runtime(format: Format, installed: Sequence[str], target: Target) -> Find
         text = "not installed yet; `edgekit bench` installs it when it is needed"
         return Finding(check, "note", text, setup)
     text = ", ".join(f"{format} {version} ({arch})" for version, arch in runtimes)
-    exporter = wanted_version() if format == "executorch" else None
+    exporter = wanted_version() if format in VERSIONS_BELONG_TOGETHER else None
     if exporter is not None and exporter not in {version for version, _ in runtimes}:
         text += (
             f"; this machine exports for {exporter}, and `edgekit bench` installs that when needed"

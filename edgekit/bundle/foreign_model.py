@@ -15,12 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from edgekit.bundle.manifest import (
-    SUFFIX,
     Artifact,
     Bundle,
     Delegation,
-    Format,
     Manifest,
+    RuntimeName,
     TensorSpec,
     Verification,
     bundle_id,
@@ -35,12 +34,14 @@ from edgekit.hashing import canonical_json
 SAMPLES = 4
 SEED = 0
 MAX_INPUT_BYTES = 1 << 30
-FORMATS: dict[str, Format] = {".pte": "executorch", ".tflite": "litert"}
+RUNTIMES: dict[str, RuntimeName] = {".pte": "executorch", ".tflite": "litert"}
+"""The runtime of a model file, by its suffix."""
+UNKNOWN_BACKEND = "unknown"
 
 
 def is_model(path: Path) -> bool:
     """Whether a path is a model file rather than a bundle, by its name."""
-    return path.suffix in FORMATS and not path.is_dir()
+    return path.suffix in RUNTIMES and not path.is_dir()
 
 
 @contextmanager
@@ -57,32 +58,31 @@ def open_model(path: str | Path) -> Iterator[Bundle]:
 def wrap_model(path: str | Path, directory: Path) -> Bundle:
     """The same in a directory of one's own, which is made."""
     source = Path(path)
-    format = FORMATS.get(source.suffix)
-    if format is None or not source.is_file():
+    runtime = RUNTIMES.get(source.suffix)
+    if runtime is None or not source.is_file():
         raise UsageError(
             f"{source}: not a file that ends in .tflite or .pte",
             hint="give a model, or a bundle that `edgekit build` made",
         )
     variant = re.sub(r"[^A-Za-z0-9._-]", "-", source.stem).lstrip("._-")[:64] or "model"
-    model, inputs = (
-        f"{variant}.{SUFFIX[format]}",
-        f"reference/{variant}.{SUFFIX[format]}.inputs.bin",
-    )
+    model = f"{variant}{source.suffix}"
+    inputs = f"reference/{model}.inputs.bin"
     (directory / "reference").mkdir(parents=True)
     try:
         shutil.copyfile(source, directory / model)
-        found = read_signature((directory / model).read_bytes())
-        (directory / inputs).write_bytes(random_inputs(found.inputs))
+        signature = read_signature((directory / model).read_bytes())
+        (directory / inputs).write_bytes(random_inputs(signature.inputs))
     except OSError as error:
         raise UsageError(f"{source}: cannot be read: {error.strerror}") from None
     except ModelError as error:
         raise ModelError(f"{source}: {error.message}", hint=error.hint) from None
     artifact = Artifact(
         variant=variant,
-        format=format,
+        backend=UNKNOWN_BACKEND,
+        runtime=runtime,
         file=describe_file(directory / model, model),
-        inputs=found.inputs,
-        outputs=found.outputs,
+        inputs=signature.inputs,
+        outputs=signature.outputs,
         reference_inputs=describe_file(directory / inputs, inputs),
         reference_samples=SAMPLES,
         delegation=Delegation(delegate="unknown", delegated={}, fallback={}),

@@ -8,7 +8,9 @@ model of the manifest reports it.
     verification          top1_agreement_percent          agreement_percent
     comparisons           same_top1                       agreement_percent
     evaluation            inputs, shape, labels, outputs  tensors with names
-    (not there)                                           task
+    artifacts             format                          runtime, backend
+    artifacts             inputs, outputs                 the names of the model's tensors
+    (not there)                                           task, inputs
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ TOP5 = MetricKind(
     statistic="proportion",
     gate_margin=1.0,
 )
+INPUT, OUTPUT = "input", "output_0"
+"""The names of the one input and the one output that models had."""
 AGREEMENT_LABEL = "same top-1"
 
 
@@ -52,6 +56,7 @@ def upgraded_manifest(data: Any) -> Any:
     changed = {
         **data,
         "format": 2,
+        "inputs": _inputs(data.get("recipe")),
         "artifacts": artifacts,
         "trace": _each(data.get("trace"), _trace_row),
         "comparisons": _each(data.get("comparisons", []), upgraded_comparison),
@@ -65,11 +70,38 @@ def upgraded_manifest(data: Any) -> Any:
 
 def upgraded_artifact(artifact: dict[str, Any]) -> dict[str, Any]:
     """An artifact of a manifest, or of a stored measurement, of format 1."""
-    if not isinstance(artifact.get("verification"), dict):
-        return artifact
-    verification = _with_metrics(artifact["verification"])
-    verification["agreement_percent"] = verification.pop("top1_agreement_percent", None)
-    return {**artifact, "verification": verification}
+    changed = dict(artifact)
+    changed["runtime"] = changed.pop("format", None)
+    changed["backend"] = _backend(changed["runtime"], artifact.get("delegation"))
+    changed["inputs"] = _named(artifact.get("inputs"), INPUT)
+    changed["outputs"] = _named(artifact.get("outputs"), OUTPUT)
+    if isinstance(artifact.get("verification"), dict):
+        verification = _with_metrics(artifact["verification"])
+        verification["agreement_percent"] = verification.pop("top1_agreement_percent", None)
+        changed["verification"] = verification
+    return changed
+
+
+def _backend(runtime: Any, delegation: Any) -> Any:
+    """One runtime had two backends: one that delegated, and one that did not."""
+    if runtime != "executorch":
+        return runtime
+    plain = isinstance(delegation, dict) and delegation.get("delegate") == "none"
+    return "portable" if plain else "xnnpack"
+
+
+def _named(specs: Any, name: str) -> Any:
+    """The one tensor by its name of today. A model that edgekit did not build may have several."""
+    if not isinstance(specs, list) or len(specs) != 1 or not isinstance(specs[0], dict):
+        return specs
+    return [{**specs[0], "name": name, "file_name": specs[0].get("name")}]
+
+
+def _inputs(recipe: Any) -> dict[str, Any]:
+    described = recipe.get("input") if isinstance(recipe, dict) else None
+    if not isinstance(described, dict):
+        return {}
+    return {INPUT: {key: described.get(key) for key in ("shape", "mean", "std")}}
 
 
 def upgraded_comparison(comparison: dict[str, Any]) -> dict[str, Any]:
@@ -119,7 +151,7 @@ def _evaluation(evaluation: Any, artifacts: Any) -> Any:
         ],
         "targets": _tensor("labels", "int32", [], labels) if labels else None,
         "outputs": {
-            key: [_tensor("output", "float32", _output_shape(evaluation, file), file)]
+            key: [_tensor(OUTPUT, "float32", _output_shape(evaluation, file), file)]
             for key, file in evaluation["outputs"].items()
         },
     }

@@ -6,7 +6,7 @@ Owns the manifest, hashes, open and verify.
     NAME-ID12/
       manifest.json              what this file describes
       manifest.json.sig          of a signed bundle: the signature of the manifest
-      fp32.pte  int8.tflite …    the artifacts, one per variant and format
+      fp32.pte  int8.tflite …    the artifacts, one per variant and backend
       reference/*.bin            inputs and expected outputs, raw little-endian bytes in the artifact's own types
       evaluation/*.bin           where the recipe asks for it: test samples, targets and outputs for metrics on a device; stays on the host
 
@@ -35,10 +35,11 @@ MANIFEST = "manifest.json"
 SIGNATURE = f"{MANIFEST}.sig"
 """Of a signed bundle, see edgekit/bundle/signing.py."""
 FORMAT: Literal[2] = 2
+"""Bundles of format 1 are read too (format1.py)."""
 ID_RULES = 1
 """Which rules make a bundle's id. They outlive a manifest format: the same artifacts keep their
 id."""
-Format = Literal["executorch", "litert"]
+RuntimeName = Literal["executorch", "litert"]
 MAX_MANIFEST_BYTES = 64 << 20
 
 FileName = Annotated[
@@ -52,15 +53,29 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Dtype = Literal["float32", "float16", "int8", "uint8", "int16", "int32", "int64", "bool"]
+
+
 class TensorSpec(Part):
     """One input or output of an artifact. A quantized tensor holds round(real / scale) +
     zero_point."""
 
-    name: str
-    dtype: Literal["float32", "float16", "int8", "uint8", "int16", "int32", "int64", "bool"]
+    name: str = Field(description="As the model calls it, which may differ from the file's own.")
+    dtype: Dtype
     shape: tuple[int, ...]
     scale: float | None = None
     zero_point: int | None = None
+    file_name: str | None = Field(
+        default=None,
+        description="What the file calls it; null where the file has no names, as a `.pte`.",
+    )
+    model_dtype: Dtype | None = Field(
+        default=None,
+        description=(
+            "The type in the model, where the file has another integer type: a `.tflite` has int32"
+            " for int64."
+        ),
+    )
 
 
 class File(Part):
@@ -119,10 +134,11 @@ class Verification(Part):
 
 
 class Artifact(Part):
-    """A model file for one runtime."""
+    """A model file: one variant, made by one backend for one runtime."""
 
     variant: str
-    format: Format
+    backend: str = Field(description="As the recipe names it, e.g. `xnnpack`.")
+    runtime: RuntimeName = Field(description="The runtime that a board needs for it.")
     file: File
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
@@ -147,11 +163,8 @@ class Artifact(Part):
 
     @property
     def key(self) -> str:
-        """How the artifact is called everywhere, e.g. `int8.tflite`."""
-        return f"{self.variant}.{SUFFIX[self.format]}"
-
-
-SUFFIX = {"executorch": "pte", "litert": "tflite"}
+        """How the artifact is called everywhere: its file name, e.g. `int8.tflite`."""
+        return self.file.name
 
 
 class Comparison(Part):
@@ -216,6 +229,16 @@ class Evaluation(Part):
         yield from (tensor.file for tensor in tensors)
 
 
+class ModelInput(Part):
+    """One input of the model for one sample, without the batch, and how raw values become what the
+    model takes: (value - mean) / std for each channel."""
+
+    shape: tuple[int, ...]
+    dtype: Dtype = "float32"
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+
 class Manifest(Part):
     """What `manifest.json` of a bundle holds: what was built, from what, and what was found of
     it."""
@@ -232,6 +255,9 @@ class Manifest(Part):
     task: str | None = Field(
         default=None,
         description="The task of the recipe; null for a model that edgekit did not build.",
+    )
+    inputs: dict[str, ModelInput] = Field(
+        default={}, description="In the order in which the model takes them."
     )
     classes: tuple[str, ...] = ()
     trace: tuple[TraceRow, ...]
@@ -275,13 +301,13 @@ class Bundle(Part):
     def files(self) -> tuple[File, ...]:
         """What a device gets: all files but the manifest and the evaluation set, each once, in a
         stable order."""
-        found = {
-            f.name: f
-            for a in self.manifest.artifacts
-            for f in (a.file, a.reference_inputs, a.reference_outputs)
-            if f
+        by_name = {
+            file.name: file
+            for artifact in self.manifest.artifacts
+            for file in (artifact.file, artifact.reference_inputs, artifact.reference_outputs)
+            if file
         }
-        return tuple(found[name] for name in sorted(found))
+        return tuple(by_name[name] for name in sorted(by_name))
 
     def all_files(self) -> tuple[File, ...]:
         """All files but the manifest."""
@@ -302,12 +328,12 @@ def describe_file(path: Path, name: str) -> File:
 def bundle_id(recipe_sha256: str, artifacts: tuple[Artifact, ...]) -> str:
     parts = [
         [
-            a.key,
-            a.file.sha256,
-            a.reference_inputs.sha256,
-            a.reference_outputs and a.reference_outputs.sha256,
+            artifact.key,
+            artifact.file.sha256,
+            artifact.reference_inputs.sha256,
+            artifact.reference_outputs and artifact.reference_outputs.sha256,
         ]
-        for a in artifacts
+        for artifact in artifacts
     ]
     return hashlib.sha256(canonical_json([ID_RULES, recipe_sha256, sorted(parts)])).hexdigest()
 

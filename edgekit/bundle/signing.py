@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from edgekit.bundle.manifest import MANIFEST, SIGNATURE, Bundle, Manifest, open_bundle
+from edgekit.bundle.manifest import MANIFEST, SIGNATURE, Bundle, open_bundle, read_manifest
 from edgekit.devices.target import Target
 from edgekit.errors import ResultError, UsageError
 
@@ -97,7 +97,7 @@ def verify_signature(bundle: Bundle, public_key: str | Path, *, wanted_by: str =
         raise ResultError(
             f"{wanted_by}the signature of the bundle {bundle.path} is not valid", hint=hint
         ) from None
-    if Manifest.model_validate_json(manifest) != bundle.manifest:
+    if read_manifest(manifest) != bundle.manifest:
         raise ResultError(
             f"{wanted_by}the manifest of the bundle {bundle.path} changed since it was opened",
             hint="open it again",

@@ -19,7 +19,7 @@ from edgekit.cli.options import Json, Markdown, SchemaFile, TargetName, write_sc
 from edgekit.errors import IdentityError
 
 if TYPE_CHECKING:
-    from edgekit.bundle.manifest import Format
+    from edgekit.bundle.manifest import RuntimeName
     from edgekit.devices.ssh_login import Confirm, HostKey
 
 app = typer.Typer(
@@ -213,10 +213,10 @@ def setup(
 
     Example: edgekit target setup pi5
     """
-    from edgekit.boards.deploying import FORMATS
+    from edgekit.runners.runtime import RUNTIME_NAMES
 
-    formats: tuple[Format, ...] = tuple(
-        format for format in FORMATS if not runtimes or format in runtimes
+    formats: tuple[RuntimeName, ...] = tuple(
+        format for format in RUNTIME_NAMES if not runtimes or format in runtimes
     )
     with live_progress(quiet=as_json) as progress:
         report = edgekit.setup(

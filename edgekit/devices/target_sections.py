@@ -97,7 +97,7 @@ class Runners(Section):
 
     @model_validator(mode="after")
     def _with_a_program(self) -> Self:
-        for name, runner in (("executorch", self.executorch), ("litert", self.litert)):
+        for name, runner in self._by_runtime().items():
             if runner.kind != "edgekit" and runner.program is None:
                 raise invalid(
                     f"`kind: {runner.kind}` needs `program`, its path on the device", key=name
@@ -109,16 +109,18 @@ class Runners(Section):
             )
         return self
 
-    def kind(
-        self, format: Literal["executorch", "litert"]
-    ) -> Literal["edgekit", "executor_runner", "benchmark_model"]:
-        return self.executorch.kind if format == "executorch" else self.litert.kind
+    def kind(self, runtime: str) -> Literal["edgekit", "executor_runner", "benchmark_model"]:
+        """Which runner a runtime has here."""
+        return self._by_runtime()[runtime].kind
 
-    def program(self, format: Literal["executorch", "litert"]) -> str | None:
+    def program(self, runtime: str) -> str | None:
         """The path of a runner that is on the device already, as programs find it: they start in
         the home directory."""
-        path = self.executorch.program if format == "executorch" else self.litert.program
+        path = self._by_runtime()[runtime].program
         return path.replace("~/", "./", 1) if path else None
+
+    def _by_runtime(self) -> dict[str, ExecutorchRunner | LitertRunner]:
+        return {"executorch": self.executorch, "litert": self.litert}
 
 
 class CoolDown(Section):

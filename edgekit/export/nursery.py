@@ -3,7 +3,7 @@
 
 Importing torch, executorch and litert-torch takes ten seconds and more of a processor, forking a
 few milliseconds, and every child starts from the same state. Over a socket of packets it is given
-{"key", "format", "job"} with two descriptors, the child's stdout and stderr, and answers {"key",
+{"key", "libraries", "job"} with two descriptors, the child's stdout and stderr, and answers {"key",
 "pid"} when the child runs and {"key", "status"} when it has ended, a status as
 `os.waitstatus_to_exitcode` gives. It ends when the socket is closed, and dies with its parent.
 Before a fork it must have no second thread: with OMP_NUM_THREADS=1 the libraries start none on
@@ -21,24 +21,11 @@ import socket
 import sys
 import traceback
 import warnings
+from collections.abc import Sequence
 
 from edgekit.export import worker
 
 PACKET_BYTES = 1 << 16
-LIBRARIES = {
-    "executorch": (
-        "executorch.exir",
-        "executorch.backends.xnnpack.partition.xnnpack_partitioner",
-        "executorch.kernels.quantized",
-        "executorch.runtime",
-    ),
-    "litert": (
-        "litert_torch",
-        "litert_torch.quantize.pt2e_quantizer",
-        "ai_edge_litert.interpreter",
-    ),
-}
-"""By format, what is imported before the first child for it is forked."""
 
 
 def main(descriptor: int) -> None:
@@ -53,7 +40,7 @@ def main(descriptor: int) -> None:
                     if not packet:
                         return
                     order = json.loads(packet)
-                    _import(order["format"])
+                    _import(order["libraries"])
                     pid = _fork(order["job"], *descriptors)
                     process = os.pidfd_open(pid)
                     running[process] = (pid, order["key"])
@@ -71,10 +58,10 @@ def main(descriptor: int) -> None:
                     )
 
 
-def _import(format: str) -> None:
-    """Import the libraries of a format; the second time costs nothing. One that fails is left to
+def _import(libraries: Sequence[str]) -> None:
+    """Import the libraries of a backend; the second time costs nothing. One that fails is left to
     the child, which will say why."""
-    for name in LIBRARIES[format]:
+    for name in libraries:
         with contextlib.suppress(Exception):
             importlib.import_module(name)
     gc.freeze()  # what is shared stays shared: the collector does not write to it

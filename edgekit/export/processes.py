@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from edgekit import errors
-from edgekit.bundle.manifest import SUFFIX, Artifact
+from edgekit.backends.lookup import load_backend
+from edgekit.bundle.manifest import Artifact
 from edgekit.errors import EdgekitError, ExportError
 from edgekit.export.publish import clear_staging
 from edgekit.progress import Progress, silent
@@ -42,7 +43,8 @@ class ExportJob:
     """One artifact to be made: from a checkpoint directory, verified on the test split that is
     saved in `test` (edgekit.data.saved), into `output`.
 
-    `base` is the recipe's directory; `verify` are the fields of `verify.Thresholds`.
+    `base` is the recipe's directory; `backend` is a name as in the recipe; `key` is the artifact's
+    file name; `verify` are the fields of `verify.Thresholds`.
     """
 
     checkpoint: Path
@@ -50,14 +52,10 @@ class ExportJob:
     test: Path
     task: str
     variant: str
-    format: str
     backend: str
+    key: str
     verify: Mapping[str, Any]
     output: Path
-
-    @property
-    def key(self) -> str:
-        return f"{self.variant}.{SUFFIX[self.format]}"
 
 
 @dataclass
@@ -87,7 +85,7 @@ def export_artifacts(
 ) -> list[Artifact]:
     """Run all exports, `parallel` at a time, and give their artifacts in the jobs' order.
 
-    Raises ExportError (exit 4) naming variant, format and step, for a child that refuses, crashes,
+    Raises ExportError (exit 4) naming variant, backend and step, for a child that refuses, crashes,
     is killed, or takes longer than `timeout_s`; with the last lines it printed in `details`. Raises
     what the child raised when that is an error of edgekit's own, such as ModelError."""
     parallel = max(1, min(parallel, len(jobs)))
@@ -169,10 +167,11 @@ def _order(
     )
     log = (scratch / f"{job.key}.log").open("w+b")
     read, write = os.pipe()
-    order = json.dumps({"key": job.key, "format": job.format, "job": str(description)}).encode()
+    libraries = load_backend(job.backend, job.base).libraries
+    order = {"key": job.key, "libraries": list(libraries), "job": str(description)}
     child = _Child(job, os.fdopen(read, "rb", buffering=0), log, time.monotonic() + timeout_s)
     try:
-        socket.send_fds(nursery, [order], [write, log.fileno()])
+        socket.send_fds(nursery, [json.dumps(order).encode()], [write, log.fileno()])
     except OSError:
         raise _failure(child, "could not be started", "is there memory enough?") from None
     finally:
@@ -254,7 +253,7 @@ def _details(child: _Child) -> dict[str, object]:
     job = child.job
     return {
         "variant": job.variant,
-        "format": job.format,
+        "backend": job.backend,
         "step": child.step,
         "stderr": _tail(child),
     }

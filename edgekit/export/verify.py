@@ -1,29 +1,27 @@
 """Whether an artifact is the model it came from: its outputs against eager PyTorch, with
 thresholds, and the task's metrics on the whole test set.
 
-Owns the comparison and the reference files. How an artifact is run is host.py's; what its file
-holds is proof.py's."""
+Owns the comparison and the reference files. How an artifact is run is its backend's; what its file
+holds is proved by the backend too."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from edgekit.bundle.tensors import quantize
+from edgekit.backends.host_model import Arrays, HostModel, length, rows, sample_bytes
 from edgekit.errors import ExportError
-from edgekit.export.host_runtime import HostModel
 from edgekit.metrics import MetricValue
+from edgekit.models.outputs import named_outputs
 from edgekit.stats import Fidelity, fidelity
 from edgekit.tasks.scoring import Scores, agreement_percent
 from edgekit.tasks.task import Task
-
-Outputs = NDArray[np.float32]
 
 CHUNK = 64
 KEPT_OUTPUT_BYTES = 256 << 20
@@ -32,8 +30,8 @@ are."""
 
 
 class EvaluationSet(Protocol):
-    """Samples as the model sees them: `at` gives each input as (B, *sample); `targets` are int64
-    (N,) or None."""
+    """Samples as the model sees them: `at` gives each input by name as (B, *sample), in the model's
+    order; `targets` are of shape (N, …), or None."""
 
     @property
     def targets(self) -> Tensor | None: ...
@@ -56,35 +54,59 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class OutputAgreement:
-    """Outputs of an artifact on `samples` samples against those of its reference, and how far the
-    answers agree in percent: None where the task does not say."""
+    """Outputs of an artifact on `samples` samples against those of its reference.
+
+    `outputs` compares the real ones by name; `equal_percent` says of the others, integers and truth
+    values, how many are equal. `answers_percent` is how far the answers agree: None where the task
+    does not say."""
 
     samples: int
-    outputs: Fidelity
+    outputs: Mapping[str, Fidelity]
+    equal_percent: Mapping[str, float]
     answers_percent: float | None
     answers_label: str
 
+    @property
+    def max_abs_error(self) -> float:
+        """The largest of all real outputs."""
+        return max((each.max_abs_error for each in self.outputs.values()), default=0.0)
 
-def compare(reference: Outputs, outputs: Outputs, task: Task) -> OutputAgreement:
-    """Compare outputs (N, …), over all values."""
-    answers = agreement_percent(task, {"output": reference}, {"output": outputs})
+    @property
+    def snr_db(self) -> float | None:
+        """The worst of all real outputs; None when all are equal."""
+        ratios = [each.snr_db for each in self.outputs.values() if each.snr_db is not None]
+        return min(ratios, default=None)
+
+    @property
+    def cosine(self) -> float:
+        """The worst of all real outputs."""
+        return min((each.cosine for each in self.outputs.values()), default=1.0)
+
+
+def compare(reference: Arrays, outputs: Arrays, task: Task) -> OutputAgreement:
+    """Compare outputs of shape (N, …), each by its name and over all its values."""
+    real = {name: values for name, values in reference.items() if values.dtype.kind == "f"}
     return OutputAgreement(
-        len(reference), fidelity(reference, outputs), answers, task.agreement_label
+        samples=length(reference),
+        outputs={name: fidelity(values, outputs[name]) for name, values in real.items()},
+        equal_percent={
+            name: 100 * float((values == outputs[name]).mean())
+            for name, values in reference.items()
+            if name not in real
+        },
+        answers_percent=agreement_percent(task, reference, outputs),
+        answers_label=task.agreement_label,
     )
 
 
 def require(agreement: OutputAgreement, thresholds: Thresholds) -> None:
     """Raises ExportError naming every threshold that is missed, with what was measured."""
-    missed = []
-    outputs, percent = agreement.outputs, agreement.answers_percent
-    if not outputs.finite:
-        missed.append("NaN or infinity in the outputs")
-    if outputs.snr_db is not None and outputs.snr_db < thresholds.snr_min_db:
-        missed.append(f"SNR {outputs.snr_db:.1f} dB < {thresholds.snr_min_db:g} dB")
-    if outputs.cosine < thresholds.cosine_min:
-        missed.append(f"cosine {outputs.cosine:.4f} < {thresholds.cosine_min:g}")
-    if thresholds.max_abs_error is not None and outputs.max_abs_error > thresholds.max_abs_error:
-        missed.append(f"largest error {outputs.max_abs_error:.4g} > {thresholds.max_abs_error:g}")
+    several = len(agreement.outputs) + len(agreement.equal_percent) > 1
+    missed = [
+        f"output {name}: {problem}" if several else problem
+        for name, problem in _problems(agreement, thresholds)
+    ]
+    percent = agreement.answers_percent
     if percent is not None and percent < thresholds.agreement_min_percent:
         least = f"{thresholds.agreement_min_percent:g} %"
         missed.append(f"{agreement.answers_label} on {percent:.1f} % < {least}")
@@ -100,51 +122,89 @@ def require(agreement: OutputAgreement, thresholds: Thresholds) -> None:
         )
 
 
-def eager_outputs(model: nn.Module, samples: Tensor) -> Outputs:
-    """Outputs (N, …) of the eager reference, in batches."""
+def _problems(agreement: OutputAgreement, thresholds: Thresholds) -> Iterator[tuple[str, str]]:
+    """What is wrong with each output, by its name."""
+    for name, output in agreement.outputs.items():
+        for problem in _missed(output, thresholds):
+            yield name, problem
+    smallest = thresholds.agreement_min_percent
+    for name, percent in agreement.equal_percent.items():
+        if percent < smallest:
+            yield name, f"{percent:.1f} % of its integers are equal < {smallest:g} %"
+
+
+def _missed(output: Fidelity, thresholds: Thresholds) -> Iterator[str]:
+    if not output.finite:
+        yield "NaN or infinity in the outputs"
+    if output.snr_db is not None and output.snr_db < thresholds.snr_min_db:
+        yield f"SNR {output.snr_db:.1f} dB < {thresholds.snr_min_db:g} dB"
+    if output.cosine < thresholds.cosine_min:
+        yield f"cosine {output.cosine:.4f} < {thresholds.cosine_min:g}"
+    limit = thresholds.max_abs_error
+    if limit is not None and output.max_abs_error > limit:
+        yield f"largest error {output.max_abs_error:.4g} > {limit:g}"
+
+
+def eager_outputs(model: nn.Module, samples: Mapping[str, Tensor]) -> Arrays:
+    """Outputs (N, …) of the eager reference by name, in batches. Floats become float32."""
+    batches: list[dict[str, Tensor]] = []
+    count = len(next(iter(samples.values())))
     with torch.no_grad():
-        return (
-            torch.cat([model(batch) for batch in samples.split(CHUNK)]).numpy().astype(np.float32)
-        )
+        for start in range(0, count, CHUNK):
+            chunk = [values[start : start + CHUNK] for values in samples.values()]
+            batches.append(named_outputs(model(*chunk)))
+    return {name: _array(torch.cat([batch[name] for batch in batches])) for name in batches[0]}
+
+
+def _array(values: Tensor) -> NDArray[Any]:
+    array = values.numpy()
+    return array.astype(np.float32) if array.dtype.kind == "f" else array
 
 
 def evaluate(
     model: HostModel, test: EvaluationSet, task: Task
-) -> tuple[Outputs, tuple[MetricValue, ...]]:
-    """Run every test sample, one inference each. Gives the outputs, as many as are kept, and the
-    task's metrics on all samples, none without targets.
+) -> tuple[Arrays, tuple[MetricValue, ...]]:
+    """Run every test sample, one inference each. Gives the outputs by name, as many as are kept,
+    and the task's metrics on all samples, none without targets.
 
     Raises ExportError when an output is not finite. Raises ModelError for targets that do not suit
     the model.
     """
-    kept: list[Outputs] = []
+    kept: list[Arrays] = []
     scores, room = Scores(task), KEPT_OUTPUT_BYTES
     targets = None if test.targets is None else test.targets.numpy()
     for start, outputs in _chunks(model, test):
-        if not np.isfinite(outputs).all():
+        if not all(np.isfinite(values).all() for values in outputs.values()):
             raise ExportError(
                 f"the artifact returns NaN or infinity on a test sample from {start} on",
                 hint="nothing was published",
             )
         if targets is not None:
-            answered = targets[start : start + len(outputs)]
-            task.check_targets(answered, {"output": outputs.shape[1:]})
-            scores.add({"output": outputs}, answered)
-        if room >= outputs.nbytes or not kept:
+            answered = targets[start : start + length(outputs)]
+            shapes = {name: values.shape[1:] for name, values in outputs.items()}
+            task.check_targets(answered, shapes)
+            scores.add(outputs, answered)
+        size = sum(values.nbytes for values in outputs.values())
+        if room >= size or not kept:
             kept.append(outputs)
-            room -= outputs.nbytes
-    return np.concatenate(kept), scores.metrics()
+            room -= size
+    joined = {name: np.concatenate([each[name] for each in kept]) for name in kept[0]}
+    return joined, scores.metrics()
 
 
-def _chunks(model: HostModel, test: EvaluationSet) -> Iterator[tuple[int, Outputs]]:
+def _chunks(model: HostModel, test: EvaluationSet) -> Iterator[tuple[int, Arrays]]:
     for start in range(0, len(test), CHUNK):
-        [samples] = test.at(slice(start, min(start + CHUNK, len(test)))).values()
-        yield start, model(samples.numpy())
+        samples = test.at(slice(start, min(start + CHUNK, len(test))))
+        yield start, model({name: values.numpy() for name, values in samples.items()})
 
 
-def reference_bytes(model: HostModel, samples: Outputs) -> tuple[bytes, bytes]:
+def reference_bytes(model: HostModel, samples: Mapping[str, NDArray[Any]]) -> tuple[bytes, bytes]:
     """Inputs and this artifact's outputs for them, as raw little-endian bytes in the artifact's own
-    types, sample after sample."""
-    inputs = quantize(samples, model.input)
-    outputs = [model.run(inputs[index : index + 1]) for index in range(len(inputs))]
-    return inputs.tobytes(), b"".join(output.tobytes() for output in outputs)
+    types and order, sample after sample."""
+    own = model.prepared(samples)
+    inputs = [rows(own, index) for index in range(length(own))]
+    outputs = [model.run(sample) for sample in inputs]
+    return (
+        b"".join(sample_bytes(sample, model.inputs) for sample in inputs),
+        b"".join(sample_bytes(sample, model.outputs) for sample in outputs),
+    )

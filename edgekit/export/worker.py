@@ -48,9 +48,11 @@ def run(job: dict[str, Any], *, step: Callable[[str], None]) -> None:
     step("load")
     import torch
 
+    from edgekit.backends.lookup import load_backend
     from edgekit.compress import checkpoint as checkpoints
+    from edgekit.compress.scheme import FLOAT
     from edgekit.data.saved import open_split
-    from edgekit.export.artifact import export_artifact
+    from edgekit.export.artifact import Purpose, export_artifact
     from edgekit.export.publish import publish, staging, write
     from edgekit.export.verify import Thresholds
     from edgekit.tasks.task import load_task
@@ -65,11 +67,10 @@ def run(job: dict[str, Any], *, step: Callable[[str], None]) -> None:
         publish(staged, output, ["classes.json"])
     export_artifact(
         checkpoint.model,
-        variant=job["variant"],
-        format=job["format"],
-        method=None if quantization is None else quantization.method,
+        load_backend(job["backend"], base),
+        purpose=Purpose(job["variant"], job["backend"], job["key"]),
+        scheme=FLOAT if quantization is None else quantization.scheme,
         keep_float=() if quantization is None else quantization.keep_float,
-        backend=job["backend"],
         task=load_task(job["task"], base),
         test=test,
         thresholds=Thresholds(**job["verify"]),

@@ -6,12 +6,17 @@ A finding that has an `Edit` can be put right mechanically (fixing.py): one valu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edgekit.backends import BACKENDS
+from edgekit.backends.backend import Backend
+from edgekit.backends.lookup import load_backend, runs
 from edgekit.compress.remarks import Place, Remark, Severity
-from edgekit.compress.sections import StageBase, Training, trainings
+from edgekit.compress.scheme import Scheme
+from edgekit.compress.sections import Training, trainings
+from edgekit.errors import ExportError
 from edgekit.recipe.lineage import lineage, parent_of, stage_name
 from edgekit.recipe.load import LoadedRecipe
 from edgekit.yaml_documents.edits import Edit
@@ -50,7 +55,7 @@ def lint_text(loaded: LoadedRecipe) -> Iterator[Finding]:
         yield from _unused(loaded, index)
         for path, training in trainings(stage):
             yield from _schedule(loaded, ("stages", index, *path), training)
-        yield from _storage(loaded, stage)
+        yield from _schemes(loaded, index)
         for remark in stage.entry.lint(stage, _place(loaded, index)):
             yield finding(loaded, index, remark)
     yield from _quick(loaded)
@@ -124,24 +129,34 @@ def _schedule(loaded: LoadedRecipe, path: KeyPath, training: Training) -> Iterat
         )
 
 
-def _storage(loaded: LoadedRecipe, stage: StageBase) -> Iterator[Finding]:
-    export, scheme = loaded.recipe.export, stage.entry.scheme
-    smaller_weights_alone = scheme.weights != "float32" and scheme.activations == "float"
-    if smaller_weights_alone and stage.export and "portable" in export.backends:
-        message = (
-            f"method {getattr(stage, 'method', '')} stores weights in a way that only XNNPACK"
-            " reads, and the backend is portable"
-        )
-        position = export.backends.index("portable")
-        path: KeyPath = ("export", "backends", position)
-        yield Finding(
-            "needs-xnnpack",
-            "error",
-            origin_near(loaded, *path),
-            message,
-            "take xnnpack instead, or use ptq or qat",
-            Edit(path, "xnnpack"),
-        )
+def _schemes(loaded: LoadedRecipe, index: int) -> Iterator[Finding]:
+    """Backends that do not run what a stage publishes."""
+    stage, names = loaded.recipe.stages[index], loaded.recipe.export.backends
+    scheme = stage.entry.scheme
+    for position, name in enumerate(names if stage.export else ()):
+        backend = load_backend(name, loaded.path.parent)
+        try:
+            backend.require(scheme)
+        except ExportError as error:
+            path: KeyPath = ("export", "backends", position)
+            other = _other_backend(backend, scheme, names)
+            yield Finding(
+                "needs-other-backend",
+                "error",
+                origin_near(loaded, *path),
+                f"stage {quoted(stage_name(loaded.recipe, index))}: {error.message}",
+                f"take {other} instead, or use another method" if other else error.hint,
+                Edit(path, other) if other else None,
+            )
+
+
+def _other_backend(backend: Backend, scheme: Scheme, names: Sequence[str]) -> str | None:
+    """A built-in backend for the same runtime that runs a scheme, and is not named yet."""
+    for name in BACKENDS:
+        other = load_backend(name)
+        if other.runtime == backend.runtime and name not in names and runs(other, scheme):
+            return name
+    return None
 
 
 def _quick(loaded: LoadedRecipe) -> Iterator[Finding]:

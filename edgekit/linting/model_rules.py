@@ -8,6 +8,7 @@ package index's."""
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgekit.backends.lookup import load_backend, runs
 from edgekit.compress.sections import QuantizeBase
 from edgekit.data.outline import outline_of
 from edgekit.devices.target import Target
@@ -28,9 +30,6 @@ from edgekit.yaml_documents.edits import Edit
 from edgekit.yaml_documents.problems import KeyPath, quoted
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from edgekit.models.calling import Inputs
     from edgekit.pipeline.preview import Preview
 
 ORDER = ("error", "warning", "note")
@@ -187,40 +186,14 @@ def _training_samples(loaded: LoadedRecipe) -> int | None:
 
 
 def _exported(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[Finding]:
-    """What the two exporters would say to a stage that is published."""
-    from edgekit.compress.layers import CONVOLUTIONS, kept_float, layers_with_weights
-
-    stage, export = loaded.recipe.stages[index], loaded.recipe.export
-    model, example = seen.models[stage_name(loaded.recipe, index)], seen.example
+    """What the backends would run into with a stage that is published."""
+    stage = loaded.recipe.stages[index]
     if not stage.export:
         return
-    scheme = stage.entry.scheme
-    int8_weights_alone = scheme.weights == "int8" and scheme.activations == "float"
-    if int8_weights_alone and "executorch" in export.formats:
-        kept = kept_float(model, stage.keep_float if isinstance(stage, QuantizeBase) else ())
-        if convolutions := [
-            n
-            for n, layer in layers_with_weights(model).items()
-            if isinstance(layer, CONVOLUTIONS) and n not in kept
-        ]:
-            message = (
-                "weight_only in .pte is for linear and recurrent layers, not for the convolutions"
-                f" {some(convolutions)}"
-            )
-            fix = "method: fp16, or list them in keep_float"
-            yield Finding(
-                "weight-only-convolution",
-                "error",
-                origin_near(loaded, "stages", index, "method"),
-                message,
-                fix,
-            )
-    if scheme.activations == "static":
+    if stage.entry.scheme.activations == "static":
         yield from _guarded(loaded, index, lambda: _stays_float(loaded, index, seen))
-    if "executorch" in export.formats and export.backend == "xnnpack":
-        yield from _guarded(loaded, index, lambda: _falls_back(loaded, index, seen))
-    if "litert" in export.formats:
-        yield from _guarded(loaded, index, lambda: _cannot_convert(model, example))
+    for name in loaded.recipe.export.backends:
+        yield from _guarded(loaded, index, functools.partial(_predicted, loaded, index, seen, name))
 
 
 def _guarded(
@@ -238,17 +211,25 @@ def _guarded(
         )
 
 
-def _cannot_convert(model: nn.Module, example: Inputs) -> Iterator[Finding]:
-    from edgekit.export.prediction import require_litert_lowerings
+def _predicted(loaded: LoadedRecipe, index: int, seen: Preview, name: str) -> Iterator[Finding]:
+    """What one backend foresees. A scheme that it does not run is found without the model
+    (document_rules.py)."""
+    stage, backend = loaded.recipe.stages[index], load_backend(name, loaded.path.parent)
+    scheme = stage.entry.scheme
+    if not runs(backend, scheme):
+        return
     from edgekit.models.calling import rows
 
-    require_litert_lowerings(model, *rows(example, slice(1)).values())
-    yield from ()
+    model = seen.models[stage_name(loaded.recipe, index)]
+    keep_float = stage.keep_float if isinstance(stage, QuantizeBase) else ()
+    example = rows(seen.example, slice(1))
+    for remark in backend.predict(model, example, scheme=scheme, keep_float=keep_float):
+        yield finding(loaded, index, remark)
 
 
 def _stays_float(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[Finding]:
+    from edgekit.compress.quantize.float_layers import float_layers
     from edgekit.compress.quantize.pt2e import prepare_ptq
-    from edgekit.export.prediction import float_layers
 
     stage = loaded.recipe.stages[index]
     assert isinstance(stage, QuantizeBase)
@@ -272,41 +253,6 @@ def _kept(name: str, patterns: Sequence[str]) -> bool:
     from edgekit.compress.patterns import matches
 
     return matches(name, patterns)
-
-
-def _falls_back(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[Finding]:
-    """Asked of the network as it will be lowered: after int8 with ranges from random samples, which
-    the answer does not depend on."""
-    from edgekit.compress.quantize.calibrate import calibrate
-    from edgekit.compress.quantize.pt2e import convert, prepare_dynamic, prepare_ptq
-    from edgekit.export.prediction import xnnpack_fallbacks
-    from edgekit.models.calling import rows
-
-    stage = loaded.recipe.stages[index]
-    model = seen.models[stage_name(loaded.recipe, index)]
-    keep = stage.keep_float if isinstance(stage, QuantizeBase) else ()
-    example = rows(seen.example, slice(1))
-    if stage.entry.scheme.activations == "static":
-        prepared = prepare_ptq(model, seen.example, keep_float=keep, observer="minmax")
-        calibrate(prepared, [seen.example])
-        model = convert(prepared, fold=True)
-    elif stage.entry.scheme.activations == "dynamic":
-        model = convert(prepare_dynamic(model, example, keep_float=keep), fold=True)
-    for fallback in xnnpack_fallbacks(model, *example.values()):
-        times = f"{fallback.count} times, first " if fallback.count > 1 else ""
-        message = (
-            f"{fallback.operator} ({times}in {fallback.module or 'the model itself'}) would run in"
-            " portable kernels, not in XNNPACK"
-        )
-        fix = (
-            f"XNNPACK says: {fallback.reason}"
-            if fallback.reason
-            else (
-                "another operator there, or accept it: `edgekit bench --profile` shows what it"
-                " costs"
-            )
-        )
-        yield Finding("falls-back", "note", origin_near(loaded, "stages", index), message, fix)
 
 
 def _out_of_reach(loaded: LoadedRecipe, seen: Preview) -> Iterator[Finding]:
@@ -364,15 +310,16 @@ def _with_board(loaded: LoadedRecipe, target: Target) -> Iterator[Finding]:
     except EdgekitError as error:
         yield Finding("board", "error", origin, f"{target.name}: {error.message}", error.hint)
         return
-    for format_ in loaded.recipe.export.formats:
-        if target.runners.program(format_) is None:
+    backends = [load_backend(name, loaded.path.parent) for name in loaded.recipe.export.backends]
+    for runtime in dict.fromkeys(backend.runtime for backend in backends):
+        if target.runners.program(runtime) is None:
             try:
-                runtime_for(format_, platform)
+                runtime_for(runtime, platform)
             except EdgekitError as error:
                 yield Finding(
                     "no-runtime",
                     "error",
                     origin,
-                    f"{quoted(target.name)} cannot run {format_}: {error.message}",
+                    f"{quoted(target.name)} cannot run {runtime}: {error.message}",
                     error.hint,
                 )

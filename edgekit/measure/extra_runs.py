@@ -26,10 +26,11 @@ from edgekit.measure.validity import throttling
 Pass = Callable[["Bench", Placed], BaseModel]
 PROFILED_INFERENCES = 256
 WINDOW_S = 1.0
-NO_LITERT_PROFILER = (
-    "LiteRT's Python interpreter exposes no profiler; Google's benchmark_model has one"
+WITHOUT_PROFILER = {
+    "litert": "LiteRT's Python interpreter exposes no profiler; Google's benchmark_model has one"
     " (--enable_op_profiling=true)"
-)
+}
+"""Why a runtime cannot be profiled."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,8 @@ class Bench:
 
 def profile(bench: Bench, placed: Placed) -> Profile:
     """Time by operator."""
-    if placed.artifact.format == "litert":
-        return Profile(unavailable=NO_LITERT_PROFILER)
+    if placed.artifact.runtime in WITHOUT_PROFILER:
+        return Profile(unavailable=WITHOUT_PROFILER[placed.artifact.runtime])
     settings = bench.settings.model_copy(update={"min_iterations": PROFILED_INFERENCES})
     return profile_of(
         bench.run(placed, "profile", settings, "profile").run, placed.artifact.delegation.sequence

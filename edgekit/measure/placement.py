@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from edgekit.bundle.manifest import Artifact, Bundle, Format
+from edgekit.bundle.manifest import Artifact, Bundle, RuntimeName
 from edgekit.deployment import Lock, deploy, place_bundle, provision
 from edgekit.devices import Device
 from edgekit.devices.target import Target
@@ -34,9 +34,10 @@ def place(
     Raises UsageError (no such artifact), RunnerError (a runtime that the device cannot run),
     DeviceError (a program of the user's that it cannot run), what `deploy` raises."""
     artifacts = artifacts_of(bundle, keys)
-    formats: tuple[Format, ...] = ("executorch", "litert")
-    commands: dict[Format, tuple[str, ...]] = {
-        kind: (program,) for kind in formats if (program := target.runners.program(kind))
+    commands: dict[RuntimeName, tuple[str, ...]] = {
+        runtime: (program,)
+        for runtime in dict.fromkeys(artifact.runtime for artifact in artifacts)
+        if (program := target.runners.program(runtime))
     }
     for kind, runtime in _runtimes(
         bundle, artifacts, target, device, set(commands), progress
@@ -50,11 +51,11 @@ def place(
     return [
         Placed(
             artifact=artifact,
-            command=commands[artifact.format],
+            command=commands[artifact.runtime],
             model=deployed.artifacts[artifact.key],
             inputs=f"{deployed.directory}/{artifact.reference_inputs.name}",
             outputs=outputs_path(lock),
-            runner_kind=target.runners.kind(artifact.format),
+            runner_kind=target.runners.kind(artifact.runtime),
         )
         for artifact in artifacts
     ]
@@ -75,22 +76,23 @@ def _runtimes(
     artifacts: Sequence[Artifact],
     target: Target,
     device: Device,
-    there: set[Format],
+    there: set[RuntimeName],
     progress: Progress,
-) -> dict[Format, Runtime]:
+) -> dict[RuntimeName, Runtime]:
     """The runtimes that artifacts need and that are not there, all before the first is sent: a
     device that cannot run one, or the user's own program, is refused untouched."""
     platform = platform_of(target, device)
-    for kind in sorted({artifact.format for artifact in artifacts} & there):
+    for kind in sorted({artifact.runtime for artifact in artifacts} & there):
         require_program(device, str(target.runners.program(kind)), platform)
-    formats: dict[Format, None] = dict.fromkeys(
-        artifact.format for artifact in artifacts if artifact.format not in there
+    needed: dict[RuntimeName, None] = dict.fromkeys(
+        artifact.runtime for artifact in artifacts if artifact.runtime not in there
     )
-    exported_by = bundle.manifest.versions.get("executorch")
     try:
         return {
-            kind: runtime_for(kind, platform, exported_by=exported_by, progress=progress)
-            for kind in formats
+            kind: runtime_for(
+                kind, platform, exported_by=bundle.manifest.versions, progress=progress
+            )
+            for kind in needed
         }
     except RunnerError as error:
         raise RunnerError(

@@ -152,7 +152,7 @@ def _require(bundle: Bundle, target: Target, extras: Extras) -> None:
 
 
 def _require_own_runners(bundle: Bundle, target: Target) -> None:
-    kinds = {target.runners.kind(artifact.format) for artifact in bundle.manifest.artifacts}
+    kinds = {target.runners.kind(artifact.runtime) for artifact in bundle.manifest.artifacts}
     for kind in kinds - {"edgekit"}:
         raise UsageError(
             f"{target.name}: {kind} measures latency only",

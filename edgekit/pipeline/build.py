@@ -19,12 +19,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edgekit.bundle import manifest as bundles
 from edgekit.bundle.manifest import Artifact, Bundle, Comparison, Manifest, TraceRow
 from edgekit.cache import Cache, cache_root, library_versions
 from edgekit.errors import ExportError, ModelError
+from edgekit.export.arrays_file import read_arrays
 from edgekit.export.processes import ExportJob, export_artifacts
 from edgekit.pipeline.data import saved_test_split
 from edgekit.pipeline.evaluation import evaluation_set, write_evaluation
@@ -145,8 +144,8 @@ def _job(
         test=test,
         task=recipe.task,
         variant=export.variant,
-        format=export.format,
-        backend=recipe.export.backend,
+        backend=export.backend,
+        key=export.file_name,
         verify=recipe.verify.model_dump(),
         output=output,
     )
@@ -221,7 +220,7 @@ def _assemble(
         opened = Bundle(path=staged, manifest=manifest)
         if evaluated is not None:
             outputs = {
-                artifact.key: {artifact.outputs[0].name: np.load(entry / "outputs.npy")}
+                artifact.key: read_arrays(entry / "outputs.npz")
                 for artifact, entry in zip(artifacts, entries, strict=True)
             }
             opened = Bundle(
@@ -264,12 +263,12 @@ def _classes(entries: Sequence[Path]) -> tuple[str, ...]:
 def _comparisons(
     loaded: LoadedRecipe, artifacts: Sequence[Artifact], entries: Sequence[Path]
 ) -> tuple[Comparison, ...]:
-    """Each variant's two formats against each other, and each variant against the baseline in the
-    same format, on the whole test set."""
+    """Each variant's artifacts against each other, and each variant against the baseline of the
+    same backend, on the whole test set."""
     baseline = loaded.recipe.budget.baseline or artifacts[0].variant
     task = load_task(loaded.recipe.task, loaded.path.parent)
     outputs = {
-        artifact.key: np.load(entry / "outputs.npy")
+        artifact.key: read_arrays(entry / "outputs.npz")
         for artifact, entry in zip(artifacts, entries, strict=True)
     }
     pairs = [
@@ -283,11 +282,10 @@ def _comparisons(
         for a in artifacts
         if a.variant == baseline
         for b in artifacts
-        if b.variant != baseline and a.format == b.format
+        if b.variant != baseline and a.backend == b.backend
     ]
     return tuple(
-        compared_outputs(task, a.key, {"output": outputs[a.key]}, b.key, {"output": outputs[b.key]})
-        for a, b in pairs
+        compared_outputs(task, a.key, outputs[a.key], b.key, outputs[b.key]) for a, b in pairs
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgekit.backends.lookup import backend_fingerprint, file_names, load_backend
 from edgekit.cache import Cache, cache_root, content_key, library_versions, source_digest
 from edgekit.compress.fingerprint import method_fingerprint
 from edgekit.data.fingerprint import dataset_fingerprint
@@ -39,6 +40,7 @@ EXPORT_SOURCES = (
     "compress",
     "captured_graph.py",
     "patches",
+    "backends",
     "export",
     "bundle/tensors.py",
 )
@@ -60,9 +62,13 @@ class PlannedStage:
 
 @dataclass(frozen=True)
 class PlannedExport:
+    """An artifact with its key: the stage it is of, its backend as the recipe names it, what its
+    file will be called, and where it will be in the cache."""
+
     stage: int
     variant: str
-    format: str
+    backend: str
+    file_name: str
     key: str
     cached: Path | None
 
@@ -112,19 +118,23 @@ def plan(loaded: LoadedRecipe, *, cache: Path | None = None) -> Plan:
                 index, stage_name(recipe, index), stage.stage, parent, key, stage_cache.get(key)
             )
         )
+    backends = [load_backend(name, base) for name in recipe.export.backends]
     exports = []
     for index, stage in enumerate(recipe.stages):
-        for format_ in recipe.export.formats if stage.export else ():
-            settings = {
-                "format": format_,
-                "backend": recipe.export.backend if format_ == "executorch" else None,
-                "verify": recipe.verify.model_dump(),
-            }
+        if not stage.export:
+            continue
+        for backend, file_name in zip(
+            recipe.export.backends, file_names(stage.export, backends), strict=True
+        ):
             key = content_key(
-                stages[index].key, stage.export, settings, versions, source_digest(*EXPORT_SOURCES)
+                stages[index].key,
+                [stage.export, backend, file_name, backend_fingerprint(backend, base)],
+                recipe.verify.model_dump(),
+                versions,
+                source_digest(*EXPORT_SOURCES),
             )
             exports.append(
-                PlannedExport(index, str(stage.export), format_, key, artifact_cache.get(key))
+                PlannedExport(index, stage.export, backend, file_name, key, artifact_cache.get(key))
             )
     return Plan(tuple(stages), tuple(exports))
 

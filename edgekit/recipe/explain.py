@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edgekit.bundle.manifest import SUFFIX
+from edgekit.backends.lookup import file_names, load_backend
 from edgekit.recipe.lineage import parent_of, stage_name
 from edgekit.recipe.load import LoadedRecipe, recipe_sha256, resolved
 from edgekit.yaml_documents.problems import KeyPath, Origin
@@ -87,15 +87,16 @@ def _stage(
         method=data.get("method"),
         parent=None if parent is None else stage_name(recipe, parent),
         variant=variant,
-        artifacts=(
-            tuple(f"{variant}.{SUFFIX[format_]}" for format_ in recipe.export.formats)
-            if variant
-            else ()
-        ),
+        artifacts=_file_names(loaded, variant) if variant else (),
         settings=tuple(_values(loaded.origins, own, path, shown_from=len(path))),
         origin=str(loaded.origins[path]),
         cached=cached.get(name),
     )
+
+
+def _file_names(loaded: LoadedRecipe, variant: str) -> tuple[str, ...]:
+    names = loaded.recipe.export.backends
+    return file_names(variant, [load_backend(name, loaded.path.parent) for name in names])
 
 
 def _values(

@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from edgekit.backends import DEFAULT_BACKENDS
 from edgekit.data import FOLDERS, SOURCES
 from edgekit.data.outline import outline_of
 from edgekit.data.source import Outline
 from edgekit.errors import UsageError
 from edgekit.models import MODELS
 from edgekit.models.traits import TRAITS, Traits
-from edgekit.recipe.format1 import BACKEND_OF_FORMAT
-from edgekit.recipe.schema import Format
 from edgekit.recipe.starters import STARTERS, default_starter, variant_of
 from edgekit.yaml_documents.problems import quoted
 from edgekit.yaml_documents.validation import closest
@@ -71,7 +70,7 @@ def new_recipe(
     method: str | None = None,
     weights: str | None = None,
     shape: Sequence[int] = (),
-    formats: Sequence[Format] = ("executorch", "litert"),
+    backends: Sequence[str] = DEFAULT_BACKENDS,
     epochs: int = 10,
     classes: int | None = None,
 ) -> str:
@@ -121,7 +120,7 @@ def new_recipe(
         ),
         first=IMPORT if weights or not labelled else TRAIN.format(epochs=epochs),
         stages=starter.stages.format(fewer=max(1, epochs // 3)),
-        backends=", ".join(BACKEND_OF_FORMAT[name] for name in formats),
+        backends=", ".join(backends),
         budget="\n".join(budget),
     )
 

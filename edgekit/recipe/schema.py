@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, create_model, model_validator
 from pydantic_core import PydanticCustomError
 
+from edgekit.backends import DEFAULT_BACKENDS
 from edgekit.compress import METHODS
 from edgekit.data import SOURCES
 from edgekit.models import MODELS
@@ -157,14 +158,11 @@ class Data(Section):
         return self
 
 
-Format = Literal["executorch", "litert"]
-
-
 class Export(Section):
     """Which artifacts each exported variant becomes."""
 
     backends: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
-        default=("xnnpack", "litert"),
+        default=DEFAULT_BACKENDS,
         min_length=1,
         description=(
             "How each exported variant is to run, one artifact each: `xnnpack` and `portable` make a"
@@ -186,14 +184,6 @@ class Export(Section):
         if len(set(self.backends)) < len(self.backends):
             raise invalid("a backend is named twice", key="backends")
         return self
-
-    @property
-    def formats(self) -> tuple[Format, ...]:
-        return tuple("litert" if name == "litert" else "executorch" for name in self.backends)
-
-    @property
-    def backend(self) -> str:
-        return "portable" if "portable" in self.backends else "xnnpack"
 
 
 class Recipe(Section):

@@ -367,7 +367,7 @@ def baseline_of(
     artifact: Artifact, artifacts: Iterable[Artifact], baseline: str
 ) -> Artifact | None:
     return next(
-        (a for a in artifacts if a.variant == baseline and a.format == artifact.format), None
+        (a for a in artifacts if a.variant == baseline and a.backend == artifact.backend), None
     )
 
 

@@ -10,12 +10,12 @@ import importlib
 import json
 import platform as this_machine
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from edgekit.bundle.manifest import Format
+from edgekit.bundle.manifest import RuntimeName
 from edgekit.cache import cache_root
 from edgekit.errors import RunnerError
 from edgekit.hashing import sha256_file
@@ -25,8 +25,11 @@ RUNTIMES = {
     "executorch": "edgekit.runners.native:provide",
     "litert": "edgekit.runners.litert:provide",
 }
-"""Format to `module:function`; the function takes a Platform, the cache directory and a Progress,
+"""Runtime to `module:function`; the function takes a Platform, the cache directory and a Progress,
 and returns the Runtime."""
+RUNTIME_NAMES: tuple[RuntimeName, ...] = tuple(cast(RuntimeName, name) for name in RUNTIMES)
+VERSIONS_BELONG_TOGETHER = {"executorch": "executorch"}
+"""By runtime, the library that must run its artifacts in the version that made them."""
 
 DIRECTORY = "{directory}"
 """Stands for the directory of a runtime's files in its command."""
@@ -66,7 +69,7 @@ class RuntimeFile:
 class Runtime:
     """A runner with all it needs. `version` is that of the runtime library."""
 
-    format: Format
+    format: RuntimeName
     version: str
     arch: str
     files: tuple[RuntimeFile, ...]
@@ -82,18 +85,18 @@ def host_platform() -> Platform:
 
 
 def runtime_for(
-    format: Format,
+    format: RuntimeName,
     platform: Platform,
     *,
-    exported_by: str | None = None,
+    exported_by: Mapping[str, str] | None = None,
     cache: Path | None = None,
     progress: Progress = silent,
 ) -> Runtime:
     """The runtime for artifacts of a format on a machine; fetched and built when it is needed for
     the first time, then kept in `cache`.
 
-    `exported_by` is the version of executorch that exported a .pte, which then must be the
-    installed one: program and runtime belong together. Raises RunnerError: nothing to build it
+    `exported_by` are the versions of the libraries that made the artifacts. A .pte must be run by
+    the version of executorch that made it: program and runtime belong together. Raises RunnerError: nothing to build it
     from, no compiler, no packages for that architecture, C library or Python."""
     module, _, function = RUNTIMES[format].partition(":")
     runtime = cast(
@@ -102,24 +105,27 @@ def runtime_for(
             platform, cache or cache_root(), progress
         ),
     )
-    if (
-        format == "executorch"
-        and exported_by is not None
-        and public_version(exported_by) != runtime.version
-    ):
-        hint = f"pip install executorch=={public_version(exported_by)}, or build the bundle again"
-        raise RunnerError(
-            f"the artifact was exported by executorch {exported_by}, the installed one is"
-            f" {runtime.version}",
-            hint=hint,
-        )
+    _require_same_version(runtime, exported_by or {})
     return runtime
+
+
+def _require_same_version(runtime: Runtime, exported_by: Mapping[str, str]) -> None:
+    """Raises RunnerError for artifacts that another version of the runtime's library made, where
+    they belong together."""
+    library = VERSIONS_BELONG_TOGETHER.get(runtime.format)
+    made_by = exported_by.get(library) if library else None
+    if made_by is not None and public_version(made_by) != runtime.version:
+        raise RunnerError(
+            f"the artifact was exported by {library} {made_by}, the installed one is"
+            f" {runtime.version}",
+            hint=f"pip install {library}=={public_version(made_by)}, or build the bundle again",
+        )
 
 
 def prepare(
     platform: Platform,
     *,
-    formats: Sequence[Format] = ("executorch", "litert"),
+    formats: Sequence[RuntimeName] = RUNTIME_NAMES,
     offline_cache: Path | None = None,
     progress: Progress = silent,
 ) -> tuple[Runtime, ...]:

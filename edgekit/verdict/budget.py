@@ -64,14 +64,14 @@ def _judge_variant(
     manifest: Manifest,
     measurements: Mapping[str, Measured],
 ) -> Iterator[Check]:
-    by_key = {(a.variant, a.format): a for a in manifest.artifacts}
+    by_key = {(a.variant, a.backend): a for a in manifest.artifacts}
     baseline = budget.baseline or manifest.artifacts[0].variant
     for artifact in (a for a in manifest.artifacts if a.variant == variant):
-        yield from _judge_build(artifact, by_key.get((baseline, artifact.format)), limits)
+        yield from _judge_build(artifact, by_key.get((baseline, artifact.backend)), limits)
         for target, measured in measurements.items():
             suffix = f" on {target}" if len(measurements) > 1 else ""
             yield from _judge_measured(
-                artifact, by_key.get((baseline, artifact.format)), limits, measured, suffix
+                artifact, by_key.get((baseline, artifact.backend)), limits, measured, suffix
             )
     if limits.runtimes_min_agreement_percent is not None:
         yield _at_least(

@@ -136,14 +136,14 @@ def _device(measurement: Measurement) -> tuple[str | None, str | None, str]:
 
 def own_pairs(bundle: Bundle) -> tuple[Pair, ...]:
     """The `.pte` and the `.tflite` of each variant. Raises UsageError when no variant has both."""
-    keys = {
-        (artifact.variant, artifact.format): artifact.key for artifact in bundle.manifest.artifacts
-    }
-    variants = dict.fromkeys(artifact.variant for artifact in bundle.manifest.artifacts)
+    artifacts = bundle.manifest.artifacts
+    variants = dict.fromkeys(artifact.variant for artifact in artifacts)
     pairs = tuple(
-        (keys[variant, "executorch"], keys[variant, "litert"])
+        (first.key, second.key)
         for variant in variants
-        if (variant, "executorch") in keys and (variant, "litert") in keys
+        for first in artifacts
+        for second in artifacts
+        if first.variant == second.variant == variant and first.runtime < second.runtime
     )
     if not pairs:
         raise UsageError(

@@ -16,13 +16,13 @@ import edgekit
 from edgekit.boards import advice, findings
 from edgekit.boards.check import CheckReport
 from edgekit.boards.findings import Finding, Level
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.manifest import Bundle, RuntimeName
 from edgekit.cli import run
 from edgekit.devices.fact_parsing import parse_facts, parse_state
 from edgekit.devices.facts import DeviceState
 from edgekit.devices.target import AdbTarget, LocalTarget, SshTarget
 from edgekit.runners.native import wanted_version
-from edgekit.runners.runtime import Format, Platform
+from edgekit.runners.runtime import Platform
 from tests.support.targets import write_target
 from tools.emulation.machine import free_port
 
@@ -94,7 +94,7 @@ def test_this_machine(tmp_path: Path) -> None:
 
 def test_installed_runtimes() -> None:
     digest, wanted = "0" * 32, wanted_version()
-    cases: tuple[tuple[Format, list[str], Level, str], ...] = (
+    cases: tuple[tuple[RuntimeName, list[str], Level, str], ...] = (
         ("executorch", [], "note", "not installed yet"),
         (
             "executorch",

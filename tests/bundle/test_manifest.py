@@ -111,7 +111,16 @@ def test_a_changed_hash_changes_the_id(bundle: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["", "[]", "null", "{", "[" * 50_000, '{"format": 2}', '{"format": 1, "surprise": 1}'],
+    [
+        "",
+        "[]",
+        "null",
+        "{",
+        "[" * 50_000,
+        '{"format": 3}',
+        '{"format": 2}',
+        '{"format": 1, "surprise": 1}',
+    ],
 )
 def test_garbage_is_not_a_manifest(bundle: Path, content: str) -> None:
     (bundle / "manifest.json").write_text(content)

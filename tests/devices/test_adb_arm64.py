@@ -76,7 +76,7 @@ def test_the_native_runner_gives_there_what_it_gives_here(
     keys = tuple(
         artifact.key
         for artifact in quickstart_bundle.manifest.artifacts
-        if artifact.format == "executorch"
+        if artifact.runtime == "executorch"
     )
     settings = Settings(runs=1, warmup_min_seconds=0, min_iterations=2, min_seconds=0)
     [measured] = bench([Side(quickstart_bundle, keys)], target, settings)

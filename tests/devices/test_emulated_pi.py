@@ -115,7 +115,7 @@ def test_the_quickstart_runs_there_as_it_does_here(
     assert [result.artifact.key for result in measured.artifacts] == [
         artifact.key for artifact in quickstart_bundle.manifest.artifacts
     ]
-    assert {result.artifact.format for result in measured.artifacts} == {"executorch", "litert"}
+    assert {result.artifact.runtime for result in measured.artifacts} == {"executorch", "litert"}
     for result in measured.artifacts:
         assert result.runner
         assert (result.runner.arch, len(result.complete_runs)) == ("aarch64", 1)

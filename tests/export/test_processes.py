@@ -19,12 +19,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from edgekit.backends.lookup import load_backend
 from edgekit.compress import checkpoint as checkpoints
 from edgekit.data.load import load_dataset
 from edgekit.data.saved import save_split
 from edgekit.errors import ExportError, ModelError
 from edgekit.export import processes as exports
-from edgekit.export.artifact import export_artifact
+from edgekit.export.artifact import Purpose, export_artifact
 from edgekit.export.processes import ExportJob, export_artifacts
 from edgekit.export.verify import Thresholds
 from edgekit.models.create import create_model
@@ -77,7 +78,7 @@ def job(
     *,
     factory: str = "net",
     args: dict[str, object] | None = None,
-    format: str = "executorch",
+    backend: str = "xnnpack",
     **changes: object,
 ) -> ExportJob:
     """An export of an untrained net; its checkpoint is complete only when the factory is `net`."""
@@ -96,10 +97,10 @@ def job(
         task="classification",
         test=saved_data(base),
         variant="tiny",
-        format=format,
-        backend="xnnpack",
+        backend=backend,
+        key=f"tiny.{load_backend(backend).suffix}",
         verify={"samples": 8, "snr_min_db": 60.0},
-        output=base.parent / f"output-{format}",
+        output=base.parent / f"output-{backend}",
     )
 
 
@@ -113,9 +114,9 @@ def saved_data(base: Path) -> Path:
     return directory
 
 
-def test_both_formats_at_once_equal_to_exports_in_this_process(base: Path, tmp_path: Path) -> None:
+def test_both_runtimes_at_once_equal_to_exports_in_this_process(base: Path, tmp_path: Path) -> None:
     told: list[tuple[str, float, float, str]] = []
-    jobs = [job(base, format=format) for format in ("executorch", "litert")]
+    jobs = [job(base, backend=backend) for backend in ("xnnpack", "litert")]
     artifacts = export_artifacts(jobs, parallel=2, progress=lambda *message: told.append(message))
     assert [artifact.key for artifact in artifacts] == ["tiny.pte", "tiny.tflite"]
     model = create_model("own_export_nets:net", {}, seed=0, base=base)
@@ -132,9 +133,8 @@ def test_both_formats_at_once_equal_to_exports_in_this_process(base: Path, tmp_p
         ]
         here = export_artifact(
             model,
-            variant="tiny",
-            format=artifact.format,
-            method=None,
+            load_backend(artifact.backend),
+            purpose=Purpose("tiny", artifact.backend, artifact.key),
             task=CLASSIFICATION,
             test=data.test,
             thresholds=Thresholds(samples=8, snr_min_db=60),
@@ -164,7 +164,7 @@ def test_a_child_that_dies_is_reported_and_the_old_artifact_stays(
     assert caught.value.exit_code == 4
     assert {
         "variant": "tiny",
-        "format": "executorch",
+        "backend": "xnnpack",
         "step": "load",
     }.items() <= caught.value.details.items()
     assert "last words" in caught.value.details["stderr"]  # type: ignore[operator]
@@ -216,7 +216,7 @@ def nursery_at_once(scratch: Path, *, result: str) -> Iterator[socket.socket]:
 
 def test_what_the_child_refuses_keeps_its_class_and_names_the_artifact(base: Path) -> None:
     with pytest.raises(ModelError, match=r"tiny\.tflite: .*no such net"):
-        export_artifacts([job(base, factory="raises", format="litert")])
+        export_artifacts([job(base, factory="raises", backend="litert")])
 
 
 def test_a_child_that_takes_too_long_is_killed(base: Path, tmp_path: Path) -> None:
@@ -288,9 +288,8 @@ def test_a_full_disk_leaves_nothing(base: Path, tmp_path: Path) -> None:
         ) as caught:
             export_artifact(
                 torch.nn.Sequential(net, torch.nn.Linear(3, 4000)),
-                variant="v",
-                format="executorch",
-                method=None,
+                load_backend("xnnpack"),
+                purpose=Purpose("v", "xnnpack", "v.pte"),
                 task=CLASSIFICATION,
                 test=data.test,
                 thresholds=Thresholds(samples=4),

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
+from edgekit.backends.host_model import Arrays, HostModel
 from edgekit.bundle.manifest import TensorSpec
 from edgekit.bundle.tensors import dequantize, quantize
 from edgekit.errors import ExportError
 from edgekit.export import verify
-from edgekit.export.host_runtime import HostModel
 from edgekit.export.verify import (
     OutputAgreement,
-    Outputs,
     Thresholds,
     compare,
+    eager_outputs,
     evaluate,
     reference_bytes,
     require,
@@ -30,7 +33,7 @@ pytestmark = pytest.mark.torch
 REFERENCE = np.array([[3, 0, 4], [0, 5, 0]], dtype=np.float32)
 
 
-def compared(reference: Outputs, outputs: Outputs) -> OutputAgreement:
+def compared(reference: Arrays, outputs: Arrays) -> OutputAgreement:
     return compare(reference, outputs, CLASSIFICATION)
 
 
@@ -38,35 +41,33 @@ def test_compare_by_hand() -> None:
     outputs = REFERENCE + np.array(
         [[1, 0, -2], [0, 0, 0]], dtype=np.float32
     )  # the first top class moves from 2 to 0
-    agreement = compared(REFERENCE, outputs)
-    found = agreement.outputs
-    assert found.max_abs_error == 2
-    assert found.snr_db == pytest.approx(10 * math.log10(50 / 5))
-    assert found.cosine == pytest.approx((3 * 4 + 4 * 2 + 25) / math.sqrt(50 * (16 + 4 + 25)))
-    assert agreement.answers_percent == 50
-    assert agreement.samples == 2
+    total = compared({"y": REFERENCE}, {"y": outputs})
+    assert total.max_abs_error == 2
+    assert total.snr_db == pytest.approx(10 * math.log10(50 / 5))
+    assert total.cosine == pytest.approx((3 * 4 + 4 * 2 + 25) / math.sqrt(50 * (16 + 4 + 25)))
+    assert total.answers_percent == 50
+    assert total.samples == 2
 
 
 def test_equal_outputs_have_no_noise() -> None:
-    agreement = compared(REFERENCE, REFERENCE)
-    found = agreement.outputs
-    assert (found.snr_db, found.max_abs_error, agreement.answers_percent) == (None, 0, 100)
-    assert found.cosine == pytest.approx(1)
-    silent = np.zeros((2, 3), np.float32)
-    assert compared(silent, silent).outputs.cosine == 1
-    lost = compared(silent, REFERENCE).outputs
+    total = compared({"y": REFERENCE}, {"y": REFERENCE})
+    assert (total.snr_db, total.max_abs_error, total.answers_percent) == (None, 0, 100)
+    assert total.cosine == pytest.approx(1)
+    silent = {"y": np.zeros((2, 3), np.float32)}
+    assert compared(silent, silent).cosine == 1
+    lost = compared(silent, {"y": REFERENCE})
     assert lost.cosine == 0
     assert lost.snr_db == -300
 
 
-def test_agreement_needs_classes() -> None:
+def test_agreement_needs_one_vector_of_classes() -> None:
     for shape in ((4, 1), (4, 2, 3)):
-        ones = np.ones(shape, np.float32)
-        assert compared(ones, ones).answers_percent is None
+        values = {"y": np.ones(shape, np.float32)}
+        assert compared(values, values).answers_percent is None
 
 
 def test_require_names_every_missed_threshold_with_what_was_measured() -> None:
-    agreement = compared(REFERENCE, REFERENCE[::-1])
+    agreement = compared({"y": REFERENCE}, {"y": REFERENCE[::-1]})
     with pytest.raises(ExportError) as caught:
         require(agreement, Thresholds(samples=2, max_abs_error=1.0))
     for part in (
@@ -76,7 +77,22 @@ def test_require_names_every_missed_threshold_with_what_was_measured() -> None:
         "same top-1 on 0.0 % < 98 %",
     ):
         assert part in caught.value.message
-    require(compared(REFERENCE, REFERENCE + np.float32(1e-3)), Thresholds(samples=2))
+    near = compared({"y": REFERENCE}, {"y": REFERENCE + np.float32(1e-3)})
+    require(near, Thresholds(samples=2))
+
+
+def test_one_bad_output_among_several_is_named() -> None:
+    boxes, ids = np.ones((2, 4), np.float32), np.array([[1, 2], [3, 4]])
+    reference = {"boxes": boxes, "ids": ids, "logits": REFERENCE}
+    given = {"boxes": boxes, "ids": ids[:, ::-1], "logits": -REFERENCE}
+    with pytest.raises(ExportError) as caught:
+        require(compared(reference, given), Thresholds(samples=2))
+    assert "output logits: SNR -6.0 dB < 20 dB" in caught.value.message
+    assert "output ids: 0.0 % of its integers are equal < 98 %" in caught.value.message
+    assert "boxes" not in caught.value.message
+    equal = compared(reference, dict(reference))
+    require(equal, Thresholds(samples=2))
+    assert (equal.snr_db, equal.max_abs_error) == (None, 0.0)
 
 
 INT8 = TensorSpec(name="x", dtype="int8", shape=(1, 2), scale=0.5, zero_point=-3)
@@ -98,16 +114,44 @@ def test_a_float_tensor_is_only_cast() -> None:
     assert dequantize(np.ones((3, 2), np.float16), spec).dtype == np.float32
 
 
+def test_integers_that_are_not_quantized_stay_integers() -> None:
+    spec = TensorSpec(name="ids", dtype="int32", shape=(1, 2), model_dtype="int64")
+    ids = np.array([[1, 2**24 + 1]])
+    assert quantize(ids, spec).dtype == np.int32
+    assert dequantize(quantize(ids, spec), spec).tolist() == ids.tolist()
+
+
 def test_reference_bytes_are_the_tensors_own_sample_after_sample() -> None:
-    model = HostModel(INT8, INT8, lambda sample: sample[:, ::-1].copy())
-    inputs, outputs = reference_bytes(model, np.array([[0.0, 0.5], [1.0, 1.5]], dtype=np.float32))
-    assert np.frombuffer(inputs, np.int8).tolist() == [-3, -2, -1, 0]
-    assert np.frombuffer(outputs, np.int8).tolist() == [-2, -3, 0, -1]
+    ids = TensorSpec(name="ids", dtype="int32", shape=(1, 1))
+    model = HostModel(
+        (INT8, ids),
+        (ids, INT8),
+        lambda sample: {"x": sample["x"][:, ::-1], "ids": sample["ids"] + 1},
+    )
+    samples = {
+        "ids": np.array([[7], [8]]),
+        "x": np.array([[0.0, 0.5], [1.0, 1.5]], dtype=np.float32),
+    }
+    inputs, outputs = reference_bytes(model, samples)
+    assert inputs == b"\xfd\xfe\x07\x00\x00\x00\xff\x00\x08\x00\x00\x00"
+    assert outputs == b"\x08\x00\x00\x00\xfe\xfd\x09\x00\x00\x00\x00\xff"
 
 
-def plain(function: object) -> HostModel:
-    spec = TensorSpec(name="x", dtype="float32", shape=(1, 3))
-    return HostModel(spec, spec, function)  # type: ignore[arg-type]
+def plain(function: Callable[[NDArray[Any]], NDArray[Any]]) -> HostModel:
+    spec = TensorSpec(name="input", dtype="float32", shape=(1, 3))
+    output = spec.model_copy(update={"name": "x"})
+    return HostModel((spec,), (output,), lambda sample: {"x": function(sample["input"])})
+
+
+def test_eager_outputs_are_named_and_batches_are_joined() -> None:
+    def model(values: torch.Tensor, ids: torch.Tensor) -> dict[str, object]:
+        return {"sum": values + ids, "both": (values.double(), ids)}
+
+    samples = {"values": torch.ones(100, 2), "ids": torch.arange(200).reshape(100, 2)}
+    outputs = eager_outputs(model, samples)  # type: ignore[arg-type]
+    assert list(outputs) == ["sum", "both_0", "both_1"]
+    assert [str(values.dtype) for values in outputs.values()] == ["float32", "float32", "int64"]
+    np.testing.assert_array_equal(outputs["both_1"], samples["ids"].numpy())
 
 
 def test_the_whole_test_set_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,11 +162,11 @@ def test_the_whole_test_set_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
         test,
         CLASSIFICATION,
     )
-    assert outputs.shape == (150, 3)
+    assert outputs["x"].shape == (150, 3)
     assert (top1.right, top1.samples) == (100, 150)
     monkeypatch.setattr(verify, "KEPT_OUTPUT_BYTES", 64 * 3 * 4)
     kept, [top1] = evaluate(plain(lambda sample: sample), test, CLASSIFICATION)
-    assert len(kept) == 64
+    assert len(kept["x"]) == 64
     assert top1.right == 150
     unlabelled = one_input_split(inputs, None, (3,))
     assert evaluate(plain(lambda sample: sample), unlabelled, CLASSIFICATION)[1] == ()

@@ -34,12 +34,14 @@ def bundle(tmp_path: Path) -> Bundle:
     """Six artifacts, as of a recipe with three variants."""
     two = make_bundle(tmp_path / "bundle")
     template = two.manifest.artifacts[0]
-    formats = {"pte": "executorch", "tflite": "litert"}
+    backends = {"pte": ("xnnpack", "executorch"), "tflite": ("litert", "litert")}
     artifacts = []
     for i, key in enumerate(KEYS):
         variant, _, suffix = key.partition(".")
+        backend, runtime = backends[suffix]
         file = template.file.model_copy(
             update={
+                "name": key,
                 "bytes": 8_970_000 // (i // 2 + 1) ** 2,
                 "deflated_bytes": 8_000_000 // (i // 2 + 1) ** 2,
             }
@@ -54,7 +56,8 @@ def bundle(tmp_path: Path) -> Bundle:
             template.model_copy(
                 update={
                     "variant": variant,
-                    "format": formats[suffix],
+                    "backend": backend,
+                    "runtime": runtime,
                     "file": file,
                     "verification": accuracy,
                 }
@@ -155,7 +158,7 @@ def test_the_trace(bundle: Bundle) -> None:
     )
 
 
-def test_artifacts_against_the_baseline_of_their_format(bundle: Bundle) -> None:
+def test_artifacts_against_the_baseline_of_their_backend(bundle: Bundle) -> None:
     shown = drawn([terminal.artifact_table(bundle.manifest.artifacts, "fp32")])
     assert line(shown, "fp32.tflite").split()[5:8] == ["–", "91.60", "(91.0–92.1)"]
     assert line(shown, "int8.pte").split()[5:] == [

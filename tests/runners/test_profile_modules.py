@@ -8,12 +8,16 @@ from pathlib import Path
 import pytest
 from torch import nn
 
+from edgekit.backends.xnnpack import XNNPACK
 from edgekit.compress.quantize import calibrate, pt2e
-from edgekit.export.artifact import export_artifact
+from edgekit.compress.scheme import FLOAT
+from edgekit.export.artifact import Purpose, export_artifact
 from edgekit.export.verify import Thresholds
 from edgekit.measure.profiling import profile_of
+from edgekit.tasks.classification import CLASSIFICATION
 from tests.support.export_nets import IMAGE, Sorting, conv_net, samples
 from tests.support.runners import Runner
+from tests.support.schemes import SCHEMES
 
 pytestmark = pytest.mark.torch
 LAYERS = ["stem.0", "depthwise.0", "pointwise.0", "classifier"]
@@ -27,9 +31,10 @@ def weighted(
     thresholds = Thresholds(samples=8, snr_min_db=10, cosine_min=0.9, agreement_min_percent=0)
     artifact = export_artifact(
         model,
-        variant="v",
-        format="executorch",
-        method=method,
+        XNNPACK,
+        purpose=Purpose("v", "xnnpack", "v.pte"),
+        scheme=FLOAT if method is None else SCHEMES[method],
+        task=CLASSIFICATION,
         test=samples(net, IMAGE),
         thresholds=thresholds,
         output=directory,
@@ -64,9 +69,9 @@ def test_operators_outside_the_delegate(tmp_path: Path, executorch_argv: tuple[s
     thresholds = Thresholds(samples=8)
     artifact = export_artifact(
         net,
-        variant="v",
-        format="executorch",
-        method=None,
+        XNNPACK,
+        purpose=Purpose("v", "xnnpack", "v.pte"),
+        task=CLASSIFICATION,
         test=samples(net, (16,)),
         thresholds=thresholds,
         output=tmp_path,

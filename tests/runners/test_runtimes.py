@@ -15,12 +15,13 @@ from pathlib import Path
 
 import pytest
 
+from edgekit.bundle.manifest import RuntimeName
 from edgekit.errors import RunnerError
 from edgekit.progress import silent
 from edgekit.runners import native, own_libc
 from edgekit.runners.native import PINNED, executorch_version, installed_executorch, native_runner
 from edgekit.runners.own_libc import with_own_libc
-from edgekit.runners.runtime import Format, Platform, host_platform, runtime_for
+from edgekit.runners.runtime import Platform, host_platform, runtime_for
 from tests.support.tiers import cannot_run
 from tests.support.wheelhouse import make_wheel, only_index
 
@@ -197,7 +198,7 @@ def test_packages_that_do_not_fit(compiler: Path, tmp_path: Path) -> None:
     ],
 )
 def test_boards_that_cannot_run_a_runtime(
-    format: Format, board: Platform, message: str, hint: str, compiler: Path
+    format: RuntimeName, board: Platform, message: str, hint: str, compiler: Path
 ) -> None:
     with pytest.raises(RunnerError, match=message) as raised:
         runtime_for(format, board)
@@ -271,6 +272,7 @@ def test_an_installation_without_exporters_fetches_the_wheel(
 def test_nothing_heavy_is_imported(compiler: Path) -> None:
     code = """
 import sys
+from edgekit.bundle.manifest import RuntimeName
 from edgekit.runners.runtime import *
 runtime_for("executorch", host_platform()), runtime_for("litert", host_platform())
 print([name for name in ("torch", "executorch", "ai_edge_litert", "numpy") if name in sys.modules])

@@ -37,15 +37,18 @@ SAMPLES = 4
 CAPTURED = Path(__file__).parents[1] / "captured"
 SPECS: dict[str, dict[str, Any]] = {
     "fp32.pte": {
-        "format": "executorch",
+        "backend": "xnnpack",
+        "runtime": "executorch",
         "output": TensorSpec(name="logits", dtype="float32", shape=(1, 3)),
     },
     "fp32.tflite": {
-        "format": "litert",
+        "backend": "litert",
+        "runtime": "litert",
         "output": TensorSpec(name="logits", dtype="float32", shape=(1, 3)),
     },
     "int8.tflite": {
-        "format": "litert",
+        "backend": "litert",
+        "runtime": "litert",
         "output": TensorSpec(name="logits", dtype="int8", shape=(1, 3), scale=0.5, zero_point=-3),
     },
 }
@@ -73,7 +76,8 @@ def make_artifact(directory: Path, key: str, text: str = "model") -> Artifact:
     return Artifact.model_validate(
         {
             "variant": variant,
-            "format": SPECS[key]["format"],
+            "backend": SPECS[key]["backend"],
+            "runtime": SPECS[key]["runtime"],
             "file": model,
             "inputs": [{"name": "x", "dtype": "float32", "shape": [1, 2]}],
             "outputs": [output],
@@ -168,7 +172,7 @@ def make_result(
     artifact: Artifact, median_ns: float, runs: int, seed: int, **options: Any
 ) -> ArtifactResult:
     generator = np.random.default_rng(seed)
-    runtime = artifact.format
+    runtime = artifact.runtime
     about = HelloValues(
         runtime=runtime,
         runtime_version="1.5.1",

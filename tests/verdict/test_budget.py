@@ -39,14 +39,15 @@ class OnBoard:
 
 
 def artifact(
-    template: Artifact, variant: str, format_: str, correct: int | None, size: int
+    template: Artifact, variant: str, backend: str, correct: int | None, size: int
 ) -> Artifact:
     verification = template.verification.model_copy(
         update={"metrics": () if correct is None else (top1(correct, 1000),)}
     )
-    file = template.file.model_copy(update={"bytes": size})
+    name = f"{variant}.{'tflite' if backend == 'litert' else 'pte'}"
+    file = template.file.model_copy(update={"name": name, "bytes": size})
     return template.model_copy(
-        update={"variant": variant, "format": format_, "verification": verification, "file": file}
+        update={"variant": variant, "backend": backend, "verification": verification, "file": file}
     )
 
 
@@ -55,8 +56,8 @@ def manifest(tmp_path: Path) -> Manifest:
     opened = make_bundle(tmp_path / "bundle", ["fp32.pte"]).manifest
     template = opened.artifacts[0]
     artifacts = (
-        artifact(template, "fp32", "executorch", 920, 8000),
-        artifact(template, "int8", "executorch", 910, 1000),
+        artifact(template, "fp32", "xnnpack", 920, 8000),
+        artifact(template, "int8", "xnnpack", 910, 1000),
     )
     artifacts += (
         artifact(template, "fp32", "litert", 920, 8000),
@@ -89,8 +90,8 @@ def test_a_drop_is_not_rounded_to_its_limit(manifest: Manifest) -> None:
     """1.4 points are more than 1."""
     template = manifest.artifacts[0]
     pair = (
-        artifact(template, "fp32", "executorch", 920, 8000),
-        artifact(template, "int8", "executorch", 906, 1000),
+        artifact(template, "fp32", "xnnpack", 920, 8000),
+        artifact(template, "int8", "xnnpack", 906, 1000),
     )
     limits = {"metrics": {"top1": {"max_drop": 1.0}}}
     found = check(manifest.model_copy(update={"artifacts": pair}), limits)["int8.pte"]
@@ -126,7 +127,7 @@ def test_of_an_error_a_rise_is_a_drop(manifest: Manifest) -> None:
     assert (found.ok, found.measured) == (False, 0.5)
 
 
-def test_the_baseline_is_of_the_same_format(manifest: Manifest) -> None:
+def test_the_baseline_is_of_the_same_backend(manifest: Manifest) -> None:
     checks = check(manifest, {"size_min_shrink_ratio": 6})
     assert checks["int8.pte"].measured == 8
     assert not checks["int8.tflite"].ok

@@ -86,13 +86,16 @@ import torch
 from edgekit.compress import checkpoint
 from edgekit.patches.speed import lowering, qat
 lowering.usable = qat.usable = lambda: False
-from edgekit.export.executorch import to_pte
-from edgekit.export.litert import to_tflite
+from edgekit.backends.lookup import load_backend
+from edgekit.compress.scheme import Scheme
 
 stage, out = map(Path, sys.argv[1:])
-for name, export in (("int8.pte", to_pte), ("int8.tflite", to_tflite)):
+for name, backend in (("int8.pte", "xnnpack"), ("int8.tflite", "litert")):
     trained = checkpoint.load(stage, torch.zeros(2, 3, 224, 224), base=out)
-    (out / name).write_bytes(export(trained.model, torch.zeros(1, 3, 224, 224), method="qat").data)
+    example = {"input": torch.zeros(1, 3, 224, 224)}
+    scheme = Scheme("int8", "static", in_graph=True)
+    lowered = load_backend(backend).lower(trained.model, example, scheme=scheme, keep_float=())
+    (out / name).write_bytes(lowered.data)
 '''
 
 

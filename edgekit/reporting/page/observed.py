@@ -13,7 +13,7 @@ from edgekit.metrics import named_metric
 from edgekit.reporting import numbers
 from edgekit.reporting.extra_results import metric_kinds
 from edgekit.reporting.page.build import decibels, metric_cell
-from edgekit.reporting.page.style import flag, mark, styles
+from edgekit.reporting.page.style import RUNTIME_LABELS, flag, mark, styles
 from edgekit.reporting.page.values import (
     SOFT,
     Absent,
@@ -33,16 +33,16 @@ CURVE_POINTS = 600
 
 
 def operator_blocks(measurement: Measurement, command: str) -> Iterator[Block]:
-    """Bars of the artifacts of one format beside one another, by module where the profile knows it,
+    """Bars of the artifacts of one runtime beside one another, by module where the profile knows it,
     else by operator."""
     profiled = [
         result
         for result in measurement.artifacts
         if result.profile and not result.profile.unavailable
     ]
-    for runtime in dict.fromkeys(result.artifact.format for result in profiled):
+    for runtime in dict.fromkeys(result.artifact.runtime for result in profiled):
         yield _operator_figure(
-            measurement, [result for result in profiled if result.artifact.format == runtime]
+            measurement, [result for result in profiled if result.artifact.runtime == runtime]
         )
     for reason in dict.fromkeys(
         result.profile.unavailable
@@ -104,10 +104,10 @@ def _operator_figure(measurement: Measurement, results: list[ArtifactResult]) ->
     whole["legend"] = {**whole["legend"], "traceorder": "reversed"}
     title = (
         f"Time by operator on {printable(measurement.target)},"
-        f" {'ExecuTorch' if results[0].artifact.format == 'executorch' else 'LiteRT'}{useless}"
+        f" {RUNTIME_LABELS[results[0].artifact.runtime]}{useless}"
     )
     return Figure(
-        f"operators-{results[0].artifact.format}",
+        f"operators-{results[0].artifact.runtime}",
         title,
         data,
         whole,

@@ -98,10 +98,11 @@ def _agreement(pair: Comparison, where: str) -> tuple[Cell, ...]:
 
 
 def _is_pair(pte: ArtifactResult, lite: ArtifactResult) -> bool:
-    return (pte.artifact.format, lite.artifact.format) == (
-        "executorch",
-        "litert",
-    ) and pte.artifact.variant == lite.artifact.variant
+    """Two artifacts of one variant for two runtimes, in the order of the runtimes' names."""
+    return (
+        pte.artifact.variant == lite.artifact.variant
+        and pte.artifact.runtime < lite.artifact.runtime
+    )
 
 
 def _sides(measurement: Measurement, result: ArtifactResult) -> list[Cell]:

@@ -10,6 +10,7 @@ from edgekit.reporting.page.values import SERIES
 from edgekit.reporting.terminal import MEANINGLESS
 from edgekit.sanitize import printable
 
+RUNTIME_LABELS = {"executorch": "ExecuTorch", "litert": "LiteRT"}
 SYMBOLS = {"executorch": "circle", "litert": "diamond"}
 DASHES = {"executorch": "solid", "litert": "dot"}
 
@@ -27,8 +28,8 @@ def styles(measurement: Measurement) -> dict[str, Style]:
     return {
         result.key: Style(
             colour=SERIES[variants.index(result.artifact.variant) % len(SERIES)],
-            symbol=SYMBOLS[result.artifact.format],
-            dash=DASHES[result.artifact.format],
+            symbol=SYMBOLS[result.artifact.runtime],
+            dash=DASHES[result.artifact.runtime],
         )
         for result in measurement.artifacts
     }

@@ -9,7 +9,7 @@ from edgekit.bundle.manifest import Bundle
 from edgekit.errors import UsageError
 from edgekit.measure.measurement import Measurement
 from edgekit.recipe.stored import stored_sections
-from edgekit.reporting.page.style import flag, mark
+from edgekit.reporting.page.style import RUNTIME_LABELS, flag, mark
 from edgekit.reporting.page.values import Absent, Block, Cell, Notes, Section, Table, Tone, cells
 from edgekit.reporting.verdicts import change, margin, verdict_words
 from edgekit.sanitize import printable
@@ -25,7 +25,6 @@ TONES: dict[str, Tone] = {
     "inconclusive": "warn",
     "not_judged": "dim",
 }
-NAMES = {"executorch": "ExecuTorch", "litert": "LiteRT"}
 LEAD = (
     "A verdict is given where Mann–Whitney's test (Holm), the 95 % interval of B ÷ A and the margin"
     " agree. Otherwise the result is inconclusive."
@@ -73,12 +72,15 @@ def verdict_sections(
 
 
 def _in_order(measurement: Measurement, other: Measurement) -> tuple[Measurement, Measurement]:
-    """What is on the page is B, against A; of one bundle's two formats the .pte is A."""
+    """What is on the page is B, against A; of one bundle's two runtimes the first by name is A."""
     own = measurement.bundle_id == other.bundle_id
-    first_is_pte = (
-        measurement.artifacts[0].artifact.format == "executorch" if measurement.artifacts else False
-    )
-    return (measurement, other) if own and first_is_pte else (other, measurement)
+    own_is_first = _runtime(measurement) <= _runtime(other)
+    return (measurement, other) if own and own_is_first else (other, measurement)
+
+
+def _runtime(measurement: Measurement) -> str:
+    """The runtime of its first artifact."""
+    return measurement.artifacts[0].artifact.runtime if measurement.artifacts else ""
 
 
 def _section(bundle: Bundle | None, a: Measurement, b: Measurement) -> Section:
@@ -132,8 +134,8 @@ def _metric_margins(findings: Sequence[Finding]) -> str:
 
 
 def _name(measurement: Measurement) -> str:
-    formats = dict.fromkeys(result.artifact.format for result in measurement.artifacts)
-    runtime = f" in {NAMES[next(iter(formats))]}" if len(formats) == 1 else ""
+    runtimes = dict.fromkeys(result.artifact.runtime for result in measurement.artifacts)
+    runtime = f" in {RUNTIME_LABELS[next(iter(runtimes))]}" if len(runtimes) == 1 else ""
     return f"{printable(measurement.bundle_name)} {measurement.bundle_id[:12]}{runtime}"
 
 

@@ -4,17 +4,19 @@ with and without them."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgekit.export.executorch import to_pte
-from edgekit.export.litert import to_tflite
+from edgekit.backends.backend import Backend
+from edgekit.backends.litert import LITERT
+from edgekit.backends.xnnpack import XNNPACK
+from edgekit.compress.scheme import FLOAT, Scheme
 from edgekit.patches.speed import lowering
 from tests.support.export_nets import IMAGE, SERIES, conv_net, series_net
+from tests.support.schemes import SCHEMES
 
 pytestmark = pytest.mark.torch
 
@@ -64,23 +66,29 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
 }
 
 
+def lowered(backend: Backend, net: nn.Module, shape: tuple[int, ...], scheme: Scheme) -> bytes:
+    torch.manual_seed(0)
+    example = {"x": torch.randn(1, *shape)}
+    return backend.lower(net, example, scheme=scheme, keep_float=()).data
+
+
 @pytest.mark.parametrize("name", NETS)
-@pytest.mark.parametrize("lower", [to_pte, to_tflite])
-def test_equal_bytes(name: str, lower: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("backend", [XNNPACK, LITERT], ids=lambda backend: backend.name)
+def test_equal_bytes(name: str, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     make, shape = NETS[name]
     torch.manual_seed(0)
-    net, example = make(), torch.randn(1, *shape)
+    net = make()
     assert lowering.usable(), (
         "the versions moved on: check that the shortcuts still hold, then name the new ones"
     )
-    fast = lower(net, example, method=None).data
+    fast = lowered(backend, net, shape, FLOAT)
     monkeypatch.setattr(lowering, "VERSIONS", {"torch": "0"})
     assert not lowering.usable()
-    assert lower(net, example, method=None).data == fast
+    assert lowered(backend, net, shape, FLOAT) == fast
 
 
 @pytest.mark.parametrize("method", ["dynamic", "fp16"])
 def test_equal_bytes_of_quantized_models(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    fast = to_pte(series_net(), torch.randn(1, *SERIES), method=method).data
+    fast = lowered(XNNPACK, series_net(), SERIES, SCHEMES[method])
     monkeypatch.setattr(lowering, "VERSIONS", {"torch": "0"})
-    assert to_pte(series_net(), torch.randn(1, *SERIES), method=method).data == fast
+    assert lowered(XNNPACK, series_net(), SERIES, SCHEMES[method]) == fast

@@ -23,7 +23,7 @@ from executorch.exir._serialize._flatbuffer import _flatc_decompile
 from executorch.exir._serialize._program import PTEFile, deserialize_pte_binary
 from numpy.typing import NDArray
 
-from edgekit.export.proof import Constant
+from edgekit.backends.proof import Constant
 
 XNN_DTYPES: dict[str, type[np.generic]] = {
     "xnn_datatype_fp32": np.float32,

@@ -1,8 +1,9 @@
-"""Every method in both formats, on live models: accepted, proved by re-reading the file, equal to
+"""Every scheme by the built-in backends, on live models: accepted, proved by re-reading the file, equal to
 eager, and run by the host's runtime."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,14 @@ import pytest
 import torch
 from torch import nn
 
+from edgekit.backends.lookup import load_backend
 from edgekit.bundle.manifest import Artifact
 from edgekit.compress.quantize import calibrate, pt2e
+from edgekit.compress.scheme import FLOAT
+from edgekit.data.dataset import Split
 from edgekit.errors import ExportError, ModelError
-from edgekit.export.artifact import Format, export_artifact
+from edgekit.export.arrays_file import read_arrays
+from edgekit.export.artifact import Purpose, export_artifact
 from edgekit.export.verify import Thresholds
 from edgekit.tasks.classification import CLASSIFICATION
 from tests.support.export_nets import (
@@ -25,41 +30,45 @@ from tests.support.export_nets import (
     samples,
     series_net,
 )
+from tests.support.schemes import SCHEMES
 from tests.support.splits import only
 
 pytestmark = pytest.mark.torch
 
-FORMATS: tuple[Format, ...] = ("executorch", "litert")
+BACKENDS = ("xnnpack", "litert")
 LOOSE = Thresholds(samples=16, snr_min_db=20, cosine_min=0.99, agreement_min_percent=80)
 EXACT = Thresholds(samples=16, snr_min_db=90)
 
 
 def export(
     model: nn.Module,
-    format: Format,
+    backend: str,
     output: Path,
     *,
     thresholds: Thresholds = EXACT,
     shape: tuple[int, ...] = IMAGE,
-    **options: object,
+    method: str | None = None,
+    keep_float: Sequence[str] = (),
+    test: Split | None = None,
 ) -> Artifact:
-    options = {"method": None, "variant": "v", **options}
-    test = options.pop("test", None) or samples(model, shape)
+    chosen = load_backend(backend)
     return export_artifact(
         model,
-        format=format,
+        chosen,
+        purpose=Purpose("v", backend, f"v.{chosen.suffix}"),
+        scheme=FLOAT if method is None else SCHEMES[method],
+        keep_float=keep_float,
         task=CLASSIFICATION,
-        test=test,
+        test=test or samples(model, shape),
         thresholds=thresholds,
         output=output,
-        **options,
-    )  # type: ignore[arg-type]
+    )
 
 
-@pytest.mark.parametrize("format", FORMATS)
-def test_float(format: Format, tmp_path: Path) -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_float(backend: str, tmp_path: Path) -> None:
     net = conv_net()
-    artifact = export(net, format, tmp_path)
+    artifact = export(net, backend, tmp_path)
     proof = artifact.verification.proof
     assert proof["dtypes"] == {"float32": 4}
     assert proof["output_channels"] == {
@@ -73,13 +82,13 @@ def test_float(format: Format, tmp_path: Path) -> None:
     assert artifact.delegation.fallback == {}
     accuracy = artifact.verification.metrics[0]
     assert (accuracy.name, accuracy.right, accuracy.samples) == ("top1", 36, 40)
-    assert (artifact.arena_bytes is not None) == (format == "executorch")
+    assert (artifact.arena_bytes is not None) == (backend == "xnnpack")
 
 
-@pytest.mark.parametrize("format", FORMATS)
-def test_files_of_an_artifact(format: Format, tmp_path: Path) -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_files_of_an_artifact(backend: str, tmp_path: Path) -> None:
     net = conv_net()
-    artifact = export(net, format, tmp_path)
+    artifact = export(net, backend, tmp_path)
     name = artifact.key
     files = sorted(
         str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()
@@ -89,7 +98,7 @@ def test_files_of_an_artifact(format: Format, tmp_path: Path) -> None:
             name,
             f"reference/{name}.input.bin",
             f"reference/{name}.output.bin",
-            "outputs.npy",
+            "outputs.npz",
             "result.json",
         ]
     )
@@ -102,7 +111,7 @@ def test_files_of_an_artifact(format: Format, tmp_path: Path) -> None:
     ).reshape(8, 10)
     with torch.no_grad():
         np.testing.assert_allclose(net(torch.from_numpy(inputs.copy())).numpy(), outputs, atol=1e-5)
-    np.testing.assert_array_equal(np.load(tmp_path / "outputs.npy")[:8], outputs)
+    np.testing.assert_array_equal(read_arrays(tmp_path / "outputs.npz")["output_0"][:8], outputs)
 
 
 @pytest.fixture(scope="module")
@@ -123,13 +132,13 @@ def prepared() -> dict[str, nn.Module]:
     return {"ptq": calibrated, "qat": trained}
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_ptq_holds_the_graphs_own_integers(
-    format: Format, tmp_path: Path, prepared: dict[str, nn.Module]
+    backend: str, tmp_path: Path, prepared: dict[str, nn.Module]
 ) -> None:
     artifact = export(
         prepared["ptq"],
-        format,
+        backend,
         tmp_path,
         method="ptq",
         thresholds=LOOSE,
@@ -139,21 +148,21 @@ def test_ptq_holds_the_graphs_own_integers(
     assert proof["dtypes"] == {"int8": 4}
     assert (proof["bit_equal"], proof["per_channel_scales"]) == (4, 4)
     assert artifact.delegation.fallback == {}
-    dtype = "float32" if format == "executorch" else "int8"
+    dtype = "float32" if backend == "xnnpack" else "int8"
     assert [spec.dtype for spec in (*artifact.inputs, *artifact.outputs)] == [dtype, dtype]
-    assert (artifact.inputs[0].scale is None) == (format == "executorch")
+    assert (artifact.inputs[0].scale is None) == (backend == "xnnpack")
     assert artifact.reference_inputs.bytes == 8 * int(np.prod(IMAGE)) * (
-        4 if format == "executorch" else 1
+        4 if backend == "xnnpack" else 1
     )
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_qat_with_a_layer_kept_float(
-    format: Format, tmp_path: Path, prepared: dict[str, nn.Module]
+    backend: str, tmp_path: Path, prepared: dict[str, nn.Module]
 ) -> None:
     artifact = export(
         prepared["qat"],
-        format,
+        backend,
         tmp_path,
         method="qat",
         thresholds=LOOSE,
@@ -163,13 +172,13 @@ def test_qat_with_a_layer_kept_float(
     assert artifact.outputs[0].dtype == "float32"
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_fp16_stores_half_weights_and_keeps_the_layer_asked_for(
-    format: Format, tmp_path: Path
+    backend: str, tmp_path: Path
 ) -> None:
     artifact = export(
         conv_net(),
-        format,
+        backend,
         tmp_path,
         method="fp16",
         keep_float=("stem",),
@@ -202,12 +211,12 @@ def test_weight_only_executorch_refuses_convolutions_unless_they_are_kept_float(
             r" pointwise.0\)"
         ),
     ) as caught:
-        export(conv_net(), "executorch", tmp_path, method="weight_only")
+        export(conv_net(), "xnnpack", tmp_path, method="weight_only")
     assert "keep_float" in caught.value.hint
     kept = ("stem", "depthwise", "pointwise")
     artifact = export(
         conv_net(),
-        "executorch",
+        "xnnpack",
         tmp_path,
         method="weight_only",
         keep_float=kept,
@@ -217,39 +226,39 @@ def test_weight_only_executorch_refuses_convolutions_unless_they_are_kept_float(
     assert artifact.delegation.fallback == {}
 
 
-@pytest.mark.parametrize("format", FORMATS)
-def test_dynamic(format: Format, tmp_path: Path) -> None:
-    artifact = export(conv_net(), format, tmp_path, method="dynamic", thresholds=LOOSE)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_dynamic(backend: str, tmp_path: Path) -> None:
+    artifact = export(conv_net(), backend, tmp_path, method="dynamic", thresholds=LOOSE)
     assert artifact.verification.proof["dtypes"] == (
-        {"float32": 3, "int8": 1} if format == "executorch" else {"int8": 4}
+        {"float32": 3, "int8": 1} if backend == "xnnpack" else {"int8": 4}
     )
     assert artifact.inputs[0].dtype == "float32"
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("method", [None, "dynamic", "weight_only"])
-def test_recurrent(format: Format, method: str | None, tmp_path: Path) -> None:
+def test_recurrent(backend: str, method: str | None, tmp_path: Path) -> None:
     thresholds = (
         EXACT if method is None else Thresholds(samples=16, snr_min_db=25, agreement_min_percent=80)
     )
     artifact = export(
-        series_net(), format, tmp_path, shape=SERIES, method=method, thresholds=thresholds
+        series_net(), backend, tmp_path, shape=SERIES, method=method, thresholds=thresholds
     )
     assert artifact.verification.proof["dtypes"] == {"float32" if method is None else "int8": 3}
 
 
 def test_portable_kernels(tmp_path: Path) -> None:
-    artifact = export(conv_net(), "executorch", tmp_path, backend="portable")
+    artifact = export(conv_net(), "portable", tmp_path)
     assert artifact.delegation.delegate == "none"
     assert artifact.delegation.delegated == {}
     assert artifact.delegation.fallback["aten.convolution"] == 3
-    with pytest.raises(ExportError, match="needs backend xnnpack"):
-        export(conv_net(), "executorch", tmp_path, backend="portable", method="fp16")
+    with pytest.raises(ExportError, match="does not run float16 weights with float activations"):
+        export(conv_net(), "portable", tmp_path, method="fp16")
 
 
 def test_pruned_channels_are_seen_in_the_file(tmp_path: Path) -> None:
-    for format in FORMATS:
-        artifact = export(conv_net(width=5), format, tmp_path)
+    for backend in BACKENDS:
+        artifact = export(conv_net(width=5), backend, tmp_path)
         assert artifact.verification.proof["output_channels"] == {
             "stem.0": 5,
             "depthwise.0": 5,
@@ -273,36 +282,36 @@ def test_masked_weights_are_zero_in_the_file(tmp_path: Path) -> None:
         weight.numel() for weight in weights
     )
     assert fraction > 0.2
-    for format in FORMATS:
-        assert export(net, format, tmp_path).verification.proof["zero_fraction"] == pytest.approx(
+    for backend in BACKENDS:
+        assert export(net, backend, tmp_path).verification.proof["zero_fraction"] == pytest.approx(
             fraction, abs=1e-6
         )
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_an_unsupported_operator_is_named_with_its_module_and_leaves_no_file(
-    format: Format, tmp_path: Path
+    backend: str, tmp_path: Path
 ) -> None:
     net = nn.Sequential(nn.Linear(16, 16), nn.Sequential(nn.ReLU(), SingularValues())).eval()
     with pytest.raises(ExportError, match=r"aten\._linalg_svd in 1\.1") as caught:
-        export(net, format, tmp_path / "out", shape=(16,))
+        export(net, backend, tmp_path / "out", shape=(16,))
     assert caught.value.exit_code == 4
     assert caught.value.details["operators"] == [{"operator": "aten._linalg_svd", "module": "1.1"}]
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_what_the_delegate_does_not_take_is_reported_with_the_reason(
-    format: Format, tmp_path: Path
+    backend: str, tmp_path: Path
 ) -> None:
-    delegation = export(Sorting().eval(), format, tmp_path, shape=(16,)).delegation
-    name = "aten.cumsum" if format == "executorch" else "CUMSUM"
+    delegation = export(Sorting().eval(), backend, tmp_path, shape=(16,)).delegation
+    name = "aten.cumsum" if backend == "xnnpack" else "CUMSUM"
     assert delegation.fallback == {name: 1}
     assert set(delegation.delegated) == {
-        "aten.linear" if format == "executorch" else "FULLY_CONNECTED"
+        "aten.linear" if backend == "xnnpack" else "FULLY_CONNECTED"
     }
     assert delegation.reasons[name].startswith(
-        "XNNPACK has no" if format == "executorch" else "not taken by LiteRT's XNNPACK delegate"
+        "XNNPACK has no" if backend == "xnnpack" else "not taken by LiteRT's XNNPACK delegate"
     )
 
 
@@ -312,22 +321,22 @@ def test_control_flow_that_depends_on_values_is_refused(tmp_path: Path) -> None:
             return features if features.sum() > 0 else -features
 
     with pytest.raises(ExportError, match=r"torch\.export cannot trace"):
-        export(Branching().eval(), "executorch", tmp_path, shape=(16,))
+        export(Branching().eval(), "xnnpack", tmp_path, shape=(16,))
 
 
 def test_a_keep_float_pattern_that_means_nothing_is_refused(tmp_path: Path) -> None:
-    for format in FORMATS:
+    for backend in BACKENDS:
         with pytest.raises(ModelError, match="no layer matches 'nope'"):
-            export(conv_net(), format, tmp_path, method="fp16", keep_float=("nope",))
+            export(conv_net(), backend, tmp_path, method="fp16", keep_float=("nope",))
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_the_same_model_gives_the_same_bytes(
-    format: Format, tmp_path: Path, prepared: dict[str, nn.Module]
+    backend: str, tmp_path: Path, prepared: dict[str, nn.Module]
 ) -> None:
     test = samples(conv_net(), IMAGE)
     first, second = (
-        export(prepared["ptq"], format, tmp_path / name, method="ptq", thresholds=LOOSE, test=test)
+        export(prepared["ptq"], backend, tmp_path / name, method="ptq", thresholds=LOOSE, test=test)
         for name in ("a", "b")
     )
     assert first == second
@@ -337,7 +346,7 @@ def test_beyond_the_thresholds_nothing_is_published_and_the_old_artifact_stays(
     tmp_path: Path,
 ) -> None:
     test = samples(conv_net(), IMAGE)
-    export(conv_net(), "executorch", tmp_path, test=test)
+    export(conv_net(), "xnnpack", tmp_path, test=test)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(
         ExportError,
@@ -345,7 +354,7 @@ def test_beyond_the_thresholds_nothing_is_published_and_the_old_artifact_stays(
     ) as caught:
         export(
             conv_net(),
-            "executorch",
+            "xnnpack",
             tmp_path,
             method="fp16",
             test=test,

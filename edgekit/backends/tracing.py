@@ -1,12 +1,12 @@
-"""The traced model: one `torch.export` program for both exporters, its weights, and where each
-operator comes from.
+"""The traced model: one `torch.export` program for every backend, its weights, the names of its
+outputs, and where each operator comes from.
 
-Owns tracing and reading a program. Does not lower it, and does not know the formats.
+Owns tracing and reading a program. Does not lower it, and knows no backend.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,26 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
+from torch.utils._pytree import tree_unflatten
 
-from edgekit.captured_graph import layer_of
+from edgekit.captured_graph import WEIGHT_ARGUMENTS, layer_of
 from edgekit.errors import ExportError
-
-aten = torch.ops.aten
-
-WEIGHT_ARGUMENTS = {
-    aten.conv1d.default: (1,),
-    aten.conv1d.padding: (1,),
-    aten.conv2d.default: (1,),
-    aten.conv2d.padding: (1,),
-    aten.conv3d.default: (1,),
-    aten.conv_transpose1d.default: (1,),
-    aten.conv_transpose2d.input: (1,),
-    aten.linear.default: (1,),
-    aten.lstm.input: (2,),
-    aten.gru.input: (2,),
-}
-"""Layers that carry weights, and which argument they are in. Recurrent layers take a list that also
-holds biases."""
+from edgekit.models.outputs import named_outputs
 
 
 @dataclass(frozen=True)
@@ -53,17 +38,16 @@ class Weight:
         return str(self.values.dtype)
 
 
-def trace(model: nn.Module, example: Tensor) -> ExportedProgram:
-    """The program of `model` for inputs of exactly `example`'s shape.
+def trace(model: nn.Module, example: Mapping[str, Tensor]) -> ExportedProgram:
+    """The program of `model` for inputs of exactly `example`'s shapes, in `example`'s order.
 
     Raises ExportError: control flow that depends on values, or anything else `torch.export` cannot
     follow."""
     try:
         with torch.no_grad():
-            return torch.export.export(model, (example,), strict=False)
-    except (
-        Exception
-    ) as error:  # torch.export fails in many ways, and the model's own code runs in it
+            return torch.export.export(model, tuple(example.values()), strict=False)
+    # torch.export fails in many ways, and the model's own code runs in it.
+    except Exception as error:
         raise ExportError(
             f"torch.export cannot trace the model: {first_line(error)}",
             hint=(
@@ -71,6 +55,13 @@ def trace(model: nn.Module, example: Tensor) -> ExportedProgram:
                 " torch.cond"
             ),
         ) from error
+
+
+def output_names(program: ExportedProgram) -> tuple[str, ...]:
+    """The names of what the traced model returns, in its order (edgekit/models/outputs.py)."""
+    structure = program.call_spec.out_spec
+    assert structure is not None
+    return tuple(named_outputs(tree_unflatten(range(structure.num_leaves), structure)))
 
 
 def first_line(error: BaseException) -> str:
@@ -85,7 +76,7 @@ def weights(program: ExportedProgram) -> tuple[Weight, ...]:
 
     A weight behind quantize and dequantize nodes is given as the int8 values it becomes, whether
     they are folded or not."""
-    found: dict[str, Weight] = {}
+    by_placeholder: dict[str, Weight] = {}
     for node, argument in _weight_uses(program):
         source: Any = argument
         dequantize, quantize = None, None
@@ -93,7 +84,11 @@ def weights(program: ExportedProgram) -> tuple[Weight, ...]:
             source, dequantize = source.args[0], source
         if isinstance(source, fx.Node) and _is(source, "quantize_per_"):
             source, quantize = source.args[0], source
-        if not isinstance(source, fx.Node) or source.op != "placeholder" or source.name in found:
+        if (
+            not isinstance(source, fx.Node)
+            or source.op != "placeholder"
+            or source.name in by_placeholder
+        ):
             continue
         name, values = _constant(program, source)
         if values is None or values.ndim < 2:
@@ -107,8 +102,8 @@ def weights(program: ExportedProgram) -> tuple[Weight, ...]:
                 -1
             )
         )
-        found[source.name] = Weight(layer_of(node) or name, values.detach().numpy(), scale)
-    return tuple(found.values())
+        by_placeholder[source.name] = Weight(layer_of(node) or name, values.detach().numpy(), scale)
+    return tuple(by_placeholder.values())
 
 
 def _weight_uses(program: ExportedProgram) -> Iterator[tuple[fx.Node, fx.Node]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgekit.backends.proof import Constant, layouts, prove
+from edgekit.backends.tracing import Weight
 from edgekit.errors import ExportError
-from edgekit.export.graph import Weight
-from edgekit.export.proof import Constant, layouts, prove
 
 pytestmark = pytest.mark.torch
 

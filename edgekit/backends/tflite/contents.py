@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as tfl
 
-from edgekit.export.proof import Constant
+from edgekit.backends.proof import Constant
 
 DTYPES: dict[int, type[np.generic]] = {
     tfl.TensorType.FLOAT32: np.float32,

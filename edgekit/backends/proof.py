@@ -1,5 +1,5 @@
 """Proof by re-reading: every weight of the graph is looked for in the artifact's own bytes. Owns
-the comparison; inspect_pte.py and inspect_tflite.py read the files.
+the comparison; pte/contents.py and tflite/contents.py read the files.
 
 A weight counts as found when a constant of the expected dtype has its values bit for bit in one of
 the runtimes' layouts, with the same scales. Float weights that the exporter changed on purpose
@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.backends.tracing import Weight
 from edgekit.errors import ExportError
-from edgekit.export.graph import Weight
 
 
 @dataclass(frozen=True)

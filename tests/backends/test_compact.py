@@ -9,10 +9,10 @@ from ai_edge_litert import schema_py_generated as tfl
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
+from edgekit.backends.tflite import conversion
+from edgekit.backends.tflite.compact import ALIGNMENT, compact, layer_name
+from edgekit.backends.tflite.contents import read_tflite
 from edgekit.compress.quantize import calibrate, pt2e
-from edgekit.export import litert
-from edgekit.export.compact_tflite import ALIGNMENT, compact, layer_name
-from edgekit.export.inspect_tflite import read_tflite
 from tests.support.export_nets import IMAGE, conv_net, samples
 
 pytestmark = pytest.mark.torch
@@ -24,11 +24,11 @@ def written(request: pytest.FixtureRequest) -> bytes:
     net = conv_net()
     example = torch.zeros(1, *IMAGE)
     if request.param == "float":
-        return litert._convert(net.eval(), example, int8=False)[0]
+        return conversion._convert(net.eval(), {"x": example}, int8=False).data
     data = samples(net, IMAGE)
     prepared = pt2e.prepare_ptq(net, data.at(slice(0, 2)), observer="minmax")
     calibrate.calibrate(prepared, [data.at(slice(0, 40))])
-    return litert._convert(pt2e.convert(prepared, fold=False), example, int8=True)[0]
+    return conversion._convert(pt2e.convert(prepared, fold=False), {"x": example}, int8=True).data
 
 
 def run(model: bytes) -> NDArray[np.generic]:

@@ -1,120 +1,129 @@
-"""To ExecuTorch: a `.pte` with float32 input and output, delegated to XNNPACK or left to portable
-kernels.
+"""From a model to the bytes of a `.pte` with float32 inputs and outputs.
 
-none         the float model
-fp16         weights stored in half precision, computed in float32 (patches)
-weight_only  weights of linear and recurrent layers stored as int8, computed in float32 (patches)
-dynamic      linear and recurrent layers with int8 weights, and activations quantized while running
-ptq, qat     the converted graph with folded int8 weights
+What a scheme becomes there:
+
+float32                    the float model
+float16, int8 beside       weights stored in half precision or as int8 (int8: of linear and recurrent
+  float activations        layers only), computed in float32 (edgekit/patches/correctness)
+int8, dynamic activations  linear and recurrent layers with int8 weights; activations are quantized
+                           while running
+int8 in the graph          the converted graph with folded int8 weights
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 
+from edgekit.backends.backend import Lowered
+from edgekit.backends.proof import prove
+from edgekit.backends.pte.contents import read_pte
+from edgekit.backends.pte.delegation import (
+    executorch_delegation,
+    operator_name,
+    partitioner_reasons,
+)
+from edgekit.backends.tracing import Weight, first_line, output_names, trace, weights
 from edgekit.bundle.manifest import Delegation
 from edgekit.captured_graph import layer_of
 from edgekit.compress.layers import CONVOLUTIONS, kept_float, layers_with_weights
+from edgekit.compress.scheme import Scheme
 from edgekit.errors import EdgekitError, ExportError
-from edgekit.export.delegation import executorch_delegation, operator_name, partitioner_reasons
-from edgekit.export.graph import Weight, first_line, trace, weights
 from edgekit.patches.correctness.separate_bias import bias_after
 from edgekit.patches.correctness.weight_storage import Storage, weight_storage
 from edgekit.patches.speed.lowering import fast_executorch
 
 
-@dataclass(frozen=True)
-class Pte:
-    """A lowered program: its bytes, where its operators run, the weights it must hold, by layer the
-    dtype where that is not the graph's own, and the eager model it must agree with."""
-
-    data: bytes
-    delegation: Delegation
-    weights: tuple[Weight, ...]
-    dtypes: Mapping[str, str]
-    reference: nn.Module
-
-
-def to_pte(
+def lower(
     model: nn.Module,
-    example: Tensor,
+    example: Mapping[str, Tensor],
+    scheme: Scheme,
+    keep_float: Sequence[str],
     *,
-    method: str | None,
-    keep_float: Sequence[str] = (),
-    backend: str = "xnnpack",
-) -> Pte:
-    """Lower an eager model, or a prepared graph when `method` is ptq or qat, for inputs of
-    `example`'s shape.
+    partitioners: Sequence[Any],
+) -> Lowered:
+    """Lower an eager model, or a prepared graph where the scheme is in the graph, for inputs of
+    `example`'s shapes. `partitioners` give operators to delegates; without any, everything runs in
+    portable kernels.
 
     Raises ExportError: cannot be traced or lowered, an operator without a kernel in the runtime
-    (named with its module), a method that a layer cannot honour. Raises ModelError for a
-    `keep_float` pattern that matches nothing."""
-    if method in ("fp16", "weight_only"):
-        return _with_stored_weights(model.eval(), example, method, keep_float, backend)
-    source = _prepare(model, example, method, keep_float)
+    (named with its module), a scheme that a layer cannot honour, weights that are not in the file.
+    Raises ModelError for a `keep_float` pattern that matches nothing."""
+    if _is_stored_smaller(scheme):
+        return _with_stored_weights(model.eval(), example, scheme, keep_float, partitioners)
+    source = _prepare(model, example, scheme, keep_float)
     program = trace(source, example)
-    held = weights(program)
-    return Pte(*_lower(program, backend), held, {}, source if method in ("ptq", "qat") else model)
+    graph_weights, names = weights(program), output_names(program)
+    data, delegation = _lower(program, partitioners)
+    reference = source if scheme.in_graph else model
+    return _proved(data, delegation, graph_weights, {}, reference, names)
+
+
+def _is_stored_smaller(scheme: Scheme) -> bool:
+    """Whether only the file's weights are smaller, and everything is computed in float32."""
+    return scheme.activations == "float" and scheme.weights != "float32" and not scheme.in_graph
+
+
+def _proved(
+    data: bytes,
+    delegation: Delegation,
+    graph_weights: Sequence[Weight],
+    dtypes: Mapping[str, str],
+    reference: nn.Module,
+    names: tuple[str, ...],
+) -> Lowered:
+    contents = read_pte(data)
+    proof = prove(graph_weights, contents.constants, dtypes)
+    return Lowered(data, reference, names, proof, contents.arena_bytes, delegation)
 
 
 def _with_stored_weights(
-    model: nn.Module, example: Tensor, method: str, keep_float: Sequence[str], backend: str
-) -> Pte:
+    model: nn.Module,
+    example: Mapping[str, Tensor],
+    scheme: Scheme,
+    keep_float: Sequence[str],
+    partitioners: Sequence[Any],
+) -> Lowered:
     """The float model with smaller weights in the file."""
-    if backend != "xnnpack":
-        raise ExportError(
-            f"method {method} needs backend xnnpack",
-            hint="set export.backend: xnnpack, or use ptq or qat",
-        )
     kept = kept_float(model, keep_float)
-    source, storage = model, Storage.FLOAT16
-    if method == "weight_only":
+    source, storage = model, Storage(scheme.weights)
+    if storage is Storage.INT8:
         from edgekit.compress.quantize.lstm import rewrite_lstm
 
-        _refuse_convolutions(model, kept)
-        source, storage = bias_after(rewrite_lstm(model, keep=keep_float), kept), Storage.INT8
+        require_no_convolutions(model, kept)
+        source = bias_after(rewrite_lstm(model, keep=keep_float), kept)
     program = trace(source, example)
-    held = weights(program)
+    graph_weights, names = weights(program), output_names(program)
     with weight_storage(storage, kept):
-        data, delegation = _lower(program, backend)
-    return Pte(
-        data,
-        delegation,
-        held,
-        {weight.layer: storage.value for weight in held if weight.layer not in kept},
-        model,
-    )
+        data, delegation = _lower(program, partitioners)
+    dtypes = {weight.layer: storage.value for weight in graph_weights if weight.layer not in kept}
+    return _proved(data, delegation, graph_weights, dtypes, model, names)
 
 
 def _prepare(
-    model: nn.Module, example: Tensor, method: str | None, keep_float: Sequence[str]
+    model: nn.Module, example: Mapping[str, Tensor], scheme: Scheme, keep_float: Sequence[str]
 ) -> nn.Module:
     """The eager model to lower."""
-    if method in ("ptq", "qat"):
+    if scheme.in_graph:
         from edgekit.compress.quantize.pt2e import convert
 
         return convert(model, fold=True)  # type: ignore[arg-type]
-    if method == "dynamic":
+    if scheme.activations == "dynamic":
         from edgekit.compress.quantize.pt2e import convert, prepare_dynamic
 
-        return convert(prepare_dynamic(model, {"input": example}, keep_float=keep_float), fold=True)
+        return convert(prepare_dynamic(model, example, keep_float=keep_float), fold=True)
     return model.eval()
 
 
-def _refuse_convolutions(model: nn.Module, kept: frozenset[str]) -> None:
+def require_no_convolutions(model: nn.Module, kept: frozenset[str]) -> None:
     """Raises ExportError for convolutions that would have int8 weights: plain kernels would be many
     times slower than the float model."""
-    refused = [
-        name
-        for name, layer in layers_with_weights(model).items()
-        if isinstance(layer, CONVOLUTIONS) and name not in kept
-    ]
+    refused = float_convolutions(model, kept)
     if refused:
         shown = ", ".join(refused[:3]) + (f" and {len(refused) - 3} more" if refused[3:] else "")
         raise ExportError(
@@ -124,19 +133,26 @@ def _refuse_convolutions(model: nn.Module, kept: frozenset[str]) -> None:
         )
 
 
-def _lower(program: ExportedProgram, backend: str) -> tuple[bytes, Delegation]:
+def float_convolutions(model: nn.Module, kept: frozenset[str]) -> list[str]:
+    """Names of the convolutions that are not in `kept`."""
+    return [
+        name
+        for name, layer in layers_with_weights(model).items()
+        if isinstance(layer, CONVOLUTIONS) and name not in kept
+    ]
+
+
+def _lower(program: ExportedProgram, partitioners: Sequence[Any]) -> tuple[bytes, Delegation]:
     """Lower, check that the runtime has every kernel, and serialize."""
-    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
     try:
         with fast_executorch(), partitioner_reasons() as reasons:
             edge = to_edge_transform_and_lower(
                 program,
-                partitioner=[XnnpackPartitioner()] if backend == "xnnpack" else [],
-                compile_config=EdgeCompileConfig(
-                    _check_ir_validity=False
-                ),  # the check by kernels below is stricter, and names the module
+                partitioner=list(partitioners),
+                # The check by kernels below is stricter, and names the module.
+                compile_config=EdgeCompileConfig(_check_ir_validity=False),
             )
         graph = edge.exported_program().graph_module
         delegation, places = executorch_delegation(graph, reasons), _places(graph.graph)
@@ -145,9 +161,8 @@ def _lower(program: ExportedProgram, backend: str) -> tuple[bytes, Delegation]:
             return bytes(edge.to_executorch().buffer), delegation
     except EdgekitError:
         raise
-    except (
-        Exception
-    ) as error:  # lowering fails in many ways; what the runtime lacks is the likeliest cause
+    # Lowering fails in many ways; what the runtime lacks is the likeliest cause.
+    except Exception as error:
         _require_kernels(_not_core(program.run_decompositions()))
         raise ExportError(f"ExecuTorch cannot lower the model: {first_line(error)}") from error
 
