@@ -22,8 +22,12 @@ def hostile(measurement: Measurement, url: str) -> Measurement:
     text = HOSTILE.format(url=url)
     results = []
     for result in measurement.artifacts:
+        file = result.artifact.file
         artifact = result.artifact.model_copy(
-            update={"variant": f"{result.artifact.variant}{text}"}
+            update={
+                "variant": f"{result.artifact.variant}{text}",
+                "file": file.model_copy(update={"name": f"{text}{file.name}"}),
+            }
         )
         split = Delegation(
             delegate=text, delegated={text: 2}, fallback={text + "!": 1}, reasons={text + "!": text}
