@@ -87,7 +87,7 @@ TEXT_CASES = [
     (
         "  - {stage: train}\n  - {stage: quantize, method: fp16, export: a}\n",
         "export: {backend: portable}\n",
-        [("needs-xnnpack", 9)],
+        [("needs-other-backend", 9)],
     ),
     (
         (

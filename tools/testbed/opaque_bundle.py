@@ -38,7 +38,8 @@ def opaque_bundle(
             Artifact.model_validate(
                 {
                     "variant": variant,
-                    "format": "executorch",
+                    "backend": "xnnpack",
+                    "runtime": "executorch",
                     "file": file,
                     "inputs": [{"name": "x", "dtype": "float32", "shape": [1, 16]}],
                     "outputs": [{"name": "y", "dtype": "float32", "shape": [1, 2]}],
