@@ -75,14 +75,7 @@ def test_it_is_deployed_and_read_back(old: Bundle, tmp_path: Path) -> None:
 def test_it_is_measured(old: Bundle, tmp_path: Path) -> None:
     target = tmp_path / "here.yaml"
     target.write_text(f"edgekit: 1\nkind: local\nname: here\nworkdir: {tmp_path / 'store'}\n")
-    measured = edgekit.bench(
-        old,
-        edgekit.load_target(target),
-        keys=("int8.tflite",),
-        runs=1,
-        min_seconds=0.01,
-        warmup_min_seconds=0.0,
-    )
-    [result] = measured.artifacts
-    assert result.key == "int8.tflite"
-    assert result.complete_runs
+    quick = {"runs": 1, "min_seconds": 0.01, "warmup_min_seconds": 0.0, "min_iterations": 8}
+    measured = edgekit.bench(old, str(target), settings=quick, store=False)["here"]
+    assert [result.key for result in measured.artifacts] == KEYS
+    assert all(result.complete_runs for result in measured.artifacts)
