@@ -13,26 +13,33 @@ from pathlib import Path
 from paired import command_seconds, interleaved, report
 
 EDGEKIT = str(Path(sys.executable).with_name("edgekit"))
-recipe = (
-    sys.argv[1]
-    if len(sys.argv) > 1
-    else str(Path(__file__).parents[2] / "recipes" / "quickstart.yaml")
-)
 
-with tempfile.TemporaryDirectory() as output:
-    build = [EDGEKIT, "build", recipe, "--output", output]
-    command_seconds(build)
-    values = interleaved(
-        {
-            "python -c pass": lambda: command_seconds([sys.executable, "-c", "pass"]),
-            "edgekit build, cached": lambda: command_seconds(build),
-        },
-        rounds=9,
+
+def main() -> None:
+    recipe = (
+        sys.argv[1]
+        if len(sys.argv) > 1
+        else str(Path(__file__).parents[2] / "recipes" / "quickstart.yaml")
     )
-report(
-    f"cached build of {Path(recipe).name}",
-    values,
-    base="python -c pass",
-    unit="s",
-    target="at most 3 s",
-)
+
+    with tempfile.TemporaryDirectory() as output:
+        build = [EDGEKIT, "build", recipe, "--output", output]
+        command_seconds(build)
+        values = interleaved(
+            {
+                "python -c pass": lambda: command_seconds([sys.executable, "-c", "pass"]),
+                "edgekit build, cached": lambda: command_seconds(build),
+            },
+            rounds=9,
+        )
+    report(
+        f"cached build of {Path(recipe).name}",
+        values,
+        base="python -c pass",
+        unit="s",
+        target="at most 3 s",
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -18,7 +18,10 @@ from servers import board, bundle, proxy, target
 
 from edgekit.boards.deploying import deploy
 from edgekit.bundle.manifest import Bundle
-from edgekit.devices.target import SshTarget
+from edgekit.cancel import Cancel
+from edgekit.deployment import DeployReport
+from edgekit.devices.target import SshTarget, Target
+from edgekit.progress import Progress
 from edgekit.workflow.fleet import on_each
 
 TARGETS, BYTES, BYTES_PER_S, ROUNDS = 8, 8_000_000, 4_000_000, 3
@@ -28,11 +31,12 @@ def deployed(made: Bundle, targets: list[SshTarget], *, together: bool) -> float
     """Seconds until all of them have the bundle."""
     groups = [targets] if together else [[one] for one in targets]
     started = time.perf_counter()
+
+    def work(*, target: Target, progress: Progress, cancel: Cancel) -> DeployReport:
+        return deploy(made, target, progress=progress, cancel=cancel)
+
     for group in groups:
-        outcomes = on_each(
-            group, lambda where, show, cancel: deploy(made, where, progress=show, cancel=cancel)
-        )
-        assert not outcomes.failures
+        assert not on_each(group, work).failures
     return time.perf_counter() - started
 
 
