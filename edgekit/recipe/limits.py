@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from edgekit.measure.settings import Settings
+from edgekit.tasks.classification_names import TOP1_NAME
 from edgekit.yaml_documents.fields import (
     Count,
     Finite,
@@ -71,7 +72,7 @@ class VariantBudget(Section):
     metrics: dict[Name, MetricLimit] = Field(
         default={},
         description="Limits of the exported artifact's metrics on the test set, by metric.",
-        examples=[{"top1": {"max_drop": 1.0}}],
+        examples=[{TOP1_NAME: {"max_drop": 1.0}}],
     )
     runtimes_min_agreement_percent: Percent | None = Field(
         default=None, description="Test samples on which the .pte and the .tflite agree."
@@ -110,7 +111,7 @@ class Budget(Section):
     variants: dict[Name, VariantBudget] = Field(
         default={},
         description="Limits by variant name.",
-        examples=[{"int8": {"metrics": {"top1": {"max_drop": 1.0}}}}],
+        examples=[{"int8": {"metrics": {TOP1_NAME: {"max_drop": 1.0}}}}],
     )
 
 
@@ -148,7 +149,7 @@ class Gate(Section):
             " bundles hold an evaluation set, else on the build host. Default: the task's headline"
             " metric, by its own margin. null: not judged."
         ),
-        examples=[{"top1": 1.0}],
+        examples=[{TOP1_NAME: 1.0}],
     )
     inconclusive: Literal["fail", "pass"] = Field(
         default="fail", description="What to do when the measurement does not tell."

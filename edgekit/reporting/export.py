@@ -20,8 +20,8 @@ from edgekit.stats import Estimate
 def rows(measurement: Measurement) -> Iterator[dict[str, Any]]:
     """Flat rows; None where something is not available. Times in ms, sizes in bytes.
 
-    All have the same keys, followed by four for each metric of the task (`metric_top1`,
-    `metric_top1_low`, …) on the build host, and where it was measured on the device."""
+    All have the same keys, followed by four for each metric of the task (`metric_NAME`,
+    `metric_NAME_low`, …) on the build host, and where it was measured on the device."""
     shared = {
         "measurement": measurement.id,
         "created": measurement.created,

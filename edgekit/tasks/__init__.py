@@ -6,7 +6,7 @@ these, or a user's own as `package.module:OBJECT`. Importing this package import
     task            what a task provides (the protocol), and looking one up by its name
     scoring         metrics and agreement over outputs that arrive in chunks
     comparing       two artifacts on the same samples
-    classification  one of several classes
+    classification  one of several classes (the names of its metrics are in classification_names)
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edgekit.errors import ModelError
 from edgekit.metrics import MetricKind
+from edgekit.tasks.classification_names import TOP1_NAME, TOP5_NAME
 from edgekit.tasks.task import Outputs
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 TOP1 = MetricKind(
-    name="top1",
+    name=TOP1_NAME,
     label="top-1",
     unit="%",
     higher_is_better=True,
@@ -28,7 +29,7 @@ TOP1 = MetricKind(
     gate_margin=1.0,
 )
 TOP5 = MetricKind(
-    name="top5",
+    name=TOP5_NAME,
     label="top-5",
     unit="%",
     higher_is_better=True,
