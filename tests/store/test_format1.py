@@ -35,6 +35,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     path = tmp_path / "results.db"
     shutil.copyfile(CAPTURED / "results.db", path)
     monkeypatch.setenv("EDGEKIT_DB", str(path))
+    monkeypatch.setenv("COLUMNS", "140")
     return str(path)
 
 
