@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.bundle import manifest as bundles
-from edgekit.bundle.manifest import Artifact, Bundle, Comparison, Manifest, TraceRow
+from edgekit.bundle.manifest import Artifact, Bundle, Comparison, Manifest, ModelInput, TraceRow
 from edgekit.cache import Cache, cache_root, library_versions
 from edgekit.errors import ExportError, ModelError
 from edgekit.export.arrays_file import read_arrays
@@ -207,6 +207,10 @@ def _assemble(
         seed=loaded.recipe.seed,
         git_revision=_git_revision(loaded.path.parent),
         task=loaded.recipe.task,
+        inputs={
+            name: ModelInput.model_validate(described.model_dump())
+            for name, described in loaded.recipe.inputs.items()
+        },
         classes=_classes(entries),
         trace=tuple(row.model_copy(update={"reused": False}) for row in trace),
         artifacts=artifacts,
