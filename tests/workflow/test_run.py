@@ -91,7 +91,7 @@ def test_outputs_on_the_device_are_those_of_the_bundle(result: RunResult) -> Non
 
 def test_the_budget_is_judged_on_the_measurement(result: RunResult) -> None:
     assert all(check.ok for check in result.checks), result.checks
-    assert {"latency_p50_max_ms", "peak_memory_max_bytes", "top1_min_percent"} <= {
+    assert {"latency_p50_max_ms", "peak_memory_max_bytes", "metrics.top1.min"} <= {
         check.limit for check in result.checks
     }
 
@@ -112,7 +112,7 @@ def test_the_command_line_reuses_all_and_prints_the_same(
     ]
     assert edgekit_command(command) == 0
     shown = capsys.readouterr().out
-    for word in ("fp32.pte", "int8.tflite", "top1_min_percent", "cached"):
+    for word in ("fp32.pte", "int8.tflite", "metrics.top1.min", "cached"):
         assert word in shown
 
 
