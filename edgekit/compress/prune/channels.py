@@ -57,18 +57,18 @@ def choose(
         for value in [_own_ratio(group, per_layer)]
         if value is not None
     }
-    wanted = {
+    removals = {
         group.root: own.get(group.root, ratio) * group.before - (group.before - len(group.scores))
         for group in groups
     }
     if scope == "global":
-        wanted |= _global_counts(
+        removals |= _global_counts(
             [group for group in groups if group.root not in own], ratio, max_layer_ratio
         )
     history = []
     for group in groups:
-        count = len(group.scores) - _kept(
-            group, len(group.scores) - wanted[group.root], max_layer_ratio, round_to
+        count = len(group.scores) - _remaining(
+            group, len(group.scores) - removals[group.root], max_layer_ratio, round_to
         )
         if count > 0:
             weakest = argsort(group.scores, stable=True)[:count].tolist()
@@ -112,11 +112,11 @@ def _fewest(group: Group, max_layer_ratio: float) -> int:
     return max(1, math.ceil(group.before * (1 - max_layer_ratio) - 1e-9))
 
 
-def _kept(group: Group, wanted: float, max_layer_ratio: float, round_to: int) -> int:
-    """How many choices stay: the multiple of `round_to` channels nearest to `wanted` that the
+def _remaining(group: Group, target: float, max_layer_ratio: float, round_to: int) -> int:
+    """How many choices stay: the multiple of `round_to` channels nearest to `target` that the
     limits allow, or all there are."""
     now = len(group.scores)
     step = round_to // math.gcd(round_to, group.copies)
     first = math.ceil(_fewest(group, max_layer_ratio) / step) * step
     allowed = [*range(first, now, step), now]
-    return min(allowed, key=lambda kept: (abs(kept - wanted), -kept))
+    return min(allowed, key=lambda count: (abs(count - target), -count))

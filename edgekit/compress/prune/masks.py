@@ -221,10 +221,10 @@ def _mask(method: prune.BasePruningMethod, weight: Tensor) -> Tensor:
 
 def _n_m_mask(weight: Tensor, n: int, m: int, dim: int) -> Tensor:
     blocks = weight.abs().movedim(dim, -1).unflatten(-1, (-1, m))
-    kept = torch.zeros_like(blocks, dtype=torch.uint8).scatter_(
+    mask = torch.zeros_like(blocks, dtype=torch.uint8).scatter_(
         -1, blocks.topk(n, dim=-1).indices, 1
     )
-    return kept.flatten(-2).movedim(-1, dim).contiguous()
+    return mask.flatten(-2).movedim(-1, dim).contiguous()
 
 
 def _parameter(model: nn.Module, name: str) -> nn.Parameter | None:

@@ -44,13 +44,13 @@ def calibrate(graph: GraphModule, batches: Iterable[Inputs]) -> None:
 def observed_layers(graph: GraphModule) -> list[tuple[nn.Module, str]]:
     """The observers and fake quantizers of a graph, each once, with the layer or parameter whose
     result it watches."""
-    found: dict[int, tuple[nn.Module, str]] = {}
+    observed: dict[int, tuple[nn.Module, str]] = {}
     for node in graph.graph.nodes:
         if node.op == "call_module":
             module = graph.get_submodule(str(node.target))
             if isinstance(module, ObserverBase | FakeQuantizeBase):
                 source = argument(node, 0)
-                found.setdefault(
+                observed.setdefault(
                     id(module),
                     (
                         module,
@@ -61,7 +61,7 @@ def observed_layers(graph: GraphModule) -> list[tuple[nn.Module, str]]:
                         ),
                     ),
                 )
-    return list(found.values())
+    return list(observed.values())
 
 
 def has_seen(module: nn.Module) -> bool:

@@ -64,15 +64,15 @@ class PartlyQuantized:
     def sensitivities(self, progress: Progress = silent) -> tuple[Sensitivity, ...]:
         """All places, the one whose float would gain most first."""
         self._output(self._places)  # counts the weights
-        found = []
+        places = []
         for done, (name, observers) in enumerate(self._places.items()):
             progress("sensitivity", done, len(self._places), name)
             weights = sum(self._run.weights.get(observer, 0) for observer in observers)
-            found.append(
+            places.append(
                 Sensitivity(name, weights, self.snr_db(only=(name,)), self.snr_db(without=(name,)))
             )
         progress("sensitivity", 1, 1)
-        return tuple(sorted(found, key=lambda one: (-one.without_db, one.alone_db)))
+        return tuple(sorted(places, key=lambda place: (-place.without_db, place.alone_db)))
 
     def _output(self, names: Collection[str]) -> dict[str, Any]:
         self._run.active = {observer for name in names for observer in self._places[name]}
@@ -127,13 +127,13 @@ class _Partly(Interpreter):
 def _places(graph: GraphModule) -> dict[str, list[str]]:
     """The observers of a prepared graph by the layer or operator they belong to, in the graph's
     order."""
-    found: dict[str, list[str]] = {}
+    observers: dict[str, list[str]] = {}
     for node in graph.graph.nodes:
         if node.op == "call_module" and isinstance(
             graph.get_submodule(str(node.target)), ObserverBase | FakeQuantizeBase
         ):
-            found.setdefault(_place(node), []).append(str(node.target))
-    return found
+            observers.setdefault(_place(node), []).append(str(node.target))
+    return observers
 
 
 def _place(observer: Node) -> str:
@@ -173,7 +173,7 @@ def _has_weights(node: Node) -> bool:
 
 def cheapest_float(
     network: PartlyQuantized,
-    found: Collection[Sensitivity],
+    sensitivities: Collection[Sensitivity],
     *,
     reach_db: float,
     progress: Progress = silent,
@@ -183,20 +183,17 @@ def cheapest_float(
 
     Noise of layers adds up, nearly, so that this is close to the fewest bytes. With all layers in
     float what is left is the noise of operators without weights; that may not reach it either."""
-    kept: list[str] = []
+    float_layers: list[str] = []
     reached = network.snr_db()
-    layers = [
-        one.name
-        for one in sorted(
-            found, key=lambda one: -(10 ** (-one.alone_db / 10)) / max(1, one.weights)
-        )
-        if one.weights
-    ]
+    by_noise_per_weight = sorted(
+        sensitivities, key=lambda layer: -(10 ** (-layer.alone_db / 10)) / max(1, layer.weights)
+    )
+    layers = [layer.name for layer in by_noise_per_weight if layer.weights]
     for done, layer in enumerate(layers):
         if reached >= reach_db:
             break
         progress("keep in float", done, len(layers), layer)
-        kept.append(layer)
-        reached = network.snr_db(without=kept)
+        float_layers.append(layer)
+        reached = network.snr_db(without=float_layers)
     progress("keep in float", 1, 1)
-    return tuple(kept), reached
+    return tuple(float_layers), reached
