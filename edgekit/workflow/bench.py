@@ -48,6 +48,33 @@ def bench(
 
     Several targets are measured at the same time, and one that fails does not stop the others. What
     was measured before a failure or Ctrl-C is stored, too, marked incomplete.
+
+    Args:
+        bundle: A bundle, its directory, or a `.tflite` or `.pte` file that edgekit did not build.
+        targets: One target or several, each as a value, a name or a file.
+        settings: Settings of the session to replace, such as `{"runs": 3}`; see `Settings`. The
+            others come from the recipe in the bundle.
+        profile: Also the time by operator.
+        sustained_seconds: Also one run of this long, more than 0 and at most 3600 s.
+        accuracy_samples: Also the task's metrics on the first samples of the bundle's evaluation
+            set, at most all of them.
+        energy: Also the energy of an inference, by the target's power sensor.
+        store: Whether the measurements go to the results database. They are returned either way.
+        progress: Told where the work is.
+
+    Returns:
+        The measurement of each target, by its name.
+
+    Raises:
+        UsageError: No such bundle, target or setting, or a value out of range.
+        BenchFailed: Some of several targets failed; it holds the measurements of the others.
+        TransportError, IdentityError, DeviceError, BusyError: The device cannot be used.
+        RunnerError, ResultError: A run failed, or what came back is not acceptable.
+
+    Example:
+        >>> measurements = edgekit.bench("net", "desk", settings={"runs": 2})
+        >>> measurements["desk"].quick
+        True
     """
     boards = read_targets(targets)
     extras = Extras(profile, sustained_seconds, accuracy_samples, energy)

@@ -66,6 +66,30 @@ def compare(
     how `b` differs from `a`; without `b`, how each `.tflite` of `a` differs from its `.pte`.
 
     No bundle becomes the device's current one.
+
+    Args:
+        a: A bundle, its directory, or a model file.
+        b: What `a` is compared with.
+        target: A target, as a value, a name or a file.
+        pairs: Keys of the artifacts to compare, such as `[("fp32.pte", "int8.pte")]`. Default: the
+            artifacts that both bundles have.
+        settings: Settings of the session to replace; the others come from the recipe of `b`.
+        margin_percent: Differences up to this count as none. A metric has its own margin.
+        accuracy_samples: Also the task's metrics on the device, on this many samples.
+        store: Whether the measurements go to the results database.
+        progress: Told where the work is.
+
+    Returns:
+        Both measurements and a finding for each pair and quantity.
+
+    Raises:
+        UsageError: Nothing to compare.
+        EdgekitError: As `bench` raises it.
+
+    Example:
+        >>> compared = edgekit.compare("net", "slow", "desk")
+        >>> [finding.verdict for finding in compared.findings if finding.metric == "latency_p50"]
+        ['worse']
     """
     board = as_target(target)
     with opened_bundle(a) as first, opened_bundle(first if b is None else b) as second:
@@ -114,11 +138,29 @@ def compare_stored(
     pairs: Sequence[Pair] | None = None,
     margin_percent: float = MARGIN_PERCENT,
 ) -> Compared:
-    """How measurement `b` differs from `a`, without measuring. Unless both are of one session, the
-    result says that it is no proof: the device was not in the same state, and builds measured one
-    after the other are told apart far too often.
+    """How measurement `b` differs from `a`, without measuring.
 
-    Raises UsageError (no artifact in common).
+    Unless both are of one session, the result says that it is no proof: the device was not in the
+    same state, and builds that are measured one after the other are told apart far too often.
+
+    Args:
+        a: A measurement.
+        b: What `a` is compared with.
+        pairs: Keys of the artifacts to compare. Default: those that both have.
+        margin_percent: Differences up to this count as none.
+
+    Returns:
+        A finding for each pair and quantity, and a caveat where it is no proof.
+
+    Raises:
+        UsageError: No artifact in common.
+
+    Example:
+        >>> settings = {"runs": 2}
+        >>> first = edgekit.bench("net", "desk", settings=settings)["desk"]
+        >>> second = edgekit.bench("net", "desk", settings=settings)["desk"]
+        >>> edgekit.compare_stored(first, second).caveat
+        'not interleaved: not proof'
     """
     if pairs is None:
         pairs = _stored_pairs(a, b)

@@ -33,6 +33,24 @@ def deploy_each(
 ) -> dict[str, DeployReport]:
     """Make a bundle the current one of each target's board, all boards at the same time. One that
     fails does not stop the others.
+
+    Args:
+        bundle: A bundle or its directory.
+        targets: One target or several, each as a value, a name or a file.
+        dry_run: Only say what would be sent.
+        progress: Told where the work is.
+
+    Returns:
+        What was sent, by the name of the target.
+
+    Raises:
+        DeployFailed: Some of several targets failed; it holds the reports of the others.
+        EdgekitError: As `deploy` raises it.
+
+    Example:
+        >>> reports = edgekit.deploy_each("net", "desk")
+        >>> reports["desk"].bytes_moved > 0
+        True
     """
     boards = read_targets(targets)
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)

@@ -143,7 +143,30 @@ def gate(
     """Measure a bundle and its baseline in turn in one session, store both measurements, and judge
     whether the bundle is worse.
 
-    A bundle that does not pass is no exception.
+    A bundle that does not pass is no exception. Where both bundles hold an evaluation set, metrics
+    are those on the device.
+
+    Args:
+        bundle: The candidate: a bundle, its directory, or a model file.
+        baseline: The same, or a name that `set_baseline` gave.
+        target: A target, as a value, a name or a file.
+        artifacts: Keys of the artifacts to judge. Default: all that both bundles have.
+        limits: Default: those of the candidate's recipe.
+        settings: Settings of the session to replace; the others come from the candidate's recipe.
+        store: Whether the measurements go to the results database.
+        progress: Told where the work is.
+
+    Returns:
+        The verdict, with a finding for each artifact and limit.
+
+    Raises:
+        UsageError: Fewer than 10 runs, or nothing in common.
+        EdgekitError: As `bench` raises it.
+
+    Example:
+        >>> limits = edgekit.Gate(metrics={"top1": None})
+        >>> edgekit.gate("slow", "net", "desk", limits=limits).summary
+        'worse than the baseline: fp32.pte latency_p50'
     """
     board = as_target(target)
     with opened_bundle(bundle) as candidate, opened_bundle(_named(baseline)) as before:

@@ -55,6 +55,28 @@ def run(
 
     All targets are read before anything is built, so that a typing error does not cost a training.
     Several are measured at the same time, and one that fails does not stop the others.
+
+    Args:
+        recipe: A recipe's file, or a recipe that is loaded already.
+        targets: One target or several, each as a value, a name or a file.
+        overrides: Values to replace in the recipe's file, as `key.path=value`.
+        output: The directory of bundles.
+        store: Whether the measurements go to the results database. They are returned either way.
+        progress: Told where the work is.
+
+    Returns:
+        The build, the measurement of each target by its name, and the verdict on the budget.
+
+    Raises:
+        RunFailed: Some of several targets failed; its `result` is the run of the others.
+        UsageError: The recipe, an override or a target is wrong.
+        ModelError, ExportError, BusyError: As `build` raises them.
+        TransportError, IdentityError, DeviceError, RunnerError, ResultError: As `bench` raises them.
+
+    Example:
+        >>> result = edgekit.run("quickstart.yaml", targets="local", overrides=["bench.runs=1"])
+        >>> sorted(result.measurements)
+        ['local']
     """
     loaded = as_loaded(recipe, overrides)
     boards = read_targets(targets)
@@ -76,8 +98,23 @@ def run(
 
 
 def judge(bundle: Bundle, measurements: dict[str, Measurement] | None = None) -> tuple[Check, ...]:
-    """The verdict on the budget in a bundle's own recipe. Without measurements only size and
-    accuracy are judged."""
+    """The verdict on the budget in a bundle's own recipe.
+
+    Args:
+        bundle: An open bundle.
+        measurements: Measurements of it by the name of their target. Without any, only what was
+            found at build time is judged: size, and the task's metrics on the test set.
+
+    Returns:
+        One check for each limit and artifact.
+
+    Raises:
+        UsageError: The recipe in the bundle holds something that this edgekit does not know.
+
+    Example:
+        >>> edgekit.judge(edgekit.open_bundle("net"))
+        ()
+    """
     return budget.judge(
         stored_sections(bundle.manifest.recipe).budget, bundle.manifest, measurements or {}
     )

@@ -54,8 +54,29 @@ def selftest(
     store: bool = True,
     progress: Progress = silent,
 ) -> SelfTest:
-    """Measure an artifact (by default the bundle's first) in turn with itself, `runs` processes a
-    side, store both measurements, and resample what the rules make of them.
+    """Measure an artifact in turn with itself, store both measurements, and say how often the
+    rules of `compare` and `gate` would err on them.
+
+    Args:
+        bundle: A bundle, its directory, or a model file.
+        target: A target, as a value, a name or a file.
+        artifact: The key of the artifact. Default: the bundle's first.
+        runs: Fresh processes a side, at least 10.
+        resamples: How often the rules are tried on what was measured.
+        settings: Settings of the session to replace; the others come from the bundle's recipe.
+        store: Whether the measurements go to the results database.
+        progress: Told where the work is.
+
+    Returns:
+        Both measurements and the rates of errors.
+
+    Raises:
+        UsageError: Fewer than 10 runs, or no such artifact.
+        EdgekitError: As `bench` raises it.
+
+    Example:
+        >>> edgekit.selftest("net", "desk", runs=10, resamples=100).ok
+        True
     """
     if runs < FULL_RUNS:
         raise UsageError(f"{runs} runs are too few for a self-test", hint=f"at least {FULL_RUNS}")

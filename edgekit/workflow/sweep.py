@@ -98,9 +98,30 @@ def sweep(
     """Build a recipe with every combination of the values of `over`, measure all artifacts on a
     target in one session, and store the measurements.
 
-    All recipes are read before anything is built. Without a target, artifacts are ranked by
-    accuracy and size. A combination that cannot be built does not stop the others. Latencies count
-    as different where their intervals do not overlap.
+    All recipes are read before anything is built. A combination that cannot be built does not stop
+    the others. Latencies count as different where their intervals do not overlap.
+
+    Args:
+        recipe: A recipe's file.
+        over: Values by key, as with `overrides`; at most 64 combinations.
+        target: A target, as a value, a name or a file. Without one, nothing is measured, and
+            artifacts are ranked by the task's headline metric and size.
+        overrides: Values to replace in every combination, as `key.path=value`.
+        output: The directory of bundles.
+        store: Whether the measurements go to the results database.
+        progress: Told where the work is.
+
+    Returns:
+        The artifacts with the best trade-offs marked, the measurements, and what failed.
+
+    Raises:
+        UsageError: The recipe, an override or the number of combinations is wrong.
+        EdgekitError: As `build` raises it when no combination can be built, and as `bench` does.
+
+    Example:
+        >>> swept = edgekit.sweep("quickstart.yaml", {"stages.int8.observer": ["minmax", "histogram"]})
+        >>> any(candidate.best for candidate in swept.candidates)
+        True
     """
     combinations = _combinations(over)
     board = None if target is None else as_target(target)
