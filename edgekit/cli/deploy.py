@@ -35,8 +35,8 @@ def deploy(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Make a bundle the current one of a board, all of it or nothing. What is there already is not
-    sent again.
+    """Make a bundle the current one of a board, atomically. What is there already is not sent
+    again.
 
     Several targets are served at the same time.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def doctor(as_json: Json = False) -> None:
-    """Look whether this machine has what edgekit needs: what is missing, and the command that
+    """Check whether this machine has what edgekit needs: what is missing, and the command that
     installs it. Boards: `edgekit target check`.
 
     The exit code is that of the first problem; notes and warnings do not count.

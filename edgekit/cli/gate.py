@@ -79,7 +79,7 @@ def gate(
     as_json: Json = False,
 ) -> None:
     """Exit with 1 when a bundle is worse than its baseline in latency, memory, size or accuracy on
-    a device; with 0 when it is proven not to be.
+    a device; 0 only if the measurement shows that it is not worse.
 
     Both are measured in turn in one session, and stored. The limits are those of the recipe's
     `gate` section; what the measurement does not tell fails, too, unless that says `inconclusive:

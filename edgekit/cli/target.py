@@ -38,7 +38,7 @@ Yes = Annotated[
     bool,
     typer.Option(
         "--yes",
-        help="Trust the host keys that are shown, unseen. Only on a network that you trust.",
+        help="Trust the host keys without asking. Only on a network that you trust.",
     ),
 ]
 
@@ -181,7 +181,7 @@ def trust(
 
 @app.command()
 def check(name: TargetName, as_json: Json = False) -> None:
-    """Look whether a board is ready to measure on: what is missing, and the command that fixes it.
+    """Check whether a board is ready: what is missing, and the command that fixes it.
 
     The exit code is that of the first problem; warnings do not count.
 
