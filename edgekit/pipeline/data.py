@@ -17,7 +17,8 @@ from edgekit.tasks.task import load_task
 if TYPE_CHECKING:
     from edgekit.data.dataset import Dataset
 
-SOURCES = ("data", "registry", "pipeline/data.py")
+CODE = ("data", "registry", "pipeline/data.py")
+"""What a saved split depends on besides the recipe and its data."""
 
 
 def input_specs(recipe: Recipe) -> dict[str, InputSpec]:
@@ -69,7 +70,7 @@ def data_key(loaded: LoadedRecipe) -> str:
     return content_key(
         dataset_fingerprint(recipe.data.name, recipe.data.args, loaded.path.parent),
         [list(inputs.items()), recipe.data.model_dump(mode="json"), recipe.seed],
-        source_digest(*SOURCES),
+        source_digest(*CODE),
     )
 
 
