@@ -4,9 +4,10 @@ Owns no runs: interleaving.py starts them and hands in what came of each."""
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -63,14 +64,15 @@ class DeviceRecord:
 class BundleRecord:
     """What is gathered of one bundle, by artifact key.
 
-    `answers` is the first output (samples, elements) of the reference samples in the newest run."""
+    `answers` are the outputs of the reference samples in the newest run, by name, each of shape
+    (samples, …)."""
 
     bundle: Bundle
     placed: Sequence[Placed]
     runs: dict[str, list[Run]] = field(default_factory=dict)
     reports: dict[str, RunnerRun] = field(default_factory=dict)
     outputs: dict[str, list[tuple[Fidelity, ...]]] = field(default_factory=dict)
-    answers: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    answers: dict[str, dict[str, NDArray[np.float64]]] = field(default_factory=dict)
 
     def add_run(self, placed: Placed, run: Run) -> None:
         self.runs.setdefault(placed.artifact.key, []).append(run)
@@ -84,7 +86,10 @@ class BundleRecord:
     ) -> None:
         """How each output compares with the reference, and the outputs themselves."""
         self.outputs.setdefault(placed.artifact.key, []).append(compared)
-        self.answers[placed.artifact.key] = values[0]
+        self.answers[placed.artifact.key] = {
+            spec.name: output.reshape(len(output), *spec.shape[1:])
+            for spec, output in zip(placed.artifact.outputs, values, strict=True)
+        }
 
     def result(self, placed: Placed) -> ArtifactResult:
         key, specs = placed.artifact.key, placed.artifact.outputs
@@ -197,21 +202,37 @@ def _controlled(device: DeviceRecord, control: Control) -> Controlled:
 
 
 def _runtimes_compared(bundle: Bundle, records: Iterable[BundleRecord]) -> tuple[Comparison, ...]:
-    """The `.pte` and the `.tflite` of each variant of a bundle against each other, as the device
-    computed them in this session."""
+    """The artifacts of each variant of a bundle that run in different runtimes against each other,
+    as the device computed them in this session."""
     answers = {key: values for record in records for key, values in record.answers.items()}
-    shapes = {artifact.key: artifact.outputs[0].shape[1:] for artifact in bundle.manifest.artifacts}
-    pairs = [(key, key.removesuffix(".pte") + ".tflite") for key in answers if key.endswith(".pte")]
+    measured = [artifact for artifact in bundle.manifest.artifacts if artifact.key in answers]
+    pairs = [
+        (a.key, b.key)
+        for a, b in itertools.combinations(measured, 2)
+        if a.variant == b.variant and a.runtime != b.runtime
+    ]
     task = _task(bundle) if pairs else None
-    named = {
-        key: {"output": values.reshape(len(values), *shapes[key])}
-        for key, values in answers.items()
-    }
-    return tuple(
-        compared_outputs(task, a, named[a], b, named[b])
-        for a, b in pairs
-        if b in answers and answers[a].shape == answers[b].shape
-    )
+    compared = []
+    for a, b in pairs:
+        first, second = answers[a], _named_alike(answers[b], answers[a])
+        if second is not None:
+            compared.append(compared_outputs(task, a, first, b, second))
+    return tuple(compared)
+
+
+def _named_alike(
+    outputs: Mapping[str, NDArray[np.float64]], others: Mapping[str, NDArray[np.float64]]
+) -> dict[str, NDArray[np.float64]] | None:
+    """Outputs in the order and by the names of others; None where they are not the same. A single
+    one needs no name: bundles of format 1 have the runtimes' own."""
+    if len(outputs) == len(others) == 1:
+        alike = dict(zip(others, outputs.values(), strict=True))
+    elif set(outputs) == set(others):
+        alike = {name: outputs[name] for name in others}
+    else:
+        return None
+    same_shapes = all(values.shape == others[name].shape for name, values in alike.items())
+    return alike if same_shapes else None
 
 
 def _task(bundle: Bundle) -> Task | None:
