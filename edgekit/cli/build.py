@@ -146,6 +146,9 @@ def as_dict(
         "measurements": {name: measurement.as_dict() for name, measurement in measurements.items()},
         "budget": {
             "met": all(check.ok for check in checks),
-            "checks": [vars(check) for check in checks],
+            "checks": [
+                vars(check) | {"metric": check.metric.name if check.metric else None}
+                for check in checks
+            ],
         },
     }
