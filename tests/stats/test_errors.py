@@ -1,5 +1,5 @@
 """How often the rule errs, on runs of real runner processes that were recorded in turn: the figures
-of the README."""
+of edgekit/verdict/README.md."""
 
 from __future__ import annotations
 
