@@ -1,8 +1,10 @@
 """The stage cache: finished work by content key, so that nothing is computed twice and a killed
 build resumes after its last finished stage.
 
-    CACHE/stages/KEY/      a checkpoint and its trace row          CACHE/artifacts/KEY/   an exported, verified artifact
-    CACHE/partial/KEY/     a stage under way (epoch checkpoints)   CACHE/partial/KEY.lock held while it is
+    CACHE/stages/KEY/        a checkpoint and its trace row
+    CACHE/artifacts/KEY/     an exported, verified artifact
+    CACHE/partial/KEY/       a stage under way (epoch checkpoints)
+    CACHE/partial/KEY.lock   held while it is
 
 An entry appears by one rename, so an entry that exists is complete. A key is a hash of everything
 that determines the result: settings, the key of what it continues from, fingerprints of model and

@@ -10,7 +10,7 @@
     ├── IdentityError         6   host key or authentication
     ├── DeviceError           7   architecture, disk or permission on the device
     ├── RunnerError           8   the runner on the device
-    ├── ResultError           9   what came back from the device, or a bundle's signature, is not acceptable
+    ├── ResultError           9   what the device returned, or a bundle's signature, is refused
     ├── StoreError           10   the results database
     ├── BusyError            75   somebody else holds the device or the cache
     └── Interrupted         130   Ctrl-C

@@ -93,8 +93,8 @@ GALLERY = {
     "quickstart_lamp": ["stages.3.epochs=1", "stages.pruned-int8.train.epochs=1"],
 }
 """Small recipes, one for each method and format, most of them with the quickstart's network, which
-is trained and exported once for all. Training is short, and of what backends/test_built_in.py tests in
-both formats one is made here."""
+is trained and exported once for all. Training is short, and of what backends/test_built_in.py tests
+in both formats one is made here."""
 
 
 def test_every_recipe_is_here() -> None:

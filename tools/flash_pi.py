@@ -1,7 +1,8 @@
 """Flash a card so that the board can be measured at once: image, first boot, runtimes, bundle, and
 a target file that already trusts it.
 
-    tools/flash_pi.py raspios-lite.img.xz /dev/sdX --hostname pi5-desk --ssh-key ~/.ssh/id_ed25519.pub --bundle build/quickstart-0123456789ab
+    tools/flash_pi.py raspios-lite.img.xz /dev/sdX --hostname pi5-desk \\
+        --ssh-key ~/.ssh/id_ed25519.pub --bundle build/quickstart-0123456789ab
     edgekit run recipes/quickstart.yaml --target pi5-desk
 
 DEVICE may also be a file, which then stands for a card. What was on it is lost. Interrupted at any

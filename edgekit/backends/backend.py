@@ -45,8 +45,8 @@ class Backend(Protocol):
 
     `name` is the short name that stands in file names where two backends share a suffix. `runtime`
     is the runtime that a board needs for its files. `suffix` ends the file names, without a dot.
-    `libraries` are the modules that are imported before exports are forked, so that each is imported
-    once."""
+    `libraries` are the modules that are imported before exports are forked, so that each is
+    imported once."""
 
     @property
     def name(self) -> str: ...

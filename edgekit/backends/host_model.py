@@ -1,5 +1,6 @@
 """An artifact that is loaded on the build host: run it sample by sample, in real numbers or in its
-own types. Owns the value that every backend's `open` gives; the runtimes are opened by the backends."""
+own types. Owns the value that every backend's `open` gives; the runtimes are opened by the
+backends."""
 
 from __future__ import annotations
 

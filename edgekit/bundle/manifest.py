@@ -7,8 +7,10 @@ Owns the manifest, hashes, open and verify.
       manifest.json              what this file describes
       manifest.json.sig          of a signed bundle: the signature of the manifest
       fp32.pte  int8.tflite …    the artifacts, one per variant and backend
-      reference/*.bin            inputs and expected outputs, raw little-endian bytes in the artifact's own types
-      evaluation/*.bin           where the recipe asks for it: test samples, targets and outputs for metrics on a device; stays on the host
+      reference/*.bin            inputs and expected outputs, raw little-endian bytes in the
+                                 artifact's own types
+      evaluation/*.bin           where the recipe asks for it: test samples, targets and outputs for
+                                 metrics on a device; stays on the host
 
 `id` is a hash over everything that determines behaviour (recipe hash, artifact and reference
 hashes), not over seconds or dates, so that the same recipe built twice has the same id. A manifest

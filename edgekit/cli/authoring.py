@@ -245,11 +245,8 @@ def _show(findings: Sequence[Finding], done: Sequence[Finding]) -> None:
             if finding in done
             else f"[{STYLES[finding.severity]}]{finding.severity}[/]"
         )
-        fix = (
-            f" [dim]({escape(finding.fix)}{', --fix does it' if finding.edit and finding not in done else ''})[/]"
-            if finding.fix
-            else ""
-        )
+        offer = ", --fix does it" if finding.edit and finding not in done else ""
+        fix = f" [dim]({escape(finding.fix)}{offer})[/]" if finding.fix else ""
         console.print(
             f"{escape(str(finding.origin))}: {state} {escape(finding.message)}"
             f" [dim]\\[{finding.code}][/]{fix}"

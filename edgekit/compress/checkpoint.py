@@ -2,7 +2,8 @@
 that it can be rebuilt without running any code from the file: tensors in safetensors, the recipe
 for the architecture in JSON.
 
-    weights.safetensors   the state of the model, or of its prepared graph (fake-quant and observer state included)
+    weights.safetensors   the state of the model, or of its prepared graph (fake-quant and
+                          observer state included)
     masks.safetensors     0/1 masks of unstructured pruning, if any
     checkpoint.json       which model, which channels were pruned, how it is quantized
 """

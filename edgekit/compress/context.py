@@ -1,5 +1,5 @@
-"""What a stage may use while it runs, besides the model it changes: the data, the task, and where an
-interrupted training goes on from. Knows no recipe as a whole and no method."""
+"""What a stage may use while it runs, besides the model it changes: the data, the task, and where
+an interrupted training goes on from. Knows no recipe as a whole and no method."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What a method says about its stage before anything runs. Owns the values; where a remark stands in
-a file, and how it is shown, is linting's."""
+"""What a method says about its stage before anything runs. Owns the values; where a remark stands
+in a file, and how it is shown, is linting's."""
 
 from __future__ import annotations
 

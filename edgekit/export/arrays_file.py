@@ -1,5 +1,5 @@
-"""Arrays by name in one file that `numpy.load` reads (`.npz`). Unlike `numpy.savez`, any name can be
-stored."""
+"""Arrays by name in one file that `numpy.load` reads (`.npz`). Unlike `numpy.savez`, any name can
+be stored."""
 
 from __future__ import annotations
 

@@ -2,8 +2,10 @@
 raw data and the summaries that follow from it.
 
 Measurement    a bundle on a target: device, settings, validity notes, and per artifact:
-  ArtifactResult    which artifact, which runner, the comparison of its outputs with the bundle's reference, and its runs
-    Run             one fresh process: raw samples in ns, stages, memory marks, the device's state before and after
+  ArtifactResult    which artifact, which runner, the comparison of its outputs with the bundle's
+                    reference, and its runs
+    Run             one fresh process: raw samples in ns, stages, memory marks, the device's state
+                    before and after
 """
 
 from __future__ import annotations

@@ -55,8 +55,8 @@ class Side:
 @dataclass(frozen=True)
 class Extras:
     """What is found out of each artifact after the latency runs, in processes of its own: the time
-    by operator; the curve of a run of `sustained_seconds` (at most 3600); the task's metrics on the first
-    `evaluation_samples` of the bundle's evaluation set; the energy of an inference."""
+    by operator; the curve of a run of `sustained_seconds` (at most 3600); the task's metrics on the
+    first `evaluation_samples` of the bundle's evaluation set; the energy of an inference."""
 
     profile: bool = False
     sustained_seconds: float | None = None
@@ -99,8 +99,8 @@ def bench(
 
     With `activate` a bundle becomes the device's current one; otherwise it lies there for as long
     as the session takes. The device's lock is held from the first byte sent to the last run. `keep`
-    gets every measurement; when something ends the session early, Ctrl-C and a request by `cancel` included, it gets what was
-    measured until then before the error is raised.
+    gets every measurement; when something ends the session early, Ctrl-C and a request by `cancel`
+    included, it gets what was measured until then before the error is raised.
 
     Raises UsageError (extras out of range or not possible), what `deploy` raises, RunnerError (no
     runtime, a crash, a hang, out of memory), ResultError (not signed as the target demands; what

@@ -1,6 +1,8 @@
 """From a recipe to a bundle: the one place that names the steps.
 
-    recipe ─▶ stages, each from the cache or run ─▶ exports, each from the cache or in a child process ─▶ comparisons ─▶ bundle
+    recipe ─▶ stages, each from the cache or run
+           ─▶ exports, each from the cache or in a child process
+           ─▶ comparisons ─▶ bundle
 
 Owns the order of work and the trace; what there is to do is planning.py's, how a stage is done
 stages.py's and what is below it (torch). Nothing here imports torch, so that a build whose every

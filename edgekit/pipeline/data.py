@@ -1,5 +1,5 @@
-"""The data of a recipe, as its stages train on it and its bundles are evaluated on it. Imports torch
-when data is loaded."""
+"""The data of a recipe, as its stages train on it and its bundles are evaluated on it. Imports
+torch when data is loaded."""
 
 from __future__ import annotations
 

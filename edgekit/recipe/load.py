@@ -1,6 +1,6 @@
 """From a recipe file to a `LoadedRecipe`. Owns `extends`, `--set`, validation, and where each value
-came from. What keys mean is in schema.py, what holds between stages in cross_checks.py. Never imports
-torch.
+came from. What keys mean is in schema.py, what holds between stages in cross_checks.py. Never
+imports torch.
 
 `extends: other.yaml` starts from another recipe: mappings are merged key by key, everything else is
 replaced. `--set stages.qat.lr=0.1` goes on top: dots lead into mappings, a list is entered by index
@@ -102,8 +102,7 @@ def recipe_sha256(recipe: Recipe) -> str:
     return hashlib.sha256(canonical_json(resolved(recipe))).hexdigest()
 
 
-# ---- extends
-# -----------------------------------------------------------------------------------------------------------
+# ---- extends ------------------------------------------------------------------------------------
 
 
 def with_bases(
@@ -126,7 +125,8 @@ def with_bases(
             [
                 Problem(
                     document.origin_of(("edgekit",)),
-                    f"a recipe of format 1 cannot extend {quoted(base)}, which is of another format",
+                    f"a recipe of format 1 cannot extend {quoted(base)},"
+                    " which is of another format",
                     f"edgekit recipe upgrade {path}",
                 )
             ]
@@ -185,8 +185,7 @@ def _settled(
     )
 
 
-# ---- --set
-# -------------------------------------------------------------------------------------------------------------
+# ---- --set --------------------------------------------------------------------------------------
 
 
 class _Refused(Exception):

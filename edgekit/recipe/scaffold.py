@@ -30,7 +30,8 @@ TEMPLATE = """\
 # edgekit run {file} --target local
 #
 # {method}: {does}.
-# `edgekit recipe lint {file}` looks for what will not work, `edgekit recipe explain {file}` shows what it comes to.
+# `edgekit recipe lint {file}` looks for what will not work,
+# `edgekit recipe explain {file}` shows what it comes to.
 edgekit: 2
 name: {name}
 model:
@@ -40,7 +41,7 @@ model:
     shape: {shape}              # one sample, without the batch
 data:
   name: {data}
-{data_arguments}stages:                           # run in the order written; `export` publishes a variant
+{data_arguments}stages:                           # run in this order; `export` publishes a variant
 {first}{stages}
 export:
   backends: [{backends}]
@@ -49,7 +50,7 @@ budget:                           # the verdict of a run; exit code 1 when it is
   variants:
 {budget}
 bench:
-  runs: 10                        # fresh processes for each artifact; fewer is `quick` and judges nothing
+  runs: 10                        # fresh processes for each artifact; fewer judge nothing
 """
 TRAIN = """\
   - stage: train

@@ -165,8 +165,8 @@ class Export(Section):
         default=DEFAULT_BACKENDS,
         min_length=1,
         description=(
-            "How each exported variant is to run, one artifact each: `xnnpack` and `portable` make a"
-            " `.pte` for ExecuTorch, `litert` a `.tflite`; or `package.module:object`."
+            "How each exported variant is to run, one artifact each: `xnnpack` and `portable` make"
+            " a `.pte` for ExecuTorch, `litert` a `.tflite`; or `package.module:object`."
         ),
         examples=[["xnnpack", "litert"]],
     )

@@ -40,7 +40,7 @@ class Move:
 
 @dataclass(frozen=True)
 class Upgrade:
-    """What was changed. Without `moves` the file was of format 2 already, and nothing is written."""
+    """What was changed. Without `moves` the file was of format 2 already; nothing is written."""
 
     file: Path
     output: Path
@@ -80,7 +80,7 @@ def upgrade_recipe(path: str | Path, *, output: str | Path | None = None) -> Upg
 
 
 def _meaning(file: Path) -> dict[str, Any] | None:
-    """Every value of a recipe; None for one that is not complete, such as one that others extend."""
+    """Every value of a recipe; None for one that is incomplete, such as one that others extend."""
     try:
         return resolved(load_recipe(file).recipe)
     except UsageError:
@@ -112,7 +112,7 @@ def _version(text: str, data: dict[str, Any], file: Path) -> Iterator[Replacemen
 
 
 def _extended(data: dict[str, Any], file: Path) -> Any:
-    """The data of the recipe that this one extends, with those that it extends; empty without one."""
+    """The data of the recipe that this one extends, with those that it extends; else empty."""
     return with_bases(file.parent / str(data["extends"])).data if "extends" in data else {}
 
 

@@ -1,1 +1,2 @@
-"""Names of the form `package.module:object`: finding, importing and calling them, and what they depend on."""
+"""Names of the form `package.module:object`: finding, importing and calling them, and what they
+depend on."""

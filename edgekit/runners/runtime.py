@@ -96,8 +96,9 @@ def runtime_for(
     the first time, then kept in `cache`.
 
     `exported_by` are the versions of the libraries that made the artifacts. A .pte must be run by
-    the version of executorch that made it: program and runtime belong together. Raises RunnerError: nothing to build it
-    from, no compiler, no packages for that architecture, C library or Python."""
+    the version of executorch that made it: program and runtime belong together. Raises RunnerError:
+    nothing to build it from, no compiler, no packages for that architecture, C library or
+    Python."""
     module, _, function = RUNTIMES[format].partition(":")
     runtime = cast(
         Runtime,

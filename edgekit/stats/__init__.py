@@ -1,7 +1,8 @@
 """The statistics of measurements: pure functions over numbers. Knows no devices, artifacts or
 files.
 
-    quantiles   percentiles and medians with distribution-free intervals, spread, outliers, proportions
+    quantiles   percentiles and medians with distribution-free intervals, spread, outliers,
+                proportions
     steady      has a series settled?
     compare     ratio of two builds, tests, and the regression rule
     proportions how far apart two shares of right answers are

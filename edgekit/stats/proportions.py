@@ -12,8 +12,8 @@ from edgekit.stats.quantiles import CONFIDENCE, wilson
 
 @dataclass(frozen=True)
 class Shift:
-    """The first value less the second with its interval: of two proportions in percentage points, of
-    two means in their unit."""
+    """The first value less the second with its interval: of two proportions in percentage points,
+    of two means in their unit."""
 
     low: float
     mid: float

@@ -49,7 +49,7 @@ class Classification:
     def loss(
         self, outputs: Mapping[str, Tensor], targets: Tensor, *, label_smoothing: float = 0.0
     ) -> Tensor:
-        """Cross entropy. Targets are class numbers, or probabilities of shape (samples, classes)."""
+        """Cross entropy. Targets are class numbers or probabilities of shape (samples, classes)."""
         from torch.nn import functional
 
         scores = _first(outputs)

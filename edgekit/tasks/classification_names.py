@@ -1,5 +1,5 @@
-"""Names of the metrics of classification, as recipes write them. Apart from the task itself, so that
-whoever reads recipes needs no numpy."""
+"""Names of the metrics of classification, as recipes write them. Apart from the task itself, so
+that whoever reads recipes needs no numpy."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Metrics and agreement over outputs that arrive chunk by chunk. Owns the gathering; what a chunk is
-worth is decided by the task, and what follows from all samples by edgekit.metrics."""
+"""Metrics and agreement over outputs that arrive chunk by chunk. Owns the gathering; what a chunk
+is worth is decided by the task, and what follows from all samples by edgekit.metrics."""
 
 from __future__ import annotations
 

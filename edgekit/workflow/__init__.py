@@ -1,1 +1,2 @@
-"""The operations a user asks for, each one call: they join building, devices, measuring, judging and storing."""
+"""The operations a user asks for, each one call: they join building, devices, measuring, judging
+and storing."""

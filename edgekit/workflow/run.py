@@ -71,7 +71,8 @@ def run(
         RunFailed: Some of several targets failed; its `result` is the run of the others.
         UsageError: The recipe, an override or a target is wrong.
         ModelError, ExportError, BusyError: As `build` raises them.
-        TransportError, IdentityError, DeviceError, RunnerError, ResultError: As `bench` raises them.
+        TransportError, IdentityError, DeviceError, RunnerError, ResultError: As `bench` raises
+            them.
 
     Example:
         >>> result = edgekit.run("quickstart.yaml", targets="local", overrides=["bench.runs=1"])

@@ -119,7 +119,8 @@ def sweep(
         EdgekitError: As `build` raises it when no combination can be built, and as `bench` does.
 
     Example:
-        >>> swept = edgekit.sweep("quickstart.yaml", {"stages.int8.observer": ["minmax", "histogram"]})
+        >>> observers = {"stages.int8.observer": ["minmax", "histogram"]}
+        >>> swept = edgekit.sweep("quickstart.yaml", observers)
         >>> any(candidate.best for candidate in swept.candidates)
         True
     """

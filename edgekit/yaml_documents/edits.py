@@ -1,5 +1,5 @@
-"""A change to one value of a document, by which a finding can be put right mechanically. Applying it
-to a file is linting/fixes.py's."""
+"""A change to one value of a document, by which a finding can be put right mechanically. Applying
+it to a file is linting/fixes.py's."""
 
 from __future__ import annotations
 

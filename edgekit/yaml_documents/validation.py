@@ -61,8 +61,7 @@ def _adapter(root: Any) -> TypeAdapter[Any]:
     return TypeAdapter(root)
 
 
-# ---- where an error is
-# -------------------------------------------------------------------------------------------------
+# ---- where an error is --------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -166,8 +165,7 @@ def _keys(model: type[BaseModel] | None) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()] if model else []
 
 
-# ---- what to say
-# -------------------------------------------------------------------------------------------------------
+# ---- what to say --------------------------------------------------------------------------------
 
 _EXPECTED = {
     "bool_type": "true or false",

@@ -1,5 +1,5 @@
-"""Every scheme by the built-in backends, on live models: accepted, proved by re-reading the file, equal to
-eager, and run by the host's runtime."""
+"""Every scheme by the built-in backends, on live models: accepted, proved by re-reading the file,
+equal to eager, and run by the host's runtime."""
 
 from __future__ import annotations
 

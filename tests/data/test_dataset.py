@@ -24,7 +24,9 @@ FACTORY = """
 import numpy as np
 from edgekit.data.dataset import Dataset, Split
 given = {}
-def arrays(n=6): return np.zeros((n, 3, 4, 4), np.uint8), np.arange(n) % 3, np.ones((2, 3, 4, 4), np.float64), [0, 1]
+def arrays(n=6):
+    test = np.ones((2, 3, 4, 4), np.float64)
+    return np.zeros((n, 3, 4, 4), np.uint8), np.arange(n) % 3, test, [0, 1]
 def build(): return given["value"]
 """
 

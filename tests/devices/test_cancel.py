@@ -1,5 +1,5 @@
-"""Work that another thread cancels: wherever it waits for a board, it stops at once, nothing is left
-running, and the device still does what cleaning up needs. On every transport."""
+"""Work that another thread cancels: wherever it waits for a board, it stops at once, nothing is
+left running, and the device still does what cleaning up needs. On every transport."""
 
 from __future__ import annotations
 

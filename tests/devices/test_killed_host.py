@@ -32,7 +32,10 @@ lock.LEASE_S, control.WATCH_EVERY_S = 2, 1
 kind = {"ssh": SshTarget, "adb": AdbTarget}[sys.argv[1]]
 target = kind.model_validate_json(sys.argv[2])
 device = connect(target)
-with lock.hold(device, target.workdir) as held, control.governors(device, held.root, "performance", cpufreq=sys.argv[3]):
+with (
+    lock.hold(device, target.workdir) as held,
+    control.governors(device, held.root, "performance", cpufreq=sys.argv[3]),
+):
     print("changed", flush=True)
     time.sleep(600)
 """

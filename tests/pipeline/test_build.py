@@ -88,7 +88,8 @@ def test_a_second_build_computes_nothing_and_needs_no_torch(
     code = f"""
 import sys, edgekit
 result = edgekit.build({str(recipe)!r}, output={str(workshop / "out")!r})
-print(result.bundle.manifest.id, [row.reused for row in result.trace], result.reused_exports, "torch" in sys.modules)
+reused = [row.reused for row in result.trace]
+print(result.bundle.manifest.id, reused, result.reused_exports, "torch" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[0] == f"{built.bundle.manifest.id} [True, True] 4 False"

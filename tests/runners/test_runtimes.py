@@ -35,7 +35,11 @@ def _executorch() -> None:
 COMPILER = """#!/bin/sh
 # a compiler that is quick: it writes its call into the program, and counts
 echo called >>"$COMPILER_LOG"
-[ -z "$COMPILER_FAILS" ] || { echo "edgekit_runner.cpp:1: note: nothing"; echo "edgekit_runner.cpp:2: fatal error: no luck today" >&2; exit 1; }
+if [ -n "$COMPILER_FAILS" ]; then
+    echo "edgekit_runner.cpp:1: note: nothing"
+    echo "edgekit_runner.cpp:2: fatal error: no luck today" >&2
+    exit 1
+fi
 sleep 0.3
 while [ "$1" != -o ]; do shift; done
 echo program >"$2"

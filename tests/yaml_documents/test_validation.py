@@ -55,14 +55,27 @@ def problems(text: str) -> list[str]:
         ("animals: [{kind: cat, lifes: 1}]", ["1:23: unknown key 'lifes' (did you mean 'lives'?)"]),
         ("animals: [{kind: cat, cat: 1}]", ["1:23: unknown key 'cat'"]),
         ("animals: [{kind: dog, size: big}]", ["1:11: missing key 'weight' in animals[0]"]),
-        ("animals: [{kind: dog, size: big, weight: {}}]", ["1:42: weight: expected a number, got a mapping"]),
-        ("animals: [{kind: dog, size: huge}]", ["1:29: size: expected one of big, small, got the text 'huge'"]),
+        (
+            "animals: [{kind: dog, size: big, weight: {}}]",
+            ["1:42: weight: expected a number, got a mapping"],
+        ),
+        (
+            "animals: [{kind: dog, size: huge}]",
+            ["1:29: size: expected one of big, small, got the text 'huge'"],
+        ),
         ("animals: [{kind: cow}]", ["1:18: kind: expected one of cat, dog, got the text 'cow'"]),
         ("animals: [{size: big}]", ["1:11: missing key 'kind' in animals[0]"]),
-        ("animals: [{kind: dog, size: small, treats: {a b: {kind: cat}}}]", [
-            "1:45: 'a b': expected up to 64 letters, digits, '.', '_' or '-', the first a letter or a digit"
-        ]),
-        ("animals: [{kind: dog, size: small, treats: {a: {kind: cat, lives: x}}}]", ["1:67: lives: expected a whole number, got the text 'x'"]),
+        (
+            "animals: [{kind: dog, size: small, treats: {a b: {kind: cat}}}]",
+            [
+                "1:45: 'a b': expected up to 64 letters, digits, '.', '_' or '-', the first a"
+                " letter or a digit"
+            ],
+        ),
+        (
+            "animals: [{kind: dog, size: small, treats: {a: {kind: cat, lives: x}}}]",
+            ["1:67: lives: expected a whole number, got the text 'x'"],
+        ),
         ("best: {kind: cat, lives: 1.5}", ["1:26: lives: expected a whole number, got 1.5"]),
         ("best: {kind: bird}", ["1:14: kind: expected one of cat, dog, got the text 'bird'"]),
         ("sign: true", ["1:7: sign: expected text or a list or a mapping (key: value), got true"]),
@@ -76,7 +89,7 @@ def problems(text: str) -> list[str]:
         ("other: {a: [1, {b: c}]}", []),
         ("[]", ["1:1: the file: expected a mapping (key: value), got a list"]),
     ],
-)  # fmt: skip
+)
 def test_every_kind_of_mistake_at_its_place(text: str, expected: list[str]) -> None:
     assert problems(text) == expected
 

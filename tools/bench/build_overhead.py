@@ -2,7 +2,9 @@
 calibration samples, export both variants to both formats, and check each exported file on the whole
 test set.
 
-Run: .venv/bin/python tools/bench/build_overhead.py [ROUNDS]        (about six minutes a round on two cores)
+Run: .venv/bin/python tools/bench/build_overhead.py [ROUNDS]
+
+A round takes about six minutes on two cores.
 
 Both sides train MLPerf Tiny's ResNet-8 for one epoch on all of Fashion-MNIST. edgekit's side is the
 whole command with an empty cache, in as many processes as it likes; the other is one script that
@@ -33,19 +35,29 @@ import numpy as np, torch
 from torch import nn
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import XNNPACKQuantizer, get_symmetric_quantization_config
+from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
+    XNNPACKQuantizer, get_symmetric_quantization_config
+)
 from executorch.exir import to_edge_transform_and_lower
 from executorch.runtime import Runtime
 import litert_torch
 from ai_edge_litert.interpreter import Interpreter
-from litert_torch.quantize.pt2e_quantizer import PT2EQuantizer, get_symmetric_quantization_config as litert_config
+from litert_torch.quantize.pt2e_quantizer import PT2EQuantizer
+from litert_torch.quantize.pt2e_quantizer import get_symmetric_quantization_config as litert_config
 from litert_torch.quantize.quant_config import QuantConfig
 from edgekit.models.built_in import resnet8
 
 out = sys.argv[1]
-read = lambda name, skip: np.frombuffer(gzip.open(f"/usr/share/datasets/fashion-mnist/{name}-ubyte.gz").read(), np.uint8, offset=skip)
-pixels = lambda name: torch.tensor(read(name, 16)).view(-1, 1, 28, 28).float().div(255).sub(0.286).div(0.353)
-images = lambda name: nn.functional.pad(pixels(name), (2,) * 4, value=-0.286 / 0.353)
+
+def read(name, skip):
+    data = gzip.open(f"/usr/share/datasets/fashion-mnist/{name}-ubyte.gz").read()
+    return np.frombuffer(data, np.uint8, offset=skip)
+
+def images(name):
+    pixels = torch.tensor(read(name, 16)).view(-1, 1, 28, 28).float()
+    pixels = pixels.div(255).sub(0.286).div(0.353)
+    return nn.functional.pad(pixels, (2,) * 4, value=-0.286 / 0.353)
+
 x, y = images("train-images-idx3"), torch.tensor(read("train-labels-idx1", 8)).long()
 x_test, y_test = images("t10k-images-idx3"), torch.tensor(read("t10k-labels-idx1", 8)).long()
 torch.manual_seed(0)
@@ -55,18 +67,23 @@ optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.0)
 schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, len(batches))
 for rows in batches:
     optimizer.zero_grad()
-    nn.functional.cross_entropy(model(x[rows].contiguous(memory_format=torch.channels_last)), y[rows]).backward()
+    outputs = model(x[rows].contiguous(memory_format=torch.channels_last))
+    nn.functional.cross_entropy(outputs, y[rows]).backward()
     optimizer.step()
     schedule.step()
 model = model.eval().to(memory_format=torch.contiguous_format)
 with torch.no_grad():
-    print("eager", (torch.cat([model(b) for b in x_test.split(256)]).argmax(1) == y_test).float().mean().item())
+    predicted = torch.cat([model(b) for b in x_test.split(256)]).argmax(1)
+    print("eager", (predicted == y_test).float().mean().item())
 
 def pte(graph, name):
-    program = to_edge_transform_and_lower(torch.export.export(graph, (x[:1],)), partitioner=[XnnpackPartitioner()]).to_executorch()
+    exported = torch.export.export(graph, (x[:1],))
+    lowered = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()])
+    program = lowered.to_executorch()
     open(f"{out}/{name}", "wb").write(program.buffer)
     method = Runtime.get().load_program(f"{out}/{name}").load_method("forward")
-    print(name, np.mean([method.execute([image[None]])[0].argmax().item() == label for image, label in zip(x_test, y_test.tolist())]))
+    predicted = [method.execute([image[None]])[0].argmax().item() for image in x_test]
+    print(name, np.mean(np.equal(predicted, y_test.numpy())))
 
 def tflite(graph, name, **options):
     litert_torch.convert(graph, (x[:1],), **options).export(f"{out}/{name}")
@@ -86,14 +103,17 @@ def tflite(graph, name, **options):
 
 pte(model, "fp32.pte")
 tflite(model, "fp32.tflite")
-graph = torch.export.export(model, (x[:2],), dynamic_shapes=({0: torch.export.Dim("b", min=1, max=1024)},)).module()
-graph = prepare_pt2e(graph, XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True)))
+any_batch = ({0: torch.export.Dim("b", min=1, max=1024)},)
+graph = torch.export.export(model, (x[:2],), dynamic_shapes=any_batch).module()
+config = get_symmetric_quantization_config(is_per_channel=True)
+graph = prepare_pt2e(graph, XNNPACKQuantizer().set_global(config))
 with torch.no_grad():
     for batch in x[:512].split(32):
         graph(batch)
 pte(convert_pt2e(copy.deepcopy(graph)), "int8.pte")
 quantizer = PT2EQuantizer().set_global(litert_config(is_per_channel=True, is_dynamic=False))
-tflite(convert_pt2e(graph, fold_quantize=False), "int8.tflite", quant_config=QuantConfig(pt2e_quantizer=quantizer))
+config = QuantConfig(pt2e_quantizer=quantizer)
+tflite(convert_pt2e(graph, fold_quantize=False), "int8.tflite", quant_config=config)
 """
 
 

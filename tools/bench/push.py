@@ -35,7 +35,8 @@ import edgekit.devices.ssh_login, edgekit.deployment
 where = SshTarget.model_validate_json(sys.argv[1])
 bundles = [open_bundle(Path(path)) for path in sys.argv[2:]]
 def memory(key):
-    return int(next(line for line in open("/proc/self/status") if line.startswith(key)).split()[1]) / 1000
+    line = next(line for line in open("/proc/self/status") if line.startswith(key))
+    return int(line.split()[1]) / 1000
 idle = memory("VmRSS")
 for bundle in bundles:
     deploy(bundle, where)

@@ -1,7 +1,9 @@
 """The QAT build of MobileNetV2 at 224 × 224 to both formats: edgekit's command, all included,
 against the libraries' calls as they come.
 
-Run: .venv/bin/python tools/bench/qat_build.py [ROUNDS]        (about three minutes a round on two cores)
+Run: .venv/bin/python tools/bench/qat_build.py [ROUNDS]
+
+A round takes about three minutes on two cores.
 
 Both sides start from the same untrained network and train two QAT steps on random samples.
 edgekit's side is the whole command with an empty cache: starting Python, tracing, training,
@@ -39,7 +41,9 @@ import torch
 
 def images():
     g = torch.Generator().manual_seed(0)
-    return torch.rand(16, 3, 224, 224, generator=g), torch.arange(16) % 10, torch.rand(4, 3, 224, 224, generator=g), torch.arange(4) % 10
+    train = torch.rand(16, 3, 224, 224, generator=g)
+    test = torch.rand(4, 3, 224, 224, generator=g)
+    return train, torch.arange(16) % 10, test, torch.arange(4) % 10
 '''
 
 LIBRARIES = '''
@@ -49,10 +53,13 @@ import torch
 import torchao.quantization.pt2e as pt2e
 import torchvision
 from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import XNNPACKQuantizer, get_symmetric_quantization_config
+from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
+    XNNPACKQuantizer, get_symmetric_quantization_config
+)
 from executorch.exir import to_edge_transform_and_lower
 import litert_torch
-from litert_torch.quantize.pt2e_quantizer import PT2EQuantizer, get_symmetric_quantization_config as litert_config
+from litert_torch.quantize.pt2e_quantizer import PT2EQuantizer
+from litert_torch.quantize.pt2e_quantizer import get_symmetric_quantization_config as litert_config
 from litert_torch.quantize.quant_config import QuantConfig
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_qat_pt2e
 
@@ -60,8 +67,10 @@ out = sys.argv[1]
 torch.manual_seed(0)
 model = torchvision.models.mobilenet_v2(num_classes=10).train()
 x = torch.rand(2, 3, 224, 224)
-graph = torch.export.export(model, (x,), dynamic_shapes=({0: torch.export.Dim("b", min=1, max=1024)},)).module()
-graph = prepare_qat_pt2e(graph, XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True, is_qat=True)))
+any_batch = ({0: torch.export.Dim("b", min=1, max=1024)},)
+graph = torch.export.export(model, (x,), dynamic_shapes=any_batch).module()
+config = get_symmetric_quantization_config(is_per_channel=True, is_qat=True)
+graph = prepare_qat_pt2e(graph, XNNPACKQuantizer().set_global(config))
 optimizer = torch.optim.AdamW(graph.parameters(), lr=1e-4)
 for _ in range(2):
     optimizer.zero_grad()
@@ -71,9 +80,11 @@ pt2e.move_exported_model_to_eval(graph)
 one = (x[:1],)
 folded = convert_pt2e(copy.deepcopy(graph))
 unfolded = convert_pt2e(graph, fold_quantize=False)
-program = to_edge_transform_and_lower(torch.export.export(folded, one), partitioner=[XnnpackPartitioner()]).to_executorch()
+exported = torch.export.export(folded, one)
+program = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()]).to_executorch()
 open(out + "/int8.pte", "wb").write(program.buffer)
-config = QuantConfig(pt2e_quantizer=PT2EQuantizer().set_global(litert_config(is_per_channel=True, is_dynamic=False)))
+quantizer = PT2EQuantizer().set_global(litert_config(is_per_channel=True, is_dynamic=False))
+config = QuantConfig(pt2e_quantizer=quantizer)
 litert_torch.convert(unfolded, one, quant_config=config).export(out + "/int8.tflite")
 '''
 

@@ -34,7 +34,8 @@ def fill(database: Path, count: int) -> None:
             for row in connection.execute(select(table).where(own == newest)).mappings().all():
                 dated = {
                     "created": [
-                        f"2020-01-{1 + n // 1440 % 28:02}T{n // 60 % 24:02}:{n % 60:02}:00.000+00:00"
+                        f"2020-01-{1 + n // 1440 % 28:02}"
+                        f"T{n // 60 % 24:02}:{n % 60:02}:00.000+00:00"
                         for n in range(count)
                     ]
                 }

@@ -1,7 +1,8 @@
 """Do edgekit's runners measure what the runtimes themselves measure? p50 of one inference,
 edgekit's runner against the usual way, on MobileNetV2.
 
-    python tools/bench/runner_overhead.py [--rounds 15] [--seconds 0.6] [--quantile 0.5] [--models DIR]
+    python tools/bench/runner_overhead.py [--rounds 15] [--seconds 0.6] [--quantile 0.5]
+                                          [--models DIR]
 
 .pte: the native runner against executorch.runtime in Python (which needs torch). .tflite: the
 LiteRT runner against a bare Interpreter loop that sets the input and invokes, and

@@ -28,8 +28,10 @@ USER, USER_ID = "pi", 1000
 STORE = "home/pi/edgekit"
 DISK_MB = 700
 PACKAGES = (
-    "base-files,base-passwd,bash,dash,coreutils,libc-bin,grep,sed,findutils,tar,gzip,util-linux,mount,procps,hostname,login,passwd,"
-    "python3-minimal,python3,libpython3-stdlib,libstdc++6,openssh-server,openssh-sftp-server,iproute2,busybox-static,"
+    "base-files,base-passwd,bash,dash,coreutils,libc-bin,grep,sed,findutils,tar,gzip,util-linux,"
+    "mount,procps,hostname,login,passwd,"
+    "python3-minimal,python3,libpython3-stdlib,libstdc++6,openssh-server,openssh-sftp-server,"
+    "iproute2,busybox-static,"
     "cloud-init,cloud-guest-utils,e2fsprogs,ifupdown,debianutils,bsdutils"
 )
 UNWANTED = ("man", "doc", "locale", "i18n", "info")
@@ -37,7 +39,8 @@ KERNEL = "linux-image-cloud-arm64"
 MODULES = ("virtio_mmio", "virtio_blk", "ext4", "virtio_net", "virtio_rng", "af_packet")
 AFTER_UNPACKING = f"""
 export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"
-package=$(apt-cache depends {KERNEL} | sed -n 's/.*Depends: \\(linux-image-[^ ]*\\)/\\1/p' | head -n 1)
+package=$(apt-cache depends {KERNEL} |
+    sed -n 's/.*Depends: \\(linux-image-[^ ]*\\)/\\1/p' | head -n 1)
 (cd "$KERNEL_INTO" && apt-get -o APT::Sandbox::User=root download "$package")
 for archive in "$1"/var/cache/apt/archives/*.deb; do
     dpkg-deb --field "$archive" | sed 's/^Package: .*/&\\nStatus: install ok installed/'

@@ -28,8 +28,8 @@ DTYPES = {
 def open_pte(
     path: Path, *, inputs: Sequence[str], outputs: Sequence[str], threads: int
 ) -> HostModel:
-    """Load a `.pte`. Its tensors have no names of their own: `inputs` and `outputs` are the model's,
-    in the order in which it takes and returns them, which a `.pte` keeps.
+    """Load a `.pte`. Its tensors have no names of their own: `inputs` and `outputs` are the
+    model's, in the order in which it takes and returns them, which a `.pte` keeps.
 
     Raises ExportError when the runtime does not take the file, or has another number of tensors."""
     method = _load(path, threads)

@@ -3,8 +3,8 @@
 What a scheme becomes there:
 
 float32                    the float model
-float16, int8 beside       weights stored in half precision or as int8 (int8: of linear and recurrent
-  float activations        layers only), computed in float32 (edgekit/patches/correctness)
+float16, int8 beside       weights stored in half precision or as int8 (int8: of linear and
+  float activations        recurrent layers only), computed in float32 (edgekit/patches/correctness)
 int8, dynamic activations  linear and recurrent layers with int8 weights; activations are quantized
                            while running
 int8 in the graph          the converted graph with folded int8 weights

@@ -1,6 +1,6 @@
 """What a lowering to XNNPACK would run into, without lowering: convolutions that cannot have int8
-weights beside float activations, and operators that XNNPACK would leave to portable kernels. Asks the
-partitioner itself; writes nothing."""
+weights beside float activations, and operators that XNNPACK would leave to portable kernels. Asks
+the partitioner itself; writes nothing."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
 What a scheme becomes there:
 
 float32           the float model
-int8 in the graph the converted graph, its quantize nodes left to LiteRT's converter; int8 inputs and
-                  outputs
+int8 in the graph the converted graph, its quantize nodes left to LiteRT's converter; int8 inputs
+                  and outputs
 others            the float model, its weights made smaller afterwards (weight_quantization.py)
 """
 

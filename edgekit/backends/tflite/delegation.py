@@ -1,8 +1,8 @@
 """Which operators of a `.tflite` run in the delegate, which fall back to plain kernels, and why.
 
 The source is the interpreter of this machine after it applied its XNNPACK delegate: its DELEGATE
-nodes name the tensors they take and give, and every operator between them was replaced. LiteRT gives
-no reasons; the tensor types of what was left are reported instead."""
+nodes name the tensors they take and give, and every operator between them was replaced. LiteRT
+gives no reasons; the tensor types of what was left are reported instead."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Batch norm in graphs that train with fake quantization. Owns what torchao 0.18 gets wrong about it:
-its patterns replace epsilon and momentum by their defaults, and its folding uses an epsilon of its
-own."""
+"""Batch norm in graphs that train with fake quantization. Owns what torchao 0.18 gets wrong about
+it: its patterns replace epsilon and momentum by their defaults, and its folding uses an epsilon of
+its own."""
 
 from __future__ import annotations
 

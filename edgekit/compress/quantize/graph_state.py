@@ -1,5 +1,5 @@
-"""What a prepared graph has learned, out of it and into another one. Owns names and shapes; how it is
-written to disk is checkpoint.py's."""
+"""What a prepared graph has learned, out of it and into another one. Owns names and shapes; how it
+is written to disk is checkpoint.py's."""
 
 from __future__ import annotations
 

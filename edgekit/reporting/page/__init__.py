@@ -2,10 +2,14 @@
 are shown and where the file goes.
 
 values     what a page is made of
-build      sections on the bundle          overview   all in one line, the headline metric against latency
-verdicts   against what was measured in turn   parity     the two runtimes side by side
-session    device and validity             latency, memory, observed, history   what was measured
-content    the sections in their order     document   the file
+build      sections on the bundle
+overview   all in one line, the headline metric against latency
+verdicts   against what was measured in turn
+parity     the two runtimes side by side
+session    device and validity
+latency, memory, observed, history   what was measured
+content    the sections in their order
+document   the file
 """
 
 from __future__ import annotations

@@ -33,8 +33,8 @@ CURVE_POINTS = 600
 
 
 def operator_blocks(measurement: Measurement, command: str) -> Iterator[Block]:
-    """Bars of the artifacts of one runtime beside one another, by module where the profile knows it,
-    else by operator."""
+    """Bars of the artifacts of one runtime beside one another, by module where the profile knows
+    it, else by operator."""
     profiled = [
         result
         for result in measurement.artifacts

@@ -40,8 +40,8 @@ def glance_table(
     measurements: Sequence[Measurement],
     met: Mapping[str, bool],
 ) -> Table:
-    """An artifact a line: size, headline metric, and for each target the median and how much faster it is
-    than the baseline."""
+    """An artifact a line: size, headline metric, and for each target the median and how much faster
+    it is than the baseline."""
     several = len(measurements) > 1
     metric = first_headline(artifact.verification for artifact in artifacts)
     columns = ["artifact", "size", "smaller", metric_heading(metric)]

@@ -57,8 +57,8 @@ def verdict_sections(
             f" {measurements[0].target}"
         )
         why = (
-            "nothing was measured in turn with it, and builds measured one after the other often seem"
-            " to differ when they do not"
+            "nothing was measured in turn with it, and builds measured one after the other often"
+            " seem to differ when they do not"
         )
         yield Section(
             "verdicts",

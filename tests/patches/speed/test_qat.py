@@ -121,20 +121,26 @@ def test_preparing_a_model_twice_traces_no_pattern_twice() -> None:
     assert set(qat._traced) == traced
 
 
+CONVERSION = """
+import time, torch
+torch.set_num_threads(1)
+from tests.support.compress_nets import batch, named, separable
+from edgekit.compress.quantize.pt2e import convert, prepare_qat, set_qat_mode
+graph = prepare_qat(separable(), named(batch(2, 3, 8, 8)))
+set_qat_mode(graph, training=True)
+graph(batch(2, 3, 8, 8))
+start = time.process_time()
+convert(graph, fold=True)
+print(time.process_time() - start)
+"""
+"""Prints the seconds of processor time that a conversion takes."""
+
+
 @pytest.mark.slow
 def test_a_model_converts_in_seconds_rather_than_minutes() -> None:
     """The plain path takes half a minute of processor time for any model, even in this test's small
     one."""
-    program = (
-        "import time, torch; torch.set_num_threads(1)\nfrom tests.support.compress_nets import"
-        " batch, named, separable\nfrom edgekit.compress.quantize.pt2e import convert, prepare_qat,"
-        " set_qat_mode\ngraph = prepare_qat(separable(), named(batch(2, 3, 8, 8)));"
-        " set_qat_mode(graph, training=True); graph(batch(2, 3, 8, 8))\nstart = time.process_time(); convert(graph,"
-        " fold=True); print(time.process_time() - start)"
+    done = subprocess.run(
+        [sys.executable, "-c", CONVERSION], check=True, capture_output=True, text=True
     )
-    seconds = float(
-        subprocess.run(
-            [sys.executable, "-c", program], check=True, capture_output=True, text=True
-        ).stdout
-    )
-    assert seconds < 10
+    assert float(done.stdout) < 10

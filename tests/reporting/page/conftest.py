@@ -71,9 +71,17 @@ def bundle(tmp_path: Path) -> Bundle:
         artifact.model_copy(update={"delegation": split}) for artifact in made.manifest.artifacts
     )
     row = TraceRow(
-        stage="fp32", kind="train", parent=None, parameters=1000, nonzero_fraction=1.0, macs=2000, bytes=4000, deflated_bytes=3900,
-        metrics=(top1(92, 100),), seconds=1.5,
-    )  # fmt: skip
+        stage="fp32",
+        kind="train",
+        parent=None,
+        parameters=1000,
+        nonzero_fraction=1.0,
+        macs=2000,
+        bytes=4000,
+        deflated_bytes=3900,
+        metrics=(top1(92, 100),),
+        seconds=1.5,
+    )
     recipe = {
         "edgekit": 1,
         "name": "tiny",
