@@ -1,8 +1,8 @@
 """Every shipped recipe builds: the quickstart as it is, the others on a small part of their data
 and with little training.
 
-What they reach in full is in recipes/README.md, with machine and date; here it is shown that each goes
-through all of its stages and formats."""
+What they reach in full is in recipes/README.md, with machine and date; here it is shown that each
+goes through all of its stages and formats."""
 
 from __future__ import annotations
 
