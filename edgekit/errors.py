@@ -20,6 +20,8 @@ where the foreign library is called."""
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class EdgekitError(Exception):
     """Base of all errors that a user can cause or must act on.
@@ -30,7 +32,7 @@ class EdgekitError(Exception):
     exit_code = 1
 
     def __init__(
-        self, message: str, *, hint: str = "", details: dict[str, object] | None = None
+        self, message: str, *, hint: str = "", details: dict[str, Any] | None = None
     ) -> None:
         super().__init__(message)
         self.message = message

@@ -55,7 +55,7 @@ def test_without_programs_it_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(host_check.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert (finding("C++ compiler").level, "g++" in finding("C++ compiler").fix) == (
         "warning",
         True,

@@ -426,7 +426,7 @@ def imports(module: ast.Module, kind: type) -> bool:
 def codes_of(call: ast.Call) -> Iterator[tuple[str, str]]:
     """The code, with each severity that the second argument can be."""
     code, severity = call.args[:2]
-    if not isinstance(code, ast.Constant):
+    if not isinstance(code, ast.Constant) or not isinstance(code.value, str):
         return  # a Finding made of a Remark
     for part in ast.walk(severity):
         if isinstance(part, ast.Constant) and part.value in ("error", "warning", "note"):

@@ -34,8 +34,11 @@ class DeviceSensor(Protocol):
     """Files on the device. `probes` are read together; `watts` turns their numbers into power, None
     where one is missing."""
 
-    name: str
-    probes: tuple[Probe, ...]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def probes(self) -> tuple[Probe, ...]: ...
 
     def watts(self, values: Sequence[int | None]) -> float | None: ...
 
@@ -45,7 +48,8 @@ class HostSensor(Protocol):
     """A meter at this host. `trace` is what it measured since it was opened, in seconds of
     time.monotonic()."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def trace(self) -> Trace: ...
 

@@ -103,6 +103,8 @@ def test_files_of_an_artifact(backend: str, tmp_path: Path) -> None:
         ]
     )
     assert Artifact.model_validate_json((tmp_path / "result.json").read_bytes()) == artifact
+    assert artifact.reference_inputs is not None
+    assert artifact.reference_outputs is not None
     inputs = np.frombuffer(
         (tmp_path / artifact.reference_inputs.name).read_bytes(), np.float32
     ).reshape(8, *IMAGE)
@@ -124,6 +126,7 @@ def prepared() -> dict[str, nn.Module]:
     trained = pt2e.prepare_qat(net, data.at(slice(0, 2)), keep_float=("classifier",))
     pt2e.set_qat_mode(trained, training=True)
     optimizer = torch.optim.SGD(trained.parameters(), lr=1e-3)
+    assert data.targets is not None
     for _ in range(3):
         loss = nn.functional.cross_entropy(trained(only(data.at(slice(0, 40)))), data.targets)
         optimizer.zero_grad()
@@ -269,15 +272,11 @@ def test_pruned_channels_are_seen_in_the_file(tmp_path: Path) -> None:
 
 def test_masked_weights_are_zero_in_the_file(tmp_path: Path) -> None:
     net = conv_net()
+    layers = ("stem.0", "depthwise.0", "pointwise.0", "classifier")
+    weights = [net.get_parameter(f"{layer}.weight") for layer in layers]
     with torch.no_grad():
-        net.stem[0].weight[:, 1] = 0
-        net.pointwise[0].weight[::2] = 0
-    weights = [
-        net.stem[0].weight,
-        net.depthwise[0].weight,
-        net.pointwise[0].weight,
-        net.classifier.weight,
-    ]
+        weights[0][:, 1] = 0
+        weights[2][::2] = 0
     fraction = sum(int((weight == 0).sum()) for weight in weights) / sum(
         weight.numel() for weight in weights
     )

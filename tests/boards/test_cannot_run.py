@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ def board_of(here: Path) -> Iterator[Board]:
         directory = Path(name)
         with sshd.running(directory, f"SetEnv PATH={directory}/bin:/usr/bin:/bin") as server:
             directory.chmod(0o777)
-            access = {
+            access: dict[str, Any] = {
                 "host": "127.0.0.1",
                 "port": server.port,
                 "user": server.user,

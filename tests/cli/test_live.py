@@ -11,7 +11,7 @@ def test_a_pipe_gets_a_line_now_and_then_and_one_at_the_end(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = 0.0
-    monkeypatch.setattr(live.time, "monotonic", lambda: now)
+    monkeypatch.setattr("time.monotonic", lambda: now)
     with live.live_progress(quiet=False) as progress:
         for step in range(100):
             now = float(step)

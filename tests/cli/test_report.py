@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, insert
@@ -66,7 +67,7 @@ def test_what_cannot_be_reported(
 
 
 def test_ten_thousand_measurements(bundle: Bundle, tmp_path: Path) -> None:
-    row = {
+    row: dict[str, Any] = {
         "bundle_name": "tiny",
         "bundle_id": "1" * 64,
         "recipe_sha256": "0" * 64,

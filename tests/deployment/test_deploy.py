@@ -97,7 +97,7 @@ def test_progress_and_plan(old: Bundle, store: Path) -> None:
         progress=lambda task, done, total, text="": steps.append((done, total)),
     )
     assert (report.bytes_moved, report.objects_moved) == (plan.bytes_moved, plan.objects_moved)
-    assert steps[-1] == (report.bytes_moved, report.bytes_moved)
+    assert steps[-1] == (float(report.bytes_moved), float(report.bytes_moved))
     assert steps == sorted(steps)
     before = sorted(store.rglob("*"))
     assert deploy(old, device, str(store), dry_run=True).bytes_moved == 0

@@ -215,14 +215,12 @@ def test_the_device_goes_away_and_comes_back(server: None, stack: ExitStack) -> 
 @pytest.mark.device
 def test_the_server_dies_while_a_program_runs(server: None, stack: ExitStack) -> None:
     device = adb.connect(target(start(stack).serial))
+
+    def kill_server(output: bytes) -> None:
+        subprocess.run(["adb", "kill-server"], capture_output=True)
+
     with pytest.raises(TransportError, match="broke"):
-        device.run(
-            ["sh", "-c", "echo 1; sleep 20"],
-            timeout_s=20,
-            on_stdout=lambda _: (
-                subprocess.run(["adb", "kill-server"], capture_output=True) and None
-            ),
-        )
+        device.run(["sh", "-c", "echo 1; sleep 20"], timeout_s=20, on_stdout=kill_server)
     assert device.run(["true"], timeout_s=20).ok
 
 
@@ -237,9 +235,9 @@ def test_the_server_dies_while_a_bundle_is_sent(
     device = adb.connect(target(daemon.serial))
     store = str(daemon.directory / "tmp" / "edgekit")
     deploy(old, device, store)
-    seen: list[int] = []
+    seen: list[float] = []
 
-    def kill_server(task: str, done: int, total: int, detail: str = "") -> None:
+    def kill_server(task: str, done: float, total: float, text: str = "") -> None:
         if done > total // 2 and not seen:
             seen.append(done)
             subprocess.run(["adb", "kill-server"], check=True, capture_output=True)

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,7 @@ def board(request: pytest.FixtureRequest, runner: str) -> Iterator[SshTarget | A
     if request.param == "ssh":
         server: sshd.Server = request.getfixturevalue("ssh_server")
         request.getfixturevalue("trusting")
-        way = {
+        way: dict[str, Any] = {
             "port": server.port,
             "user": server.user,
             "identity_file": str(server.directory / "user_key"),

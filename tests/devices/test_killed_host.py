@@ -53,7 +53,7 @@ def board(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SshTarget 
             "user": server.user,
             "identity_file": str(server.directory / "user_key"),
         }
-        found: SshTarget | AdbTarget = SshTarget.model_validate(
+        over_ssh = SshTarget.model_validate(
             {
                 **common,
                 **way,
@@ -61,7 +61,8 @@ def board(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SshTarget 
                 "workdir": f"/tmp/edgekit-killed-{secrets.token_hex(6)}",
             }
         )
-        trust_target(found, lambda key: True)
+        trust_target(over_ssh, lambda key: True)
+        found: SshTarget | AdbTarget = over_ssh
     else:
         daemon: adbd.Daemon = request.getfixturevalue("adb_daemon")
         request.getfixturevalue("own_adb_server")

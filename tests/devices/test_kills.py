@@ -60,6 +60,11 @@ def login(ssh_server: Server, trusting: None) -> Login:
     return found
 
 
+def die(after_s: float) -> None:
+    time.sleep(after_s)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def victim(
     bundle: str, store: str, login: Login | None, home: str, step: str | None, after_s: float
 ) -> None:
@@ -69,9 +74,7 @@ def victim(
     if step is not None:
         os.environ["EDGEKIT_FAILPOINT"] = step
     else:
-        threading.Thread(
-            target=lambda: (time.sleep(after_s), os.kill(os.getpid(), signal.SIGKILL)), daemon=True
-        ).start()
+        threading.Thread(target=die, args=(after_s,), daemon=True).start()
     deploy(open_bundle(bundle), LocalDevice() if login is None else connect("board", login), store)
 
 

@@ -45,6 +45,7 @@ class Board:
         self.place, self._program = place, place / "runner"
         self.bundle = make_bundle(place / "bundle", ["fp32.pte"])
         [artifact] = self.bundle.manifest.artifacts
+        assert artifact.reference_outputs is not None
         tensors = {
             kind: [
                 {"name": s.name, "dtype": s.dtype, "shape": s.shape}

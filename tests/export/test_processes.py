@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -79,7 +80,7 @@ def job(
     factory: str = "net",
     args: dict[str, object] | None = None,
     backend: str = "xnnpack",
-    **changes: object,
+    **changes: Any,
 ) -> ExportJob:
     """An export of an untrained net; its checkpoint is complete only when the factory is `net`."""
     directory = base.parent / f"checkpoint-{factory}"
@@ -90,7 +91,7 @@ def job(
         checkpoints.save(
             checkpoints.Checkpoint(spec, model, quantization=changes.pop("quantization", None)),
             directory,
-        )  # type: ignore[arg-type]
+        )
     return ExportJob(
         checkpoint=directory,
         base=base,
@@ -167,7 +168,7 @@ def test_a_child_that_dies_is_reported_and_the_old_artifact_stays(
         "backend": "xnnpack",
         "step": "load",
     }.items() <= caught.value.details.items()
-    assert "last words" in caught.value.details["stderr"]  # type: ignore[operator]
+    assert "last words" in caught.value.details["stderr"]
     assert [path.name for path in doomed.output.iterdir()] == ["tiny.pte"]
     assert (doomed.output / "tiny.pte").read_bytes() == b"old"
 
@@ -185,7 +186,7 @@ def test_a_child_that_ended_before_anyone_looked(
             return sorted(super().select(timeout), key=lambda event: event[0].data is None)
 
     artifact = write_bundle(base / "bundle", "x").manifest.artifacts[0]
-    monkeypatch.setattr(exports.selectors, "DefaultSelector", Late)
+    monkeypatch.setattr(selectors, "DefaultSelector", Late)
     monkeypatch.setattr(
         exports, "_nursery", functools.partial(nursery_at_once, result=artifact.model_dump_json())
     )

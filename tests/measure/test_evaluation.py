@@ -4,6 +4,7 @@ and outputs that are not those of the build host."""
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from tests.support.sessions import INPUTS, LABELS, SCORES, with_evaluation, with
 
 
 def measured(
-    bundle: Bundle, target: LocalTarget, samples: int = 99, **options: object
+    bundle: Bundle, target: LocalTarget, samples: int = 99, **options: Any
 ) -> DeviceEvaluation:
     result = bench(
         bundle,
@@ -31,7 +32,7 @@ def measured(
         min_seconds=0,
         extras=Extras(evaluation_samples=samples),
         **options,
-    )  # type: ignore[arg-type]
+    )
     found = result.artifacts[0].evaluation
     assert found
     assert Measurement.model_validate_json(result.model_dump_json()) == result

@@ -124,7 +124,7 @@ def with_windows(*windows: dict[str, Any], iterations: int = 30) -> bytes:
 
 
 def test_a_sustained_run_is_read() -> None:
-    windows = [
+    windows: list[dict[str, Any]] = [
         {"at_ns": 10, "iterations": 0},
         {"at_ns": 20, "iterations": 30, "ns": [5, 6], "values": [-48, None]},
     ]

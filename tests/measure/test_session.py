@@ -264,6 +264,7 @@ def test_wrong_outputs_make_the_numbers_invalid(bundle: Bundle, tmp_path: Path, 
 
 def test_one_step_of_the_output_scale_is_no_difference(bundle: Bundle, tmp_path: Path) -> None:
     placed = place(bundle, tmp_path)
+    assert placed[1].artifact.reference_outputs is not None
     reference = np.frombuffer(
         bundle.file(placed[1].artifact.reference_outputs).read_bytes(), dtype=np.int8
     )
@@ -487,7 +488,8 @@ def test_outputs_are_split_and_dequantized() -> None:
         TensorSpec(name="b", dtype="float32", shape=(1,)),
     )
     data = b"".join(
-        np.int8([q, q + 1]).tobytes() + np.float32(x).tobytes() for q, x in ((-3, 1.5), (7, -2.0))
+        np.array([q, q + 1], np.int8).tobytes() + np.float32(x).tobytes()
+        for q, x in ((-3, 1.5), (7, -2.0))
     )
     quantized, real = real_values(data, specs, 2)
     assert quantized.tolist() == [[0.0, 0.5], [5.0, 5.5]]

@@ -67,7 +67,8 @@ def test_channels_and_classes_are_arguments(name: str) -> None:
 def test_strides_decide_the_size_of_the_last_feature_map() -> None:
     def last_map(**args: Any) -> tuple[int, ...]:
         model = create_model("mobilenet_v2_small", args, seed=0).eval()
-        return tuple(model.features(torch.zeros(1, 3, 32, 32)).shape[2:])
+        features = model.get_submodule("features")
+        return tuple(features(torch.zeros(1, 3, 32, 32)).shape[2:])
 
     assert last_map(strides=[1, 2, 2, 2, 1, 2, 1]) == (1, 1)
     assert last_map() == (2, 2)

@@ -44,7 +44,7 @@ def command(
     code = run([*arguments, "--json"])
     told = capsys.readouterr()
     assert code in codes, told.err + told.out
-    return json.loads(told.out)  # type: ignore[no-any-return]
+    return json.loads(told.out)
 
 
 @pytest.fixture

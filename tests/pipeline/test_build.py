@@ -75,6 +75,8 @@ def test_the_trace_tells_what_each_stage_gave(built: BuildResult) -> None:
     assert train.parameters == quantized.parameters > 0
     assert train.macs == quantized.macs > 0
     assert train.nonzero_fraction > 0.99
+    assert train.deflated_bytes is not None
+    assert train.bytes is not None
     assert train.deflated_bytes < train.bytes
     for row in (train, quantized):
         assert [(metric.name, metric.samples) for metric in row.metrics] == METRICS
@@ -100,13 +102,13 @@ def test_settings_touch_only_what_depends_on_them(recipe: Path) -> None:
     def todo(*overrides: str) -> tuple[list[str], list[str]]:
         planned = plan(load_recipe(recipe, overrides=overrides))
         return [s.name for s in planned.stages if not s.cached], [
-            f"{e.variant}.{e.format}" for e in planned.exports if not e.cached
+            e.file_name for e in planned.exports if not e.cached
         ]
 
-    every = ["fp32.executorch", "fp32.litert", "int8.executorch", "int8.litert"]
+    every = ["fp32.pte", "fp32.tflite", "int8.pte", "int8.tflite"]
     assert todo() == ([], [])
     assert todo("bench.runs=3", "description=other", "budget.baseline=fp32") == ([], [])
-    assert todo("export.backend=portable") == ([], ["fp32.executorch", "int8.executorch"])
+    assert todo("export.backend=portable") == ([], ["fp32.pte", "int8.pte"])
     assert todo("verify.samples=17") == ([], every)
     assert todo("stages.int8.calibration_samples=65") == (["int8"], every[2:])
     assert todo("stages.fp32.epochs=4") == (["fp32", "int8"], every)

@@ -102,9 +102,8 @@ def test_unknown_keys_come_with_a_suggestion(tmp_path: Path) -> None:
         "13:24": "unknown key 'zzz'",
         "14:1": "unknown key 'bech' (did you mean 'bench'?)",
     }
-    [zzz] = [
-        p for p in refused(tmp_path / "recipe.yaml").details["problems"] if "zzz" in p["message"]
-    ]  # type: ignore[attr-defined]
+    problems = refused(tmp_path / "recipe.yaml").details["problems"]
+    [zzz] = [problem for problem in problems if "zzz" in problem["message"]]
     assert zzz["hint"].startswith("allowed here: epochs, batch_size, optimizer")
 
 
@@ -546,7 +545,7 @@ def test_overrides_that_are_refused(tmp_path: Path, override: str, text: str) ->
     path = write(tmp_path, BASE)
     file = path if override == "stages.0.stage=prune" else f"--set {override}"
     found = refused(path, override).details["problems"]
-    assert [p for p in found if p["file"] == str(file) and text in p["message"]], found  # type: ignore[attr-defined]
+    assert [p for p in found if p["file"] == str(file) and text in p["message"]], found
 
 
 def test_deep_overrides_are_taken(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import sysconfig
 import tomllib
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,7 +77,12 @@ def test_32_bit_arm_uses_the_numpy_of_the_board(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index(tmp_path, monkeypatch, ("tflite_runtime-2.14.0", ABI, "manylinux_2_34_armv7l"))
-    board = {"arch": "armv7l", "python": "python3", "glibc": "2.36", "python_version": HERE}
+    board: dict[str, Any] = {
+        "arch": "armv7l",
+        "python": "python3",
+        "glibc": "2.36",
+        "python_version": HERE,
+    }
     assert packages(runtime_for("litert", Platform(**board, numpy="1.24.2"))) == {"tflite_runtime"}
     for numpy in (None, "2.1.0"):
         with pytest.raises(RunnerError, match="no LiteRT for Python") as raised:
@@ -127,7 +133,7 @@ def test_packed(tmp_path: Path) -> None:
     developers need is not there."""
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
     (extension,) = Path(sysconfig.get_path("platlib")).glob(f"numpy/linalg/lapack_lite{suffix}")
-    files = {
+    files: dict[str, bytes | str] = {
         "thing/__init__.py": "from thing.linalg import lapack_lite\nwhere = lapack_lite.__file__",
         "thing/linalg/__init__.py": "",
         f"thing/linalg/lapack_lite{suffix}": extension.read_bytes(),

@@ -165,11 +165,10 @@ def test_packages_that_do_not_fit(compiler: Path, tmp_path: Path) -> None:
     with pytest.raises(RunnerError, match="missing from the executorch package"):
         native_runner(tmp_path)
     with pytest.raises(RunnerError, match=r"exported by executorch 0\.9\.0") as raised:
-        runtime_for("executorch", host_platform(), exported_by="0.9.0")
+        runtime_for("executorch", host_platform(), exported_by={"executorch": "0.9.0"})
     assert raised.value.hint.startswith("pip install executorch==0.9.0")
-    assert runtime_for(
-        "executorch", host_platform(), exported_by=executorch_version(installed()) + "+cpu"
-    )
+    same = {"executorch": executorch_version(installed()) + "+cpu"}
+    assert runtime_for("executorch", host_platform(), exported_by=same)
 
 
 @pytest.mark.parametrize(

@@ -56,8 +56,8 @@ def test_a_leg(
     first: list[int], second: list[int], steady: bool, native: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(litert_runner, "SILENCE_NS", 1 << 63)
-    monkeypatch.setattr(Protocol, "__init__", lambda self: None)
-    leg = Leg(Times(Protocol(), "warmup"), 1 << 60)
+    monkeypatch.setattr(Protocol, "__init__", lambda self, nonce: None)
+    leg = Leg(Times(Protocol(""), "warmup"), 1 << 60)
     given = [(ns, 0) for ns in first] + [(ns, LATER) for ns in second]
     for ns, now in given:
         leg.add(ns, now)

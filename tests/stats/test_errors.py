@@ -31,12 +31,12 @@ def test_on_recorded_runs_identical_builds_are_not_told_apart_and_a_fifth_slower
 
 def test_noise_costs_power_before_it_costs_trust() -> None:
     generator = np.random.default_rng(1)
-    noisy = error_rates(
-        generator.lognormal(0, 0.3, 40), generator.lognormal(0, 0.3, 40), resamples=200
-    )
-    quiet = error_rates(
-        generator.lognormal(0, 0.01, 40), generator.lognormal(0, 0.01, 40), resamples=200
-    )
+
+    def medians(spread: float) -> list[float]:
+        return generator.lognormal(0, spread, 40).tolist()
+
+    noisy = error_rates(medians(0.3), medians(0.3), resamples=200)
+    quiet = error_rates(medians(0.01), medians(0.01), resamples=200)
     assert noisy.power < quiet.power == 1.0
     assert noisy.false_positive_low <= noisy.false_positive_rate <= noisy.false_positive_high
     assert noisy.false_positive_rate <= 0.08
@@ -46,7 +46,8 @@ def test_a_side_that_is_always_slower_within_a_round_does_not_hide() -> None:
     """Exchanging the sides of a round keeps what a round shares: drift over the session is no
     difference."""
     drift = np.linspace(1.0, 2.0, 40)
-    assert error_rates(drift, drift * 1.001, resamples=100).false_positive_rate == 0
+    found = error_rates(drift.tolist(), (drift * 1.001).tolist(), resamples=100)
+    assert found.false_positive_rate == 0
 
 
 def test_too_few_rounds() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -165,7 +166,7 @@ def test_ten_thousand_measurements_are_listed_from_narrow_columns(
     bundle: Bundle, database: str
 ) -> None:
     """No body and no samples are read. How long it takes: tools/bench/results_list.py."""
-    template = {
+    template: dict[str, Any] = {
         "bundle_name": "tiny",
         "bundle_id": "0" * 64,
         "recipe_sha256": "0" * 64,

@@ -150,7 +150,8 @@ def test_it_is_measured_compared_judged_and_reported(
     built: BuildResult, target: LocalTarget
 ) -> None:
     bundle = built.bundle
-    measured = edgekit.bench(bundle, target, runs=1, accuracy_samples=64, **QUICK)
+    settings = {**QUICK, "runs": 1}
+    [measured] = edgekit.bench(bundle, target, settings=settings, accuracy_samples=64).values()
     for result, artifact in zip(measured.artifacts, bundle.manifest.artifacts, strict=True):
         assert result.evaluation
         [on_device] = result.evaluation.metrics

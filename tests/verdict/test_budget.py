@@ -58,8 +58,6 @@ def manifest(tmp_path: Path) -> Manifest:
     artifacts = (
         artifact(template, "fp32", "xnnpack", 920, 8000),
         artifact(template, "int8", "xnnpack", 910, 1000),
-    )
-    artifacts += (
         artifact(template, "fp32", "litert", 920, 8000),
         artifact(template, "int8", "litert", 900, 2000),
     )

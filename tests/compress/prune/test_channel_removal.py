@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edgekit.compress.prune.channel_removal import count_macs_params, prune_structured, replay
+from edgekit.compress.counting import count_macs_params
+from edgekit.compress.prune.channel_removal import prune_structured, replay
 from edgekit.compress.prune.dependencies import dependencies
 from edgekit.errors import ModelError, UsageError
 from edgekit.models.create import create_model

@@ -279,7 +279,7 @@ def test_after_step_holds_masks(few: Split) -> None:
 def test_images_train_with_channels_last_and_leave_as_they_came(few: Split) -> None:
     seen: list[bool] = []
     model = cnn()
-    model.block2.register_forward_hook(
+    model.get_submodule("block2").register_forward_hook(
         lambda m, i, out: seen.append(out.is_contiguous(memory_format=torch.channels_last))
     )
     train(model, few)

@@ -10,7 +10,7 @@ from edgekit.compress.training.learning_rate import learning_rate
 
 
 def rates(total: int = 100, per_epoch: int = 10, **options: Any) -> list[float]:
-    settings = {
+    settings: dict[str, Any] = {
         "lr": 2.0,
         "schedule": "constant",
         "warmup_epochs": 0.0,
