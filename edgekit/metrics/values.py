@@ -1,20 +1,21 @@
 """A metric, and its value with a 95 % interval and, where kept, the value of each sample.
 
 The samples' values are kept so that two builds can be compared sample by sample: they make the
-interval of a difference much narrower than the two intervals alone would.
+interval of a difference much narrower than the two intervals alone would. Manifests hold metrics,
+so numpy is imported only where values are computed: reading a bundle must not wait for it.
 """
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from edgekit.stats import mean_interval, wilson
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -78,6 +79,8 @@ class MetricValue(MetricKind):
         Raises ValueError for another number of samples, or for what is no base64."""
         if not self.per_sample:
             return None
+        import numpy as np
+
         data = np.frombuffer(base64.b64decode(self.per_sample, validate=True), dtype=np.uint8)
         if self.statistic == "proportion":
             return np.unpackbits(data, count=self.samples).astype(np.float64)
@@ -98,6 +101,10 @@ def metric_value(
     finite number for a mean.
 
     Raises ValueError: no samples, not one value for each sample, a value that is not finite."""
+    import numpy as np
+
+    from edgekit.stats import mean_interval
+
     values = np.asarray(per_sample)
     if values.ndim != 1 or len(values) == 0 or not np.isfinite(values).all():
         raise ValueError(f"metric {kind.name}: expected one finite value for each sample")
@@ -123,6 +130,8 @@ def proportion_value(kind: MetricKind, right: int, samples: int) -> MetricValue:
 
 
 def _proportion(kind: MetricKind, right: int, samples: int, material: bytes) -> MetricValue:
+    from edgekit.stats import wilson
+
     low, high = wilson(right, samples)
     return MetricValue(
         **_described(kind),
