@@ -107,7 +107,8 @@ def _inputs(recipe: Any) -> dict[str, Any]:
 def upgraded_comparison(comparison: dict[str, Any]) -> dict[str, Any]:
     """A comparison of two artifacts of format 1."""
     changed = dict(comparison)
-    same, samples = changed.pop("same_top1", None), comparison.get("samples")
+    same = changed.pop("same_top1", None)
+    samples = comparison.get("samples")
     known = _is_count(same) and _is_count(samples) and samples
     changed["agreement_percent"] = 100 * same / samples if known else None
     changed["agreement_label"] = AGREEMENT_LABEL

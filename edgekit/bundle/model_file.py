@@ -16,7 +16,8 @@ from flatbuffers.table import Table
 from edgekit.bundle.manifest import TensorSpec
 from edgekit.errors import ModelError
 
-TFLITE, PTE = b"TFL3", b"ET12"
+TFLITE = b"TFL3"
+PTE = b"ET12"
 MAX_VECTOR = 1 << 20
 TFLITE_DTYPES = {
     0: "float32",
@@ -59,14 +60,14 @@ def read_signature(data: bytes) -> Signature:
             hint="give a file that a converter wrote",
         )
     try:
-        found = reader(_Reader(data, struct.unpack_from("<I", data)[0]))
+        signature = reader(_Reader(data, struct.unpack_from("<I", data)[0]))
     except (struct.error, IndexError, TypeError, ValueError, OverflowError) as error:
         raise ModelError(
             f"damaged or cut off: {error}", hint="export or download it again"
         ) from None
-    if not found.inputs or not found.outputs:
+    if not signature.inputs or not signature.outputs:
         raise ModelError("it has no inputs or no outputs", hint="give a model that can be run")
-    return found
+    return signature
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,8 @@ class _Reader:
         offset = self._offset(field)
         if not offset:
             return []
-        count, start = self._table.VectorLen(offset), self._table.Vector(offset)
+        count = self._table.VectorLen(offset)
+        start = self._table.Vector(offset)
         if count > MAX_VECTOR or start + count * width > len(self.data):
             raise ValueError("a list longer than the file")
         return [start + index * width for index in range(count)]
@@ -122,11 +124,12 @@ def _tflite(model: _Reader) -> Signature:
             hint="convert it again with a single signature",
         )
     tensors = graphs[0].tables(0)
-    inputs, outputs = (
-        tuple(_tflite_spec(tensors[index]) for index in graphs[0].numbers(field, kinds.Int32Flags))
-        for field in (1, 2)
+    inputs = graphs[0].numbers(1, kinds.Int32Flags)
+    outputs = graphs[0].numbers(2, kinds.Int32Flags)
+    return Signature(
+        tuple(_tflite_spec(tensors[index]) for index in inputs),
+        tuple(_tflite_spec(tensors[index]) for index in outputs),
     )
-    return Signature(inputs, outputs)
 
 
 def _tflite_spec(tensor: _Reader) -> TensorSpec:
@@ -134,26 +137,25 @@ def _tflite_spec(tensor: _Reader) -> TensorSpec:
     scales = quantization.numbers(2, kinds.Float32Flags) if quantization else []
     zeros = quantization.numbers(3, kinds.Int64Flags) if quantization else []
     per_tensor = len(scales) == 1
+    zero_point = zeros[0] if zeros else 0
     return _spec(
         tensor.text(3),
         TFLITE_DTYPES.get(tensor.number(1, kinds.Int8Flags)),
         tensor.numbers(0, kinds.Int32Flags),
         scale=scales[0] if per_tensor else None,
-        zero_point=(zeros[0] if zeros else 0) if per_tensor else None,
+        zero_point=zero_point if per_tensor else None,
     )
 
 
 def _pte(program: _Reader) -> Signature:
     plan = program.tables(1)[0]
     values = plan.tables(2)
-    inputs, outputs = (
-        tuple(
-            _pte_spec(values[index], f"{kind}{place}")
-            for place, index in enumerate(plan.numbers(field, kinds.Int32Flags))
-        )
-        for field, kind in ((3, "input"), (4, "output"))
+    inputs = plan.numbers(3, kinds.Int32Flags)
+    outputs = plan.numbers(4, kinds.Int32Flags)
+    return Signature(
+        tuple(_pte_spec(values[index], f"input{place}") for place, index in enumerate(inputs)),
+        tuple(_pte_spec(values[index], f"output{place}") for place, index in enumerate(outputs)),
     )
-    return Signature(inputs, outputs)
 
 
 def _pte_spec(value: _Reader, name: str) -> TensorSpec:

@@ -26,9 +26,11 @@ KEYGEN = "`edgekit bundle keygen FILE` makes a pair"
 def keygen(file: str | Path) -> tuple[Path, Path]:
     """Write a new private key to `file` (mode 0600, not encrypted) and its public key to
     `file`.pub. Raises UsageError: one of them is there already."""
-    private, public = Path(file), Path(f"{file}.pub")
+    private = Path(file)
+    public = Path(f"{file}.pub")
     key = Ed25519PrivateKey.generate()
-    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    pem = serialization.Encoding.PEM
+    plain = serialization.NoEncryption()
     _write_new(private, key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain), 0o600)
     _write_new(
         public,

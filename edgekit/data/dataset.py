@@ -67,7 +67,8 @@ def normalised(samples: Tensor, spec: InputSpec) -> Tensor:
     scale = 1 / 255 if samples.dtype == torch.uint8 else 1.0
     if spec.mean is None and spec.std is None:
         return (samples.to(torch.float32) * scale).expand(-1, *spec.shape).contiguous()
-    ones, zeros = (1.0,) * spec.channels, (0.0,) * spec.channels
+    ones = (1.0,) * spec.channels
+    zeros = (0.0,) * spec.channels
     series = len(spec.shape) == 2
     layout = (spec.channels,) if series else (spec.channels, *[1] * (len(spec.shape) - 1))
     mean = torch.tensor(spec.mean or zeros).view(layout)

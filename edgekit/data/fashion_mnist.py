@@ -53,9 +53,10 @@ def load(request: Request, *, path: str | None = None) -> tuple[Any, ...]:
     folder = request.base / path if path is not None else DEBIAN_FOLDER
     if path is None and not folder.is_dir():
         folder = _downloaded()
-    parts = [_read_idx(folder / name) for name in PARTS]
-    train, test = (pad_to(pixels[:, None], request.shape, "fashion_mnist") for pixels in parts[::2])
-    return train, parts[1], test, parts[3], CLASSES
+    train, train_labels, test, test_labels = [_read_idx(folder / name) for name in PARTS]
+    train = pad_to(train[:, None], request.shape, "fashion_mnist")
+    test = pad_to(test[:, None], request.shape, "fashion_mnist")
+    return train, train_labels, test, test_labels, CLASSES
 
 
 def _read_idx(path: Path) -> NDArray[np.uint8]:

@@ -89,8 +89,11 @@ def _split(root: Path, test_fraction: float, seed: int) -> tuple[Files, Files, t
         return _listing(root / "train", classes), _listing(held_out, classes), classes
     classes = _class_folders(root)
     files = _listing(root, classes)
-    rows = stratified([label for _, label in files], test_fraction, seed, "image_folder")
-    train, test = ([files[row] for row in part] for part in rows)
+    train_rows, test_rows = stratified(
+        [label for _, label in files], test_fraction, seed, "image_folder"
+    )
+    train = [files[row] for row in train_rows]
+    test = [files[row] for row in test_rows]
     return train, test, classes
 
 

@@ -33,8 +33,10 @@ def pad_to(images: NDArray[np.uint8], shape: Sequence[int], name: str) -> NDArra
             f" {times(shape)}",
             hint="images are padded, never shrunk",
         )
-    top, left = (shape[1] - height) // 2, (shape[2] - width) // 2
-    rows, columns = (top, shape[1] - height - top), (left, shape[2] - width - left)
+    top = (shape[1] - height) // 2
+    left = (shape[2] - width) // 2
+    rows = (top, shape[1] - height - top)
+    columns = (left, shape[2] - width - left)
     return np.pad(images, ((0, 0), (0, 0), rows, columns))
 
 
@@ -91,9 +93,9 @@ def decoded(paths: Sequence[Path], shape: Sequence[int], name: str) -> Tensor:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         damaged = [text for text in pool.map(decode, range(len(paths))) if text]
     if damaged:
-        more = f" and {len(damaged) - 10} more" if len(damaged) > 10 else ""
+        rest = f" and {len(damaged) - 10} more" if len(damaged) > 10 else ""
         raise ModelError(
-            f"data {name}: damaged images: {', '.join(damaged[:10])}{more}",
+            f"data {name}: damaged images: {', '.join(damaged[:10])}{rest}",
             hint="remove or replace them",
         )
     return images

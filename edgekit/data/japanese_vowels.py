@@ -33,15 +33,15 @@ def load(request: Request) -> tuple[Any, ...]:
     test, test_names = _read_ts(folder / "JapaneseVowels_TEST.ts")
     _check_shape(request.shape, [*train, *test])
     classes = tuple(sorted(set(train_names)))
-    train_labels, test_labels = (
-        np.array([classes.index(name) for name in names]) for names in (train_names, test_names)
-    )
+    train_labels = np.array([classes.index(name) for name in train_names])
+    test_labels = np.array([classes.index(name) for name in test_names])
     steps = request.shape[0]
     return _padded(train, steps), train_labels, _padded(test, steps), test_labels, classes
 
 
 def _check_shape(shape: tuple[int, ...], series: Sequence[Series]) -> None:
-    longest, features = max(map(len, series)), series[0].shape[1]
+    longest = max(map(len, series))
+    features = series[0].shape[1]
     if len(shape) != 2 or shape[0] < longest or shape[1] != features:
         raise ModelError(
             f"data japanese_vowels: series have up to {longest}×{features} (steps × features), but"

@@ -86,7 +86,8 @@ Arrays = tuple[Any, Any]
 def _arrays(returned: Any, name: str) -> tuple[Arrays, Arrays, tuple[str, ...] | None]:
     """The two splits, and the classes where the source names them."""
     if isinstance(returned, Dataset):
-        train, test = returned.train, returned.test
+        train = returned.train
+        test = returned.test
         return (train.inputs, train.targets), (test.inputs, test.targets), returned.classes
     if not isinstance(returned, tuple | list) or len(returned) not in (4, 5):
         raise ModelError(
@@ -113,17 +114,17 @@ def _split(values: Any, targets: Any, specs: Mapping[str, InputSpec], where: str
 
 def _by_name(values: Any, specs: Mapping[str, InputSpec], where: str) -> Mapping[str, Any]:
     """The arrays by the recipe's names; a single array is the recipe's only input."""
-    wanted = ", ".join(specs)
+    input_names = ", ".join(specs)
     if not isinstance(values, Mapping):
         if len(specs) > 1:
             raise ModelError(
-                f"{where}: one array of inputs, but the recipe has the inputs {wanted}",
+                f"{where}: one array of inputs, but the recipe has the inputs {input_names}",
                 hint="return a mapping of arrays by these names",
             )
         return dict.fromkeys(specs, values)
     if set(values) != set(specs):
         raise ModelError(
-            f"{where}: inputs are named {', '.join(map(str, values))}, in the recipe {wanted}",
+            f"{where}: inputs are named {', '.join(map(str, values))}, in the recipe {input_names}",
             hint=SHAPE_HINT,
         )
     return values

@@ -15,7 +15,8 @@ from torch import Tensor
 from edgekit.data.dataset import Split
 from edgekit.data.source import InputSpec
 
-INDEX, TARGETS = "split.json", "targets.npy"
+INDEX = "split.json"
+TARGETS = "targets.npy"
 
 
 def save_split(split: Split, classes: Sequence[str], directory: Path) -> None:

@@ -71,7 +71,8 @@ class Fat:
     """The FAT file system of a partition."""
 
     def __init__(self, disk: Disk, partition: Partition) -> None:
-        self.disk, self.place = disk, f"{disk.path}@@{partition.offset}"
+        self.disk = disk
+        self.place = f"{disk.path}@@{partition.offset}"
 
     def exists(self, path: str) -> bool:
         return (
@@ -110,7 +111,8 @@ class Ext4:
     """The ext2, ext3 or ext4 file system of a partition."""
 
     def __init__(self, disk: Disk, partition: Partition) -> None:
-        self.disk, self.place = disk, f"{disk.path}?offset={partition.offset}"
+        self.disk = disk
+        self.place = f"{disk.path}?offset={partition.offset}"
         header = self._dump_header()
         if "needs_recovery" in header.get("Filesystem features", ""):
             raise DeviceError(
@@ -289,11 +291,15 @@ def _commands(
         else:
             yield f"write {sources[entry.path]} {entry.path}"
         paths.add(entry.path)
-        kind = 0o120000 if entry.target is not None else 0o040000 if is_directory else 0o100000
-        yield (
-            f"sif {entry.path} mode 0{kind | (0o777 if entry.target is not None else entry.mode):o}"
-        )
+        yield f"sif {entry.path} mode 0{_mode(entry, is_directory=is_directory):o}"
         yield from (f"sif {entry.path} {field} {entry.owner}" for field in ("uid", "gid"))
+
+
+def _mode(entry: Entry, *, is_directory: bool) -> int:
+    """The kind of an inode and its permissions; links have all of them."""
+    if entry.target is not None:
+        return 0o120000 | 0o777
+    return (0o040000 if is_directory else 0o100000) | entry.mode
 
 
 def _link(target: str) -> str:

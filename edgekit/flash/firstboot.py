@@ -84,7 +84,8 @@ def prepare_first_boot(disk: Disk, settings: FirstBoot, host_key: HostKey) -> st
 
     Raises DeviceError: none of the known mechanisms is in the image.
     """
-    boot, root = boot_partition(disk), root_partition(disk)
+    boot = boot_partition(disk)
+    root = root_partition(disk)
     mechanism = next((name for name, is_used in _MECHANISMS.items() if is_used(boot, root)), None)
     if mechanism is None:
         hint = "use an image of Raspberry Pi OS, Ubuntu or Debian with cloud-init"

@@ -119,8 +119,11 @@ class _Zstandard(io.RawIOBase):
     def __init__(
         self, raw: IO[bytes], new_frame: Callable[[], Any], failure: type[Exception]
     ) -> None:
-        self.raw, self.new_frame, self.failure = raw, new_frame, failure
-        self.frame, self.ready = new_frame(), memoryview(b"")
+        self.raw = raw
+        self.new_frame = new_frame
+        self.failure = failure
+        self.frame = new_frame()
+        self.ready = memoryview(b"")
 
     def readable(self) -> bool:
         return True
@@ -171,7 +174,10 @@ def _write(
     image: Path, source: _Source, disk: Disk, target: int, progress: Progress
 ) -> tuple[list[Piece], _Whole]:
     """Write all; gives length and digest of each chunk."""
-    digests, whole, offset, head = list[Piece](), hashlib.sha256(), 0, b""
+    digests = list[Piece]()
+    whole = hashlib.sha256()
+    offset = 0
+    head = b""
     for chunk in _chunks(image, source):
         if not offset:
             if chunk[BOOT_SIGNATURE[0] :][: len(BOOT_SIGNATURE[1])] != BOOT_SIGNATURE[1]:
@@ -211,7 +217,8 @@ def _write_at(target: int, data: bytes, offset: int) -> None:
     view = memoryview(data)
     while view:
         count = os.pwrite(target, view, offset)
-        view, offset = view[count:], offset + count
+        view = view[count:]
+        offset += count
 
 
 def _forget_cache(disk: Disk, target: int) -> None:

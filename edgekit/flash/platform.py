@@ -48,7 +48,8 @@ def read_emulation(disk: Disk) -> str:
 
 def parse_status(status: str) -> Platform:
     """The platform that dpkg's database describes. Raises DeviceError."""
-    libc, python = _package(status, "libc6"), _package(status, "python3-minimal")
+    libc = _package(status, "libc6")
+    python = _package(status, "python3-minimal")
     arch = ARCHITECTURES.get(libc.get("Architecture", "")) if libc else None
     if libc is None or arch is None:
         raise DeviceError(

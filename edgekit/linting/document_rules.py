@@ -97,7 +97,8 @@ def children(loaded: LoadedRecipe, index: int) -> list[int]:
 
 
 def _unused(loaded: LoadedRecipe, index: int) -> Iterator[Finding]:
-    recipe, name = loaded.recipe, stage_name(loaded.recipe, index)
+    recipe = loaded.recipe
+    name = stage_name(loaded.recipe, index)
     teachers = {
         t.distill.teacher for stage in recipe.stages for _, t in trainings(stage) if t.distill
     }
@@ -131,7 +132,8 @@ def _schedule(loaded: LoadedRecipe, path: KeyPath, training: Training) -> Iterat
 
 def _schemes(loaded: LoadedRecipe, index: int) -> Iterator[Finding]:
     """Backends that do not run what a stage publishes."""
-    stage, names = loaded.recipe.stages[index], loaded.recipe.export.backends
+    stage = loaded.recipe.stages[index]
+    names = loaded.recipe.export.backends
     scheme = stage.entry.scheme
     for position, name in enumerate(names if stage.export else ()):
         backend = load_backend(name, loaded.path.parent)

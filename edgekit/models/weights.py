@@ -126,13 +126,13 @@ def _check_names(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> N
         for n in own
         if n in common and own[n].is_floating_point() and not state[n].is_floating_point()
     ]
-    found = (
+    names_by_problem = (
         ("missing", missing),
         ("not in the model", surplus),
         ("wrong shape", shapes),
         ("not floating point", kinds),
     )
-    problems = [f"{what}: {_some(names)}" for what, names in found if names]
+    problems = [f"{what}: {_some(names)}" for what, names in names_by_problem if names]
     if problems:
         hint = "check model.name and model.args: these are weights of another network"
         raise ModelError(f"{path}: does not fit the model; {'; '.join(problems)}", hint=hint)
@@ -153,5 +153,5 @@ def _check_values(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> 
 
 def _some(names: Iterable[str]) -> str:
     listed = list(names)
-    more = f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
-    return ", ".join(listed[:SHOWN]) + more
+    rest = f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
+    return ", ".join(listed[:SHOWN]) + rest

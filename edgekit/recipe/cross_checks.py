@@ -85,17 +85,20 @@ def _unknown(
 
 
 def _order(links: Sequence[Link], document: Document) -> Iterator[Problem]:
-    called, parent = names(links), parents(links)
+    called = names(links)
+    parent = parents(links)
     for index, link in enumerate(links):
         origin = document.origin_of(("stages", index, "stage"))
         *before, _ = line(parent, index)
         quantized = [i for i in before if links[i].kind == "quantize"]
         if quantized and link.kind in _AFTER_QUANTIZE:
-            message, hint = (
-                text.format(earlier=quoted(called[quantized[-1]]))
-                for text in _AFTER_QUANTIZE[link.kind]
+            message, hint = _AFTER_QUANTIZE[link.kind]
+            earlier = quoted(called[quantized[-1]])
+            yield Problem(
+                origin,
+                f"stage {quoted(called[index])} {message.format(earlier=earlier)}",
+                hint.format(earlier=earlier),
             )
-            yield Problem(origin, f"stage {quoted(called[index])} {message}", hint)
         if before and link.kind == "import":
             dropped = f"which drops the work of stage {quoted(called[before[-1]])}"
             message = (
@@ -130,7 +133,8 @@ def _earlier_stage(
 
 
 def _uniqueness(links: Sequence[Link], document: Document) -> Iterator[Problem]:
-    called, exports = names(links), [link.export for link in links]
+    called = names(links)
+    exports = [link.export for link in links]
     for index, link in enumerate(links):
         if link.export is not None and link.export in exports[:index]:
             first = exports.index(link.export)
@@ -139,7 +143,11 @@ def _uniqueness(links: Sequence[Link], document: Document) -> Iterator[Problem]:
                 f"variant {quoted(link.export)} is exported by stages[{first}] already",
             )
         elif called[index] in called[:index]:
-            key = "name" if link.name else "export" if link.export else "stage"
+            key = "stage"
+            if link.name:
+                key = "name"
+            elif link.export:
+                key = "export"
             message = (
                 f"stage name {quoted(called[index])} belongs to"
                 f" stages[{called.index(called[index])}] already"
@@ -159,7 +167,8 @@ def _uniqueness(links: Sequence[Link], document: Document) -> Iterator[Problem]:
 
 
 def _teachers(links: Sequence[Link], document: Document) -> Iterator[Problem]:
-    called, parent = names(links), parents(links)
+    called = names(links)
+    parent = parents(links)
     for index in range(len(links)):
         stage_path: KeyPath = ("stages", index)
         for within, teacher in _teachers_in(value_at(document.data, stage_path)):
@@ -188,10 +197,8 @@ def _teachers_in(data: Any) -> Iterator[tuple[KeyPath, str]]:
 def _budget(links: Sequence[Link], document: Document) -> Iterator[Problem]:
     exports = [link.export for link in links if link.export]
     hint = f"exported variants: {', '.join(exports) or 'none'}"
-    baseline, variants = (
-        value_at(document.data, ("budget", "baseline")),
-        value_at(document.data, ("budget", "variants")),
-    )
+    baseline = value_at(document.data, ("budget", "baseline"))
+    variants = value_at(document.data, ("budget", "variants"))
     if isinstance(baseline, str) and baseline not in exports:
         message = (
             f"baseline: no stage exports the variant {quoted(baseline)}{closest(baseline, exports)}"

@@ -73,8 +73,11 @@ def explain(loaded: LoadedRecipe, *, cached: Mapping[str, bool] | None = None) -
 def _stage(
     loaded: LoadedRecipe, index: int, data: dict[str, Any], cached: Mapping[str, bool]
 ) -> PlannedStage:
-    recipe, path = loaded.recipe, ("stages", index)
-    name, parent, variant = stage_name(recipe, index), parent_of(recipe, index), data["export"]
+    recipe = loaded.recipe
+    path = ("stages", index)
+    name = stage_name(recipe, index)
+    parent = parent_of(recipe, index)
+    variant = data["export"]
     own = {
         key: value
         for key, value in data.items()

@@ -14,7 +14,8 @@ def recipe_json_schema() -> dict[str, Any]:
     """What a recipe file may hold. A file that `extends` another may leave out what the other one
     has."""
     schema = documented(Recipe.model_json_schema(by_alias=True, mode="validation"))
-    properties, definitions = schema["properties"], schema["$defs"]
+    properties = schema["properties"]
+    definitions = schema["$defs"]
     extends = {
         "type": "string",
         "minLength": 1,
@@ -32,7 +33,7 @@ def recipe_json_schema() -> dict[str, Any]:
     # One list of all stages and methods: editors do not look for choices in lists within lists.
     items = properties["stages"]["items"]
     properties["stages"]["items"] = {
-        "oneOf": [one for part in items["oneOf"] for one in part.get("oneOf", [part])]
+        "oneOf": [choice for part in items["oneOf"] for choice in part.get("oneOf", [part])]
     }
     definitions["OneShot"]["required"] = ["kind"]  # has a default in Python only
     description = "A model, what is done to it stage by stage, and what the result must keep."

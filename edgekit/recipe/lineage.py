@@ -42,23 +42,25 @@ def lineage(recipe: Recipe, index: int) -> tuple[int, ...]:
 
 def names(links: Sequence[Link]) -> tuple[str, ...]:
     counts: dict[str, int] = {}
-    found = []
+    stage_names = []
     for link in links:
         counts[link.kind] = counts.get(link.kind, 0) + 1
-        found.append(link.name or link.export or f"{link.kind}-{counts[link.kind]}")
-    return tuple(found)
+        stage_names.append(link.name or link.export or f"{link.kind}-{counts[link.kind]}")
+    return tuple(stage_names)
 
 
 def parents(links: Sequence[Link]) -> tuple[int | None, ...]:
     """By index; a stage whose `from` names no earlier stage counts as a start."""
     called = names(links)
-    found: list[int | None] = []
+    parent_indexes: list[int | None] = []
     for index, link in enumerate(links):
         if link.from_ is None:
-            found.append(index - 1 if index else None)
+            parent_indexes.append(index - 1 if index else None)
         else:
-            found.append(called.index(link.from_) if link.from_ in called[:index] else None)
-    return tuple(found)
+            parent_indexes.append(
+                called.index(link.from_) if link.from_ in called[:index] else None
+            )
+    return tuple(parent_indexes)
 
 
 def line(parent: Sequence[int | None], index: int) -> tuple[int, ...]:
@@ -70,12 +72,12 @@ def links_in(data: Any) -> tuple[Link, ...]:
     """The links in a recipe's data that may be malformed anywhere."""
     stages = data.get("stages") if isinstance(data, dict) else None
     keys = ("stage", "name", "from", "export")
-    found = (
+    texts = (
         [[_text(stage, key) for key in keys] for stage in stages]
         if isinstance(stages, list)
         else []
     )
-    return tuple(Link(kind or "", *others) for kind, *others in found)
+    return tuple(Link(kind or "", *others) for kind, *others in texts)
 
 
 def _text(mapping: Any, key: str) -> str | None:

@@ -114,7 +114,8 @@ def with_bases(
     document = read_yaml(path, named_at=named_at)
     if "extends" not in document.data:
         return document
-    base, origin = document.data.pop("extends"), document.origin_of(("extends",))
+    base = document.data.pop("extends")
+    origin = document.origin_of(("extends",))
     chain = (*extended_by, path)
     reason, hint = _refusal(base, path, chain)
     if reason:
@@ -193,7 +194,9 @@ class _Refused(Exception):
 
 
 def _with_overrides(document: Document, overrides: Sequence[str]) -> Document:
-    data, keys, values = copy.deepcopy(document.data), dict(document.keys), dict(document.values)
+    data = copy.deepcopy(document.data)
+    keys = dict(document.keys)
+    values = dict(document.values)
     problems = list(document.problems)
     for override in overrides:
         origin = Origin(

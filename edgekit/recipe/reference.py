@@ -38,9 +38,9 @@ def _table(properties: dict[str, Any], required: Any) -> Iterator[str]:
         default = f"`{_short(value['default'])}`" if "default" in value else ""
         example = next(
             (
-                f"`{_short(one)}`"
-                for one in value.get("examples", ())
-                if one != value.get("default")
+                f"`{_short(candidate)}`"
+                for candidate in value.get("examples", ())
+                if candidate != value.get("default")
             ),
             "",
         )
@@ -68,11 +68,13 @@ def _kind(value: dict[str, Any]) -> str:
     if "const" in value:
         return f"`{value['const']}`"
     if "enum" in value:
-        return ", ".join(f"`{one}`" for one in value["enum"])
+        return ", ".join(f"`{choice}`" for choice in value["enum"])
     for union in ("anyOf", "oneOf"):
         if union in value:
             return " or ".join(
-                dict.fromkeys(_kind(one) for one in value[union] if one.get("type") != "null")
+                dict.fromkeys(
+                    _kind(choice) for choice in value[union] if choice.get("type") != "null"
+                )
             )
     kind = str(value.get("type", "anything"))
     if kind == "array" and isinstance(value.get("items"), dict):

@@ -5,6 +5,7 @@ that what a user's own factory takes is the user's to fill in."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -101,9 +102,11 @@ def new_recipe(
     ]
     labelled = known is None or known.labelled
     arguments = _arguments(model, sample, known.classes if known else classes)
-    written_arguments = (
-        f"  args: {_flow(arguments)}\n" if arguments else OWN_ARGUMENTS if ":" in model else ""
-    )
+    written_arguments = ""
+    if arguments:
+        written_arguments = f"  args: {_flow(arguments)}\n"
+    elif ":" in model:
+        written_arguments = OWN_ARGUMENTS
     return TEMPLATE.format(
         file=file,
         name=_name(file),
@@ -113,7 +116,7 @@ def new_recipe(
         model_note=_note(model),
         arguments=written_arguments + (f"  weights: {json.dumps(weights)}\n" if weights else ""),
         shape=_flow(list(sample)),
-        data=FOLDERS if "/" in data else json.dumps(data) if ":" in data else data,
+        data=_source(data),
         data_arguments=(
             f"  args: {{path: {json.dumps(data)}}}   # a folder for each class\n"
             if "/" in data
@@ -172,12 +175,17 @@ def _note(model: str) -> str:
     )
 
 
+def _source(data: str) -> str:
+    """The name of the source as it is written: of a directory, the source that reads folders."""
+    if "/" in data:
+        return FOLDERS
+    return json.dumps(data) if ":" in data else data
+
+
 def _name(file: str) -> str:
     stem = file.replace("\\", "/").rpartition("/")[2].rpartition(".")[0] or "mine"
-    kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in stem)[
-        :64
-    ].lstrip("._-")
-    return kept or "mine"
+    cleaned = re.sub(r"[^A-Za-z0-9._-]", "-", stem)
+    return cleaned[:64].lstrip("._-") or "mine"
 
 
 def _fitting(model: str, data: Outline) -> tuple[int, ...]:

@@ -173,7 +173,8 @@ def _flow(value: Any) -> str:
 def _backends(text: str, data: dict[str, Any], file: Path) -> tuple[list[Replacement], list[Move]]:
     """`export.formats` and `export.backend` become `export.backends`. One of them may be written in
     a recipe that this one extends."""
-    formats, backend = (entry_at(text, ("export", key)) for key in ("formats", "backend"))
+    formats = entry_at(text, ("export", "formats"))
+    backend = entry_at(text, ("export", "backend"))
     written = [entry for entry in (formats, backend) if entry is not None]
     if not written:
         return [], []
@@ -199,7 +200,8 @@ def _backends(text: str, data: dict[str, Any], file: Path) -> tuple[list[Replace
 def _effective(data: Any, extended: Any) -> tuple[Sequence[Any], Any]:
     """The formats and the backend that count, also where the extended recipe says them in the words
     of format 2."""
-    inherited, own = (value_at(part, ("export",)) or {} for part in (extended, data))
+    inherited = value_at(extended, ("export",)) or {}
+    own = value_at(data, ("export",)) or {}
     backends = inherited.get("backends") or ()
     formats = tuple("litert" if name == "litert" else "executorch" for name in backends) or FORMATS
     backend = "portable" if "portable" in backends else BACKEND

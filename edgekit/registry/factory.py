@@ -113,10 +113,10 @@ def module_file(module_name: str, base: Path) -> Path | None:
         return None
     if not rest:
         return Path(spec.origin) if spec.has_location and spec.origin else None
-    found = (
+    files = (
         _source(Path(place).joinpath(*rest)) for place in spec.submodule_search_locations or ()
     )
-    return next(filter(None, found), None)
+    return next(filter(None, files), None)
 
 
 def local_file(module_name: str, base: Path) -> Path | None:
@@ -154,7 +154,8 @@ def _forget_namesake(module_name: str, base: Path) -> None:
     """Drop a module imported earlier from beside another recipe, when one of the same name lies
     beside this one."""
     top = module_name.partition(".")[0]
-    file, loaded = local_file(top, base), sys.modules.get(top)
+    file = local_file(top, base)
+    loaded = sys.modules.get(top)
     if (
         file is not None
         and loaded is not None

@@ -83,7 +83,8 @@ def ratio_of_medians(
 
     Runs of both builds are resampled independently, 4,999 times, from a seeded generator: the same
     runs give the same interval. Raises ValueError without values."""
-    above, below = np.asarray(numerator, dtype=float), np.asarray(denominator, dtype=float)
+    above = np.asarray(numerator, dtype=float)
+    below = np.asarray(denominator, dtype=float)
     if min(len(above), len(below)) == 0:
         raise ValueError("a ratio needs at least one run of each build")
     mid = float(np.median(above) / np.median(below))
@@ -113,9 +114,11 @@ def mann_whitney_p(first: ArrayLike, second: ArrayLike) -> float:
 
     Not scipy's own: for this it would add 110 MB to an installation that otherwise takes as much in
     all."""
-    a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    a = np.asarray(first, dtype=float)
+    b = np.asarray(second, dtype=float)
     wins = float((a[:, None] > b).sum() + 0.5 * (a[:, None] == b).sum())
-    u, n = max(wins, a.size * b.size - wins), a.size + b.size
+    u = max(wins, a.size * b.size - wins)
+    n = a.size + b.size
     _, ties = np.unique(np.concatenate([a, b]), return_counts=True)
     if min(a.size, b.size) <= EXACT_RUNS and ties.max() == 1:
         ways = _ways(a.size, b.size)
@@ -248,15 +251,16 @@ def _tell_apart(ratio: Ratio, p: float, runs: int, margin: float, alpha: float) 
     # Bounds of an interval that is not bounded need no inverse: with that few runs it is
     # inconclusive above.
     turned = Ratio(1 / ratio.high, 1 / ratio.mid, 1 / ratio.low)
-    above, below = more_runs(ratio, runs, margin), more_runs(turned, runs, margin)
-    outside = ratio.mid > margin or turned.mid > margin
-    needed = (
-        (above if ratio.mid > margin else below)
-        if outside
-        else None
-        if above is None or below is None
-        else max(above, below)
-    )
+    above = more_runs(ratio, runs, margin)
+    below = more_runs(turned, runs, margin)
+    if ratio.mid > margin:
+        needed = above
+    elif turned.mid > margin:
+        needed = below
+    elif above is None or below is None:
+        needed = None
+    else:
+        needed = max(above, below)
     return Difference("inconclusive", ratio, p, needed, interval)
 
 
@@ -270,9 +274,11 @@ def more_runs(ratio: Ratio, runs: int, threshold: float) -> int | None:
         return max(1, FULL_RUNS - runs)
     centre = math.log(ratio.mid)
     if ratio.mid > threshold:
-        distance, half_width = centre, centre - math.log(ratio.low)
+        distance = centre
+        half_width = centre - math.log(ratio.low)
     else:
-        distance, half_width = math.log(threshold) - centre, math.log(ratio.high) - centre
+        distance = math.log(threshold) - centre
+        half_width = math.log(ratio.high) - centre
     if distance <= 0:
         return None
     needed = math.ceil(runs * max(1.0, half_width / distance) ** 2) - runs

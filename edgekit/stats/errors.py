@@ -54,7 +54,7 @@ def error_rates(
     if len(pairs) < FULL_RUNS:
         raise ValueError(f"{FULL_RUNS} rounds are needed, there are {len(pairs)}")
     generator = np.random.default_rng(seed)
-    apart = regressed = found = 0
+    apart = regressed = detected = 0
     for at in range(resamples):
         a, b = _drawn(pairs, FULL_RUNS, generator)
         apart += differ({0: (a, b)}, margin_ratio=margin_ratio, seed=at)[0].side in (
@@ -65,13 +65,15 @@ def error_rates(
             decide({0: (a, b)}, threshold_ratio=margin_ratio, seed=at)[0].verdict == "regressed"
         )
         a, b = _drawn(pairs, POWER_RUNS, generator)
-        found += (
+        detected += (
             decide({0: (a, slowdown_ratio * b)}, threshold_ratio=margin_ratio, seed=at)[0].verdict
             == "regressed"
         )
     low, high = wilson(apart, resamples)
     rates = (apart / resamples, low, high, regressed / resamples)
-    return ErrorRates(len(pairs), resamples, *rates, slowdown_ratio, POWER_RUNS, found / resamples)
+    return ErrorRates(
+        len(pairs), resamples, *rates, slowdown_ratio, POWER_RUNS, detected / resamples
+    )
 
 
 def _drawn(

@@ -38,11 +38,13 @@ def paired_mean_shift(
     the samples' differences.
 
     Raises ValueError: fewer than 8 samples, or not equally many."""
-    values, others = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    values = np.asarray(first, dtype=np.float64)
+    others = np.asarray(second, dtype=np.float64)
     if values.shape != others.shape or len(values) < FEWEST_SAMPLES:
         raise ValueError(f"{values.shape} and {others.shape} samples cannot be paired")
     differences = values - others
-    mean, half = float(differences.mean()), _half_width(differences, confidence)
+    mean = float(differences.mean())
+    half = _half_width(differences, confidence)
     return Shift(mean - half, mean, mean + half)
 
 

@@ -29,15 +29,12 @@ def independent_shift(
 
     Raises ValueError for what are no proportions.
     """
-    (low1, high1), (low2, high2) = (
-        wilson(first, first_total, confidence=confidence),
-        wilson(second, second_total, confidence=confidence),
-    )
-    share1, share2 = first / first_total, second / second_total
-    below, above = (
-        math.hypot(share1 - low1, high2 - share2),
-        math.hypot(high1 - share1, share2 - low2),
-    )
+    low1, high1 = wilson(first, first_total, confidence=confidence)
+    low2, high2 = wilson(second, second_total, confidence=confidence)
+    share1 = first / first_total
+    share2 = second / second_total
+    below = math.hypot(share1 - low1, high2 - share2)
+    above = math.hypot(high1 - share1, share2 - low2)
     return Shift(
         100 * (share1 - share2 - below), 100 * (share1 - share2), 100 * (share1 - share2 + above)
     )
@@ -54,7 +51,8 @@ def paired_shift(
     Statistics 37, 2012. Raises ValueError for counts that do not fit."""
     if min(only_first, only_second) < 0 or only_first + only_second > total or total == 0:
         raise ValueError(f"{only_first} and {only_second} of {total} are no proportions")
-    share1, share2 = (only_first + 1) / (total + 2), (only_second + 1) / (total + 2)
+    share1 = (only_first + 1) / (total + 2)
+    share2 = (only_second + 1) / (total + 2)
     middle = share1 - share2
     half = NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt(
         (share1 + share2 - middle**2) / (total + 2)

@@ -140,14 +140,10 @@ def outliers(samples: ArrayLike) -> Outliers:
     values = np.asarray(samples, dtype=float)
     first, third = np.quantile(values, [0.25, 0.75])
     spread = third - first
-    low_severe, high_severe = (
-        int((values < first - 3 * spread).sum()),
-        int((values > third + 3 * spread).sum()),
-    )
-    low, high = (
-        int((values < first - 1.5 * spread).sum()),
-        int((values > third + 1.5 * spread).sum()),
-    )
+    low_severe = int((values < first - 3 * spread).sum())
+    high_severe = int((values > third + 3 * spread).sum())
+    low = int((values < first - 1.5 * spread).sum())
+    high = int((values > third + 1.5 * spread).sum())
     return Outliers(low_severe, low - low_severe, high - high_severe, high_severe, len(values))
 
 
@@ -179,7 +175,8 @@ def wilson(successes: int, total: int, *, confidence: float = CONFIDENCE) -> tup
     if not 0 <= successes <= total or total == 0:
         raise ValueError(f"{successes} of {total} is not a proportion")
     z = NormalDist().inv_cdf((1 + confidence) / 2)
-    share, weight = successes / total, z * z / total
+    share = successes / total
+    weight = z * z / total
     middle = (share + weight / 2) / (1 + weight)
     half = z * math.sqrt(share * (1 - share) / total + weight / (4 * total)) / (1 + weight)
     return (0.0 if successes == 0 else middle - half, 1.0 if successes == total else middle + half)

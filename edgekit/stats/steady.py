@@ -50,7 +50,8 @@ def steadiness(samples: ArrayLike) -> Steadiness | None:
     statistic = np.abs(2 * np.cumsum(ranks)[:-1] - splits * (n + 1))
     at = int(splits[np.argmax(statistic / np.sqrt(splits * (n - splits)))])
     p = min(1.0, 2 * math.exp(-6 * float(statistic.max()) ** 2 / (n**3 + n**2)))
-    before, after = float(np.median(values[: at * size])), float(np.median(values[at * size :]))
+    before = float(np.median(values[: at * size]))
+    after = float(np.median(values[at * size :]))
     moved = before > 0 and abs(after / before - 1) > TOLERANCE
     return Steadiness(not (p < ALPHA and moved), at * size, before, after, p)
 

@@ -73,7 +73,7 @@ def remove_baseline(name: str, url: str | None = None) -> None:
         _find(store, name)
         with translated(store.url), store._engine.begin() as connection:
             connection.execute(delete(baselines).where(baselines.c.name == name))
-        used = {one.bundle_id for one in _newest(store)}
+        used = {baseline.bundle_id for baseline in _newest(store)}
         for copy in _copies(store).glob("*"):
             if copy.name not in used:
                 shutil.rmtree(copy, ignore_errors=True)
@@ -85,21 +85,22 @@ def open_baseline(name: str, url: str | None = None) -> Bundle:
     Raises UsageError: no such name, or neither the copy nor the directory it came from is that
     bundle any more; StoreError."""
     with Store(url) as store:
-        found = _find(store, name)
-        places = (_copies(store) / found.bundle_id, Path(found.directory))
+        baseline = _find(store, name)
+        places = (_copies(store) / baseline.bundle_id, Path(baseline.directory))
     for place in places:
         try:
             bundle = open_bundle(place)
         except EdgekitError:
             continue
-        if bundle.manifest.id == found.bundle_id:
+        if bundle.manifest.id == baseline.bundle_id:
             return bundle
     hint = (
         f"build it again and `edgekit baseline set {name} BUNDLE`, or give its directory as the"
         " baseline"
     )
     raise UsageError(
-        f"baseline {name}: its bundle {found.bundle_name} {found.bundle_id[:12]} is gone", hint=hint
+        f"baseline {name}: its bundle {baseline.bundle_name} {baseline.bundle_id[:12]} is gone",
+        hint=hint,
     )
 
 
@@ -113,7 +114,7 @@ def _newest(store: Store) -> list[Baseline]:
 
 
 def _find(store: Store, name: str) -> Baseline:
-    known = {one.name: one for one in _newest(store)}
+    known = {baseline.name: baseline for baseline in _newest(store)}
     if name not in known:
         hint = f"known: {', '.join(known)}" if known else "see `edgekit baseline set`"
         raise UsageError(f"no baseline {printable(name)!r}", hint=hint)

@@ -195,18 +195,18 @@ def give_space_back(engine: Engine) -> None:
 
 def _bring_up_to_date(engine: Engine, url: URL, file: Path | None) -> None:
     with engine.connect() as connection:
-        found = _revision(connection)
-    if found == HEAD:
+        revision = _revision(connection)
+    if revision == HEAD:
         return
-    if found is None and file:
+    if revision is None and file:
         raise StoreError(
             f"{file}: not a database of edgekit's results",
             hint=f"it was not touched; point {ENVIRONMENT} elsewhere",
         )
-    if found is not None and found not in _known_revisions():
+    if revision is not None and revision not in _known_revisions():
         message = (
-            f"{shown(url)}: written by a newer edgekit (schema {printable(found)}, this one knows"
-            f" {HEAD})"
+            f"{shown(url)}: written by a newer edgekit (schema {printable(revision)}, this one"
+            f" knows {HEAD})"
         )
         raise StoreError(message, hint="it was not touched; upgrade edgekit")
     with _locked(file) if file else nullcontext(), engine.begin() as connection:

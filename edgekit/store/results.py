@@ -128,18 +128,18 @@ class Store:
                 .limit(1)
             )
         with translated(self.url), self._engine.connect() as connection:
-            found = connection.execute(query).scalars().all()
-        if not found and prefix == "latest":
+            identities = connection.execute(query).scalars().all()
+        if not identities and prefix == "latest":
             raise UsageError(
                 f"{shown(self.url)} holds no measurement yet",
                 hint="`edgekit bench` and `edgekit run` store what they measure",
             )
-        if len(found) != 1 or not prefix:
-            which = "several measurements start" if found else "no measurement starts"
+        if len(identities) != 1 or not prefix:
+            which = "several measurements start" if identities else "no measurement starts"
             raise UsageError(
                 f"{which} with {printable(prefix)!r}", hint="see `edgekit results list`"
             )
-        return str(found[0])
+        return str(identities[0])
 
     def newest_of(self, bundle_id: str) -> list[str]:
         """The ids of the newest measurement of a bundle on each target, of those with the most

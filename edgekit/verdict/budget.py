@@ -126,7 +126,8 @@ def _judge_measured(
     measured: Measured,
     suffix: str,
 ) -> Iterator[Check]:
-    key, name = artifact.key, artifact.key + suffix
+    key = artifact.key
+    name = artifact.key + suffix
     if limits.latency_p50_max_ms is not None:
         yield _at_most(
             name,
@@ -206,4 +207,6 @@ def _at_most(
 
 
 def _note(measured: float | None, why: str) -> str:
-    return "" if measured is not None else f"not measured: {why}" if why else "not measured"
+    if measured is not None:
+        return ""
+    return f"not measured: {why}" if why else "not measured"

@@ -58,19 +58,24 @@ def known(result: ArtifactResult) -> tuple[MetricValue, ...]:
 def _observed(pair: str, name: str, a: ArtifactResult, b: ArtifactResult, why_not: str) -> Observed:
     on_device = [_on_device(result, name) for result in (a, b)]
     if on_device[0] and on_device[1]:
-        first, second = on_device[0], on_device[1]
+        first = on_device[0]
+        second = on_device[1]
         same_data = _same_data(a, b)
         note = "on the device, on the same samples" if same_data else "on the device"
     else:
-        on_host = [named_metric(one.artifact.verification.metrics, name) for one in (a, b)]
+        on_host = [named_metric(result.artifact.verification.metrics, name) for result in (a, b)]
         if on_host[0] is None or on_host[1] is None:
             kind = next(filter(None, (*on_device, *on_host)))
             reason = f"{kind.label} is known of one of the two only"
             return Observed(pair, quantity_of(kind), None, None, why_not=reason)
-        first, second, same_data, note = on_host[0], on_host[1], False, "on the build host"
+        first = on_host[0]
+        second = on_host[1]
+        same_data = False
+        note = "on the build host"
     shift = metric_drop(first, second, same_data=same_data)
     if a.artifact.file.sha256 == b.artifact.file.sha256 and first.value == second.value:
-        shift, note = Shift(0.0, 0.0, 0.0), f"{note}, the same file"
+        shift = Shift(0.0, 0.0, 0.0)
+        note = f"{note}, the same file"
     return Observed(
         pair,
         quantity_of(second),
@@ -108,11 +113,13 @@ def metric_drop(first: MetricValue, second: MetricValue, *, same_data: bool) -> 
 
 
 def _paired_drop(high: MetricValue, low: MetricValue) -> Shift | None:
-    values, others = high.sample_values(), low.sample_values()
+    values = high.sample_values()
+    others = low.sample_values()
     if values is None or others is None:
         return None
     if high.statistic == "proportion":
-        right, other_right = values.astype(np.bool_), others.astype(np.bool_)
+        right = values.astype(np.bool_)
+        other_right = others.astype(np.bool_)
         return stats.paired_shift(
             int((right & ~other_right).sum()), int((other_right & ~right).sum()), len(right)
         )

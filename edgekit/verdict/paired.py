@@ -31,17 +31,20 @@ def observe(
 
     Raises UsageError when a measurement has no artifact of a pair."""
     for first, second in pairs:
-        one, other = _result(a, first), _result(b, second)
+        result_a = _result(a, first)
+        result_b = _result(b, second)
         name = first if first == second else f"{first} → {second}"
         why_not = a.unjudged(first) or b.unjudged(second)
-        yield _of_runs(name, LATENCY_P50, one.run_medians_ns, other.run_medians_ns, why_not)
-        yield _p99(name, one, other, why_not)
+        yield _of_runs(name, LATENCY_P50, result_a.run_medians_ns, result_b.run_medians_ns, why_not)
+        yield _p99(name, result_a, result_b, why_not)
         invalid = (
             why_not if why_not.startswith("invalid") else ""
         )  # a busy or emulated device takes no less memory
-        yield _memory(name, one, other, invalid)
-        yield Observed(name, SIZE, float(one.artifact.file.bytes), float(other.artifact.file.bytes))
-        yield from observed_metrics(name, one, other, invalid, expected)
+        yield _memory(name, result_a, result_b, invalid)
+        yield Observed(
+            name, SIZE, float(result_a.artifact.file.bytes), float(result_b.artifact.file.bytes)
+        )
+        yield from observed_metrics(name, result_a, result_b, invalid, expected)
 
 
 def pair_names(pairs: Sequence[Pair]) -> list[str]:
@@ -49,20 +52,21 @@ def pair_names(pairs: Sequence[Pair]) -> list[str]:
 
 
 def _result(measurement: Measurement, key: str) -> ArtifactResult:
-    found = measurement.result(key)
-    if found is None:
-        there = ", ".join(result.key for result in measurement.artifacts) or "no artifact"
+    result = measurement.result(key)
+    if result is None:
+        present = ", ".join(result.key for result in measurement.artifacts) or "no artifact"
         raise UsageError(
             f"measurement {measurement.id[:12]} has no artifact {printable(key)!r}",
-            hint=f"it has {there}",
+            hint=f"it has {present}",
         )
-    return found
+    return result
 
 
 def _of_runs(
     name: str, quantity: Quantity, first_ns: list[float], second_ns: list[float], why_not: str
 ) -> Observed:
-    first, second = ([value / 1e6 for value in values] for values in (first_ns, second_ns))
+    first = [value / 1e6 for value in first_ns]
+    second = [value / 1e6 for value in second_ns]
     if not first or not second:
         return Observed(name, quantity, None, None, why_not=why_not or "no complete run")
     return Observed(
@@ -86,15 +90,13 @@ def _p99(name: str, a: ArtifactResult, b: ArtifactResult, why_not: str) -> Obser
             f"p99 needs {floor} samples in each run, there are {fewest}: raise bench.min_iterations"
         )
         return Observed(name, LATENCY_P99, None, None, why_not=reason, judged=False)
-    tails = [
-        [
-            tail.value
-            for run in result.complete_runs
-            if (tail := stats.percentile(run.steady_ns, 0.99))
-        ]
-        for result in (a, b)
-    ]
-    return _of_runs(name, LATENCY_P99, tails[0], tails[1], why_not)
+    return _of_runs(name, LATENCY_P99, _run_tails_ns(a), _run_tails_ns(b), why_not)
+
+
+def _run_tails_ns(result: ArtifactResult) -> list[float]:
+    """The p99 of each run."""
+    tails = [stats.percentile(run.steady_ns, 0.99) for run in result.complete_runs]
+    return [tail.value for tail in tails if tail]
 
 
 def _memory(name: str, a: ArtifactResult, b: ArtifactResult, why_not: str) -> Observed:
@@ -103,8 +105,8 @@ def _memory(name: str, a: ArtifactResult, b: ArtifactResult, why_not: str) -> Ob
         for result in (a, b)
     ]
     if any(
-        len(found) < len(result.complete_runs) or not found
-        for found, result in zip(peaks, (a, b), strict=True)
+        len(values) < len(result.complete_runs) or not values
+        for values, result in zip(peaks, (a, b), strict=True)
     ):
         return Observed(
             name, PEAK_MEMORY, None, None, why_not=why_not or "the device does not tell"

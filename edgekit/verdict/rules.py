@@ -61,59 +61,80 @@ def compared(observed: Sequence[Observed], *, margin_ratio: float) -> tuple[Find
         "inconclusive": "inconclusive",
     }
 
-    def finding(one: Observed) -> Finding:
-        if found := differences.get((one.pair, one.metric)):
-            return _of_ratio(one, verdicts[found.side], margin_ratio, found)
-        ratio = one.quantity.scale == "ratio"
-        return _exact(one, margin_ratio if ratio else one.quantity.margin, two_sided=True)
+    def finding(observation: Observed) -> Finding:
+        if difference := differences.get((observation.pair, observation.metric)):
+            return _of_ratio(observation, verdicts[difference.side], margin_ratio, difference)
+        ratio = observation.quantity.scale == "ratio"
+        return _exact(
+            observation, margin_ratio if ratio else observation.quantity.margin, two_sided=True
+        )
 
-    return tuple(finding(one) for one in observed)
+    return tuple(finding(observation) for observation in observed)
 
 
 def gated(observed: Sequence[Observed], limits: Mapping[str, float | None]) -> tuple[Finding, ...]:
     """Whether the second is worse than the first by more than a limit: a ratio, or a difference in
     the metric's unit. What has no limit is left out."""
-    wanted = [(one, limit) for one in observed if (limit := limits.get(one.metric)) is not None]
-    thresholds = {(one.pair, one.metric): limit for one, limit in wanted}
-    decisions = stats.decide(_runs([one for one, _ in wanted]), threshold_ratio=thresholds)
+    limited = []
+    for observation in observed:
+        limit = limits.get(observation.metric)
+        if limit is not None:
+            limited.append((observation, limit))
+    thresholds = {(observation.pair, observation.metric): limit for observation, limit in limited}
+    decisions = stats.decide(
+        _runs([observation for observation, _ in limited]), threshold_ratio=thresholds
+    )
     verdicts: dict[str, Verdict] = {
         "regressed": "regressed",
         "no_regression": "passed",
         "inconclusive": "inconclusive",
     }
 
-    def finding(one: Observed, limit: float) -> Finding:
-        if found := decisions.get((one.pair, one.metric)):
-            return _of_ratio(one, verdicts[found.verdict], limit, found)
-        return _exact(one, limit, two_sided=False)
+    def finding(observation: Observed, limit: float) -> Finding:
+        if decision := decisions.get((observation.pair, observation.metric)):
+            return _of_ratio(observation, verdicts[decision.verdict], limit, decision)
+        return _exact(observation, limit, two_sided=False)
 
-    return tuple(finding(one, limit) for one, limit in wanted)
+    return tuple(finding(observation, limit) for observation, limit in limited)
 
 
 def _runs(
     observed: Sequence[Observed],
 ) -> dict[tuple[str, str], tuple[list[float], list[float]]]:
     """What statistics decide, by pair and metric."""
-    return {(one.pair, one.metric): one.runs for one in observed if one.runs and not one.why_not}
+    return {
+        (observation.pair, observation.metric): observation.runs
+        for observation in observed
+        if observation.runs and not observation.why_not
+    }
 
 
-def _exact(one: Observed, margin: float, *, two_sided: bool) -> Finding:
+def _exact(observation: Observed, margin: float, *, two_sided: bool) -> Finding:
     """Of what does not change from run to run."""
-    if one.shift and not one.why_not:
-        return _shifted(one, one.shift, margin, two_sided=two_sided)
-    if one.runs is None and one.quantity.scale == "ratio" and one.a and one.b is not None:
-        return _sized(one, one.b / one.a, margin, two_sided=two_sided)
-    return _finding(one, "inconclusive" if one.judged else "not_judged", reason=one.why_not)
+    if observation.shift and not observation.why_not:
+        return _shifted(observation, observation.shift, margin, two_sided=two_sided)
+    if (
+        observation.runs is None
+        and observation.quantity.scale == "ratio"
+        and observation.a
+        and observation.b is not None
+    ):
+        return _sized(observation, observation.b / observation.a, margin, two_sided=two_sided)
+    return _finding(
+        observation,
+        "inconclusive" if observation.judged else "not_judged",
+        reason=observation.why_not,
+    )
 
 
-def _finding(one: Observed, verdict: Verdict, **values: Any) -> Finding:
-    quantity = one.quantity
+def _finding(observation: Observed, verdict: Verdict, **values: Any) -> Finding:
+    quantity = observation.quantity
     return Finding(
-        one.pair,
+        observation.pair,
         quantity.name,
         verdict,
-        one.a,
-        one.b,
+        observation.a,
+        observation.b,
         label=quantity.label,
         unit=quantity.unit,
         higher_is_better=quantity.higher_is_better,
@@ -124,29 +145,30 @@ def _finding(one: Observed, verdict: Verdict, **values: Any) -> Finding:
 
 
 def _of_ratio(
-    one: Observed, verdict: Verdict, margin: float, found: Decision | Difference
+    observation: Observed, verdict: Verdict, margin: float, decided: Decision | Difference
 ) -> Finding:
-    ratio = found.ratio
+    ratio = decided.ratio
     return _finding(
-        one,
+        observation,
         verdict,
         low=ratio.low if ratio.bounded else None,
         mid=ratio.mid,
         high=ratio.high if ratio.bounded else None,
         margin=margin,
-        p=found.p,
-        more_runs=found.more_runs,
-        reason=found.reason,
+        p=decided.p,
+        more_runs=decided.more_runs,
+        reason=decided.reason,
     )
 
 
-def _sized(one: Observed, ratio: float, margin: float, *, two_sided: bool) -> Finding:
-    if two_sided:
-        verdict: Verdict = "worse" if ratio > margin else "better" if ratio < 1 / margin else "same"
-    else:
-        verdict = "regressed" if ratio > margin else "passed"
+def _sized(observation: Observed, ratio: float, margin: float, *, two_sided: bool) -> Finding:
+    verdict: Verdict = "same" if two_sided else "passed"
+    if ratio > margin:
+        verdict = "worse" if two_sided else "regressed"
+    elif two_sided and ratio < 1 / margin:
+        verdict = "better"
     return _finding(
-        one,
+        observation,
         verdict,
         low=ratio,
         mid=ratio,
@@ -156,7 +178,7 @@ def _sized(one: Observed, ratio: float, margin: float, *, two_sided: bool) -> Fi
     )
 
 
-def _shifted(one: Observed, shift: Shift, margin: float, *, two_sided: bool) -> Finding:
+def _shifted(observation: Observed, shift: Shift, margin: float, *, two_sided: bool) -> Finding:
     verdict: Verdict = "inconclusive"
     if shift.low > 0 and shift.mid > margin:
         verdict = "worse" if two_sided else "regressed"
@@ -164,8 +186,10 @@ def _shifted(one: Observed, shift: Shift, margin: float, *, two_sided: bool) -> 
         verdict = "better"
     elif _within(shift, margin, two_sided=two_sided):
         verdict = "same" if two_sided else "passed"
-    finding = _finding(one, verdict, low=shift.low, mid=shift.mid, high=shift.high, margin=margin)
-    return replace(finding, reason=_reason(finding, shift, one.note))
+    finding = _finding(
+        observation, verdict, low=shift.low, mid=shift.mid, high=shift.high, margin=margin
+    )
+    return replace(finding, reason=_reason(finding, shift, observation.note))
 
 
 def _within(shift: Shift, margin: float, *, two_sided: bool) -> bool:
@@ -177,7 +201,8 @@ def _within(shift: Shift, margin: float, *, two_sided: bool) -> bool:
 
 
 def _reason(finding: Finding, shift: Shift, note: str) -> str:
-    went, digits = "fell" if finding.higher_is_better else "rose", finding.decimals
+    went = "fell" if finding.higher_is_better else "rose"
+    digits = finding.decimals
     unit = f" {finding.difference_unit}" if finding.unit else ""
     reason = (
         f"{went} by {shift.mid:.{digits}f}{unit}, 95 % interval {shift.low:.{digits}f} to"

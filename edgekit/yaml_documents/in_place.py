@@ -91,7 +91,9 @@ def items_of(entry: Entry) -> list[Replacement]:
 def removed(entry: Entry) -> Replacement:
     """The edit that takes an entry out of its mapping, in which others stay. A comment behind it
     keeps its line."""
-    source, start, end = entry.source, entry.start, entry.end
+    source = entry.source
+    start = entry.start
+    end = entry.end
     if entry.in_flow:
         comma = re.compile(r"\s*,\s*").match(source, end)
         if comma:
@@ -117,7 +119,8 @@ def indented(entry: Entry, by: int) -> Iterator[Replacement]:
 
 def edited(source: str, edits: Sequence[Replacement]) -> str:
     """The text with edits that do not overlap."""
-    parts, reached = [], 0
+    parts = []
+    reached = 0
     for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
         parts += [source[reached : edit.start], edit.text]
         reached = edit.end

@@ -59,8 +59,8 @@ def refuse(problems: Iterable[Problem]) -> NoReturn:
     if len(listed) == 1:
         raise UsageError(str(listed[0]), hint=listed[0].hint, details=details)
     lines = [f"{p} ({p.hint})" if p.hint else str(p) for p in listed[:MAX_LINES]]
-    more = [f"… and {len(listed) - MAX_LINES} more"] if len(listed) > MAX_LINES else []
-    raise UsageError("\n".join([*lines, *more]), details=details)
+    rest = [f"… and {len(listed) - MAX_LINES} more"] if len(listed) > MAX_LINES else []
+    raise UsageError("\n".join([*lines, *rest]), details=details)
 
 
 def _reading_order(problem: Problem) -> tuple[bool, str, int, int]:
@@ -81,10 +81,6 @@ def describe(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, str):
         return f"the text {quoted(value)}"
-    return (
-        "a list"
-        if isinstance(value, list)
-        else "a mapping"
-        if isinstance(value, dict)
-        else str(value)
-    )
+    if isinstance(value, list):
+        return "a list"
+    return "a mapping" if isinstance(value, dict) else str(value)

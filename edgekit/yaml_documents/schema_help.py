@@ -58,7 +58,8 @@ def _describe(
         value["description"] = described["description"].split("\n\n")[0]
     unit, example = UNITS.get(key.rpartition("_")[2], ("", None))
     if unit == "A factor" and _bounded(value):
-        unit, example = "A fraction, 0 to 1", 0.5
+        unit = "A fraction, 0 to 1"
+        example = 0.5
     if unit and "description" in value and unit.lower() not in value["description"].lower():
         value["description"] += f" {unit}."
     if "examples" not in value:
@@ -69,8 +70,8 @@ def _describe(
             or [v["const"] for v in value.get("anyOf", []) if "const" in v]
         )
         given = [value["default"]] if value.get("default") not in (None, "", [], {}) else choices
-        if found := given or ([example] if example is not None else []):
-            value["examples"] = found
+        if examples := given or ([example] if example is not None else []):
+            value["examples"] = examples
 
 
 def _example(section: dict[str, Any]) -> dict[str, Any]:

@@ -33,11 +33,11 @@ def check(root: Any, document: Document) -> tuple[Any, tuple[Problem, ...]]:
             document.problems,
         )
     except ValidationError as error:
-        found = _problems(root, document, error.errors(include_url=False))
+        problems = _problems(root, document, error.errors(include_url=False))
     known = {problem.origin for problem in document.problems}
     return None, (
         *document.problems,
-        *(problem for problem in found if problem.origin not in known),
+        *(problem for problem in problems if problem.origin not in known),
     )
 
 
@@ -83,7 +83,9 @@ class _Place:
 def _place(root: Any, location: tuple[str | int, ...]) -> _Place:
     annotation, tag_key = _bare(root)
     path: KeyPath = ()
-    model, union, on_key = None, None, False
+    model = None
+    union = None
+    on_key = False
     for part in location:
         if part == "[key]" and get_origin(annotation) is not dict:
             on_key = True
@@ -226,7 +228,10 @@ def _problems(root: Any, document: Document, errors: Sequence[ErrorDetails]) -> 
 
 
 def _problem(place: _Place, error: ErrorDetails, document: Document) -> Problem:
-    kind, value, context, path = error["type"], error["input"], error.get("ctx") or {}, place.path
+    kind = error["type"]
+    value = error["input"]
+    context = error.get("ctx") or {}
+    path = place.path
     if kind == "extra_forbidden":
         return Problem(
             document.origin_of(path, of_key=True), *_unknown_key(str(path[-1]), _keys(place.model))

@@ -190,7 +190,8 @@ class _Composer:
 
     def _close(self, *, mapping: bool) -> None:
         done = self.open.pop()
-        node, items = done.node, done.items
+        node = done.node
+        items = done.items
         node.value = self._pairs(items) if mapping else items
         node.size = 1 + sum(item.size for item in items)
         node.height = 1 + max((item.height for item in items), default=0)
