@@ -31,31 +31,31 @@ STYLES = {
 
 def target_table(targets: Sequence[Listed]) -> Table:
     """One a line; a file that cannot be used says why."""
-    found = _table("Targets", "name", "kind", "address")
-    found.add_column("file", overflow="fold")
+    table = _table("Targets", "name", "kind", "address")
+    table.add_column("file", overflow="fold")
     for target in targets:
         problem = Text(f"\n{printable(target.problem)}", style="red") if target.problem else Text()
-        found.add_row(
+        table.add_row(
             plain(target.name),
             plain(target.kind),
             plain(target.address),
             plain(target.file) + problem,
         )
-    return found
+    return table
 
 
 def check_report(report: CheckReport) -> Iterator[RenderableType]:
     """What was found, then the remedies: commands a line each, whole, so that they can be
     copied."""
-    found = _table(f"{printable(report.target)} ({printable(report.address)})", "check", "")
-    found.add_column("found", overflow="fold")
+    table = _table(f"{printable(report.target)} ({printable(report.address)})", "check", "")
+    table.add_column("found", overflow="fold")
     for finding in report.findings:
-        found.add_row(
+        table.add_row(
             plain(finding.check),
             Text(finding.level, style=STYLES[finding.level]),
             plain(finding.text, limit=300),
         )
-    yield found
+    yield table
     remedies = [finding for finding in report.findings if finding.fix]
     if remedies:
         yield Text()
@@ -85,7 +85,7 @@ def deployment(name: str, report: DeployReport, *, dry_run: bool) -> str:
 
 def _table(title: str, *columns: str) -> Table:
     """A table whose first columns do not wrap."""
-    found = Table(
+    table = Table(
         box=box.SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,
@@ -94,5 +94,5 @@ def _table(title: str, *columns: str) -> Table:
         title_justify="left",
     )
     for column in columns:
-        found.add_column(column, no_wrap=True)
-    return found
+        table.add_column(column, no_wrap=True)
+    return table

@@ -39,8 +39,9 @@ def rows(measurement: Measurement) -> Iterator[dict[str, Any]]:
         "failure": measurement.failure,
     }
     for result in measurement.artifacts:
-        found, artifact = measurement.summaries.get(result.key), result.artifact
-        marks = found.memory_bytes if found else {}
+        summary = measurement.summaries.get(result.key)
+        artifact = result.artifact
+        marks = summary.memory_bytes if summary else {}
         yield {
             **shared,
             "artifact": result.key,
@@ -51,20 +52,20 @@ def rows(measurement: Measurement) -> Iterator[dict[str, Any]]:
             "runtime": result.runner.runtime if result.runner else None,
             "runtime_version": result.runner.runtime_version if result.runner else None,
             "runs": len(result.complete_runs),
-            "samples": found.samples if found else 0,
-            **_latency("p50", found.p50 if found else None),
-            **_latency("p90", found.p90 if found else None),
-            **_latency("p99", found.p99 if found else None),
-            "mad_ms": found.mad_ns / 1e6 if found else None,
-            "start_ms": found.start_ms if found else None,
-            "load_ms": found.load_ms if found else None,
-            "first_ms": found.first_ms if found else None,
-            "overhead_ns": found.overhead_ns if found else None,
+            "samples": summary.samples if summary else 0,
+            **_latency("p50", summary.p50 if summary else None),
+            **_latency("p90", summary.p90 if summary else None),
+            **_latency("p99", summary.p99 if summary else None),
+            "mad_ms": summary.mad_ns / 1e6 if summary else None,
+            "start_ms": summary.start_ms if summary else None,
+            "load_ms": summary.load_ms if summary else None,
+            "first_ms": summary.first_ms if summary else None,
+            "overhead_ns": summary.overhead_ns if summary else None,
             **{
                 f"{mark}_rss_bytes": marks.get(mark)
                 for mark in ("baseline", "loaded", "first", "steady")
             },
-            "peak_rss_bytes": found.peak_bytes if found else None,
+            "peak_rss_bytes": summary.peak_bytes if summary else None,
             "arena_bytes": result.arena_bytes,
             "energy_joules": result.energy.joules if result.energy else None,
             "notes": " ".join(
@@ -75,19 +76,19 @@ def rows(measurement: Measurement) -> Iterator[dict[str, Any]]:
         }
 
 
-def columns(found: Iterable[Mapping[str, Any]]) -> list[str]:
+def columns(listed: Iterable[Mapping[str, Any]]) -> list[str]:
     """The keys of all rows, in their order: measurements of several tasks have several metrics."""
-    return list(dict.fromkeys(key for row in found for key in row))
+    return list(dict.fromkeys(key for row in listed for key in row))
 
 
 def write_csv(measurements: Iterable[Measurement], stream: IO[str]) -> None:
     """With a header line. Text that a spreadsheet would run is made inert."""
-    found = [row for measurement in measurements for row in rows(measurement)]
-    if not found:
+    listed = [row for measurement in measurements for row in rows(measurement)]
+    if not listed:
         return
-    writer = csv.DictWriter(stream, columns(found), lineterminator="\n")
+    writer = csv.DictWriter(stream, columns(listed), lineterminator="\n")
     writer.writeheader()
-    for row in found:
+    for row in listed:
         writer.writerow({key: csv_cell(value) for key, value in row.items()})
 
 
@@ -110,20 +111,20 @@ def write_parquet(measurements: Iterable[Measurement], path: Path) -> None:
         raise UsageError(
             "Parquet needs pyarrow, which is not installed", hint="pip install 'edgekit[parquet]'"
         ) from None
-    found = [row for measurement in measurements for row in rows(measurement)]
-    names = columns(found)
+    listed = [row for measurement in measurements for row in rows(measurement)]
+    names = columns(listed)
     whole = {
         key for key in names if key.endswith(("bytes", "samples")) or key in ("runs", "threads")
     }
     kinds = {"quick": pa.bool_(), "valid": pa.bool_()} | dict.fromkeys(whole, pa.int64())
-    texts = {key for row in found for key, value in row.items() if isinstance(value, str)}
+    texts = {key for row in listed for key, value in row.items() if isinstance(value, str)}
     fields = [
         (key, kinds.get(key, pa.string() if key in texts or key == "machine" else pa.float64()))
         for key in names
     ]
     staged = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        parquet.write_table(pa.Table.from_pylist(found, schema=pa.schema(fields)), staged)
+        parquet.write_table(pa.Table.from_pylist(listed, schema=pa.schema(fields)), staged)
         staged.replace(path)
     except OSError as error:
         staged.unlink(missing_ok=True)

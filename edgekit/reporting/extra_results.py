@@ -91,7 +91,8 @@ def sustained_table(measurement: Measurement, mark: str) -> Table:
         run = result.sustained
         if run is None:
             continue
-        burst, late = run.burst_ns, run.sustained_ns
+        burst = run.burst_ns
+        late = run.sustained_ns
         slower = f"{100 * (late / burst - 1):+.1f} %" if burst and late else numbers.NOT_AVAILABLE
         rate = numbers.significant(run.curve[-1][2]) if run.curve else numbers.NOT_AVAILABLE
         watched = [
@@ -99,8 +100,8 @@ def sustained_table(measurement: Measurement, mark: str) -> Table:
             for kind in ("temperature_c", "frequency_khz")
         ]
         shown = [
-            _span([bound * scale for pair in found.values() for bound in pair])
-            for found, scale in zip(watched, (1, 1e-3), strict=True)
+            _span([bound * scale for pair in probes.values() for bound in pair])
+            for probes, scale in zip(watched, (1, 1e-3), strict=True)
         ]
         name = (
             plain(result.key)
@@ -151,19 +152,19 @@ def energy_table(measurement: Measurement) -> Table:
     table = new_table("Energy, an inference", "artifact", "sensor")
     number_columns(table, "mJ beyond idle", "mJ in all", "idle W", "inferences")
     for result in measurement.artifacts:
-        found = result.energy
-        if found and found.joules is not None:
+        energy = result.energy
+        if energy and energy.joules is not None:
             values = [
                 numbers.NOT_AVAILABLE if value is None else numbers.significant(value * 1e3)
-                for value in (found.joules, found.gross_joules)
+                for value in (energy.joules, energy.gross_joules)
             ]
             idle = (
                 numbers.NOT_AVAILABLE
-                if found.idle_watts is None
-                else numbers.significant(found.idle_watts)
+                if energy.idle_watts is None
+                else numbers.significant(energy.idle_watts)
             )
             table.add_row(
-                plain(result.key), plain(found.sensor), *values, idle, str(found.inferences)
+                plain(result.key), plain(energy.sensor), *values, idle, str(energy.inferences)
             )
     return table
 
@@ -179,5 +180,6 @@ def _without_energy(measurement: Measurement) -> Iterator[Text]:
 def _span(values: list[float]) -> str:
     if not values:
         return numbers.NOT_AVAILABLE
-    low, high = numbers.significant(min(values)), numbers.significant(max(values))
+    low = numbers.significant(min(values))
+    high = numbers.significant(max(values))
     return low if low == high else f"{low}–{high}"

@@ -12,20 +12,20 @@ from edgekit.verdict.rules import Finding
 from edgekit.workflow.gate import Gated
 
 
-def junit(found: Gated) -> str:
+def junit(gated: Gated) -> str:
     """One test case a metric of an artifact: a failure where it regressed, or is inconclusive and
     the recipe does not let that pass."""
     suite = ElementTree.Element(
         "testsuite",
-        name=f"edgekit gate on {printable(found.candidate.target)}",
-        time=f"{found.candidate.seconds:.3f}",
+        name=f"edgekit gate on {printable(gated.candidate.target)}",
+        time=f"{gated.candidate.seconds:.3f}",
     )
     failures = skipped = 0
-    for finding in found.findings:
+    for finding in gated.findings:
         case = ElementTree.SubElement(
             suite, "testcase", classname=printable(finding.pair), name=printable(finding.label)
         )
-        if _fails(finding, found):
+        if _fails(finding, gated):
             failures += 1
             ElementTree.SubElement(case, "failure", type=finding.verdict, message=_line(finding))
         elif finding.verdict in ("inconclusive", "not_judged"):
@@ -33,11 +33,12 @@ def junit(found: Gated) -> str:
             ElementTree.SubElement(case, "skipped", message=_line(finding))
         else:
             ElementTree.SubElement(case, "system-out").text = _line(finding)
-    for name, reason in [(key, "not in the candidate") for key in found.missing] + [
-        ("outputs", text) for text in found.wrong
+    for name, reason in [(key, "not in the candidate") for key in gated.missing] + [
+        ("outputs", text) for text in gated.wrong
     ]:
-        failed = name == "outputs" or found.limits.inconclusive == "fail"
-        failures, skipped = failures + failed, skipped + (not failed)
+        failed = name == "outputs" or gated.limits.inconclusive == "fail"
+        failures += failed
+        skipped += not failed
         case = ElementTree.SubElement(
             suite,
             "testcase",
@@ -54,19 +55,19 @@ def junit(found: Gated) -> str:
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def markdown(found: Gated) -> str:
+def markdown(gated: Gated) -> str:
     """A heading, the verdict, and a table."""
-    names = [f"{m.bundle_name} {m.bundle_id[:12]}" for m in (found.candidate, found.baseline)]
-    target = _cell(found.candidate.target)
+    names = [f"{m.bundle_name} {m.bundle_id[:12]}" for m in (gated.candidate, gated.baseline)]
+    target = _cell(gated.candidate.target)
     lines = [
-        f"### edgekit gate: {'passed' if found.passed else 'FAILED'}",
+        f"### edgekit gate: {'passed' if gated.passed else 'FAILED'}",
         "",
-        f"{_cell(names[0])} against baseline {_cell(names[1])} on {target}: {_cell(found.summary)}",
+        f"{_cell(names[0])} against baseline {_cell(names[1])} on {target}: {_cell(gated.summary)}",
         "",
         "| artifact | metric | baseline | candidate | change (95 %) | allowed | verdict |",
         "|---|---|---:|---:|---:|---:|---|",
     ]
-    for finding in found.findings:
+    for finding in gated.findings:
         numbers = (
             value(finding, finding.a),
             value(finding, finding.b),
@@ -80,19 +81,19 @@ def markdown(found: Gated) -> str:
             _line(finding) if finding.verdict == "inconclusive" else verdict_words(finding),
         )
         lines.append(f"| {' | '.join(_cell(cell) for cell in cells)} |")
-    return "\n".join([*lines, *(["", _cell(found.remedy)] if found.remedy else [])]) + "\n"
+    return "\n".join([*lines, *(["", _cell(gated.remedy)] if gated.remedy else [])]) + "\n"
 
 
-def _fails(finding: Finding, found: Gated) -> bool:
+def _fails(finding: Finding, gated: Gated) -> bool:
     return finding.verdict == "regressed" or (
-        finding.verdict == "inconclusive" and found.limits.inconclusive == "fail"
+        finding.verdict == "inconclusive" and gated.limits.inconclusive == "fail"
     )
 
 
 def _line(finding: Finding) -> str:
-    said = verdict_words(finding)
+    words = verdict_words(finding)
     return printable(
-        f"{said}: {finding.reason}" if finding.reason and finding.reason not in said else said,
+        f"{words}: {finding.reason}" if finding.reason and finding.reason not in words else words,
         limit=500,
     )
 

@@ -37,8 +37,8 @@ def log_mlflow(
     made = 0
     try:
         client = MlflowClient(tracking_uri=tracking_uri)
-        found = client.get_experiment_by_name(experiment)
-        place = found.experiment_id if found else client.create_experiment(experiment)
+        known = client.get_experiment_by_name(experiment)
+        place = known.experiment_id if known else client.create_experiment(experiment)
         for measurement in measurements:
             if client.search_runs([place], f"tags.`{TAG}` = '{measurement.id}'", max_results=1):
                 continue

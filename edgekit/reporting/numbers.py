@@ -15,19 +15,23 @@ def size(count: int | None) -> str:
     """Bytes with three significant digits: 996 B, 38.4 kB, 3.91 MB."""
     if count is None:
         return NOT_AVAILABLE
-    value, units = float(count), iter(("B", "kB", "MB", "GB"))
+    value = float(count)
+    units = iter(("B", "kB", "MB", "GB"))
     unit = next(units)
     while value >= 999.5 and unit != "GB":
-        value, unit = value / 1000, next(units)
+        value /= 1000
+        unit = next(units)
     return f"{value:.0f} {unit}" if unit == "B" else f"{significant(value)} {unit}"
 
 
 def amount(count: int) -> str:
     """A count with three significant digits: 812, 38.4 k, 2.24 M."""
-    value, prefixes = float(count), iter(("", "k", "M", "G"))
+    value = float(count)
+    prefixes = iter(("", "k", "M", "G"))
     prefix = next(prefixes)
     while value >= 999.5 and prefix != "G":
-        value, prefix = value / 1000, next(prefixes)
+        value /= 1000
+        prefix = next(prefixes)
     return f"{significant(value)} {prefix}" if prefix else f"{value:.0f}"
 
 

@@ -20,6 +20,7 @@ from edgekit.sanitize import printable
 if TYPE_CHECKING:
     from edgekit.bundle.manifest import Artifact, Comparison, Manifest, TraceRow
     from edgekit.measure.measurement import Measurement, Note, Summary
+    from edgekit.stats import Estimate
     from edgekit.store.results import Row
     from edgekit.verdict.budget import Check
 
@@ -95,7 +96,9 @@ def spaced(*parts: RenderableType) -> RenderableType:
 def baseline_variant(manifest: Manifest) -> str:
     """The variant that ratios and drops refer to: the budget's baseline, else the first."""
     named = manifest.recipe.get("budget", {}).get("baseline")
-    return str(named) if named else manifest.artifacts[0].variant if manifest.artifacts else ""
+    if named:
+        return str(named)
+    return manifest.artifacts[0].variant if manifest.artifacts else ""
 
 
 def plain(text: str | None, *, limit: int = 100) -> Text:
@@ -131,13 +134,14 @@ def artifact_table(artifacts: Sequence[Artifact], baseline: str) -> Table:
     """Size and headline metric of each artifact, against the baseline variant's artifact of the
     same format."""
     table = new_table(f"Artifacts, against {printable(baseline)} of the same format", "artifact")
-    metric = numbers.metric_heading(first_headline(one.verification for one in artifacts))
+    metric = numbers.metric_heading(first_headline(artifact.verification for artifact in artifacts))
     number_columns(
         table, "size", "deflated", "smaller", metric, "drop", "as eager %", "delegated %"
     )
     for artifact in artifacts:
         base = baseline_of(artifact, artifacts, baseline)
-        check, file = artifact.verification, artifact.file
+        check = artifact.verification
+        file = artifact.file
         smaller = (
             DASH
             if base is None or base.key == artifact.key
@@ -160,9 +164,9 @@ def artifact_table(artifacts: Sequence[Artifact], baseline: str) -> Table:
     return table
 
 
-def comparisons(found: Iterable[Comparison], where: str = "") -> RenderableType:
+def comparisons(pairs: Iterable[Comparison], where: str = "") -> RenderableType:
     """How far the answers of two artifacts agree; `where` follows their names."""
-    return Group(*(plain(_agreement(pair, where), limit=200) for pair in found))
+    return Group(*(plain(_agreement(pair, where), limit=200) for pair in pairs))
 
 
 def _agreement(pair: Comparison, where: str) -> str:
@@ -183,14 +187,11 @@ def measurement_section(measurement: Measurement, baseline: str) -> RenderableTy
 
 def device_line(measurement: Measurement) -> Text:
     """Target, device and session in one line."""
-    device, settings = measurement.device, measurement.settings
-    cores = (
-        None
-        if device.cpu is None
-        else device.cpu
-        if "×" in device.cpu
-        else f"{device.cpus or '?'}× {device.cpu}"
-    )
+    device = measurement.device
+    settings = measurement.settings
+    cores = device.cpu
+    if cores is not None and "×" not in cores:
+        cores = f"{device.cpus or '?'}× {cores}"
     what = ", ".join(
         part for part in (device.machine or device.system, cores or device.arch) if part
     )
@@ -228,8 +229,8 @@ def latency_table(measurement: Measurement, baseline: str) -> Table:
     )
     artifacts = [result.artifact for result in measurement.artifacts]
     for artifact in artifacts:
-        found = measurement.summaries.get(artifact.key)
-        if found is None:
+        summary = measurement.summaries.get(artifact.key)
+        if summary is None:
             table.add_row(plain(artifact.key), Text("no complete run", style="red"))
             continue
         base = baseline_of(artifact, artifacts, baseline)
@@ -239,18 +240,18 @@ def latency_table(measurement: Measurement, baseline: str) -> Table:
             else numbers.ratio(measurement.latency_ratio(base.key, artifact.key))
         )
         times = (
-            numbers.estimate_ms(found.p50),
+            numbers.estimate_ms(summary.p50),
             faster,
-            *_tail(found),
-            numbers.milliseconds(found.load_ms),
-            numbers.milliseconds(found.first_ms),
+            *_tail(summary),
+            numbers.milliseconds(summary.load_ms),
+            numbers.milliseconds(summary.first_ms),
         )
         marked = [time if time in (DASH, numbers.NOT_AVAILABLE) else time + mark for time in times]
         style = "dim" if useless or measurement.unjudged(artifact.key).startswith("invalid") else ""
         table.add_row(
             plain(artifact.key),
             *(Text(time, style=style) for time in marked),
-            numbers.size(found.peak_bytes),
+            numbers.size(summary.peak_bytes),
         )
     return table
 
@@ -262,17 +263,17 @@ def distribution_table(measurement: Measurement) -> Table:
         f"Distribution on {printable(measurement.target)}, times in ms, 95 % intervals", "artifact"
     )
     number_columns(table, "samples", "MAD", "p90", "p99", "outliers %", "unsteady")
-    for key, found in measurement.summaries.items():
-        tails = [numbers.estimate_ms(value) for value in (found.p90, found.p99)]
-        strange = f"{100 * found.outliers.total / found.samples:.1f}"
-        mad = numbers.milliseconds(found.mad_ns / 1e6)
+    for key, summary in measurement.summaries.items():
+        tails = [numbers.estimate_ms(value) for value in (summary.p90, summary.p99)]
+        strange = f"{100 * summary.outliers.total / summary.samples:.1f}"
+        mad = numbers.milliseconds(summary.mad_ns / 1e6)
         table.add_row(
             plain(key),
-            str(found.samples),
+            str(summary.samples),
             mad,
             *tails,
             strange,
-            f"{found.unsteady_runs} of {found.runs}",
+            f"{summary.unsteady_runs} of {summary.runs}",
         )
     return table
 
@@ -286,20 +287,20 @@ def memory_table(measurement: Measurement) -> Table:
         table, "empty", "loaded", "steady", "anon", "files", "PSS", "beyond", "peak", "arena"
     )
     for result in measurement.artifacts:
-        found = measurement.summaries.get(result.key)
-        if found:
+        summary = measurement.summaries.get(result.key)
+        if summary:
             marks = [
-                numbers.size(found.memory_bytes.get(mark))
+                numbers.size(summary.memory_bytes.get(mark))
                 for mark in ("baseline", "loaded", "steady")
             ]
-            steady = found.memory_kinds.get("steady")
+            steady = summary.memory_kinds.get("steady")
             parts = (
                 (steady.anon, steady.file, steady.pss, steady.beyond_baseline)
                 if steady
                 else (None,) * 4
             )
             kinds = [
-                numbers.size(count) for count in (*parts, found.peak_bytes, result.arena_bytes)
+                numbers.size(count) for count in (*parts, summary.peak_bytes, result.arena_bytes)
             ]
             table.add_row(plain(result.key), *marks, *kinds)
     return table
@@ -317,15 +318,9 @@ def notes(measurement: Measurement) -> Iterator[Text]:
         grouped.items(), key=lambda item: list(STYLES).index(item[0][0])
     ):
         about = [note.artifact for note in members if note.artifact]
-        whose = (
-            ""
-            if not about
-            else (
-                "all artifacts: "
-                if len(about) == len(measurement.artifacts) > 1
-                else f"{', '.join(about)}: "
-            )
-        )
+        whose = f"{', '.join(about)}: " if about else ""
+        if len(about) == len(measurement.artifacts) > 1:
+            whose = "all artifacts: "
         line = Text.assemble((f"{level}: ", STYLES[level]), printable(whose + text, limit=300))
         line.overflow = "fold"
         yield line
@@ -351,7 +346,8 @@ def budget_table(checks: Sequence[Check]) -> Table:
 def new_table(title: str, *columns: str, caption: str | None = None) -> Table:
     """A table whose first columns are names, which do not wrap."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 0, 0, 1))
-    table.title, table.caption = Text(title, style="bold"), Text(caption) if caption else None
+    table.title = Text(title, style="bold")
+    table.caption = Text(caption) if caption else None
     table.title_justify = table.caption_justify = "left"
     for column in columns:
         table.add_column(column, no_wrap=True)
@@ -380,7 +376,8 @@ class HasMetrics(Protocol):
 
 def first_headline(measured: Iterable[HasMetrics]) -> MetricValue | None:
     """The headline metric that heads a column: the first that there is."""
-    return next((found for one in measured if (found := headline(one.metrics))), None)
+    headlines = (headline(row.metrics) for row in measured)
+    return next(filter(None, headlines), None)
 
 
 def headline_drop(artifact: Artifact, base: Artifact | None) -> str:
@@ -398,10 +395,8 @@ def headline_drop(artifact: Artifact, base: Artifact | None) -> str:
 
 def delegated_share(artifact: Artifact) -> str:
     """Share of the operators that the delegate runs."""
-    delegated, fallback = (
-        sum(artifact.delegation.delegated.values()),
-        sum(artifact.delegation.fallback.values()),
-    )
+    delegated = sum(artifact.delegation.delegated.values())
+    fallback = sum(artifact.delegation.fallback.values())
     return (
         f"{100 * delegated / (delegated + fallback):.0f}"
         if delegated + fallback
@@ -409,11 +404,10 @@ def delegated_share(artifact: Artifact) -> str:
     )
 
 
-def _tail(found: Summary) -> tuple[str, str]:
+def _tail(summary: Summary) -> tuple[str, str]:
     """p90 and p99 without their intervals, which have no room here."""
-    values = (found.p90, found.p99)
-    low, high = (
-        numbers.NOT_AVAILABLE if value is None else numbers.significant(value.value / 1e6)
-        for value in values
-    )
-    return low, high
+    return _without_interval(summary.p90), _without_interval(summary.p99)
+
+
+def _without_interval(value: Estimate | None) -> str:
+    return numbers.NOT_AVAILABLE if value is None else numbers.significant(value.value / 1e6)

@@ -39,42 +39,44 @@ STYLES = {
 }
 
 
-def comparison(found: Compared) -> Iterator[RenderableType]:
+def comparison(compared: Compared) -> Iterator[RenderableType]:
     """The table of a comparison, and what to know about its two measurements."""
-    yield spaced(_table(found.findings, f"B = {_name(found, 'b')} against A = {_name(found, 'a')}"))
-    if found.caveat:
-        yield Text.assemble(("warning: ", "bold yellow"), found.caveat)
-    if found.agreement:
-        yield comparisons(found.agreement, " on the build host" if found.b.runtimes else "")
-    if found.a.bundle_id == found.b.bundle_id and found.b.runtimes:
-        yield comparisons(found.b.runtimes, " on the device")
-    yield spaced(device_line(found.b), *notes(found.b))
+    yield spaced(
+        _table(compared.findings, f"B = {_name(compared, 'b')} against A = {_name(compared, 'a')}")
+    )
+    if compared.caveat:
+        yield Text.assemble(("warning: ", "bold yellow"), compared.caveat)
+    if compared.agreement:
+        yield comparisons(compared.agreement, " on the build host" if compared.b.runtimes else "")
+    if compared.a.bundle_id == compared.b.bundle_id and compared.b.runtimes:
+        yield comparisons(compared.b.runtimes, " on the device")
+    yield spaced(device_line(compared.b), *notes(compared.b))
 
 
-def gate(found: Gated) -> Iterator[RenderableType]:
+def gate(gated: Gated) -> Iterator[RenderableType]:
     """The table of a gate, its verdict, and what to know about the candidate's measurement."""
     names = [
         f"{plain(m.bundle_name).plain} {m.bundle_id[:12]}"
-        for m in (found.candidate, found.baseline)
+        for m in (gated.candidate, gated.baseline)
     ]
     yield spaced(
-        _table(found.findings, f"B = {names[0]} against its baseline A = {names[1]}", allowed=True)
+        _table(gated.findings, f"B = {names[0]} against its baseline A = {names[1]}", allowed=True)
     )
-    for key in found.new:
+    for key in gated.new:
         yield plain(f"{key} is new: nothing to judge it by")
     yield Text.assemble(
-        ("passed: ", "bold green") if found.passed else ("failed: ", "bold red"),
-        plain(found.summary, limit=1000),
+        ("passed: ", "bold green") if gated.passed else ("failed: ", "bold red"),
+        plain(gated.summary, limit=1000),
     )
-    yield spaced(device_line(found.candidate), *notes(found.candidate))
+    yield spaced(device_line(gated.candidate), *notes(gated.candidate))
 
 
-def selftest(found: SelfTest) -> Iterator[RenderableType]:
+def selftest(tested: SelfTest) -> Iterator[RenderableType]:
     """The rates in two lines, and what to know about the measurement."""
-    rates = found.rates
+    rates = tested.rates
     interval = f"{100 * rates.false_positive_low:.1f}–{100 * rates.false_positive_high:.1f}"
     lines = [
-        f"{found.artifact} against itself, {rates.rounds} rounds, {rates.resamples} resamples",
+        f"{tested.artifact} against itself, {rates.rounds} rounds, {rates.resamples} resamples",
         (
             f"identical builds told apart: {100 * rates.false_positive_rate:.1f} % ({interval});"
             f" called a regression: {100 * rates.false_regression_rate:.1f} %"
@@ -85,19 +87,19 @@ def selftest(found: SelfTest) -> Iterator[RenderableType]:
         ),
     ]
     yield spaced(*(plain(line, limit=200) for line in lines))
-    yield spaced(device_line(found.b), *notes(found.b))
+    yield spaced(device_line(tested.b), *notes(tested.b))
 
 
-def baselines_table(found: Sequence[Baseline]) -> RenderableType:
+def baselines_table(baselines: Sequence[Baseline]) -> RenderableType:
     """Names and what they stand for."""
     table = new_table("Baselines", "name", "bundle", "id", "set", "from")
-    for one in found:
+    for baseline in baselines:
         table.add_row(
-            plain(one.name),
-            plain(one.bundle_name),
-            one.bundle_id[:12],
-            one.created[:19],
-            plain(one.directory),
+            plain(baseline.name),
+            plain(baseline.bundle_name),
+            baseline.bundle_id[:12],
+            baseline.created[:19],
+            plain(baseline.directory),
         )
     return table
 
@@ -153,10 +155,13 @@ def change(finding: Finding) -> str:
 
 def _difference(finding: Finding, worse_by: float) -> str:
     """Second less first: a finding holds how much worse the second is."""
-    low, high, digits = finding.low, finding.high, finding.decimals
+    low = finding.low
+    high = finding.high
+    digits = finding.decimals
     if finding.higher_is_better:
         worse_by = 0 - worse_by
-        low, high = (None if bound is None else 0 - bound for bound in (high, low))
+        low = None if finding.high is None else 0 - finding.high
+        high = None if finding.low is None else 0 - finding.low
     shown = numbers.with_unit(f"{worse_by:+.{digits}f}", finding.difference_unit)
     if low is None or high is None or low == high:
         return shown
@@ -168,13 +173,13 @@ def _table(findings: tuple[Finding, ...], title: str, *, allowed: bool = False) 
     number_columns(table, "A", "B", "B / A (95 %)", *(("allowed",) if allowed else ()))
     table.add_column("verdict", overflow="fold")
     for finding in findings:
-        said = verdict_words(finding)
+        words = verdict_words(finding)
         if (
             finding.verdict in ("inconclusive", "not_judged")
             and not finding.more_runs
             and finding.reason
         ):
-            said += f": {finding.reason}"
+            words += f": {finding.reason}"
         cells = (
             value(finding, finding.a),
             value(finding, finding.b),
@@ -185,11 +190,11 @@ def _table(findings: tuple[Finding, ...], title: str, *, allowed: bool = False) 
             plain(finding.pair),
             plain(finding.label),
             *cells,
-            Text(said, style=STYLES[finding.verdict]),
+            Text(words, style=STYLES[finding.verdict]),
         )
     return table
 
 
-def _name(found: Compared, side: str) -> str:
-    measurement = found.a if side == "a" else found.b
+def _name(compared: Compared, side: str) -> str:
+    measurement = compared.a if side == "a" else compared.b
     return f"{plain(measurement.bundle_name).plain} {measurement.bundle_id[:12]}"

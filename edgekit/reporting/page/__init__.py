@@ -74,27 +74,27 @@ def report(
     return _written(Path(output), text)
 
 
-def _chosen(store: Store, bundle: Bundle | None, wanted: Sequence[str]) -> list[Measurement]:
-    identities = [store.find(prefix) for prefix in wanted]
-    if not wanted:
+def _chosen(store: Store, bundle: Bundle | None, prefixes: Sequence[str]) -> list[Measurement]:
+    identities = [store.find(prefix) for prefix in prefixes]
+    if not prefixes:
         identities = store.newest_of(bundle.manifest.id) if bundle else [store.find("latest")]
     identities = list(dict.fromkeys(identities))
     if len(identities) > MOST:
-        if wanted:
+        if prefixes:
             raise UsageError(
                 f"{len(identities)} measurements are too many for a page",
                 hint=f"give at most {MOST} by --measurement",
             )
         identities = identities[:MOST]
-    found = [store.load(identity) for identity in identities]
-    for measurement in found:
+    measurements = [store.load(identity) for identity in identities]
+    for measurement in measurements:
         if bundle and measurement.bundle_id != bundle.manifest.id:
             text = (
                 f"measurement {measurement.id[:12]} is of bundle {measurement.bundle_id[:12]}, not"
                 f" of {bundle.manifest.id[:12]}"
             )
             raise UsageError(text, hint="leave the bundle out to see it alone")
-    return found
+    return measurements
 
 
 def _written(path: Path, text: str) -> Path:

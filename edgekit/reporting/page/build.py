@@ -88,8 +88,8 @@ def metric_cell(value: MetricValue | None) -> Cell:
     """A metric with its unit and interval."""
     if value is None:
         return Cell(numbers.NOT_AVAILABLE)
-    found = with_interval(numbers.metric(value))
-    return Cell(numbers.with_unit(found.text, value.unit), found.detail)
+    shown = with_interval(numbers.metric(value))
+    return Cell(numbers.with_unit(shown.text, value.unit), shown.detail)
 
 
 def metric_heading(kind: MetricKind | None) -> str:
@@ -129,17 +129,16 @@ def artifacts_section(
 def _artifact_row(
     artifact: Artifact, artifacts: Sequence[Artifact], baseline: str
 ) -> tuple[Cell, ...]:
-    base, found, file = (
-        baseline_of(artifact, artifacts, baseline),
-        artifact.verification,
-        artifact.file,
-    )
+    base = baseline_of(artifact, artifacts, baseline)
+    verified = artifact.verification
+    file = artifact.file
     smaller = (
         DASH
         if base is None or base.key == artifact.key or not file.bytes
         else f"{base.file.bytes / file.bytes:.2f}×"
     )
-    metric, drop = headline(found.metrics), headline_drop(artifact, base)
+    metric = headline(verified.metrics)
+    drop = headline_drop(artifact, base)
     unit = "" if metric is None or drop in (DASH, numbers.NOT_AVAILABLE) else metric.difference_unit
     return cells(
         artifact.key,
@@ -151,9 +150,9 @@ def _artifact_row(
         smaller,
         metric_cell(metric),
         numbers.with_unit(drop, unit),
-        numbers.percent(found.agreement_percent, 1),
-        decibels(found.snr_db) if found.samples else None,
-        None if found.max_abs_error is None else f"{found.max_abs_error:.3g}",
+        numbers.percent(verified.agreement_percent, 1),
+        decibels(verified.snr_db) if verified.samples else None,
+        None if verified.max_abs_error is None else f"{verified.max_abs_error:.3g}",
     )
 
 
@@ -240,11 +239,12 @@ def delegation_section(artifacts: Sequence[Artifact]) -> Section:
     """Where the operators of each artifact run."""
     blocks: list[Block] = []
     for artifact in artifacts:
-        found = artifact.delegation
-        delegated, fallback = sum(found.delegated.values()), sum(found.fallback.values())
+        delegation = artifact.delegation
+        delegated = sum(delegation.delegated.values())
+        fallback = sum(delegation.fallback.values())
         detail = (
             f"{delegated} of {delegated + fallback} operators ({delegated_share(artifact)} %) in"
-            f" {found.delegate}"
+            f" {delegation.delegate}"
         )
         blocks.append(Strip(artifact.key, printable(detail), tuple(_map_cells(artifact))))
     reasons = tuple(
@@ -271,18 +271,22 @@ def delegation_section(artifacts: Sequence[Artifact]) -> Section:
 
 def _map_cells(artifact: Artifact) -> list[tuple[bool, str]]:
     """Cells in the order of execution, else grouped by operator; at most 600."""
-    found = artifact.delegation
-    if found.sequence:
+    delegation = artifact.delegation
+    if delegation.sequence:
         ordered = [
             (operation.delegate is not None, f"{operation.operator}  {operation.layer}".strip())
-            for operation in found.sequence
+            for operation in delegation.sequence
         ]
     else:
         ordered = [
-            (True, name) for name, count in found.delegated.items() for _ in range(min(count, 600))
+            (True, name)
+            for name, count in delegation.delegated.items()
+            for _ in range(min(count, 600))
         ]
         ordered += [
-            (False, name) for name, count in found.fallback.items() for _ in range(min(count, 600))
+            (False, name)
+            for name, count in delegation.fallback.items()
+            for _ in range(min(count, 600))
         ]
     return [(inside, printable(name, limit=120)) for inside, name in ordered[:600]]
 
@@ -294,12 +298,12 @@ def reproduce_section(
     blocks: list[Block] = []
     targets = list(dict.fromkeys(measurement.target for measurement in measurements))
     if manifest and manifest.recipe:
-        wanted = (
+        target_options = (
             " ".join(f"--target {shlex.quote(target)}" for target in targets) or "--target local"
         )
         blocks.append(
             Code(
-                f"edgekit run recipe.yaml {wanted}",
+                f"edgekit run recipe.yaml {target_options}",
                 "From the recipe: save the one below as recipe.yaml",
             )
         )
@@ -324,16 +328,16 @@ def bench_command(measurement: Measurement, bundle: Path | None) -> str:
     directory = (
         str(bundle) if bundle else f"build/{measurement.bundle_name}-{measurement.bundle_id[:12]}"
     )
-    more = [*(["--profile"] if any(result.profile for result in measurement.artifacts) else [])]
+    options = [*(["--profile"] if any(result.profile for result in measurement.artifacts) else [])]
     if long_run := next(
         (result.sustained for result in measurement.artifacts if result.sustained), None
     ):
-        more += ["--sustained", f"{max(1, round(long_run.seconds))}s"]
+        options += ["--sustained", f"{max(1, round(long_run.seconds))}s"]
     if checked := next(
         (result.evaluation for result in measurement.artifacts if result.evaluation), None
     ):
-        more += ["--accuracy", str(checked.samples)]
-    more += ["--energy"] if any(result.energy for result in measurement.artifacts) else []
+        options += ["--accuracy", str(checked.samples)]
+    options += ["--energy"] if any(result.energy for result in measurement.artifacts) else []
     arguments = [
         directory,
         "--target",
@@ -342,7 +346,7 @@ def bench_command(measurement: Measurement, bundle: Path | None) -> str:
         str(settings.runs),
         "--threads",
         str(settings.threads),
-        *more,
+        *options,
     ]
     return "edgekit bench " + " ".join(shlex.quote(printable(argument)) for argument in arguments)
 

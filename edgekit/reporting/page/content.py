@@ -53,10 +53,13 @@ def page(
 ) -> Page:
     """By measurement id: `past` is what the database knows of the same name on the same target,
     `beside` what was measured in turn with it."""
-    given, measurements = measurements, told_apart(measurements)
+    given = measurements
+    measurements = told_apart(measurements)
     manifest = bundle.manifest if bundle else None
     artifacts = manifest.artifacts if manifest else _artifacts(measurements)
-    baseline = baseline_variant(manifest) if manifest else artifacts[0].variant if artifacts else ""
+    baseline = artifacts[0].variant if artifacts else ""
+    if manifest:
+        baseline = baseline_variant(manifest)
     sections = [
         Section(
             "glance", "At a glance", tuple(_glance(artifacts, baseline, measurements, checks)), ""
@@ -68,7 +71,7 @@ def page(
         *_measured(
             bundle,
             measurements,
-            [build.bench_command(one, bundle.path if bundle else None) for one in given],
+            [build.bench_command(shown, bundle.path if bundle else None) for shown in given],
             baseline,
             past,
         ),
@@ -85,7 +88,7 @@ def page(
     identity = f"bundle {manifest.id[:12]}" if manifest else "from stored measurements"
     flags = tuple(
         dict.fromkeys(
-            printable(f"{m.target}: {said}", limit=300) for m in measurements if (said := flag(m))
+            printable(f"{m.target}: {flag(m)}", limit=300) for m in measurements if flag(m)
         )
     )
     return Page(
@@ -103,11 +106,11 @@ def told_apart(measurements: Sequence[Measurement]) -> list[Measurement]:
     targets = [measurement.target for measurement in measurements]
     return [
         (
-            one.model_copy(update={"target": f"{one.target} {one.id[:6]}"})
-            if targets.count(one.target) > 1
-            else one
+            measurement.model_copy(update={"target": f"{measurement.target} {measurement.id[:6]}"})
+            if targets.count(measurement.target) > 1
+            else measurement
         )
-        for one in measurements
+        for measurement in measurements
     ]
 
 
@@ -166,7 +169,8 @@ def _measured(
         )
         yield Section("measured", "On a device", (absent,))
     for measurement, command in zip(measurements, commands, strict=True):
-        where, said = printable(measurement.target), flag(measurement)
+        where = printable(measurement.target)
+        warning = flag(measurement)
         yield Section(
             "validity",
             f"Measured on {where}",
@@ -178,7 +182,7 @@ def _measured(
             latency.timeline_figure(measurement),
         )
         yield Section(
-            "latency", f"Latency on {where}", (Heading("", said), *blocks) if said else blocks
+            "latency", f"Latency on {where}", (Heading("", warning), *blocks) if warning else blocks
         )
         yield Section("memory", f"Memory on {where}", memory.memory_blocks(measurement))
         yield Section(
@@ -191,16 +195,14 @@ def _measured(
             f"Time by operator on {where}",
             tuple(observed.operator_blocks(measurement, command)),
         )
-        more: list[Block] = [
+        others: list[Block] = [
             *observed.sustained_blocks(measurement, command),
             observed.outputs_table(measurement),
-        ]
-        more += [
             observed.evaluation_block(measurement, command),
             observed.energy_block(measurement, command),
+            history.history_figure(measurement, past.get(measurement.id, ())),
         ]
-        more.append(history.history_figure(measurement, past.get(measurement.id, ())))
-        yield Section("more", f"Endurance, agreement, history on {where}", tuple(more))
+        yield Section("more", f"Endurance, agreement, history on {where}", tuple(others))
 
 
 def numbered(sections: Sequence[Section]) -> Iterator[Section]:

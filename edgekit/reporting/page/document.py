@@ -28,7 +28,8 @@ MOST_CHARACTERS = 10_000
 def html(page: Page, *, made: str) -> str:
     """The file's text. `made` is when, for the foot of the page. Raises UsageError without
     plotly."""
-    plotly, script = _script(_plotly_js()), _script(_read("page.js"))
+    plotly = _script(_plotly_js())
+    script = _script(_read("page.js"))
     environment = Environment(
         autoescape=True,
         finalize=_inert,
@@ -60,12 +61,12 @@ def _plotly_js() -> str:
 
 def figures(page: Page) -> dict[str, Any]:
     """Data and layout by the name of the element that holds the figure."""
-    found = [
+    drawn = [
         block for section in page.sections for block in section.blocks if isinstance(block, Figure)
     ]
     return {
         figure.name: {"data": figure.data, "layout": {**figure.layout, "height": figure.height_px}}
-        for figure in found
+        for figure in drawn
     }
 
 

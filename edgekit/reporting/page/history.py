@@ -24,10 +24,10 @@ BUCKETS = 250
 def history_figure(measurement: Measurement, past: Sequence[Past]) -> Block:
     """Medians over time by artifact key; what is quick or invalid is hollow."""
     series: dict[str, list[Past]] = defaultdict(list)
-    for found in past:
-        series[found.artifact].append(found)
+    for result in past:
+        series[result.artifact].append(result)
     known = {key: looks for key, looks in styles(measurement).items() if key in series}
-    if len({found.id for found in past}) < 2:
+    if len({result.id for result in past}) < 2:
         return Absent(
             f"the history on {measurement.target}",
             f"the database has only one measurement of {measurement.bundle_name} there",
@@ -44,11 +44,11 @@ def history_figure(measurement: Measurement, past: Sequence[Past]) -> Block:
     )
     buckets = (
         f" Each point is the median of a bucket; there are {len(past):,} results."
-        if any(len(found) > BUCKETS for found in series.values())
+        if any(len(results) > BUCKETS for results in series.values())
         else ""
     )
     caption = (
-        f"{len({found.id for found in past}):,} stored measurements; hollow: quick, invalid or"
+        f"{len({result.id for result in past}):,} stored measurements; hollow: quick, invalid or"
         f" incomplete.{buckets} {flag(measurement)}"
     )
     title = (
@@ -58,9 +58,9 @@ def history_figure(measurement: Measurement, past: Sequence[Past]) -> Block:
     return Figure("history", title, data, whole, 340, caption)
 
 
-def _traces(key: str, found: Sequence[Past], colour: str, symbol: str) -> list[dict[str, Any]]:
+def _traces(key: str, results: Sequence[Past], colour: str, symbol: str) -> list[dict[str, Any]]:
     """A line, broken where nothing counts, with points that are hollow where they do not count."""
-    points = bucketed(found)
+    points = bucketed(results)
     trace = {
         "type": "scatter",
         "mode": "lines+markers",
@@ -79,11 +79,11 @@ def _traces(key: str, found: Sequence[Past], colour: str, symbol: str) -> list[d
     ]
 
 
-def bucketed(found: Sequence[Past]) -> list[tuple[str, float, bool]]:
+def bucketed(results: Sequence[Past]) -> list[tuple[str, float, bool]]:
     """When, p50 in ms, and whether it counts, oldest first; of more than BUCKETS results the
     medians of equally many, of those that count if any do."""
     dated = sorted(
-        (p for p in found if p.p50_ns is not None and instant(p.created)), key=lambda p: p.created
+        (p for p in results if p.p50_ns is not None and instant(p.created)), key=lambda p: p.created
     )
     groups = [
         dated[at[0] : at[-1] + 1]

@@ -47,11 +47,9 @@ def latency_table(measurement: Measurement, baseline: str) -> Table:
     artifacts = [result.artifact for result in measurement.artifacts]
     rows = []
     for artifact in artifacts:
-        found, base = (
-            measurement.summaries.get(artifact.key),
-            baseline_of(artifact, artifacts, baseline),
-        )
-        if found is None:
+        summary = measurement.summaries.get(artifact.key)
+        base = baseline_of(artifact, artifacts, baseline)
+        if summary is None:
             rows.append(cells(artifact.key, Cell("no complete run", tone="bad"), *[DASH] * 9))
             continue
         plain = base is None or base.key == artifact.key
@@ -62,23 +60,26 @@ def latency_table(measurement: Measurement, baseline: str) -> Table:
         )
         doubted = measurement.unjudged(artifact.key)
         times = [
-            with_interval(numbers.estimate_ms(value)) for value in (found.p50, found.p90, found.p99)
+            with_interval(numbers.estimate_ms(value))
+            for value in (summary.p50, summary.p90, summary.p99)
         ]
         stages = [
             Cell(numbers.milliseconds(value))
-            for value in (found.start_ms, found.load_ms, found.first_ms)
+            for value in (summary.start_ms, summary.load_ms, summary.first_ms)
         ]
         throughput = Cell(
-            numbers.significant(1e9 / found.p50.value) if found.p50.value else numbers.NOT_AVAILABLE
+            numbers.significant(1e9 / summary.p50.value)
+            if summary.p50.value
+            else numbers.NOT_AVAILABLE
         )
         dim = bool(useless) or doubted.startswith("invalid")
         marked = [
             marked_cell(cell, useless, dim=dim)
             for cell in (times[0], faster, *times[1:], throughput, *stages)
         ]
-        spread = f"{100 * found.mad_ns / found.p50.value:.1f} %" if found.p50.value else None
+        spread = f"{100 * summary.mad_ns / summary.p50.value:.1f} %" if summary.p50.value else None
         samples = Cell(
-            f"{found.runs} × {round(found.samples / found.runs):,}",
+            f"{summary.runs} × {round(summary.samples / summary.runs):,}",
             "quick" if doubted.startswith("quick") else "",
         )
         rows.append(cells(artifact.key, *marked, spread, samples))
@@ -115,11 +116,14 @@ def distribution_figures(measurement: Measurement) -> Iterator[Block]:
     if not results:
         yield Absent("the distribution of latencies", "no run finished", "")
         return
-    useless, looks, target = mark(measurement), styles(measurement), printable(measurement.target)
+    useless = mark(measurement)
+    looks = styles(measurement)
+    target = printable(measurement.target)
     dots: list[dict[str, Any]] = []
     curves: list[dict[str, Any]] = []
     for result in results:
-        style, name = looks[result.key], label(result.key)
+        style = looks[result.key]
+        name = label(result.key)
         medians = [median / 1e6 for median in result.run_medians_ns]
         trace = {
             "type": "box",
@@ -222,17 +226,15 @@ def timeline_figure(measurement: Measurement) -> Block:
     """Each run's median against its artifact's, when it ran, over what the device showed:
     temperature, clock, other programs."""
     results = [result for result in measurement.artifacts if result.complete_runs]
-    started = [
-        moment
-        for result in results
-        for run in result.complete_runs
-        if (moment := instant(run.started))
-    ]
+    moments = [instant(run.started) for result in results for run in result.complete_runs]
+    started = [moment for moment in moments if moment]
     if not started:
         return Absent(
             "the runs over time", "no run finished, or the device's times cannot be read", ""
         )
-    origin, looks, useless = min(started), styles(measurement), mark(measurement)
+    origin = min(started)
+    looks = styles(measurement)
+    useless = mark(measurement)
     panels = [("% off the median" + useless, _run_traces(results, origin, looks))]
     panels += [(title, traces) for title, traces in _device_panels(measurement, origin) if traces]
     data = tuple(
@@ -257,7 +259,7 @@ def timeline_figure(measurement: Measurement) -> Block:
         for what, title in (("temperature", "°C"), ("clock frequency", "MHz"))
         if title not in dict(panels)
     ]
-    said = [
+    remarks = [
         part
         for part in (
             f"The device shows no {' and no '.join(missing)}." if missing else "",
@@ -266,7 +268,7 @@ def timeline_figure(measurement: Measurement) -> Block:
         if part
     ]
     title = f"Runs over time on {printable(measurement.target)}"
-    return Figure("timeline", title, data, whole, 260 + 110 * (len(panels) - 1), " ".join(said))
+    return Figure("timeline", title, data, whole, 260 + 110 * (len(panels) - 1), " ".join(remarks))
 
 
 def _run_traces(
@@ -274,7 +276,8 @@ def _run_traces(
 ) -> list[dict[str, Any]]:
     traces = []
     for result in results:
-        middle, style = float(np.median(result.run_medians_ns)) or 1.0, looks[result.key]
+        middle = float(np.median(result.run_medians_ns)) or 1.0
+        style = looks[result.key]
         moments = [(instant(run.started) or origin, run.median_ns) for run in result.complete_runs]
         traces.append(
             {
@@ -339,7 +342,7 @@ def _device_panels(
 def _probed(
     measurement: Measurement, runs: list[Run], origin: datetime, kind: Any, scale: float = 1.0
 ) -> list[dict[str, Any]]:
-    found: dict[str, list[tuple[float, float]]] = {}
+    points_by_sensor: dict[str, list[tuple[float, float]]] = {}
     for run in runs:
         began = instant(run.started)
         if not began or not run.windows:
@@ -347,32 +350,32 @@ def _probed(
         since = (began - origin).total_seconds()
         for name, values in series(measurement.probes, run.windows, kind).items():
             times = [since + (window.at_ns - run.windows[0].at_ns) / 1e9 for window in run.windows]
-            kept = [
+            read = [
                 (round(at, 2), value * scale)
                 for at, value in zip(times, values, strict=True)
                 if value is not None
             ]
-            found.setdefault(name, []).extend(kept)
+            points_by_sensor.setdefault(name, []).extend(read)
     colours = (ACCENT, SOFT, LINE)
     return [
         _line(name, thinned(sorted(points), PROBE_POINTS), colours[min(at, 2)])
-        for at, (name, points) in enumerate(found.items())
+        for at, (name, points) in enumerate(points_by_sensor.items())
         if points
     ]
 
 
 def _states(runs: list[Run], origin: datetime, read: Any) -> list[dict[str, Any]]:
-    found: dict[str, list[tuple[float, float | None]]] = {}
+    points_by_sensor: dict[str, list[tuple[float, float | None]]] = {}
     for run in runs:
         if began := instant(run.started):
             for name, value in read(run.before).items():
-                found.setdefault(name, []).append(
+                points_by_sensor.setdefault(name, []).append(
                     (round((began - origin).total_seconds(), 2), value)
                 )
     colours = (ACCENT, SOFT, LINE)
     return [
         _line(name, thinned(points, PROBE_POINTS), colours[min(at, 2)])
-        for at, (name, points) in enumerate(found.items())
+        for at, (name, points) in enumerate(points_by_sensor.items())
     ]
 
 
@@ -398,12 +401,14 @@ def _axis_id(at: int) -> str:
 
 def _domains(sizes: list[float], gap: float = 0.06) -> list[list[float]]:
     """Panels from the top, with gaps."""
-    room, top, found = 1 - gap * (len(sizes) - 1), 1.0, []
+    room = 1 - gap * (len(sizes) - 1)
+    top = 1.0
+    domains = []
     for size in sizes:
         bottom = top - room * size / sum(sizes)
-        found.append([max(0.0, bottom), top])
+        domains.append([max(0.0, bottom), top])
         top = bottom - gap
-    return found
+    return domains
 
 
 def instant(text: str) -> datetime | None:

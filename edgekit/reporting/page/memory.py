@@ -28,7 +28,7 @@ STAGES = {"baseline": "empty", "loaded": "loaded", "first": "first", "steady": "
 
 def memory_blocks(measurement: Measurement) -> tuple[Block, ...]:
     """The waterfall of each artifact, from the empty runner to the peak, and its table."""
-    if not any(found.memory_kinds for found in measurement.summaries.values()):
+    if not any(summary.memory_kinds for summary in measurement.summaries.values()):
         return (Absent("memory", "no run finished, or the device does not report it", ""),)
     return (_figure(measurement), _table(measurement))
 
@@ -39,10 +39,10 @@ def _figure(measurement: Measurement) -> Figure:
     places: list[list[str]] = [[], []]
     parts: dict[str, list[float]] = {"empty runner": [], "anonymous": [], "file-backed": []}
     peaks: list[tuple[str, float]] = []
-    for key, found in reversed(measurement.summaries.items()):
-        empty = found.memory_kinds.get("baseline")
+    for key, summary in reversed(measurement.summaries.items()):
+        empty = summary.memory_kinds.get("baseline")
         for stage, name in reversed(STAGES.items()):
-            if (use := found.memory_kinds.get(stage)) is None:
+            if (use := summary.memory_kinds.get(stage)) is None:
                 continue
             anon, file = (
                 (max(0, use.anon - empty.anon), max(0, use.file - empty.file))
@@ -55,8 +55,8 @@ def _figure(measurement: Measurement) -> Figure:
                 parts, (use.anon + use.file - anon - file, anon, file), strict=True
             ):
                 parts[part].append(count / 1e6)
-        if found.peak_bytes is not None and "steady" in found.memory_kinds:
-            peaks.append((label(key), found.peak_bytes / 1e6))
+        if summary.peak_bytes is not None and "steady" in summary.memory_kinds:
+            peaks.append((label(key), summary.peak_bytes / 1e6))
     colours = (LINE, ACCENT, SOFT)
     data: list[dict[str, Any]] = [
         _bar(name, values, places, colour)
@@ -107,11 +107,11 @@ def _bar(name: str, values: list[float], places: list[list[str]], colour: str) -
 def _table(measurement: Measurement) -> Table:
     rows = []
     for result in measurement.artifacts:
-        found = measurement.summaries.get(result.key)
-        if found is None:
+        summary = measurement.summaries.get(result.key)
+        if summary is None:
             continue
-        marks = [numbers.size(found.memory_bytes.get(stage)) for stage in STAGES]
-        steady = found.memory_kinds.get("steady")
+        marks = [numbers.size(summary.memory_bytes.get(stage)) for stage in STAGES]
+        steady = summary.memory_kinds.get("steady")
         kinds = (
             (steady.anon, steady.file, steady.pss, steady.beyond_baseline)
             if steady
@@ -121,7 +121,7 @@ def _table(measurement: Measurement) -> Table:
             cells(
                 result.key,
                 *marks,
-                *(numbers.size(count) for count in (*kinds, found.peak_bytes)),
+                *(numbers.size(count) for count in (*kinds, summary.peak_bytes)),
                 Cell(numbers.size(result.arena_bytes)),
             )
         )

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from edgekit.measure.measurement import ArtifactResult, Measurement
+from edgekit.measure.measurement import ArtifactResult, Measurement, OutputCheck
 from edgekit.measure.probes import series
 from edgekit.metrics import named_metric
 from edgekit.reporting import numbers
@@ -62,24 +62,25 @@ def operator_blocks(measurement: Measurement, command: str) -> Iterator[Block]:
 def _operator_figure(measurement: Measurement, results: list[ArtifactResult]) -> Figure:
     times = {result.key: _times(result) for result in results}
     total = defaultdict[str, float](float)
-    for found in times.values():
-        for name, time in found.items():
+    for by_operator in times.values():
+        for name, time in by_operator.items():
             total[name] += time
     ranked = [name for name in sorted(total, key=lambda name: -total[name]) if total[name] > 0][
         :OPERATORS
     ]
-    looks, useless = styles(measurement), mark(measurement)
+    looks = styles(measurement)
+    useless = mark(measurement)
     data = tuple(
         {
             "type": "bar",
             "orientation": "h",
             "name": label(key),
-            "x": [float(f"{found.get(name, 0.0):.4g}") for name in reversed(ranked)],
+            "x": [float(f"{by_operator.get(name, 0.0):.4g}") for name in reversed(ranked)],
             "y": [label(name, limit=36) for name in reversed(ranked)],
             "marker": {"color": looks[key].colour},
             "hovertemplate": "%{x} µs: %{y}<extra>%{fullData.name}</extra>",
         }
-        for key, found in reversed(times.items())
+        for key, by_operator in reversed(times.items())
     )
     slowed = [
         f"{result.key}: {numbers.milliseconds(result.profile.median_ns / 1e6)} ms"
@@ -118,11 +119,11 @@ def _operator_figure(measurement: Measurement, results: list[ArtifactResult]) ->
 
 def _times(result: ArtifactResult) -> dict[str, float]:
     """µs by module, or by operator where the module is not known."""
-    found = defaultdict[str, float](float)
+    time_us = defaultdict[str, float](float)
     for operator in result.profile.operators if result.profile else ():
         outside = "" if operator.delegated else " (not delegated)"
-        found[(operator.layer or operator.name) + outside] += operator.mean_ns / 1e3
-    return found
+        time_us[(operator.layer or operator.name) + outside] += operator.mean_ns / 1e3
+    return time_us
 
 
 def sustained_blocks(measurement: Measurement, command: str) -> Iterator[Block]:
@@ -135,7 +136,8 @@ def sustained_blocks(measurement: Measurement, command: str) -> Iterator[Block]:
         yield Absent("the long run", "it was not requested", f"{command} --sustained 10m")
         return
     useless = mark(measurement)
-    looks, data = styles(measurement), list[dict[str, Any]]()
+    looks = styles(measurement)
+    data = list[dict[str, Any]]()
     for result in results:
         curve = thinned(result.sustained.curve if result.sustained else [], CURVE_POINTS)
         line = {"color": looks[result.key].colour, "dash": looks[result.key].dash, "width": 1.5}
@@ -199,7 +201,8 @@ def _sustained_table(results: list[ArtifactResult], useless: str) -> Table:
     for result in results:
         if (run := result.sustained) is None:
             continue
-        burst, late = run.burst_ns, run.sustained_ns
+        burst = run.burst_ns
+        late = run.sustained_ns
         slower = f"{100 * (late / burst - 1):+.1f} %" if burst and late else None
         times = [
             numbers.milliseconds(None if ns is None else ns / 1e6) + useless for ns in (burst, late)
@@ -268,7 +271,7 @@ def outputs_table(measurement: Measurement) -> Table:
         cells(
             result.key,
             check.name,
-            "equal" if check.equal else "finite" if check.finite else "NaN or infinite",
+            _outputs_are(check),
             f"{check.max_abs_error:.3g}",
             decibels(check.snr_db),
             f"{check.cosine:.6f}",
@@ -282,24 +285,31 @@ def outputs_table(measurement: Measurement) -> Table:
     )
 
 
+def _outputs_are(check: OutputCheck) -> str:
+    """How the outputs compare with those of the build host, in a word or three."""
+    if check.equal:
+        return "equal"
+    return "finite" if check.finite else "NaN or infinite"
+
+
 def energy_block(measurement: Measurement, command: str) -> Block:
     """Energy of one inference, or why there is none."""
     rows = []
     for result in measurement.artifacts:
-        found = result.energy
-        if found and found.joules is not None:
+        energy = result.energy
+        if energy and energy.joules is not None:
             values = [
                 None if value is None else f"{numbers.significant(value * 1e3)} mJ"
-                for value in (found.joules, found.gross_joules)
+                for value in (energy.joules, energy.gross_joules)
             ]
             idle = (
-                None if found.idle_watts is None else f"{numbers.significant(found.idle_watts)} W"
+                None if energy.idle_watts is None else f"{numbers.significant(energy.idle_watts)} W"
             )
-            rows.append(cells(result.key, found.sensor, *values, idle, str(found.inferences)))
+            rows.append(cells(result.key, energy.sensor, *values, idle, str(energy.inferences)))
     if rows:
         columns = ("artifact", "sensor", "beyond idle", "in all", "idle", "inferences")
         return Table(columns, tuple(rows), names=2, title="Energy of an inference")
-    said = next(
+    unavailable = next(
         (
             result.energy.unavailable
             for result in measurement.artifacts
@@ -308,7 +318,7 @@ def energy_block(measurement: Measurement, command: str) -> Block:
         "",
     )
     return (
-        Absent("energy", said)
-        if said
+        Absent("energy", unavailable)
+        if unavailable
         else Absent("energy", "it was not requested", f"{command} --energy")
     )

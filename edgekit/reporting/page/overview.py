@@ -53,8 +53,8 @@ def glance_table(
     rows = tuple(
         _glance_row(artifact, artifacts, baseline, measurements, met) for artifact in artifacts
     )
-    said = "; ".join(dict.fromkeys(f"{m.target}: {flag(m)}" for m in measurements if flag(m)))
-    return Table(tuple(columns), rows, caption=said)
+    flags = dict.fromkeys(f"{m.target}: {flag(m)}" for m in measurements if flag(m))
+    return Table(tuple(columns), rows, caption="; ".join(flags))
 
 
 def _glance_row(
@@ -64,7 +64,8 @@ def _glance_row(
     measurements: Sequence[Measurement],
     met: Mapping[str, bool],
 ) -> tuple[Cell, ...]:
-    base, verified = baseline_of(artifact, artifacts, baseline), artifact.verification
+    base = baseline_of(artifact, artifacts, baseline)
+    verified = artifact.verification
     alone = base is None or base.key == artifact.key
     smaller = (
         DASH
@@ -78,7 +79,8 @@ def _glance_row(
         metric_cell(headline(verified.metrics)),
     ]
     for measurement in measurements:
-        found, useless = measurement.summaries.get(artifact.key), mark(measurement)
+        summary = measurement.summaries.get(artifact.key)
+        useless = mark(measurement)
         dim = bool(useless) or bool(measurement.unjudged(artifact.key))
         ratio = (
             DASH
@@ -86,21 +88,21 @@ def _glance_row(
             else numbers.ratio(measurement.latency_ratio(base.key, artifact.key))
         )
         times = [
-            with_interval(numbers.estimate_ms(found.p50 if found else None)),
+            with_interval(numbers.estimate_ms(summary.p50 if summary else None)),
             with_interval(ratio),
         ]
         row += [marked_cell(cell, useless, dim=dim) for cell in times]
-        row.append(Cell(numbers.size(found.peak_bytes if found else None)))
+        row.append(Cell(numbers.size(summary.peak_bytes if summary else None)))
     if met:
-        ok = met.get(artifact.key, met.get(artifact.variant))
-        row.append(
-            Cell(DASH)
-            if ok is None
-            else Cell("met", tone="good")
-            if ok
-            else Cell("not met", tone="bad")
-        )
+        row.append(_budget_cell(met.get(artifact.key, met.get(artifact.variant))))
     return cells(*row)
+
+
+def _budget_cell(met: bool | None) -> Cell:
+    """Whether the budget is met; a dash where it says nothing."""
+    if met is None:
+        return Cell(DASH)
+    return Cell("met", tone="good") if met else Cell("not met", tone="bad")
 
 
 def pareto_figure(measurement: Measurement) -> Block:
@@ -118,11 +120,9 @@ def pareto_figure(measurement: Measurement) -> Block:
             "no run finished" if not shown else "the evaluation set has no labels",
         )
     kind = measured[0][1]
-    looks, useless, largest = (
-        styles(measurement),
-        mark(measurement),
-        max(result.artifact.file.bytes for result, _ in measured) or 1,
-    )
+    looks = styles(measurement)
+    useless = mark(measurement)
+    largest = max(result.artifact.file.bytes for result, _ in measured) or 1
     points = [
         (measurement.summaries[result.key].p50.value / 1e6, metric.value)
         for result, metric in measured
@@ -166,7 +166,7 @@ def _bubble(
     style: Any,
     largest: int,
 ) -> dict[str, Any]:
-    found = measurement.summaries[result.key].p50
+    p50 = measurement.summaries[result.key].p50
     low = metric.value if metric.low is None else metric.low
     high = metric.value if metric.high is None else metric.high
     size = max(SMALLEST_BUBBLE_PX, BUBBLE_PX * (result.artifact.file.bytes / largest) ** 0.5)
@@ -182,8 +182,8 @@ def _bubble(
     bars = {"type": "data", "symmetric": False, "thickness": 1, "width": 0, "color": style.colour}
     times = {
         **bars,
-        "array": [((found.high or found.value) - found.value) / 1e6],
-        "arrayminus": [(found.value - (found.low or found.value)) / 1e6],
+        "array": [((p50.high or p50.value) - p50.value) / 1e6],
+        "arrayminus": [(p50.value - (p50.low or p50.value)) / 1e6],
     }
     shares = {**bars, "array": [high - metric.value], "arrayminus": [metric.value - low]}
     about = f"{numbers.size(result.artifact.file.bytes)}, {label(result.key)}"

@@ -33,10 +33,10 @@ def parity_blocks(measurement: Measurement, manifest: Manifest | None) -> Iterat
             "edgekit run RECIPE",
         )
         return
-    useless, rows = mark(measurement), []
-    metric = next(
-        (found for pair in pairs for one in pair if (found := headline(known(one)))), None
-    )
+    useless = mark(measurement)
+    rows = []
+    headlines = [headline(known(result)) for pair in pairs for result in pair]
+    metric = next(filter(None, headlines), None)
     for pair in pairs:
         quantities = [_sides(measurement, result) for result in pair]
         names = ("ExecuTorch .pte", "LiteRT .tflite")
@@ -70,12 +70,12 @@ def parity_blocks(measurement: Measurement, manifest: Manifest | None) -> Iterat
         f" {'device' if measured else 'build host'}. "
     )
     yield Table(columns, tuple(rows), names=2, caption=caption + flag(measurement))
-    wanted = [{one.key, other.key} for one, other in pairs]
+    paired_keys = [{pte.key, lite.key} for pte, lite in pairs]
     compared = [(pair, "on the device, reference samples") for pair in measurement.runtimes]
     compared += [
         (pair, "on the build host, test set") for pair in (manifest.comparisons if manifest else ())
     ]
-    compared = [(pair, where) for pair, where in compared if {pair.a, pair.b} in wanted]
+    compared = [(pair, where) for pair, where in compared if {pair.a, pair.b} in paired_keys]
     if compared:
         label = compared[0][0].agreement_label
         yield Table(
@@ -106,40 +106,43 @@ def _is_pair(pte: ArtifactResult, lite: ArtifactResult) -> bool:
 
 
 def _sides(measurement: Measurement, result: ArtifactResult) -> list[Cell]:
-    found, useless = measurement.summaries.get(result.key), mark(measurement)
-    steady = found.memory_kinds.get("steady") if found else None
+    summary = measurement.summaries.get(result.key)
+    useless = mark(measurement)
+    steady = summary.memory_kinds.get("steady") if summary else None
     times = [
-        with_interval(numbers.estimate_ms(found.p50 if found else None)),
-        Cell(numbers.milliseconds(found.load_ms if found else None)),
+        with_interval(numbers.estimate_ms(summary.p50 if summary else None)),
+        Cell(numbers.milliseconds(summary.load_ms if summary else None)),
     ]
     return [
         *(marked_cell(cell, useless, dim=bool(useless)) for cell in times),
         Cell(numbers.size(steady.beyond_baseline if steady else None)),
-        Cell(numbers.size(found.peak_bytes if found else None)),
+        Cell(numbers.size(summary.peak_bytes if summary else None)),
         Cell(numbers.size(result.artifact.file.bytes)),
         metric_cell(headline(known(result))),
     ]
 
 
-def _ratios(measurement: Measurement, one: ArtifactResult, other: ArtifactResult) -> list[Cell]:
+def _ratios(
+    measurement: Measurement, first_result: ArtifactResult, second_result: ArtifactResult
+) -> list[Cell]:
     def times(first: float | None, second: float | None) -> Cell:
         return Cell(f"{first / second:.2f}×" if first and second and second > 0 else DASH)
 
-    found = [measurement.summaries.get(result.key) for result in (one, other)]
-    steady = [summary.memory_kinds.get("steady") if summary else None for summary in found]
+    summaries = [measurement.summaries.get(result.key) for result in (first_result, second_result)]
+    steady = [summary.memory_kinds.get("steady") if summary else None for summary in summaries]
     beyond = [use.beyond_baseline if use else None for use in steady]
     return [
-        times(*[summary.load_ms if summary else None for summary in found]),
+        times(*[summary.load_ms if summary else None for summary in summaries]),
         times(*beyond),
-        times(*[summary.peak_bytes if summary else None for summary in found]),
-        times(one.artifact.file.bytes, other.artifact.file.bytes),
-        Cell(_metric_difference(one, other)),
+        times(*[summary.peak_bytes if summary else None for summary in summaries]),
+        times(first_result.artifact.file.bytes, second_result.artifact.file.bytes),
+        Cell(_metric_difference(first_result, second_result)),
     ]
 
 
-def _metric_difference(one: ArtifactResult, other: ArtifactResult) -> str:
-    metric = headline(known(one))
-    reference = named_metric(known(other), metric.name) if metric else None
+def _metric_difference(result: ArtifactResult, against: ArtifactResult) -> str:
+    metric = headline(known(result))
+    reference = named_metric(known(against), metric.name) if metric else None
     if metric is None or reference is None:
         return DASH
     shown = f"{metric.value - reference.value:+.{metric.decimals}f}"

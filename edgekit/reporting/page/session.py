@@ -12,7 +12,8 @@ LEVELS = ("invalid", "warning", "unknown", "note")
 
 def device_facts(measurement: Measurement) -> Facts:
     """Machine, system, settings and runtimes, as the device said them."""
-    device, settings = measurement.device, measurement.settings
+    device = measurement.device
+    settings = measurement.settings
     state = next((run.before for result in measurement.artifacts for run in result.runs), None)
     clocks = [c for c in state.clocks if c.max_khz] if state else []
     runners = dict.fromkeys(
@@ -102,15 +103,9 @@ def validity(measurement: Measurement) -> Notes:
         grouped.items(), key=lambda item: LEVELS.index(item[0][0])
     ):
         about = [note.artifact for note in members if note.artifact]
-        whose = (
-            ""
-            if not about
-            else (
-                "all artifacts: "
-                if len(about) == len(measurement.artifacts) > 1
-                else f"{', '.join(about)}: "
-            )
-        )
+        whose = f"{', '.join(about)}: " if about else ""
+        if len(about) == len(measurement.artifacts) > 1:
+            whose = "all artifacts: "
         lines.append((level, printable(whose + text, limit=300)))
     return Notes(
         tuple(lines) or (("ok", "nothing speaks against these numbers"),),

@@ -17,7 +17,10 @@ from edgekit.reporting.numbers import NOT_AVAILABLE
 from edgekit.sanitize import printable
 
 Tone = Literal["", "good", "bad", "warn", "dim"]
-INK, SOFT, LINE, ACCENT = "var(--ink)", "var(--soft)", "var(--line)", "var(--accent)"
+INK = "var(--ink)"
+SOFT = "var(--soft)"
+LINE = "var(--line)"
+ACCENT = "var(--accent)"
 SERIES = tuple(f"var(--series-{number})" for number in range(8))
 
 
@@ -154,8 +157,13 @@ def with_interval(text: str, tone: Tone = "") -> Cell:
     return Cell(value, interval.rstrip(")"), tone)
 
 
-def axis(title: str = "", **more: Any) -> dict[str, Any]:
-    return {"title": {"text": title, "standoff": 8}, "automargin": True, "zeroline": False, **more}
+def axis(title: str = "", **settings: Any) -> dict[str, Any]:
+    return {
+        "title": {"text": title, "standoff": 8},
+        "automargin": True,
+        "zeroline": False,
+        **settings,
+    }
 
 
 def log_axis(title: str, values: Sequence[float]) -> dict[str, Any]:
@@ -164,7 +172,8 @@ def log_axis(title: str, values: Sequence[float]) -> dict[str, Any]:
     shown = [value for value in values if value > 0]
     if not shown:
         return axis(title)
-    low, high = 0.9 * min(shown), 1.1 * max(shown)
+    low = 0.9 * min(shown)
+    high = 1.1 * max(shown)
     decades = [
         10.0**power
         for power in range(math.floor(math.log10(low)), math.floor(math.log10(high)) + 1)
@@ -176,9 +185,8 @@ def log_axis(title: str, values: Sequence[float]) -> dict[str, Any]:
         (1, 1.5, 2, 3, 5, 7),
         tuple(1 + at / 10 for at in range(90)),
     ):
-        ticks = [
-            tick for decade in decades for step in steps if low <= (tick := decade * step) <= high
-        ]
+        ticks = [decade * step for decade in decades for step in steps]
+        ticks = [tick for tick in ticks if low <= tick <= high]
         if len(ticks) >= 4:
             break
     ticks = [float(f"{tick:.4g}") for tick in thinned(ticks, 6)]
@@ -191,11 +199,11 @@ def log_axis(title: str, values: Sequence[float]) -> dict[str, Any]:
     )
 
 
-def layout(*, x: Mapping[str, Any], y: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+def layout(*, x: Mapping[str, Any], y: Mapping[str, Any], **settings: Any) -> dict[str, Any]:
     """The layout that all figures share; fonts and colours are the page's."""
     legend = {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0}
     shared = {"margin": {"l": 8, "r": 12, "t": 8, "b": 8}, "hovermode": "closest", "legend": legend}
-    return {**shared, "xaxis": dict(x), "yaxis": dict(y), **more}
+    return {**shared, "xaxis": dict(x), "yaxis": dict(y), **settings}
 
 
 def thinned(values: Sequence[Any], most: int) -> list[Any]:

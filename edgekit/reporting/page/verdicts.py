@@ -84,11 +84,14 @@ def _runtime(measurement: Measurement) -> str:
 
 
 def _section(bundle: Bundle | None, a: Measurement, b: Measurement) -> Section:
-    found, gate = compare_stored(a, b), _gate(bundle, a, b)
-    metrics = tuple(dict.fromkeys(finding.metric for finding in found.findings))
+    compared = compare_stored(a, b)
+    gate = _gate(bundle, a, b)
+    metrics = tuple(dict.fromkeys(finding.metric for finding in compared.findings))
     rows = []
-    for pair in dict.fromkeys(finding.pair for finding in found.findings):
-        by_metric = {finding.metric: finding for finding in found.findings if finding.pair == pair}
+    for pair in dict.fromkeys(finding.pair for finding in compared.findings):
+        by_metric = {
+            finding.metric: finding for finding in compared.findings if finding.pair == pair
+        }
         gated = (
             [_gated([finding for finding in gate.findings if finding.pair == pair])] if gate else []
         )
@@ -102,18 +105,19 @@ def _section(bundle: Bundle | None, a: Measurement, b: Measurement) -> Section:
                 *gated,
             )
         )
-    labels = {finding.metric: finding.label for finding in found.findings}
+    labels = {finding.metric: finding.label for finding in compared.findings}
     columns = ("artifact", *(labels[metric] for metric in metrics), *(["gate"] if gate else []))
     lead = (
         f"B, {_name(b)}, against A, {_name(a)}, in turn in one session. Up to"
-        f" {found.margin_percent:g} %{_metric_margins(found.findings)} is no difference. {LEAD}"
+        f" {compared.margin_percent:g} %{_metric_margins(compared.findings)} is no difference."
+        f" {LEAD}"
     )
     blocks: list[Block] = [
         Table(
             columns,
             tuple(rows),
             texts=tuple(range(1, len(columns))),
-            caption=_caption(found.findings, flag(b)),
+            caption=_caption(compared.findings, flag(b)),
         )
     ]
     if gate:
@@ -152,25 +156,25 @@ def _gate(bundle: Bundle | None, a: Measurement, b: Measurement) -> Gated | None
     return judged_again(b, a, stored_sections(bundle.manifest.recipe).gate)
 
 
-def _caption(findings: Sequence[Finding], said: str) -> str:
+def _caption(findings: Sequence[Finding], remark: str) -> str:
     reasons = dict.fromkeys(f.reason for f in findings if f.mid is None and f.reason)
-    return printable("; ".join(filter(None, (*reasons, said))), limit=600)
+    return printable("; ".join(filter(None, (*reasons, remark))), limit=600)
 
 
 def _verdict(finding: Finding, useless: str) -> Cell:
     """In a word or two, with how far B is from A."""
-    words = {"same": "no difference", "not_judged": "not judged"}
-    more = (
+    short = {"same": "no difference", "not_judged": "not judged"}
+    needed = (
         f": {finding.more_runs} more runs"
         if finding.verdict == "inconclusive" and finding.more_runs
         else ""
     )
-    said = words.get(finding.verdict) or (
-        finding.verdict + more if finding.verdict == "inconclusive" else verdict_words(finding)
+    words = short.get(finding.verdict) or (
+        finding.verdict + needed if finding.verdict == "inconclusive" else verdict_words(finding)
     )
     timed = useless if finding.metric.startswith("latency") and finding.mid is not None else ""
     return Cell(
-        said.replace(" ", "\N{NO-BREAK SPACE}"),
+        words.replace(" ", "\N{NO-BREAK SPACE}"),
         "" if finding.mid is None else change(finding) + timed,
         TONES.get(finding.verdict, ""),
     )
