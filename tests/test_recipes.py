@@ -128,7 +128,7 @@ def test_together_they_show_every_method_and_format() -> None:
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_each_opens_with_what_it_teaches(path: Path) -> None:
-    comments = path.read_text().split("\nedgekit: 1")[0].split("\nextends:")[0].splitlines()[2:]
+    comments = path.read_text().split("\nedgekit: 2")[0].split("\nextends:")[0].splitlines()[2:]
     assert all(line.startswith("#") for line in comments)
     assert "Teaches " in "".join(comments)
     assert "# Measured on " in "\n".join(comments)
