@@ -62,7 +62,7 @@ SMALL = {
 }
 
 
-LITERT, EXECUTORCH = "export.formats=[litert]", "export.formats=[executorch]"
+LITERT, EXECUTORCH = "export.backends=[litert]", "export.backends=[xnnpack]"
 GALLERY = {
     "digits_sparse_iterative": [
         "stages.sparse.schedule.steps=2",

@@ -1,7 +1,7 @@
 """Exports in child processes: start them, watch them, and turn whatever becomes of them into
 artifacts or one ExportError. Imports no torch.
 
-Each child exports one artifact (child.py) in its own process group, forked from one process that
+Each child exports one artifact (worker.py) in its own process group, forked from one process that
 has imported the libraries (nursery.py). A child that is killed, runs out of memory or hangs does
 not take the caller down; when one fails, or on Ctrl-C, the others are killed and nothing of theirs
 stays."""

@@ -1,7 +1,8 @@
 """One export in a process of its own, forked by nursery.py.
 
 A converter that crashes or eats all memory takes this process with it and nothing else. What the
-libraries print goes to stderr; stdout carries one JSON object per line for the parent (run.py):
+libraries print goes to stderr; stdout carries one JSON object per line for the parent
+(processes.py):
 {"step": NAME} as work goes on, {"error": {...}} when edgekit refuses. Exit code 0 means that
 `result.json` is in the output directory."""
 
