@@ -605,7 +605,7 @@ def test_keep_float_must_mean_something(prepare: Callable[..., GraphModule]) -> 
     with pytest.raises(
         ModelError, match=r"no layer matches 'clasifier' \(layers to keep float\)"
     ) as caught:
-        prepare(separable(), IMAGES, keep_float=["clasifier"])
+        prepare(separable(), named(IMAGES), keep_float=["clasifier"])
     assert "classifier" in caught.value.hint
 
 
