@@ -31,10 +31,10 @@ def written(tmp_path: Path, text: str, kind: str = "recipe") -> Path:
 
 
 RECIPE = """\
-edgekit: 1
+edgekit: 2
 name: mine
 model: {name: small_cnn}
-input: {shape: [1, 8, 8]}
+inputs: {image: {shape: [1, 8, 8]}}
 data: {name: digits}
 stages:
   - stage: train
@@ -112,7 +112,7 @@ def test_hover_shows_the_description_and_the_unit(server: LanguageServer, tmp_pa
     [
         ("epoch: 1", "epochs: 1", 8, 4, "epoch"),
         ("sgae: train", "stage: train", 7, 4, "sgae"),
-        ("{shap: [1, 8, 8]}", "{shape: [1, 8, 8]}", 4, 8, "shap"),
+        ("{shap: [1, 8, 8]}", "{shape: [1, 8, 8]}", 4, 17, "shap"),
     ],
 )
 def test_a_typo_is_underlined_at_its_place(
