@@ -26,6 +26,7 @@ from torchao.quantization.pt2e.quantize_pt2e import prepare_qat_pt2e
 
 from edgekit.captured_graph import capture
 from edgekit.patches.replacing import replaced
+from edgekit.patches.speed import qat
 from edgekit.patches.speed.lowering import fast_executorch, fast_litert
 from edgekit.patches.speed.qat import fast_patterns
 from tests.support.compress_nets import named
@@ -104,7 +105,11 @@ def test_litert_still_traces_a_model_that_is_already_traced() -> None:
     assert counts["export"] < plain
 
 
-def test_torchao_still_traces_patterns_of_convolutions_that_are_not_there() -> None:
+def test_torchao_still_traces_patterns_of_convolutions_that_are_not_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # What this process traced before would not be traced, and counted, again.
+    monkeypatch.setattr(qat, "_traced", {})
     quantizer = XNNPACKQuantizer().set_global(
         get_symmetric_quantization_config(is_per_channel=True, is_qat=True)
     )
