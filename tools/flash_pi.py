@@ -7,7 +7,9 @@ a target file that already trusts it.
 
 DEVICE may also be a file, which then stands for a card. What was on it is lost. Interrupted at any
 point, the same command starts again. The password of a wireless network is taken from
-EDGEKIT_WIFI_PASSWORD. Copy this script and change it: it uses nothing but edgekit's public API."""
+EDGEKIT_WIFI_PASSWORD. Copy this script and change it. What is imported from `edgekit` is its public
+API. The other imports are internal and may change with any version: cards, runtimes and stores have
+no public functions."""
 
 from __future__ import annotations
 
@@ -20,14 +22,20 @@ from typing import Annotated
 
 import typer
 
-from edgekit import flash, load_target, open_bundle, verify_signature
-from edgekit.bundle.manifest import Bundle
+import edgekit.flash as flash
+from edgekit import (
+    Bundle,
+    EdgekitError,
+    Progress,
+    UsageError,
+    load_target,
+    open_bundle,
+    verify_signature,
+)
 from edgekit.cli import tell
 from edgekit.cli.live import live_progress
 from edgekit.deployment import deploy, provision
 from edgekit.devices.local import LocalDevice
-from edgekit.errors import EdgekitError, UsageError
-from edgekit.progress import Progress
 from edgekit.runners.runtime import prepare
 
 WORKDIR = "/opt/edgekit"

@@ -83,14 +83,36 @@ def add_target(
     replace: bool = False,
 ) -> Added:
     """Connect to a board, ask it what it is, and write `DIRECTORY/NAME.yaml`, and beside it the
-    schema for editors.
+    schema for editors. Nothing is written unless the board answers.
 
-    `ssh` is USER@HOST:PORT (user and port may be left out), `adb` a serial; `allow_network` is for
-    one that adb reaches over the network. `confirm` is asked about host keys that are not known
-    yet; without it an unknown key is refused. Nothing is written unless the board answers.
+    Args:
+        name: The target's name.
+        ssh: `USER@HOST:PORT`; user and port may be left out.
+        adb: The serial of a device that adb reaches. Give either `ssh` or `adb`.
+        allow_network: Also a device that adb reaches over the network.
+        identity_file: The private key to log in with over ssh.
+        confirm: Asked about host keys that are not known yet. Without it an unknown key is refused.
+        directory: Where the file goes.
+        replace: Overwrite a file that is there already.
 
-    Raises UsageError (wrong name or address, the file is there already and not `replace`),
-    IdentityError, TransportError, DeviceError."""
+    Returns:
+        The file, the target, and the facts that the board reported.
+
+    Raises:
+        UsageError: A wrong name or address, or the file is there already.
+        IdentityError: An unknown or another host key, or the login was refused.
+        TransportError: The board cannot be reached.
+        DeviceError: The board does not answer as a board does.
+
+    Example:
+        A file that is there already is not overwritten:
+
+        >>> try:
+        ...     edgekit.add_target("desk", ssh="pi@raspberrypi.local")
+        ... except edgekit.UsageError as error:
+        ...     print(error.message)
+        targets/desk.yaml is there already
+    """
     path = Path(directory) / f"{name}.yaml"
     target = new_target(name, _address(ssh, adb, allow_network, identity_file))
     if path.exists() and not replace:
@@ -112,12 +134,33 @@ def add_target(
 def trust(
     target: AnyTarget, *, confirm: Confirm | None = None, fingerprints: tuple[str, ...] = ()
 ) -> tuple[HostKey, ...]:
-    """Record the host keys of an SSH target and of the jump hosts before it, the board's last in
-    what is returned.
+    """Record the host keys of an SSH target and of the jump hosts before it.
 
-    A key that is not known yet is recorded when its `SHA256:…` is one of `fingerprints`, else when
-    `confirm` agrees. Raises UsageError (not an SSH target), IdentityError (not confirmed, another
-    fingerprint), TransportError."""
+    A key that is not known yet is recorded when `fingerprints` lists it, else when `confirm`
+    agrees.
+
+    Args:
+        target: A target of kind ssh, as a value, a name or a file.
+        confirm: Asked about keys that are not known yet, where no fingerprints are given.
+        fingerprints: The keys to trust, each as `SHA256:…`.
+
+    Returns:
+        The host keys, the board's last.
+
+    Raises:
+        UsageError: Not an SSH target.
+        IdentityError: A key was not confirmed, or has another fingerprint.
+        TransportError: The board or a jump host cannot be reached.
+
+    Example:
+        Only SSH has host keys:
+
+        >>> try:
+        ...     edgekit.trust("desk")
+        ... except edgekit.UsageError as error:
+        ...     print(error.message)
+        desk: host keys are for targets of kind ssh, this is of kind local
+    """
     board = as_target(target)
     if not isinstance(board, SshTarget):
         raise UsageError(
@@ -144,7 +187,19 @@ def confirmed_by(fingerprints: tuple[str, ...], otherwise: Confirm | None = None
 
 
 def list_targets() -> list[Listed]:
-    """All targets that can be used by name, those with a broken file included."""
+    """All targets that can be used by name.
+
+    Returns:
+        Each target with its kind, address and file. One with a broken file is listed, too, with its
+        `problem`.
+
+    Raises:
+        Nothing.
+
+    Example:
+        >>> [target.name for target in edgekit.list_targets() if target.kind == "local"]
+        ['desk', 'local']
+    """
     return [_listed(name) for name in target_names()]
 
 

@@ -39,8 +39,22 @@ class CheckReport:
 
 
 def check(target: AnyTarget) -> CheckReport:
-    """Look at a target's board. A board that cannot be reached is a finding; only a target that
-    cannot be read raises (UsageError)."""
+    """Look at a target's board. A board that cannot be reached is a finding, not an error.
+
+    Args:
+        target: A target, as a value, a name or a file.
+
+    Returns:
+        What was looked at, the most basic first, each with a fix where something is wrong.
+
+    Raises:
+        UsageError: The target cannot be read.
+
+    Example:
+        >>> first = edgekit.check("desk").findings[0]
+        >>> first.check, first.level
+        ('reachable', 'ok')
+    """
     board = as_target(target)
     return CheckReport(board.name, address_of(board), tuple(_findings(board)))
 

@@ -43,10 +43,32 @@ def deploy(
     """Make a bundle the current one of a target's board. What was current can be rolled back to;
     content that is there is not sent again.
 
-    With `dry_run` nothing changes on the board. A request by `cancel` ends it: KeyboardInterrupt is
-    raised, and what was current before still is. Raises UsageError (no such target, not a bundle),
-    ResultError (not signed as the target demands; nothing is sent), BusyError (somebody else uses
-    the board), DeviceError (disk, permissions), TransportError, IdentityError."""
+    Args:
+        bundle: A bundle or its directory.
+        target: A target, as a value, a name or a file.
+        device: A connected device to use. Default: connect, and close at the end.
+        dry_run: Change nothing on the board, and say what would be sent.
+        progress: Told where the work is.
+        cancel: Ends the work when it is requested: KeyboardInterrupt is raised, and what was
+            current before still is.
+
+    Returns:
+        What was sent, in bytes and files, and where each artifact is on the board.
+
+    Raises:
+        UsageError: No such target, or not a bundle.
+        ResultError: Not signed as the target demands; nothing is sent.
+        BusyError: Somebody else uses the board.
+        DeviceError: The disk is full, or permissions are missing.
+        TransportError: The board cannot be reached.
+        IdentityError: An unknown host key, or the login was refused.
+
+    Example:
+        >>> edgekit.deploy("net", "desk").activated
+        True
+        >>> edgekit.deploy("net", "desk").bytes_moved
+        0
+    """
     loaded = as_target(target)
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
     require_signature(opened, loaded)
@@ -55,16 +77,54 @@ def deploy(
 
 
 def rollback(target: AnyTarget, *, device: Device | None = None) -> Verified:
-    """Make the previous bundle of a board the current one, after reading all of it. Raises
-    DeviceError: there is none, or it is damaged."""
+    """Make the previous bundle of a board the current one, after reading all of it.
+
+    Args:
+        target: A target, as a value, a name or a file.
+        device: A connected device to use. Default: connect, and close at the end.
+
+    Returns:
+        The name in the store of what is current now, and how many files were read.
+
+    Raises:
+        UsageError: No such target.
+        BusyError: Somebody else uses the board.
+        DeviceError: There is no previous bundle, or it is damaged.
+        TransportError: The board cannot be reached.
+        IdentityError: An unknown host key, or the login was refused.
+
+    Example:
+        >>> first = edgekit.deploy("net", "desk")
+        >>> second = edgekit.deploy("slow", "desk")
+        >>> edgekit.rollback("desk").bundle.startswith(first.bundle_id[:12])
+        True
+    """
     loaded = as_target(target)
     with reached(loaded, device) as board:
         return deployment.rollback(board, loaded.workdir)
 
 
 def verify(target: AnyTarget, *, device: Device | None = None) -> Verified:
-    """Read every byte of a board's current bundle there. Raises DeviceError: there is none, or
-    files are missing or altered."""
+    """Read every byte of a board's current bundle there.
+
+    Args:
+        target: A target, as a value, a name or a file.
+        device: A connected device to use. Default: connect, and close at the end.
+
+    Returns:
+        The bundle's name in the store, which starts with its id, and how many files were read.
+
+    Raises:
+        UsageError: No such target.
+        DeviceError: There is no bundle, or files are missing or altered.
+        TransportError: The board cannot be reached.
+        IdentityError: An unknown host key, or the login was refused.
+
+    Example:
+        >>> report = edgekit.deploy("net", "desk")
+        >>> edgekit.verify("desk").bundle.startswith(report.bundle_id[:12])
+        True
+    """
     loaded = as_target(target)
     with reached(loaded, device) as board:
         return deployment.verify(board, loaded.workdir)
@@ -79,14 +139,32 @@ def setup(
     progress: Progress = silent,
     cancel: Cancel | None = None,
 ) -> SetupReport:
-    """Bring the runtimes for artifacts of these formats onto a board, which needs no internet for
-    it.
+    """Bring the runtimes for artifacts onto a board, which needs no internet for it.
 
-    They are built and fetched on this machine; `offline_cache` is a directory to keep them in, for
-    a machine that has no internet either. When the
-    board cannot run one format, the others are still installed, then RunnerError names what is
-    missing. Raises what `deploy`
-    raises."""
+    They are built and fetched on this machine. Where the board cannot run one, the others are still
+    installed, then RunnerError names what is missing.
+
+    Args:
+        target: A target, as a value, a name or a file. What its file says it has is left out.
+        formats: The runtimes, `executorch` and `litert`.
+        offline_cache: A directory to keep them in, for a machine without internet.
+        device: A connected device to use. Default: connect, and close at the end.
+        progress: Told where the work is.
+        cancel: Ends the work when it is requested; KeyboardInterrupt is raised.
+
+    Returns:
+        The runtimes that are on the board now, with every file and its SHA-256.
+
+    Raises:
+        RunnerError: A runtime cannot be had for this board.
+        EdgekitError: As `deploy` raises it.
+
+    Example:
+        The target `desk` has its own program for `.pte` files, so nothing is sent:
+
+        >>> edgekit.setup("desk", formats=["executorch"]).runtimes
+        ()
+    """
     loaded = as_target(target)
     runtimes: list[Runtime] = []
     refused: list[RunnerError] = []

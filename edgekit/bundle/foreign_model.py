@@ -49,8 +49,23 @@ def open_model(path: str | Path) -> Iterator[Bundle]:
     """A `.tflite` or `.pte` as a bundle, in a directory that is gone when the block ends.
 
     Its inputs are random: floats of the standard normal distribution, 8- and 16-bit integers of
-    their whole range, others 0 or 1, as they are most often indices. Raises UsageError (no such
-    file, another kind of file), ModelError (not a model that edgekit can run)."""
+    their whole range, others 0 or 1, as they are most often indices.
+
+    Args:
+        path: The model's file.
+
+    Returns:
+        A context manager that gives the bundle.
+
+    Raises:
+        UsageError: No such file, or another kind of file.
+        ModelError: Not a model that edgekit can run.
+
+    Example:
+        >>> with edgekit.open_model("other.tflite") as bundle:
+        ...     print(bundle.manifest.artifacts[0].runtime)
+        litert
+    """
     with tempfile.TemporaryDirectory(prefix="edgekit-model-") as directory:
         yield wrap_model(path, Path(directory) / "bundle")
 

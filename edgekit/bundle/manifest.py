@@ -351,10 +351,25 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
 
 
 def open_bundle(path: str | Path, *, verify: bool = True) -> Bundle:
-    """Open a bundle directory and, with `verify`, check the size and hash of every file.
+    """Open a bundle.
 
-    Raises UsageError (not a bundle), ResultError (a manifest that does not follow the format; a
-    missing, altered or surplus file)."""
+    Args:
+        path: The bundle's directory.
+        verify: Whether to check the size and the hash of every file.
+
+    Returns:
+        The directory and its manifest, which is always checked.
+
+    Raises:
+        UsageError: Not a bundle.
+        ResultError: The manifest does not follow the format, or a file is missing, altered or
+            surplus.
+
+    Example:
+        >>> bundle = edgekit.open_bundle("net")
+        >>> [artifact.key for artifact in bundle.manifest.artifacts]
+        ['fp32.pte']
+    """
     directory = Path(path)
     if not (directory / MANIFEST).is_file():
         what = (

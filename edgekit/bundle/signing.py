@@ -24,8 +24,23 @@ KEYGEN = "`edgekit bundle keygen FILE` makes a pair"
 
 
 def keygen(file: str | Path) -> tuple[Path, Path]:
-    """Write a new private key to `file` (mode 0600, not encrypted) and its public key to
-    `file`.pub. Raises UsageError: one of them is there already."""
+    """Write a new pair of Ed25519 keys as PEM.
+
+    Args:
+        file: Where the private key goes, not encrypted, with mode 0600. The public key goes to
+            `file`.pub.
+
+    Returns:
+        The files of the private and of the public key.
+
+    Raises:
+        UsageError: One of them is there already, or cannot be written.
+
+    Example:
+        >>> private, public = edgekit.keygen("release-key")
+        >>> public.name
+        'release-key.pub'
+    """
     private = Path(file)
     public = Path(f"{file}.pub")
     key = Ed25519PrivateKey.generate()
@@ -41,8 +56,24 @@ def keygen(file: str | Path) -> tuple[Path, Path]:
 
 
 def sign(bundle: str | Path, key: str | Path) -> Path:
-    """Check a bundle whole, sign its manifest, and return the signature file, which lies beside it.
-    Raises UsageError (not a bundle, not a private key)."""
+    """Check a bundle whole and sign its manifest.
+
+    Args:
+        bundle: The bundle's directory.
+        key: The file of an Ed25519 private key, PEM without a passphrase.
+
+    Returns:
+        The signature's file, beside the manifest.
+
+    Raises:
+        UsageError: Not a bundle, not a private key, or the signature cannot be written.
+        ResultError: The bundle is damaged.
+
+    Example:
+        >>> private, public = edgekit.keygen("release-key")
+        >>> edgekit.sign("net", private).parent.name
+        'net'
+    """
     opened = open_bundle(bundle)
     private = _load(key, lambda data: serialization.load_pem_private_key(data, None))
     if not isinstance(private, Ed25519PrivateKey):
@@ -76,8 +107,25 @@ def require_signature(bundle: Bundle, target: Target) -> None:
 
 
 def verify_signature(bundle: Bundle, public_key: str | Path, *, wanted_by: str = "") -> None:
-    """Raises ResultError unless a bundle's manifest is signed with the private key that belongs to
-    a public one; UsageError: no such key."""
+    """Check that a bundle's manifest is signed with the private key that belongs to a public one.
+
+    Args:
+        bundle: An open bundle.
+        public_key: The file of an Ed25519 public key, PEM.
+        wanted_by: Who demands the signature; the start of the error's message.
+
+    Returns:
+        Nothing: a signature that is right raises no error.
+
+    Raises:
+        UsageError: No such key.
+        ResultError: The bundle is not signed, or not with that key.
+
+    Example:
+        >>> private, public = edgekit.keygen("release-key")
+        >>> signature = edgekit.sign("net", private)
+        >>> edgekit.verify_signature(edgekit.open_bundle("net"), public)
+    """
     key = _load(public_key, serialization.load_pem_public_key)
     if not isinstance(key, Ed25519PublicKey):
         raise UsageError(f"{public_key}: not an Ed25519 public key in PEM", hint=KEYGEN)

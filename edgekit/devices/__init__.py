@@ -105,11 +105,25 @@ class Device(Protocol):
 
 
 def connect(target: Target, cancel: Cancel | None = None) -> Device:
-    """The device of a target, ready to use. The caller closes it. A request by `cancel` ends what
-    it waits for, from the connecting on.
+    """The device of a target, ready to use. The caller closes it.
 
-    Raises TransportError (unreachable), IdentityError (unknown host key, login refused),
-    DeviceError.
+    Args:
+        target: A target, as `load_target` gives it.
+        cancel: A request by it ends what the device waits for, from the connecting on.
+
+    Returns:
+        The device.
+
+    Raises:
+        TransportError: The board cannot be reached.
+        IdentityError: An unknown host key, or the login was refused.
+        DeviceError: The board does not answer as a board does.
+
+    Example:
+        >>> import contextlib
+        >>> with contextlib.closing(edgekit.connect(edgekit.load_target("desk"))) as device:
+        ...     print(device.name)
+        desk
     """
     module, _, function = TRANSPORTS[target.kind].partition(":")
     connect_kind = getattr(importlib.import_module(module), function)

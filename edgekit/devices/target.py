@@ -166,7 +166,18 @@ Target = Annotated[LocalTarget | SshTarget | AdbTarget, Field(discriminator="kin
 
 
 def target_json_schema() -> dict[str, Any]:
-    """What a target file may hold, for editors."""
+    """The JSON schema of target files, for editors.
+
+    Returns:
+        A schema of draft 2020-12, as plain JSON values.
+
+    Raises:
+        Nothing.
+
+    Example:
+        >>> edgekit.target_json_schema()["title"]
+        'edgekit target'
+    """
     schema = documented(TypeAdapter(Target).json_schema(by_alias=True))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

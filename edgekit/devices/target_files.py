@@ -30,11 +30,23 @@ def as_target(given: Target | str | Path) -> Target:
 
 
 def load_target(name_or_path: str | Path) -> Target:
-    """The target in a file (`x.yaml`, `dir/x`), or the one called so in ./targets, in the user's
-    configuration, or built in.
+    """The target in a file, or the one of a name in ./targets, in the user's configuration, or
+    built in.
 
-    Paths in it are made absolute. Raises UsageError: no such target, or every problem in its file
-    with line and column."""
+    Args:
+        name_or_path: A name such as `pi5`, or a file: a `Path`, or text with a `/` or the suffix
+            `.yaml`.
+
+    Returns:
+        The target, with the paths in it absolute.
+
+    Raises:
+        UsageError: No such target, or every problem in its file with line and column.
+
+    Example:
+        >>> edgekit.load_target("desk").kind
+        'local'
+    """
     text = str(name_or_path)
     if "/" in text or text.endswith((".yaml", ".yml")) or isinstance(name_or_path, Path):
         return read_target(Path(name_or_path))

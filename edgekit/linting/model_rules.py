@@ -44,11 +44,27 @@ def lint(
     overrides: Sequence[str] = (),
     target: Target | str | Path | None = None,
 ) -> tuple[Finding, ...]:
-    """Look over a recipe, with its model when the extra `export` is installed, and with a board
-    when `target` names one, which is then asked.
+    """Look over a recipe, with its model where the extra `export` is installed, and with a board
+    where `target` names one.
 
     Nothing is trained. Data is loaded where a schedule counts its samples, and of a folder of
-    images one. Raises UsageError for a recipe that is not valid."""
+    images one is read.
+
+    Args:
+        recipe: A loaded recipe or its file.
+        overrides: Values to replace, as `key.path=value`; only for a file.
+        target: A target, as a value, a name or a file. Its board is connected to.
+
+    Returns:
+        What was noticed, in the order of the file's lines; empty where there is nothing to say.
+
+    Raises:
+        UsageError: The recipe is not valid, or there is no such target.
+
+    Example:
+        >>> edgekit.lint("quickstart.yaml")
+        ()
+    """
     loaded = (
         recipe
         if isinstance(recipe, LoadedRecipe)

@@ -56,14 +56,31 @@ def build(
     parallel_exports: int | None = None,
 ) -> BuildResult:
     """Run a recipe's stages, export its variants, verify them, and write the bundle
-    `OUTPUT/NAME-ID12`.
+    `OUTPUT/NAME-ID12`. Needs the extra `export`.
 
-    Finished stages and exports come from the cache (`EDGEKIT_CACHE`). `overrides` are
-    `key.path=value` as with `--set`; `progress` is told where the work is; `parallel_exports` child
-    processes export at a time (default: one per core, at most 4).
+    Finished stages and exports come from the cache (`EDGEKIT_CACHE`).
 
-    Raises UsageError (recipe), ModelError (model, weights, data), ExportError (an artifact that
-    cannot be made or is not the model), BusyError (another process computes the same stage)."""
+    Args:
+        recipe: A loaded recipe or its file.
+        overrides: Values to replace, as `key.path=value`.
+        output: The directory to write the bundle into.
+        progress: Told where the work is.
+        parallel_exports: How many child processes export at a time. Default: one a core, at most 4.
+
+    Returns:
+        The bundle, what happened in each stage, and how many exports came from the cache.
+
+    Raises:
+        UsageError: The recipe is not valid.
+        ModelError: The model, its weights or its data cannot be used.
+        ExportError: An artifact cannot be made, or does not compute what the model computes.
+        BusyError: Another process computes the same stage.
+
+    Example:
+        >>> result = edgekit.build("quickstart.yaml")
+        >>> [artifact.key for artifact in result.bundle.manifest.artifacts][:2]
+        ['fp32.pte', 'fp32.tflite']
+    """
     loaded = as_loaded(recipe, overrides)
     cache = cache_root()
     planned = plan(loaded, cache=cache)

@@ -31,8 +31,26 @@ class StageEstimate:
 def estimate(
     recipe: str | Path | LoadedRecipe, *, overrides: Sequence[str] = ()
 ) -> tuple[StageEstimate, ...]:
-    """What each stage's network will be, before anything is trained. Raises UsageError (recipe) and
-    ModelError, as `preview`."""
+    """What each stage's network will be, before anything is trained. Needs the extra `export`.
+
+    Args:
+        recipe: A loaded recipe or its file.
+        overrides: Values to replace, as `key.path=value`.
+
+    Returns:
+        For each stage its parameters, its multiply-accumulate operations for one sample, and its
+        bytes of weights and of activations.
+
+    Raises:
+        UsageError: The recipe is not valid.
+        ModelError: The model cannot be made.
+
+    Example:
+        >>> stages = edgekit.estimate("quickstart.yaml")
+        >>> fp32, int8 = stages[:2]
+        >>> fp32.name, int8.weight_bytes < fp32.weight_bytes / 3
+        ('fp32', True)
+    """
     loaded = as_loaded(recipe, overrides)
     from edgekit.pipeline.preview import preview
 

@@ -47,12 +47,34 @@ def sensitivity(
     overrides: Sequence[str] = (),
     progress: Progress = silent,
 ) -> SensitivityReport:
-    """Which layers an int8 stage (`ptq` or `qat`; the only one, when none is named) loses its
-    precision in, measured at the network's output.
+    """Which layers an int8 stage loses its precision in, measured at the network's output.
 
-    What it needs and is not in the cache is run, as by `build`. With `reach_db` it also looks for
-    the layers to keep in float to reach that SNR. Raises UsageError (recipe, no such stage),
-    ModelError and BusyError as `build`."""
+    What it needs and is not in the cache is run, as by `build`. Needs the extra `export`.
+
+    Args:
+        recipe: A loaded recipe or its file.
+        stage: The name of a `ptq` or `qat` stage. Default: the only one there is.
+        samples: How many samples of the test set are used.
+        reach_db: A signal-to-noise ratio in dB. Then the layers to keep in float to reach it are
+            looked for, too.
+        overrides: Values to replace, as `key.path=value`.
+        progress: Told where the work is.
+
+    Returns:
+        The ratio of the whole network in dB, each layer's part in the loss, and the layers to keep
+        in
+        float.
+
+    Raises:
+        UsageError: The recipe is not valid, or has no such stage.
+        ModelError: The model, its weights or its data cannot be used.
+        BusyError: Another process computes the same stage.
+
+    Example:
+        >>> precision = edgekit.sensitivity("quickstart.yaml", stage="int8", samples=16)
+        >>> precision.samples, precision.keep_float
+        (16, ())
+    """
     loaded = as_loaded(recipe, overrides)
     planned = plan(loaded)
     wanted = _wanted(loaded, planned.stages, stage)

@@ -52,7 +52,23 @@ class Plan:
 
 
 def explain(loaded: LoadedRecipe, *, cached: Mapping[str, bool] | None = None) -> Plan:
-    """The plan of a recipe. `cached` says by stage name which results are there already."""
+    """The plan of a recipe: its stages in order, and every value with where it came from.
+
+    Args:
+        loaded: A loaded recipe.
+        cached: Which results are there already, by the name of the stage.
+
+    Returns:
+        The plan. Nothing is run for it.
+
+    Raises:
+        Nothing: a loaded recipe is valid.
+
+    Example:
+        >>> plan = edgekit.explain(edgekit.load_recipe("quickstart.yaml"))
+        >>> plan.baseline, plan.stages[0].artifacts
+        ('fp32', ('fp32.pte', 'fp32.tflite'))
+    """
     data = resolved(loaded.recipe)
     stages = tuple(
         _stage(loaded, index, data["stages"][index], cached or {})

@@ -11,8 +11,19 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def recipe_json_schema() -> dict[str, Any]:
-    """What a recipe file may hold. A file that `extends` another may leave out what the other one
-    has."""
+    """The JSON schema of recipe files, for editors and other tools. A file that `extends` another
+    may leave out what the other one has.
+
+    Returns:
+        A schema of draft 2020-12, as plain JSON values.
+
+    Raises:
+        Nothing.
+
+    Example:
+        >>> edgekit.recipe_json_schema()["title"]
+        'edgekit recipe'
+    """
     schema = documented(Recipe.model_json_schema(by_alias=True, mode="validation"))
     properties = schema["properties"]
     definitions = schema["$defs"]

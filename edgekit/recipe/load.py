@@ -61,10 +61,24 @@ class LoadedRecipe:
 
 
 def load_recipe(path: str | Path, *, overrides: Sequence[str] = ()) -> LoadedRecipe:
-    """Load and check a recipe. `overrides` are `a.b=value`.
+    """Load and check a recipe.
 
-    Raises UsageError with every problem found, each at its file, line and column;
-    `details["problems"]` has them as data."""
+    Args:
+        path: The file, YAML.
+        overrides: Values to replace, as `key.path=value`, such as `bench.runs=1`.
+
+    Returns:
+        The recipe, its file, and where each of its values came from.
+
+    Raises:
+        UsageError: The recipe is not valid. It names every problem at its file, line and column;
+            `details["problems"]` has them as data.
+
+    Example:
+        >>> loaded = edgekit.load_recipe("quickstart.yaml", overrides=["bench.runs=1"])
+        >>> loaded.recipe.name, loaded.recipe.bench.runs
+        ('quickstart', 1)
+    """
     path = Path(path)
     document = upgraded(_with_overrides(with_bases(path), overrides))
     own, own_problems = own_methods(document, path.parent)

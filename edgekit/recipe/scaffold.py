@@ -76,13 +76,31 @@ def new_recipe(
     epochs: int = 10,
     classes: int | None = None,
 ) -> str:
-    """The text of a recipe. `file` is where it will be, for its name and its commands; `weights`
-    and `data` folders are relative to it.
+    """The text of a recipe, ready to run.
 
-    `method` is one of STARTERS (default: dynamic for LSTMs, else ptq). `shape` is needed for models
-    and data that are not built in. `classes` is how many classes a folder of images has. With
-    `weights` nothing is trained first. Raises UsageError for a name or a combination that cannot
-    run."""
+    Args:
+        file: Where the recipe will be, for its name and its commands. Nothing is written.
+        model: A built-in model, or `package.module:function`.
+        data: A source of data, a folder of images such as `photos/`, or `package.module:factory`.
+        method: One of `STARTERS`. Default: `dynamic` for LSTMs, else `ptq`.
+        weights: A checkpoint, relative to `file`. With it nothing is trained first.
+        shape: One sample without its batch, such as `(3, 32, 32)`. Needed for models and data that
+            are not built in.
+        backends: The backends to export for.
+        epochs: How long to train, in passes over the training set.
+        classes: How many classes a folder of images has.
+
+    Returns:
+        The recipe as YAML, with comments.
+
+    Raises:
+        UsageError: A name that is not known, or a combination that cannot run.
+
+    Example:
+        >>> text = edgekit.new_recipe("digits.yaml", method="ptq", epochs=3)
+        >>> "name: digits" in text, "epochs: 3" in text
+        (True, True)
+    """
     chosen = method or default_method(model)
     if reason := unknown_method(chosen):
         raise UsageError(reason, hint=f"one of {', '.join(STARTERS)}")

@@ -82,7 +82,27 @@ def columns(listed: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def write_csv(measurements: Iterable[Measurement], stream: IO[str]) -> None:
-    """With a header line. Text that a spreadsheet would run is made inert."""
+    """Write measurements as CSV with a header line, one row an artifact. Text that a spreadsheet
+    would run is made inert. Without measurements nothing is written.
+
+    Args:
+        measurements: What to write.
+        stream: A text file that is open for writing.
+
+    Returns:
+        Nothing.
+
+    Raises:
+        OSError: The stream cannot be written to.
+
+    Example:
+        >>> import io
+        >>> table = io.StringIO()
+        >>> measurements = edgekit.bench("net", "desk", settings={"runs": 1})
+        >>> edgekit.write_csv(measurements.values(), table)
+        >>> len(table.getvalue().splitlines())
+        2
+    """
     listed = [row for measurement in measurements for row in rows(measurement)]
     if not listed:
         return
@@ -93,7 +113,27 @@ def write_csv(measurements: Iterable[Measurement], stream: IO[str]) -> None:
 
 
 def write_jsonl(measurements: Iterable[Measurement], stream: IO[str], *, raw: bool = False) -> None:
-    """One object a line: a row, or with `raw` a whole measurement with every sample."""
+    """Write measurements as JSON lines, one object an artifact.
+
+    Args:
+        measurements: What to write.
+        stream: A text file that is open for writing.
+        raw: Write one object a measurement instead, whole, with every sample.
+
+    Returns:
+        Nothing.
+
+    Raises:
+        OSError: The stream cannot be written to.
+
+    Example:
+        >>> import io, json
+        >>> lines = io.StringIO()
+        >>> measurements = edgekit.bench("net", "desk", settings={"runs": 1})
+        >>> edgekit.write_jsonl(measurements.values(), lines)
+        >>> json.loads(lines.getvalue())["artifact"]
+        'fp32.pte'
+    """
     for measurement in measurements:
         if raw:
             stream.write(measurement.model_dump_json() + "\n")
@@ -102,8 +142,25 @@ def write_jsonl(measurements: Iterable[Measurement], stream: IO[str], *, raw: bo
 
 
 def write_parquet(measurements: Iterable[Measurement], path: Path) -> None:
-    """A file, under its name only when whole. Raises UsageError: pyarrow is not installed, or the
-    file cannot be written."""
+    """Write measurements as a Parquet file, one row an artifact. Needs the extra `parquet`.
+
+    Args:
+        measurements: What to write.
+        path: The file. It is replaced only by a whole one.
+
+    Returns:
+        Nothing.
+
+    Raises:
+        UsageError: pyarrow is not installed, or the file cannot be written.
+
+    Example:
+        >>> from pathlib import Path
+        >>> measurements = edgekit.bench("net", "desk", settings={"runs": 1})
+        >>> edgekit.write_parquet(measurements.values(), Path("results.parquet"))
+        >>> Path("results.parquet").read_bytes()[:4]
+        b'PAR1'
+    """
     try:
         import pyarrow as pa
         from pyarrow import parquet

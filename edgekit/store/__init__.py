@@ -24,11 +24,24 @@ __all__ = ["open_store", "save"]
 
 def open_store(url: str | None = None) -> Store:
     """Open the results, creating the database if there is none, and store what waits in the spool.
-    Use as a context manager.
+    Use it as a context manager.
 
-    `url` is an SQLAlchemy URL or the path of an SQLite file; by default EDGEKIT_DB, else the user's
-    data directory. Raises StoreError: not a results database, damaged, of a newer edgekit, or not
-    reachable. An existing file is never written over."""
+    Args:
+        url: An SQLAlchemy URL or the path of an SQLite file. Default: EDGEKIT_DB, else a file in
+            the user's data directory.
+
+    Returns:
+        The open results. An existing file that is no results database is never written over.
+
+    Raises:
+        StoreError: Not a results database, damaged, from a newer edgekit, or not reachable.
+
+    Example:
+        >>> measured = edgekit.bench("net", "desk", settings={"runs": 1})["desk"]
+        >>> with edgekit.open_store() as results:
+        ...     results.load("latest").id == measured.id
+        True
+    """
     from edgekit.store.results import Store
 
     return Store(url)

@@ -42,8 +42,23 @@ class Baseline:
 def set_baseline(name: str, bundle: Bundle | str | Path, url: str | None = None) -> Baseline:
     """Let a name stand for a bundle from now on, and keep a copy of the bundle.
 
-    Raises UsageError (not a name, not a bundle), StoreError (the database, or no space for the
-    copy)."""
+    Args:
+        name: Letters, digits, `.`, `_` and `-`, at most 64.
+        bundle: A bundle or its directory.
+        url: The results, as for `open_store`.
+
+    Returns:
+        The name, and the bundle it stands for.
+
+    Raises:
+        UsageError: Not a name, or not a bundle.
+        ResultError: The bundle is damaged.
+        StoreError: The database cannot be used, or there is no space for the copy.
+
+    Example:
+        >>> edgekit.set_baseline("main", "net").bundle_name
+        'tiny'
+    """
     if not NAME.fullmatch(name):
         raise UsageError(
             f"{printable(name)!r} is not a name for a baseline",
@@ -61,14 +76,46 @@ def set_baseline(name: str, bundle: Bundle | str | Path, url: str | None = None)
 
 
 def list_baselines(url: str | None = None) -> list[Baseline]:
-    """Every name with what it stands for now, by name. Raises StoreError."""
+    """Every baseline with what it stands for now.
+
+    Args:
+        url: The results, as for `open_store`.
+
+    Returns:
+        The baselines, sorted by name.
+
+    Raises:
+        StoreError: The database cannot be used.
+
+    Example:
+        >>> baseline = edgekit.set_baseline("main", "net")
+        >>> [listed.name for listed in edgekit.list_baselines()]
+        ['main']
+    """
     with Store(url) as store:
         return _newest(store)
 
 
 def remove_baseline(name: str, url: str | None = None) -> None:
-    """Forget a name, and the copy of its bundle unless another name stands for it. Raises
-    UsageError (no such name), StoreError."""
+    """Forget a name, and the copy of its bundle unless another name stands for it.
+
+    Args:
+        name: The baseline's name.
+        url: The results, as for `open_store`.
+
+    Returns:
+        Nothing.
+
+    Raises:
+        UsageError: No such name.
+        StoreError: The database cannot be used.
+
+    Example:
+        >>> baseline = edgekit.set_baseline("main", "net")
+        >>> edgekit.remove_baseline("main")
+        >>> edgekit.list_baselines()
+        []
+    """
     with Store(url) as store:
         _find(store, name)
         with translated(store.url), store._engine.begin() as connection:
@@ -82,8 +129,22 @@ def remove_baseline(name: str, url: str | None = None) -> None:
 def open_baseline(name: str, url: str | None = None) -> Bundle:
     """The bundle that a name stands for, every byte of it checked.
 
-    Raises UsageError: no such name, or neither the copy nor the directory it came from is that
-    bundle any more; StoreError."""
+    Args:
+        name: The baseline's name.
+        url: The results, as for `open_store`.
+
+    Returns:
+        The bundle: the copy, or where that is gone the directory it came from.
+
+    Raises:
+        UsageError: No such name, or neither the copy nor the directory is that bundle any more.
+        StoreError: The database cannot be used.
+
+    Example:
+        >>> baseline = edgekit.set_baseline("main", "net")
+        >>> edgekit.open_baseline("main").manifest.id == baseline.bundle_id
+        True
+    """
     with Store(url) as store:
         baseline = _find(store, name)
         places = (_copies(store) / baseline.bundle_id, Path(baseline.directory))

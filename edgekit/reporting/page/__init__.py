@@ -39,13 +39,29 @@ def report(
     output: str | Path = "report.html",
     db: str | None = None,
 ) -> Path:
-    """Write one self-contained HTML page and return its path.
+    """Write one self-contained HTML page.
 
-    `measurements` are starts of ids or `latest`. By default they are the newest of the bundle on
-    each target; without a bundle, the latest of all. `db` is as for `open_store`.
+    Args:
+        bundle: A bundle or its directory. Default: only measurements are shown.
+        measurements: Starts of ids, or `latest`, at most 12. Default: the newest of the bundle on
+            each target; without a bundle, the latest of all.
+        output: The page's file. It is replaced only by a whole page.
+        db: The results, as `url` of `open_store`.
 
-    Raises UsageError (no such bundle or measurement, measurements of another bundle, more than 12,
-    the file cannot be written), StoreError."""
+    Returns:
+        The path of the page.
+
+    Raises:
+        UsageError: No such bundle or measurement, measurements of another bundle, too many of them,
+            or the file cannot be written.
+        ResultError: The bundle is damaged.
+        StoreError: The database cannot be used.
+
+    Example:
+        >>> measurements = edgekit.bench("net", "desk", settings={"runs": 1})
+        >>> edgekit.report("net", output="page.html").name
+        'page.html'
+    """
     from edgekit.bundle.manifest import Bundle, open_bundle
     from edgekit.reporting.page.content import page
     from edgekit.reporting.page.document import html
