@@ -39,6 +39,7 @@ PTE_DTYPES = {
     6: "float32",
     11: "bool",
 }
+"""By the number of ExecuTorch's ScalarType."""
 PTE_TENSOR = 5
 """KernelTypes.Tensor."""
 

@@ -15,11 +15,13 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from numpy.typing import NDArray
 
 from edgekit.bundle import manifest as bundles
 from edgekit.bundle.manifest import Artifact, Bundle, Comparison, Manifest, ModelInput, TraceRow
@@ -216,6 +218,10 @@ def _assemble(
     final = output / f"{loaded.recipe.name}-{identity[:12]}"
     if (final / bundles.MANIFEST).is_file():
         return bundles.open_bundle(final)
+    outputs = {
+        artifact.key: read_arrays(entry / "outputs.npz")
+        for artifact, entry in zip(artifacts, entries, strict=True)
+    }
     manifest = Manifest(
         id=identity,
         name=loaded.recipe.name,
@@ -233,7 +239,7 @@ def _assemble(
         classes=_classes(entries),
         trace=tuple(row.model_copy(update={"reused": False}) for row in trace),
         artifacts=artifacts,
-        comparisons=_comparisons(loaded, artifacts, entries),
+        comparisons=_comparisons(loaded, artifacts, outputs),
     )
     evaluated = evaluation_set(loaded, cache)
     try:
@@ -242,17 +248,17 @@ def _assemble(
         (staged / "reference").mkdir()
         opened = Bundle(path=staged, manifest=manifest)
         if evaluated is not None:
-            outputs = {
-                artifact.key: read_arrays(entry / "outputs.npz")
-                for artifact, entry in zip(artifacts, entries, strict=True)
-            }
             opened = Bundle(
                 path=staged,
                 manifest=manifest.model_copy(
                     update={"evaluation": write_evaluation(staged, evaluated, outputs)}
                 ),
             )
-        sources = {file.name: entry for entry in entries for file in _files(_artifact(entry))}
+        sources = {
+            file.name: entry
+            for artifact, entry in zip(artifacts, entries, strict=True)
+            for file in _files(artifact)
+        }
         for file in opened.files():
             shutil.copyfile(sources[file.name] / file.name, staged / file.name)
         bundles.write_manifest(staged, opened.manifest)
@@ -284,16 +290,14 @@ def _classes(entries: Sequence[Path]) -> tuple[str, ...]:
 
 
 def _comparisons(
-    loaded: LoadedRecipe, artifacts: Sequence[Artifact], entries: Sequence[Path]
+    loaded: LoadedRecipe,
+    artifacts: Sequence[Artifact],
+    outputs: Mapping[str, Mapping[str, NDArray[Any]]],
 ) -> tuple[Comparison, ...]:
     """Each variant's artifacts against each other, and each variant against the baseline of the
-    same backend, on the whole test set."""
+    same backend, on the whole test set. `outputs` are by artifact key, and by name."""
     baseline = loaded.recipe.budget.baseline or artifacts[0].variant
     task = load_task(loaded.recipe.task, loaded.path.parent)
-    outputs = {
-        artifact.key: read_arrays(entry / "outputs.npz")
-        for artifact, entry in zip(artifacts, entries, strict=True)
-    }
     pairs = [
         (a, b)
         for i, a in enumerate(artifacts)

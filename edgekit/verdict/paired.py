@@ -47,10 +47,6 @@ def observe(
         yield from observed_metrics(name, result_a, result_b, invalid, expected)
 
 
-def pair_names(pairs: Sequence[Pair]) -> list[str]:
-    return [first if first == second else f"{first} → {second}" for first, second in pairs]
-
-
 def _result(measurement: Measurement, key: str) -> ArtifactResult:
     result = measurement.result(key)
     if result is None:

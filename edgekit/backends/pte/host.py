@@ -10,19 +10,8 @@ import numpy as np
 
 from edgekit.backends.host_model import Arrays, HostModel
 from edgekit.bundle.manifest import TensorSpec
+from edgekit.bundle.model_file import PTE_DTYPES
 from edgekit.errors import ExportError
-
-DTYPES = {
-    0: "uint8",
-    1: "int8",
-    2: "int16",
-    3: "int32",
-    4: "int64",
-    5: "float16",
-    6: "float32",
-    11: "bool",
-}
-"""Of ExecuTorch's ScalarType."""
 
 
 def open_pte(
@@ -80,5 +69,5 @@ def _specs(
 
 
 def _spec(name: str, info: Any) -> TensorSpec:
-    dtype = DTYPES[int(info.dtype())]
+    dtype = PTE_DTYPES[int(info.dtype())]
     return TensorSpec(name=name, dtype=dtype, shape=tuple(info.sizes()))  # type: ignore[arg-type]
