@@ -1,9 +1,12 @@
 """What keeps tests and tools apart: helpers are in tests/support, servers in tools/testbed, and
-whatever cannot run says so through tests/support/tiers.py."""
+whatever cannot run says so through tests/support/tiers.py. And what keeps modules apart: none
+imports itself by way of others."""
 
 from __future__ import annotations
 
 import ast
+import graphlib
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,10 @@ from tests.support.tiers import cannot_run
 ROOT = Path(__file__).parents[1]
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 TOOLS = sorted((ROOT / "tools").rglob("*.py"))
+PACKAGE = {
+    ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file
+    for file in sorted((ROOT / "edgekit").rglob("*.py"))
+}
 TIERS = ROOT / "tests" / "support" / "tiers.py"
 
 
@@ -82,3 +89,44 @@ def test_a_lost_tier_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BaseException, match="no disk") as caught:
         cannot_run("no disk", need="root")
     assert type(caught.value).__name__ == "Skipped"
+
+
+def run_time_imports(source: str, modules: Collection[str]) -> set[str]:
+    """Which of `modules` a source imports when it runs, in functions too. What stands under `if
+    TYPE_CHECKING` gives a name to a type, and nothing else."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            node.body = [ast.Pass()]
+    names = imported_modules(ast.unparse(tree))
+    return {name if name in modules else name.rpartition(".")[0] for name in names} & set(modules)
+
+
+def import_cycle(graph: Mapping[str, set[str]]) -> list[str]:
+    """Modules of which each imports the one before it, the first one twice; empty when there are
+    none."""
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    graph = {
+        name: run_time_imports(file.read_text(encoding="utf-8"), PACKAGE) - {name}
+        for name, file in PACKAGE.items()
+    }
+    assert graph["edgekit.pipeline.stages"]  # there are edges
+    assert import_cycle(graph) == []
+
+
+def test_a_cycle_is_noticed() -> None:
+    typing = "if TYPE_CHECKING:\n    from p.b import B\n"
+    within = "def f():\n    from p import a\n"
+    assert run_time_imports(typing, {"p.a", "p.b"}) == set()
+    assert run_time_imports(within, {"p.a", "p.b"}) == {"p.a"}
+    assert import_cycle({"p.a": {"p.b"}, "p.b": {"p.a"}}) in (
+        ["p.a", "p.b", "p.a"],
+        ["p.b", "p.a", "p.b"],
+    )

@@ -18,7 +18,7 @@ from edgekit.errors import ModelError
 
 if TYPE_CHECKING:
     from edgekit.devices.target import Target
-    from edgekit.pipeline.estimates import StageEstimate
+    from edgekit.pipeline.stage_estimate import StageEstimate
     from edgekit.recipe import explain as plans
     from edgekit.recipe.load import LoadedRecipe
 

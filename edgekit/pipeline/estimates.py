@@ -6,26 +6,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit.errors import EdgekitError
+from edgekit.pipeline.stage_estimate import StageEstimate
 from edgekit.recipe.load import LoadedRecipe, as_loaded
-
-
-@dataclass(frozen=True)
-class StageEstimate:
-    """A stage's result. `weight_bytes` is the least its file holds (weights without scales and
-    graph); `activation_bytes` the least that a layer's input and output take together at its
-    largest place. `problem` says why a stage cannot be done; what follows it is of the stage
-    before."""
-
-    name: str
-    parameters: int
-    macs: int
-    weight_bytes: int
-    activation_bytes: int
-    problem: EdgekitError | None = None
 
 
 def estimate(

@@ -22,7 +22,7 @@ from edgekit.data.source import times
 from edgekit.errors import EdgekitError, ModelError
 from edgekit.models.calling import Inputs, rows
 from edgekit.models.create import create_model
-from edgekit.pipeline.estimates import StageEstimate
+from edgekit.pipeline.stage_estimate import StageEstimate
 from edgekit.recipe.lineage import parent_of, stage_name
 from edgekit.recipe.load import LoadedRecipe
 from edgekit.recipe.schema import Recipe

@@ -6,7 +6,6 @@ Which layers belong together is DepGraph's answer (dependencies.py)."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from torch import nn
 
@@ -14,13 +13,11 @@ from edgekit.compress.layers import layers_with_weights
 from edgekit.compress.patterns import matches
 from edgekit.compress.prune.channel_removal import channel_groups
 from edgekit.compress.prune.dependencies import makes_channels
+from edgekit.compress.prune.structured_section import PruneStructured
 from edgekit.compress.remarks import Remark
 from edgekit.models.calling import Inputs
 from edgekit.prose import some
 from edgekit.yaml_documents.problems import KeyPath
-
-if TYPE_CHECKING:
-    from edgekit.compress.prune.structured import PruneStructured
 
 
 def channel_remarks(

@@ -1,28 +1,19 @@
 """Removing whole channels, with everything that depends on them. Finding and removing them is
-channel_removal.py's; what lint says with the network at hand is channel_remarks.py's."""
+channel_removal.py's; its section of a recipe is structured_section.py's; what lint says with the
+network at hand is channel_remarks.py's."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
-
-from pydantic import Field, model_validator
+from typing import TYPE_CHECKING, Any
 
 from edgekit.compress.method import Method, Result
+from edgekit.compress.prune.structured_section import PruneStructured
 from edgekit.compress.remarks import Place, Remark
-from edgekit.compress.sections import (
-    Fraction,
-    Iterative,
-    OneShot,
-    Pattern,
-    PruneBase,
-    QuantizeBase,
-    trainings,
-)
+from edgekit.compress.sections import Iterative, QuantizeBase, trainings
 from edgekit.yaml_documents.edits import Edit
-from edgekit.yaml_documents.fields import Count, invalid
 from edgekit.yaml_documents.problems import KeyPath, quoted
 
 if TYPE_CHECKING:
@@ -34,64 +25,6 @@ if TYPE_CHECKING:
 KERNEL_BLOCK = 8
 """Channels that XNNPACK's int8 kernels compute at a time."""
 LOSS_BATCH = 64
-
-
-class PruneStructured(PruneBase):
-    """Remove whole channels, with everything that depends on them: the model gets smaller and
-    faster.
-
-    DepGraph, Fang et al. 2023, arXiv:2301.12900.
-    """
-
-    importance: Literal["magnitude", "taylor", "lamp", "bn_scale", "random"] = Field(
-        default="magnitude", description="How a channel's worth is estimated."
-    )
-    ratio: Fraction | None = Field(
-        default=None,
-        description="Fraction of the channels to remove. Give this or `macs`.",
-        examples=[0.3],
-    )
-    macs: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        default=None,
-        description="Remove channels until this fraction of the multiply-accumulates is left.",
-        examples=[0.5],
-    )
-    scope: Literal["global", "layer"] = Field(
-        default="layer", description="Rank channels over the whole model, or within each layer."
-    )
-    max_layer_ratio: Annotated[float, Field(gt=0, le=1)] = Field(
-        default=0.9, description="No layer loses more than this fraction of its channels."
-    )
-    per_layer: dict[Pattern, Fraction] = Field(
-        default={},
-        description="Ratios of single layers, by pattern; they win over `ratio`.",
-        examples=[{"features.0.*": 0.1}],
-    )
-    round_to: Count = Field(
-        default=8,
-        description=(
-            "Keep channel counts a multiple of this (XNNPACK's int8 kernels work in blocks of 8)."
-        ),
-    )
-    calibration_batches: Count = Field(
-        default=8, description="For `taylor`: batches over which gradients are gathered."
-    )
-    schedule: Annotated[OneShot | Iterative, Field(discriminator="kind")] = Field(
-        default=OneShot(), description="All at once, or in steps with training between."
-    )
-
-    @model_validator(mode="after")
-    def _one_goal(self) -> Self:
-        if self.ratio is None and self.macs is None:
-            raise invalid(
-                "structured pruning needs a goal: `ratio` or `macs`",
-                "e.g. `ratio: 0.3` removes 30 % of the channels",
-            )
-        if self.ratio is not None and self.macs is not None:
-            raise invalid(
-                "give `ratio` or `macs`, not both: each alone says how much to remove", key="macs"
-            )
-        return self
 
 
 def _run(context: StageContext, checkpoint: Checkpoint, section: PruneStructured) -> Result:
