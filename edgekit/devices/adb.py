@@ -26,7 +26,7 @@ from typing import IO
 
 from edgekit.cancel import Cancel
 from edgekit.devices import Completed, Progress, adb_client, adb_server, adb_sync
-from edgekit.devices.adb_client import WRAPPER, Client, WrapperOutput
+from edgekit.devices.adb_client import WRAPPER, Client, WrapperOutput, await_group
 from edgekit.devices.local import host_file
 from edgekit.devices.pipes import Pipes
 from edgekit.devices.pump import Capped, Limits, file_chunks, pump, slices
@@ -331,7 +331,11 @@ class AdbDevice:
                 on_silence=self._require_answer,
                 on_leftover=lambda: self._kill(stderr.group),
             )
-            pump(program, name, limits, self.cancel)
+            try:
+                pump(program, name, limits, self.cancel)
+            except BaseException:
+                await_group(client, stderr, KILL_S)
+                raise
 
     def _explain(self, prelude: bytes, retry: bool) -> None:
         """Why a program did not start: raises, or returns when it is worth another attempt."""

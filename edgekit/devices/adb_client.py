@@ -4,7 +4,9 @@ the program. Decides nothing."""
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+import select
 import shlex
 import subprocess
 import time
@@ -103,6 +105,20 @@ class WrapperOutput:
         if ready > 0:
             self.sink.add(bytes(self._pending[:ready]))
             del self._pending[:ready]
+
+
+def await_group(client: subprocess.Popen[bytes], output: WrapperOutput, longest_s: float) -> None:
+    """Read standard error until the process group is known. A wait that ends early (Ctrl-C, a
+    deadline) may end before it is, and a program whose group is not known cannot be killed."""
+    assert client.stderr
+    until = time.monotonic() + longest_s
+    while output.group is None and (left_s := until - time.monotonic()) > 0:
+        if not select.select([client.stderr], [], [], left_s)[0]:
+            return
+        chunk = os.read(client.stderr.fileno(), PIPE_BYTES)
+        if not chunk:
+            return
+        output.add(chunk)
 
 
 class Client:

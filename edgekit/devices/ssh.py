@@ -171,14 +171,15 @@ class SshDevice:
         command = "exec " + shlex.join(["sh", "-c", WRAPPER, "edgekit", marker, *argv])
         channel = self._open(timeout_s, self.cancel)
         marked = MarkedOutput(marker, stdout)
+        streams = Streams(channel, command, stdin, marked, stderr, self._require_link)
         try:
-            streams = Streams(channel, command, stdin, marked, stderr, self._require_link)
             pump(streams, f"{self.name}: {argv[0]}", limits, self.cancel)
             if channel.exit_status == -1 and not hasattr(channel, "exit_signal"):
                 raise TransportError("the connection broke", hint=GONE)
             if streams.leftover:
                 self._kill(marked)
         except DeadlinePassed as error:
+            streams.await_group(marked, LAST_WORDS_S)
             self._kill(marked)
             error.details = {"argv": list(argv), "stderr": last_line(stderr.data)}
             raise
@@ -187,6 +188,7 @@ class SshDevice:
             raise type(error)(f"{self.name}: {argv[0]}: {error.message}", hint=error.hint) from None
         except BaseException:
             if self._transport():
+                streams.await_group(marked, LAST_WORDS_S)
                 self._kill(marked)
             raise
         finally:

@@ -105,6 +105,13 @@ class Streams:
             raise self._failure
         return False
 
+    def await_group(self, output: MarkedOutput, longest_s: float) -> None:
+        """Go on reading until the process group is known. A wait that ends early (Ctrl-C, a
+        deadline) may end before it is, and a program whose group is not known cannot be killed."""
+        until = time.monotonic() + longest_s
+        while output.group is None and time.monotonic() < until and self._readers[0].is_alive():
+            time.sleep(POLL_S / 10)
+
     def _ended(self) -> bool:
         if any(thread.is_alive() for thread in self._readers):
             ended = self._channel.status_event.is_set()

@@ -14,7 +14,7 @@ import pytest
 
 from edgekit.cancel import Cancel
 from edgekit.deployment import hold
-from edgekit.devices import Device, control
+from edgekit.devices import Device, adb, adb_client, control
 from edgekit.devices.facts import DeviceState
 from edgekit.devices.ssh_login import connect, resolve, trust
 from edgekit.devices.target_sections import Timeouts
@@ -39,7 +39,8 @@ def cancelled(cancel: Cancel, after_s: float = 0.5) -> Iterator[None]:
         timer.join()
 
 
-def test_during_a_run(device: Device) -> None:
+def cancelled_by_its_output(device: Device) -> int:
+    """The pid of a program that was cancelled when its first output came."""
     pids: list[int] = []
 
     def on_stdout(chunk: bytes) -> None:
@@ -48,8 +49,26 @@ def test_during_a_run(device: Device) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         device.run(["sh", "-c", "echo $$; sleep 600"], timeout_s=300, on_stdout=on_stdout)
-    assert len(pids) == 1
-    assert gone(device, pids[0]), "and what comes after is not interrupted again"
+    (pid,) = pids
+    return pid
+
+
+def test_during_a_run(device: Device) -> None:
+    pid = cancelled_by_its_output(device)
+    assert gone(device, pid), "and what comes after is not interrupted again"
+
+
+def test_before_the_device_has_told_which_process_it_is(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over adb two streams bring the program's output and its process group, in any order."""
+    group = 'echo "$0 group $$" >&2'
+    late = adb_client.WRAPPER.replace(group, f"{{ sleep 0.5; {group}; }} &")
+    assert late != adb_client.WRAPPER
+    with monkeypatch.context() as patched:
+        patched.setattr(adb, "WRAPPER", late)
+        pid = cancelled_by_its_output(device)
+    assert gone(device, pid)
 
 
 def test_during_a_silent_run(device: Device) -> None:
