@@ -91,13 +91,15 @@ def test_a_lost_tier_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     assert type(caught.value).__name__ == "Skipped"
 
 
-def run_time_imports(source: str, modules: Collection[str]) -> set[str]:
-    """Which of `modules` a source imports when it runs, in functions too. What stands under `if
-    TYPE_CHECKING` gives a name to a type, and nothing else."""
+def run_time_imports(source: str, room: str, modules: Collection[str]) -> set[str]:
+    """Which of `modules` a source in the package `room` imports when it runs, in functions too.
+    What stands under `if TYPE_CHECKING` gives a name to a type, and nothing else."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             node.body = [ast.Pass()]
+        if isinstance(node, ast.ImportFrom) and node.level == 1:
+            node.module, node.level = f"{room}.{node.module}", 0
     names = imported_modules(ast.unparse(tree))
     return {name if name in modules else name.rpartition(".")[0] for name in names} & set(modules)
 
@@ -114,7 +116,7 @@ def import_cycle(graph: Mapping[str, set[str]]) -> list[str]:
 
 def test_no_module_imports_itself_by_way_of_others() -> None:
     graph = {
-        name: run_time_imports(file.read_text(encoding="utf-8"), PACKAGE) - {name}
+        name: run_time_imports(file.read_text(encoding="utf-8"), name.rpartition(".")[0], PACKAGE)
         for name, file in PACKAGE.items()
     }
     assert graph["edgekit.pipeline.stages"]  # there are edges
@@ -124,8 +126,9 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 def test_a_cycle_is_noticed() -> None:
     typing = "if TYPE_CHECKING:\n    from p.b import B\n"
     within = "def f():\n    from p import a\n"
-    assert run_time_imports(typing, {"p.a", "p.b"}) == set()
-    assert run_time_imports(within, {"p.a", "p.b"}) == {"p.a"}
+    assert run_time_imports(typing, "p", {"p.a", "p.b"}) == set()
+    assert run_time_imports(within, "p", {"p.a", "p.b"}) == {"p.a"}
+    assert run_time_imports("from .a import A", "p", {"p.a", "p.b"}) == {"p.a"}
     assert import_cycle({"p.a": {"p.b"}, "p.b": {"p.a"}}) in (
         ["p.a", "p.b", "p.a"],
         ["p.b", "p.a", "p.b"],

@@ -1,8 +1,8 @@
-"""The LiteRT runtime: edgekit's runner script for a Python that has ai-edge-litert (or
+"""The LiteRT runtime: edgekit's runner in Python for a Python that has ai-edge-litert (or
 tflite-runtime).
 
 On this machine that is its own Python with the package that is installed. A board gets the package
-and numpy beside the script, from wheels for its own Python that this machine fetched, so that it
+and numpy beside the runner, from wheels for its own Python that this machine fetched, so that it
 needs neither pip nor internet."""
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from edgekit.runners.python_packing import pack, packing_digest
 from edgekit.runners.runtime import DIRECTORY, Platform, Runtime, describe_file, host_platform
 from edgekit.runners.wheels import fetch_wheels
 
-RUNNER = Path(__file__).parent / "on_board" / "litert_runner.py"
+RUNNER = Path(__file__).parent / "on_board" / "litert_runner"
+START = f"{DIRECTORY}/{RUNNER.name}/__main__.py"
 PACKAGES = {"ai_edge_litert": "ai-edge-litert", "tflite_runtime": "tflite-runtime"}
 """Modules and their distributions, in the order the runner prefers them."""
 PINNED = "ai-edge-litert==2.3.0"
@@ -50,9 +51,9 @@ def litert_runtime(platform: Platform | None = None) -> Runtime:
             "LiteRT is not installed",
             hint="pip install 'edgekit[export]', or pip install ai-edge-litert",
         )
-    script = describe_file(RUNNER, RUNNER.name, 0o644)
-    command = (platform.python, "-I", f"{DIRECTORY}/{script.name}")
-    return Runtime("litert", metadata.version(PACKAGES[package]), platform.arch, (script,), command)
+    files = tuple(describe_file(path, f"{RUNNER.name}/{path.name}", 0o644) for path in _sources())
+    command = (platform.python, "-I", START)
+    return Runtime("litert", metadata.version(PACKAGES[package]), platform.arch, files, command)
 
 
 def board_runtime(platform: Platform, cache: Path, progress: Progress) -> Runtime:
@@ -75,14 +76,16 @@ def board_runtime(platform: Platform, cache: Path, progress: Progress) -> Runtim
         platform.litert_package,
         platform.arch == "armv7l" and platform.numpy,
     )
-    key = content_key(CHOICES, packing_digest(), RUNNER.read_text(), about)
+    key = content_key(CHOICES, packing_digest(), [path.read_text() for path in _sources()], about)
     home = cache / "runtimes" / f"litert-{platform.arch}-py{platform.python_version}-{key[:12]}"
     if not home.is_dir():
         wheels = _wheels(platform, platform.python_version, platform.glibc, cache, progress)
         with building(home, "packs the LiteRT runtime", progress) as build:
             if build is not None:
                 pack(wheels, platform.python_version, build / "site", progress)
-                shutil.copyfile(RUNNER, build / RUNNER.name)
+                (build / RUNNER.name).mkdir()
+                for path in _sources():
+                    shutil.copyfile(path, build / RUNNER.name / path.name)
                 (build / "site" / "version").write_text(_version_of(wheels))
                 write_listing(build)
     version = (home / "site" / "version").read_text()
@@ -91,8 +94,13 @@ def board_runtime(platform: Platform, cache: Path, progress: Progress) -> Runtim
         version,
         platform.arch,
         read_listing(home),
-        (platform.python, "-I", f"{DIRECTORY}/{RUNNER.name}"),
+        (platform.python, "-I", START),
     )
+
+
+def _sources() -> list[Path]:
+    """The runner's modules, and nothing that Python put beside them."""
+    return sorted(RUNNER.glob("*.py"))
 
 
 def _wheels(

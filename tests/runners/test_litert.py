@@ -55,7 +55,7 @@ def test_what_the_host_verified_with_comes_first(
     index(tmp_path, monkeypatch, *modern, ("numpy-2.4.6", ABI, "manylinux_2_28_aarch64"))
     runtime = runtime_for("litert", BOARD)
     assert (runtime.version, packages(runtime)) == (version, {"ai_edge_litert", "numpy"})
-    assert runtime.argv("/x") == ("python3", "-I", "/x/litert_runner.py")
+    assert runtime.argv("/x") == ("python3", "-I", "/x/litert_runner/__main__.py")
 
 
 def test_an_old_board_gets_the_old_package_and_the_old_numpy(

@@ -211,7 +211,7 @@ def test_boards_that_cannot_run_a_runtime(
 
 def test_litert_on_this_machine() -> None:
     runtime = runtime_for("litert", host_platform())
-    assert runtime.argv("/x") == (sys.executable, "-I", "/x/litert_runner.py")
+    assert runtime.argv("/x") == (sys.executable, "-I", "/x/litert_runner/__main__.py")
 
 
 def test_a_machine_without_a_c_library_gets_one(compiler: Path, tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from edgekit.runners.litert import RUNNER
-from edgekit.runners.on_board import litert_runner
-from edgekit.runners.on_board.litert_runner import Leg, Protocol, Times
+from edgekit.runners.on_board.litert_runner import times
+from edgekit.runners.on_board.litert_runner.protocol import Protocol
+from edgekit.runners.on_board.litert_runner.times import Leg, Times
 from tests.support.tiers import cannot_run
 
 LATER = 1 << 62
@@ -55,7 +56,7 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_leg(
     first: list[int], second: list[int], steady: bool, native: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(litert_runner, "SILENCE_NS", 1 << 63)
+    monkeypatch.setattr(times, "SILENCE_NS", 1 << 63)
     monkeypatch.setattr(Protocol, "__init__", lambda self, nonce: None)
     leg = Leg(Times(Protocol(""), "warmup"), 1 << 60)
     given = [(ns, 0) for ns in first] + [(ns, LATER) for ns in second]

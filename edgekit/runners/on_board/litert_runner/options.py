@@ -1,0 +1,104 @@
+"""The command line: its names, its limits, and what it says about itself."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from .failure import EXIT_USAGE, Failure
+
+USAGE = """\
+usage: litert_runner --model PATH --nonce HEX [--inputs FILE --samples K] [--outputs FILE]
+                        [--threads T] [--warmup-min-ns N] [--min-iterations N]
+                        [--min-ns N] [--max-ns N] [--mode measure|evaluate|sustain]
+                        [--cpus N,N…] [--window-ns N] [--probes PATH:PATH…]
+"""
+MOST_ITERATIONS = 1 << 20  # of one phase: bounds what a tiny model prints
+HOUR_NS = 3_600_000_000_000
+NEVER_NS = (1 << 63) - 1
+OPTIONS = (
+    "--model",
+    "--nonce",
+    "--inputs",
+    "--samples",
+    "--outputs",
+    "--threads",
+    "--warmup-min-ns",
+    "--min-iterations",
+    "--min-ns",
+    "--max-ns",
+    "--mode",
+    "--cpus",
+    "--window-ns",
+    "--probes",
+)
+
+
+class Options:
+    """The command line, checked strictly: known names, each once, each with a value in its
+    range."""
+
+    def __init__(self, argv: list[str]) -> None:
+        given = pairs(argv)
+        self.model = given.get("--model", "")
+        self.nonce = given.get("--nonce", "")
+        self.inputs = given.get("--inputs", "")
+        self.outputs = given.get("--outputs", "")
+        self.mode = given.get("--mode", "measure")
+        self.samples = whole_number(given, "--samples", 1, 1, 1 << 31)
+        self.threads = whole_number(given, "--threads", 1, 1, 256)
+        self.warmup_min_ns = whole_number(given, "--warmup-min-ns", 0, 0, HOUR_NS)
+        self.min_iterations = whole_number(given, "--min-iterations", 1, 1, MOST_ITERATIONS)
+        self.min_ns = whole_number(given, "--min-ns", 0, 0, HOUR_NS)
+        self.max_ns = whole_number(given, "--max-ns", NEVER_NS, 1, NEVER_NS)
+        require(self.model, "--model: missing")
+        require(
+            re.match(r"[0-9a-fA-F]{1,128}\Z", self.nonce),
+            "--nonce: expected 1 to 128 hexadecimal digits",
+        )
+        self.window_ns = whole_number(given, "--window-ns", 0, 0, HOUR_NS)
+        self.cpus = [
+            whole_number({"--cpus": part}, "--cpus", 0, 0, 1023)
+            for part in given.get("--cpus", "").split(",")
+            if part
+        ]
+        self.probes = [path for path in given.get("--probes", "").split(":") if path]
+        require(
+            self.mode in ("measure", "evaluate", "sustain"),
+            f"--mode: expected measure, evaluate or sustain, got '{self.mode}'",
+        )
+        require(len(self.probes) <= 32, "--probes: at most 32")
+        require(self.mode != "sustain" or self.window_ns, "--mode sustain: needs --window-ns")
+        require(
+            ("--inputs" in given) == ("--samples" in given),
+            "--inputs and --samples belong together",
+        )
+        require(
+            self.mode != "evaluate" or (self.inputs and self.outputs),
+            "--mode evaluate: needs --inputs, --samples and --outputs",
+        )
+
+
+def pairs(argv: list[str]) -> dict[str, str]:
+    given: dict[str, str] = {}
+    for i in range(0, len(argv), 2):
+        name = argv[i]
+        require(name in OPTIONS, f"unknown option '{name}'")
+        require(i + 1 < len(argv), name + ": needs a value")
+        require(name not in given, name + ": given twice")
+        given[name] = argv[i + 1]
+    return given
+
+
+def whole_number(given: dict[str, str], name: str, default: int, low: int, high: int) -> int:
+    text = given.get(name, str(default))
+    value = int(text) if re.match(r"[0-9]{1,19}\Z", text) else -1
+    require(
+        low <= value <= high, f"{name}: expected a whole number from {low} to {high}, got '{text}'"
+    )
+    return value
+
+
+def require(condition: Any, message: str) -> None:
+    if not condition:
+        raise Failure(EXIT_USAGE, message)
