@@ -19,20 +19,13 @@ from edgekit.bundle.manifest import (
     SIGNATURE,
     Bundle,
 )
+from edgekit.deployment.calling import HASHING_S, call
 from edgekit.deployment.content import Content
 from edgekit.deployment.lock import Lock, hold
+from edgekit.deployment.object_scripts import UNPACK
 from edgekit.deployment.objects import Survey, failpoint, send, survey
 from edgekit.deployment.packs import links
-from edgekit.deployment.scripts import (
-    ACTIVATE,
-    COLLECT,
-    HASHING_S,
-    PLANT,
-    READ_BACK,
-    ROLL_BACK,
-    UNPACK,
-    call,
-)
+from edgekit.deployment.tree_scripts import ACTIVATE, COLLECT, PLANT, READ_BACK, ROLL_BACK
 from edgekit.devices import Device
 from edgekit.errors import DeviceError
 from edgekit.hashing import canonical_json, sha256_file

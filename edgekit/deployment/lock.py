@@ -24,7 +24,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit.deployment.scripts import PREPARE, SWAP_LOCK, TAKEN, attempt, call
+from edgekit.deployment.calling import TAKEN, attempt, call
+from edgekit.deployment.lock_scripts import PREPARE, SWAP_LOCK
 from edgekit.devices import Device
 from edgekit.errors import BusyError, DeviceError, EdgekitError
 from edgekit.sanitize import printable

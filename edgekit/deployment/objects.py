@@ -18,19 +18,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edgekit.deployment.calling import HASHING_S, call, during
 from edgekit.deployment.content import Content
 from edgekit.deployment.lock import LEASE_S, Lock
+from edgekit.deployment.object_scripts import ADMIT, APPEND, DISCARD, SURVEY, UNPACK
 from edgekit.deployment.packs import PACK_S, PACKED_BYTES, Pack, packs
-from edgekit.deployment.scripts import (
-    ADMIT,
-    APPEND,
-    DISCARD,
-    HASHING_S,
-    SURVEY,
-    UNPACK,
-    call,
-    during,
-)
 from edgekit.devices import Device
 from edgekit.errors import DeviceError, TransportError
 

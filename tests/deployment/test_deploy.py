@@ -13,7 +13,7 @@ import pytest
 
 from edgekit.bundle.manifest import Bundle
 from edgekit.deployment import deploy, hold, provision, rollback, verify
-from edgekit.deployment.scripts import ACTIVATE
+from edgekit.deployment.tree_scripts import ACTIVATE
 from edgekit.devices import Completed
 from edgekit.devices.local import LocalDevice
 from edgekit.errors import DeviceError, TransportError

@@ -12,7 +12,8 @@ import pytest
 
 from edgekit.bundle.manifest import Bundle
 from edgekit.deployment import deploy, verify
-from edgekit.deployment.scripts import COLLECT, PLANT, call
+from edgekit.deployment.calling import call
+from edgekit.deployment.tree_scripts import COLLECT, PLANT
 from edgekit.devices.local import LocalDevice
 from edgekit.errors import DeviceError
 from tests.support.bundles import LARGE_BYTES

@@ -11,8 +11,8 @@ import pytest
 
 from edgekit.deployment import provision
 from edgekit.deployment.content import Content
+from edgekit.deployment.object_scripts import UNPACK
 from edgekit.deployment.packs import PACK_BYTES, PACKED_BYTES, packs
-from edgekit.deployment.scripts import UNPACK
 from edgekit.devices import Completed
 from edgekit.devices.local import LocalDevice
 from edgekit.errors import DeviceError, TransportError, UsageError

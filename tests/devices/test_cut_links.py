@@ -18,7 +18,7 @@ import pytest
 from edgekit.bundle.manifest import Bundle
 from edgekit.deployment import DeployReport, deploy, hold, verify
 from edgekit.deployment.packs import PACKED_BYTES
-from edgekit.deployment.scripts import ACTIVATE
+from edgekit.deployment.tree_scripts import ACTIVATE
 from edgekit.devices import Completed
 from edgekit.devices.ssh import SshDevice
 from edgekit.devices.ssh_login import connect, resolve, trust
