@@ -47,11 +47,11 @@ if TYPE_CHECKING:
     from edgekit.boards.deploying import rollback as rollback
     from edgekit.boards.deploying import setup as setup
     from edgekit.boards.deploying import verify as verify
+    from edgekit.bundle.directory import Bundle as Bundle
+    from edgekit.bundle.directory import open_bundle as open_bundle
     from edgekit.bundle.foreign_model import open_model as open_model
     from edgekit.bundle.manifest import Artifact as Artifact
-    from edgekit.bundle.manifest import Bundle as Bundle
     from edgekit.bundle.manifest import Manifest as Manifest
-    from edgekit.bundle.manifest import open_bundle as open_bundle
     from edgekit.bundle.signing import keygen as keygen
     from edgekit.bundle.signing import sign as sign
     from edgekit.bundle.signing import verify_signature as verify_signature
@@ -130,7 +130,7 @@ HOMES = {
     "judge": "edgekit.workflow.run",
     "sweep": "edgekit.workflow.sweep",
     # Bundles
-    "open_bundle": "edgekit.bundle.manifest",
+    "open_bundle": "edgekit.bundle.directory",
     "open_model": "edgekit.bundle.foreign_model",
     "keygen": "edgekit.bundle.signing",
     "sign": "edgekit.bundle.signing",
@@ -168,7 +168,7 @@ HOMES = {
     "log_mlflow": "edgekit.reporting.mlflow_log",
     # Values
     "Artifact": "edgekit.bundle.manifest",
-    "Bundle": "edgekit.bundle.manifest",
+    "Bundle": "edgekit.bundle.directory",
     "Manifest": "edgekit.bundle.manifest",
     "Recipe": "edgekit.recipe.schema",
     "LoadedRecipe": "edgekit.recipe.load",

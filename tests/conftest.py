@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 
 import edgekit
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 
 pytest.register_assert_rewrite("tests.support")
 pytest_plugins = [

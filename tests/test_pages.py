@@ -17,7 +17,7 @@ import pytest
 import typer
 
 import edgekit
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.cli import app, run
 from edgekit.compress.remarks import Remark
 from edgekit.linting.document_rules import Finding

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 import edgekit
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.errors import EdgekitError
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit import deployment
-from edgekit.bundle.manifest import Bundle, RuntimeName, open_bundle
+from edgekit.bundle.directory import Bundle, open_bundle
+from edgekit.bundle.manifest import RuntimeName
 from edgekit.bundle.signing import require_signature
 from edgekit.cancel import Cancel
 from edgekit.deployment import DeployReport, Verified

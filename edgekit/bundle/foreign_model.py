@@ -14,18 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
+from edgekit.bundle.directory import Bundle, bundle_id, describe_file, open_bundle, write_manifest
 from edgekit.bundle.manifest import (
     Artifact,
-    Bundle,
     Delegation,
     Manifest,
     RuntimeName,
     TensorSpec,
     Verification,
-    bundle_id,
-    describe_file,
-    open_bundle,
-    write_manifest,
 )
 from edgekit.bundle.model_file import read_signature
 from edgekit.errors import ModelError, UsageError

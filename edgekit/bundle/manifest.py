@@ -1,7 +1,7 @@
 """The bundle: a directory with everything a device needs to run a recipe's result and to prove it
 runs right.
 
-Owns the manifest, hashes, open and verify.
+Owns what the manifest says; opening, checking and writing a bundle is directory.py's.
 
     NAME-ID12/
       manifest.json              what this file describes
@@ -13,36 +13,20 @@ Owns the manifest, hashes, open and verify.
                                  metrics on a device; stays on the host
 
 `id` is a hash over everything that determines behaviour (recipe hash, artifact and reference
-hashes), not over seconds or dates, so that the same recipe built twice has the same id. A manifest
-is untrusted input: names are checked against an allow-list and every file against its hash."""
+hashes), not over seconds or dates, so that the same recipe built twice has the same id."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from edgekit.bundle.format1 import upgraded_manifest
-from edgekit.errors import ResultError, UsageError
-from edgekit.hashing import canonical_json, sha256_file
 from edgekit.metrics import MetricValue
 
-MANIFEST = "manifest.json"
-SIGNATURE = f"{MANIFEST}.sig"
-"""Of a signed bundle, see edgekit/bundle/signing.py."""
 FORMAT: Literal[2] = 2
 """Bundles of format 1 are read too (format1.py)."""
-ID_RULES = 1
-"""Which rules make a bundle's id. They outlive a manifest format: the same artifacts keep their
-id."""
 RuntimeName = Literal["executorch", "litert"]
-MAX_MANIFEST_BYTES = 64 << 20
 
 FileName = Annotated[
     str, Field(pattern=r"^((reference|evaluation)/)?[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
@@ -289,151 +273,3 @@ def _files(manifest: Manifest) -> Iterator[File]:
         )
     if manifest.evaluation:
         yield from manifest.evaluation.files()
-
-
-class Bundle(Part):
-    """An opened bundle: its directory and its checked manifest."""
-
-    path: Path
-    manifest: Manifest
-
-    def file(self, file: File) -> Path:
-        return self.path / file.name
-
-    def files(self) -> tuple[File, ...]:
-        """What a device gets: all files but the manifest and the evaluation set, each once, in a
-        stable order."""
-        by_name = {
-            file.name: file
-            for artifact in self.manifest.artifacts
-            for file in (artifact.file, artifact.reference_inputs, artifact.reference_outputs)
-            if file
-        }
-        return tuple(by_name[name] for name in sorted(by_name))
-
-    def all_files(self) -> tuple[File, ...]:
-        """All files but the manifest."""
-        evaluation = self.manifest.evaluation
-        return (*self.files(), *(evaluation.files() if evaluation else ()))
-
-
-def describe_file(path: Path, name: str) -> File:
-    data = path.read_bytes()
-    return File(
-        name=name,
-        sha256=hashlib.sha256(data).hexdigest(),
-        bytes=len(data),
-        deflated_bytes=len(zlib.compress(data, 6)),
-    )
-
-
-def bundle_id(recipe_sha256: str, artifacts: tuple[Artifact, ...]) -> str:
-    parts = [
-        [
-            artifact.key,
-            artifact.file.sha256,
-            artifact.reference_inputs.sha256,
-            artifact.reference_outputs and artifact.reference_outputs.sha256,
-        ]
-        for artifact in artifacts
-    ]
-    return hashlib.sha256(canonical_json([ID_RULES, recipe_sha256, sorted(parts)])).hexdigest()
-
-
-def write_manifest(directory: Path, manifest: Manifest) -> None:
-    """Write atomically: a bundle directory with a manifest is complete."""
-    staged = directory / f".{MANIFEST}.{os.getpid()}"
-    with staged.open("w", encoding="utf-8") as stream:
-        stream.write(manifest.model_dump_json(indent=1))
-        stream.flush()
-        os.fsync(stream.fileno())
-    staged.replace(directory / MANIFEST)
-
-
-def open_bundle(path: str | Path, *, verify: bool = True) -> Bundle:
-    """Open a bundle.
-
-    Args:
-        path: The bundle's directory.
-        verify: Whether to check the size and the hash of every file.
-
-    Returns:
-        The directory and its manifest, which is always checked.
-
-    Raises:
-        UsageError: Not a bundle.
-        ResultError: The manifest does not follow the format, or a file is missing, altered or
-            surplus.
-
-    Example:
-        >>> bundle = edgekit.open_bundle("net")
-        >>> [artifact.key for artifact in bundle.manifest.artifacts]
-        ['fp32.pte']
-    """
-    directory = Path(path)
-    if not (directory / MANIFEST).is_file():
-        what = (
-            f"not a bundle (no {MANIFEST})" if directory.exists() else "no such file or directory"
-        )
-        raise UsageError(
-            f"{directory}: {what}", hint="give the directory that `edgekit build` printed"
-        )
-    if (directory / MANIFEST).stat().st_size > MAX_MANIFEST_BYTES:
-        raise ResultError(
-            f"{directory / MANIFEST}: larger than {MAX_MANIFEST_BYTES >> 20} MiB",
-            hint="build the bundle again",
-        )
-    try:
-        manifest = read_manifest((directory / MANIFEST).read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ResultError(
-            f"{directory / MANIFEST}: not a valid manifest: {_first(error)}",
-            hint="build the bundle again",
-        ) from None
-    bundle = Bundle(path=directory, manifest=manifest)
-    if bundle_id(manifest.recipe_sha256, manifest.artifacts) != manifest.id:
-        raise ResultError(
-            f"{directory / MANIFEST}: its id does not follow from its contents: it was altered",
-            hint="build the bundle again",
-        )
-    if verify:
-        _verify_files(bundle)
-    return bundle
-
-
-def read_manifest(data: bytes) -> Manifest:
-    """A manifest of this format or of an earlier one. Raises ValueError or RecursionError for what
-    is neither."""
-    return Manifest.model_validate(upgraded_manifest(json.loads(data)))
-
-
-def _verify_files(bundle: Bundle) -> None:
-    for file in bundle.all_files():
-        path = bundle.file(file)
-        if path.is_symlink() or not path.is_file():
-            raise ResultError(
-                f"{path}: missing from the bundle, or not a plain file",
-                hint="build the bundle again",
-            )
-        if path.stat().st_size != file.bytes or sha256_file(path) != file.sha256:
-            raise ResultError(
-                f"{path}: does not match its hash in the manifest", hint="build the bundle again"
-            )
-    known = {file.name for file in bundle.all_files()} | {MANIFEST, SIGNATURE}
-    surplus = sorted(
-        str(p.relative_to(bundle.path))
-        for p in bundle.path.rglob("*")
-        if p.is_file() and str(p.relative_to(bundle.path)) not in known
-    )
-    if surplus:
-        raise ResultError(
-            f"{bundle.path}: files the manifest does not name: {', '.join(surplus[:5])}",
-            hint="remove them or build the bundle again",
-        )
-
-
-def _first(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(str(p) for p in first['loc'])}: {first['msg']}"
-    return "nested too deeply" if isinstance(error, RecursionError) else "not JSON"

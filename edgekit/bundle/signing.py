@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from edgekit.bundle.manifest import MANIFEST, SIGNATURE, Bundle, open_bundle, read_manifest
+from edgekit.bundle.directory import MANIFEST, SIGNATURE, Bundle, open_bundle, read_manifest
 from edgekit.devices.target import Target
 from edgekit.errors import ResultError, UsageError
 

@@ -17,7 +17,7 @@ from edgekit.errors import UsageError
 from edgekit.sanitize import printable
 
 if TYPE_CHECKING:
-    from edgekit.bundle.manifest import Bundle
+    from edgekit.bundle.directory import Bundle
     from edgekit.measure.measurement import Measurement
 
 QUICK_RUNS = 3

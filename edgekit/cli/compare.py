@@ -18,7 +18,7 @@ from edgekit.cli.options import Json
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgekit.bundle.manifest import Bundle
+    from edgekit.bundle.directory import Bundle
     from edgekit.workflow.compare import Compared
 
 

@@ -14,11 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from edgekit.bundle.manifest import (
-    MANIFEST,
-    SIGNATURE,
-    Bundle,
-)
+from edgekit.bundle.directory import MANIFEST, SIGNATURE, Bundle
 from edgekit.deployment.calling import HASHING_S, call
 from edgekit.deployment.content import Content
 from edgekit.deployment.lock import Lock, hold

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from edgekit.backends.backend import Backend, Lowered
 from edgekit.backends.host_model import Arrays, HostModel
-from edgekit.bundle.manifest import Artifact, Delegation, TensorSpec, Verification, describe_file
+from edgekit.bundle.directory import describe_file
+from edgekit.bundle.manifest import Artifact, Delegation, TensorSpec, Verification
 from edgekit.compress.scheme import FLOAT, Scheme
 from edgekit.errors import ExportError
 from edgekit.export.arrays_file import write_arrays

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.bundle.manifest import Bundle, Evaluation, EvaluationTensor, TensorSpec
+from edgekit.bundle.directory import Bundle
+from edgekit.bundle.manifest import Evaluation, EvaluationTensor, TensorSpec
 from edgekit.bundle.tensors import quantize
 from edgekit.errors import ModelError, ResultError, UsageError
 from edgekit.measure.extra_results import DeviceEvaluation

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.devices import Device
 from edgekit.devices.control import cool_down
 from edgekit.devices.fact_scripts import collect_both, collect_state

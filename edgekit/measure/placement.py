@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from edgekit.bundle.manifest import Artifact, Bundle, RuntimeName
+from edgekit.bundle.directory import Bundle
+from edgekit.bundle.manifest import Artifact, RuntimeName
 from edgekit.deployment import Lock, deploy, place_bundle, provision
 from edgekit.devices import Device
 from edgekit.devices.target import Target

@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.bundle.manifest import Bundle, Comparison
+from edgekit.bundle.directory import Bundle
+from edgekit.bundle.manifest import Comparison
 from edgekit.devices.control import CoolDown
 from edgekit.devices.facts import CpuTime, DeviceFacts, DeviceState
 from edgekit.devices.probe import Probe

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.bundle.signing import require_signature
 from edgekit.cancel import Cancel
 from edgekit.deployment import Lock, collect_unused, hold

@@ -23,8 +23,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from edgekit.bundle import manifest as bundles
-from edgekit.bundle.manifest import Artifact, Bundle, Comparison, Manifest, ModelInput, TraceRow
+from edgekit.bundle.directory import MANIFEST, Bundle, bundle_id, open_bundle, write_manifest
+from edgekit.bundle.manifest import Artifact, Comparison, File, Manifest, ModelInput, TraceRow
 from edgekit.cache import Cache, cache_root, library_versions
 from edgekit.errors import ExportError, ModelError
 from edgekit.export.arrays_file import read_arrays
@@ -214,10 +214,10 @@ def _assemble(
     left as it is."""
     artifacts = tuple(_artifact(entry) for entry in entries)
     sha256 = recipe_sha256(loaded.recipe)
-    identity = bundles.bundle_id(sha256, artifacts)
+    identity = bundle_id(sha256, artifacts)
     final = output / f"{loaded.recipe.name}-{identity[:12]}"
-    if (final / bundles.MANIFEST).is_file():
-        return bundles.open_bundle(final)
+    if (final / MANIFEST).is_file():
+        return open_bundle(final)
     outputs = {
         artifact.key: read_arrays(entry / "outputs.npz")
         for artifact, entry in zip(artifacts, entries, strict=True)
@@ -261,7 +261,7 @@ def _assemble(
         }
         for file in opened.files():
             shutil.copyfile(sources[file.name] / file.name, staged / file.name)
-        bundles.write_manifest(staged, opened.manifest)
+        write_manifest(staged, opened.manifest)
         staged.chmod(0o755)
         if final.exists():  # left behind without a manifest: not a bundle
             shutil.rmtree(final)
@@ -274,10 +274,10 @@ def _assemble(
     finally:
         if "staged" in locals():
             shutil.rmtree(staged, ignore_errors=True)
-    return bundles.open_bundle(final)
+    return open_bundle(final)
 
 
-def _files(artifact: Artifact) -> tuple[bundles.File, ...]:
+def _files(artifact: Artifact) -> tuple[File, ...]:
     return tuple(
         file
         for file in (artifact.file, artifact.reference_inputs, artifact.reference_outputs)

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.bundle.manifest import Evaluation, EvaluationTensor, describe_file
+from edgekit.bundle.directory import describe_file
+from edgekit.bundle.manifest import Evaluation, EvaluationTensor
 from edgekit.cache import Cache, content_key, source_digest
 from edgekit.pipeline.data import data_key, saved_test_split
 from edgekit.recipe.load import LoadedRecipe

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sqlalchemy import delete, insert, select
 
-from edgekit.bundle.manifest import Bundle, open_bundle
+from edgekit.bundle.directory import Bundle, open_bundle
 from edgekit.errors import EdgekitError, StoreError, UsageError
 from edgekit.sanitize import printable
 from edgekit.store.database import translated

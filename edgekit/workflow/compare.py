@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgekit.boards.deploying import AnyTarget
-from edgekit.bundle.manifest import Bundle, Comparison
+from edgekit.bundle.directory import Bundle
+from edgekit.bundle.manifest import Comparison
 from edgekit.devices.target_files import as_target
 from edgekit.errors import UsageError
 from edgekit.measure import session

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from edgekit.boards.deploying import deploy
-from edgekit.bundle.manifest import Bundle, open_bundle
+from edgekit.bundle.directory import Bundle, open_bundle
 from edgekit.deployment import DeployReport
 from edgekit.errors import EdgekitError
 from edgekit.progress import Progress, silent

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.boards.deploying import AnyTarget
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.devices.target_files import as_target
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.measure import session

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edgekit.boards.deploying import AnyTarget
+from edgekit.bundle.directory import Bundle, open_bundle
 from edgekit.bundle.foreign_model import is_model, open_model
-from edgekit.bundle.manifest import Bundle, open_bundle
 from edgekit.devices.target import AdbTarget, LocalTarget, SshTarget, Target
 from edgekit.devices.target_files import as_target
 from edgekit.measure.interleaving import Keep, keep_nothing

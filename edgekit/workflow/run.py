@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.errors import EdgekitError
 from edgekit.measure import session
 from edgekit.measure.measurement import Measurement

@@ -16,7 +16,8 @@ import edgekit
 from edgekit.boards import advice, findings
 from edgekit.boards.check import CheckReport
 from edgekit.boards.findings import Finding, Level
-from edgekit.bundle.manifest import Bundle, RuntimeName
+from edgekit.bundle.directory import Bundle
+from edgekit.bundle.manifest import RuntimeName
 from edgekit.cli import run
 from edgekit.devices.fact_parsing import parse_facts, parse_state
 from edgekit.devices.facts import DeviceState

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import edgekit
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.cli import run
 from edgekit.deployment import hold
 from edgekit.devices import connect

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import edgekit
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.cancel import Cancel
 from edgekit.cli import run
 from edgekit.devices import connect

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import edgekit
-from edgekit.bundle.manifest import Bundle, open_bundle
+from edgekit.bundle.directory import Bundle, open_bundle
 from edgekit.deployment import deploy, verify
 from edgekit.devices.local import LocalDevice
 from edgekit.errors import ResultError

@@ -7,10 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.bundle.manifest import (
-    bundle_id,
-    open_bundle,
-)
+from edgekit.bundle.directory import bundle_id, open_bundle
 from edgekit.errors import ResultError, UsageError
 from tests.support.measured import make_bundle
 

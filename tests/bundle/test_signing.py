@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import edgekit
-from edgekit.bundle.manifest import MANIFEST, SIGNATURE, Bundle, open_bundle
+from edgekit.bundle.directory import MANIFEST, SIGNATURE, Bundle, open_bundle
 from edgekit.cli import run
 from edgekit.devices.target import LocalTarget
 from edgekit.errors import ResultError, UsageError

@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, insert
 
 import edgekit
 from edgekit import store
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.cli import run
 from edgekit.store.tables import artifact_results, measurements
 from tests.support.measured import make_bundle, make_measurement

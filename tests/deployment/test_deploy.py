@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.deployment import deploy, hold, provision, rollback, verify
 from edgekit.deployment.tree_scripts import ACTIVATE
 from edgekit.devices import Completed

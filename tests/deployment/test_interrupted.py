@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.deployment import deploy, verify
 from edgekit.deployment.calling import call
 from edgekit.deployment.tree_scripts import COLLECT, PLANT

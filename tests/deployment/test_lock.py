@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.deployment import deploy, hold
 from edgekit.devices.local import LocalDevice
 from edgekit.errors import BusyError

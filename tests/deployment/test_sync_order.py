@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.deployment import deploy
 from edgekit.devices.local import LocalDevice
 from tests.support.deployments import DEPLOY

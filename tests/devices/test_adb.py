@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.deployment import deploy, verify
 from edgekit.devices import adb, adb_server, adb_sync
 from edgekit.devices.adb_client import WrapperOutput

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import edgekit
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.devices.target import AdbTarget
 from edgekit.measure.session import Side, bench
 from edgekit.measure.settings import Settings

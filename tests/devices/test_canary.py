@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.cli import run
 from edgekit.devices.ssh_login import connect_target, trust_target
 from edgekit.devices.target import SshTarget

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.deployment import DeployReport, deploy, hold, verify
 from edgekit.deployment.packs import PACKED_BYTES
 from edgekit.deployment.tree_scripts import ACTIVATE

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import edgekit
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.devices import connect
 from edgekit.devices.ssh_login import resolve, trust
 from edgekit.devices.target import AdbTarget, SshTarget

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.deployment import deploy, provision, rollback, verify
 from edgekit.devices import Device
 from edgekit.runners.runtime import Runtime, describe_file

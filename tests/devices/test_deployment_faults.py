@@ -16,7 +16,7 @@ from typing import Any
 import paramiko
 import pytest
 
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.deployment import deploy, hold, provision, verify
 from edgekit.devices.ssh import SshDevice
 from edgekit.devices.ssh_config import Login

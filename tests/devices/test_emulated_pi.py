@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.deployment import deploy, provision, verify
 from edgekit.devices import connect
 from edgekit.devices.fact_scripts import collect

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from edgekit import keygen, load_target, open_bundle, sign
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.bundle.signing import require_signature
 from edgekit.deployment import deploy, provision
 from edgekit.devices import connect

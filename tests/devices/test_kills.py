@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from edgekit.bundle.manifest import Bundle, open_bundle
+from edgekit.bundle.directory import Bundle, open_bundle
 from edgekit.deployment import deploy, verify
 from edgekit.devices import Device
 from edgekit.devices.local import LocalDevice

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgekit import keygen
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.devices.target import AdbTarget
 from edgekit.devices.target_files import load_target
 from tests.support.tiers import cannot_run, require_root

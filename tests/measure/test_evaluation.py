@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgekit.bundle.manifest import Bundle, open_bundle
+from edgekit.bundle.directory import Bundle, open_bundle
 from edgekit.devices.target import LocalTarget
 from edgekit.errors import EdgekitError, ResultError, UsageError
 from edgekit.measure import evaluation

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.devices.target import LocalTarget
 from edgekit.devices.target_files import load_target
 from edgekit.errors import EdgekitError, ResultError, RunnerError, UsageError

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.devices.local import LocalDevice
 from edgekit.measure.interleaving import measure_in_turn
 from edgekit.measure.measurement import Measurement

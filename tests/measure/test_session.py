@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgekit.bundle.manifest import Bundle, TensorSpec
+from edgekit.bundle.directory import Bundle
+from edgekit.bundle.manifest import TensorSpec
 from edgekit.deployment import hold
 from edgekit.devices import Completed
 from edgekit.devices.facts import DeviceState

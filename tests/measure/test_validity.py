@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.devices.fact_parsing import parse_state
 from edgekit.devices.facts import Cooling, CpuTime, DeviceFacts, DeviceState
 from edgekit.measure.measurement import ArtifactResult, Controlled, OutputCheck

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console, RenderableType
 
-from edgekit.bundle.manifest import Bundle, Comparison, TraceRow
+from edgekit.bundle.directory import Bundle
+from edgekit.bundle.manifest import Comparison, TraceRow
 from edgekit.measure.measurement import Measurement, Note
 from edgekit.reporting import numbers, terminal
 from edgekit.stats import Estimate, Ratio

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from tests.support.measured import make_bundle
 from tests.support.tiers import cannot_run, require_module
 

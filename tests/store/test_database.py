@@ -19,7 +19,7 @@ from sqlalchemy import event, inspect, text
 from sqlalchemy.engine import make_url
 
 from edgekit import store
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.errors import StoreError
 from edgekit.store import database as module
 from edgekit.store import rows, spool

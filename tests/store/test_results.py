@@ -14,7 +14,7 @@ from sqlalchemy import event, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from edgekit import store
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.errors import StoreError, UsageError
 from edgekit.measure.measurement import Measurement
 from edgekit.store.results import Store

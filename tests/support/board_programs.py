@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 
 PYTHON = "/usr/bin/python3"  # that of the tests may lie where only root reaches
 

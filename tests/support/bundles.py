@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.bundle.manifest import (
-    Bundle,
-)
+from edgekit.bundle.directory import Bundle
 from tools.testbed.opaque_bundle import opaque_bundle
 
 LARGE_BYTES = 3 << 20

@@ -40,7 +40,7 @@ def run_python(
 
 DEPLOY = """
 import sys
-from edgekit.bundle.manifest import open_bundle
+from edgekit.bundle.directory import open_bundle
 from edgekit.deployment import deploy
 from edgekit.devices.local import LocalDevice
 deploy(open_bundle(sys.argv[1]), LocalDevice(), sys.argv[2])

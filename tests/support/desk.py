@@ -7,7 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 
 RUNNER = Path(__file__).with_name("fake_runner.py")
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from edgekit.bundle.manifest import (
-    Delegation,
-)
+from edgekit.bundle.manifest import Delegation
 from edgekit.measure.extra_results import OperatorTime, Profile
 from edgekit.measure.measurement import Measurement, Note
 

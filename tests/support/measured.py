@@ -8,16 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from edgekit.bundle.manifest import (
-    Artifact,
-    Bundle,
-    Manifest,
-    TensorSpec,
-    bundle_id,
-    describe_file,
-    open_bundle,
-    write_manifest,
-)
+from edgekit.bundle.directory import Bundle, bundle_id, describe_file, open_bundle, write_manifest
+from edgekit.bundle.manifest import Artifact, Manifest, TensorSpec
 from edgekit.cancel import Cancel
 from edgekit.devices.fact_parsing import parse_facts
 from edgekit.devices.facts import DeviceState

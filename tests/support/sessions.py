@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.bundle.manifest import Bundle, open_bundle, write_manifest
+from edgekit.bundle.directory import Bundle, open_bundle, write_manifest
 from edgekit.devices.local import LocalDevice
 from edgekit.devices.target import LocalTarget
 from edgekit.devices.target_sections import Timeouts

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.devices.target import LocalTarget
 from tests.support.desk import make_desk
 from tests.support.measured import make_bundle

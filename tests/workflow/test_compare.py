@@ -10,7 +10,7 @@ import pytest
 
 import edgekit
 from edgekit import store
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.cli import run
 from edgekit.cli.compare import split
 from edgekit.errors import RunnerError, UsageError

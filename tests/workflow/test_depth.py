@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.cli import run
 from edgekit.devices import Completed
 from edgekit.devices.local import LocalDevice

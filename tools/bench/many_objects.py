@@ -22,7 +22,7 @@ from paired import command_seconds, interleaved, report
 from servers import PLACE, Server, board, bundle, proxy, target
 
 from edgekit.boards.deploying import deploy
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.devices.target import SshTarget
 
 OBJECTS, OBJECT_BYTES, ROUNDS, ROUNDS_DELAYED = 2001, 4096, 9, 3

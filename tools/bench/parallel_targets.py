@@ -17,7 +17,7 @@ from paired import interleaved, report
 from servers import board, bundle, proxy, target
 
 from edgekit.boards.deploying import deploy
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.cancel import Cancel
 from edgekit.deployment import DeployReport
 from edgekit.devices.target import SshTarget, Target

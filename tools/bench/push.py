@@ -20,7 +20,7 @@ from paired import command_seconds, interleaved, report
 from servers import PLACE, Server, board, bundle, target
 
 from edgekit.boards.deploying import deploy
-from edgekit.bundle.manifest import Bundle, open_bundle
+from edgekit.bundle.directory import Bundle, open_bundle
 from edgekit.devices.target import SshTarget
 
 MB = 1_000_000
@@ -29,7 +29,7 @@ PEAK = """
 import sys
 from pathlib import Path
 from edgekit.boards.deploying import deploy
-from edgekit.bundle.manifest import open_bundle
+from edgekit.bundle.directory import open_bundle
 from edgekit.devices.target import SshTarget
 import edgekit.devices.ssh_login, edgekit.deployment
 where = SshTarget.model_validate_json(sys.argv[1])

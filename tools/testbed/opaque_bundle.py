@@ -5,15 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from edgekit.bundle.manifest import (
-    Artifact,
-    Bundle,
-    Manifest,
-    bundle_id,
-    describe_file,
-    open_bundle,
-    write_manifest,
-)
+from edgekit.bundle.directory import Bundle, bundle_id, describe_file, open_bundle, write_manifest
+from edgekit.bundle.manifest import Artifact, Manifest
 
 
 def opaque_bundle(

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgekit.bundle.manifest import Bundle
+    from edgekit.bundle.directory import Bundle
     from edgekit.measure.measurement import Measurement
     from edgekit.store.results import Store
 
@@ -62,7 +62,7 @@ def report(
         >>> edgekit.report("net", output="page.html").name
         'page.html'
     """
-    from edgekit.bundle.manifest import Bundle, open_bundle
+    from edgekit.bundle.directory import Bundle, open_bundle
     from edgekit.reporting.page.content import page
     from edgekit.reporting.page.document import html
     from edgekit.store import open_store

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from edgekit.bundle.manifest import Artifact, Bundle
+from edgekit.bundle.directory import Bundle
+from edgekit.bundle.manifest import Artifact
 from edgekit.measure.measurement import Measurement
 from edgekit.reporting.page import (
     build,

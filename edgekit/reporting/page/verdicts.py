@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.errors import UsageError
 from edgekit.measure.measurement import Measurement
 from edgekit.recipe.stored import stored_sections

@@ -7,16 +7,8 @@ from typing import Any
 
 import pytest
 
-from edgekit.bundle.manifest import (
-    Bundle,
-    Comparison,
-    Delegation,
-    Operation,
-    TraceRow,
-    bundle_id,
-    open_bundle,
-    write_manifest,
-)
+from edgekit.bundle.directory import Bundle, bundle_id, open_bundle, write_manifest
+from edgekit.bundle.manifest import Comparison, Delegation, Operation, TraceRow
 from edgekit.devices.facts import CpuTime
 from edgekit.devices.probe import Probe
 from edgekit.measure.extra_results import DeviceEvaluation, Energy, OperatorTime, Profile, Sustained

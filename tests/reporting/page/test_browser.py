@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.bundle.manifest import Bundle
+from edgekit.bundle.directory import Bundle
 from edgekit.measure.measurement import Measurement
 from edgekit.reporting.page import content, document
 from edgekit.workflow.run import judge

@@ -13,7 +13,8 @@ from typing import Any
 import plotly.graph_objects
 import pytest
 
-from edgekit.bundle.manifest import Bundle, Comparison
+from edgekit.bundle.directory import Bundle
+from edgekit.bundle.manifest import Comparison
 from edgekit.measure.measurement import Measurement
 from edgekit.recipe.load import load_recipe, recipe_sha256, resolved
 from edgekit.reporting.page import build, content, document, values
