@@ -23,15 +23,10 @@ from edgekit.devices.target import Target
 from edgekit.devices.target_sections import Control
 from edgekit.errors import UsageError
 from edgekit.measure.evaluation import task_of
-from edgekit.measure.measurement import (
-    ArtifactResult,
-    Controlled,
-    Measurement,
-    OutputCheck,
-    Run,
-)
+from edgekit.measure.measurement import Controlled, Measurement
 from edgekit.measure.protocol import RunnerRun
 from edgekit.measure.runner_process import Placed
+from edgekit.measure.runs import ArtifactResult, OutputCheck, Run
 from edgekit.measure.settings import Settings
 from edgekit.measure.validity import artifact_notes, run_notes, session_notes
 from edgekit.stats import Fidelity

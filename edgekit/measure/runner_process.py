@@ -29,9 +29,9 @@ from edgekit.errors import (
     RunnerError,
     TransportError,
 )
-from edgekit.measure.measurement import RunnerKind
 from edgekit.measure.protocol import MAX_OUTPUT_BYTES, Mode, RunnerRun, parse_runner_output
 from edgekit.measure.protocol_lines import TensorInfo
+from edgekit.measure.runs import RunnerKind
 from edgekit.measure.settings import Settings
 from edgekit.sanitize import printable
 from edgekit.stats import Fidelity, fidelity

@@ -13,15 +13,10 @@ from statistics import median
 from edgekit import stats
 from edgekit.devices.facts import DeviceFacts, DeviceState
 from edgekit.devices.probe import Probe
-from edgekit.measure.measurement import (
-    ArtifactResult,
-    Controlled,
-    Note,
-    OutputCheck,
-    Run,
-    summarise,
-)
+from edgekit.measure.measurement import Controlled, Note
 from edgekit.measure.probes import extremes
+from edgekit.measure.runs import ArtifactResult, OutputCheck, Run
+from edgekit.measure.summary import summarise
 from edgekit.stats.compare import FULL_RUNS
 
 BUSY_LOAD_PER_CPU = 0.5

@@ -17,7 +17,8 @@ from edgekit.reporting.terminal import DASH, MEANINGLESS, new_table, number_colu
 
 if TYPE_CHECKING:
     from edgekit.measure.extra_results import Profile
-    from edgekit.measure.measurement import ArtifactResult, Measurement
+    from edgekit.measure.measurement import Measurement
+    from edgekit.measure.runs import ArtifactResult
 
 OPERATORS_SHOWN = 12
 

@@ -19,7 +19,8 @@ from edgekit.sanitize import printable
 
 if TYPE_CHECKING:
     from edgekit.bundle.manifest import Artifact, Comparison, Manifest, TraceRow
-    from edgekit.measure.measurement import Measurement, Note, Summary
+    from edgekit.measure.measurement import Measurement, Note
+    from edgekit.measure.summary import Summary
     from edgekit.stats import Estimate
     from edgekit.store.results import Row
     from edgekit.verdict.budget import Check

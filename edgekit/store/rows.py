@@ -12,7 +12,8 @@ import numpy as np
 from sqlalchemy import Connection, insert
 
 from edgekit.measure.format1 import upgraded_measurement
-from edgekit.measure.measurement import ArtifactResult, Measurement, Run
+from edgekit.measure.measurement import Measurement
+from edgekit.measure.runs import ArtifactResult, Run
 from edgekit.store.tables import artifact_results, bodies, measurements, run_samples
 
 MAX_BODY_BYTES = 256 << 20

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 import numpy as np
 
 from edgekit import stats
-from edgekit.measure.measurement import ArtifactResult
+from edgekit.measure.runs import ArtifactResult
 from edgekit.metrics import MetricKind, MetricValue, named_metric
 from edgekit.stats import Estimate, Shift
 from edgekit.stats.means import FEWEST_SAMPLES

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterator, Sequence
 
 from edgekit import stats
 from edgekit.errors import UsageError
-from edgekit.measure.measurement import ArtifactResult, Measurement
+from edgekit.measure.measurement import Measurement
+from edgekit.measure.runs import ArtifactResult
 from edgekit.sanitize import printable
 from edgekit.verdict.metrics import observed_metrics
 from edgekit.verdict.quantities import (

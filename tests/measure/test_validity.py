@@ -11,9 +11,10 @@ import pytest
 from edgekit.bundle.directory import Bundle
 from edgekit.devices.fact_parsing import parse_state
 from edgekit.devices.facts import Cooling, CpuTime, DeviceFacts, DeviceState
-from edgekit.measure.measurement import ArtifactResult, Controlled, OutputCheck
+from edgekit.measure.measurement import Controlled
 from edgekit.measure.probes import device_probes
 from edgekit.measure.protocol_lines import WindowValues
+from edgekit.measure.runs import ArtifactResult, OutputCheck
 from edgekit.measure.validity import (
     artifact_notes,
     can_tell_throttling,

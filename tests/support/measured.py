@@ -16,8 +16,9 @@ from edgekit.devices.facts import DeviceState
 from edgekit.devices.target import Target
 from edgekit.measure import session
 from edgekit.measure.interleaving import Keep, keep_nothing
-from edgekit.measure.measurement import ArtifactResult, Measurement, OutputCheck, Run
+from edgekit.measure.measurement import Measurement
 from edgekit.measure.protocol_lines import HelloValues, MemoryMark
+from edgekit.measure.runs import ArtifactResult, OutputCheck, Run
 from edgekit.measure.session import NO_EXTRAS, Extras, Side
 from edgekit.measure.settings import Settings, settings_with
 from edgekit.measure.validity import artifact_notes

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.measure.measurement import ArtifactResult, Measurement, Run
+from edgekit.measure.measurement import Measurement
 from edgekit.measure.probes import series
+from edgekit.measure.runs import ArtifactResult, Run
 from edgekit.reporting import numbers
 from edgekit.reporting.page.style import flag, mark, styles
 from edgekit.reporting.page.values import (

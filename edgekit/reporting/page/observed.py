@@ -7,8 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from edgekit.measure.measurement import ArtifactResult, Measurement, OutputCheck
+from edgekit.measure.measurement import Measurement
 from edgekit.measure.probes import series
+from edgekit.measure.runs import ArtifactResult, OutputCheck
 from edgekit.metrics import named_metric
 from edgekit.reporting import numbers
 from edgekit.reporting.extra_results import metric_kinds

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgekit.bundle.manifest import Artifact
-from edgekit.measure.measurement import ArtifactResult, Measurement
+from edgekit.measure.measurement import Measurement
+from edgekit.measure.runs import ArtifactResult
 from edgekit.metrics import MetricKind, MetricValue, headline
 from edgekit.reporting import numbers
 from edgekit.reporting.page.build import metric_cell, metric_heading

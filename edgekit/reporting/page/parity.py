@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edgekit.bundle.manifest import Comparison, Manifest
-from edgekit.measure.measurement import ArtifactResult, Measurement
+from edgekit.measure.measurement import Measurement
+from edgekit.measure.runs import ArtifactResult
 from edgekit.metrics import headline, named_metric
 from edgekit.reporting import numbers
 from edgekit.reporting.page.build import decibels, metric_cell, metric_heading

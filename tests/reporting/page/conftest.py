@@ -12,8 +12,9 @@ from edgekit.bundle.manifest import Comparison, Delegation, Operation, TraceRow
 from edgekit.devices.facts import CpuTime
 from edgekit.devices.probe import Probe
 from edgekit.measure.extra_results import DeviceEvaluation, Energy, OperatorTime, Profile, Sustained
-from edgekit.measure.measurement import Measurement, Run
+from edgekit.measure.measurement import Measurement
 from edgekit.measure.protocol_lines import WindowValues
+from edgekit.measure.runs import Run
 from tests.support.hostile import KEYS
 from tests.support.measured import make_bundle, make_measurement, top1
 

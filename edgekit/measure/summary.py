@@ -1,0 +1,155 @@
+"""What the runs of an artifact come to: percentiles with their intervals, stages, memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgekit import stats
+from edgekit.measure.protocol_lines import MemoryMark
+from edgekit.measure.runs import ArtifactResult
+from edgekit.stats import Estimate, Outliers
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """Resident bytes of the runner process at a mark, medians over runs: by kind, its proportional
+    share (PSS), and all of it less the empty runner."""
+
+    anon: int
+    file: int
+    pss: int | None
+    beyond_baseline: int | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the runs of an artifact come to. Latencies are Estimates in ns.
+
+    `p50` is the median of the runs' medians with its interval over runs; `mad_ns` their median
+    absolute deviation; `p90`, `p95` and `p99` are of all counted samples together, None below their
+    floors. Stages, memory and `overhead_ns` (the runner's own timing, per inference, which is in
+    every sample) are medians over runs; `peak_bytes` is the largest of any run."""
+
+    key: str
+    runs: int
+    samples: int
+    counted_seconds: float
+    p50: Estimate
+    mad_ns: float
+    p90: Estimate | None
+    p95: Estimate | None
+    p99: Estimate | None
+    start_ms: float | None
+    load_ms: float | None
+    first_ms: float | None
+    overhead_ns: float | None
+    memory_bytes: dict[str, int]
+    memory_kinds: dict[str, MemoryUse]
+    steady_anon_bytes: int | None
+    steady_file_bytes: int | None
+    peak_bytes: int | None
+    outliers: Outliers
+    unsteady_runs: int
+
+
+def summarise(result: ArtifactResult) -> Summary:
+    """Raises ValueError without a complete run."""
+    runs = result.complete_runs
+    pooled = np.concatenate([np.asarray(run.steady_ns, dtype=float) for run in runs])
+    steadiness = [stats.steadiness(run.steady_ns) for run in runs]
+    marks = {
+        kind: [m for run in runs if (m := run.memory_at(kind))]
+        for kind in ("baseline", "loaded", "first", "steady", "end")
+    }
+    return Summary(
+        key=result.key,
+        runs=len(runs),
+        samples=len(pooled),
+        counted_seconds=float(pooled.sum()) / 1e9,
+        p50=stats.median(result.run_medians_ns),
+        mad_ns=stats.mad(result.run_medians_ns),
+        p90=stats.percentile(pooled, 0.90),
+        p95=stats.percentile(pooled, 0.95),
+        p99=stats.percentile(pooled, 0.99),
+        start_ms=_median_ms([run.start_ns for run in runs]),
+        load_ms=_median_ms([run.load_ns for run in runs]),
+        first_ms=_median_ms([run.first_ns for run in runs]),
+        overhead_ns=_median([run.overhead_ns_per_iteration for run in runs]),
+        memory_bytes={
+            kind: int(np.median([mark.rss_bytes for mark in found]))
+            for kind, found in marks.items()
+            if found
+        },
+        memory_kinds={
+            kind: _memory_use(found, marks["baseline"]) for kind, found in marks.items() if found
+        },
+        steady_anon_bytes=(
+            int(np.median([m.rss_anon_bytes for m in marks["steady"]])) if marks["steady"] else None
+        ),
+        steady_file_bytes=(
+            int(np.median([m.rss_file_bytes for m in marks["steady"]])) if marks["steady"] else None
+        ),
+        peak_bytes=max(
+            (run.peak_bytes for run in runs if run.peak_bytes is not None), default=None
+        ),
+        outliers=stats.outliers(pooled),
+        unsteady_runs=sum(1 for found in steadiness if found and not found.steady),
+    )
+
+
+def _memory_use(marks: list[MemoryMark], baseline: list[MemoryMark]) -> MemoryUse:
+    pss = [mark.pss_bytes for mark in marks if mark.pss_bytes is not None]
+    own = int(np.median([mark.rss_bytes for mark in marks]))
+    return MemoryUse(
+        anon=int(np.median([mark.rss_anon_bytes for mark in marks])),
+        file=int(np.median([mark.rss_file_bytes + mark.rss_shmem_bytes for mark in marks])),
+        pss=int(np.median(pss)) if pss else None,
+        beyond_baseline=(
+            own - int(np.median([mark.rss_bytes for mark in baseline])) if baseline else None
+        ),
+    )
+
+
+def summary_dict(summary: Summary) -> dict[str, Any]:
+    """A summary as plain JSON values, latencies in ms."""
+
+    def ms(estimate: Estimate | None) -> dict[str, float | None] | None:
+        if estimate is None:
+            return None
+        low, high = (
+            None if bound is None else bound / 1e6 for bound in (estimate.low, estimate.high)
+        )
+        return {"ms": estimate.value / 1e6, "low_ms": low, "high_ms": high}
+
+    counts = {name: getattr(summary, name) for name in ("runs", "samples", "counted_seconds")}
+    plain = counts | {
+        name: getattr(summary, name)
+        for name in ("mad_ns", "start_ms", "load_ms", "first_ms", "overhead_ns")
+    }
+    memory = {
+        name: getattr(summary, name)
+        for name in (
+            "memory_bytes",
+            "steady_anon_bytes",
+            "steady_file_bytes",
+            "peak_bytes",
+            "unsteady_runs",
+        )
+    }
+    memory["memory_kinds"] = {mark: vars(use) for mark, use in summary.memory_kinds.items()}
+    latency = {name: ms(getattr(summary, name)) for name in ("p50", "p90", "p95", "p99")}
+    return {**plain, **latency, **memory, "outliers": vars(summary.outliers)}
+
+
+def _median_ms(values_ns: Sequence[int | None]) -> float | None:
+    found = _median(values_ns)
+    return None if found is None else found / 1e6
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if known else None
