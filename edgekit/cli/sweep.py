@@ -95,7 +95,7 @@ def _split(values: str) -> list[str]:
 
 
 def _print(swept: Swept, keys: Sequence[str]) -> None:
-    from edgekit.reporting.terminal import notes
+    from edgekit.reporting.measurement_tables import notes
 
     console = stdout(highlight=False)
     console.print(_table(swept.candidates, keys))

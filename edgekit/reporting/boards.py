@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgekit.reporting.numbers import size
-from edgekit.reporting.terminal import plain
+from edgekit.reporting.tables import plain
 from edgekit.sanitize import printable
 
 if TYPE_CHECKING:

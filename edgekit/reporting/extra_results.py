@@ -13,7 +13,7 @@ from rich.text import Text
 from edgekit.measure.probes import extremes
 from edgekit.metrics import MetricKind, named_metric
 from edgekit.reporting import numbers
-from edgekit.reporting.terminal import DASH, MEANINGLESS, new_table, number_columns, plain, spaced
+from edgekit.reporting.tables import DASH, MEANINGLESS, new_table, number_columns, plain, spaced
 
 if TYPE_CHECKING:
     from edgekit.measure.extra_results import Profile

@@ -9,15 +9,9 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from edgekit.reporting import numbers
-from edgekit.reporting.terminal import (
-    comparisons,
-    device_line,
-    new_table,
-    notes,
-    number_columns,
-    plain,
-    spaced,
-)
+from edgekit.reporting.build_tables import comparisons
+from edgekit.reporting.measurement_tables import device_line, notes
+from edgekit.reporting.tables import new_table, number_columns, plain, spaced
 from edgekit.verdict.rules import Finding
 from edgekit.workflow.compare import Compared
 from edgekit.workflow.gate import Gated

@@ -13,7 +13,7 @@ from rich.console import Console, RenderableType
 from edgekit.bundle.directory import Bundle
 from edgekit.bundle.manifest import Comparison, TraceRow
 from edgekit.measure.measurement import Measurement, Note
-from edgekit.reporting import numbers, terminal
+from edgekit.reporting import build_tables, measurement_tables, numbers, terminal
 from edgekit.stats import Estimate, Ratio
 from edgekit.store.results import Row
 from edgekit.verdict.budget import Check
@@ -148,7 +148,7 @@ def test_everything_fits_a_hundred_columns(bundle: Bundle) -> None:
 
 
 def test_the_trace(bundle: Bundle) -> None:
-    shown = drawn([terminal.trace_table(TRACE)])
+    shown = drawn([build_tables.trace_table(TRACE)])
     assert (
         " ".join(line(shown, "fp32").split())
         == "fp32 train 2.24 M 100.0 301 M 8.97 MB 8.30 MB 92.00 (91.5–92.5) 314.2"
@@ -160,7 +160,7 @@ def test_the_trace(bundle: Bundle) -> None:
 
 
 def test_artifacts_against_the_baseline_of_their_backend(bundle: Bundle) -> None:
-    shown = drawn([terminal.artifact_table(bundle.manifest.artifacts, "fp32")])
+    shown = drawn([build_tables.artifact_table(bundle.manifest.artifacts, "fp32")])
     assert line(shown, "fp32.tflite").split()[5:8] == ["–", "91.60", "(91.0–92.1)"]
     assert line(shown, "int8.pte").split()[5:] == [
         "4.00×",
@@ -174,7 +174,7 @@ def test_artifacts_against_the_baseline_of_their_backend(bundle: Bundle) -> None
 
 
 def test_latency_with_intervals_and_speedup(bundle: Bundle) -> None:
-    shown = drawn([terminal.latency_table(measured(bundle), "fp32")])
+    shown = drawn([measurement_tables.latency_table(measured(bundle), "fp32")])
     found = measured(bundle)
     p50, ratio = found.summaries["int8.pte"].p50, found.speedup("fp32.pte", "int8.pte")
     assert ratio is not None
@@ -187,14 +187,14 @@ def test_latency_with_intervals_and_speedup(bundle: Bundle) -> None:
 
 def test_quick_runs_show_no_interval(bundle: Bundle) -> None:
     quick = measured(bundle, runs=3)
-    shown = drawn([terminal.measurement_section(quick, "fp32")])
+    shown = drawn([measurement_tables.measurement_section(quick, "fp32")])
     assert "(" not in line(shown, "int8.pte")
     assert "warning: all artifacts: quick: 3 runs, 10 make a full measurement" in shown
 
 
 def test_meaningless_latencies_are_marked_each(bundle: Bundle) -> None:
     emulated = measured(bundle, timings="meaningless", timings_reason="runs under qemu")
-    shown = drawn([terminal.latency_table(emulated, "fp32")])
+    shown = drawn([measurement_tables.latency_table(emulated, "fp32")])
     assert "† meaningless: runs under qemu" in shown
     assert line(shown, "artifact").count("†") == 6
     assert line(shown, "int8.pte").count("†") == 5
@@ -209,7 +209,7 @@ def test_notes_come_worst_first_and_grouped(bundle: Bundle) -> None:
         *(Note(level="unknown", code="x", text=f"{key}: unknown", artifact=key) for key in KEYS),
     ]
     shown = drawn(
-        terminal.notes(
+        measurement_tables.notes(
             measured(bundle, notes=tuple(notes), failure="pi4: int8.pte, run 3 of 10: hung")
         )
     ).splitlines()
@@ -266,7 +266,7 @@ def test_hostile_text_is_inert(bundle: Bundle) -> None:
         *terminal.measurement_report(found),
         terminal.results_table([row]),
         terminal.budget_table([check]),
-        terminal.trace_table(trace),
+        build_tables.trace_table(trace),
     ]
     shown = drawn(parts)
     assert "\x1b" not in shown

@@ -12,6 +12,8 @@ from edgekit.bundle.manifest import Artifact, Manifest, TraceRow
 from edgekit.measure.measurement import Measurement
 from edgekit.metrics import MetricKind, MetricValue, headline
 from edgekit.reporting import numbers
+from edgekit.reporting.against_baseline import baseline_of, first_headline, headline_drop
+from edgekit.reporting.build_tables import delegated_share
 from edgekit.reporting.page.values import (
     Absent,
     Block,
@@ -24,13 +26,7 @@ from edgekit.reporting.page.values import (
     cells,
     with_interval,
 )
-from edgekit.reporting.terminal import (
-    DASH,
-    baseline_of,
-    delegated_share,
-    first_headline,
-    headline_drop,
-)
+from edgekit.reporting.tables import DASH
 from edgekit.sanitize import printable
 from edgekit.verdict.budget import Check
 

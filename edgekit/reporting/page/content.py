@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from edgekit.bundle.directory import Bundle
 from edgekit.bundle.manifest import Artifact
 from edgekit.measure.measurement import Measurement
+from edgekit.reporting.against_baseline import baseline_variant
 from edgekit.reporting.page import (
     build,
     history,
@@ -24,7 +25,6 @@ from edgekit.reporting.page import (
 )
 from edgekit.reporting.page.style import flag
 from edgekit.reporting.page.values import Absent, Block, Figure, Heading, Section
-from edgekit.reporting.terminal import baseline_variant
 from edgekit.sanitize import printable
 from edgekit.verdict.budget import Check
 

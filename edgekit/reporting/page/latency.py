@@ -14,6 +14,7 @@ from edgekit.measure.measurement import Measurement
 from edgekit.measure.probes import series
 from edgekit.measure.runs import ArtifactResult, Run
 from edgekit.reporting import numbers
+from edgekit.reporting.against_baseline import baseline_of
 from edgekit.reporting.page.style import flag, mark, styles
 from edgekit.reporting.page.values import (
     ACCENT,
@@ -32,7 +33,7 @@ from edgekit.reporting.page.values import (
     thinned,
     with_interval,
 )
-from edgekit.reporting.terminal import DASH, baseline_of
+from edgekit.reporting.tables import DASH
 from edgekit.sanitize import printable
 
 CURVE_POINTS = 240

@@ -11,6 +11,7 @@ from edgekit.measure.measurement import Measurement
 from edgekit.measure.runs import ArtifactResult
 from edgekit.metrics import MetricKind, MetricValue, headline
 from edgekit.reporting import numbers
+from edgekit.reporting.against_baseline import baseline_of, first_headline
 from edgekit.reporting.page.build import metric_cell, metric_heading
 from edgekit.reporting.page.latency import marked_cell
 from edgekit.reporting.page.style import flag, mark, styles
@@ -28,7 +29,7 @@ from edgekit.reporting.page.values import (
     log_axis,
     with_interval,
 )
-from edgekit.reporting.terminal import DASH, baseline_of, first_headline
+from edgekit.reporting.tables import DASH
 from edgekit.sanitize import printable
 
 BUBBLE_PX = 46.0

@@ -14,7 +14,7 @@ from edgekit.reporting.page.build import decibels, metric_cell, metric_heading
 from edgekit.reporting.page.latency import marked_cell
 from edgekit.reporting.page.style import flag, mark
 from edgekit.reporting.page.values import Absent, Block, Cell, Table, cells, with_interval
-from edgekit.reporting.terminal import DASH
+from edgekit.reporting.tables import DASH
 from edgekit.verdict.metrics import known
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edgekit.measure.measurement import Measurement
 from edgekit.reporting.page.values import SERIES
-from edgekit.reporting.terminal import MEANINGLESS
+from edgekit.reporting.tables import MEANINGLESS
 from edgekit.sanitize import printable
 
 RUNTIME_LABELS = {"executorch": "ExecuTorch", "litert": "LiteRT"}
