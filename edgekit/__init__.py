@@ -39,10 +39,15 @@ from edgekit.errors import (
 from edgekit.version import __version__
 
 if TYPE_CHECKING:
+    from edgekit.boards.adding import AddedTarget as AddedTarget
+    from edgekit.boards.adding import ListedTarget as ListedTarget
     from edgekit.boards.adding import add_target as add_target
     from edgekit.boards.adding import list_targets as list_targets
     from edgekit.boards.adding import trust as trust
+    from edgekit.boards.check import CheckReport as CheckReport
     from edgekit.boards.check import check as check
+    from edgekit.boards.check_items import CheckItem as CheckItem
+    from edgekit.boards.deploying import SetupReport as SetupReport
     from edgekit.boards.deploying import deploy as deploy
     from edgekit.boards.deploying import rollback as rollback
     from edgekit.boards.deploying import setup as setup
@@ -51,13 +56,22 @@ if TYPE_CHECKING:
     from edgekit.bundle.directory import open_bundle as open_bundle
     from edgekit.bundle.foreign_model import open_model as open_model
     from edgekit.bundle.manifest import Artifact as Artifact
+    from edgekit.bundle.manifest import ArtifactAgreement as ArtifactAgreement
+    from edgekit.bundle.manifest import BundleFile as BundleFile
     from edgekit.bundle.manifest import Manifest as Manifest
+    from edgekit.bundle.manifest import TraceRow as TraceRow
     from edgekit.bundle.signing import keygen as keygen
     from edgekit.bundle.signing import sign as sign
     from edgekit.bundle.signing import verify_signature as verify_signature
+    from edgekit.cancel import Cancel as Cancel
+    from edgekit.compress.quantize.layer_sensitivity import LayerSensitivity as LayerSensitivity
     from edgekit.deployment import DeployReport as DeployReport
+    from edgekit.deployment import VerifiedBundle as VerifiedBundle
+    from edgekit.devices import CompletedProgram as CompletedProgram
     from edgekit.devices import Device as Device
     from edgekit.devices import connect as connect
+    from edgekit.devices.facts import DeviceFacts as DeviceFacts
+    from edgekit.devices.ssh_login import HostKey as HostKey
     from edgekit.devices.target import AdbTarget as AdbTarget
     from edgekit.devices.target import LocalTarget as LocalTarget
     from edgekit.devices.target import SshTarget as SshTarget
@@ -65,55 +79,80 @@ if TYPE_CHECKING:
     from edgekit.devices.target import target_json_schema as target_json_schema
     from edgekit.devices.target_files import load_target as load_target
     from edgekit.host_check import doctor as doctor
+    from edgekit.linting.document_rules import LintFinding as LintFinding
     from edgekit.linting.model_rules import lint as lint
     from edgekit.measure.measurement import Measurement as Measurement
+    from edgekit.measure.measurement import MeasurementNote as MeasurementNote
+    from edgekit.measure.protocol_lines import MemoryMark as MemoryMark
+    from edgekit.measure.runs import ArtifactResult as ArtifactResult
+    from edgekit.measure.runs import MeasuredRun as MeasuredRun
     from edgekit.measure.settings import Settings as Settings
+    from edgekit.measure.summary import ArtifactSummary as ArtifactSummary
+    from edgekit.measure.summary import MemoryUse as MemoryUse
     from edgekit.metrics import MetricKind as MetricKind
     from edgekit.metrics import MetricValue as MetricValue
     from edgekit.pipeline.build import BuildResult as BuildResult
     from edgekit.pipeline.build import build as build
     from edgekit.pipeline.estimates import estimate as estimate
+    from edgekit.pipeline.sensitivity import SensitivityReport as SensitivityReport
     from edgekit.pipeline.sensitivity import sensitivity as sensitivity
+    from edgekit.pipeline.stage_estimate import StageEstimate as StageEstimate
     from edgekit.progress import Progress as Progress
+    from edgekit.recipe.explain import ExplainedRecipe as ExplainedRecipe
+    from edgekit.recipe.explain import ExplainedStage as ExplainedStage
+    from edgekit.recipe.explain import ExplainedValue as ExplainedValue
     from edgekit.recipe.explain import explain as explain
     from edgekit.recipe.json_schema import recipe_json_schema as recipe_json_schema
     from edgekit.recipe.limits import Gate as Gate
     from edgekit.recipe.load import LoadedRecipe as LoadedRecipe
     from edgekit.recipe.load import load_recipe as load_recipe
     from edgekit.recipe.scaffold import new_recipe as new_recipe
+    from edgekit.recipe.schema import Input as Input
     from edgekit.recipe.schema import Recipe as Recipe
+    from edgekit.recipe.upgrade import MovedKey as MovedKey
+    from edgekit.recipe.upgrade import UpgradeResult as UpgradeResult
+    from edgekit.recipe.upgrade import upgrade_recipe as upgrade_recipe
     from edgekit.reporting.export import write_csv as write_csv
     from edgekit.reporting.export import write_jsonl as write_jsonl
     from edgekit.reporting.export import write_parquet as write_parquet
     from edgekit.reporting.mlflow_log import log_mlflow as log_mlflow
     from edgekit.reporting.page import report as report
+    from edgekit.stats.compare import MedianRatio as MedianRatio
+    from edgekit.stats.errors import ErrorRates as ErrorRates
+    from edgekit.stats.quantiles import Outliers as Outliers
+    from edgekit.stats.quantiles import QuantileEstimate as QuantileEstimate
     from edgekit.store import open_store as open_store
+    from edgekit.store.baselines import Baseline as Baseline
     from edgekit.store.baselines import list_baselines as list_baselines
     from edgekit.store.baselines import open_baseline as open_baseline
     from edgekit.store.baselines import remove_baseline as remove_baseline
     from edgekit.store.baselines import set_baseline as set_baseline
+    from edgekit.store.results import HistoryEntry as HistoryEntry
+    from edgekit.store.results import MeasurementRow as MeasurementRow
     from edgekit.store.results import Store as Store
-    from edgekit.verdict.budget import Check as Check
+    from edgekit.verdict.budget import JudgedLimit as JudgedLimit
     from edgekit.verdict.rules import Finding as Finding
     from edgekit.workflow.bench import BenchFailed as BenchFailed
     from edgekit.workflow.bench import bench as bench
-    from edgekit.workflow.compare import Compared as Compared
+    from edgekit.workflow.compare import CompareResult as CompareResult
     from edgekit.workflow.compare import compare as compare
     from edgekit.workflow.compare import compare_stored as compare_stored
     from edgekit.workflow.deploy import DeployFailed as DeployFailed
     from edgekit.workflow.deploy import deploy_each as deploy_each
     from edgekit.workflow.fleet import TargetsFailed as TargetsFailed
-    from edgekit.workflow.gate import Gated as Gated
+    from edgekit.workflow.gate import GateResult as GateResult
     from edgekit.workflow.gate import gate as gate
     from edgekit.workflow.run import RunFailed as RunFailed
     from edgekit.workflow.run import RunResult as RunResult
     from edgekit.workflow.run import judge as judge
     from edgekit.workflow.run import run as run
-    from edgekit.workflow.selftest import SelfTest as SelfTest
+    from edgekit.workflow.selftest import SelfTestResult as SelfTestResult
     from edgekit.workflow.selftest import selftest as selftest
-    from edgekit.workflow.sweep import Candidate as Candidate
-    from edgekit.workflow.sweep import Swept as Swept
+    from edgekit.workflow.sweep import SweepCandidate as SweepCandidate
+    from edgekit.workflow.sweep import SweepResult as SweepResult
     from edgekit.workflow.sweep import sweep as sweep
+    from edgekit.yaml_documents.edits import ValueEdit as ValueEdit
+    from edgekit.yaml_documents.problems import Origin as Origin
 
 HOMES = {
     # Recipes
@@ -121,6 +160,7 @@ HOMES = {
     "new_recipe": "edgekit.recipe.scaffold",
     "lint": "edgekit.linting.model_rules",
     "explain": "edgekit.recipe.explain",
+    "upgrade_recipe": "edgekit.recipe.upgrade",
     "estimate": "edgekit.pipeline.estimates",
     "sensitivity": "edgekit.pipeline.sensitivity",
     "recipe_json_schema": "edgekit.recipe.json_schema",
@@ -166,34 +206,77 @@ HOMES = {
     "write_jsonl": "edgekit.reporting.export",
     "write_parquet": "edgekit.reporting.export",
     "log_mlflow": "edgekit.reporting.mlflow_log",
-    # Values
-    "Artifact": "edgekit.bundle.manifest",
+    # What the functions take and give: recipes
+    "Recipe": "edgekit.recipe.schema",
+    "Input": "edgekit.recipe.schema",
+    "Gate": "edgekit.recipe.limits",
+    "LoadedRecipe": "edgekit.recipe.load",
+    "Origin": "edgekit.yaml_documents.problems",
+    "ExplainedRecipe": "edgekit.recipe.explain",
+    "ExplainedStage": "edgekit.recipe.explain",
+    "ExplainedValue": "edgekit.recipe.explain",
+    "UpgradeResult": "edgekit.recipe.upgrade",
+    "MovedKey": "edgekit.recipe.upgrade",
+    "LintFinding": "edgekit.linting.document_rules",
+    "ValueEdit": "edgekit.yaml_documents.edits",
+    "StageEstimate": "edgekit.pipeline.stage_estimate",
+    "SensitivityReport": "edgekit.pipeline.sensitivity",
+    "LayerSensitivity": "edgekit.compress.quantize.layer_sensitivity",
+    # … builds and bundles
+    "BuildResult": "edgekit.pipeline.build",
+    "RunResult": "edgekit.workflow.run",
+    "JudgedLimit": "edgekit.verdict.budget",
     "Bundle": "edgekit.bundle.directory",
     "Manifest": "edgekit.bundle.manifest",
-    "Recipe": "edgekit.recipe.schema",
-    "LoadedRecipe": "edgekit.recipe.load",
-    "Gate": "edgekit.recipe.limits",
+    "Artifact": "edgekit.bundle.manifest",
+    "ArtifactAgreement": "edgekit.bundle.manifest",
+    "BundleFile": "edgekit.bundle.manifest",
+    "TraceRow": "edgekit.bundle.manifest",
+    "MetricKind": "edgekit.metrics",
+    "MetricValue": "edgekit.metrics",
+    # … targets and boards
     "Target": "edgekit.devices.target",
     "LocalTarget": "edgekit.devices.target",
     "SshTarget": "edgekit.devices.target",
     "AdbTarget": "edgekit.devices.target",
+    "AddedTarget": "edgekit.boards.adding",
+    "ListedTarget": "edgekit.boards.adding",
+    "HostKey": "edgekit.devices.ssh_login",
+    "CheckReport": "edgekit.boards.check",
+    "CheckItem": "edgekit.boards.check_items",
+    "SetupReport": "edgekit.boards.deploying",
+    "DeployReport": "edgekit.deployment",
+    "VerifiedBundle": "edgekit.deployment",
     "Device": "edgekit.devices",
+    "DeviceFacts": "edgekit.devices.facts",
+    "CompletedProgram": "edgekit.devices",
+    # … measurements and verdicts
     "Settings": "edgekit.measure.settings",
     "Measurement": "edgekit.measure.measurement",
-    "MetricKind": "edgekit.metrics",
-    "MetricValue": "edgekit.metrics",
-    "BuildResult": "edgekit.pipeline.build",
-    "RunResult": "edgekit.workflow.run",
-    "Compared": "edgekit.workflow.compare",
-    "Gated": "edgekit.workflow.gate",
-    "SelfTest": "edgekit.workflow.selftest",
-    "Swept": "edgekit.workflow.sweep",
-    "Candidate": "edgekit.workflow.sweep",
-    "Check": "edgekit.verdict.budget",
+    "MeasurementNote": "edgekit.measure.measurement",
+    "MeasuredRun": "edgekit.measure.runs",
+    "ArtifactResult": "edgekit.measure.runs",
+    "ArtifactSummary": "edgekit.measure.summary",
+    "MemoryMark": "edgekit.measure.protocol_lines",
+    "MemoryUse": "edgekit.measure.summary",
+    "QuantileEstimate": "edgekit.stats.quantiles",
+    "Outliers": "edgekit.stats.quantiles",
+    "MedianRatio": "edgekit.stats.compare",
+    "CompareResult": "edgekit.workflow.compare",
+    "GateResult": "edgekit.workflow.gate",
     "Finding": "edgekit.verdict.rules",
-    "DeployReport": "edgekit.deployment",
-    "Progress": "edgekit.progress",
+    "SelfTestResult": "edgekit.workflow.selftest",
+    "ErrorRates": "edgekit.stats.errors",
+    "SweepResult": "edgekit.workflow.sweep",
+    "SweepCandidate": "edgekit.workflow.sweep",
+    # … results
     "Store": "edgekit.store.results",
+    "MeasurementRow": "edgekit.store.results",
+    "HistoryEntry": "edgekit.store.results",
+    "Baseline": "edgekit.store.baselines",
+    # … progress and the end of work
+    "Progress": "edgekit.progress",
+    "Cancel": "edgekit.cancel",
     # Errors of several targets
     "TargetsFailed": "edgekit.workflow.fleet",
     "BenchFailed": "edgekit.workflow.bench",

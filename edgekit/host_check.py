@@ -1,6 +1,6 @@
 """Is this machine ready for what edgekit does: its Python, the extras against their pins, compiler,
 adb, ssh, disk, cache and database, and the command that installs what is missing. Owns the
-findings; installs nothing, and imports none of the libraries it looks for. Boards are
+items; installs nothing, and imports none of the libraries it looks for. Boards are
 board/check.py.
 
 Without an extra a part of edgekit is not there, which is a note; an extra that is installed in
@@ -21,7 +21,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from edgekit.boards.check import CheckReport
-from edgekit.boards.findings import Finding
+from edgekit.boards.check_items import CheckItem
 from edgekit.cache import cache_root
 from edgekit.errors import EdgekitError, ExportError, StoreError, UsageError
 from edgekit.store import open_store
@@ -56,13 +56,13 @@ def doctor() -> CheckReport:
         What was looked at, each with a fix where something is wrong.
 
     Raises:
-        Nothing: what fails is a finding.
+        Nothing: what fails is an item.
 
     Example:
         >>> edgekit.doctor().target
         'this machine'
     """
-    findings = (
+    items = (
         *_python(),
         *_extras(),
         *_compiler(),
@@ -71,17 +71,17 @@ def doctor() -> CheckReport:
         *_database(),
     )
     return CheckReport(
-        "this machine", f"{platform.system()} {platform.machine()}, edgekit {__version__}", findings
+        "this machine", f"{platform.system()} {platform.machine()}, edgekit {__version__}", items
     )
 
 
-def _python() -> Iterator[Finding]:
+def _python() -> Iterator[CheckItem]:
     running = platform.python_version()
     required = Requirement(f"python{metadata.metadata('edgekit')['Requires-Python']}").specifier
     if running in required:
-        yield Finding("python", "ok", f"{running}, {sys.executable}")
+        yield CheckItem("python", "ok", f"{running}, {sys.executable}")
     else:
-        yield Finding(
+        yield CheckItem(
             "python",
             "problem",
             f"{running}, edgekit needs {required}",
@@ -90,7 +90,7 @@ def _python() -> Iterator[Finding]:
         )
 
 
-def _extras() -> Iterator[Finding]:
+def _extras() -> Iterator[CheckItem]:
     requirements = [Requirement(text) for text in metadata.requires("edgekit") or ()]
     for extra, does in EXTRAS.items():
         wanted = [
@@ -101,7 +101,7 @@ def _extras() -> Iterator[Finding]:
         yield _extra(extra, does, wanted)
 
 
-def _extra(extra: str, does: str, wanted: list[Requirement]) -> Finding:
+def _extra(extra: str, does: str, wanted: list[Requirement]) -> CheckItem:
     check, fix = f"extra {extra}", f"pip install 'edgekit[{extra}]=={__version__}'"
     installed = {requirement: _version(requirement.name) for requirement in wanted}
     missing = [requirement.name for requirement, version in installed.items() if version is None]
@@ -112,10 +112,10 @@ def _extra(extra: str, does: str, wanted: list[Requirement]) -> Finding:
     ]
     if others or (missing and extra == "export" and _version("torch")):
         text = "; ".join([*others, *([f"missing: {', '.join(missing)}"] if missing else [])])
-        return Finding(check, "problem", text, fix, ExportError.exit_code)
+        return CheckItem(check, "problem", text, fix, ExportError.exit_code)
     if missing:
-        return Finding(check, "note", f"not installed: {', '.join(missing)}; it {does}", fix)
-    return Finding(
+        return CheckItem(check, "note", f"not installed: {', '.join(missing)}; it {does}", fix)
+    return CheckItem(
         check,
         "ok",
         ", ".join(f"{requirement.name} {version}" for requirement, version in installed.items()),
@@ -129,11 +129,11 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _compiler() -> Iterator[Finding]:
+def _compiler() -> Iterator[CheckItem]:
     """What builds the ExecuTorch runner: g++ for this machine, zig for boards."""
     own, zig = shutil.which("g++"), importlib.util.find_spec("ziglang")
     if own or zig:
-        yield Finding(
+        yield CheckItem(
             "C++ compiler",
             "ok",
             ", ".join(
@@ -144,14 +144,14 @@ def _compiler() -> Iterator[Finding]:
             ),
         )
     else:
-        yield Finding(
+        yield CheckItem(
             "C++ compiler",
             "warning",
             "none; it builds the runner for .pte files",
             "sudo apt-get install g++, or pip install ziglang",
         )
     if not zig:
-        yield Finding(
+        yield CheckItem(
             "cross compiler",
             "note",
             "no ziglang; it builds the runner for boards of another architecture",
@@ -159,13 +159,13 @@ def _compiler() -> Iterator[Finding]:
         )
 
 
-def _programs() -> Iterator[Finding]:
+def _programs() -> Iterator[CheckItem]:
     for program, (does, fix) in PROGRAMS.items():
         path = shutil.which(program)
         if path is None:
-            yield Finding(program, "note", f"not installed; it {does}", fix)
+            yield CheckItem(program, "note", f"not installed; it {does}", fix)
         else:
-            yield Finding(
+            yield CheckItem(
                 program, "ok", _said(path, "-V" if program == "ssh" else "--version") or path
             )
 
@@ -186,10 +186,10 @@ def _said(program: str, argument: str) -> str:
     return next(iter((done.stdout or done.stderr).splitlines()), "").strip()[:100]
 
 
-def _cache(root: Path) -> Iterator[Finding]:
+def _cache(root: Path) -> Iterator[CheckItem]:
     place = next(path for path in (root, *root.absolute().parents) if path.is_dir())
     if not os.access(place, os.W_OK):
-        yield Finding(
+        yield CheckItem(
             "cache",
             "problem",
             f"{root} cannot be written to",
@@ -202,12 +202,12 @@ def _cache(root: Path) -> Iterator[Finding]:
         for entry in root.rglob("*")
         if entry.is_file() and not entry.is_symlink()
     )
-    yield Finding(
+    yield CheckItem(
         "cache", "ok", f"{root}: {held >> 20} MiB; deleting it only costs the time to make it again"
     )
     free = shutil.disk_usage(place).free
     if free < DISK_PROBLEM_BYTES:
-        yield Finding(
+        yield CheckItem(
             "disk",
             "problem",
             f"{free >> 20} MiB free for the cache",
@@ -216,7 +216,7 @@ def _cache(root: Path) -> Iterator[Finding]:
         )
     else:
         scarce = free < DISK_WARNING_BYTES
-        yield Finding(
+        yield CheckItem(
             "disk",
             "warning" if scarce else "ok",
             f"{free >> 20} MiB free for the cache",
@@ -224,7 +224,7 @@ def _cache(root: Path) -> Iterator[Finding]:
         )
 
 
-def _database() -> Iterator[Finding]:
+def _database() -> Iterator[CheckItem]:
     try:
         url = database_url()
         file = sqlite_file(url)
@@ -232,17 +232,17 @@ def _database() -> Iterator[Finding]:
             yield _future(file)
             return
         with open_store() as store:
-            yield Finding("database", "ok", f"{shown(url)}: {len(store.rows())} measurements")
+            yield CheckItem("database", "ok", f"{shown(url)}: {len(store.rows())} measurements")
     except EdgekitError as error:
-        yield Finding("database", "problem", error.message, error.hint, StoreError.exit_code)
+        yield CheckItem("database", "problem", error.message, error.hint, StoreError.exit_code)
 
 
-def _future(file: Path) -> Finding:
+def _future(file: Path) -> CheckItem:
     """A database that is not there yet, and is made with the first measurement."""
     place = next(path for path in file.parents if path.is_dir())
     if os.access(place, os.W_OK):
-        return Finding("database", "ok", f"{file}: none yet, made with the first measurement")
-    return Finding(
+        return CheckItem("database", "ok", f"{file}: none yet, made with the first measurement")
+    return CheckItem(
         "database",
         "problem",
         f"{file} cannot be made",

@@ -22,12 +22,13 @@ NEED_MODULES = {
 }
 """The module that an example needs and the extra that brings it."""
 ROOT = Path(__file__).parents[1]
-FOREIGN_MODEL = ROOT / "tests" / "captured" / "format1" / "bundle" / "int8.tflite"
+FORMAT_1 = ROOT / "tests" / "captured" / "format1"
+FOREIGN_MODEL = FORMAT_1 / "bundle" / "int8.tflite"
 
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with the bundles, the model, the target and the recipe that examples
+    """A working directory with the bundles, the model, the target and the recipes that examples
     name. The bundle `slow` takes twice as long as `net`."""
     monkeypatch.setenv("EDGEKIT_DB", str(tmp_path / "results.db"))
     monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "cache"))
@@ -38,6 +39,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     make_desk(tmp_path, net).rename(tmp_path / "targets" / "desk.yaml")
     shutil.copy(ROOT / "recipes" / "quickstart.yaml", tmp_path)
     shutil.copy(FOREIGN_MODEL, tmp_path / "other.tflite")
+    shutil.copy(FORMAT_1 / "recipes" / "quickstart.yaml", tmp_path / "old.yaml")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 
 import edgekit
 from edgekit import host_check
-from edgekit.boards.findings import Finding
+from edgekit.boards.check_items import CheckItem
 from edgekit.cli import run
 
 
@@ -22,8 +22,8 @@ def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "150")
 
 
-def finding(check: str) -> Finding:
-    return next(found for found in edgekit.doctor().findings if found.check == check)
+def finding(check: str) -> CheckItem:
+    return next(found for found in edgekit.doctor().items if found.check == check)
 
 
 def test_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,7 @@ import edgekit
 from edgekit.bundle.directory import Bundle
 from edgekit.cli import app, run
 from edgekit.compress.remarks import Remark
-from edgekit.linting.document_rules import Finding
+from edgekit.linting.document_rules import LintFinding
 from edgekit.metrics import metric_value
 from edgekit.recipe.json_schema import recipe_json_schema
 from edgekit.recipe.reference import reference
@@ -402,11 +402,11 @@ def test_the_codes_of_lint_are_all_there() -> None:
 
 
 def codes_of_lint() -> Iterator[tuple[str, str]]:
-    """Severity and code of every finding of lint that is made anywhere in edgekit: as a Finding, or
-    as the Remark that a method of compression makes."""
+    """Severity and code of every finding of lint that is made anywhere in edgekit, as a
+    LintFinding or as the Remark that a method of compression makes."""
     for path in (ROOT / "edgekit").rglob("*.py"):
         module = ast.parse(path.read_text())
-        for kind in (Finding, Remark):
+        for kind in (LintFinding, Remark):
             if path == Path(inspect.getfile(kind)) or imports(module, kind):
                 for node in ast.walk(module):
                     if isinstance(node, ast.Call) and getattr(node.func, "id", "") == kind.__name__:
@@ -414,7 +414,7 @@ def codes_of_lint() -> Iterator[tuple[str, str]]:
 
 
 def imports(module: ast.Module, kind: type) -> bool:
-    """Whether it imports this class; the doctors and verdicts have a Finding, too."""
+    """Whether it imports this class."""
     return any(
         isinstance(node, ast.ImportFrom)
         and node.module == kind.__module__
@@ -427,7 +427,7 @@ def codes_of(call: ast.Call) -> Iterator[tuple[str, str]]:
     """The code, with each severity that the second argument can be."""
     code, severity = call.args[:2]
     if not isinstance(code, ast.Constant) or not isinstance(code.value, str):
-        return  # a Finding made of a Remark
+        return  # a LintFinding made of a Remark
     for part in ast.walk(severity):
         if isinstance(part, ast.Constant) and part.value in ("error", "warning", "note"):
             yield part.value, code.value

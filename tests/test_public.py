@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import edgekit
+from tests.support.annotations import reachable_types
 
+PAGE = Path(edgekit.__file__).with_name("API.md")
 ALIASES = {"Target", "__version__"}
 """Names that are no function and no class."""
 
@@ -31,6 +34,18 @@ def test_type_checkers_see_the_same_names() -> None:
         for alias in node.names
     }
     assert imported == edgekit.HOMES
+
+
+def test_what_functions_take_and_give_is_exported() -> None:
+    exported = [getattr(edgekit, name) for name in edgekit.__all__]
+    ways = reachable_types(exported)
+    assert {edgekit.Bundle, edgekit.Finding, edgekit.HostKey, edgekit.MemoryMark} <= set(ways)
+    assert {kind.__name__: way for kind, way in ways.items() if kind not in exported} == {}
+
+
+def test_the_page_names_every_function_and_type() -> None:
+    words = set(re.findall(r"\b\w+\b", PAGE.read_text(encoding="utf-8")))
+    assert set(edgekit.__all__) - {"__version__"} - words == set()
 
 
 def test_importing_costs_nothing_and_no_name_needs_torch() -> None:

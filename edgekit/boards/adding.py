@@ -51,7 +51,7 @@ LITERT = """\
 
 
 @dataclass(frozen=True)
-class Added:
+class AddedTarget:
     """A target file that was written, and the facts the board reported."""
 
     path: Path
@@ -60,7 +60,7 @@ class Added:
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedTarget:
     """A target that `load_target` knows by name. `problem` is why its file cannot be used; the
     other fields are then empty."""
 
@@ -81,7 +81,7 @@ def add_target(
     confirm: Confirm | None = None,
     directory: str | Path = "targets",
     replace: bool = False,
-) -> Added:
+) -> AddedTarget:
     """Connect to a board, ask it what it is, and write `DIRECTORY/NAME.yaml`, and beside it the
     schema for editors. Nothing is written unless the board answers.
 
@@ -128,7 +128,7 @@ def add_target(
         path.with_name("target.schema.json"),
         json.dumps(target_json_schema(), indent=1, ensure_ascii=False) + "\n",
     )  # its first line names it
-    return Added(path, read_target(path), facts)
+    return AddedTarget(path, read_target(path), facts)
 
 
 def trust(
@@ -186,7 +186,7 @@ def confirmed_by(fingerprints: tuple[str, ...], otherwise: Confirm | None = None
     return confirm
 
 
-def list_targets() -> list[Listed]:
+def list_targets() -> list[ListedTarget]:
     """All targets that can be used by name.
 
     Returns:
@@ -212,14 +212,14 @@ def address_of(target: Target) -> str:
     return (target.serial or "the only device") if target.kind == "adb" else "this machine"
 
 
-def _listed(name: str) -> Listed:
+def _listed(name: str) -> ListedTarget:
     files = [directory / f"{name}.yaml" for directory in target_directories()]
     file = next((path for path in files if path.exists()), None)
     try:
         target = read_target(file) if file else BUILT_IN[name]
     except UsageError as error:
-        return Listed(name, "", "", str(file), error.message.splitlines()[0])
-    return Listed(name, target.kind, address_of(target), str(file or "built in"))
+        return ListedTarget(name, "", "", str(file), error.message.splitlines()[0])
+    return ListedTarget(name, target.kind, address_of(target), str(file or "built in"))
 
 
 def _address(

@@ -1,18 +1,19 @@
 """The doctor: is a board ready to measure on, what is missing, and the command that fixes it. Owns
 what is looked at, and in which order; changes nothing on the board. The judgements are in
-findings.py."""
+check_items.py."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from edgekit.boards import findings
+from edgekit.boards import check_items
 from edgekit.boards.adding import address_of
+from edgekit.boards.check_items import CheckItem
 from edgekit.boards.deploying import AnyTarget
-from edgekit.boards.findings import Finding
 from edgekit.boards.store_probe import parse_store, store_section
 from edgekit.devices import Device, connect
 from edgekit.devices.fact_parsing import parse_facts, parse_state
@@ -31,15 +32,24 @@ class CheckReport:
 
     target: str
     address: str
-    findings: tuple[Finding, ...]
+    items: tuple[CheckItem, ...]
 
     @property
     def exit_code(self) -> int:
-        return next((finding.exit_code for finding in self.findings if finding.exit_code), 0)
+        return next((item.exit_code for item in self.items if item.exit_code), 0)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "target": self.target,
+            "address": self.address,
+            "findings": [asdict(item) for item in self.items],
+            "exit_code": self.exit_code,
+        }
 
 
 def check(target: AnyTarget) -> CheckReport:
-    """Look at a target's board. A board that cannot be reached is a finding, not an error.
+    """Look at a target's board. A board that cannot be reached is an item, not an error.
 
     Args:
         target: A target, as a value, a name or a file.
@@ -51,15 +61,15 @@ def check(target: AnyTarget) -> CheckReport:
         UsageError: The target cannot be read.
 
     Example:
-        >>> first = edgekit.check("desk").findings[0]
+        >>> first = edgekit.check("desk").items[0]
         >>> first.check, first.level
         ('reachable', 'ok')
     """
     board = as_target(target)
-    return CheckReport(board.name, address_of(board), tuple(_findings(board)))
+    return CheckReport(board.name, address_of(board), tuple(_items(board)))
 
 
-def _findings(target: Target) -> Iterator[Finding]:
+def _items(target: Target) -> Iterator[CheckItem]:
     started = time.monotonic()
     try:
         device = connect(target)
@@ -67,36 +77,36 @@ def _findings(target: Target) -> Iterator[Finding]:
         yield _failed("reachable", error)
         return
     with closing(device):
-        yield Finding("reachable", "ok", f"in {time.monotonic() - started:.2f} s")
+        yield CheckItem("reachable", "ok", f"in {time.monotonic() - started:.2f} s")
         try:
             yield from _answers(target, device)
         except EdgekitError as error:
             yield _failed("board", error)
 
 
-def _answers(target: Target, device: Device) -> Iterator[Finding]:
+def _answers(target: Target, device: Device) -> Iterator[CheckItem]:
     """What one program on the board finds out. Raises what `ask` raises."""
     before = time.time()
     answer = ask(device, store_section(target.workdir), platform_section(target), FACTS, STATE)
     now = (before + time.time()) / 2
     yield from _guarded("platform", lambda: _platform(answer, target, device))
     store = parse_store(answer)
-    yield findings.of_clock(store.clock, now, target)
-    yield findings.of_tools(store.missing_tools, target)
-    yield findings.of_disk(store.free_kib, store.writable, target)
-    yield from findings.of_store(store, target)
+    yield check_items.of_clock(store.clock, now, target)
+    yield check_items.of_tools(store.missing_tools, target)
+    yield check_items.of_disk(store.free_kib, store.writable, target)
+    yield from check_items.of_store(store, target)
     yield from _guarded(
-        "state", lambda: findings.of_state(parse_facts(answer), parse_state(answer), target)
+        "state", lambda: check_items.of_state(parse_facts(answer), parse_state(answer), target)
     )
 
 
-def _platform(answer: bytes, target: Target, device: Device) -> Iterator[Finding]:
+def _platform(answer: bytes, target: Target, device: Device) -> Iterator[CheckItem]:
     here = target.kind == "local"
     platform = host_platform() if here else platform_in(answer, target, device.name)
-    return findings.of_platform(platform, target)
+    return check_items.of_platform(platform, target)
 
 
-def _guarded(check: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+def _guarded(check: str, look: Callable[[], Iterator[CheckItem]]) -> Iterator[CheckItem]:
     """What was found until a look failed, and that it failed."""
     try:
         yield from look()
@@ -104,5 +114,5 @@ def _guarded(check: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Find
         yield _failed(check, error)
 
 
-def _failed(check: str, error: EdgekitError) -> Finding:
-    return Finding(check, "problem", error.message, error.hint, error.exit_code)
+def _failed(check: str, error: EdgekitError) -> CheckItem:
+    return CheckItem(check, "problem", error.message, error.hint, error.exit_code)

@@ -12,7 +12,7 @@ from edgekit.bundle.directory import Bundle, open_bundle
 from edgekit.bundle.manifest import RuntimeName
 from edgekit.bundle.signing import require_signature
 from edgekit.cancel import Cancel
-from edgekit.deployment import DeployReport, Verified
+from edgekit.deployment import DeployReport, VerifiedBundle
 from edgekit.devices import Device, connect
 from edgekit.devices.target import Target
 from edgekit.devices.target_files import as_target
@@ -77,7 +77,7 @@ def deploy(
         return deployment.deploy(opened, board, loaded.workdir, dry_run=dry_run, progress=progress)
 
 
-def rollback(target: AnyTarget, *, device: Device | None = None) -> Verified:
+def rollback(target: AnyTarget, *, device: Device | None = None) -> VerifiedBundle:
     """Make the previous bundle of a board the current one, after reading all of it.
 
     Args:
@@ -105,7 +105,7 @@ def rollback(target: AnyTarget, *, device: Device | None = None) -> Verified:
         return deployment.rollback(board, loaded.workdir)
 
 
-def verify(target: AnyTarget, *, device: Device | None = None) -> Verified:
+def verify(target: AnyTarget, *, device: Device | None = None) -> VerifiedBundle:
     """Read every byte of a board's current bundle there.
 
     Args:

@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from edgekit.bundle.format1 import upgraded_manifest
-from edgekit.bundle.manifest import Artifact, File, Manifest, Part
+from edgekit.bundle.manifest import Artifact, BundleFile, Manifest, Part
 from edgekit.errors import ResultError, UsageError
 from edgekit.hashing import canonical_json, sha256_file
 
@@ -34,10 +34,10 @@ class Bundle(Part):
     path: Path
     manifest: Manifest
 
-    def file(self, file: File) -> Path:
+    def file(self, file: BundleFile) -> Path:
         return self.path / file.name
 
-    def files(self) -> tuple[File, ...]:
+    def files(self) -> tuple[BundleFile, ...]:
         """What a device gets: all files but the manifest and the evaluation set, each once, in a
         stable order."""
         by_name = {
@@ -48,15 +48,15 @@ class Bundle(Part):
         }
         return tuple(by_name[name] for name in sorted(by_name))
 
-    def all_files(self) -> tuple[File, ...]:
+    def all_files(self) -> tuple[BundleFile, ...]:
         """All files but the manifest."""
         evaluation = self.manifest.evaluation
         return (*self.files(), *(evaluation.files() if evaluation else ()))
 
 
-def describe_file(path: Path, name: str) -> File:
+def describe_file(path: Path, name: str) -> BundleFile:
     data = path.read_bytes()
-    return File(
+    return BundleFile(
         name=name,
         sha256=hashlib.sha256(data).hexdigest(),
         bytes=len(data),

@@ -64,7 +64,9 @@ class TensorSpec(Part):
     )
 
 
-class File(Part):
+class BundleFile(Part):
+    """A file of a bundle: its name, its hash, and its size as it is and compressed."""
+
     name: FileName
     sha256: Sha256
     bytes: Bytes
@@ -125,18 +127,18 @@ class Artifact(Part):
     variant: str
     backend: str = Field(description="As the recipe names it, e.g. `xnnpack`.")
     runtime: RuntimeName = Field(description="The runtime that a board needs for it.")
-    file: File
+    file: BundleFile
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     arena_bytes: int | None = Field(
         default=None, description="Memory the runtime plans for activations, if the format says."
     )
-    reference_inputs: File = Field(
+    reference_inputs: BundleFile = Field(
         description=(
             "`reference_samples` samples; each is the concatenation of the input tensors' bytes."
         )
     )
-    reference_outputs: File | None = Field(
+    reference_outputs: BundleFile | None = Field(
         default=None,
         description=(
             "What this artifact returned for them on the build host; null for a model that edgekit"
@@ -153,7 +155,7 @@ class Artifact(Part):
         return self.file.name
 
 
-class Comparison(Part):
+class ArtifactAgreement(Part):
     """Two artifacts on the same samples: how far their answers agree, where the task says, and how
     far the outputs of `b` are from those of `a` (SNR in dB; null when equal).
 
@@ -195,7 +197,7 @@ class EvaluationTensor(Part):
     name: Annotated[str, Field(min_length=1, max_length=200)]
     dtype: Literal["float32", "int32", "int64", "bool"]
     shape: tuple[Annotated[int, Field(ge=0, le=1 << 30)], ...]
-    file: File
+    file: BundleFile
 
 
 class Evaluation(Part):
@@ -207,7 +209,7 @@ class Evaluation(Part):
     targets: EvaluationTensor | None = None
     outputs: dict[str, tuple[EvaluationTensor, ...]]
 
-    def files(self) -> Iterator[File]:
+    def files(self) -> Iterator[BundleFile]:
         """All files of the set."""
         tensors = [*self.inputs, *([self.targets] if self.targets else [])]
         for of_artifact in self.outputs.values():
@@ -248,7 +250,7 @@ class Manifest(Part):
     classes: tuple[str, ...] = ()
     trace: tuple[TraceRow, ...]
     artifacts: tuple[Artifact, ...]
-    comparisons: tuple[Comparison, ...] = ()
+    comparisons: tuple[ArtifactAgreement, ...] = ()
     evaluation: Evaluation | None = None
 
     @model_validator(mode="after")
@@ -258,14 +260,14 @@ class Manifest(Part):
         keys = [artifact.key for artifact in self.artifacts]
         if len(keys) != len(set(keys)):
             raise ValueError("an artifact is listed twice")
-        contents: dict[str, File] = {}
+        contents: dict[str, BundleFile] = {}
         for file in _files(self):
             if contents.setdefault(file.name, file) != file:
                 raise ValueError(f"{file.name} is listed twice, with different contents")
         return self
 
 
-def _files(manifest: Manifest) -> Iterator[File]:
+def _files(manifest: Manifest) -> Iterator[BundleFile]:
     """All that a manifest names, as often as it does."""
     for artifact in manifest.artifacts:
         yield from filter(

@@ -20,7 +20,7 @@ from edgekit.data import SOURCES
 from edgekit.errors import GateFailed, ModelError, UsageError
 
 if TYPE_CHECKING:
-    from edgekit.linting.document_rules import Finding
+    from edgekit.linting.document_rules import LintFinding
 
 CHECKPOINTS = (".safetensors", ".pt", ".pth")
 ARTIFACTS = (".tflite", ".pte")
@@ -175,7 +175,7 @@ def lint(
         "TF_ENABLE_ONEDNN_OPTS", "0"
     )  # TensorFlow is loaded below LiteRT's converter, and would say that it has them on
     found = {file: edgekit.lint(file, overrides=overrides or (), target=target) for file in files}
-    done: list[Finding] = []
+    done: list[LintFinding] = []
     for file in files if fix else ():
         text, put_right = fixed_text(file, found[file])
         if put_right:
@@ -237,7 +237,7 @@ def upgrade(
     console.print(f"{done.output}: format 2")
 
 
-def _show(findings: Sequence[Finding], done: Sequence[Finding]) -> None:
+def _show(findings: Sequence[LintFinding], done: Sequence[LintFinding]) -> None:
     console = stdout(highlight=False, soft_wrap=True)
     for finding in findings:
         state = (

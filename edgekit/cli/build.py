@@ -18,7 +18,7 @@ from edgekit.errors import GateFailed
 if TYPE_CHECKING:
     from edgekit.measure.measurement import Measurement
     from edgekit.pipeline.build import BuildResult
-    from edgekit.verdict.budget import Check
+    from edgekit.verdict.budget import JudgedLimit
 
 DryRun = Annotated[
     bool,
@@ -106,7 +106,7 @@ def _show_plan(
 def show(
     result: BuildResult,
     measurements: dict[str, Measurement],
-    checks: tuple[Check, ...],
+    checks: tuple[JudgedLimit, ...],
     *,
     as_json: bool,
 ) -> None:
@@ -126,7 +126,7 @@ def show(
 
 
 def print_tables(
-    result: BuildResult, measurements: dict[str, Measurement], checks: tuple[Check, ...]
+    result: BuildResult, measurements: dict[str, Measurement], checks: tuple[JudgedLimit, ...]
 ) -> None:
     from edgekit.reporting import terminal  # here, so that --help does not wait for numpy
 
@@ -137,7 +137,7 @@ def print_tables(
 
 
 def as_dict(
-    result: BuildResult, measurements: dict[str, Measurement], checks: tuple[Check, ...]
+    result: BuildResult, measurements: dict[str, Measurement], checks: tuple[JudgedLimit, ...]
 ) -> dict[str, Any]:
     return {
         "bundle": str(result.bundle.path),

@@ -19,7 +19,7 @@ from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
     from edgekit.bundle.directory import Bundle
-    from edgekit.workflow.compare import Compared
+    from edgekit.workflow.compare import CompareResult
 
 
 def compare(
@@ -145,7 +145,7 @@ def _only(bundle: Bundle) -> str:
     return artifacts[0].key
 
 
-def _stored(a: str, b: str | None, margin: float) -> Compared:
+def _stored(a: str, b: str | None, margin: float) -> CompareResult:
     from edgekit import store
 
     if b is None:

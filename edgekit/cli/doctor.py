@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from typing import TYPE_CHECKING
 
@@ -30,7 +29,7 @@ def doctor(as_json: Json = False) -> None:
 def tell_checked(report: CheckReport, *, as_json: bool) -> None:
     """Print what was found, of this machine or of a board; a problem is the exit code."""
     if as_json:
-        print(json.dumps({**dataclasses.asdict(report), "exit_code": report.exit_code}))
+        print(json.dumps(report.as_dict()))
     else:
         from edgekit.reporting.boards import check_report  # here, so that --help waits for nothing
 

@@ -78,7 +78,7 @@ def _as_json(estimate: StageEstimate) -> dict[str, Any]:
     return {**vars(estimate), "problem": estimate.problem.message if estimate.problem else None}
 
 
-def stage_tree(plan: plans.Plan) -> Tree:
+def stage_tree(plan: plans.ExplainedRecipe) -> Tree:
     """The stages as they branch, each with its settings that were written and the artifacts it
     becomes."""
     tree = Tree(f"[bold]{escape(plan.name)}[/]  [dim]{plan.recipe_sha256[:12]}[/]")
@@ -112,7 +112,7 @@ def estimate_table(estimates: Sequence[StageEstimate]) -> Table:
     return table
 
 
-def value_table(plan: plans.Plan) -> Table:
+def value_table(plan: plans.ExplainedRecipe) -> Table:
     """Every value with its origin; defaults are dimmed."""
     table = Table("key", "value", "origin", box=None, pad_edge=False)
     for value in plan.values:
@@ -126,7 +126,7 @@ def value_table(plan: plans.Plan) -> Table:
     return table
 
 
-def _headline(stage: plans.PlannedStage) -> str:
+def _headline(stage: plans.ExplainedStage) -> str:
     kind = stage.kind if stage.method is None else f"{stage.kind} {stage.method}"
     settings = ", ".join(
         f"{s.path}={json.dumps(s.value, ensure_ascii=False)}"

@@ -18,7 +18,7 @@ from edgekit.cli.options import Json, Output, Overrides, RecipeFile
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgekit.workflow.sweep import Candidate, Swept
+    from edgekit.workflow.sweep import SweepCandidate, SweepResult
 
 
 def sweep(
@@ -94,7 +94,7 @@ def _split(values: str) -> list[str]:
     return [part.strip() for part in parts]
 
 
-def _print(swept: Swept, keys: Sequence[str]) -> None:
+def _print(swept: SweepResult, keys: Sequence[str]) -> None:
     from edgekit.reporting.measurement_tables import notes
 
     console = stdout(highlight=False)
@@ -114,7 +114,7 @@ def _print(swept: Swept, keys: Sequence[str]) -> None:
             console.print(note, soft_wrap=True)
 
 
-def _table(candidates: Sequence[Candidate], keys: Sequence[str]) -> Table:
+def _table(candidates: Sequence[SweepCandidate], keys: Sequence[str]) -> Table:
     from edgekit.reporting.numbers import estimate_ms, metric, metric_heading, size
 
     table = Table(box=None, pad_edge=False)
@@ -136,5 +136,5 @@ def _table(candidates: Sequence[Candidate], keys: Sequence[str]) -> Table:
     return table
 
 
-def _headline_label(candidates: Sequence[Candidate]) -> str:
+def _headline_label(candidates: Sequence[SweepCandidate]) -> str:
     return next((one.headline.label for one in candidates if one.headline), "metric")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgekit.compress.sections import StageBase
-from edgekit.yaml_documents.edits import Edit
+from edgekit.yaml_documents.edits import ValueEdit
 from edgekit.yaml_documents.problems import KeyPath
 
 Severity = Literal["error", "warning", "note"]
@@ -24,7 +24,7 @@ class Remark:
     path: KeyPath
     message: str
     fix: str = ""
-    edit: Edit | None = None
+    edit: ValueEdit | None = None
 
 
 @dataclass(frozen=True)

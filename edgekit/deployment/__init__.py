@@ -31,7 +31,7 @@ from edgekit.runners.runtime import Runtime
 __all__ = [
     "DeployReport",
     "Lock",
-    "Verified",
+    "VerifiedBundle",
     "collect_unused",
     "deploy",
     "hold",
@@ -60,7 +60,7 @@ class DeployReport:
 
 
 @dataclass(frozen=True)
-class Verified:
+class VerifiedBundle:
     """A bundle on a device, every byte of which was read there and found right. `bundle` is its
     name in the store, which starts with its id."""
 
@@ -174,7 +174,7 @@ def provision(
         return runtime.argv(f"{store_lock.root}/{tree.place}")
 
 
-def rollback(device: Device, workdir: str) -> Verified:
+def rollback(device: Device, workdir: str) -> VerifiedBundle:
     """Swap the previous bundle and the current one, after reading all of the previous. Raises
     DeviceError: there is none, or it is damaged."""
     with hold(device, workdir) as store_lock:
@@ -183,7 +183,7 @@ def rollback(device: Device, workdir: str) -> Verified:
         return verified
 
 
-def verify(device: Device, workdir: str) -> Verified:
+def verify(device: Device, workdir: str) -> VerifiedBundle:
     """Read every byte of the current bundle on the device. Raises DeviceError: there is none, or
     files are missing or altered."""
     return _read_back(device, workdir, "current")
@@ -263,7 +263,7 @@ def _report(
     )
 
 
-def _read_back(device: Device, workdir: str, which: str) -> Verified:
+def _read_back(device: Device, workdir: str, which: str) -> VerifiedBundle:
     text = "\n".join(call(device, READ_BACK, workdir, which, timeout_s=HASHING_S))
     tree = re.search(r"^tree bundles/([0-9a-f]{12}-([0-9a-f]{32}))$", text, re.MULTILINE)
     links = re.findall(r"^link (?:\.\./)+objects/([0-9a-f]{64}) (.+)$", text, re.MULTILINE)
@@ -288,4 +288,4 @@ def _read_back(device: Device, workdir: str, which: str) -> Verified:
             f"{device.name}: {which} bundle {tree[1]}: its files are not the deployed ones",
             hint="deploy again",
         )
-    return Verified(tree[1], len(links))
+    return VerifiedBundle(tree[1], len(links))

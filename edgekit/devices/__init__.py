@@ -33,7 +33,7 @@ Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True)
-class Completed:
+class CompletedProgram:
     """A program that ran on a device.
 
     `exit_code` is None when the program was ended by `signal`. `stdout` and `stderr` hold at most
@@ -73,12 +73,12 @@ class Device(Protocol):
         max_stdout_bytes: int = 64 << 20,
         max_stderr_bytes: int = 1 << 20,
         on_stdout: Callable[[bytes], None] | None = None,
-    ) -> Completed:
+    ) -> CompletedProgram:
         """Run a program and wait for it.
 
         The whole process group is killed when `timeout_s` is over, when nothing is printed for
         `no_progress_s`, or on Ctrl-C. Output beyond the caps is read and dropped. `on_stdout` sees
-        each chunk as it arrives (the same bytes that land in `Completed.stdout`).
+        each chunk as it arrives (the same bytes that land in `CompletedProgram.stdout`).
 
         Raises TransportError (unreachable, deadline), IdentityError (login refused), DeviceError
         (no such program or no permission to start it)."""

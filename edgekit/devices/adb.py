@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import IO
 
 from edgekit.cancel import Cancel
-from edgekit.devices import Completed, Progress, adb_client, adb_server, adb_sync
+from edgekit.devices import CompletedProgram, Progress, adb_client, adb_server, adb_sync
 from edgekit.devices.adb_client import WRAPPER, Client, WrapperOutput, await_group
 from edgekit.devices.local import host_file
 from edgekit.devices.pipes import Pipes
@@ -113,7 +113,7 @@ class AdbDevice:
         max_stdout_bytes: int = 64 << 20,
         max_stderr_bytes: int = 1 << 20,
         on_stdout: Callable[[bytes], None] | None = None,
-    ) -> Completed:
+    ) -> CompletedProgram:
         return self._execute(
             argv,
             lambda: slices(stdin, CHUNK_BYTES),
@@ -143,7 +143,7 @@ class AdbDevice:
 
     def _write(
         self, stream: IO[bytes], remote: str, mode: int, progress: Progress | None
-    ) -> Completed:
+    ) -> CompletedProgram:
         def chunks() -> Iterator[bytes]:
             stream.seek(0)
             return file_chunks(stream, CHUNK_BYTES, progress)
@@ -159,7 +159,7 @@ class AdbDevice:
         remote: str,
         mode: int,
         progress: Progress | None,
-    ) -> Completed:
+    ) -> CompletedProgram:
         arriving = f"{remote}.{secrets.token_hex(4)}"
         naming = ["sh", "-c", NAME, "edgekit", arriving, remote, f"{mode:o}"]
         # Not cancelled itself: the sending is, and then this ends within two seconds.
@@ -235,7 +235,7 @@ class AdbDevice:
 
     def _transfer(
         self, argv: Sequence[str], chunks: Callable[[], Iterator[bytes]], stdout: Capped
-    ) -> Completed:
+    ) -> CompletedProgram:
         return self._execute(
             argv,
             chunks,
@@ -254,7 +254,7 @@ class AdbDevice:
         *,
         timeout_s: float,
         no_progress_s: float | None,
-    ) -> Completed:
+    ) -> CompletedProgram:
         """Run a program; a device that turned out to be offline before it started is connected
         anew, once, if it is on the network."""
         limits = Limits(time.monotonic(), timeout_s, no_progress_s)
@@ -271,7 +271,7 @@ class AdbDevice:
             )
         self._require_started(argv, code, nonce, bytes(stderr.data))
         by_signal = wrapper.ended_by == "signal" and code > 128
-        return Completed(
+        return CompletedProgram(
             argv=tuple(argv),
             exit_code=None if by_signal else code,
             signal=code - 128 if by_signal else None,

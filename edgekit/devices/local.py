@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from edgekit.cancel import Cancel
-from edgekit.devices import Completed, Progress
+from edgekit.devices import CompletedProgram, Progress
 from edgekit.devices.pipes import CHUNK_BYTES, Pipes
 from edgekit.devices.pump import Capped, Limits, pump, slices
 from edgekit.errors import DeadlinePassed, DeviceError, ResultError, UsageError
@@ -61,7 +61,7 @@ class LocalDevice:
         max_stdout_bytes: int = 64 << 20,
         max_stderr_bytes: int = 1 << 20,
         on_stdout: Callable[[bytes], None] | None = None,
-    ) -> Completed:
+    ) -> CompletedProgram:
         started = time.monotonic()
         stdout, stderr = Capped(max_stdout_bytes, on_stdout), Capped(max_stderr_bytes)
         limits = Limits(started, timeout_s, no_progress_s)
@@ -73,7 +73,7 @@ class LocalDevice:
                 error.details = {"argv": list(argv), "stderr": tail}
                 raise
         code = process.returncode
-        return Completed(
+        return CompletedProgram(
             argv=tuple(argv),
             exit_code=code if code >= 0 else None,
             signal=-code if code < 0 else None,

@@ -29,7 +29,7 @@ from typing import BinaryIO, cast
 import paramiko
 
 from edgekit.cancel import Cancel
-from edgekit.devices import Completed, Progress
+from edgekit.devices import CompletedProgram, Progress
 from edgekit.devices.pump import Capped, Limits, file_chunks, pump, slices
 from edgekit.devices.shell import KILL, PULL, PUSH, absolute, last_line
 from edgekit.devices.ssh_streams import CHUNK_BYTES, GONE, MarkedOutput, Streams
@@ -75,7 +75,7 @@ class SshDevice:
         max_stdout_bytes: int = 64 << 20,
         max_stderr_bytes: int = 1 << 20,
         on_stdout: Callable[[bytes], None] | None = None,
-    ) -> Completed:
+    ) -> CompletedProgram:
         return self._execute(
             argv,
             slices(stdin, CHUNK_BYTES),
@@ -150,7 +150,9 @@ class SshDevice:
         transport = cast(Transport | None, self._clients[0].get_transport())
         return transport if transport is not None and transport.is_active() else None
 
-    def _transfer(self, argv: Sequence[str], chunks: Iterator[bytes], stdout: Capped) -> Completed:
+    def _transfer(
+        self, argv: Sequence[str], chunks: Iterator[bytes], stdout: Capped
+    ) -> CompletedProgram:
         total_s, no_progress_s = self._timeouts.transfer_seconds, self._timeouts.no_progress_seconds
         return self._execute(
             argv, chunks, stdout, Capped(1 << 16), timeout_s=total_s, no_progress_s=no_progress_s
@@ -165,7 +167,7 @@ class SshDevice:
         *,
         timeout_s: float,
         no_progress_s: float | None,
-    ) -> Completed:
+    ) -> CompletedProgram:
         limits = Limits(time.monotonic(), timeout_s, no_progress_s)
         marker = secrets.token_hex(8)
         command = "exec " + shlex.join(["sh", "-c", WRAPPER, "edgekit", marker, *argv])
@@ -207,11 +209,11 @@ class SshDevice:
         stdout: Capped,
         stderr: Capped,
         seconds: float,
-    ) -> Completed:
+    ) -> CompletedProgram:
         self._require_started(argv, channel, bytes(stderr.data))
         name = getattr(channel, "exit_signal", None)
         number = getattr(signal, f"SIG{name}", signal.SIGTERM).value if name else None
-        return Completed(
+        return CompletedProgram(
             argv=tuple(argv),
             exit_code=None if name else channel.exit_status,
             signal=number,

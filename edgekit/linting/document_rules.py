@@ -1,7 +1,7 @@
 """What is allowed in a recipe and still not meant: rules that need no model. Owns what a finding
-is; with the model and a board go linting.py's.
+is; with the model and a board go model_rules.py's.
 
-A finding that has an `Edit` can be put right mechanically (fixing.py): one value at one path,
+A finding that has a `ValueEdit` can be put right mechanically (fixes.py): one value at one path,
 `REMOVE` for none."""
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from edgekit.compress.sections import Training, trainings
 from edgekit.errors import ExportError
 from edgekit.recipe.lineage import lineage, parent_of, stage_name
 from edgekit.recipe.load import LoadedRecipe
-from edgekit.yaml_documents.edits import Edit
+from edgekit.yaml_documents.edits import ValueEdit
 from edgekit.yaml_documents.problems import KeyPath, Origin, quoted
 
 FULL_RUNS = 10
 
 
 @dataclass(frozen=True)
-class Finding:
+class LintFinding:
     """`error`: a run would fail, or cannot meet its budget; `warning`: it would not do what it
     looks like; `note`: worth knowing."""
 
@@ -35,7 +35,7 @@ class Finding:
     origin: Origin
     message: str
     fix: str = ""
-    edit: Edit | None = None
+    edit: ValueEdit | None = None
 
     def as_json(self) -> dict[str, Any]:
         where = {"file": self.origin.source, "line": self.origin.line, "column": self.origin.column}
@@ -49,7 +49,7 @@ class Finding:
         }
 
 
-def lint_text(loaded: LoadedRecipe) -> Iterator[Finding]:
+def lint_text(loaded: LoadedRecipe) -> Iterator[LintFinding]:
     """What the recipe alone tells."""
     for index, stage in enumerate(loaded.recipe.stages):
         yield from _unused(loaded, index)
@@ -68,11 +68,11 @@ def origin_near(loaded: LoadedRecipe, *path: str | int) -> Origin:
     return loaded.origins[path] if path else Origin(str(loaded.path), 1, 1)
 
 
-def finding(loaded: LoadedRecipe, index: int, remark: Remark) -> Finding:
+def finding(loaded: LoadedRecipe, index: int, remark: Remark) -> LintFinding:
     """A method's remark on a stage, at its place in the file."""
     stage: KeyPath = ("stages", index)
-    edit = remark.edit and Edit((*stage, *remark.edit.path), remark.edit.value)
-    return Finding(
+    edit = remark.edit and ValueEdit((*stage, *remark.edit.path), remark.edit.value)
+    return LintFinding(
         remark.code,
         remark.severity,
         origin_near(loaded, *stage, *remark.path),
@@ -96,7 +96,7 @@ def children(loaded: LoadedRecipe, index: int) -> list[int]:
     return [i for i in range(len(loaded.recipe.stages)) if parent_of(loaded.recipe, i) == index]
 
 
-def _unused(loaded: LoadedRecipe, index: int) -> Iterator[Finding]:
+def _unused(loaded: LoadedRecipe, index: int) -> Iterator[LintFinding]:
     recipe = loaded.recipe
     name = stage_name(loaded.recipe, index)
     teachers = {
@@ -104,7 +104,7 @@ def _unused(loaded: LoadedRecipe, index: int) -> Iterator[Finding]:
     }
     if recipe.stages[index].export is None and not children(loaded, index) and name not in teachers:
         message = f"the result of stage {quoted(name)} is used by nothing"
-        yield Finding(
+        yield LintFinding(
             "unused-stage",
             "warning",
             loaded.origins["stages", index],
@@ -113,14 +113,14 @@ def _unused(loaded: LoadedRecipe, index: int) -> Iterator[Finding]:
         )
 
 
-def _schedule(loaded: LoadedRecipe, path: KeyPath, training: Training) -> Iterator[Finding]:
+def _schedule(loaded: LoadedRecipe, path: KeyPath, training: Training) -> Iterator[LintFinding]:
     if training.schedule == "step" and training.step_epochs >= training.epochs:
         message = (
             f"the first step of the learning rate comes after {training.step_epochs:g} epochs, and"
             f" the training ends after {training.epochs:g}"
         )
-        edit = Edit((*path, "schedule"), "constant")
-        yield Finding(
+        edit = ValueEdit((*path, "schedule"), "constant")
+        yield LintFinding(
             "schedule-after-training",
             "warning",
             loaded.origins[*path, "schedule"],
@@ -130,7 +130,7 @@ def _schedule(loaded: LoadedRecipe, path: KeyPath, training: Training) -> Iterat
         )
 
 
-def _schemes(loaded: LoadedRecipe, index: int) -> Iterator[Finding]:
+def _schemes(loaded: LoadedRecipe, index: int) -> Iterator[LintFinding]:
     """Backends that do not run what a stage publishes."""
     stage = loaded.recipe.stages[index]
     names = loaded.recipe.export.backends
@@ -142,13 +142,13 @@ def _schemes(loaded: LoadedRecipe, index: int) -> Iterator[Finding]:
         except ExportError as error:
             path: KeyPath = ("export", "backends", position)
             other = _other_backend(backend, scheme, names)
-            yield Finding(
+            yield LintFinding(
                 "needs-other-backend",
                 "error",
                 origin_near(loaded, *path),
                 f"stage {quoted(stage_name(loaded.recipe, index))}: {error.message}",
                 f"take {other} instead, or use another method" if other else error.hint,
-                Edit(path, other) if other else None,
+                ValueEdit(path, other) if other else None,
             )
 
 
@@ -161,7 +161,7 @@ def _other_backend(backend: Backend, scheme: Scheme, names: Sequence[str]) -> st
     return None
 
 
-def _quick(loaded: LoadedRecipe) -> Iterator[Finding]:
+def _quick(loaded: LoadedRecipe) -> Iterator[LintFinding]:
     recipe = loaded.recipe
     timed = [
         name
@@ -174,11 +174,11 @@ def _quick(loaded: LoadedRecipe) -> Iterator[Finding]:
             f" budget of {', '.join(timed)} has one"
         )
         path: KeyPath = ("bench", "runs")
-        yield Finding(
+        yield LintFinding(
             "quick-budget",
             "warning",
             loaded.origins[path],
             message,
             f"runs: {FULL_RUNS}",
-            Edit(path, FULL_RUNS),
+            ValueEdit(path, FULL_RUNS),
         )

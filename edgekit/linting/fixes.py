@@ -10,14 +10,14 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from edgekit.linting.document_rules import Finding
-from edgekit.yaml_documents.edits import REMOVE, Edit
+from edgekit.linting.document_rules import LintFinding
+from edgekit.yaml_documents.edits import REMOVE, ValueEdit
 
 WIDTH = 10_000
 """Longer lines than anybody writes: none is broken anew."""
 
 
-def fixed_text(file: Path, findings: Sequence[Finding]) -> tuple[str, tuple[Finding, ...]]:
+def fixed_text(file: Path, findings: Sequence[LintFinding]) -> tuple[str, tuple[LintFinding, ...]]:
     """The text of a recipe file with the edits of those findings that lie in it, and these
     findings.
 
@@ -45,7 +45,7 @@ def fixed_text(file: Path, findings: Sequence[Finding]) -> tuple[str, tuple[Find
     return written.getvalue(), done
 
 
-def _apply(data: Any, edit: Edit) -> bool:
+def _apply(data: Any, edit: ValueEdit) -> bool:
     *way, last = edit.path
     try:
         for key in way:

@@ -22,11 +22,11 @@ from edgekit.data.outline import outline_of
 from edgekit.devices.target import Target
 from edgekit.devices.target_files import as_target
 from edgekit.errors import EdgekitError
-from edgekit.linting.document_rules import Finding, finding, lint_text, origin_near
+from edgekit.linting.document_rules import LintFinding, finding, lint_text, origin_near
 from edgekit.prose import some
 from edgekit.recipe.lineage import stage_name
 from edgekit.recipe.load import LoadedRecipe, load_recipe
-from edgekit.yaml_documents.edits import Edit
+from edgekit.yaml_documents.edits import ValueEdit
 from edgekit.yaml_documents.problems import KeyPath, quoted
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def lint(
     *,
     overrides: Sequence[str] = (),
     target: Target | str | Path | None = None,
-) -> tuple[Finding, ...]:
+) -> tuple[LintFinding, ...]:
     """Look over a recipe, with its model where the extra `export` is installed, and with a board
     where `target` names one.
 
@@ -73,7 +73,7 @@ def lint(
     findings = list(lint_text(loaded))
     if importlib.util.find_spec("torch") is None:
         findings.append(
-            Finding(
+            LintFinding(
                 "no-model",
                 "note",
                 origin_near(loaded),
@@ -100,18 +100,18 @@ def lint(
     )
 
 
-def _with_model(loaded: LoadedRecipe) -> Iterator[Finding]:
+def _with_model(loaded: LoadedRecipe) -> Iterator[LintFinding]:
     from edgekit.pipeline.preview import preview
 
     try:
         seen = preview(loaded)
     except EdgekitError as error:
-        yield Finding("model", "error", origin_near(loaded, "model"), error.message, error.hint)
+        yield LintFinding("model", "error", origin_near(loaded, "model"), error.message, error.hint)
         return
     yield from _data(loaded, seen)
     for index, estimate in enumerate(seen.stages):
         if estimate.problem is not None:
-            yield Finding(
+            yield LintFinding(
                 "cannot-prune",
                 "error",
                 origin_near(loaded, "stages", index),
@@ -127,7 +127,7 @@ def _with_model(loaded: LoadedRecipe) -> Iterator[Finding]:
     yield from _out_of_reach(loaded, seen)
 
 
-def _patterns(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[Finding]:
+def _patterns(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[LintFinding]:
     """Patterns that mean no layer: each at its place."""
     from edgekit.compress.patterns import require_matches
 
@@ -141,12 +141,12 @@ def _patterns(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[Findi
                 require_matches(names, [pattern], purpose=key)
             except EdgekitError as error:
                 path: KeyPath = ("stages", index, key, pattern if key == "per_layer" else position)
-                yield Finding(
+                yield LintFinding(
                     "unknown-layer", "error", origin_near(loaded, *path), error.message, error.hint
                 )
 
 
-def _method(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[Finding]:
+def _method(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[LintFinding]:
     """What the stage's method says of its network."""
     stage = loaded.recipe.stages[index]
     if seen.stages[index].problem is None:
@@ -155,14 +155,14 @@ def _method(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[Finding
             yield finding(loaded, index, remark)
 
 
-def _samples(loaded: LoadedRecipe, index: int) -> Iterator[Finding]:
+def _samples(loaded: LoadedRecipe, index: int) -> Iterator[LintFinding]:
     """What the stage's method says of the number of training samples."""
     stage = loaded.recipe.stages[index]
     for remark in stage.entry.lint_samples(stage, lambda: _training_samples(loaded)):
         yield finding(loaded, index, remark)
 
 
-def _data(loaded: LoadedRecipe, seen: Preview) -> Iterator[Finding]:
+def _data(loaded: LoadedRecipe, seen: Preview) -> Iterator[LintFinding]:
     """Data that is not there, and a model that answers for another number of classes than the data
     has."""
     from edgekit.models.calling import call
@@ -172,7 +172,7 @@ def _data(loaded: LoadedRecipe, seen: Preview) -> Iterator[Finding]:
     try:
         outline = outline_of(recipe.data.name, recipe.data.args, loaded.path.parent)
     except EdgekitError as error:
-        yield Finding("data", "error", origin_near(loaded, "data"), error.message, error.hint)
+        yield LintFinding("data", "error", origin_near(loaded, "data"), error.message, error.hint)
         return
     classes = outline.classes if outline is not None and outline.labelled else 0
     outputs = call(seen.models[stage_name(recipe, 0)], seen.example)
@@ -180,9 +180,9 @@ def _data(loaded: LoadedRecipe, seen: Preview) -> Iterator[Finding]:
     answers = load_task(recipe.task, loaded.path.parent).classes_of(shapes)
     if classes and answers is not None and answers != classes:
         path: KeyPath = ("model", "args", "num_classes")
-        edit = Edit(path, classes) if "num_classes" in recipe.model.args else None
+        edit = ValueEdit(path, classes) if "num_classes" in recipe.model.args else None
         message = f"the model answers with {answers} values, the data has {classes} classes"
-        yield Finding(
+        yield LintFinding(
             "classes",
             "error" if answers < classes else "warning",
             origin_near(loaded, *path),
@@ -201,7 +201,7 @@ def _training_samples(loaded: LoadedRecipe) -> int | None:
         return None
 
 
-def _exported(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[Finding]:
+def _exported(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[LintFinding]:
     """What the backends would run into with a stage that is published."""
     stage = loaded.recipe.stages[index]
     if not stage.export:
@@ -213,12 +213,12 @@ def _exported(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[Findi
 
 
 def _guarded(
-    loaded: LoadedRecipe, index: int, look: Callable[[], Iterator[Finding]]
-) -> Iterator[Finding]:
+    loaded: LoadedRecipe, index: int, look: Callable[[], Iterator[LintFinding]]
+) -> Iterator[LintFinding]:
     try:
         yield from look()
     except EdgekitError as error:
-        yield Finding(
+        yield LintFinding(
             "cannot-export",
             "error",
             origin_near(loaded, "stages", index),
@@ -227,7 +227,7 @@ def _guarded(
         )
 
 
-def _predicted(loaded: LoadedRecipe, index: int, seen: Preview, name: str) -> Iterator[Finding]:
+def _predicted(loaded: LoadedRecipe, index: int, seen: Preview, name: str) -> Iterator[LintFinding]:
     """What one backend foresees. A scheme that it does not run is found without the model
     (document_rules.py)."""
     stage = loaded.recipe.stages[index]
@@ -244,7 +244,7 @@ def _predicted(loaded: LoadedRecipe, index: int, seen: Preview, name: str) -> It
         yield finding(loaded, index, remark)
 
 
-def _stays_float(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[Finding]:
+def _stays_float(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[LintFinding]:
     from edgekit.compress.quantize.float_layers import float_layers
     from edgekit.compress.quantize.pt2e import prepare_ptq
 
@@ -261,7 +261,7 @@ def _stays_float(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[Fi
             " there"
         )
         fix = "method: dynamic or weight_only, or list them in keep_float"
-        yield Finding(
+        yield LintFinding(
             "stays-float", "warning", origin_near(loaded, "stages", index, "method"), message, fix
         )
 
@@ -272,7 +272,7 @@ def _kept(name: str, patterns: Sequence[str]) -> bool:
     return matches(name, patterns)
 
 
-def _out_of_reach(loaded: LoadedRecipe, seen: Preview) -> Iterator[Finding]:
+def _out_of_reach(loaded: LoadedRecipe, seen: Preview) -> Iterator[LintFinding]:
     recipe = loaded.recipe
     by_variant = {
         stage.export: seen.stages[index]
@@ -289,7 +289,7 @@ def _out_of_reach(loaded: LoadedRecipe, seen: Preview) -> Iterator[Finding]:
                 f"size_max_bytes {limits.size_max_bytes}: the weights of {variant} alone take"
                 f" {least}"
             )
-            yield Finding(
+            yield LintFinding(
                 "budget-out-of-reach",
                 "error",
                 origin_near(loaded, *path, "size_max_bytes"),
@@ -306,7 +306,7 @@ def _out_of_reach(loaded: LoadedRecipe, seen: Preview) -> Iterator[Finding]:
                 f"{limit_text}: {variant} holds {least} bytes of weights, at best"
                 f" {largest / least:.2g} times fewer than the baseline"
             )
-            yield Finding(
+            yield LintFinding(
                 "budget-out-of-reach",
                 "error",
                 origin_near(loaded, *path, "size_min_shrink_ratio"),
@@ -315,7 +315,7 @@ def _out_of_reach(loaded: LoadedRecipe, seen: Preview) -> Iterator[Finding]:
             )
 
 
-def _with_board(loaded: LoadedRecipe, target: Target) -> Iterator[Finding]:
+def _with_board(loaded: LoadedRecipe, target: Target) -> Iterator[LintFinding]:
     from edgekit.devices import connect
     from edgekit.runners.board_platform import platform_of
     from edgekit.runners.runtime import runtime_for
@@ -325,7 +325,7 @@ def _with_board(loaded: LoadedRecipe, target: Target) -> Iterator[Finding]:
         with closing(connect(target)) as device:
             platform = platform_of(target, device)
     except EdgekitError as error:
-        yield Finding("board", "error", origin, f"{target.name}: {error.message}", error.hint)
+        yield LintFinding("board", "error", origin, f"{target.name}: {error.message}", error.hint)
         return
     backends = [load_backend(name, loaded.path.parent) for name in loaded.recipe.export.backends]
     for runtime in dict.fromkeys(backend.runtime for backend in backends):
@@ -333,7 +333,7 @@ def _with_board(loaded: LoadedRecipe, target: Target) -> Iterator[Finding]:
             try:
                 runtime_for(runtime, platform)
             except EdgekitError as error:
-                yield Finding(
+                yield LintFinding(
                     "no-runtime",
                     "error",
                     origin,

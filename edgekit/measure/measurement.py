@@ -4,7 +4,7 @@ what is said of the session as a whole; its runs are runs.py's, what they come t
 Measurement    a bundle on a target: device, settings, validity notes, and per artifact:
   ArtifactResult    which artifact, which runner, the comparison of its outputs with the bundle's
                     reference, and its runs
-    Run             one fresh process: raw samples in ns, stages, memory marks, the device's state
+    MeasuredRun     one fresh process: raw samples in ns, stages, memory marks, the device's state
                     before and after"""
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from edgekit import stats
-from edgekit.bundle.manifest import Comparison
+from edgekit.bundle.manifest import ArtifactAgreement
 from edgekit.devices.facts import DeviceFacts
 from edgekit.devices.probe import Probe
 from edgekit.measure.runs import ArtifactResult, Part
 from edgekit.measure.settings import Settings
-from edgekit.measure.summary import Summary, summarise, summary_dict
+from edgekit.measure.summary import ArtifactSummary, summarise, summary_dict
 from edgekit.metrics import MetricValue
-from edgekit.stats import Ratio
+from edgekit.stats import MedianRatio
 from edgekit.stats.compare import FULL_RUNS
 
 Level = Literal["invalid", "warning", "unknown", "note"]
 
 
-class Note(Part):
+class MeasurementNote(Part):
     """Something a reader of the numbers must know. `invalid` takes the numbers out of every
     judgement; `artifact` is None when all are concerned."""
 
@@ -74,11 +74,11 @@ class Measurement(Part):
     device: DeviceFacts
     settings: Settings
     artifacts: tuple[ArtifactResult, ...]
-    notes: tuple[Note, ...] = ()
+    notes: tuple[MeasurementNote, ...] = ()
     failure: str = ""
     controlled: Controlled = Controlled()
     probes: tuple[Probe, ...] = ()
-    runtimes: tuple[Comparison, ...] = ()
+    runtimes: tuple[ArtifactAgreement, ...] = ()
 
     @property
     def quick(self) -> bool:
@@ -93,7 +93,7 @@ class Measurement(Part):
         return next((result for result in self.artifacts if result.key == key), None)
 
     @cached_property
-    def summaries(self) -> dict[str, Summary]:
+    def summaries(self) -> dict[str, ArtifactSummary]:
         """By artifact key; artifacts without a complete run are left out."""
         return {result.key: summarise(result) for result in self.artifacts if result.complete_runs}
 
@@ -117,11 +117,11 @@ class Measurement(Part):
             else None
         )
 
-    def speedup(self, baseline_key: str, key: str) -> Ratio | None:
+    def speedup(self, baseline_key: str, key: str) -> MedianRatio | None:
         """Times faster than the baseline, for a judgement: None where `unjudged` says why."""
         return None if self.unjudged(baseline_key, key) else self.latency_ratio(baseline_key, key)
 
-    def latency_ratio(self, numerator_key: str, denominator_key: str) -> Ratio | None:
+    def latency_ratio(self, numerator_key: str, denominator_key: str) -> MedianRatio | None:
         """The ratio of two median latencies with its interval over runs; None when either has no
         complete run."""
         results = [self.result(key) for key in (numerator_key, denominator_key)]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.bundle.directory import Bundle
-from edgekit.bundle.manifest import Comparison
+from edgekit.bundle.manifest import ArtifactAgreement
 from edgekit.devices.control import CoolDown
 from edgekit.devices.facts import CpuTime, DeviceFacts, DeviceState
 from edgekit.devices.probe import Probe
@@ -26,7 +26,7 @@ from edgekit.measure.evaluation import task_of
 from edgekit.measure.measurement import Controlled, Measurement
 from edgekit.measure.protocol import RunnerRun
 from edgekit.measure.runner_process import Placed
-from edgekit.measure.runs import ArtifactResult, OutputCheck, Run
+from edgekit.measure.runs import ArtifactResult, MeasuredRun, OutputCheck
 from edgekit.measure.settings import Settings
 from edgekit.measure.validity import artifact_notes, run_notes, session_notes
 from edgekit.stats import Fidelity
@@ -65,15 +65,15 @@ class BundleRecord:
 
     bundle: Bundle
     placed: Sequence[Placed]
-    runs: dict[str, list[Run]] = field(default_factory=dict)
+    runs: dict[str, list[MeasuredRun]] = field(default_factory=dict)
     reports: dict[str, RunnerRun] = field(default_factory=dict)
     outputs: dict[str, list[tuple[Fidelity, ...]]] = field(default_factory=dict)
     answers: dict[str, dict[str, NDArray[np.float64]]] = field(default_factory=dict)
 
-    def add_run(self, placed: Placed, run: Run) -> None:
+    def add_run(self, placed: Placed, run: MeasuredRun) -> None:
         self.runs.setdefault(placed.artifact.key, []).append(run)
 
-    def complete_run(self, placed: Placed, run: Run) -> None:
+    def complete_run(self, placed: Placed, run: MeasuredRun) -> None:
         """Replace the newest run of an artifact by the same one with the state after it."""
         self.runs[placed.artifact.key][-1] = run
 
@@ -106,10 +106,10 @@ class BundleRecord:
 
 def run_of(
     index: int, started: str, report: RunnerRun, before: DeviceState, after: DeviceState | None
-) -> Run:
+) -> MeasuredRun:
     """One process as a value. Without the state after it, it is not complete."""
     ticks_are_whole = len(report.ticks) >= 4 and min(report.ticks) >= 0
-    return Run(
+    return MeasuredRun(
         index=index,
         started=started,
         complete=report.complete and after is not None,
@@ -152,7 +152,7 @@ def _measurement(
     device: DeviceRecord,
     target: Target,
     settings: Settings,
-    runtimes: tuple[Comparison, ...],
+    runtimes: tuple[ArtifactAgreement, ...],
     failure: str,
 ) -> Measurement:
     manifest = record.bundle.manifest
@@ -197,7 +197,9 @@ def _controlled(device: DeviceRecord, control: Control) -> Controlled:
     )
 
 
-def _runtimes_compared(bundle: Bundle, records: Iterable[BundleRecord]) -> tuple[Comparison, ...]:
+def _runtimes_compared(
+    bundle: Bundle, records: Iterable[BundleRecord]
+) -> tuple[ArtifactAgreement, ...]:
     """The artifacts of each variant of a bundle that run in different runtimes against each other,
     as the device computed them in this session."""
     answers = {key: values for record in records for key, values in record.answers.items()}

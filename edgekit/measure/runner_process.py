@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edgekit.bundle.manifest import Artifact, TensorSpec
 from edgekit.bundle.tensors import dequantize
-from edgekit.devices import Completed, Device
+from edgekit.devices import CompletedProgram, Device
 from edgekit.devices.fact_scripts import collect_state
 from edgekit.devices.facts import DeviceState
 from edgekit.devices.probe import Probe
@@ -184,7 +184,7 @@ def given_up(error: TransportError, before: DeviceState, after: DeviceState) -> 
 
 
 def failed(
-    done: Completed, partial: RunnerRun, before: DeviceState, after: DeviceState | None
+    done: CompletedProgram, partial: RunnerRun, before: DeviceState, after: DeviceState | None
 ) -> RunnerError:
     """A run that ended badly, in words: what the runner said itself, else how it was ended."""
     details: dict[str, object] = {"stderr": last_lines(done.stderr, 20)}

@@ -20,7 +20,7 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Run(Part):
+class MeasuredRun(Part):
     """One process of a runner. Not `complete` when it crashed, hung or was stopped; then it holds
     what came before.
 
@@ -106,7 +106,7 @@ class ArtifactResult(Part):
     runner: HelloValues | None
     arena_bytes: int | None
     outputs: tuple[OutputCheck, ...]
-    runs: tuple[Run, ...]
+    runs: tuple[MeasuredRun, ...]
     profile: Profile | None = None
     sustained: Sustained | None = None
     evaluation: DeviceEvaluation | None = None
@@ -118,7 +118,7 @@ class ArtifactResult(Part):
         return self.artifact.key
 
     @property
-    def complete_runs(self) -> tuple[Run, ...]:
+    def complete_runs(self) -> tuple[MeasuredRun, ...]:
         return tuple(run for run in self.runs if run.complete)
 
     @property

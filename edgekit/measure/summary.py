@@ -11,7 +11,7 @@ import numpy as np
 from edgekit import stats
 from edgekit.measure.protocol_lines import MemoryMark
 from edgekit.measure.runs import ArtifactResult
-from edgekit.stats import Estimate, Outliers
+from edgekit.stats import Outliers, QuantileEstimate
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class MemoryUse:
 
 
 @dataclass(frozen=True)
-class Summary:
+class ArtifactSummary:
     """What the runs of an artifact come to. Latencies are Estimates in ns.
 
     `p50` is the median of the runs' medians with its interval over runs; `mad_ns` their median
@@ -38,11 +38,11 @@ class Summary:
     runs: int
     samples: int
     counted_seconds: float
-    p50: Estimate
+    p50: QuantileEstimate
     mad_ns: float
-    p90: Estimate | None
-    p95: Estimate | None
-    p99: Estimate | None
+    p90: QuantileEstimate | None
+    p95: QuantileEstimate | None
+    p99: QuantileEstimate | None
     start_ms: float | None
     load_ms: float | None
     first_ms: float | None
@@ -56,7 +56,7 @@ class Summary:
     unsteady_runs: int
 
 
-def summarise(result: ArtifactResult) -> Summary:
+def summarise(result: ArtifactResult) -> ArtifactSummary:
     """Raises ValueError without a complete run."""
     runs = result.complete_runs
     pooled = np.concatenate([np.asarray(run.steady_ns, dtype=float) for run in runs])
@@ -65,7 +65,7 @@ def summarise(result: ArtifactResult) -> Summary:
         kind: [m for run in runs if (m := run.memory_at(kind))]
         for kind in ("baseline", "loaded", "first", "steady", "end")
     }
-    return Summary(
+    return ArtifactSummary(
         key=result.key,
         runs=len(runs),
         samples=len(pooled),
@@ -114,10 +114,10 @@ def _memory_use(marks: list[MemoryMark], baseline: list[MemoryMark]) -> MemoryUs
     )
 
 
-def summary_dict(summary: Summary) -> dict[str, Any]:
+def summary_dict(summary: ArtifactSummary) -> dict[str, Any]:
     """A summary as plain JSON values, latencies in ms."""
 
-    def ms(estimate: Estimate | None) -> dict[str, float | None] | None:
+    def ms(estimate: QuantileEstimate | None) -> dict[str, float | None] | None:
         if estimate is None:
             return None
         low, high = (

@@ -13,9 +13,9 @@ from statistics import median
 from edgekit import stats
 from edgekit.devices.facts import DeviceFacts, DeviceState
 from edgekit.devices.probe import Probe
-from edgekit.measure.measurement import Controlled, Note
+from edgekit.measure.measurement import Controlled, MeasurementNote
 from edgekit.measure.probes import extremes
-from edgekit.measure.runs import ArtifactResult, OutputCheck, Run
+from edgekit.measure.runs import ArtifactResult, MeasuredRun, OutputCheck
 from edgekit.measure.summary import summarise
 from edgekit.stats.compare import FULL_RUNS
 
@@ -34,13 +34,13 @@ set."""
 
 def session_notes(
     facts: DeviceFacts, states: Sequence[DeviceState], timings_reason: str = ""
-) -> list[Note]:
+) -> list[MeasurementNote]:
     """What is wrong with a session as a whole; `states` in the order of time, the first from before
     the first run."""
     notes = []
     if timings_reason:
         notes.append(
-            Note(
+            MeasurementNote(
                 level="warning",
                 code="timings_meaningless",
                 text=f"latencies mean nothing here: {timings_reason}",
@@ -52,12 +52,12 @@ def session_notes(
         )
     )
     notes += [
-        Note(level="invalid", code="throttled", text=f"the device throttled: {reason}")
+        MeasurementNote(level="invalid", code="throttled", text=f"the device throttled: {reason}")
         for reason in reasons
     ]
     if not reasons and states and not can_tell_throttling(states[0]):
         notes.append(
-            Note(
+            MeasurementNote(
                 level="unknown",
                 code="throttling",
                 text="whether the device throttled is unknown: it offers no probe",
@@ -71,7 +71,7 @@ def session_notes(
     )
     if pressure > MEMORY_PRESSURE_PERCENT:
         notes.append(
-            Note(
+            MeasurementNote(
                 level="warning",
                 code="memory_pressure",
                 text=f"tasks waited for memory {pressure:.1f} % of the time",
@@ -80,7 +80,9 @@ def session_notes(
     return notes
 
 
-def run_notes(runs: Sequence[Run], probes: Sequence[Probe], controlled: Controlled) -> list[Note]:
+def run_notes(
+    runs: Sequence[MeasuredRun], probes: Sequence[Probe], controlled: Controlled
+) -> list[MeasurementNote]:
     """What went on while the artifacts ran: other programs, clocks, heat."""
     notes = []
     shares = [share for run in runs if (share := run.others_share) is not None]
@@ -89,7 +91,7 @@ def run_notes(runs: Sequence[Run], probes: Sequence[Probe], controlled: Controll
             f"other programs had {100 * median(shares):.0f} % of the device's processor time (at"
             f" most {100 * max(shares):.0f} % in a run)"
         )
-        notes.append(Note(level="warning", code="other_programs", text=text))
+        notes.append(MeasurementNote(level="warning", code="other_programs", text=text))
     stolen = [
         run.device_cpu.stolen_s / run.device_cpu.total_s
         for run in runs
@@ -97,7 +99,7 @@ def run_notes(runs: Sequence[Run], probes: Sequence[Probe], controlled: Controll
     ]
     if stolen and max(stolen) > STOLEN_SHARE:
         notes.append(
-            Note(
+            MeasurementNote(
                 level="warning",
                 code="stolen",
                 text=(
@@ -111,22 +113,24 @@ def run_notes(runs: Sequence[Run], probes: Sequence[Probe], controlled: Controll
     ).items():
         if low < CLOCK_FRACTION * high:
             text = f"the clock of {name} ran between {low / 1e3:.0f} and {high / 1e3:.0f} MHz"
-            notes.append(Note(level="warning", code="clock", text=text))
+            notes.append(MeasurementNote(level="warning", code="clock", text=text))
     if controlled.still_hot_runs:
         text = (
             f"{controlled.still_hot_runs} runs started before the device was below"
             f" {controlled.cool_below_c:g} °C"
         )
-        notes.append(Note(level="warning", code="hot", text=text))
+        notes.append(MeasurementNote(level="warning", code="hot", text=text))
     return notes
 
 
-def artifact_notes(result: ArtifactResult, *, snr_min_db: float, cosine_min: float) -> list[Note]:
+def artifact_notes(
+    result: ArtifactResult, *, snr_min_db: float, cosine_min: float
+) -> list[MeasurementNote]:
     """What is wrong with the numbers of one artifact."""
     runs, key = result.complete_runs, result.key
 
-    def note(level: str, code: str, text: str) -> Note:
-        return Note.model_validate(
+    def note(level: str, code: str, text: str) -> MeasurementNote:
+        return MeasurementNote.model_validate(
             {"level": level, "code": code, "text": f"{key}: {text}", "artifact": key}
         )
 
@@ -240,24 +244,28 @@ def mismatch(check: OutputCheck, snr_min_db: float, cosine_min: float) -> str:
     return ""
 
 
-def _before_the_first_run(facts: DeviceFacts, state: DeviceState) -> list[Note]:
+def _before_the_first_run(facts: DeviceFacts, state: DeviceState) -> list[MeasurementNote]:
     notes = []
     if state.load_1min is None or facts.cpus is None:
-        notes.append(Note(level="unknown", code="load", text="how busy the device was is unknown"))
+        notes.append(
+            MeasurementNote(level="unknown", code="load", text="how busy the device was is unknown")
+        )
     elif state.load_1min > BUSY_LOAD_PER_CPU * facts.cpus:
         text = (
             f"the device was busy before the first run: load {state.load_1min:.1f} on {facts.cpus}"
             " cores"
         )
-        notes.append(Note(level="warning", code="busy", text=text))
+        notes.append(MeasurementNote(level="warning", code="busy", text=text))
     governors = sorted({clock.governor for clock in state.clocks if clock.governor})
     if not governors:
         notes.append(
-            Note(level="unknown", code="governor", text="the CPU's frequency governor is unknown")
+            MeasurementNote(
+                level="unknown", code="governor", text="the CPU's frequency governor is unknown"
+            )
         )
     elif governors != ["performance"]:
         notes.append(
-            Note(
+            MeasurementNote(
                 level="note",
                 code="governor",
                 text=f"the CPU's frequency is governed by {', '.join(governors)}",

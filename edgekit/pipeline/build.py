@@ -24,7 +24,14 @@ from typing import Any
 from numpy.typing import NDArray
 
 from edgekit.bundle.directory import MANIFEST, Bundle, bundle_id, open_bundle, write_manifest
-from edgekit.bundle.manifest import Artifact, Comparison, File, Manifest, ModelInput, TraceRow
+from edgekit.bundle.manifest import (
+    Artifact,
+    ArtifactAgreement,
+    BundleFile,
+    Manifest,
+    ModelInput,
+    TraceRow,
+)
 from edgekit.cache import Cache, cache_root, library_versions
 from edgekit.errors import ExportError, ModelError
 from edgekit.export.arrays_file import read_arrays
@@ -277,7 +284,7 @@ def _assemble(
     return open_bundle(final)
 
 
-def _files(artifact: Artifact) -> tuple[File, ...]:
+def _files(artifact: Artifact) -> tuple[BundleFile, ...]:
     return tuple(
         file
         for file in (artifact.file, artifact.reference_inputs, artifact.reference_outputs)
@@ -293,7 +300,7 @@ def _comparisons(
     loaded: LoadedRecipe,
     artifacts: Sequence[Artifact],
     outputs: Mapping[str, Mapping[str, NDArray[Any]]],
-) -> tuple[Comparison, ...]:
+) -> tuple[ArtifactAgreement, ...]:
     """Each variant's artifacts against each other, and each variant against the baseline of the
     same backend, on the whole test set. `outputs` are by artifact key, and by name."""
     baseline = loaded.recipe.budget.baseline or artifacts[0].variant

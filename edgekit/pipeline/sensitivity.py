@@ -9,17 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from edgekit.cache import Cache, cache_root
+from edgekit.compress.quantize.layer_sensitivity import LayerSensitivity
 from edgekit.errors import UsageError
 from edgekit.pipeline.planning import PlannedStage, plan
 from edgekit.progress import Progress, silent
 from edgekit.recipe.load import LoadedRecipe, as_loaded
 from edgekit.yaml_documents.validation import closest
-
-if TYPE_CHECKING:
-    from edgekit.compress.quantize.sensitivity import Sensitivity
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,7 @@ class SensitivityReport:
     stage: str
     samples: int
     snr_db: float
-    layers: tuple[Sensitivity, ...]
+    layers: tuple[LayerSensitivity, ...]
     keep_float: tuple[str, ...]
     reached_db: float
     more_bytes: int

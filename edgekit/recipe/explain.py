@@ -14,7 +14,7 @@ from edgekit.yaml_documents.problems import KeyPath, Origin
 
 
 @dataclass(frozen=True)
-class Value:
+class ExplainedValue:
     """A resolved value: its dotted path, and where it came from (`file:line:column`, `--set …` or
     `default`)."""
 
@@ -24,7 +24,7 @@ class Value:
 
 
 @dataclass(frozen=True)
-class PlannedStage:
+class ExplainedStage:
     """A stage of the plan. `settings` are named from the stage on, `artifacts` are the files it
     becomes; `cached` is None when that is not known."""
 
@@ -35,23 +35,23 @@ class PlannedStage:
     parent: str | None
     variant: str | None
     artifacts: tuple[str, ...]
-    settings: tuple[Value, ...]
+    settings: tuple[ExplainedValue, ...]
     origin: str
     cached: bool | None
 
 
 @dataclass(frozen=True)
-class Plan:
+class ExplainedRecipe:
     """A recipe, resolved. `baseline` is the variant that drops and ratios refer to."""
 
     name: str
     recipe_sha256: str
     baseline: str
-    stages: tuple[PlannedStage, ...]
-    values: tuple[Value, ...]
+    stages: tuple[ExplainedStage, ...]
+    values: tuple[ExplainedValue, ...]
 
 
-def explain(loaded: LoadedRecipe, *, cached: Mapping[str, bool] | None = None) -> Plan:
+def explain(loaded: LoadedRecipe, *, cached: Mapping[str, bool] | None = None) -> ExplainedRecipe:
     """The plan of a recipe: its stages in order, and every value with where it came from.
 
     Args:
@@ -77,7 +77,7 @@ def explain(loaded: LoadedRecipe, *, cached: Mapping[str, bool] | None = None) -
     baseline = loaded.recipe.budget.baseline or next(
         stage.variant for stage in stages if stage.variant
     )
-    return Plan(
+    return ExplainedRecipe(
         loaded.recipe.name,
         recipe_sha256(loaded.recipe),
         baseline,
@@ -88,7 +88,7 @@ def explain(loaded: LoadedRecipe, *, cached: Mapping[str, bool] | None = None) -
 
 def _stage(
     loaded: LoadedRecipe, index: int, data: dict[str, Any], cached: Mapping[str, bool]
-) -> PlannedStage:
+) -> ExplainedStage:
     recipe = loaded.recipe
     path = ("stages", index)
     name = stage_name(recipe, index)
@@ -99,7 +99,7 @@ def _stage(
         for key, value in data.items()
         if key not in ("stage", "method", "name", "from", "export")
     }
-    return PlannedStage(
+    return ExplainedStage(
         index=index,
         name=name,
         kind=data["stage"],
@@ -120,7 +120,7 @@ def _file_names(loaded: LoadedRecipe, variant: str) -> tuple[str, ...]:
 
 def _values(
     origins: Mapping[KeyPath, Origin], data: Any, path: KeyPath = (), *, shown_from: int = 0
-) -> Iterator[Value]:
+) -> Iterator[ExplainedValue]:
     """The single values in data. A list is one value, unless it holds mappings or was written in
     several places."""
     items: Iterable[tuple[str | int, Any]] = ()
@@ -129,7 +129,7 @@ def _values(
     elif isinstance(data, list) and _is_mixed(origins, data, path):
         items = enumerate(data)
     else:
-        yield Value(".".join(map(str, path[shown_from:])), data, str(origins[path]))
+        yield ExplainedValue(".".join(map(str, path[shown_from:])), data, str(origins[path]))
     for key, value in items:
         yield from _values(origins, value, (*path, key), shown_from=shown_from)
 

@@ -31,7 +31,7 @@ INDENT = 2
 
 
 @dataclass(frozen=True)
-class Move:
+class MovedKey:
     """Dotted keys of format 1, and of format 2."""
 
     before: str
@@ -39,33 +39,44 @@ class Move:
 
 
 @dataclass(frozen=True)
-class Upgrade:
+class UpgradeResult:
     """What was changed. Without `moves` the file was of format 2 already; nothing is written."""
 
     file: Path
     output: Path
-    moves: tuple[Move, ...]
+    moves: tuple[MovedKey, ...]
 
 
-def upgrade_recipe(path: str | Path, *, output: str | Path | None = None) -> Upgrade:
-    """Rewrite a recipe of format 1 as format 2, in place or as the file `output`. The file is the
-    old or the new one at every instant.
+def upgrade_recipe(path: str | Path, *, output: str | Path | None = None) -> UpgradeResult:
+    """Rewrite a recipe of format 1 as format 2, in place or as the file `output`. Comments, order
+    and layout stay. The file is the old or the new one at every instant.
 
     A recipe that can be loaded must mean the same afterwards, value for value; else nothing is
     written.
 
-    Raises UsageError: a file that cannot be read or written, that is not YAML, or that is too
-    unusual to be changed without changing what it means.
+    Args:
+        path: The recipe's file.
+        output: Where the new text goes. Default: the same file.
 
-    >>> upgrade_recipe("mine.yaml").moves[0]                                        # doctest: +SKIP
-    Move(before='input', after='inputs.input')
+    Returns:
+        Which keys moved where. No moves: it was of format 2 already, and nothing was written.
+
+    Raises:
+        UsageError: The file cannot be read or written, is not YAML, or is too unusual to be changed
+            without changing what it means.
+
+    Example:
+        >>> edgekit.upgrade_recipe("old.yaml").moves[1]
+        MovedKey(before='input', after='inputs.input')
+        >>> edgekit.load_recipe("old.yaml").recipe.edgekit
+        2
     """
     file = Path(path)
     target = file if output is None else Path(output)
     data = read_yaml(file).data
     text, done = _upgraded(read_text(file), data, file)
     if not done:
-        return Upgrade(file, target, ())
+        return UpgradeResult(file, target, ())
     before = _meaning(file)
 
     def check(staged: Path) -> None:
@@ -76,7 +87,7 @@ def upgrade_recipe(path: str | Path, *, output: str | Path | None = None) -> Upg
             )
 
     replace_file(target, text, check=check)
-    return Upgrade(file, target, tuple(done))
+    return UpgradeResult(file, target, tuple(done))
 
 
 def _meaning(file: Path) -> dict[str, Any] | None:
@@ -87,14 +98,14 @@ def _meaning(file: Path) -> dict[str, Any] | None:
         return None
 
 
-def _upgraded(text: str, data: dict[str, Any], file: Path) -> tuple[str, list[Move]]:
+def _upgraded(text: str, data: dict[str, Any], file: Path) -> tuple[str, list[MovedKey]]:
     version = list(_version(text, data, file))
     edits, done = _moved(text, data)
     more_edits, more_done = _backends(text, data, file)
     edits += more_edits
     done += more_done
     if is_format1(data) or version:
-        done.insert(0, Move("edgekit: 1", "edgekit: 2"))
+        done.insert(0, MovedKey("edgekit: 1", "edgekit: 2"))
     return edited(text, [*version, *edits]), done
 
 
@@ -116,9 +127,9 @@ def _extended(data: dict[str, Any], file: Path) -> Any:
     return with_bases(file.parent / str(data["extends"])).data if "extends" in data else {}
 
 
-def _moved(text: str, data: dict[str, Any]) -> tuple[list[Replacement], list[Move]]:
+def _moved(text: str, data: dict[str, Any]) -> tuple[list[Replacement], list[MovedKey]]:
     edits: list[Replacement] = []
-    done: list[Move] = []
+    done: list[MovedKey] = []
     groups: dict[KeyPath, list[tuple[KeyPath, KeyPath]]] = {}
     seen: set[int] = set()
     for source, target in moves(data):
@@ -127,7 +138,7 @@ def _moved(text: str, data: dict[str, Any]) -> tuple[list[Replacement], list[Mov
             continue  # an alias: it is changed where it is written
         seen.add(entry.start)
         groups.setdefault(target[: len(source)], []).append((source, target))
-        done.append(Move(_dotted(source), _dotted(target)))
+        done.append(MovedKey(_dotted(source), _dotted(target)))
     for place, group in groups.items():
         edits += _input(text, group) if place == ("inputs",) else _nested(text, group)
     return edits, done
@@ -170,7 +181,9 @@ def _flow(value: Any) -> str:
     return "{" + ", ".join(f"{key}: {_flow(inside)}" for key, inside in value.items()) + "}"
 
 
-def _backends(text: str, data: dict[str, Any], file: Path) -> tuple[list[Replacement], list[Move]]:
+def _backends(
+    text: str, data: dict[str, Any], file: Path
+) -> tuple[list[Replacement], list[MovedKey]]:
     """`export.formats` and `export.backend` become `export.backends`. One of them may be written in
     a recipe that this one extends."""
     formats = entry_at(text, ("export", "formats"))
@@ -179,7 +192,7 @@ def _backends(text: str, data: dict[str, Any], file: Path) -> tuple[list[Replace
     if not written:
         return [], []
     before = ", ".join(f"export.{entry.key.value}" for entry in written)
-    done = [Move(before, "export.backends")]
+    done = [MovedKey(before, "export.backends")]
     names = backends_of(*_effective(data, _extended(data, file)))
     if formats is None:
         only = written[0]

@@ -1,4 +1,4 @@
-"""Targets, the doctor's findings and deployments for a terminal. Owns layout only; text from
+"""Targets, what a check looked at, and deployments for a terminal. Owns layout only; text from
 devices is made inert."""
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from edgekit.reporting.tables import plain
 from edgekit.sanitize import printable
 
 if TYPE_CHECKING:
-    from edgekit.boards.adding import Listed
+    from edgekit.boards.adding import ListedTarget
     from edgekit.boards.check import CheckReport
     from edgekit.deployment import DeployReport
 
@@ -29,7 +29,7 @@ STYLES = {
 }
 
 
-def target_table(targets: Sequence[Listed]) -> Table:
+def target_table(targets: Sequence[ListedTarget]) -> Table:
     """One a line; a file that cannot be used says why."""
     table = _table("Targets", "name", "kind", "address")
     table.add_column("file", overflow="fold")
@@ -49,20 +49,20 @@ def check_report(report: CheckReport) -> Iterator[RenderableType]:
     copied."""
     table = _table(f"{printable(report.target)} ({printable(report.address)})", "check", "")
     table.add_column("found", overflow="fold")
-    for finding in report.findings:
+    for item in report.items:
         table.add_row(
-            plain(finding.check),
-            Text(finding.level, style=STYLES[finding.level]),
-            plain(finding.text, limit=300),
+            plain(item.check),
+            Text(item.level, style=STYLES[item.level]),
+            plain(item.text, limit=300),
         )
     yield table
-    remedies = [finding for finding in report.findings if finding.fix]
+    remedies = [item for item in report.items if item.fix]
     if remedies:
         yield Text()
-    for finding in remedies:
+    for item in remedies:
         yield Text.assemble(
-            (f"{printable(finding.check)}: ", STYLES[finding.level]),
-            printable(finding.fix, limit=500),
+            (f"{printable(item.check)}: ", STYLES[item.level]),
+            printable(item.fix, limit=500),
             overflow="ignore",
             no_wrap=True,
         )

@@ -16,7 +16,7 @@ from edgekit.reporting.tables import DASH, new_table, number_columns, plain
 from edgekit.sanitize import printable
 
 if TYPE_CHECKING:
-    from edgekit.bundle.manifest import Artifact, Comparison, TraceRow
+    from edgekit.bundle.manifest import Artifact, ArtifactAgreement, TraceRow
 
 
 def trace_table(rows: Sequence[TraceRow]) -> Table:
@@ -78,12 +78,12 @@ def artifact_table(artifacts: Sequence[Artifact], baseline: str) -> Table:
     return table
 
 
-def comparisons(pairs: Iterable[Comparison], where: str = "") -> RenderableType:
+def comparisons(pairs: Iterable[ArtifactAgreement], where: str = "") -> RenderableType:
     """How far the answers of two artifacts agree; `where` follows their names."""
     return Group(*(plain(_agreement(pair, where), limit=200) for pair in pairs))
 
 
-def _agreement(pair: Comparison, where: str) -> str:
+def _agreement(pair: ArtifactAgreement, where: str) -> str:
     noise = "equal outputs" if pair.snr_db is None else f"SNR {pair.snr_db:.1f} dB"
     samples = f"{pair.samples} samples"
     share = numbers.percent(pair.agreement_percent)

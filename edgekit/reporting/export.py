@@ -14,7 +14,7 @@ from edgekit.errors import UsageError
 from edgekit.measure.measurement import Measurement
 from edgekit.metrics import MetricValue
 from edgekit.sanitize import csv_cell
-from edgekit.stats import Estimate
+from edgekit.stats import QuantileEstimate
 
 
 def rows(measurement: Measurement) -> Iterator[dict[str, Any]]:
@@ -188,7 +188,7 @@ def write_parquet(measurements: Iterable[Measurement], path: Path) -> None:
         raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
-def _latency(name: str, estimate: Estimate | None) -> dict[str, float | None]:
+def _latency(name: str, estimate: QuantileEstimate | None) -> dict[str, float | None]:
     values = (estimate.value, estimate.low, estimate.high) if estimate else (None, None, None)
     keys = (f"{name}_ms", f"{name}_low_ms", f"{name}_high_ms")
     return {

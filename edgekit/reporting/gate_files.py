@@ -9,10 +9,10 @@ from xml.etree import ElementTree
 from edgekit.reporting.verdicts import change, margin, value, verdict_words
 from edgekit.sanitize import printable
 from edgekit.verdict.rules import Finding
-from edgekit.workflow.gate import Gated
+from edgekit.workflow.gate import GateResult
 
 
-def junit(gated: Gated) -> str:
+def junit(gated: GateResult) -> str:
     """One test case a metric of an artifact: a failure where it regressed, or is inconclusive and
     the recipe does not let that pass."""
     suite = ElementTree.Element(
@@ -55,7 +55,7 @@ def junit(gated: Gated) -> str:
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def markdown(gated: Gated) -> str:
+def markdown(gated: GateResult) -> str:
     """A heading, the verdict, and a table."""
     names = [f"{m.bundle_name} {m.bundle_id[:12]}" for m in (gated.candidate, gated.baseline)]
     target = _cell(gated.candidate.target)
@@ -84,7 +84,7 @@ def markdown(gated: Gated) -> str:
     return "\n".join([*lines, *(["", _cell(gated.remedy)] if gated.remedy else [])]) + "\n"
 
 
-def _fails(finding: Finding, gated: Gated) -> bool:
+def _fails(finding: Finding, gated: GateResult) -> bool:
     return finding.verdict == "regressed" or (
         finding.verdict == "inconclusive" and gated.limits.inconclusive == "fail"
     )

@@ -16,9 +16,9 @@ from edgekit.reporting.tables import DASH, MEANINGLESS, new_table, number_column
 from edgekit.sanitize import printable
 
 if TYPE_CHECKING:
-    from edgekit.measure.measurement import Measurement, Note
-    from edgekit.measure.summary import Summary
-    from edgekit.stats import Estimate
+    from edgekit.measure.measurement import Measurement, MeasurementNote
+    from edgekit.measure.summary import ArtifactSummary
+    from edgekit.stats import QuantileEstimate
 
 STYLES = {"invalid": "bold red", "warning": "yellow", "unknown": "dim", "note": "dim"}
 
@@ -155,7 +155,7 @@ def notes(measurement: Measurement) -> Iterator[Text]:
     """What a reader must know, the worst first; one line for what several artifacts share."""
     if measurement.failure:
         yield Text.assemble(("ended early: ", "bold red"), printable(measurement.failure))
-    grouped: dict[tuple[str, str], list[Note]] = {}
+    grouped: dict[tuple[str, str], list[MeasurementNote]] = {}
     for note in measurement.notes:
         text = note.text.removeprefix(f"{note.artifact}: ")
         grouped.setdefault((note.level, text), []).append(note)
@@ -171,10 +171,10 @@ def notes(measurement: Measurement) -> Iterator[Text]:
         yield line
 
 
-def _tail(summary: Summary) -> tuple[str, str]:
+def _tail(summary: ArtifactSummary) -> tuple[str, str]:
     """p90 and p99 without their intervals, which have no room here."""
     return _without_interval(summary.p90), _without_interval(summary.p99)
 
 
-def _without_interval(value: Estimate | None) -> str:
+def _without_interval(value: QuantileEstimate | None) -> str:
     return numbers.NOT_AVAILABLE if value is None else numbers.significant(value.value / 1e6)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 
 from edgekit.metrics import MetricKind, MetricValue
-from edgekit.stats import Estimate, Ratio
+from edgekit.stats import MedianRatio, QuantileEstimate
 
 NOT_AVAILABLE = "n/a"
 
@@ -47,7 +47,7 @@ def milliseconds(value: float | None) -> str:
     return NOT_AVAILABLE if value is None else significant(value)
 
 
-def estimate_ms(estimate: Estimate | None) -> str:
+def estimate_ms(estimate: QuantileEstimate | None) -> str:
     """A latency in ms with its interval: `4.01 (3.97–4.05)`."""
     if estimate is None:
         return NOT_AVAILABLE
@@ -59,7 +59,7 @@ def estimate_ms(estimate: Estimate | None) -> str:
     return significant(estimate.value / 1e6) + bounds
 
 
-def ratio(value: Ratio | None) -> str:
+def ratio(value: MedianRatio | None) -> str:
     """A ratio with its interval: `2.72× (2.61–2.83)`; without an interval when too few runs bound
     it."""
     if value is None:

@@ -23,15 +23,15 @@ from edgekit.reporting.tables import new_table, number_columns, plain, spaced
 if TYPE_CHECKING:
     from edgekit.bundle.manifest import Manifest, TraceRow
     from edgekit.measure.measurement import Measurement
-    from edgekit.store.results import Row
-    from edgekit.verdict.budget import Check
+    from edgekit.store.results import MeasurementRow
+    from edgekit.verdict.budget import JudgedLimit
 
 
 def summary(
     manifest: Manifest,
     trace: Sequence[TraceRow],
     measurements: Mapping[str, Measurement],
-    checks: Sequence[Check],
+    checks: Sequence[JudgedLimit],
 ) -> Iterator[RenderableType]:
     """Everything a build or run has to show, top to bottom: trace, artifacts, each target,
     verdict."""
@@ -60,7 +60,7 @@ def measurement_report(measurement: Measurement) -> Iterator[RenderableType]:
     yield spaced(memory_table(measurement))
 
 
-def results_table(rows: Sequence[Row]) -> Table:
+def results_table(rows: Sequence[MeasurementRow]) -> Table:
     """Stored measurements, one a line."""
     table = new_table("Measurements", "id", "created (UTC)")
     for column in ("bundle", "target", "machine", "artifacts", "runs", "remarks"):
@@ -86,7 +86,7 @@ def results_table(rows: Sequence[Row]) -> Table:
     return table
 
 
-def budget_table(checks: Sequence[Check]) -> Table:
+def budget_table(checks: Sequence[JudgedLimit]) -> Table:
     """Each limit of the budget against what was measured."""
     table = new_table("Budget", "verdict", "artifact", "limit")
     number_columns(table, "allowed", "measured")

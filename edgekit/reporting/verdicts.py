@@ -13,9 +13,9 @@ from edgekit.reporting.build_tables import comparisons
 from edgekit.reporting.measurement_tables import device_line, notes
 from edgekit.reporting.tables import new_table, number_columns, plain, spaced
 from edgekit.verdict.rules import Finding
-from edgekit.workflow.compare import Compared
-from edgekit.workflow.gate import Gated
-from edgekit.workflow.selftest import SelfTest
+from edgekit.workflow.compare import CompareResult
+from edgekit.workflow.gate import GateResult
+from edgekit.workflow.selftest import SelfTestResult
 
 if TYPE_CHECKING:
     from edgekit.store.baselines import Baseline
@@ -33,7 +33,7 @@ STYLES = {
 }
 
 
-def comparison(compared: Compared) -> Iterator[RenderableType]:
+def comparison(compared: CompareResult) -> Iterator[RenderableType]:
     """The table of a comparison, and what to know about its two measurements."""
     yield spaced(
         _table(compared.findings, f"B = {_name(compared, 'b')} against A = {_name(compared, 'a')}")
@@ -47,7 +47,7 @@ def comparison(compared: Compared) -> Iterator[RenderableType]:
     yield spaced(device_line(compared.b), *notes(compared.b))
 
 
-def gate(gated: Gated) -> Iterator[RenderableType]:
+def gate(gated: GateResult) -> Iterator[RenderableType]:
     """The table of a gate, its verdict, and what to know about the candidate's measurement."""
     names = [
         f"{plain(m.bundle_name).plain} {m.bundle_id[:12]}"
@@ -65,7 +65,7 @@ def gate(gated: Gated) -> Iterator[RenderableType]:
     yield spaced(device_line(gated.candidate), *notes(gated.candidate))
 
 
-def selftest(tested: SelfTest) -> Iterator[RenderableType]:
+def selftest(tested: SelfTestResult) -> Iterator[RenderableType]:
     """The rates in two lines, and what to know about the measurement."""
     rates = tested.rates
     interval = f"{100 * rates.false_positive_low:.1f}–{100 * rates.false_positive_high:.1f}"
@@ -189,6 +189,6 @@ def _table(findings: tuple[Finding, ...], title: str, *, allowed: bool = False) 
     return table
 
 
-def _name(compared: Compared, side: str) -> str:
+def _name(compared: CompareResult, side: str) -> str:
     measurement = compared.a if side == "a" else compared.b
     return f"{plain(measurement.bundle_name).plain} {measurement.bundle_id[:12]}"

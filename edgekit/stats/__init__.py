@@ -20,7 +20,7 @@ from __future__ import annotations
 from edgekit.stats.compare import (
     Decision,
     Difference,
-    Ratio,
+    MedianRatio,
     decide,
     differ,
     holm,
@@ -32,8 +32,8 @@ from edgekit.stats.means import independent_mean_shift, mean_interval, paired_me
 from edgekit.stats.proportions import Shift, independent_shift, paired_shift
 from edgekit.stats.quantiles import (
     Drop,
-    Estimate,
     Outliers,
+    QuantileEstimate,
     drop,
     mad,
     median,
@@ -49,10 +49,10 @@ __all__ = [
     "Decision",
     "Difference",
     "Drop",
-    "Estimate",
     "Fidelity",
+    "MedianRatio",
     "Outliers",
-    "Ratio",
+    "QuantileEstimate",
     "Shift",
     "Steadiness",
     "cosine",

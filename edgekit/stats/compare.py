@@ -32,7 +32,7 @@ Side = Literal["higher", "lower", "same", "inconclusive"]
 
 
 @dataclass(frozen=True)
-class Ratio:
+class MedianRatio:
     """A ratio of medians with its interval. With too few runs for an interval, `low` is 0 and
     `high` infinite: nothing is excluded."""
 
@@ -54,7 +54,7 @@ class Decision:
     already, or not to be had within 1,000), `reason` one clause for the reader."""
 
     verdict: Verdict
-    ratio: Ratio
+    ratio: MedianRatio
     p: float
     more_runs: int | None
     reason: str
@@ -69,7 +69,7 @@ class Difference:
     """
 
     side: Side
-    ratio: Ratio
+    ratio: MedianRatio
     p: float
     more_runs: int | None
     reason: str
@@ -77,7 +77,7 @@ class Difference:
 
 def ratio_of_medians(
     numerator: ArrayLike, denominator: ArrayLike, *, confidence: float = CONFIDENCE, seed: int = 0
-) -> Ratio:
+) -> MedianRatio:
     """The ratio of two medians with a percentile bootstrap interval (Efron & Tibshirani, An
     Introduction to the Bootstrap, 1993, ch. 13).
 
@@ -89,11 +89,11 @@ def ratio_of_medians(
         raise ValueError("a ratio needs at least one run of each build")
     mid = float(np.median(above) / np.median(below))
     if min(len(above), len(below)) < INTERVAL_RUNS:
-        return Ratio(0.0, mid, math.inf)
+        return MedianRatio(0.0, mid, math.inf)
     generator = np.random.default_rng(seed)
     ratios = _resampled_medians(above, generator) / _resampled_medians(below, generator)
     low, high = np.quantile(ratios, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Ratio(float(low), mid, float(high))
+    return MedianRatio(float(low), mid, float(high))
 
 
 def _resampled_medians(
@@ -204,7 +204,7 @@ def differ(
 
 def _compared(
     pairs: Mapping[Name, tuple[ArrayLike, ArrayLike]], seed: int
-) -> dict[Name, tuple[Ratio, float, int]]:
+) -> dict[Name, tuple[MedianRatio, float, int]]:
     """Of each pair: second over first, the corrected p, and the runs of the smaller side."""
     adjusted = holm([mann_whitney_p(first, second) for first, second in pairs.values()])
     return {
@@ -213,7 +213,7 @@ def _compared(
     }
 
 
-def _judge(ratio: Ratio, p: float, runs: int, threshold: float, alpha: float) -> Decision:
+def _judge(ratio: MedianRatio, p: float, runs: int, threshold: float, alpha: float) -> Decision:
     interval = f"{ratio.mid:.3f}, 95 % interval {ratio.low:.3f} to {ratio.high:.3f}"
     if runs < FULL_RUNS:
         return Decision(
@@ -234,7 +234,7 @@ def _judge(ratio: Ratio, p: float, runs: int, threshold: float, alpha: float) ->
     )
 
 
-def _tell_apart(ratio: Ratio, p: float, runs: int, margin: float, alpha: float) -> Difference:
+def _tell_apart(ratio: MedianRatio, p: float, runs: int, margin: float, alpha: float) -> Difference:
     interval = f"ratio {ratio.mid:.3f}, 95 % interval {ratio.low:.3f} to {ratio.high:.3f}"
     if runs < FULL_RUNS:
         return Difference(
@@ -250,7 +250,7 @@ def _tell_apart(ratio: Ratio, p: float, runs: int, margin: float, alpha: float) 
         )
     # Bounds of an interval that is not bounded need no inverse: with that few runs it is
     # inconclusive above.
-    turned = Ratio(1 / ratio.high, 1 / ratio.mid, 1 / ratio.low)
+    turned = MedianRatio(1 / ratio.high, 1 / ratio.mid, 1 / ratio.low)
     above = more_runs(ratio, runs, margin)
     below = more_runs(turned, runs, margin)
     if ratio.mid > margin:
@@ -264,7 +264,7 @@ def _tell_apart(ratio: Ratio, p: float, runs: int, margin: float, alpha: float) 
     return Difference("inconclusive", ratio, p, needed, interval)
 
 
-def more_runs(ratio: Ratio, runs: int, threshold: float) -> int | None:
+def more_runs(ratio: MedianRatio, runs: int, threshold: float) -> int | None:
     """Further runs of each build after which an interval of this centre would probably exclude 1 or
     the threshold; None if more than 1,000.
 

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgekit.stats.proportions import Shift
-from edgekit.stats.quantiles import CONFIDENCE, Estimate
+from edgekit.stats.quantiles import CONFIDENCE, QuantileEstimate
 
 FEWEST_SAMPLES = 8
 """Below it no interval is given: the mean is not close enough to normal, and neither is the
 approximation of Student's quantile."""
 
 
-def mean_interval(values: ArrayLike, *, confidence: float = CONFIDENCE) -> Estimate:
+def mean_interval(values: ArrayLike, *, confidence: float = CONFIDENCE) -> QuantileEstimate:
     """The mean with Student's interval; its bounds are None below 8 values.
 
     Raises ValueError without values."""
@@ -26,9 +26,9 @@ def mean_interval(values: ArrayLike, *, confidence: float = CONFIDENCE) -> Estim
         raise ValueError("a mean needs at least one value")
     mean = float(samples.mean())
     if len(samples) < FEWEST_SAMPLES:
-        return Estimate(mean, None, None, len(samples))
+        return QuantileEstimate(mean, None, None, len(samples))
     half = _half_width(samples, confidence)
-    return Estimate(mean, mean - half, mean + half, len(samples))
+    return QuantileEstimate(mean, mean - half, mean + half, len(samples))
 
 
 def paired_mean_shift(
@@ -54,7 +54,7 @@ def _half_width(samples: NDArray[np.float64], confidence: float) -> float:
     return student_quantile((1 + confidence) / 2, len(samples) - 1) * error
 
 
-def independent_mean_shift(first: Estimate, second: Estimate) -> Shift | None:
+def independent_mean_shift(first: QuantileEstimate, second: QuantileEstimate) -> Shift | None:
     """The first mean less the second, of unrelated samples, from their intervals alone; None where
     one has none.
 

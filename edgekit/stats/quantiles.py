@@ -18,7 +18,7 @@ UNSTABLE_EXTREME_FRACTION = 0.50
 
 
 @dataclass(frozen=True)
-class Estimate:
+class QuantileEstimate:
     """A quantile of `n` values in their own unit. `low` and `high` bound it; None where `n` is too
     small for the confidence asked for."""
 
@@ -76,7 +76,9 @@ def percentile_floor(p: float, confidence: float = FLOOR_CONFIDENCE) -> int:
     return high
 
 
-def percentile(samples: ArrayLike, p: float, *, confidence: float = CONFIDENCE) -> Estimate | None:
+def percentile(
+    samples: ArrayLike, p: float, *, confidence: float = CONFIDENCE
+) -> QuantileEstimate | None:
     """The `p` quantile (0 < p < 1) of samples with its order-statistic interval; None below
     `percentile_floor(p)`.
 
@@ -88,10 +90,10 @@ def percentile(samples: ArrayLike, p: float, *, confidence: float = CONFIDENCE) 
         return None
     rank = max(1, math.ceil(round(len(values) * p, 9)))
     low, high = _interval(values, p, confidence)
-    return Estimate(float(values[rank - 1]), low, high, len(values))
+    return QuantileEstimate(float(values[rank - 1]), low, high, len(values))
 
 
-def median(values: ArrayLike, *, confidence: float = CONFIDENCE) -> Estimate:
+def median(values: ArrayLike, *, confidence: float = CONFIDENCE) -> QuantileEstimate:
     """The median with its order-statistic interval, which needs at least 6 values at 95 %. For run
     medians the values are one median per run.
 
@@ -101,7 +103,7 @@ def median(values: ArrayLike, *, confidence: float = CONFIDENCE) -> Estimate:
     if len(ordered) == 0:
         raise ValueError("a median needs at least one value")
     low, high = _interval(ordered, 0.5, confidence)
-    return Estimate(float(np.median(ordered)), low, high, len(ordered))
+    return QuantileEstimate(float(np.median(ordered)), low, high, len(ordered))
 
 
 def interval_ranks(n: int, p: float, confidence: float = CONFIDENCE) -> tuple[int, int] | None:

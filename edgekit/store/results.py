@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Row:
+class MeasurementRow:
     """A measurement in a list. `artifacts` are keys such as `int8.tflite`; measurements of one
     `session` were measured in turn."""
 
@@ -45,7 +45,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Past:
+class HistoryEntry:
     """An artifact's result in one measurement of a history. `counts`: it was neither quick nor
     invalid and ran to its end."""
 
@@ -96,9 +96,9 @@ class Store:
 
     def rows(
         self, *, limit: int | None = None, target: str | None = None, bundle_name: str | None = None
-    ) -> list[Row]:
+    ) -> list[MeasurementRow]:
         """The newest measurements first."""
-        columns = [measurements.c[name] for name in Row.__annotations__]
+        columns = [measurements.c[name] for name in MeasurementRow.__annotations__]
         query = (
             select(*columns)
             .order_by(measurements.c.created.desc(), measurements.c.id.desc())
@@ -110,7 +110,7 @@ class Store:
             query = query.where(measurements.c.bundle_name == bundle_name)
         with translated(self.url), self._engine.connect() as connection:
             return [
-                Row(**{**row, "artifacts": tuple(row["artifacts"].split("\n"))})
+                MeasurementRow(**{**row, "artifacts": tuple(row["artifacts"].split("\n"))})
                 for row in connection.execute(query).mappings()
             ]
 
@@ -172,7 +172,7 @@ class Store:
                 ).scalars()
             )
 
-    def history(self, bundle_name: str, target: str) -> list[Past]:
+    def history(self, bundle_name: str, target: str) -> list[HistoryEntry]:
         """Every stored result of bundles of this name on a target, the oldest first; without
         samples, so that ten thousand take no time."""
         shown = (
@@ -188,7 +188,7 @@ class Store:
         ).order_by(measurements.c.created, measurements.c.id)
         with translated(self.url), self._engine.connect() as connection:
             return [
-                Past(*row[:4], counts=row[5] and not row[4] and not row[6])
+                HistoryEntry(*row[:4], counts=row[5] and not row[4] and not row[6])
                 for row in connection.execute(query)
             ]
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, insert
 
 from edgekit.measure.format1 import upgraded_measurement
 from edgekit.measure.measurement import Measurement
-from edgekit.measure.runs import ArtifactResult, Run
+from edgekit.measure.runs import ArtifactResult, MeasuredRun
 from edgekit.store.tables import artifact_results, bodies, measurements, run_samples
 
 MAX_BODY_BYTES = 256 << 20
@@ -89,7 +89,7 @@ def _sample_rows(measurement: Measurement) -> Iterator[dict[str, Any]]:
                 yield {**key, "count": len(values), "data": pack(values)}
 
 
-def _phases(run: Run) -> dict[str, tuple[int, ...]]:
+def _phases(run: MeasuredRun) -> dict[str, tuple[int, ...]]:
     return {"warmup": run.warmup_ns, "steady": run.steady_ns}
 
 

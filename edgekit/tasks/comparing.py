@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgekit.bundle.manifest import Comparison
+from edgekit.bundle.manifest import ArtifactAgreement
 from edgekit.stats import fidelity
 from edgekit.tasks.scoring import agreement_percent
 from edgekit.tasks.task import Outputs, Task
@@ -12,12 +12,12 @@ from edgekit.tasks.task import Outputs, Task
 
 def compared_outputs(
     task: Task | None, a: str, first: Outputs, b: str, second: Outputs
-) -> Comparison:
+) -> ArtifactAgreement:
     """How far the answers of artifacts `a` and `b` agree, as their task says it, and how far the
     outputs of `b` are from those of `a`.
 
     Both have the same names and shapes. Without a task nothing is said about the answers."""
-    return Comparison(
+    return ArtifactAgreement(
         a=a,
         b=b,
         samples=len(next(iter(first.values()))),

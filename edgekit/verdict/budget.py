@@ -10,7 +10,7 @@ from typing import Protocol
 from edgekit.bundle.manifest import Artifact, Manifest
 from edgekit.metrics import MetricKind, named_metric
 from edgekit.recipe.limits import Budget, MetricLimit, VariantBudget
-from edgekit.stats import Ratio
+from edgekit.stats import MedianRatio
 
 LATENCY_LIMITS = frozenset(
     {"latency_p50_max_ms", "latency_min_speedup_ratio", "peak_memory_max_bytes"}
@@ -25,13 +25,13 @@ class Measured(Protocol):
 
     def peak_memory_bytes(self, key: str) -> int | None: ...
 
-    def speedup(self, baseline_key: str, key: str) -> Ratio | None: ...
+    def speedup(self, baseline_key: str, key: str) -> MedianRatio | None: ...
 
     def unjudged(self, *keys: str) -> str: ...
 
 
 @dataclass(frozen=True)
-class Check:
+class JudgedLimit:
     """One limit on one artifact. `measured` is None when it could not be measured, which counts as
     not met."""
 
@@ -47,7 +47,7 @@ class Check:
 
 def judge(
     budget: Budget, manifest: Manifest, measurements: Mapping[str, Measured]
-) -> tuple[Check, ...]:
+) -> tuple[JudgedLimit, ...]:
     """All limits of a budget. `measurements` by target name; without any, limits on latency and
     memory are left to the later run on a target."""
     return tuple(
@@ -63,7 +63,7 @@ def _judge_variant(
     budget: Budget,
     manifest: Manifest,
     measurements: Mapping[str, Measured],
-) -> Iterator[Check]:
+) -> Iterator[JudgedLimit]:
     by_key = {(a.variant, a.backend): a for a in manifest.artifacts}
     baseline = budget.baseline or manifest.artifacts[0].variant
     for artifact in (a for a in manifest.artifacts if a.variant == variant):
@@ -84,7 +84,7 @@ def _judge_variant(
 
 def _judge_build(
     artifact: Artifact, baseline: Artifact | None, limits: VariantBudget
-) -> Iterator[Check]:
+) -> Iterator[JudgedLimit]:
     for name, limit in limits.metrics.items():
         yield from _judge_metric(artifact, baseline, name, limit)
     if limits.size_max_bytes is not None:
@@ -100,7 +100,7 @@ def _judge_build(
 
 def _judge_metric(
     artifact: Artifact, baseline: Artifact | None, name: str, limit: MetricLimit
-) -> Iterator[Check]:
+) -> Iterator[JudgedLimit]:
     """The limits of one metric, on the test set of the build host."""
     metric = named_metric(artifact.verification.metrics, name)
     reference = named_metric(baseline.verification.metrics, name) if baseline else None
@@ -125,7 +125,7 @@ def _judge_measured(
     limits: VariantBudget,
     measured: Measured,
     suffix: str,
-) -> Iterator[Check]:
+) -> Iterator[JudgedLimit]:
     key = artifact.key
     name = artifact.key + suffix
     if limits.latency_p50_max_ms is not None:
@@ -153,14 +153,14 @@ def _judge_measured(
         )
 
 
-def _speedup(artifact: str, allowed: float, ratio: Ratio | None, *, why: str) -> Check:
+def _speedup(artifact: str, allowed: float, ratio: MedianRatio | None, *, why: str) -> JudgedLimit:
     """Met only when the whole interval lies at or above the limit: an inconclusive speed-up is not
     a pass."""
     limit = "latency_min_speedup_ratio"
     if ratio is None:
         return _at_least(artifact, limit, allowed, None, why=why)
     verdict = "inconclusive, " if ratio.low < allowed <= ratio.high else ""
-    return Check(
+    return JudgedLimit(
         artifact,
         limit,
         allowed,
@@ -181,9 +181,9 @@ def runtime_agreement_percent(manifest: Manifest, variant: str) -> float | None:
 
 def _at_least(
     artifact: str, limit: str, allowed: float, measured: float | None, *, why: str = ""
-) -> Check:
+) -> JudgedLimit:
     """`why` says why nothing was measured."""
-    return Check(
+    return JudgedLimit(
         artifact,
         limit,
         allowed,
@@ -195,8 +195,8 @@ def _at_least(
 
 def _at_most(
     artifact: str, limit: str, allowed: float, measured: float | None, *, why: str = ""
-) -> Check:
-    return Check(
+) -> JudgedLimit:
+    return JudgedLimit(
         artifact,
         limit,
         allowed,

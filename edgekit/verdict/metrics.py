@@ -10,7 +10,7 @@ import numpy as np
 from edgekit import stats
 from edgekit.measure.runs import ArtifactResult
 from edgekit.metrics import MetricKind, MetricValue, named_metric
-from edgekit.stats import Estimate, Shift
+from edgekit.stats import QuantileEstimate, Shift
 from edgekit.stats.means import FEWEST_SAMPLES
 from edgekit.verdict.quantities import Observed, Quantity
 
@@ -126,5 +126,5 @@ def _paired_drop(high: MetricValue, low: MetricValue) -> Shift | None:
     return stats.paired_mean_shift(values, others) if len(values) >= FEWEST_SAMPLES else None
 
 
-def _estimate(metric: MetricValue) -> Estimate:
-    return Estimate(metric.value, metric.low, metric.high, metric.samples)
+def _estimate(metric: MetricValue) -> QuantileEstimate:
+    return QuantileEstimate(metric.value, metric.low, metric.high, metric.samples)

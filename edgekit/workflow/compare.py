@@ -9,7 +9,7 @@ from typing import Any
 
 from edgekit.boards.deploying import AnyTarget
 from edgekit.bundle.directory import Bundle
-from edgekit.bundle.manifest import Comparison
+from edgekit.bundle.manifest import ArtifactAgreement
 from edgekit.devices.target_files import as_target
 from edgekit.errors import UsageError
 from edgekit.measure import session
@@ -25,7 +25,7 @@ NOT_INTERLEAVED = "not interleaved: not proof"
 
 
 @dataclass(frozen=True)
-class Compared:
+class CompareResult:
     """Two measurements and what follows from them. `caveat` is why that is no proof; empty when it
     is one.
 
@@ -37,7 +37,7 @@ class Compared:
     findings: tuple[Finding, ...]
     margin_percent: float
     caveat: str = ""
-    agreement: tuple[Comparison, ...] = ()
+    agreement: tuple[ArtifactAgreement, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -62,7 +62,7 @@ def compare(
     accuracy_samples: int | None = None,
     store: bool = True,
     progress: Progress = silent,
-) -> Compared:
+) -> CompareResult:
     """Measure two bundles in turn in one session on one target, store both measurements, and say
     how `b` differs from `a`; without `b`, how each `.tflite` of `a` differs from its `.pte`.
 
@@ -110,10 +110,10 @@ def compare(
         )
         agreement = _agreement(first, pairs) if first.manifest.id == second.manifest.id else ()
     findings = _findings(measured_a, measured_b, pairs, margin_percent)
-    return Compared(measured_a, measured_b, findings, margin_percent, agreement=agreement)
+    return CompareResult(measured_a, measured_b, findings, margin_percent, agreement=agreement)
 
 
-def _agreement(bundle: Bundle, pairs: Sequence[Pair]) -> tuple[Comparison, ...]:
+def _agreement(bundle: Bundle, pairs: Sequence[Pair]) -> tuple[ArtifactAgreement, ...]:
     """What the build host found of artifacts of one bundle that are compared."""
     compared_keys = [set(pair) for pair in pairs]
     return tuple(
@@ -138,7 +138,7 @@ def compare_stored(
     *,
     pairs: Sequence[Pair] | None = None,
     margin_percent: float = MARGIN_PERCENT,
-) -> Compared:
+) -> CompareResult:
     """How measurement `b` differs from `a`, without measuring.
 
     Unless both are of one session, the result says that it is no proof: the device was not in the
@@ -170,7 +170,7 @@ def compare_stored(
     if _device(a) != _device(b):
         caveat = f"{NOT_INTERLEAVED}; and they are of different targets"
     findings = _findings(a, b, pairs, margin_percent)
-    return Compared(a, b, findings, margin_percent, caveat=caveat)
+    return CompareResult(a, b, findings, margin_percent, caveat=caveat)
 
 
 def _device(measurement: Measurement) -> tuple[str | None, str | None, str]:

@@ -28,7 +28,7 @@ from edgekit.workflow.inputs import AnyBundle, bench_settings, keep_in, opened_b
 
 
 @dataclass(frozen=True)
-class Gated:
+class GateResult:
     """The verdict on a bundle. `new` and `missing` are artifacts of only the candidate and only the
     baseline; the latter are not proven, too."""
 
@@ -139,7 +139,7 @@ def gate(
     settings: Mapping[str, float] | None = None,
     store: bool = True,
     progress: Progress = silent,
-) -> Gated:
+) -> GateResult:
     """Measure a bundle and its baseline in turn in one session, store both measurements, and judge
     whether the bundle is worse.
 
@@ -189,10 +189,10 @@ def gate(
         new = () if artifacts else _only_in(candidate, before)
         missing = () if artifacts else _only_in(before, candidate)
     findings = gate_findings(measured_before, measured_after, keys, judged)
-    return Gated(measured_before, measured_after, findings, judged, new, missing)
+    return GateResult(measured_before, measured_after, findings, judged, new, missing)
 
 
-def judged_again(candidate: Measurement, baseline: Measurement, limits: Gate) -> Gated:
+def judged_again(candidate: Measurement, baseline: Measurement, limits: Gate) -> GateResult:
     """The verdict on two stored measurements of one session, on the artifacts that both have.
 
     Raises UsageError: not of one session, nothing in common."""
@@ -203,7 +203,7 @@ def judged_again(candidate: Measurement, baseline: Measurement, limits: Gate) ->
             "these measurements were not made in turn, or have no artifact in common",
             hint="run `edgekit gate`",
         )
-    return Gated(baseline, candidate, gate_findings(baseline, candidate, keys, limits), limits)
+    return GateResult(baseline, candidate, gate_findings(baseline, candidate, keys, limits), limits)
 
 
 def gate_findings(

@@ -17,7 +17,7 @@ from edgekit.progress import Progress, silent
 from edgekit.recipe.load import LoadedRecipe, as_loaded
 from edgekit.recipe.stored import stored_sections
 from edgekit.verdict import budget
-from edgekit.verdict.budget import Check
+from edgekit.verdict.budget import JudgedLimit
 from edgekit.workflow.bench import BenchFailed
 from edgekit.workflow.fleet import on_each, require_distinct
 from edgekit.workflow.inputs import AnyTargets, bench_settings, keep_in, read_targets
@@ -30,7 +30,7 @@ class RunResult:
 
     build: BuildResult
     measurements: dict[str, Measurement]
-    checks: tuple[Check, ...]
+    checks: tuple[JudgedLimit, ...]
 
 
 class RunFailed(BenchFailed):
@@ -98,7 +98,9 @@ def run(
     return result
 
 
-def judge(bundle: Bundle, measurements: dict[str, Measurement] | None = None) -> tuple[Check, ...]:
+def judge(
+    bundle: Bundle, measurements: dict[str, Measurement] | None = None
+) -> tuple[JudgedLimit, ...]:
     """The verdict on the budget in a bundle's own recipe.
 
     Args:

@@ -23,7 +23,7 @@ LEAST_POWER = 0.8
 
 
 @dataclass(frozen=True)
-class SelfTest:
+class SelfTestResult:
     """The two measurements of one artifact, and the rates."""
 
     artifact: str
@@ -53,7 +53,7 @@ def selftest(
     settings: Mapping[str, float] | None = None,
     store: bool = True,
     progress: Progress = silent,
-) -> SelfTest:
+) -> SelfTestResult:
     """Measure an artifact in turn with itself, store both measurements, and say how often the
     rules of `compare` and `gate` would err on them.
 
@@ -96,4 +96,4 @@ def selftest(
         measured_b.artifacts[0].run_medians_ns,
         resamples=resamples,
     )
-    return SelfTest(key, measured_a, measured_b, rates)
+    return SelfTestResult(key, measured_a, measured_b, rates)

@@ -23,7 +23,7 @@ from edgekit.metrics import MetricValue, headline
 from edgekit.pipeline.build import BuildResult, build
 from edgekit.progress import Progress, silent
 from edgekit.recipe.load import LoadedRecipe, load_recipe
-from edgekit.stats import Estimate
+from edgekit.stats import QuantileEstimate
 from edgekit.workflow.inputs import bench_settings, keep_in
 
 MOST_COMBINATIONS = 64
@@ -32,7 +32,7 @@ Settings = Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class Candidate:
+class SweepCandidate:
     """An artifact of the sweep. `settings` are those of its combination, none for one that all
     combinations share. `p50_ns` is None where nothing was measured or may not be judged. `best`: no
     other artifact is at least as good in the headline metric, latency and size, and better in one
@@ -41,7 +41,7 @@ class Candidate:
     settings: Settings
     artifact: Artifact
     bundle: Path
-    p50_ns: Estimate | None
+    p50_ns: QuantileEstimate | None
     best: bool = False
 
     @property
@@ -66,10 +66,10 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Swept:
+class SweepResult:
     """What came of a sweep. `failures` are combinations that could not be built, with why."""
 
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[SweepCandidate, ...]
     measurements: tuple[Measurement, ...]
     failures: tuple[tuple[Settings, EdgekitError], ...]
 
@@ -94,7 +94,7 @@ def sweep(
     output: str | Path = "build",
     store: bool = True,
     progress: Progress = silent,
-) -> Swept:
+) -> SweepResult:
     """Build a recipe with every combination of the values of `over`, measure all artifacts on a
     target in one session, and store the measurements.
 
@@ -144,7 +144,7 @@ def sweep(
             progress=progress,
         )
     candidates = _candidates(sides, measured, shared=len(combinations) > 1)
-    return Swept(_ranked(candidates), measured, tuple(failures))
+    return SweepResult(_ranked(candidates), measured, tuple(failures))
 
 
 def _combinations(over: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
@@ -207,7 +207,7 @@ def _distinct(built: Sequence[tuple[Settings, BuildResult]]) -> list[tuple[Setti
 
 def _candidates(
     sides: Sequence[tuple[Settings, Side]], measured: Sequence[Measurement], *, shared: bool
-) -> list[Candidate]:
+) -> list[SweepCandidate]:
     in_the_last = {artifact.file.sha256 for artifact in sides[-1][1].bundle.manifest.artifacts}
     candidates = []
     for number, (settings, side) in enumerate(sides):
@@ -218,12 +218,12 @@ def _candidates(
             in_all = shared and number == 0 and artifact.file.sha256 in in_the_last
             p50 = _judged_p50(measured[number], artifact.key) if measured else None
             candidates.append(
-                Candidate({} if in_all else settings, artifact, side.bundle.path, p50)
+                SweepCandidate({} if in_all else settings, artifact, side.bundle.path, p50)
             )
     return candidates
 
 
-def _judged_p50(measured: Measurement, key: str) -> Estimate | None:
+def _judged_p50(measured: Measurement, key: str) -> QuantileEstimate | None:
     return (
         measured.summaries[key].p50
         if key in measured.summaries and not measured.unjudged(key)
@@ -231,7 +231,7 @@ def _judged_p50(measured: Measurement, key: str) -> Estimate | None:
     )
 
 
-def _ranked(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
+def _ranked(candidates: Sequence[SweepCandidate]) -> tuple[SweepCandidate, ...]:
     """With those marked that no other beats, the fastest or else the smallest first."""
     marked = [
         replace(candidate, best=not any(_beats(other, candidate) for other in candidates))
@@ -240,12 +240,12 @@ def _ranked(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
     return tuple(sorted(marked, key=_order))
 
 
-def _order(candidate: Candidate) -> tuple[float, int]:
+def _order(candidate: SweepCandidate) -> tuple[float, int]:
     p50_ns = candidate.p50_ns.value if candidate.p50_ns else 0.0
     return p50_ns, candidate.artifact.file.bytes
 
 
-def _beats(a: Candidate, b: Candidate) -> bool:
+def _beats(a: SweepCandidate, b: SweepCandidate) -> bool:
     """Whether `a` is at least as good as `b` in everything, and better in something. Negative: `a`
     is better."""
     gains = [a.artifact.file.bytes - b.artifact.file.bytes]
@@ -256,7 +256,7 @@ def _beats(a: Candidate, b: Candidate) -> bool:
     return max(gains) <= 0 and min(gains) < 0
 
 
-def _slower(a: Estimate, b: Estimate) -> int:
+def _slower(a: QuantileEstimate, b: QuantileEstimate) -> int:
     """1, −1, or 0 when the intervals overlap. Without an interval an estimate is its value."""
     if (a.low or a.value) > (b.high or b.value):
         return 1

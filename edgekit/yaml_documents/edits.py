@@ -13,7 +13,7 @@ REMOVE = object()
 
 
 @dataclass(frozen=True)
-class Edit:
+class ValueEdit:
     """Write `value` at `path`, or take it out when the value is `REMOVE`."""
 
     path: KeyPath

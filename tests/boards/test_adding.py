@@ -177,5 +177,5 @@ def test_add_by_adb(
     target = load_target("phone")
     assert isinstance(target, AdbTarget)
     assert (target.serial, target.allow_network) == (adb_daemon.serial, True)
-    found = {finding.check: finding for finding in edgekit.check("phone").findings}
+    found = {finding.check: finding for finding in edgekit.check("phone").items}
     assert {found[name].level for name in ("reachable", "architecture", "tools")} == {"ok"}

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 import edgekit
-from edgekit.boards import advice, findings
+from edgekit.boards import advice, check_items
 from edgekit.boards.check import CheckReport
-from edgekit.boards.findings import Finding, Level
+from edgekit.boards.check_items import CheckItem, Level
 from edgekit.bundle.directory import Bundle
 from edgekit.bundle.manifest import RuntimeName
 from edgekit.cli import run
@@ -32,7 +32,7 @@ PI = SshTarget(edgekit=1, name="pi", kind="ssh", host="pi.local", user="me", por
 PHONE = AdbTarget(edgekit=1, name="phone", kind="adb", serial="abc")
 
 
-def by_check(given: Iterable[Finding]) -> dict[str, Finding]:
+def by_check(given: Iterable[CheckItem]) -> dict[str, CheckItem]:
     return {finding.check: finding for finding in given}
 
 
@@ -57,7 +57,7 @@ def test_a_board(pi: SshTarget, old: Bundle, capsys: pytest.CaptureFixture[str])
     assert found["tools"]["level"] == found["disk"]["level"] == "ok"
     assert found["current bundle"]["fix"] == "edgekit deploy BUNDLE --target pi"
     edgekit.deploy(old, pi)
-    assert by_check(edgekit.check("pi").findings)["current bundle"].text == old.manifest.id[:12]
+    assert by_check(edgekit.check("pi").items)["current bundle"].text == old.manifest.id[:12]
     assert run(["target", "check", "pi"]) == 0
     shown = capsys.readouterr().out
     assert old.manifest.id[:12] in shown
@@ -81,7 +81,7 @@ def test_a_board_that_is_not_reached(pi: SshTarget, capsys: pytest.CaptureFixtur
 def test_a_workdir_that_is_not_ours(pi: SshTarget) -> None:
     report = edgekit.check(pi.model_copy(update={"workdir": "/proc/edgekit"}))
     assert report.exit_code == 7
-    assert by_check(report.findings)["disk"].level == "problem"
+    assert by_check(report.items)["disk"].level == "problem"
 
 
 def test_this_machine(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_this_machine(tmp_path: Path) -> None:
         LocalTarget(edgekit=1, name="desk", kind="local", workdir=str(tmp_path / "store"))
     )
     assert report.exit_code == 0
-    assert by_check(report.findings)["disk"].level == "ok"
+    assert by_check(report.items)["disk"].level == "ok"
     assert not (tmp_path / "store").exists(), "a doctor changes nothing"
 
 
@@ -123,7 +123,7 @@ def test_installed_runtimes() -> None:
         ),
     )
     for format, installed, level, text in cases:
-        found = findings.of_runtime(format, installed, PI)
+        found = check_items.of_runtime(format, installed, PI)
         assert (found.level, found.text.startswith(text)) == (level, True), found
         assert bool(found.fix) == (level == "note")
 
@@ -133,13 +133,13 @@ def test_the_first_problem_decides() -> None:
         "a",
         "b",
         (
-            Finding("1", "warning", ""),
-            Finding("2", "problem", "", "", 7),
-            Finding("3", "problem", "", "", 8),
+            CheckItem("1", "warning", ""),
+            CheckItem("2", "problem", "", "", 7),
+            CheckItem("3", "problem", "", "", 8),
         ),
     )
     assert report.exit_code == 7
-    assert CheckReport("a", "b", report.findings[:1]).exit_code == 0
+    assert CheckReport("a", "b", report.items[:1]).exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -160,15 +160,15 @@ def test_the_first_problem_decides() -> None:
     ],
 )
 def test_platforms(platform: Platform, levels: dict[str, str]) -> None:
-    found = by_check(findings.of_platform(platform, PI))
+    found = by_check(check_items.of_platform(platform, PI))
     assert {name: finding.level for name, finding in found.items()} == levels
     assert all(finding.fix for finding in found.values() if finding.level != "ok")
 
 
-def capture(board: str) -> dict[str, Finding]:
+def capture(board: str) -> dict[str, CheckItem]:
     facts, state = (CAPTURED / board / name for name in ("facts.txt", "state.txt"))
     return by_check(
-        findings.of_state(parse_facts(facts.read_bytes()), parse_state(state.read_bytes()), PI)
+        check_items.of_state(parse_facts(facts.read_bytes()), parse_state(state.read_bytes()), PI)
     )
 
 
@@ -193,24 +193,25 @@ def test_states_of_other_boards() -> None:
 
 def test_throttled_in_the_past() -> None:
     assert (
-        "since it was started" in findings.of_throttling(DeviceState(throttled_flags=0x50000)).text
+        "since it was started"
+        in check_items.of_throttling(DeviceState(throttled_flags=0x50000)).text
     )
 
 
 def test_the_clock() -> None:
     now = time.time()
     ahead, behind = (
-        findings.of_clock(int(now + apart), now, PI) for apart in (-315_360_000, 315_360_000)
+        check_items.of_clock(int(now + apart), now, PI) for apart in (-315_360_000, 315_360_000)
     )
     assert (ahead.level, behind.level) == ("warning", "warning")
     assert "timedatectl" in ahead.fix
-    assert findings.of_clock(int(now), now, PI).level == "ok"
-    assert findings.of_clock(None, now, PI).level == "unknown"
+    assert check_items.of_clock(int(now), now, PI).level == "ok"
+    assert check_items.of_clock(None, now, PI).level == "unknown"
 
 
 @pytest.mark.parametrize(("free_mib", "level"), [(10_000, "ok"), (200, "warning"), (10, "problem")])
 def test_the_disk(free_mib: int, level: str) -> None:
-    assert findings.of_disk(free_mib << 10, True, PI).level == level
+    assert check_items.of_disk(free_mib << 10, True, PI).level == level
 
 
 def test_remedies_are_commands_that_arrive_whole() -> None:

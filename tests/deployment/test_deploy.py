@@ -14,7 +14,7 @@ import pytest
 from edgekit.bundle.directory import Bundle
 from edgekit.deployment import deploy, hold, provision, rollback, verify
 from edgekit.deployment.tree_scripts import ACTIVATE
-from edgekit.devices import Completed
+from edgekit.devices import CompletedProgram
 from edgekit.devices.local import LocalDevice
 from edgekit.errors import DeviceError, TransportError
 from edgekit.runners.runtime import Runtime, describe_file
@@ -241,7 +241,7 @@ def test_a_flipped_bit_is_never_activated(
 class Deaf(LocalDevice):
     """Runs the activation, but its reply is lost."""
 
-    def run(self, argv: Any, **options: Any) -> Completed:
+    def run(self, argv: Any, **options: Any) -> CompletedProgram:
         done = super().run(argv, **options)
         if argv[2:3] == [ACTIVATE]:
             raise TransportError("the connection was lost")
@@ -311,9 +311,11 @@ def test_a_disk_that_is_too_small_is_seen_before_anything_is_sent(
 class Optimistic(LocalDevice):
     """Reports more free space than there is, as a disk that others fill meanwhile."""
 
-    def run(self, argv: Any, **options: Any) -> Completed:
+    def run(self, argv: Any, **options: Any) -> CompletedProgram:
         done = super().run(argv, **options)
-        return Completed(**{**vars(done), "stdout": done.stdout.replace(b"free ", b"free 9999")})
+        return CompletedProgram(
+            **{**vars(done), "stdout": done.stdout.replace(b"free ", b"free 9999")}
+        )
 
 
 def test_a_disk_that_fills_up_leaves_nothing_behind(old: Bundle, tiny_disk: Path) -> None:

@@ -13,7 +13,7 @@ from edgekit.deployment import provision
 from edgekit.deployment.content import Content
 from edgekit.deployment.object_scripts import UNPACK
 from edgekit.deployment.packs import PACK_BYTES, PACKED_BYTES, packs
-from edgekit.devices import Completed
+from edgekit.devices import CompletedProgram
 from edgekit.devices.local import LocalDevice
 from edgekit.errors import DeviceError, TransportError, UsageError
 from edgekit.runners.runtime import Runtime, describe_file
@@ -64,7 +64,7 @@ class Counting(LocalDevice):
 
     started = 0
 
-    def run(self, argv: Any, **options: Any) -> Completed:
+    def run(self, argv: Any, **options: Any) -> CompletedProgram:
         self.started += 1
         return super().run(argv, **options)
 
@@ -85,7 +85,7 @@ class Cutting(LocalDevice):
         super().__init__()
         self.at = at
 
-    def run(self, argv: Any, *, stdin: bytes = b"", **options: Any) -> Completed:
+    def run(self, argv: Any, *, stdin: bytes = b"", **options: Any) -> CompletedProgram:
         if argv[2] != UNPACK:
             return super().run(argv, stdin=stdin, **options)
         super().run(argv, stdin=stdin[: self.at], **options)
@@ -117,9 +117,9 @@ def test_a_cut_stream(shell: str, at: int, store: Path, tmp_path: Path) -> None:
 
 def test_a_disk_that_fills_up_is_named_and_freed(tiny_disk: Path, tmp_path: Path) -> None:
     class Optimistic(LocalDevice):
-        def run(self, argv: Any, **options: Any) -> Completed:
+        def run(self, argv: Any, **options: Any) -> CompletedProgram:
             done = super().run(argv, **options)
-            return Completed(
+            return CompletedProgram(
                 **{**vars(done), "stdout": done.stdout.replace(b"free ", b"free 9999")}
             )
 

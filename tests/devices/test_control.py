@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.deployment import hold
-from edgekit.devices import Completed, control
+from edgekit.devices import CompletedProgram, control
 from edgekit.devices.control import cool_down, governors, restore_governors
 from edgekit.devices.facts import DeviceState
 from edgekit.devices.local import LocalDevice
@@ -109,7 +109,7 @@ class Cooling(LocalDevice):
 
     now_c = 62.0
 
-    def run(self, argv: object, **options: object) -> Completed:
+    def run(self, argv: object, **options: object) -> CompletedProgram:
         self.now_c -= 1
         done = super().run(["true"], timeout_s=10)
         return replace(

@@ -19,7 +19,7 @@ from edgekit.bundle.directory import Bundle
 from edgekit.deployment import DeployReport, deploy, hold, verify
 from edgekit.deployment.packs import PACKED_BYTES
 from edgekit.deployment.tree_scripts import ACTIVATE
-from edgekit.devices import Completed
+from edgekit.devices import CompletedProgram
 from edgekit.devices.ssh import SshDevice
 from edgekit.devices.ssh_login import connect, resolve, trust
 from edgekit.devices.target_sections import Timeouts
@@ -202,7 +202,7 @@ class Deaf:
     def __getattr__(self, name: str) -> object:
         return getattr(self._device, name)
 
-    def run(self, argv: list[str], **options: object) -> Completed:
+    def run(self, argv: list[str], **options: object) -> CompletedProgram:
         if argv[2:3] == [ACTIVATE]:
             self._link.arm("cut", "down", 150 if self._lose == "reply" else 0)
         return self._device.run(argv, **options)  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from PIL import Image
 
 import edgekit
 from edgekit.cli import run
-from edgekit.linting.document_rules import Finding, lint_text
+from edgekit.linting.document_rules import LintFinding, lint_text
 from edgekit.pipeline.preview import preview
 from edgekit.recipe.load import load_recipe
 from edgekit.runners.runtime import Platform
@@ -65,7 +65,7 @@ def recipe(tmp_path: Path, stages: str, more: str = "", head: str = HEAD) -> Pat
     return path
 
 
-def codes(found: tuple[Finding, ...]) -> list[tuple[str, int | None]]:
+def codes(found: tuple[LintFinding, ...]) -> list[tuple[str, int | None]]:
     return [(one.code, one.origin.line) for one in found]
 
 

@@ -19,7 +19,7 @@ import pytest
 from edgekit.bundle.directory import Bundle
 from edgekit.bundle.manifest import TensorSpec
 from edgekit.deployment import hold
-from edgekit.devices import Completed
+from edgekit.devices import CompletedProgram
 from edgekit.devices.facts import DeviceState
 from edgekit.devices.local import LocalDevice
 from edgekit.devices.target import LocalTarget
@@ -408,7 +408,7 @@ class Vanishing(LocalDevice):
         super().__init__("desk")
         self.calls = calls
 
-    def run(self, argv: Sequence[str], **options: Any) -> Completed:
+    def run(self, argv: Sequence[str], **options: Any) -> CompletedProgram:
         self.calls -= 1
         if self.calls < 0:
             raise TransportError(f"{self.name}: lost the connection", hint="check the network")
@@ -420,7 +420,7 @@ class Rebooting(LocalDevice):
 
     asked = 0
 
-    def run(self, argv: Sequence[str], **options: Any) -> Completed:
+    def run(self, argv: Sequence[str], **options: Any) -> CompletedProgram:
         done = super().run(argv, **options)
         Rebooting.asked += 1
         lines = [line for line in done.stdout.splitlines() if b"boot_id:" not in line]
@@ -472,7 +472,7 @@ def test_an_out_of_memory_kill_is_named_as_such(
     nothing = parse_runner_output(b"", nonce="", allow_incomplete=True)
     states = (DeviceState(oom_kills=before, available_bytes=5 << 20), DeviceState(oom_kills=after))
     for exit_code, number in ((None, 9), (137, None)):
-        done = Completed(
+        done = CompletedProgram(
             argv=("runner",),
             exit_code=exit_code,
             signal=number,

@@ -13,7 +13,7 @@ import pytest
 from edgekit.cli import run
 from edgekit.errors import UsageError
 from edgekit.recipe.load import load_recipe, resolved
-from edgekit.recipe.upgrade import Move, upgrade_recipe
+from edgekit.recipe.upgrade import MovedKey, upgrade_recipe
 
 SHIPPED_1 = Path(__file__).parents[1] / "captured" / "format1" / "recipes"
 NAMES = sorted(path.name for path in SHIPPED_1.glob("*.yaml"))
@@ -112,7 +112,7 @@ def test_a_shipped_recipe_means_the_same_afterwards(name: str, shipped: Path) ->
     before, text = meaning(shipped / name), (shipped / name).read_text()
     done = upgrade_recipe(shipped / name)
     after = (shipped / name).read_text()
-    assert done.moves[0] == Move("edgekit: 1", "edgekit: 2")
+    assert done.moves[0] == MovedKey("edgekit: 1", "edgekit: 2")
     assert meaning(shipped / name) == before
     assert "edgekit: 2" in after
     assert comments(after) == comments(text)

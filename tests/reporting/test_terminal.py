@@ -11,12 +11,12 @@ import pytest
 from rich.console import Console, RenderableType
 
 from edgekit.bundle.directory import Bundle
-from edgekit.bundle.manifest import Comparison, TraceRow
-from edgekit.measure.measurement import Measurement, Note
+from edgekit.bundle.manifest import ArtifactAgreement, TraceRow
+from edgekit.measure.measurement import Measurement, MeasurementNote
 from edgekit.reporting import build_tables, measurement_tables, numbers, terminal
-from edgekit.stats import Estimate, Ratio
-from edgekit.store.results import Row
-from edgekit.verdict.budget import Check
+from edgekit.stats import MedianRatio, QuantileEstimate
+from edgekit.store.results import MeasurementRow
+from edgekit.verdict.budget import JudgedLimit
 from tests.support.measured import make_bundle, make_measurement, top1
 
 KEYS = [
@@ -64,7 +64,7 @@ def bundle(tmp_path: Path) -> Bundle:
                 }
             )
         )
-    comparison = Comparison(
+    comparison = ArtifactAgreement(
         a="int8.pte",
         b="int8.tflite",
         samples=10_000,
@@ -123,8 +123,8 @@ TRACE = [
     ),
 ]
 CHECKS = [
-    Check("int8.pte", "latency_p50_max_ms", 5.0, 4.01, True),
-    Check(
+    JudgedLimit("int8.pte", "latency_p50_max_ms", 5.0, 4.01, True),
+    JudgedLimit(
         "pruned_int8.tflite",
         "latency_min_speedup_ratio",
         5.0,
@@ -132,9 +132,9 @@ CHECKS = [
         False,
         "inconclusive, 95 % interval 4.50 to 5.10",
     ),
-    Check("int8.tflite", "size_max_bytes", 2_500_000, 2_410_000, True),
-    Check("int8.pte", "peak_memory_max_bytes", 2_500_000, None, False, "not measured"),
-    Check("int8", "runtimes_min_agreement_percent", 99.5, 99.87, True),
+    JudgedLimit("int8.tflite", "size_max_bytes", 2_500_000, 2_410_000, True),
+    JudgedLimit("int8.pte", "peak_memory_max_bytes", 2_500_000, None, False, "not measured"),
+    JudgedLimit("int8", "runtimes_min_agreement_percent", 99.5, 99.87, True),
 ]
 
 
@@ -203,10 +203,17 @@ def test_meaningless_latencies_are_marked_each(bundle: Bundle) -> None:
 
 def test_notes_come_worst_first_and_grouped(bundle: Bundle) -> None:
     notes = [
-        Note(level="note", code="governor", text="governed by ondemand"),
-        Note(level="warning", code="unstable", text="int8.pte: unstable", artifact="int8.pte"),
-        Note(level="invalid", code="throttled", text="the device throttled: under-voltage"),
-        *(Note(level="unknown", code="x", text=f"{key}: unknown", artifact=key) for key in KEYS),
+        MeasurementNote(level="note", code="governor", text="governed by ondemand"),
+        MeasurementNote(
+            level="warning", code="unstable", text="int8.pte: unstable", artifact="int8.pte"
+        ),
+        MeasurementNote(
+            level="invalid", code="throttled", text="the device throttled: under-voltage"
+        ),
+        *(
+            MeasurementNote(level="unknown", code="x", text=f"{key}: unknown", artifact=key)
+            for key in KEYS
+        ),
     ]
     shown = drawn(
         measurement_tables.notes(
@@ -241,12 +248,12 @@ def test_an_artifact_without_a_complete_run(bundle: Bundle) -> None:
 
 
 def test_hostile_text_is_inert(bundle: Bundle) -> None:
-    note = Note(level="warning", code="x", text=HOSTILE)
+    note = MeasurementNote(level="warning", code="x", text=HOSTILE)
     device = measured(bundle).device.model_copy(update={"machine": HOSTILE, "cpu": HOSTILE})
     found = measured(
         bundle, target=HOSTILE, failure=HOSTILE, bundle_name=HOSTILE, notes=(note,), device=device
     )
-    row = Row(
+    row = MeasurementRow(
         HOSTILE,
         HOSTILE,
         HOSTILE,
@@ -260,7 +267,7 @@ def test_hostile_text_is_inert(bundle: Bundle) -> None:
         HOSTILE,
         HOSTILE,
     )
-    check = Check(HOSTILE, HOSTILE, 1.0, None, False, HOSTILE)
+    check = JudgedLimit(HOSTILE, HOSTILE, 1.0, None, False, HOSTILE)
     trace = [TRACE[0].model_copy(update={"stage": HOSTILE, "kind": HOSTILE})]
     parts = [
         *terminal.measurement_report(found),
@@ -308,10 +315,10 @@ def test_significant_digits(value: float, text: str) -> None:
 
 
 def test_estimates_and_ratios() -> None:
-    assert numbers.estimate_ms(Estimate(4.01e6, 3.974e6, 4.05e6, 10)) == "4.01 (3.97–4.05)"
-    assert numbers.estimate_ms(Estimate(4.01e6, None, None, 3)) == "4.01"
+    assert numbers.estimate_ms(QuantileEstimate(4.01e6, 3.974e6, 4.05e6, 10)) == "4.01 (3.97–4.05)"
+    assert numbers.estimate_ms(QuantileEstimate(4.01e6, None, None, 3)) == "4.01"
     assert numbers.estimate_ms(None) == "n/a"
-    assert numbers.ratio(Ratio(2.611, 2.72, 2.829)) == "2.72× (2.61–2.83)"
-    assert numbers.ratio(Ratio(0.0, 2.72, float("inf"))) == "2.72×"
+    assert numbers.ratio(MedianRatio(2.611, 2.72, 2.829)) == "2.72× (2.61–2.83)"
+    assert numbers.ratio(MedianRatio(0.0, 2.72, float("inf"))) == "2.72×"
     assert numbers.metric(top1(9200, 10_000)) == "92.00 (91.5–92.5)"
     assert numbers.metric(None) == "n/a"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu
 
-from edgekit.stats import Ratio, decide, differ, holm, mann_whitney_p, ratio_of_medians
+from edgekit.stats import MedianRatio, decide, differ, holm, mann_whitney_p, ratio_of_medians
 from edgekit.stats.compare import _judge, more_runs
 
 RUN_SIGMA = 0.05
@@ -76,7 +76,7 @@ def test_a_ratio_says_how_far_and_how_sure() -> None:
 
 def test_too_few_runs_bound_no_ratio() -> None:
     few = ratio_of_medians([2.0] * 5, [1.0] * 10)
-    assert few == Ratio(0.0, 2.0, math.inf)
+    assert few == MedianRatio(0.0, 2.0, math.inf)
     assert not few.bounded
     assert ratio_of_medians([2.0] * 6, [1.0] * 6).bounded
 
@@ -186,23 +186,23 @@ def test_quick_measurements_decide_nothing() -> None:
 @pytest.mark.parametrize(
     ("ratio", "p", "verdict"),
     [
-        (Ratio(1.06, 1.2, 1.4), 0.01, "regressed"),
-        (Ratio(0.99, 1.2, 1.4), 0.01, "inconclusive"),
-        (Ratio(1.06, 1.2, 1.4), 0.06, "inconclusive"),
-        (Ratio(1.01, 1.04, 1.06), 0.01, "inconclusive"),
-        (Ratio(0.97, 1.0, 1.049), 0.9, "no_regression"),
+        (MedianRatio(1.06, 1.2, 1.4), 0.01, "regressed"),
+        (MedianRatio(0.99, 1.2, 1.4), 0.01, "inconclusive"),
+        (MedianRatio(1.06, 1.2, 1.4), 0.06, "inconclusive"),
+        (MedianRatio(1.01, 1.04, 1.06), 0.01, "inconclusive"),
+        (MedianRatio(0.97, 1.0, 1.049), 0.9, "no_regression"),
     ],
 )
-def test_each_condition_of_the_rule_counts(ratio: Ratio, p: float, verdict: str) -> None:
+def test_each_condition_of_the_rule_counts(ratio: MedianRatio, p: float, verdict: str) -> None:
     assert _judge(ratio, p, 10, 1.05, 0.05).verdict == verdict
 
 
 def test_more_runs_by_hand() -> None:
     """Half-width 0.1 on a log scale at distance 0.05 needs four times the runs."""
     threshold = math.exp(0.05)
-    assert more_runs(Ratio(math.exp(-0.1), 1.0, math.exp(0.1)), 10, threshold) == 30
-    assert more_runs(Ratio(math.exp(-0.1), threshold, math.exp(0.2)), 10, threshold) is None
-    assert more_runs(Ratio(1.0, 2.0, math.inf), 4, threshold) == 6
+    assert more_runs(MedianRatio(math.exp(-0.1), 1.0, math.exp(0.1)), 10, threshold) == 30
+    assert more_runs(MedianRatio(math.exp(-0.1), threshold, math.exp(0.2)), 10, threshold) is None
+    assert more_runs(MedianRatio(1.0, 2.0, math.inf), 4, threshold) == 6
 
 
 def test_the_runs_asked_for_do_decide() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.stats import Estimate, independent_mean_shift, mean_interval, paired_mean_shift
+from edgekit.stats import QuantileEstimate, independent_mean_shift, mean_interval, paired_mean_shift
 from edgekit.stats.means import student_quantile
 
 
@@ -58,7 +58,7 @@ def test_unrelated_intervals_cover_the_true_shift() -> None:
 
 def test_without_an_interval_there_is_no_shift() -> None:
     bounded = mean_interval(np.arange(20.0))
-    assert independent_mean_shift(bounded, Estimate(1.0, None, None, 3)) is None
+    assert independent_mean_shift(bounded, QuantileEstimate(1.0, None, None, 3)) is None
     with pytest.raises(ValueError, match="cannot be paired"):
         paired_mean_shift([1.0] * 8, [1.0] * 9)
     with pytest.raises(ValueError, match="cannot be paired"):

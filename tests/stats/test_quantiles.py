@@ -72,9 +72,9 @@ def test_binomial_probabilities_are_scipys(n: int, p: float) -> None:
 
 
 def test_five_values_bound_no_median() -> None:
-    assert stats.median([3, 1, 2, 5, 4]) == stats.Estimate(3.0, None, None, 5)
-    assert stats.median([3, 1, 2, 5, 4, 6]) == stats.Estimate(3.5, 1.0, 6.0, 6)
-    assert stats.median([7]) == stats.Estimate(7.0, None, None, 1)
+    assert stats.median([3, 1, 2, 5, 4]) == stats.QuantileEstimate(3.0, None, None, 5)
+    assert stats.median([3, 1, 2, 5, 4, 6]) == stats.QuantileEstimate(3.5, 1.0, 6.0, 6)
+    assert stats.median([7]) == stats.QuantileEstimate(7.0, None, None, 1)
     with pytest.raises(ValueError, match="at least one"):
         stats.median([])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgekit.bundle.manifest import Delegation
 from edgekit.measure.extra_results import OperatorTime, Profile
-from edgekit.measure.measurement import Measurement, Note
+from edgekit.measure.measurement import Measurement, MeasurementNote
 
 KEYS = ("fp32.pte", "int8.tflite")
 
@@ -57,8 +57,8 @@ def hostile(measurement: Measurement, url: str) -> Measurement:
     )
     probes = tuple(probe.model_copy(update={"name": text}) for probe in measurement.probes)
     notes = (
-        Note(level="warning", code="x", text=text),
-        Note(level="invalid", code="y", text=text, artifact=KEYS[0]),
+        MeasurementNote(level="warning", code="x", text=text),
+        MeasurementNote(level="invalid", code="y", text=text, artifact=KEYS[0]),
     )
     names = {
         "target": text,

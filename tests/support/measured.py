@@ -18,7 +18,7 @@ from edgekit.measure import session
 from edgekit.measure.interleaving import Keep, keep_nothing
 from edgekit.measure.measurement import Measurement
 from edgekit.measure.protocol_lines import HelloValues, MemoryMark
-from edgekit.measure.runs import ArtifactResult, OutputCheck, Run
+from edgekit.measure.runs import ArtifactResult, MeasuredRun, OutputCheck
 from edgekit.measure.session import NO_EXTRAS, Extras, Side
 from edgekit.measure.settings import Settings, settings_with
 from edgekit.measure.validity import artifact_notes
@@ -132,7 +132,7 @@ def make_run(
     *,
     samples: int = 64,
     peak_bytes: int = 9 << 20,
-) -> Run:
+) -> MeasuredRun:
     """A healthy run: 2 % scatter between runs, 1 % within."""
     level = median_ns * generator.normal(1, 0.02)
     memory = tuple(
@@ -145,7 +145,7 @@ def make_run(
         )
         for i, mark in enumerate(MARKS)
     )
-    return Run(
+    return MeasuredRun(
         index=index,
         started="2026-01-01T00:00:00.000+00:00",
         complete=True,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgekit.devices import Completed
+from edgekit.devices import CompletedProgram
 from edgekit.devices.local import LocalDevice
 from edgekit.errors import RunnerError
 from edgekit.measure.protocol import RunnerRun, parse_runner_output
@@ -34,7 +34,7 @@ class Runner:
     def model(self, name: str) -> Path:
         return self.models / f"{name}.{FORMATS[self.format]}"
 
-    def start(self, *arguments: str, **options: Any) -> Completed:
+    def start(self, *arguments: str, **options: Any) -> CompletedProgram:
         return LocalDevice().run([*self.argv, *arguments], timeout_s=60, **options)
 
     def run(self, name: str, *arguments: str, **parsing: Any) -> RunnerRun:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgekit.bundle.manifest import Artifact, Comparison, Manifest
+from edgekit.bundle.manifest import Artifact, ArtifactAgreement, Manifest
 from edgekit.metrics import MetricKind, metric_value
 from edgekit.recipe.limits import Budget
-from edgekit.stats import Ratio
-from edgekit.verdict.budget import Check, judge
+from edgekit.stats import MedianRatio
+from edgekit.verdict.budget import JudgedLimit, judge
 from tests.support.measured import make_bundle, top1
 
 
@@ -23,7 +23,7 @@ class OnBoard:
 
     ms: float | None = 2.0
     memory: int | None = 1000
-    ratio: Ratio | None = None
+    ratio: MedianRatio | None = None
 
     def p50_ms(self, key: str) -> float | None:
         return self.ms
@@ -31,7 +31,7 @@ class OnBoard:
     def peak_memory_bytes(self, key: str) -> int | None:
         return self.memory
 
-    def speedup(self, baseline_key: str, key: str) -> Ratio | None:
+    def speedup(self, baseline_key: str, key: str) -> MedianRatio | None:
         return self.ratio
 
     def unjudged(self, *keys: str) -> str:
@@ -61,7 +61,7 @@ def manifest(tmp_path: Path) -> Manifest:
         artifact(template, "fp32", "litert", 920, 8000),
         artifact(template, "int8", "litert", 900, 2000),
     )
-    comparison = Comparison(
+    comparison = ArtifactAgreement(
         a="int8.pte", b="int8.tflite", samples=1000, agreement_percent=99.5, snr_db=30.0
     )
     return opened.model_copy(update={"artifacts": artifacts, "comparisons": (comparison,)})
@@ -69,7 +69,7 @@ def manifest(tmp_path: Path) -> Manifest:
 
 def check(
     manifest: Manifest, limit: dict[str, Any], board: OnBoard | None = None
-) -> dict[str, Check]:
+) -> dict[str, JudgedLimit]:
     budget = Budget.model_validate({"variants": {"int8": limit}})
     return {c.artifact: c for c in judge(budget, manifest, {"board": board} if board else {})}
 
@@ -141,14 +141,14 @@ def test_agreement_of_the_runtimes(manifest: Manifest) -> None:
 @pytest.mark.parametrize(
     ("ratio", "ok", "word"),
     [
-        (Ratio(1.8, 1.9, 2.0), True, "95 %"),
-        (Ratio(1.7, 1.9, 2.0), False, "inconclusive"),
-        (Ratio(1.1, 1.2, 1.3), False, "95 %"),
+        (MedianRatio(1.8, 1.9, 2.0), True, "95 %"),
+        (MedianRatio(1.7, 1.9, 2.0), False, "inconclusive"),
+        (MedianRatio(1.1, 1.2, 1.3), False, "95 %"),
         (None, False, "not measured"),
     ],
 )
 def test_a_speedup_counts_when_its_whole_interval_does(
-    manifest: Manifest, ratio: Ratio | None, ok: bool, word: str
+    manifest: Manifest, ratio: MedianRatio | None, ok: bool, word: str
 ) -> None:
     found = check(manifest, {"latency_min_speedup_ratio": 1.8}, OnBoard(ratio=ratio))["int8.pte"]
     assert found.ok is ok

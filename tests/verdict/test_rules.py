@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgekit.measure.extra_results import DeviceEvaluation
-from edgekit.measure.measurement import Measurement, Note
+from edgekit.measure.measurement import Measurement, MeasurementNote
 from edgekit.metrics import MetricKind, MetricValue, metric_value
 from edgekit.stats import Shift
 from edgekit.tasks.classification import TOP1
@@ -198,7 +198,11 @@ def test_size_is_exact_and_memory_is_over_runs(measured: Measurement) -> None:
 
 def test_what_is_invalid_or_meaningless_is_never_passed(measured: Measurement) -> None:
     throttled = measured.model_copy(
-        update={"notes": (Note(level="invalid", code="throttled", text="the device throttled"),)}
+        update={
+            "notes": (
+                MeasurementNote(level="invalid", code="throttled", text="the device throttled"),
+            )
+        }
     )
     assert set(verdicts(measured, throttled).values()) == {
         "inconclusive",

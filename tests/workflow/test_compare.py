@@ -15,12 +15,12 @@ from edgekit.cli import run
 from edgekit.cli.compare import split
 from edgekit.errors import RunnerError, UsageError
 from edgekit.verdict.rules import Finding
-from edgekit.workflow.compare import Compared, own_pairs
+from edgekit.workflow.compare import CompareResult, own_pairs
 from tests.support.desk import QUICK, make_desk
 from tests.support.measured import make_bundle, make_measurement
 
 
-def found(compared: Compared, metric: str) -> Finding:
+def found(compared: CompareResult, metric: str) -> Finding:
     [finding] = [one for one in compared.findings if one.metric == metric]
     return finding
 

@@ -10,7 +10,7 @@ import pytest
 
 from edgekit.bundle.directory import Bundle
 from edgekit.cli import run
-from edgekit.devices import Completed
+from edgekit.devices import CompletedProgram
 from edgekit.devices.local import LocalDevice
 
 
@@ -20,7 +20,7 @@ def test_six_calls_from_the_command_to_the_process(
     calls: list[str] = []
     start = LocalDevice.run
 
-    def noted(device: LocalDevice, argv: Any, **options: Any) -> Completed:
+    def noted(device: LocalDevice, argv: Any, **options: Any) -> CompletedProgram:
         if "--model" in argv:
             frames = [Path(frame.filename) for frame in traceback.extract_stack()]
             inside = [file for file in frames if "edgekit" in file.parts[-3:-1]]

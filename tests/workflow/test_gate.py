@@ -13,10 +13,10 @@ from edgekit import store
 from edgekit.bundle.directory import Bundle
 from edgekit.cli import run
 from edgekit.errors import UsageError
-from edgekit.measure.measurement import Measurement, Note
+from edgekit.measure.measurement import Measurement, MeasurementNote
 from edgekit.recipe.limits import Gate
 from edgekit.reporting.gate_files import junit, markdown
-from edgekit.workflow.gate import Gated
+from edgekit.workflow.gate import GateResult
 from tests.support.desk import QUICK
 from tests.support.measured import make_bundle
 from tests.support.sessions import with_evaluation
@@ -29,12 +29,12 @@ RECIPE = {
 
 
 @pytest.fixture
-def gated(fast: Bundle, slow: Bundle, desk: Path) -> Gated:
+def gated(fast: Bundle, slow: Bundle, desk: Path) -> GateResult:
     return edgekit.gate(slow, fast, str(desk), limits=LIMITS, settings=QUICK)
 
 
 def test_a_slower_build_fails_and_a_faster_one_passes(
-    gated: Gated, fast: Bundle, slow: Bundle, desk: Path
+    gated: GateResult, fast: Bundle, slow: Bundle, desk: Path
 ) -> None:
     assert not gated.passed
     assert [(one.pair, one.metric) for one in gated.regressed] == [("fp32.pte", "latency_p50")]
@@ -120,11 +120,11 @@ def test_quick_runs_never_gate(fast: Bundle, desk: Path) -> None:
         edgekit.gate(fast, fast, str(desk), settings=QUICK | {"runs": 9})
 
 
-def test_wrong_outputs_fail_even_where_inconclusive_passes(gated: Gated) -> None:
+def test_wrong_outputs_fail_even_where_inconclusive_passes(gated: GateResult) -> None:
     wrong = gated.candidate.model_copy(
         update={
             "notes": (
-                Note(
+                MeasurementNote(
                     level="invalid",
                     code="outputs",
                     text="fp32.pte: output differs",
@@ -133,19 +133,20 @@ def test_wrong_outputs_fail_even_where_inconclusive_passes(gated: Gated) -> None
             )
         }
     )
-    found = Gated(gated.baseline, wrong, (), Gate(inconclusive="pass"))
+    found = GateResult(gated.baseline, wrong, (), Gate(inconclusive="pass"))
     assert not found.passed
     assert "wrong outputs" in found.summary
     assert ElementTree.fromstring(junit(found)).get("failures") == "1"
 
 
 def test_a_variant_that_is_missing_is_not_proven(
-    tmp_path: Path, fast: Bundle, gated: Gated
+    tmp_path: Path, fast: Bundle, gated: GateResult
 ) -> None:
     assert (
-        Gated(gated.candidate, gated.candidate, (), Gate(), missing=("int8.pte",)).passed is False
+        GateResult(gated.candidate, gated.candidate, (), Gate(), missing=("int8.pte",)).passed
+        is False
     )
-    assert Gated(
+    assert GateResult(
         gated.candidate, gated.candidate, (), Gate(inconclusive="pass"), missing=("int8.pte",)
     ).passed
     with pytest.raises(UsageError, match="no artifact in common"):
@@ -208,8 +209,10 @@ def hostile(measurement: Measurement) -> Measurement:
     )
 
 
-def test_names_are_inert_in_files(gated: Gated) -> None:
-    found = Gated(hostile(gated.baseline), hostile(gated.candidate), gated.findings, gated.limits)
+def test_names_are_inert_in_files(gated: GateResult) -> None:
+    found = GateResult(
+        hostile(gated.baseline), hostile(gated.candidate), gated.findings, gated.limits
+    )
     ElementTree.fromstring(junit(found))
     text = markdown(found)
     assert "<script" not in text

@@ -14,8 +14,8 @@ from edgekit.bundle.manifest import Artifact
 from edgekit.cli import run
 from edgekit.cli.sweep import _split
 from edgekit.errors import UsageError
-from edgekit.stats import Estimate
-from edgekit.workflow.sweep import Candidate, _beats, _ranked
+from edgekit.stats import QuantileEstimate
+from edgekit.workflow.sweep import SweepCandidate, _beats, _ranked
 from tests.support.measured import make_artifact, top1
 
 NUMBERS = st.tuples(st.integers(0, 100), st.integers(1, 5), st.integers(0, 3), st.integers(1, 5))
@@ -28,11 +28,13 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     return make_artifact(directory, "int8.tflite")
 
 
-def candidate(artifact: Artifact, correct: int, p50: int, width: int, size: int) -> Candidate:
+def candidate(artifact: Artifact, correct: int, p50: int, width: int, size: int) -> SweepCandidate:
     verification = artifact.verification.model_copy(update={"metrics": (top1(correct, 100),)})
     file = artifact.file.model_copy(update={"bytes": size})
     other = artifact.model_copy(update={"verification": verification, "file": file})
-    return Candidate({}, other, Path("b"), Estimate(p50, p50 - width / 2, p50 + width / 2, 10))
+    return SweepCandidate(
+        {}, other, Path("b"), QuantileEstimate(p50, p50 - width / 2, p50 + width / 2, 10)
+    )
 
 
 @given(numbers=st.lists(NUMBERS, min_size=1, max_size=8))

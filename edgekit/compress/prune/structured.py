@@ -13,7 +13,7 @@ from edgekit.compress.method import Method, Result
 from edgekit.compress.prune.structured_section import PruneStructured
 from edgekit.compress.remarks import Place, Remark
 from edgekit.compress.sections import Iterative, QuantizeBase, trainings
-from edgekit.yaml_documents.edits import Edit
+from edgekit.yaml_documents.edits import ValueEdit
 from edgekit.yaml_documents.problems import KeyPath, quoted
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _round_to(section: PruneStructured, place: Place) -> Iterator[Remark]:
             f"channels in multiples of {section.round_to} leave the int8 kernels, which compute"
             f" {KERNEL_BLOCK} at a time, partly idle",
             f"round_to: {better}",
-            Edit(path, better),
+            ValueEdit(path, better),
         )
 
 

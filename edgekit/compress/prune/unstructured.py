@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from edgekit.compress.method import Method, Result
 from edgekit.compress.remarks import Remark
 from edgekit.compress.sections import Fraction, Iterative, OneShot, PruneBase, Training
-from edgekit.yaml_documents.edits import Edit
+from edgekit.yaml_documents.edits import ValueEdit
 from edgekit.yaml_documents.fields import Count, Positive, Section, invalid
 from edgekit.yaml_documents.problems import KeyPath
 
@@ -175,7 +175,7 @@ def _lint_samples(
                 f"{key} {value} comes after the training has ended: {schedule.train.epochs:g}"
                 f" epochs are {steps} steps",
                 f"{key}: {better}",
-                Edit(path, better),
+                ValueEdit(path, better),
             )
 
 

@@ -12,7 +12,7 @@ from edgekit.compress.method import Method, Result, Starter
 from edgekit.compress.remarks import Place, Remark
 from edgekit.compress.scheme import Scheme
 from edgekit.compress.sections import QuantizeBase, Training
-from edgekit.yaml_documents.edits import REMOVE, Edit
+from edgekit.yaml_documents.edits import REMOVE, ValueEdit
 from edgekit.yaml_documents.fields import NonNegative, Positive
 from edgekit.yaml_documents.problems import KeyPath
 
@@ -127,7 +127,7 @@ def _lint(section: QuantizeQat, place: Place) -> Iterator[Remark]:
                 f"{key} {epoch:g} comes after the training of {section.train.epochs:g} epochs has"
                 " ended: nothing is frozen",
                 "take it out: the default is a fraction of the training",
-                Edit(path, REMOVE),
+                ValueEdit(path, REMOVE),
             )
 
 

@@ -9,7 +9,6 @@ what it makes, as with `keep_float`."""
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from torch.fx import GraphModule, Interpreter, Node
 from torchao.quantization.pt2e import FakeQuantizeBase, ObserverBase
 
 from edgekit.captured_graph import argument, layer_of
+from edgekit.compress.quantize.layer_sensitivity import LayerSensitivity
 from edgekit.compress.quantize.report import WEIGHTED
 from edgekit.models.calling import Inputs
 from edgekit.models.outputs import named_outputs
@@ -25,18 +25,6 @@ from edgekit.progress import Progress, silent
 from edgekit.stats import snr_db
 
 INPUT = "input"
-
-
-@dataclass(frozen=True)
-class Sensitivity:
-    """`name` is a layer, or an operator without weights as `LAYER: operator`; `weights` how many it
-    has. SNR in dB at the network's output, against the same network in float; infinite where
-    nothing is lost."""
-
-    name: str
-    weights: int
-    alone_db: float
-    without_db: float
 
 
 class PartlyQuantized:
@@ -61,7 +49,7 @@ class PartlyQuantized:
         outputs = self._output(names)
         return min(snr_db(values, outputs[name]) for name, values in self._float.items())
 
-    def sensitivities(self, progress: Progress = silent) -> tuple[Sensitivity, ...]:
+    def sensitivities(self, progress: Progress = silent) -> tuple[LayerSensitivity, ...]:
         """All places, the one whose float would gain most first."""
         self._output(self._places)  # counts the weights
         places = []
@@ -69,7 +57,9 @@ class PartlyQuantized:
             progress("sensitivity", done, len(self._places), name)
             weights = sum(self._run.weights.get(observer, 0) for observer in observers)
             places.append(
-                Sensitivity(name, weights, self.snr_db(only=(name,)), self.snr_db(without=(name,)))
+                LayerSensitivity(
+                    name, weights, self.snr_db(only=(name,)), self.snr_db(without=(name,))
+                )
             )
         progress("sensitivity", 1, 1)
         return tuple(sorted(places, key=lambda place: (-place.without_db, place.alone_db)))
@@ -173,7 +163,7 @@ def _has_weights(node: Node) -> bool:
 
 def cheapest_float(
     network: PartlyQuantized,
-    sensitivities: Collection[Sensitivity],
+    sensitivities: Collection[LayerSensitivity],
     *,
     reach_db: float,
     progress: Progress = silent,

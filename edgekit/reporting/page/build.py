@@ -28,7 +28,7 @@ from edgekit.reporting.page.values import (
 )
 from edgekit.reporting.tables import DASH
 from edgekit.sanitize import printable
-from edgekit.verdict.budget import Check
+from edgekit.verdict.budget import JudgedLimit
 
 
 def trace_section(rows: Sequence[TraceRow] | None) -> Section:
@@ -175,7 +175,7 @@ def _comparisons(manifest: Manifest) -> Table:
     )
 
 
-def budget_section(checks: Sequence[Check] | None) -> Section:
+def budget_section(checks: Sequence[JudgedLimit] | None) -> Section:
     """Each limit against what was measured; `checks` None without a bundle."""
     if checks is None:
         return Section(
@@ -372,7 +372,7 @@ def _provenance(
     return [(printable(name), printable(value)) for name, value in pairs]
 
 
-def checks_by_key(checks: Sequence[Check]) -> Mapping[str, bool]:
+def checks_by_key(checks: Sequence[JudgedLimit]) -> Mapping[str, bool]:
     """Whether all limits of an artifact are met; artifacts without limits are left out."""
     return {
         key: all(check.ok for check in checks if check.artifact.split(" on ")[0] == key)

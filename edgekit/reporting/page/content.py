@@ -26,10 +26,10 @@ from edgekit.reporting.page import (
 from edgekit.reporting.page.style import flag
 from edgekit.reporting.page.values import Absent, Block, Figure, Heading, Section
 from edgekit.sanitize import printable
-from edgekit.verdict.budget import Check
+from edgekit.verdict.budget import JudgedLimit
 
 if TYPE_CHECKING:
-    from edgekit.store.results import Past
+    from edgekit.store.results import HistoryEntry
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Page:
 def page(
     bundle: Bundle | None,
     measurements: Sequence[Measurement],
-    checks: Sequence[Check] | None,
-    past: Mapping[str, Sequence[Past]],
+    checks: Sequence[JudgedLimit] | None,
+    past: Mapping[str, Sequence[HistoryEntry]],
     beside: Mapping[str, Sequence[Measurement]],
 ) -> Page:
     """By measurement id: `past` is what the database knows of the same name on the same target,
@@ -126,7 +126,7 @@ def _artifacts(measurements: Sequence[Measurement]) -> tuple[Artifact, ...]:
     )
 
 
-def _verdict(checks: Sequence[Check] | None) -> tuple[str, str]:
+def _verdict(checks: Sequence[JudgedLimit] | None) -> tuple[str, str]:
     if not checks:
         return "", "no budget judged"
     missed = sum(1 for check in checks if not check.ok)
@@ -141,7 +141,7 @@ def _glance(
     artifacts: Sequence[Artifact],
     baseline: str,
     measurements: Sequence[Measurement],
-    checks: Sequence[Check] | None,
+    checks: Sequence[JudgedLimit] | None,
 ) -> Iterator[Block]:
     yield overview.glance_table(
         artifacts, baseline, measurements, build.checks_by_key(checks or ())
@@ -155,7 +155,7 @@ def _measured(
     measurements: Sequence[Measurement],
     commands: Sequence[str],
     baseline: str,
-    past: Mapping[str, Sequence[Past]],
+    past: Mapping[str, Sequence[HistoryEntry]],
 ) -> Iterator[Section]:
     if not measurements:
         command = (

@@ -16,14 +16,14 @@ from edgekit.sanitize import printable
 
 if TYPE_CHECKING:
     from edgekit.measure.measurement import Measurement
-    from edgekit.store.results import Past
+    from edgekit.store.results import HistoryEntry
 
 BUCKETS = 250
 
 
-def history_figure(measurement: Measurement, past: Sequence[Past]) -> Block:
+def history_figure(measurement: Measurement, past: Sequence[HistoryEntry]) -> Block:
     """Medians over time by artifact key; what is quick or invalid is hollow."""
-    series: dict[str, list[Past]] = defaultdict(list)
+    series: dict[str, list[HistoryEntry]] = defaultdict(list)
     for result in past:
         series[result.artifact].append(result)
     known = {key: looks for key, looks in styles(measurement).items() if key in series}
@@ -58,7 +58,9 @@ def history_figure(measurement: Measurement, past: Sequence[Past]) -> Block:
     return Figure("history", title, data, whole, 340, caption)
 
 
-def _traces(key: str, results: Sequence[Past], colour: str, symbol: str) -> list[dict[str, Any]]:
+def _traces(
+    key: str, results: Sequence[HistoryEntry], colour: str, symbol: str
+) -> list[dict[str, Any]]:
     """A line, broken where nothing counts, with points that are hollow where they do not count."""
     points = bucketed(results)
     trace = {
@@ -79,7 +81,7 @@ def _traces(key: str, results: Sequence[Past], colour: str, symbol: str) -> list
     ]
 
 
-def bucketed(results: Sequence[Past]) -> list[tuple[str, float, bool]]:
+def bucketed(results: Sequence[HistoryEntry]) -> list[tuple[str, float, bool]]:
     """When, p50 in ms, and whether it counts, oldest first; of more than BUCKETS results the
     medians of equally many, of those that count if any do."""
     dated = sorted(

@@ -12,7 +12,7 @@ import numpy as np
 
 from edgekit.measure.measurement import Measurement
 from edgekit.measure.probes import series
-from edgekit.measure.runs import ArtifactResult, Run
+from edgekit.measure.runs import ArtifactResult, MeasuredRun
 from edgekit.reporting import numbers
 from edgekit.reporting.against_baseline import baseline_of
 from edgekit.reporting.page.style import flag, mark, styles
@@ -342,7 +342,11 @@ def _device_panels(
 
 
 def _probed(
-    measurement: Measurement, runs: list[Run], origin: datetime, kind: Any, scale: float = 1.0
+    measurement: Measurement,
+    runs: list[MeasuredRun],
+    origin: datetime,
+    kind: Any,
+    scale: float = 1.0,
 ) -> list[dict[str, Any]]:
     points_by_sensor: dict[str, list[tuple[float, float]]] = {}
     for run in runs:
@@ -366,7 +370,7 @@ def _probed(
     ]
 
 
-def _states(runs: list[Run], origin: datetime, read: Any) -> list[dict[str, Any]]:
+def _states(runs: list[MeasuredRun], origin: datetime, read: Any) -> list[dict[str, Any]]:
     points_by_sensor: dict[str, list[tuple[float, float | None]]] = {}
     for run in runs:
         if began := instant(run.started):

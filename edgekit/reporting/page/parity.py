@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edgekit.bundle.manifest import Comparison, Manifest
+from edgekit.bundle.manifest import ArtifactAgreement, Manifest
 from edgekit.measure.measurement import Measurement
 from edgekit.measure.runs import ArtifactResult
 from edgekit.metrics import headline, named_metric
@@ -93,7 +93,7 @@ def parity_blocks(measurement: Measurement, manifest: Manifest | None) -> Iterat
         )
 
 
-def _agreement(pair: Comparison, where: str) -> tuple[Cell, ...]:
+def _agreement(pair: ArtifactAgreement, where: str) -> tuple[Cell, ...]:
     same = numbers.percent(pair.agreement_percent)
     return cells(f"{pair.a} and {pair.b}", where, str(pair.samples), same, decibels(pair.snr_db))
 

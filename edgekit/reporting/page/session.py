@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgekit.measure.measurement import Measurement, Note
+from edgekit.measure.measurement import Measurement, MeasurementNote
 from edgekit.reporting import numbers
 from edgekit.reporting.page.values import Facts, Notes
 from edgekit.sanitize import printable
@@ -94,7 +94,7 @@ def validity(measurement: Measurement) -> Notes:
         if measurement.failure
         else []
     )
-    grouped: dict[tuple[str, str], list[Note]] = {}
+    grouped: dict[tuple[str, str], list[MeasurementNote]] = {}
     for note in measurement.notes:
         grouped.setdefault((note.level, note.text.removeprefix(f"{note.artifact}: ")), []).append(
             note

@@ -15,7 +15,7 @@ from edgekit.reporting.verdicts import change, margin, verdict_words
 from edgekit.sanitize import printable
 from edgekit.verdict.rules import Finding
 from edgekit.workflow.compare import compare_stored
-from edgekit.workflow.gate import Gated, judged_again
+from edgekit.workflow.gate import GateResult, judged_again
 
 TONES: dict[str, Tone] = {
     "better": "good",
@@ -143,7 +143,7 @@ def _name(measurement: Measurement) -> str:
     return f"{printable(measurement.bundle_name)} {measurement.bundle_id[:12]}{runtime}"
 
 
-def _gate(bundle: Bundle | None, a: Measurement, b: Measurement) -> Gated | None:
+def _gate(bundle: Bundle | None, a: Measurement, b: Measurement) -> GateResult | None:
     """Where B is the page's bundle, A another build of it, and both are full measurements."""
     if (
         bundle is None

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from edgekit.bundle.directory import Bundle, bundle_id, open_bundle, write_manifest
-from edgekit.bundle.manifest import Comparison, Delegation, Operation, TraceRow
+from edgekit.bundle.manifest import ArtifactAgreement, Delegation, Operation, TraceRow
 from edgekit.devices.facts import CpuTime
 from edgekit.devices.probe import Probe
 from edgekit.measure.extra_results import DeviceEvaluation, Energy, OperatorTime, Profile, Sustained
 from edgekit.measure.measurement import Measurement
 from edgekit.measure.protocol_lines import WindowValues
-from edgekit.measure.runs import Run
+from edgekit.measure.runs import MeasuredRun
 from tests.support.hostile import KEYS
 from tests.support.measured import make_bundle, make_measurement, top1
 
@@ -86,7 +86,7 @@ def bundle(tmp_path: Path) -> Bundle:
         "stages": [{"stage": "train", "export": "fp32"}],
         "budget": {"variants": {"fp32": {"top1_min_percent": 99.0}}},
     }
-    compared = Comparison(
+    compared = ArtifactAgreement(
         a=KEYS[0],
         b=KEYS[1],
         samples=1000,
@@ -149,7 +149,7 @@ def observed(result: Any) -> Any:
     return result.model_copy(update=found)
 
 
-def watched(run: Run) -> dict[str, Any]:
+def watched(run: MeasuredRun) -> dict[str, Any]:
     started = f"2026-01-01T00:00:{run.index:02}.000+00:00"
     return {
         "started": started,

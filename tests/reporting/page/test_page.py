@@ -14,12 +14,12 @@ import plotly.graph_objects
 import pytest
 
 from edgekit.bundle.directory import Bundle
-from edgekit.bundle.manifest import Comparison
+from edgekit.bundle.manifest import ArtifactAgreement
 from edgekit.measure.measurement import Measurement
 from edgekit.recipe.load import load_recipe, recipe_sha256, resolved
 from edgekit.reporting.page import build, content, document, values
-from edgekit.store.results import Past
-from edgekit.verdict.budget import Check
+from edgekit.store.results import HistoryEntry
+from edgekit.verdict.budget import JudgedLimit
 from edgekit.workflow.run import judge
 from tests.support.hostile import HOSTILE, hostile
 from tests.support.measured import make_bundle, make_measurement
@@ -64,7 +64,7 @@ class Seen(HTMLParser):
 def made(
     bundle: Bundle | None,
     *measurements: Measurement,
-    checks: tuple[Check, ...] | None = None,
+    checks: tuple[JudgedLimit, ...] | None = None,
     past: Any = None,
     beside: Any = None,
 ) -> content.Page:
@@ -86,8 +86,8 @@ def figures(page: content.Page) -> Iterator[values.Figure]:
 
 def test_a_full_measurement_shows_everything(bundle: Bundle, measurement: Measurement) -> None:
     past = [
-        Past("a", "2026-01-01T00:00:00+00:00", "fp32.pte", 1e6, True),
-        Past("b", "2026-01-02T00:00:00+00:00", "fp32.pte", 1.1e6, False),
+        HistoryEntry("a", "2026-01-01T00:00:00+00:00", "fp32.pte", 1e6, True),
+        HistoryEntry("b", "2026-01-02T00:00:00+00:00", "fp32.pte", 1.1e6, False),
     ]
     page = made(
         bundle,
@@ -192,7 +192,9 @@ def test_the_two_runtimes_of_one_session_are_one_comparison(tmp_path: Path) -> N
     """As `edgekit compare BUNDLE` stores them: the .pte files in one measurement, the .tflite files
     in the other."""
     whole = make_bundle(tmp_path / "whole", ["fp32.pte", "fp32.tflite"])
-    pair = Comparison(a="fp32.pte", b="fp32.tflite", samples=8, agreement_percent=87.5, snr_db=31.5)
+    pair = ArtifactAgreement(
+        a="fp32.pte", b="fp32.tflite", samples=8, agreement_percent=87.5, snr_db=31.5
+    )
     both = make_measurement(
         whole, session=SESSION, runtimes=(pair,), medians_ns={"fp32.pte": 1e6, "fp32.tflite": 2e6}
     )

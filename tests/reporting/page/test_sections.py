@@ -13,7 +13,7 @@ from edgekit.reporting.page.latency import distribution
 from edgekit.reporting.page.memory import memory_blocks
 from edgekit.reporting.page.overview import frontier
 from edgekit.reporting.page.values import Figure, log_axis, thinned
-from edgekit.store.results import Past
+from edgekit.store.results import HistoryEntry
 
 POINTS = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=1, max_size=12)
 
@@ -55,7 +55,7 @@ def test_memory_parts_add_up_to_what_was_resident(measurement: Measurement) -> N
 
 def test_a_long_history_is_bucketed_and_what_does_not_count_is_left_out() -> None:
     past = [
-        Past(
+        HistoryEntry(
             str(at),
             f"2026-01-{1 + at // 1440:02}T{at // 60 % 24:02}:{at % 60:02}:00",
             "a",
@@ -64,13 +64,18 @@ def test_a_long_history_is_bucketed_and_what_does_not_count_is_left_out() -> Non
         )
         for at in range(3000)
     ]
-    past += [Past(f"bad {found.id}", found.created, "a", 9e9, False) for found in past]
+    past += [HistoryEntry(f"bad {found.id}", found.created, "a", 9e9, False) for found in past]
     points = bucketed(past)
     assert len(points) == BUCKETS
     assert all(counts and ms < 2 for _, ms, counts in points)
     assert [when for when, _, _ in points] == sorted(when for when, _, _ in points)
     assert (
-        bucketed([Past("x", "nonsense", "a", 1.0, True), Past("y", "2026-01-01", "a", None, True)])
+        bucketed(
+            [
+                HistoryEntry("x", "nonsense", "a", 1.0, True),
+                HistoryEntry("y", "2026-01-01", "a", None, True),
+            ]
+        )
         == []
     )
 
