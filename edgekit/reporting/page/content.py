@@ -14,6 +14,7 @@ from edgekit.measure.measurement import Measurement
 from edgekit.reporting.against_baseline import baseline_variant
 from edgekit.reporting.page import (
     build,
+    distribution,
     history,
     latency,
     memory,
@@ -21,6 +22,7 @@ from edgekit.reporting.page import (
     overview,
     parity,
     session,
+    timeline,
     verdicts,
 )
 from edgekit.reporting.page.style import flag
@@ -179,8 +181,8 @@ def _measured(
         )
         blocks = (
             latency.latency_table(measurement, baseline),
-            *latency.distribution_figures(measurement),
-            latency.timeline_figure(measurement),
+            *distribution.distribution_figures(measurement),
+            timeline.timeline_figure(measurement),
         )
         yield Section(
             "latency", f"Latency on {where}", (Heading("", warning), *blocks) if warning else blocks

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit.reporting.page.latency import instant
 from edgekit.reporting.page.style import flag, mark, styles
+from edgekit.reporting.page.timeline import instant
 from edgekit.reporting.page.values import Absent, Block, Figure, axis, label, layout, log_axis
 from edgekit.sanitize import printable
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.measure.measurement import Measurement
+from edgekit.reporting.page.distribution import distribution
 from edgekit.reporting.page.history import BUCKETS, bucketed
-from edgekit.reporting.page.latency import distribution
 from edgekit.reporting.page.memory import memory_blocks
 from edgekit.reporting.page.overview import frontier
 from edgekit.reporting.page.values import Figure, log_axis, thinned
