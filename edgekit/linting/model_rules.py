@@ -1,6 +1,8 @@
 """Looking over a recipe before it runs, with its model and with the board it is for: what cannot be
-pruned or quantized, what falls back to slow kernels, what a budget cannot get. Owns these rules but
-those that belong to one method (compress/); those that need no model are document_rules.py's.
+pruned or quantized, what falls back to slow kernels, what a budget cannot get. Owns their order,
+and the rules about layers and data. Others are in board_rules.py, budget_rules.py and
+export_rules.py; those of one method are in compress/, those that need no model in
+document_rules.py.
 
 Knowledge is asked for, not kept in lists: which channels hang together is DepGraph's, what is
 quantized the quantizer's, what falls back the partitioner's, and what a board has packages for the
@@ -8,34 +10,29 @@ package index's."""
 
 from __future__ import annotations
 
-import functools
 import importlib.util
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit.backends.lookup import load_backend, runs
-from edgekit.compress.sections import QuantizeBase
 from edgekit.data.outline import outline_of
 from edgekit.devices.target import Target
 from edgekit.devices.target_files import as_target
 from edgekit.errors import EdgekitError
+from edgekit.linting.board_rules import board_findings
+from edgekit.linting.budget_rules import budget_findings
 from edgekit.linting.document_rules import LintFinding, finding, lint_text, origin_near
-from edgekit.prose import some
+from edgekit.linting.export_rules import export_findings
 from edgekit.recipe.lineage import stage_name
 from edgekit.recipe.load import LoadedRecipe, load_recipe
 from edgekit.yaml_documents.edits import ValueEdit
-from edgekit.yaml_documents.problems import KeyPath, quoted
+from edgekit.yaml_documents.problems import KeyPath
 
 if TYPE_CHECKING:
     from edgekit.pipeline.preview import Preview
 
 ORDER = ("error", "warning", "note")
-FILE_SLACK_RATIO, FILE_SLACK_BYTES = 1.25, 65536
-"""By how much a float artifact may be larger than its weights: names, graph, alignment. Generous,
-so that only the impossible is called so."""
 
 
 def lint(
@@ -86,7 +83,7 @@ def lint(
             warnings.simplefilter("ignore")  # what the libraries say of themselves
             findings += _with_model(loaded)
     if target is not None:
-        findings += _with_board(loaded, as_target(target))
+        findings += board_findings(loaded, as_target(target))
     return tuple(
         sorted(
             findings,
@@ -123,8 +120,8 @@ def _with_model(loaded: LoadedRecipe) -> Iterator[LintFinding]:
         yield from _samples(loaded, index)
         if not unknown:
             yield from _method(loaded, index, seen)
-            yield from _exported(loaded, index, seen)
-    yield from _out_of_reach(loaded, seen)
+            yield from export_findings(loaded, index, seen)
+    yield from budget_findings(loaded, seen)
 
 
 def _patterns(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[LintFinding]:
@@ -199,144 +196,3 @@ def _training_samples(loaded: LoadedRecipe) -> int | None:
         return len(data_of(loaded).train)
     except EdgekitError:
         return None
-
-
-def _exported(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[LintFinding]:
-    """What the backends would run into with a stage that is published."""
-    stage = loaded.recipe.stages[index]
-    if not stage.export:
-        return
-    if stage.entry.scheme.activations == "static":
-        yield from _guarded(loaded, index, lambda: _stays_float(loaded, index, seen))
-    for name in loaded.recipe.export.backends:
-        yield from _guarded(loaded, index, functools.partial(_predicted, loaded, index, seen, name))
-
-
-def _guarded(
-    loaded: LoadedRecipe, index: int, look: Callable[[], Iterator[LintFinding]]
-) -> Iterator[LintFinding]:
-    try:
-        yield from look()
-    except EdgekitError as error:
-        yield LintFinding(
-            "cannot-export",
-            "error",
-            origin_near(loaded, "stages", index),
-            error.message,
-            error.hint,
-        )
-
-
-def _predicted(loaded: LoadedRecipe, index: int, seen: Preview, name: str) -> Iterator[LintFinding]:
-    """What one backend foresees. A scheme that it does not run is found without the model
-    (document_rules.py)."""
-    stage = loaded.recipe.stages[index]
-    backend = load_backend(name, loaded.path.parent)
-    scheme = stage.entry.scheme
-    if not runs(backend, scheme):
-        return
-    from edgekit.models.calling import rows
-
-    model = seen.models[stage_name(loaded.recipe, index)]
-    keep_float = stage.keep_float if isinstance(stage, QuantizeBase) else ()
-    example = rows(seen.example, slice(1))
-    for remark in backend.predict(model, example, scheme=scheme, keep_float=keep_float):
-        yield finding(loaded, index, remark)
-
-
-def _stays_float(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[LintFinding]:
-    from edgekit.compress.quantize.float_layers import float_layers
-    from edgekit.compress.quantize.pt2e import prepare_ptq
-
-    stage = loaded.recipe.stages[index]
-    assert isinstance(stage, QuantizeBase)
-    left = float_layers(
-        prepare_ptq(
-            seen.models[stage_name(loaded.recipe, index)], seen.example, keep_float=stage.keep_float
-        )
-    )
-    if unasked := [name for name in left if not _kept(name, stage.keep_float)]:
-        message = (
-            f"{some(unasked)} will not be quantized: the quantizer has no int8 form of what is"
-            " there"
-        )
-        fix = "method: dynamic or weight_only, or list them in keep_float"
-        yield LintFinding(
-            "stays-float", "warning", origin_near(loaded, "stages", index, "method"), message, fix
-        )
-
-
-def _kept(name: str, patterns: Sequence[str]) -> bool:
-    from edgekit.compress.patterns import matches
-
-    return matches(name, patterns)
-
-
-def _out_of_reach(loaded: LoadedRecipe, seen: Preview) -> Iterator[LintFinding]:
-    recipe = loaded.recipe
-    by_variant = {
-        stage.export: seen.stages[index]
-        for index, stage in enumerate(recipe.stages)
-        if stage.export
-    }
-    baseline = by_variant[recipe.budget.baseline or next(iter(by_variant))]
-    largest = baseline.weight_bytes * FILE_SLACK_RATIO + FILE_SLACK_BYTES
-    for variant, limits in recipe.budget.variants.items():
-        least = by_variant[variant].weight_bytes
-        path: KeyPath = ("budget", "variants", variant)
-        if limits.size_max_bytes is not None and limits.size_max_bytes < least:
-            message = (
-                f"size_max_bytes {limits.size_max_bytes}: the weights of {variant} alone take"
-                f" {least}"
-            )
-            yield LintFinding(
-                "budget-out-of-reach",
-                "error",
-                origin_near(loaded, *path, "size_max_bytes"),
-                message,
-                "prune more, or raise the limit",
-            )
-        if (
-            limits.size_min_shrink_ratio is not None
-            and least
-            and limits.size_min_shrink_ratio > largest / least
-        ):
-            limit_text = f"size_min_shrink_ratio {limits.size_min_shrink_ratio:g}"
-            message = (
-                f"{limit_text}: {variant} holds {least} bytes of weights, at best"
-                f" {largest / least:.2g} times fewer than the baseline"
-            )
-            yield LintFinding(
-                "budget-out-of-reach",
-                "error",
-                origin_near(loaded, *path, "size_min_shrink_ratio"),
-                message,
-                "prune more, or lower the limit",
-            )
-
-
-def _with_board(loaded: LoadedRecipe, target: Target) -> Iterator[LintFinding]:
-    from edgekit.devices import connect
-    from edgekit.runners.board_platform import platform_of
-    from edgekit.runners.runtime import runtime_for
-
-    origin = origin_near(loaded, "export")
-    try:
-        with closing(connect(target)) as device:
-            platform = platform_of(target, device)
-    except EdgekitError as error:
-        yield LintFinding("board", "error", origin, f"{target.name}: {error.message}", error.hint)
-        return
-    backends = [load_backend(name, loaded.path.parent) for name in loaded.recipe.export.backends]
-    for runtime in dict.fromkeys(backend.runtime for backend in backends):
-        if target.runners.program(runtime) is None:
-            try:
-                runtime_for(runtime, platform)
-            except EdgekitError as error:
-                yield LintFinding(
-                    "no-runtime",
-                    "error",
-                    origin,
-                    f"{quoted(target.name)} cannot run {runtime}: {error.message}",
-                    error.hint,
-                )
