@@ -10,41 +10,27 @@ part is cached takes no longer than reading it."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import subprocess
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
-from edgekit.bundle.directory import MANIFEST, Bundle, bundle_id, open_bundle, write_manifest
+from edgekit.bundle.directory import Bundle
 from edgekit.bundle.manifest import (
-    Artifact,
-    ArtifactAgreement,
-    BundleFile,
-    Manifest,
-    ModelInput,
     TraceRow,
 )
-from edgekit.cache import Cache, cache_root, library_versions
+from edgekit.cache import Cache, cache_root
 from edgekit.errors import ExportError, ModelError
-from edgekit.export.arrays_file import read_arrays
 from edgekit.export.processes import ExportJob, export_artifacts
+from edgekit.pipeline.assembling import artifact_of, assemble
 from edgekit.pipeline.data import saved_test_split
-from edgekit.pipeline.evaluation import evaluation_set, write_evaluation
 from edgekit.pipeline.planning import Plan, PlannedExport, PlannedStage, plan
 from edgekit.progress import Progress, silent
 from edgekit.recipe.lineage import stage_name
-from edgekit.recipe.load import LoadedRecipe, as_loaded, recipe_sha256, resolved
+from edgekit.recipe.load import LoadedRecipe, as_loaded
 from edgekit.recipe.schema import Recipe
-from edgekit.tasks.comparing import compared_outputs
-from edgekit.tasks.task import load_task
 
 
 @dataclass(frozen=True)
@@ -97,7 +83,7 @@ def build(
     parallel = parallel_exports or min(4, os.cpu_count() or 1)
     artifacts = _export(loaded, planned, cache, progress, parallel)
     trace = tuple(_complete(row, loaded.recipe, artifacts) for row in rows)
-    opened = _assemble(loaded, cache, Path(output), trace, artifacts)
+    opened = assemble(loaded, cache, Path(output), trace, artifacts)
     return BuildResult(opened, trace, sum(export.cached is not None for export in planned.exports))
 
 
@@ -184,7 +170,7 @@ def _complete(row: TraceRow, recipe: Recipe, entries: Sequence[Path]) -> TraceRo
     if row.kind != "quantize":
         return row
     for entry in entries:
-        artifact = _artifact(entry)
+        artifact = artifact_of(entry)
         if _exporting_stage(recipe, artifact.variant) == row.stage:
             verified = artifact.verification
             labels = [verified.metrics[0].label] if verified.metrics else []
@@ -204,140 +190,3 @@ def _exporting_stage(recipe: Recipe, variant: str) -> str:
         for index, stage in enumerate(recipe.stages)
         if stage.export == variant
     )
-
-
-def _artifact(entry: Path) -> Artifact:
-    return Artifact.model_validate_json((entry / "result.json").read_bytes())
-
-
-def _assemble(
-    loaded: LoadedRecipe,
-    cache: Path,
-    output: Path,
-    trace: tuple[TraceRow, ...],
-    entries: Sequence[Path],
-) -> Bundle:
-    """Write the bundle beside its final place and rename it there. A bundle with the same id is
-    left as it is."""
-    artifacts = tuple(_artifact(entry) for entry in entries)
-    sha256 = recipe_sha256(loaded.recipe)
-    identity = bundle_id(sha256, artifacts)
-    final = output / f"{loaded.recipe.name}-{identity[:12]}"
-    if (final / MANIFEST).is_file():
-        return open_bundle(final)
-    outputs = {
-        artifact.key: read_arrays(entry / "outputs.npz")
-        for artifact, entry in zip(artifacts, entries, strict=True)
-    }
-    manifest = Manifest(
-        id=identity,
-        name=loaded.recipe.name,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        recipe=resolved(loaded.recipe),
-        recipe_sha256=sha256,
-        versions=library_versions(),
-        seed=loaded.recipe.seed,
-        git_revision=_git_revision(loaded.path.parent),
-        task=loaded.recipe.task,
-        inputs={
-            name: ModelInput.model_validate(described.model_dump())
-            for name, described in loaded.recipe.inputs.items()
-        },
-        classes=_classes(entries),
-        trace=tuple(row.model_copy(update={"reused": False}) for row in trace),
-        artifacts=artifacts,
-        comparisons=_comparisons(loaded, artifacts, outputs),
-    )
-    evaluated = evaluation_set(loaded, cache)
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        staged = Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=output))
-        (staged / "reference").mkdir()
-        opened = Bundle(path=staged, manifest=manifest)
-        if evaluated is not None:
-            opened = Bundle(
-                path=staged,
-                manifest=manifest.model_copy(
-                    update={"evaluation": write_evaluation(staged, evaluated, outputs)}
-                ),
-            )
-        sources = {
-            file.name: entry
-            for artifact, entry in zip(artifacts, entries, strict=True)
-            for file in _files(artifact)
-        }
-        for file in opened.files():
-            shutil.copyfile(sources[file.name] / file.name, staged / file.name)
-        write_manifest(staged, opened.manifest)
-        staged.chmod(0o755)
-        if final.exists():  # left behind without a manifest: not a bundle
-            shutil.rmtree(final)
-        staged.rename(final)
-    except OSError as error:
-        raise ExportError(
-            f"{final}: cannot write the bundle: {error.strerror or error}",
-            hint="free space, or choose another --output",
-        ) from None
-    finally:
-        if "staged" in locals():
-            shutil.rmtree(staged, ignore_errors=True)
-    return open_bundle(final)
-
-
-def _files(artifact: Artifact) -> tuple[BundleFile, ...]:
-    return tuple(
-        file
-        for file in (artifact.file, artifact.reference_inputs, artifact.reference_outputs)
-        if file
-    )
-
-
-def _classes(entries: Sequence[Path]) -> tuple[str, ...]:
-    return tuple(json.loads((entries[0] / "classes.json").read_text(encoding="utf-8")))
-
-
-def _comparisons(
-    loaded: LoadedRecipe,
-    artifacts: Sequence[Artifact],
-    outputs: Mapping[str, Mapping[str, NDArray[Any]]],
-) -> tuple[ArtifactAgreement, ...]:
-    """Each variant's artifacts against each other, and each variant against the baseline of the
-    same backend, on the whole test set. `outputs` are by artifact key, and by name."""
-    baseline = loaded.recipe.budget.baseline or artifacts[0].variant
-    task = load_task(loaded.recipe.task, loaded.path.parent)
-    pairs = [
-        (a, b)
-        for i, a in enumerate(artifacts)
-        for b in artifacts[i + 1 :]
-        if a.variant == b.variant
-    ]
-    pairs += [
-        (a, b)
-        for a in artifacts
-        if a.variant == baseline
-        for b in artifacts
-        if b.variant != baseline and a.backend == b.backend
-    ]
-    return tuple(
-        compared_outputs(task, a.key, outputs[a.key], b.key, outputs[b.key]) for a, b in pairs
-    )
-
-
-def _git_revision(directory: Path) -> str | None:
-    """The commit the recipe lies in, with `-dirty` when the work tree differs; None outside a
-    repository or without git."""
-    try:
-        command = [
-            "git",
-            "-C",
-            str(directory),
-            "describe",
-            "--always",
-            "--dirty",
-            "--abbrev=40",
-            "--exclude=*",
-        ]
-        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return found.stdout.strip() or None
