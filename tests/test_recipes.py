@@ -6,8 +6,6 @@ goes through all of its stages and formats."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -172,12 +170,9 @@ def test_lint_finds_nothing_in_the_quickstart() -> None:
 
 def exported_here(jobs: Sequence[ExportJob], **_: object) -> None:
     """What the children do, in this process, which imports the libraries once for all recipes
-    (export/test_run.py tests that it is the same)."""
+    (export/test_processes.py tests that it is the same)."""
     for job in jobs:
-        worker.run(
-            json.loads(json.dumps({**dataclasses.asdict(job), "threads": 1}, default=str)),
-            step=lambda name: None,
-        )
+        worker.run(job, threads=1, step=lambda name: None)
 
 
 @pytest.mark.parametrize("name", GALLERY)

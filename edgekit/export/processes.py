@@ -1,32 +1,28 @@
 """Exports in child processes: start them, watch them, and turn whatever becomes of them into
 artifacts or one ExportError. Imports no torch.
 
-Each child exports one artifact (worker.py) in its own process group, forked from one process that
-has imported the libraries (nursery.py). A child that is killed, runs out of memory or hangs does
-not take the caller down; when one fails, or on Ctrl-C, the others are killed and nothing of theirs
-stays."""
+Each child exports one artifact (worker.py), forked from one process that has imported the libraries
+(fork_server.py). A child that is killed, runs out of memory or hangs does not take the caller down.
+The children and all that they start are in the process group of the fork server, which is killed at
+the end: when a child fails, or on Ctrl-C, nothing of theirs stays."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import json
 import os
-import selectors
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from edgekit import errors
-from edgekit.backends.lookup import load_backend
 from edgekit.bundle.manifest import Artifact
 from edgekit.errors import EdgekitError, ExportError
 from edgekit.export.publish import clear_staging
@@ -34,8 +30,6 @@ from edgekit.progress import Progress, silent
 
 STEPS = ("load", "lower", "verify", "write")
 TAIL_LINES = 8
-TAIL_BYTES = 64 << 10
-PACKET_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -60,20 +54,13 @@ class ExportJob:
 
 @dataclass
 class _Child:
-    """An export that was ordered. It runs when `pid` is known; `step` is what it last said it does,
-    `error` what it refused with, `status` how it ended; it is over when that is known and it is
-    `silent`, having closed its stdout."""
+    """An export that was ordered. `log` is what it printed, `step` what it said last that it does;
+    it is to end before `deadline`, by the monotonic clock."""
 
     job: ExportJob
-    stdout: IO[bytes]
-    log: IO[bytes]
+    log: Path
     deadline: float
-    pid: int | None = None
-    status: int | None = None
-    pending: bytes = b""
     step: str = "start"
-    silent: bool = False
-    error: dict[str, Any] | None = field(default=None)
 
 
 def export_artifacts(
@@ -88,63 +75,49 @@ def export_artifacts(
     Raises ExportError (exit 4) naming variant, backend and step, for a child that refuses, crashes,
     is killed, or takes longer than `timeout_s`; with the last lines it printed in `details`. Raises
     what the child raised when that is an error of edgekit's own, such as ModelError."""
+    if not jobs:
+        return []
     parallel = max(1, min(parallel, len(jobs)))
-    waiting, running = list(reversed(jobs)), list[_Child]()
     with ExitStack() as stack:
         for job in jobs:
             stack.callback(clear_staging, job.output)
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgekit-export-")))
-        selector = stack.enter_context(selectors.DefaultSelector())
-        stack.callback(_kill, running)
-        nursery = stack.enter_context(_nursery(scratch))
-        selector.register(nursery, selectors.EVENT_READ)
+        server = stack.enter_context(_fork_server())
+        waiting, running = list(reversed(jobs)), dict[str, _Child]()
         while waiting or running:
             while waiting and len(running) < parallel:
-                threads = max(1, (os.cpu_count() or 1) // parallel)
-                running.append(
-                    _order(nursery, waiting.pop(), scratch, threads=threads, timeout_s=timeout_s)
-                )
-                selector.register(running[-1].stdout, selectors.EVENT_READ, running[-1])
-            for key, _ in selector.select(
-                timeout=max(0.0, min(child.deadline for child in running) - time.monotonic())
-            ):
-                if key.fileobj is nursery:
-                    _hear(nursery, running)
-                elif not _listen(key.data, progress):
-                    selector.unregister(key.fileobj)
-                    key.data.silent = True
-            for child in [child for child in running if child.silent and child.status is not None]:
-                running.remove(child)
-                _finish(child, progress)
-            for child in running:
-                if time.monotonic() > child.deadline:
-                    raise _failure(
-                        child,
-                        f"took longer than {timeout_s:g} s",
-                        "is the model very large? try fewer exports at a time",
-                    )
+                child = _order(server, waiting.pop(), scratch, parallel, timeout_s)
+                running[child.job.key] = child
+            child, message = _receive(server, running, timeout_s)
+            if isinstance(message, str):
+                child.step = message
+                progress(child.job.key, STEPS.index(message), len(STEPS), message)
+            else:
+                _raise_for(child, message)
+                del running[child.job.key]
+                progress(child.job.key, len(STEPS), len(STEPS), "done")
     return [Artifact.model_validate_json((job.output / "result.json").read_bytes()) for job in jobs]
 
 
 @contextmanager
-def _nursery(scratch: Path) -> Iterator[socket.socket]:
-    """The process that forks the children, for as long as the context is open."""
-    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+def _fork_server() -> Iterator[Connection]:
+    """The process that forks the children, for as long as the context is open. At the end it is
+    killed with all that is in its process group."""
+    here, there = Pipe()
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": "1",  # one thread until the fork; each child then sets its own number
-        "PYTHONHASHSEED": (
-            "0"
-        ),  # the order of sets is then the same from run to run, and so are the artifact's bytes
+        # The order of sets is then the same from run to run, and so are the artifact's bytes.
+        "PYTHONHASHSEED": "0",
         "LITERT_TORCH_SHOW_PROGRESS": "n",
         "TF_CPP_MIN_LOG_LEVEL": "2",
     }
-    with here, (scratch / "nursery.log").open("wb") as log:
+    with here, there:
         process = subprocess.Popen(
-            [sys.executable, "-m", "edgekit.export.nursery", str(there.fileno())],
+            [sys.executable, "-u", "-m", "edgekit.export.fork_server", str(there.fileno())],
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
+            stdout=subprocess.DEVNULL,  # until the first export, which has a log
+            stderr=subprocess.DEVNULL,
             env=environment,
             pass_fds=[there.fileno()],
             start_new_session=True,
@@ -153,90 +126,65 @@ def _nursery(scratch: Path) -> Iterator[socket.socket]:
         try:
             yield here
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 
 def _order(
-    nursery: socket.socket, job: ExportJob, scratch: Path, *, threads: int, timeout_s: float
+    server: Connection, job: ExportJob, scratch: Path, parallel: int, timeout_s: float
 ) -> _Child:
-    description = scratch / f"{job.key}.json"
-    description.write_text(
-        json.dumps({**dataclasses.asdict(job), "threads": threads}, default=str), encoding="utf-8"
-    )
-    log = (scratch / f"{job.key}.log").open("w+b")
-    read, write = os.pipe()
-    libraries = load_backend(job.backend, job.base).libraries
-    order = {"key": job.key, "libraries": list(libraries), "job": str(description)}
-    child = _Child(job, os.fdopen(read, "rb", buffering=0), log, time.monotonic() + timeout_s)
-    try:
-        socket.send_fds(nursery, [json.dumps(order).encode()], [write, log.fileno()])
-    except OSError:
-        raise _failure(child, "could not be started", "is there memory enough?") from None
-    finally:
-        os.close(write)
+    """Have a child forked, which may use its part of the processors."""
+    child = _Child(job, scratch / f"{job.key}.log", time.monotonic() + timeout_s)
+    threads = max(1, (os.cpu_count() or 1) // parallel)
+    with suppress(ConnectionError):  # the server is gone, as `_receive` will say
+        server.send((job, threads, child.log))
     return child
 
 
-def _hear(nursery: socket.socket, running: Sequence[_Child]) -> None:
-    """Take what the nursery says of a child. Raises ExportError when the nursery is gone."""
-    packet = nursery.recv(PACKET_BYTES)
-    if not packet:
+def _receive(
+    server: Connection, running: Mapping[str, _Child], timeout_s: float
+) -> tuple[_Child, str | int | EdgekitError]:
+    """The next message and the child that it is about: a step it begins, its exit code, or the
+    error that edgekit refuses with. Raises ExportError when a child is late."""
+    child = min(running.values(), key=lambda child: child.deadline)
+    if not server.poll(max(0.0, child.deadline - time.monotonic())):
         raise _failure(
-            running[0], "was killed before it began, probably out of memory", "close other programs"
+            child,
+            f"took longer than {timeout_s:g} s",
+            "is the model very large? try fewer exports at a time",
         )
-    message = json.loads(packet)
-    child = next(child for child in running if child.job.key == message["key"])
-    child.pid = message.get("pid", child.pid)
-    child.status = message.get("status", child.status)
+    try:
+        key, message = server.recv()
+    except (EOFError, ConnectionError):
+        raise _failure(
+            child,
+            "lost the process that it is forked from, probably out of memory",
+            "export fewer at a time, or close other programs",
+        ) from None
+    return running[key], message
 
 
-def _listen(child: _Child, progress: Progress) -> bool:
-    """Take what a child says. False when it has said its last."""
-    data = os.read(child.stdout.fileno(), 1 << 16)
-    *lines, child.pending = (child.pending + data).split(b"\n")
-    for line in lines:
-        message = json.loads(line)
-        child.error = message.get("error", child.error)
-        child.step = message.get("step", child.step)
-        if child.step in STEPS:
-            progress(child.job.key, STEPS.index(child.step), len(STEPS), child.step)
-    return bool(data)
-
-
-def _finish(child: _Child, progress: Progress) -> None:
-    """Raise what a child that ended died of, if anything."""
-    with child.log, child.stdout:
-        assert child.status is not None
-        _raise_for(child, child.status)
-        progress(child.job.key, len(STEPS), len(STEPS), "done")
-
-
-def _raise_for(child: _Child, code: int) -> None:
-    if child.error is not None:
-        kind = getattr(errors, child.error["class"], ExportError)
-        assert issubclass(kind, EdgekitError)
-        message = f"{child.job.key}: {child.error['message']}"
-        raise kind(
-            message, hint=child.error["hint"], details={**child.error["details"], **_details(child)}
-        )
-    if code == -signal.SIGKILL:
+def _raise_for(child: _Child, end: int | EdgekitError) -> None:
+    """Raise what a child ended with, unless that is an artifact."""
+    if isinstance(end, EdgekitError):
+        message = f"{child.job.key}: {end.message}"
+        raise type(end)(message, hint=end.hint, details={**end.details, **_details(child)})
+    if end == -signal.SIGKILL:
         raise _failure(
             child,
             "was killed, probably out of memory",
             "export fewer at a time, or close other programs",
         )
-    if code < 0:
+    if end < 0:
         raise _failure(
             child,
-            f"crashed with {signal.Signals(-code).name}",
+            f"crashed with {signal.Signals(-end).name}",
             "this is a fault of the converter or of the model's own code",
         )
-    if code != 0 or not (child.job.output / "result.json").is_file():
+    if end != 0 or not (child.job.output / "result.json").is_file():
         raise _failure(
             child,
-            f"failed: {_tail(child)[-1]}",
+            f"failed: {_tail(child.log)[-1]}",
             "the lines above it are in the details (--json or --debug)",
         )
 
@@ -255,28 +203,14 @@ def _details(child: _Child) -> dict[str, object]:
         "variant": job.variant,
         "backend": job.backend,
         "step": child.step,
-        "stderr": _tail(child),
+        "stderr": _tail(child.log),
     }
 
 
-def _tail(child: _Child) -> list[str]:
+def _tail(log: Path) -> list[str]:
     """The last lines a child printed."""
-    child.log.seek(0, os.SEEK_END)
-    child.log.seek(max(0, child.log.tell() - TAIL_BYTES))
-    lines = [
-        line.rstrip()
-        for line in child.log.read().decode(errors="replace").splitlines()
-        if line.strip()
-    ]
-    return lines[-TAIL_LINES:] or ["it printed nothing"]
-
-
-def _kill(running: Sequence[_Child]) -> None:
-    """End children and everything they started. One that is being forked is still in the nursery's
-    process group, which is killed first."""
-    for child in running:
-        if child.pid is not None and child.status is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-        child.log.close()
-        child.stdout.close()
+    if not log.exists():
+        return ["it printed nothing"]
+    with log.open(encoding="utf-8", errors="replace") as stream:
+        lines = deque((line.rstrip() for line in stream if line.strip()), maxlen=TAIL_LINES)
+    return list(lines) or ["it printed nothing"]

@@ -1,49 +1,37 @@
-"""One export in a process of its own, forked by nursery.py.
+"""One export in a process of its own, forked by fork_server.py.
 
-A converter that crashes or eats all memory takes this process with it and nothing else. What the
-libraries print goes to stderr; stdout carries one JSON object per line for the parent
-(processes.py):
-{"step": NAME} as work goes on, {"error": {...}} when edgekit refuses. Exit code 0 means that
+A converter that crashes or eats all memory takes this process with it and nothing else. It sends
+the name of each step, and the EdgekitError that it refuses with. Exit code 0 means that
 `result.json` is in the output directory."""
 
 from __future__ import annotations
 
 import ctypes
 import json
-import os
 import signal
 import sys
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from multiprocessing.connection import Connection
 
-from edgekit.errors import EdgekitError
+from edgekit import errors
+from edgekit.errors import EdgekitError, ExportError
+from edgekit.export.processes import ExportJob
 
 PR_SET_PDEATHSIG = 1
 
 
-def main(arguments: list[str]) -> int:
-    say = _protocol()
+def main(job: ExportJob, threads: int, parent: Connection) -> None:
     die_with_parent()
-    job = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
     try:
-        run(job, step=lambda name: say({"step": name}))
+        run(job, threads=threads, step=parent.send)
     except EdgekitError as error:
-        say(
-            {
-                "error": {
-                    "class": type(error).__name__,
-                    "message": error.message,
-                    "hint": error.hint,
-                    "details": error.details,
-                }
-            }
-        )
-        return error.exit_code
-    return 0
+        # the caller may not be able to import a class of the user's own
+        kind = type(error) if type(error).__module__ == errors.__name__ else ExportError
+        parent.send(kind(error.message, hint=error.hint, details=error.details))
+        sys.exit(error.exit_code)
 
 
-def run(job: dict[str, Any], *, step: Callable[[str], None]) -> None:
+def run(job: ExportJob, *, threads: int, step: Callable[[str], None]) -> None:
     """Rebuild the model, open the test samples, export, verify, publish. Raises ExportError and
     ModelError."""
     step("load")
@@ -58,38 +46,26 @@ def run(job: dict[str, Any], *, step: Callable[[str], None]) -> None:
     from edgekit.export.verify import Thresholds
     from edgekit.tasks.task import load_task
 
-    torch.set_num_threads(job["threads"])
-    output, base = Path(job["output"]), Path(job["base"])
-    test, classes = open_split(Path(job["test"]))
-    checkpoint = checkpoints.load(Path(job["checkpoint"]), test.at(slice(0, 2)), base=base)
+    torch.set_num_threads(threads)
+    test, classes = open_split(job.test)
+    checkpoint = checkpoints.load(job.checkpoint, test.at(slice(0, 2)), base=job.base)
     quantization = checkpoint.quantization
-    with staging(output) as staged:
+    with staging(job.output) as staged:
         write(staged / "classes.json", json.dumps(classes).encode())
-        publish(staged, output, ["classes.json"])
+        publish(staged, job.output, ["classes.json"])
     export_artifact(
         checkpoint.model,
-        load_backend(job["backend"], base),
-        purpose=Purpose(job["variant"], job["backend"], job["key"]),
+        load_backend(job.backend, job.base),
+        purpose=Purpose(job.variant, job.backend, job.key),
         scheme=FLOAT if quantization is None else quantization.scheme,
         keep_float=() if quantization is None else quantization.keep_float,
-        task=load_task(job["task"], base),
+        task=load_task(job.task, job.base),
         test=test,
-        thresholds=Thresholds(**job["verify"]),
-        output=output,
-        threads=job["threads"],
+        thresholds=Thresholds(**job.verify),
+        output=job.output,
+        threads=threads,
         step=step,
     )
-
-
-def _protocol() -> Callable[[dict[str, Any]], None]:
-    """Keep stdout for the parent, and send what anything else prints there to stderr."""
-    stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-
-    def say(message: dict[str, Any]) -> None:
-        print(json.dumps(message), file=stream, flush=True)
-
-    return say
 
 
 def die_with_parent() -> None:
