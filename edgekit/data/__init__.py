@@ -4,8 +4,10 @@
 of these, or a user's own as `package.module:object`.
 
     source          what a source provides, and what it is asked for
-    dataset         samples in memory, as the model sees them
-    load            from a name to a dataset, and every check of what a source returns
+    dataset         what a split is, samples in memory, and how the model sees them
+    streaming       samples that are read while they are used
+    load            from a name to a dataset
+    checks          what is wrong with the arrays that a source returns
     outline         what is known of data before any sample is loaded
     saved           a split as files, which other processes map instead of loading the data again
     fingerprint     what the data depend on, for the cache

@@ -1,53 +1,132 @@
-"""Samples in memory, as the model sees them. Owns splits and their normalisation; where samples
-come from, and the checks of them, are in load.py."""
+"""Samples as the model sees them. Owns what a split is, splits in memory, and normalisation; splits
+that are read while they are used are in streaming.py, the checks of what a source returns in
+load.py."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any, Protocol, runtime_checkable
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from edgekit.data.source import InputSpec
 
+Rows = Tensor | slice
+"""Which samples, by their numbers."""
+CheckTargets = Callable[[NDArray[Any]], None]
+"""Raises ModelError for targets of shape (samples, …) that do not suit a task."""
+
 
 @dataclass(frozen=True, eq=False)
-class Split:
-    """Samples for training or for testing.
+class Batch:
+    """Samples in the form their source has them: not normalised.
 
-    `inputs` holds one tensor of shape (N, …) for each of `specs`, in the order of the model's
-    inputs. Inputs of the dtype float32 are uint8 (pixels) or float32; images may have one channel
-    where their spec has more, and `normalise` repeats it. `targets` are of shape (N, …), or None;
-    what they mean is the task's."""
+    Inputs of the dtype float32 are uint8 (pixels) or float32; images may have one channel where
+    their spec has more, and normalising repeats it. `targets` are of shape (B, …), or None."""
+
+    inputs: dict[str, Tensor]
+    targets: Tensor | None
+
+
+@runtime_checkable
+class Split(Protocol):
+    """Samples for training or for testing. `specs` are the model's inputs, in order."""
+
+    @property
+    def specs(self) -> Mapping[str, InputSpec]: ...
+
+    @property
+    def labelled(self) -> bool:
+        """Whether samples have targets."""
+        ...
+
+    @property
+    def class_count(self) -> int:
+        """How many classes the targets are numbers of; 0 where they are no class numbers."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def take(self, index: Rows) -> Batch:
+        """Some samples, read now."""
+        ...
+
+    def at(self, index: Rows) -> dict[str, Tensor]:
+        """Some samples as the model takes them, each input of shape (B, *shape)."""
+        ...
+
+    def batches(self, order: Iterable[Rows], *, seed: int = 0) -> Iterator[Batch]:
+        """Batch after batch. What a source draws at random follows from `seed` and the place in
+        the order."""
+        ...
+
+    def limited(self, limit: int | None, seed: int) -> Split:
+        """The first so many samples of a shuffle by `seed`."""
+        ...
+
+    def checked(self, check: CheckTargets) -> Split:
+        """The same samples, whose targets are checked: now, or as they are read."""
+        ...
+
+
+def normalise(inputs: Mapping[str, Tensor], specs: Mapping[str, InputSpec]) -> dict[str, Tensor]:
+    """A batch's inputs as the model takes them: pixels scaled to 0…1, minus mean, over std.
+    Integers that are no pixels stay as they are."""
+    return {name: normalised(inputs[name], spec) for name, spec in specs.items()}
+
+
+def in_turn(samples: int, batch_size: int) -> list[slice]:
+    """All samples in their order, in batches."""
+    return [
+        slice(start, min(start + batch_size, samples)) for start in range(0, samples, batch_size)
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class ArraySplit:
+    """Samples in memory, or mapped from files: one tensor of shape (N, …) for each of `specs`, in
+    their order. See Split and Batch."""
 
     inputs: dict[str, Tensor]
     targets: Tensor | None
     specs: Mapping[str, InputSpec]
 
+    @property
+    def labelled(self) -> bool:
+        return self.targets is not None
+
+    @property
+    def class_count(self) -> int:
+        if self.targets is None or self.targets.ndim > 1 or self.targets.dtype != torch.int64:
+            return 0
+        return int(self.targets.max()) + 1
+
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))
 
-    def at(self, index: Tensor | slice) -> dict[str, Tensor]:
-        """The samples at `index` as the model takes them, each input of shape (B, *shape)."""
-        return self.normalise(self.rows(index))
+    def take(self, index: Rows) -> Batch:
+        inputs = {name: values[index] for name, values in self.inputs.items()}
+        return Batch(inputs, None if self.targets is None else self.targets[index])
 
-    def rows(self, index: Tensor | slice) -> dict[str, Tensor]:
-        """The samples at `index` in the form of `inputs`: not normalised."""
-        return {name: values[index] for name, values in self.inputs.items()}
+    def at(self, index: Rows) -> dict[str, Tensor]:
+        return normalise(self.take(index).inputs, self.specs)
 
-    def normalise(self, samples: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Samples in the form of `inputs` as the model takes them: pixels scaled to 0…1, minus
-        mean, over std. Integers that are no pixels stay as they are."""
-        return {name: normalised(samples[name], spec) for name, spec in self.specs.items()}
+    def batches(self, order: Iterable[Rows], *, seed: int = 0) -> Iterator[Batch]:
+        return map(self.take, order)
 
-    def limited(self, limit: int | None, seed: int) -> Split:
-        """The first so many samples of a shuffle by `seed`."""
+    def limited(self, limit: int | None, seed: int) -> ArraySplit:
         if limit is None or limit >= len(self):
             return self
-        chosen = shuffled(len(self), seed)[:limit]
-        targets = None if self.targets is None else self.targets[chosen]
-        return replace(self, inputs=self.rows(chosen), targets=targets)
+        chosen = self.take(shuffled(len(self), seed)[:limit])
+        return replace(self, inputs=chosen.inputs, targets=chosen.targets)
+
+    def checked(self, check: CheckTargets) -> ArraySplit:
+        if self.targets is not None:
+            check(self.targets.numpy())
+        return self
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,40 +7,58 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from edgekit.data.dataset import Split
+from edgekit.data.dataset import ArraySplit, Split, in_turn
 from edgekit.data.source import InputSpec
 
 INDEX = "split.json"
 TARGETS = "targets.npy"
+CHUNK = 256
 
 
 def save_split(split: Split, classes: Sequence[str], directory: Path) -> None:
-    """Write a split and the names of its classes into an existing directory."""
-    for number, values in enumerate(split.inputs.values()):
-        np.save(directory / _file(number), values.numpy())
-    if split.targets is not None:
-        np.save(directory / TARGETS, split.targets.numpy())
+    """Write a split and the names of its classes into an existing directory, batch after batch."""
+    files: dict[str, NDArray[Any]] = {}
+    start = 0
+    for batch in split.batches(in_turn(len(split), CHUNK)):
+        arrays = {_file(place): part for place, part in enumerate(batch.inputs.values())}
+        if batch.targets is not None:
+            arrays[TARGETS] = batch.targets
+        for name, values in arrays.items():
+            if name not in files:
+                files[name] = _created(directory / name, len(split), values)
+            files[name][start : start + len(values)] = values.numpy()
+        start += len(next(iter(arrays.values())))
     index = {
         "inputs": {name: asdict(spec) for name, spec in split.specs.items()},
-        "labelled": split.targets is not None,
+        "labelled": split.labelled,
         "classes": list(classes),
     }
     (directory / INDEX).write_text(json.dumps(index), encoding="utf-8")
 
 
-def open_split(directory: Path) -> tuple[Split, tuple[str, ...]]:
+def _created(file: Path, samples: int, example: Tensor) -> NDArray[Any]:
+    """A file for `samples` rows like those of `example`."""
+    values = example.numpy()
+    return np.lib.format.open_memmap(
+        file, mode="w+", dtype=values.dtype, shape=(samples, *values.shape[1:])
+    )
+
+
+def open_split(directory: Path) -> tuple[ArraySplit, tuple[str, ...]]:
     """The split of `save_split` and the names of its classes. The tensors are mapped from the
     files: processes share them, and must not write to them."""
     index = json.loads((directory / INDEX).read_text(encoding="utf-8"))
     specs = {name: _spec(**fields) for name, fields in index["inputs"].items()}
     inputs = {name: _mapped(directory / _file(number)) for number, name in enumerate(specs)}
     targets = _mapped(directory / TARGETS) if index["labelled"] else None
-    return Split(inputs, targets, specs), tuple(index["classes"])
+    return ArraySplit(inputs, targets, specs), tuple(index["classes"])
 
 
 def _file(number: int) -> str:

@@ -24,11 +24,11 @@ from edgekit.backends.host_model import Arrays, HostModel
 from edgekit.bundle.directory import describe_file
 from edgekit.bundle.manifest import Artifact, Delegation, TensorSpec, Verification
 from edgekit.compress.scheme import FLOAT, Scheme
+from edgekit.data.dataset import Split
 from edgekit.errors import ExportError
 from edgekit.export.arrays_file import write_arrays
 from edgekit.export.publish import publish, staging, write
 from edgekit.export.verify import (
-    EvaluationSet,
     Thresholds,
     compare,
     eager_outputs,
@@ -59,7 +59,7 @@ def export_artifact(
     scheme: Scheme = FLOAT,
     keep_float: Sequence[str] = (),
     task: Task,
-    test: EvaluationSet,
+    test: Split,
     thresholds: Thresholds,
     output: Path,
     threads: int = 1,
@@ -118,7 +118,7 @@ def _verify(
     lowered: Lowered,
     host: HostModel,
     samples: Mapping[str, Tensor],
-    test: EvaluationSet,
+    test: Split,
     task: Task,
     thresholds: Thresholds,
 ) -> tuple[Verification, Arrays, dict[str, str]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgekit.backends.host_model import Arrays, HostModel, length, rows, sample_bytes
+from edgekit.data.dataset import Split, in_turn, normalise
 from edgekit.errors import ExportError
 from edgekit.metrics import MetricValue
 from edgekit.models.outputs import named_outputs
@@ -27,18 +28,6 @@ CHUNK = 64
 KEPT_OUTPUT_BYTES = 256 << 20
 """Outputs on the test set are kept up to this size; of dense predictions only the first samples'
 are."""
-
-
-class EvaluationSet(Protocol):
-    """Samples as the model sees them: `at` gives each input by name as (B, *sample), in the model's
-    order; `targets` are of shape (N, …), or None."""
-
-    @property
-    def targets(self) -> Tensor | None: ...
-
-    def __len__(self) -> int: ...
-
-    def at(self, index: slice) -> Mapping[str, Tensor]: ...
 
 
 @dataclass(frozen=True)
@@ -161,9 +150,7 @@ def _array(values: Tensor) -> NDArray[Any]:
     return array.astype(np.float32) if array.dtype.kind == "f" else array
 
 
-def evaluate(
-    model: HostModel, test: EvaluationSet, task: Task
-) -> tuple[Arrays, tuple[MetricValue, ...]]:
+def evaluate(model: HostModel, test: Split, task: Task) -> tuple[Arrays, tuple[MetricValue, ...]]:
     """Run every test sample, one inference each. Gives the outputs by name, as many as are kept,
     and the task's metrics on all samples, none without targets.
 
@@ -172,30 +159,27 @@ def evaluate(
     """
     kept: list[Arrays] = []
     scores, room = Scores(task), KEPT_OUTPUT_BYTES
-    targets = None if test.targets is None else test.targets.numpy()
-    for start, outputs in _chunks(model, test):
+    start = 0
+    for batch in test.batches(in_turn(len(test), CHUNK)):
+        samples = normalise(batch.inputs, test.specs)
+        outputs = model({name: values.numpy() for name, values in samples.items()})
         if not all(np.isfinite(values).all() for values in outputs.values()):
             raise ExportError(
                 f"the artifact returns NaN or infinity on a test sample from {start} on",
                 hint="nothing was published",
             )
-        if targets is not None:
-            answered = targets[start : start + length(outputs)]
+        if batch.targets is not None:
+            targets = batch.targets.numpy()
             shapes = {name: values.shape[1:] for name, values in outputs.items()}
-            task.check_targets(answered, shapes)
-            scores.add(outputs, answered)
+            task.check_targets(targets, shapes)
+            scores.add(outputs, targets)
         size = sum(values.nbytes for values in outputs.values())
         if room >= size or not kept:
             kept.append(outputs)
             room -= size
+        start += length(outputs)
     joined = {name: np.concatenate([each[name] for each in kept]) for name in kept[0]}
     return joined, scores.metrics()
-
-
-def _chunks(model: HostModel, test: EvaluationSet) -> Iterator[tuple[int, Arrays]]:
-    for start in range(0, len(test), CHUNK):
-        samples = test.at(slice(start, min(start + CHUNK, len(test))))
-        yield start, model({name: values.numpy() for name, values in samples.items()})
 
 
 def reference_bytes(model: HostModel, samples: Mapping[str, NDArray[Any]]) -> tuple[bytes, bytes]:

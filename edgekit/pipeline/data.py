@@ -15,7 +15,7 @@ from edgekit.recipe.schema import Recipe
 from edgekit.tasks.task import load_task
 
 if TYPE_CHECKING:
-    from edgekit.data.dataset import Dataset
+    from edgekit.data.dataset import Dataset, Split
 
 CODE = ("data", "registry", "pipeline/data.py")
 """What a saved split depends on besides the recipe and its data."""
@@ -33,6 +33,7 @@ def data_of(loaded: LoadedRecipe) -> Dataset:
     """The data of a recipe, with targets that suit its task.
 
     Raises ModelError: the data cannot be had, or are for another task."""
+    from edgekit.data.dataset import Dataset
     from edgekit.data.load import load_dataset
 
     recipe = loaded.recipe
@@ -44,23 +45,19 @@ def data_of(loaded: LoadedRecipe) -> Dataset:
         train_limit=recipe.data.train_limit,
         test_limit=recipe.data.test_limit,
         base=loaded.path.parent,
+        workers=recipe.data.processes,
     )
-    _check_targets(loaded, data)
-    return data
-
-
-def _check_targets(loaded: LoadedRecipe, data: Dataset) -> None:
-    recipe = loaded.recipe
     task = load_task(recipe.task, loaded.path.parent)
-    for part, split in (("train", data.train), ("test", data.test)):
-        if split.targets is None:
-            continue
+
+    def checked(part: str, split: Split) -> Split:
         try:
-            task.check_targets(split.targets.numpy(), {})
+            return split.checked(lambda targets: task.check_targets(targets, {}))
         except ModelError as error:
             raise ModelError(
                 f"data {recipe.data.name}, {part} split: {error.message}", hint=error.hint
             ) from None
+
+    return Dataset(checked("train", data.train), checked("test", data.test), data.classes)
 
 
 def data_key(loaded: LoadedRecipe) -> str:

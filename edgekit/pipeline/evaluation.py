@@ -54,11 +54,11 @@ def _save(loaded: LoadedRecipe, count: int, cache: Path, directory: Path) -> Non
     from edgekit.data.saved import open_split
 
     test, _ = open_split(saved_test_split(loaded, cache))
-    whole = slice(0, min(count, len(test)))
-    for index, values in enumerate(test.at(whole).values()):
+    first = slice(0, min(count, len(test)))
+    for index, values in enumerate(test.at(first).values()):
         np.save(directory / f"inputs.{index}.npy", values.numpy())
     if test.targets is not None:
-        np.save(directory / "targets.npy", test.targets[whole].numpy())
+        np.save(directory / "targets.npy", test.targets[first].numpy())
 
 
 def write_evaluation(

@@ -21,6 +21,8 @@ from edgekit.compress.checkpoint import Checkpoint, ModelSpec
 from edgekit.compress.context import StageContext, StepProgress
 from edgekit.compress.sections import StageBase, is_own
 from edgekit.compress.training import fit
+from edgekit.data.dataset import Dataset
+from edgekit.data.saved import open_split
 from edgekit.errors import EdgekitError, ModelError
 from edgekit.models.calling import Inputs, batch_size, call
 from edgekit.models.create import create_model
@@ -51,8 +53,7 @@ class Stages:
         self.progress = progress
         self.task = load_task(loaded.recipe.task, loaded.path.parent)
         fit.deterministic(loaded.recipe.seed, strict=loaded.recipe.deterministic)
-        self.data = data_of(loaded)
-        saved_test_split(loaded, cache_root(), self.data)  # the exports need it later
+        self.data = _with_saved_test(loaded, data_of(loaded))
         # Two real samples: shapes for tracing, and numbers that exercise batch norm.
         self.example = self.data.train.at(slice(0, 2))
         self._checkpoints: dict[int, Checkpoint] = {}
@@ -122,6 +123,13 @@ class Stages:
 
     def _progress_of(self, name: str) -> StepProgress:
         return functools.partial(self.progress, name)
+
+
+def _with_saved_test(loaded: LoadedRecipe, data: Dataset) -> Dataset:
+    """The data, with the test split mapped from the files that the exports need later: each stage
+    is evaluated on it, and reads no image anew."""
+    test, _ = open_split(saved_test_split(loaded, cache_root(), data))
+    return dataclasses.replace(data, test=test)
 
 
 def _result(

@@ -10,6 +10,7 @@ prune → finetune → qat. `export: NAME` on a stage publishes its result as th
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, create_model, model_validator
@@ -145,6 +146,19 @@ class Data(Section):
         default=None,
         description="Use only the first so many test samples (after a seeded shuffle).",
     )
+    workers: Annotated[int, Field(ge=0, le=64)] | None = Field(
+        default=None,
+        description=(
+            "Processes that read samples of a dataset that is read while it is used. Default: one"
+            " for each processor, at most 8; 0: no other process."
+        ),
+        examples=[4],
+    )
+
+    @property
+    def processes(self) -> int:
+        """How many processes read samples."""
+        return min(8, os.cpu_count() or 1) if self.workers is None else self.workers
 
     @model_validator(mode="after")
     def _path_is_safe(self) -> Self:

@@ -14,7 +14,7 @@ from edgekit.bundle.manifest import Artifact
 from edgekit.compress.quantize.calibrate import calibrate
 from edgekit.compress.quantize.pt2e import prepare_ptq
 from edgekit.compress.scheme import FLOAT, Scheme
-from edgekit.data.dataset import Split
+from edgekit.data.dataset import ArraySplit
 from edgekit.data.source import InputSpec
 from edgekit.export.arrays_file import read_arrays
 from edgekit.export.artifact import Purpose, export_artifact
@@ -53,11 +53,11 @@ def net() -> TwoInputs:
     return TwoInputs().eval()
 
 
-def samples() -> Split:
+def samples() -> ArraySplit:
     generator = torch.Generator().manual_seed(1)
     image = torch.randn(12, 3, 16, 16, generator=generator)
     ids = torch.randint(0, 10, (12, 7), generator=generator)
-    return Split({"image": image, "ids": ids}, None, SPECS)
+    return ArraySplit({"image": image, "ids": ids}, None, SPECS)
 
 
 def exported(backend: str, scheme: Scheme, model: nn.Module, output: Path) -> Artifact:

@@ -16,7 +16,7 @@ from edgekit.data.dataset import Dataset, shuffled
 from edgekit.data.load import load_dataset
 from edgekit.data.source import InputSpec
 from edgekit.errors import ModelError
-from tests.support.splits import one_input, one_input_split, only
+from tests.support.splits import arrays, one_input, one_input_split, only, targets
 
 pytestmark = pytest.mark.torch
 
@@ -108,10 +108,9 @@ def test_the_samples_themselves_are_not_changed() -> None:
 def test_a_users_arrays_become_tensors_of_the_right_types(base: Path) -> None:
     data = load(base, args={"n": 9})
     assert (len(data.train), len(data.test)) == (9, 2)
-    assert only(data.train.inputs).dtype == torch.uint8
-    assert only(data.test.inputs).dtype == torch.float32
-    assert data.train.targets is not None
-    assert data.train.targets.dtype == torch.int64
+    assert only(arrays(data.train).inputs).dtype == torch.uint8
+    assert only(arrays(data.test).inputs).dtype == torch.float32
+    assert targets(data.train).dtype == torch.int64
     assert data.classes == ("0", "1", "2")
 
 
@@ -126,7 +125,7 @@ def test_labels_may_be_missing(base: Path) -> None:
     data = returning(
         base, (np.zeros((3, 5), np.float32), None, np.zeros((2, 5), np.float32), None), shape=(5,)
     )
-    assert data.train.targets is None
+    assert arrays(data.train).targets is None
     assert data.classes == ()
 
 
@@ -135,9 +134,8 @@ def test_limits_keep_a_seeded_choice(base: Path) -> None:
     value = (inputs, np.arange(100) % 10, inputs, np.arange(100) % 10)
     data = returning(base, value, shape=(1,), train_limit=30, test_limit=500)
     chosen = shuffled(100, 0)[:30]
-    assert torch.equal(only(data.train.inputs)[:, 0], chosen.float())
-    assert data.train.targets is not None
-    assert torch.equal(data.train.targets, chosen % 10)
+    assert torch.equal(only(arrays(data.train).inputs)[:, 0], chosen.float())
+    assert torch.equal(targets(data.train), chosen % 10)
     assert len(data.test) == 100
     assert not torch.equal(chosen, shuffled(100, 1)[:30])
 
@@ -166,7 +164,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "endless target": ((ONE, [math.inf], ONE, [0]), "target 0 holds NaN or infinity"),
     "complex target": ((ONE, [1j], ONE, [0]), "targets are complex numbers"),
     "unnamed class": ((ONE, [2], ONE, [0], ["a", "b"]), "label 2 has no name among 2 classes"),
-    "three": ((ONE, [0], ONE), "its factory returned tuple"),
+    "three": ((ONE, [0], ONE), "which is no map-style dataset"),
     "nothing": (None, "its factory returned NoneType"),
 }
 
@@ -218,13 +216,13 @@ def named(base: Path, inputs: Any) -> Dataset:
 
 def test_inputs_by_name_take_the_recipes_order_and_integers_stay(base: Path) -> None:
     data = named(base, {"ids": IDS, "image": PIXELS})
-    assert list(data.train.inputs) == ["image", "ids"]
+    assert list(arrays(data.train).inputs) == ["image", "ids"]
     batch = data.test.at(slice(1, 3))
     torch.testing.assert_close(batch["image"], torch.ones(2, 1, 2, 2))
     assert batch["ids"].dtype == torch.int64
     assert batch["ids"].tolist() == [[3, 4, 5], [6, 7, 8]]
     assert len(data.train.limited(2, 0)) == 2
-    assert set(data.train.limited(2, 0).inputs) == {"image", "ids"}
+    assert set(arrays(data.train.limited(2, 0)).inputs) == {"image", "ids"}
 
 
 @pytest.mark.parametrize(
@@ -267,6 +265,5 @@ def test_only_floats_are_normalised(base: Path) -> None:
 def test_targets_of_any_task(targets: Any, dtype: torch.dtype, base: Path) -> None:
     inputs = np.zeros((2, 5), np.float32)
     data = returning(base, (inputs, targets, inputs, targets), shape=(5,))
-    assert data.test.targets is not None
-    assert data.test.targets.dtype == dtype
+    assert targets(data.test).dtype == dtype
     assert data.classes == (("0", "1") if dtype == torch.int64 else ())

@@ -18,7 +18,7 @@ from edgekit.data import fashion_mnist
 from edgekit.data.dataset import Dataset
 from edgekit.data.load import load_dataset
 from edgekit.errors import ModelError
-from tests.support.splits import one_input, only
+from tests.support.splits import arrays, one_input, only, targets
 from tests.support.tiers import cannot_run
 
 pytestmark = pytest.mark.torch
@@ -46,20 +46,27 @@ def test_digits_are_split_by_class_and_seed() -> None:
     assert (len(data.train), len(data.test)) == (1347, 450)
     assert all(
         abs(test - train / 3) <= 1
-        for train, test in zip(counts(data.train.targets), counts(data.test.targets), strict=True)
+        for train, test in zip(counts(targets(data.train)), counts(targets(data.test)), strict=True)
     )
     assert data.classes == tuple("0123456789")
     assert only(data.train.at(slice(None))).aminmax().max == 1
-    assert torch.equal(only(data.train.inputs), only(load("digits", (1, 8, 8)).train.inputs))
+    assert torch.equal(
+        only(arrays(data.train).inputs), only(arrays(load("digits", (1, 8, 8)).train).inputs)
+    )
     assert not torch.equal(
-        only(data.train.inputs), only(load("digits", (1, 8, 8), seed=1).train.inputs)
+        only(arrays(data.train).inputs),
+        only(arrays(load("digits", (1, 8, 8), seed=1).train).inputs),
     )
 
 
 def test_smaller_images_are_padded_with_black_never_shrunk() -> None:
     small, large = load("digits", (1, 8, 8)), load("digits", (3, 11, 16))
-    assert torch.equal(only(large.train.inputs)[:, :, 1:9, 4:12], only(small.train.inputs))
-    assert int(only(large.train.inputs).sum()) == int(only(small.train.inputs).sum())
+    assert torch.equal(
+        only(arrays(large.train).inputs)[:, :, 1:9, 4:12], only(arrays(small.train).inputs)
+    )
+    assert int(only(arrays(large.train).inputs).sum()) == int(
+        only(arrays(small.train).inputs).sum()
+    )
     assert only(large.train.at(slice(0, 2))).shape == (2, 3, 11, 16)
     for shape in ((1, 7, 8), (64,), (8, 8)):
         with pytest.raises(ModelError, match=r"a sample is 1×8×8, but the recipe's input is"):
@@ -71,10 +78,12 @@ def test_fashion_mnist_of_debian() -> None:
         cannot_run("apt-get install dataset-fashion-mnist")
     data = load("fashion_mnist", (3, 32, 32), test_limit=1000)
     assert (len(data.train), len(data.test)) == (60_000, 1000)
-    assert counts(data.train.targets) == [6000] * 10
-    assert only(data.train.inputs).shape == (60_000, 1, 32, 32)
-    assert int(only(data.train.inputs)[:, :, :2].sum()) == 0
-    assert only(data.train.inputs)[0, 0, 2:30, 2:30].float().mean() == pytest.approx(97.25, abs=0.1)
+    assert counts(targets(data.train)) == [6000] * 10
+    assert only(arrays(data.train).inputs).shape == (60_000, 1, 32, 32)
+    assert int(only(arrays(data.train).inputs)[:, :, :2].sum()) == 0
+    assert only(arrays(data.train).inputs)[0, 0, 2:30, 2:30].float().mean() == pytest.approx(
+        97.25, abs=0.1
+    )
     assert data.classes[9] == "Ankle boot"
 
 
@@ -98,7 +107,7 @@ def test_fashion_mnist_of_a_folder(zipped: bool, tmp_path: Path) -> None:
     write_fashion(tmp_path / "fashion", zipped=zipped)
     data = load("fashion_mnist", (1, 28, 28), tmp_path, args={"path": "fashion"})
     assert (len(data.train), len(data.test)) == (3, 2)
-    assert only(data.train.inputs).flatten()[:4].tolist() == [0, 1, 2, 0]
+    assert only(arrays(data.train).inputs).flatten()[:4].tolist() == [0, 1, 2, 0]
 
 
 @pytest.mark.parametrize(
@@ -132,17 +141,17 @@ def test_missing_fashion_mnist_says_how_to_get_it(
 
 def test_crops_of_the_photographs_are_many_seeded_and_without_labels() -> None:
     data = load("sample_photos", (3, 48, 64), args={"train": 12, "test": 4})
-    assert only(data.train.inputs).shape == (12, 3, 48, 64)
-    assert data.train.targets is None
+    assert only(arrays(data.train).inputs).shape == (12, 3, 48, 64)
+    assert arrays(data.train).targets is None
     assert len(data.test) == 4
-    assert len({image.numpy().tobytes() for image in only(data.train.inputs)}) == 12
-    assert all(image.float().std() > 10 for image in only(data.train.inputs))
+    assert len({image.numpy().tobytes() for image in only(arrays(data.train).inputs)}) == 12
+    assert all(image.float().std() > 10 for image in only(arrays(data.train).inputs))
     again, other = (
         load("sample_photos", (3, 48, 64), seed=seed, args={"train": 12, "test": 4})
         for seed in (0, 1)
     )
-    assert torch.equal(only(data.train.inputs), only(again.train.inputs))
-    assert not torch.equal(only(data.train.inputs), only(other.train.inputs))
+    assert torch.equal(only(arrays(data.train).inputs), only(arrays(again.train).inputs))
+    assert not torch.equal(only(arrays(data.train).inputs), only(arrays(other.train).inputs))
     with pytest.raises(ModelError, match="the photographs have 3 channels"):
         load("sample_photos", (1, 48, 64))
 
@@ -168,9 +177,8 @@ def test_a_folder_of_images_is_split_by_class(photos: Path) -> None:
     data = load("image_folder", (3, 24, 24), photos, args={"path": "photos"})
     assert data.classes == ("blue", "red")
     assert (len(data.train), len(data.test)) == (16, 4)
-    assert counts(data.train.targets) == [8, 8]
-    assert data.train.targets is not None
-    for image, label in zip(only(data.train.inputs), data.train.targets, strict=True):
+    assert counts(targets(data.train)) == [8, 8]
+    for image, label in zip(only(arrays(data.train).inputs), targets(data.train), strict=True):
         assert image[0 if label == 1 else 2].float().mean() > 190
 
 
@@ -180,7 +188,7 @@ def test_separate_folders_and_limits_before_decoding(photos: Path) -> None:
     data = load("image_folder", (1, 24, 24), photos, args={"path": "split"}, train_limit=5)
     assert (len(data.train), len(data.test)) == (5, 20)
     limited = load("image_folder", (1, 24, 24), photos, args={"path": "split"}, train_limit=5)
-    assert torch.equal(only(limited.train.inputs), only(data.train.inputs))
+    assert torch.equal(only(arrays(limited.train).inputs), only(arrays(data.train).inputs))
     write_image(photos / "split" / "val" / "green" / "1.png", (0, 1, 0))
     with pytest.raises(ModelError, match="has classes that train/ has not: green"):
         load("image_folder", (1, 24, 24), photos, args={"path": "split"})
@@ -197,10 +205,10 @@ def test_images_cover_the_input_upright_and_centred(tmp_path: Path) -> None:
     exif[0x0112] = 6  # turned by a quarter: 60×20 is meant as 20×60
     Image.fromarray(pixels).save(tmp_path / "p" / "a" / "1.png", exif=exif)
     data = load("image_folder", (1, 20, 20), tmp_path, args={"path": "p", "test_fraction": 0.5})
-    images = torch.cat([only(data.train.inputs), only(data.test.inputs)])
+    images = torch.cat([only(arrays(data.train).inputs), only(arrays(data.test).inputs)])
     assert images.float().mean() > 245
     tall = load("image_folder", (3, 64, 32), tmp_path, args={"path": "p", "test_fraction": 0.5})
-    assert only(tall.train.inputs).shape[1:] == (3, 64, 32)
+    assert only(arrays(tall.train).inputs).shape[1:] == (3, 64, 32)
 
 
 def test_damaged_images_are_named_all_at_once(photos: Path) -> None:

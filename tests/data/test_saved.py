@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from edgekit.data.dataset import Split
+from edgekit.data.dataset import ArraySplit
 from edgekit.data.saved import open_split, save_split
 from edgekit.data.source import InputSpec
 
@@ -19,9 +19,11 @@ SPECS = {
 }
 
 
-def split(targets: torch.Tensor | None) -> Split:
+def split(targets: torch.Tensor | None) -> ArraySplit:
     pixels = torch.arange(20, dtype=torch.uint8).reshape(5, 1, 2, 2)
-    return Split({"camera/left": pixels, "ids": torch.arange(15).reshape(5, 3)}, targets, SPECS)
+    return ArraySplit(
+        {"camera/left": pixels, "ids": torch.arange(15).reshape(5, 3)}, targets, SPECS
+    )
 
 
 @pytest.mark.parametrize("targets", [torch.tensor([0, 1, 2, 0, 1]), None])

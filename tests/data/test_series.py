@@ -8,7 +8,7 @@ import torch
 from edgekit.data import japanese_vowels
 from edgekit.data.load import load_dataset
 from edgekit.errors import ModelError
-from tests.support.splits import one_input, only
+from tests.support.splits import arrays, one_input, only, targets
 
 pytestmark = pytest.mark.torch
 
@@ -17,9 +17,8 @@ def test_the_official_split_padded_in_front() -> None:
     data = load_dataset("japanese_vowels", {}, inputs=one_input((32, 12)), seed=0)
     assert (len(data.train), len(data.test)) == (270, 370)
     assert data.classes == tuple("123456789")
-    assert data.train.targets is not None
-    assert torch.bincount(data.train.targets).tolist() == [30] * 9
-    first = only(data.train.inputs)[0]
+    assert torch.bincount(targets(data.train)).tolist() == [30] * 9
+    first = only(arrays(data.train).inputs)[0]
     assert first.shape == (32, 12)
     assert first[:12].abs().max() == 0
     assert first[12:].abs().min() > 0

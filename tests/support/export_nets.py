@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edgekit.data.dataset import Split
+from edgekit.data.dataset import ArraySplit
 from tests.support.splits import one_input_split
 
 IMAGE = (3, 16, 16)
@@ -86,7 +86,7 @@ def series_net() -> SeriesNet:
     return SeriesNet().eval()
 
 
-def samples(net: nn.Module, shape: tuple[int, ...], count: int = 40) -> Split:
+def samples(net: nn.Module, shape: tuple[int, ...], count: int = 40) -> ArraySplit:
     """Random samples, labelled with what the net itself says except for every tenth."""
     inputs = torch.randn(count, *shape, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from edgekit.data.dataset import Split
+from edgekit.data.dataset import ArraySplit, Split
 from edgekit.data.source import InputSpec
 
 
@@ -32,11 +32,24 @@ def one_input_split(
     shape: tuple[int, ...],
     mean: tuple[float, ...] | None = None,
     std: tuple[float, ...] | None = None,
-) -> Split:
-    return Split({"input": inputs}, targets, one_input(shape, mean=mean, std=std))
+) -> ArraySplit:
+    return ArraySplit({"input": inputs}, targets, one_input(shape, mean=mean, std=std))
 
 
 def only(samples: dict[str, Tensor]) -> Tensor:
     """The tensor of the one input."""
     [tensor] = samples.values()
     return tensor
+
+
+def arrays(split: Split) -> ArraySplit:
+    """A split that is in memory."""
+    assert isinstance(split, ArraySplit)
+    return split
+
+
+def targets(split: Split) -> Tensor:
+    """The targets of a split that is in memory."""
+    values = arrays(split).targets
+    assert values is not None
+    return values

@@ -49,12 +49,14 @@ def _run(context: StageContext, checkpoint: Checkpoint, section: QuantizePtq) ->
 
 def _batches(context: StageContext, samples: int) -> Iterator[Mapping[str, Tensor]]:
     """The first training samples in batches, with progress."""
-    last = min(samples, len(context.train))
-    starts = range(0, last, CALIBRATION_BATCH)
+    from edgekit.data.dataset import in_turn, normalise
+
+    train = context.train
+    order = in_turn(min(samples, len(train)), CALIBRATION_BATCH)
     progress = context.progress(context.name)
-    for done, start in enumerate(starts):
-        progress(done, len(starts), "calibrating")
-        yield context.train.at(slice(start, min(start + CALIBRATION_BATCH, last)))
+    for done, batch in enumerate(train.batches(order)):
+        progress(done, len(order), "calibrating")
+        yield normalise(batch.inputs, train.specs)
 
 
 def _rebuild(

@@ -20,12 +20,12 @@ import torch
 from torch import Tensor, nn
 
 from edgekit.compress.training import resume
-from edgekit.compress.training.batches import batches_of
+from edgekit.compress.training.batches import preparation
 from edgekit.compress.training.learning_rate import learning_rate
 from edgekit.compress.training.losses import Teacher, training_loss
 from edgekit.compress.training.memory_layout import image_layout
 from edgekit.compress.training.optimizer import optimizer_of, set_rate
-from edgekit.data.dataset import Split
+from edgekit.data.dataset import Batch, Split
 from edgekit.errors import ModelError
 from edgekit.tasks.task import Task
 
@@ -97,7 +97,7 @@ def fit(
     steps_per_epoch = steps_total(len(train), batch_size, 1)
     total = steps_total(len(train), batch_size, epochs)
     updates = optimizer_of(model, optimizer, lr=lr, weight_decay=weight_decay, momentum=momentum)
-    batch = batches_of(train, augment, labels_needed=teacher is None or teacher.weight < 1)
+    prepared = preparation(train, augment, labels_needed=teacher is None or teacher.weight < 1)
     loss_of = functools.partial(
         training_loss, model, task=task, label_smoothing=label_smoothing, teacher=teacher
     )
@@ -111,11 +111,11 @@ def fit(
         step_epochs=step_epochs,
     )
 
-    def update(epoch: int, step: int, rows: Tensor, layout: torch.memory_format) -> float:
+    def update(epoch: int, step: int, batch: Batch, layout: torch.memory_format) -> float:
         """One step of the optimiser. Returns the loss before it."""
         set_rate(updates, rate(step - 1))
         with _named_failures(epoch, step):
-            inputs, targets = batch(rows)
+            inputs, targets = prepared(batch)
             inputs = {k: v.contiguous(memory_format=layout) for k, v in inputs.items()}
             loss = loss_of(inputs, targets)
             updates.zero_grad()
@@ -141,8 +141,9 @@ def fit(
             torch.manual_seed(seed + epoch)
             shuffled = torch.randperm(len(train)).tensor_split(steps_per_epoch)
             summed = 0.0
-            for done, rows in enumerate(shuffled[: total - first], start=1):
-                summed += update(epoch, first + done, rows, layout)
+            batches = train.batches(shuffled[: total - first], seed=seed + epoch)
+            for done, batch in enumerate(batches, start=1):
+                summed += update(epoch, first + done, batch, layout)
                 mean_loss = summed / done
                 if progress is not None:
                     progress(first + done, total, f"loss {mean_loss:.3f}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from edgekit.data.dataset import in_turn, normalise
 from edgekit.errors import ModelError
 from edgekit.models.calling import Inputs, call
 from edgekit.tasks.task import Task
@@ -57,12 +58,13 @@ def batch_losses(
     """The mean loss of each of the first batches of training samples.
 
     Raises ModelError for data without labels."""
-    labels = context.train.targets
-    if labels is None:
+    train = context.train
+    if not train.labelled:
         raise ModelError(
             "the losses of a model need labels, and this data has none",
             hint="use importance: magnitude",
         )
-    for start in range(0, min(batches * batch_size, len(context.train)), batch_size):
-        index = slice(start, start + batch_size)
-        yield context.task.loss(call(model, context.train.at(index)), labels[index])
+    first = in_turn(min(batches * batch_size, len(train)), batch_size)
+    for batch in train.batches(first):
+        assert batch.targets is not None
+        yield context.task.loss(call(model, normalise(batch.inputs, train.specs)), batch.targets)

@@ -19,9 +19,7 @@ from torch.nn import functional
 from edgekit.compress.quantize import pt2e
 from edgekit.compress.training.evaluate import evaluate, predict
 from edgekit.compress.training.fit import (
-    FitReport,
     deterministic,
-    fit,
     steps_total,
 )
 from edgekit.compress.training.losses import Teacher
@@ -30,26 +28,10 @@ from edgekit.data.load import load_dataset
 from edgekit.errors import ModelError
 from edgekit.models.create import create_model
 from edgekit.tasks.classification import CLASSIFICATION
-from tests.support.splits import one_input
+from tests.support.splits import arrays, one_input
+from tests.support.training import train
 
 pytestmark = pytest.mark.torch
-
-DEFAULTS: dict[str, Any] = {
-    "task": CLASSIFICATION,
-    "epochs": 1,
-    "batch_size": 64,
-    "optimizer": "adamw",
-    "lr": 3e-3,
-    "weight_decay": 0.0,
-    "momentum": 0.9,
-    "schedule": "cosine",
-    "warmup_epochs": 0.0,
-    "step_epochs": 10.0,
-    "label_smoothing": 0.0,
-    "gradient_clip_norm": None,
-    "augment": (),
-    "seed": 0,
-}
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +46,6 @@ def few(digits: Dataset) -> Split:
 
 def cnn(seed: int = 0) -> nn.Module:
     return create_model("small_cnn", {"width": 8}, seed=seed)
-
-
-def train(model: nn.Module, data: Split, **options: Any) -> FitReport:
-    return fit(model, data, **(DEFAULTS | options))
 
 
 def accuracy_percent(model: nn.Module, split: Split) -> float:
@@ -305,7 +283,7 @@ def test_a_student_learns_from_its_teacher_alone(digits: Dataset) -> None:
     train(teacher, digits.train, epochs=3)
     before = copy.deepcopy(teacher)
     student = cnn(1)
-    unlabelled = replace(digits.train, targets=None)
+    unlabelled = replace(arrays(digits.train), targets=None)
     train(student, unlabelled, epochs=4, lr=1e-2, teacher=Teacher(teacher, 4.0, 1.0))
     agreed = (
         (scores(student, digits.test).argmax(1) == scores(teacher, digits.test).argmax(1))
@@ -343,10 +321,10 @@ def test_a_diverging_training_says_where_and_what_to_do(few: Split) -> None:
 
 def test_data_that_cannot_teach(few: Split) -> None:
     with pytest.raises(ModelError, match="training needs labels") as caught:
-        train(cnn(), replace(few, targets=None))
+        train(cnn(), replace(arrays(few), targets=None))
     assert "teacher" in caught.value.hint
     with pytest.raises(ModelError, match="training needs labels"):
-        train(cnn(), replace(few, targets=None), teacher=Teacher(cnn(), 4.0, 0.5))
+        train(cnn(), replace(arrays(few), targets=None), teacher=Teacher(cnn(), 4.0, 0.5))
 
 
 def test_models_that_cannot_learn_it(few: Split) -> None:
@@ -409,4 +387,4 @@ def test_predict_gives_every_sample_once_in_order(digits: Dataset) -> None:
     )
     assert whole.shape == (450, 10)
     torch.testing.assert_close(whole, parts, rtol=1e-4, atol=1e-5)
-    assert evaluate(model, replace(digits.test, targets=None), CLASSIFICATION) == ()
+    assert evaluate(model, replace(arrays(digits.test), targets=None), CLASSIFICATION) == ()
