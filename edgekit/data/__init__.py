@@ -12,6 +12,8 @@ of these, or a user's own as `package.module:object`.
     saved           a split as files, which other processes map instead of loading the data again
     fingerprint     what the data depend on, for the cache
     images          what the sources of images share
+    letterbox       how an image comes to lie in an input, with its boxes, masks and points
+    class_folders   files in a folder for each class
 """
 
 from edgekit.registry.table import Table

@@ -1,11 +1,11 @@
-"""What the sources of images share: padding, splitting by class, decoding. Smaller images are never
-blurred up to size but padded with black. Imports torch only to decode."""
+"""What the sources of images share: padding, splitting by class, decoding, cropping. Where an image
+with boxes, masks or points comes to lie is in letterbox.py. Imports torch only to decode."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +17,9 @@ from edgekit.data.source import times
 from edgekit.errors import ModelError
 
 if TYPE_CHECKING:
-    from PIL import Image
     from torch import Tensor
+
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 def pad_to(images: NDArray[np.uint8], shape: Sequence[int], name: str) -> NDArray[np.uint8]:
@@ -60,6 +61,14 @@ def stratified(
     return train.tolist(), test.tolist()
 
 
+def check_channels(shape: Sequence[int], name: str) -> None:
+    """Raises ModelError for an input that is no image, grey or RGB."""
+    if len(shape) != 3 or shape[0] not in (1, 3):
+        raise ModelError(
+            f"data {name}: images have 1 or 3 channels, but the recipe's input is {times(shape)}"
+        )
+
+
 def check_memory(count: int, shape: Sequence[int], name: str) -> None:
     """Raises ModelError when so many images of a shape would fill half of the memory."""
     needed = count * math.prod(shape) / 1e6
@@ -76,18 +85,14 @@ def decoded(paths: Sequence[Path], shape: Sequence[int], name: str) -> Tensor:
     """All images as uint8 of shape (N, *shape), decoded by as many threads as there are cores.
     Raises ModelError with the names of those that cannot be decoded."""
     import torch
-    from PIL import Image, ImageOps
 
     images = torch.empty((len(paths), *shape), dtype=torch.uint8)
-    fit = _fit_to(shape)
-    mode = "L" if shape[0] == 1 else "RGB"
 
     def decode(row: int) -> str | None:
         try:
-            with Image.open(paths[row]) as image:
-                images[row] = fit(ImageOps.exif_transpose(image).convert(mode))
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            return f"{paths[row]} ({str(error).splitlines()[0]})"
+            images[row] = covering(read_image(paths[row], shape[0]), shape)
+        except ModelError as error:
+            return error.message
         return None
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -95,22 +100,36 @@ def decoded(paths: Sequence[Path], shape: Sequence[int], name: str) -> Tensor:
     if damaged:
         rest = f" and {len(damaged) - 10} more" if len(damaged) > 10 else ""
         raise ModelError(
-            f"data {name}: damaged images: {', '.join(damaged[:10])}{rest}",
-            hint="remove or replace them",
+            f"data {name}: {', '.join(damaged[:10])}{rest}", hint="remove or replace them"
         )
     return images
 
 
-def _fit_to(shape: Sequence[int]) -> Callable[[Image.Image], Tensor]:
-    """Resize to cover the input's height and width, then crop at the centre."""
+def read_image(path: Path, channels: int) -> Tensor:
+    """An image turned upright, as uint8 of shape (channels, height, width): grey for one channel,
+    RGB for three. Raises ModelError that names a file which cannot be decoded."""
+    from PIL import Image, ImageOps
+    from torchvision.transforms.v2 import functional
+
+    try:
+        with Image.open(path) as image:
+            upright = ImageOps.exif_transpose(image).convert("L" if channels == 1 else "RGB")
+            return functional.pil_to_tensor(upright)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"damaged image {path} ({reason})", hint="remove or replace it") from None
+
+
+def covering(pixels: Tensor, shape: Sequence[int]) -> Tensor:
+    """An image of shape (C, h, w) resized to cover the input's height and width, then cropped at
+    the centre."""
     from torchvision.transforms.v2 import functional
 
     height, width = shape[1:]
-
-    def fit(image: Image.Image) -> Tensor:
-        ratio = max(height / image.height, width / image.width)
-        size = [max(height, round(image.height * ratio)), max(width, round(image.width * ratio))]
-        pixels = functional.resize(functional.pil_to_tensor(image), size, antialias=True)
-        return functional.center_crop(pixels, [height, width])
-
-    return fit
+    ratio = max(height / pixels.shape[1], width / pixels.shape[2])
+    size = [
+        max(height, round(pixels.shape[1] * ratio)),
+        max(width, round(pixels.shape[2] * ratio)),
+    ]
+    resized = functional.resize(pixels, size, antialias=True)
+    return functional.center_crop(resized, [height, width])

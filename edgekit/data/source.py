@@ -20,6 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+LARGE_BYTES = 256_000_000
+"""Sources that can do both read samples that take more than this while they are used, and hold
+others in memory."""
+
 
 @dataclass(frozen=True)
 class InputSpec:

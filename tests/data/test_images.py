@@ -216,7 +216,7 @@ def test_damaged_images_are_named_all_at_once(photos: Path) -> None:
     (photos / "photos" / "red" / "1.jpg").write_bytes(whole[: len(whole) // 2])
     (photos / "photos" / "blue" / "2.png").write_bytes(b"")
     (photos / "photos" / "blue" / "3.png").write_text("<html>")
-    with pytest.raises(ModelError, match="damaged images") as caught:
+    with pytest.raises(ModelError, match="damaged image") as caught:
         load("image_folder", (3, 24, 24), photos, args={"path": "photos"})
     assert all(name in caught.value.message for name in ("red/1.jpg", "blue/2.png", "blue/3.png"))
     assert "blue/4.png" not in caught.value.message
@@ -229,7 +229,7 @@ def test_folders_that_hold_no_dataset(photos: Path) -> None:
     for path, message in (
         ("nowhere", "no such folder"),
         ("bare", "no folders in"),
-        ("empty", "no images below"),
+        ("empty", "no files of its kind below"),
         ("single", "cannot be split for testing"),
     ):
         with pytest.raises(ModelError, match=message):
@@ -242,5 +242,10 @@ def test_folders_that_hold_no_dataset(photos: Path) -> None:
 
 def test_more_images_than_memory_are_refused_before_decoding(photos: Path) -> None:
     with pytest.raises(ModelError, match="more than half of this machine's memory") as caught:
-        load("image_folder", (3, 1_000_000, 1_000_000), photos, args={"path": "photos"})
+        load(
+            "image_folder",
+            (3, 1_000_000, 1_000_000),
+            photos,
+            args={"path": "photos", "stream": False},
+        )
     assert "train_limit" in caught.value.hint

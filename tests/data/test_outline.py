@@ -45,7 +45,7 @@ def test_classes_of_a_folder_are_counted(names: tuple[str, ...], tmp_path: Path)
     [
         ((), "no such folder"),
         (("1.jpg",), "no folders in"),
-        (("cat/notes.txt",), "no images below"),
+        (("cat/notes.txt",), "no files of its kind below"),
         (("train/cat/1.jpg", "test/eel/1.jpg"), "has classes that train/ has not: eel"),
     ],
 )
