@@ -16,7 +16,6 @@ from rich.markup import escape
 import edgekit
 from edgekit.cli.console import stdout
 from edgekit.cli.options import Json, Overrides, write_schema
-from edgekit.data import SOURCES
 from edgekit.errors import GateFailed, ModelError, UsageError
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def new(
         str | None,
         typer.Option(
             help=(
-                f"A built-in source ({', '.join(SOURCES)}), a folder of images, or"
+                "A built-in source that needs no arguments, a folder of images, or"
                 " package.module:object."
             )
         ),

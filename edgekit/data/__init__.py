@@ -13,7 +13,9 @@ of these, or a user's own as `package.module:object`.
     fingerprint     what the data depend on, for the cache
     images          what the sources of images share
     letterbox       how an image comes to lie in an input, with its boxes, masks and points
+    boxes           boxes as targets
     class_folders   files in a folder for each class
+    image_pairs     images with a file beside each
 """
 
 from edgekit.registry.table import Table
@@ -28,6 +30,8 @@ SOURCES = Table(
         "fashion_mnist": "edgekit.data.fashion_mnist:FASHION_MNIST",
         "image_folder": "edgekit.data.image_folder:IMAGE_FOLDER",
         "japanese_vowels": "edgekit.data.japanese_vowels:JAPANESE_VOWELS",
+        "mask_folder": "edgekit.data.mask_folder:MASK_FOLDER",
         "sample_photos": "edgekit.data.sample_photos:SAMPLE_PHOTOS",
+        "yolo": "edgekit.data.yolo:YOLO",
     },
 )

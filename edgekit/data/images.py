@@ -17,6 +17,7 @@ from edgekit.data.source import times
 from edgekit.errors import ModelError
 
 if TYPE_CHECKING:
+    from PIL import Image
     from torch import Tensor
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -108,13 +109,18 @@ def decoded(paths: Sequence[Path], shape: Sequence[int], name: str) -> Tensor:
 def read_image(path: Path, channels: int) -> Tensor:
     """An image turned upright, as uint8 of shape (channels, height, width): grey for one channel,
     RGB for three. Raises ModelError that names a file which cannot be decoded."""
-    from PIL import Image, ImageOps
     from torchvision.transforms.v2 import functional
+
+    return functional.pil_to_tensor(opened(path).convert("L" if channels == 1 else "RGB"))
+
+
+def opened(path: Path) -> Image.Image:
+    """An image, decoded and turned upright. Raises ModelError that names a file which cannot be."""
+    from PIL import Image, ImageOps
 
     try:
         with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image).convert("L" if channels == 1 else "RGB")
-            return functional.pil_to_tensor(upright)
+            return ImageOps.exif_transpose(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"damaged image {path} ({reason})", hint="remove or replace it") from None

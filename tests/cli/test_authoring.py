@@ -14,7 +14,7 @@ from edgekit.cli import run
 from edgekit.data import FOLDERS, SOURCES
 from edgekit.models import MODELS
 from edgekit.recipe.load import load_recipe
-from edgekit.recipe.scaffold import data_choices, new_recipe
+from edgekit.recipe.scaffold import data_choices, new_recipe, unknown_data
 from edgekit.recipe.starters import STARTERS
 
 
@@ -23,8 +23,16 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_every_source_can_be_chosen() -> None:
-    assert {*data_choices(), FOLDERS} == set(SOURCES)
+def test_every_source_can_be_chosen_or_says_what_it_needs() -> None:
+    assert set(data_choices()) == {"digits", "fashion_mnist", "japanese_vowels", "sample_photos"}
+    assert FOLDERS in SOURCES
+    for name in set(SOURCES) - set(data_choices()):
+        assert "reads your own files: begin with other data" in unknown_data(name)
+
+
+def test_a_source_of_files_is_refused_with_the_remedy(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["recipe", "new", "mine.yaml", "--from", "small_cnn", "--data", "yolo"]) == 2
+    assert "data.args" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("method", STARTERS)
