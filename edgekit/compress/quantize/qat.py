@@ -71,7 +71,17 @@ def _run(context: StageContext, checkpoint: Checkpoint, section: QuantizeQat) ->
 
     train_whole(context, graph, section.train, after_step=after_step, set_train_mode=set_train_mode)
     set_qat_mode(graph, training=False)
-    return dataclasses.replace(checkpoint, model=graph, quantization=quantization), ()
+    return dataclasses.replace(checkpoint, model=graph, quantization=quantization), _notes(
+        checkpoint.model
+    )
+
+
+def _notes(model: nn.Module) -> tuple[str, ...]:
+    from edgekit.compress.training.losses import TRAINING_STEP
+
+    if not hasattr(model, TRAINING_STEP):
+        return ()
+    return ("trained by the task's loss: a graph has no training_step",)
 
 
 def _modes(

@@ -91,6 +91,8 @@ def fit(
     ends with the same weights, bit for bit, as one that never stopped. An eager model is left in
     evaluation mode.
 
+    A model that has a method `training_step`, as in PyTorch Lightning, computes the loss itself.
+
     Raises ModelError: data without labels, targets or outputs that do not suit the task, an unknown
     transform, a loss that is not finite, an operator that fails."""
     started = time.monotonic()
@@ -117,7 +119,7 @@ def fit(
         with _named_failures(epoch, step):
             inputs, targets = prepared(batch)
             inputs = {k: v.contiguous(memory_format=layout) for k, v in inputs.items()}
-            loss = loss_of(inputs, targets)
+            loss = loss_of(inputs, targets, batch_number=step - 1)
             updates.zero_grad()
             loss.backward()
         value = _finite(loss, epoch, step, lr)

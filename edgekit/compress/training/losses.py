@@ -1,10 +1,11 @@
-"""The loss of a model on training samples: that of its task, alone or shared with a teacher's."""
+"""The loss of a model on training samples: that of its task or of the model itself, alone or shared
+with a teacher's."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,10 @@ from edgekit.tasks.task import Task
 
 if TYPE_CHECKING:
     from edgekit.compress.context import StageContext
+
+
+TRAINING_STEP = "training_step"
+"""The method of a model that computes its loss by itself. A graph for QAT has none."""
 
 
 @dataclass(frozen=True)
@@ -36,20 +41,43 @@ def training_loss(
     task: Task,
     label_smoothing: float,
     teacher: Teacher | None,
+    batch_number: int,
 ) -> Tensor:
     """The loss of a batch. Without targets, only the teacher's counts.
 
     Raises ModelError: targets or outputs that do not suit the task."""
-    outputs = call(model, inputs)
     share = 0.0 if teacher is None else teacher.weight
+    own_step = getattr(model, TRAINING_STEP, None)
+    outputs = call(model, inputs) if own_step is None or share > 0 else {}
     loss = torch.zeros(())
     if targets is not None and share < 1:
-        loss = loss + (1 - share) * task.loss(outputs, targets, label_smoothing=label_smoothing)
+        if own_step is None:
+            of_targets = task.loss(outputs, targets, label_smoothing=label_smoothing)
+        else:
+            of_targets = _own_loss(own_step, inputs, targets, batch_number)
+        loss = loss + (1 - share) * of_targets
     if teacher is not None and share > 0:
         with torch.no_grad():
             taught = call(teacher.model, inputs)
         loss = loss + share * task.distillation_loss(outputs, taught, teacher.temperature)
     return loss
+
+
+def _own_loss(
+    training_step: Callable[..., Any], inputs: Inputs, targets: Tensor, batch_number: int
+) -> Tensor:
+    """What a model's own `training_step(batch, batch_number)` returns: the loss, or a mapping that
+    holds it under `loss`, as in PyTorch Lightning. A batch is (inputs, targets); a single input
+    comes as a tensor, several as a mapping by name."""
+    single = next(iter(inputs.values())) if len(inputs) == 1 else dict(inputs)
+    returned = training_step((single, targets), batch_number)
+    loss = returned.get("loss") if isinstance(returned, Mapping) else returned
+    if not isinstance(loss, Tensor) or loss.numel() != 1:
+        raise ModelError(
+            f"the model's training_step returned a {type(returned).__name__}, and no loss",
+            hint="return the loss as a tensor with one number, or a mapping with it under `loss`",
+        )
+    return loss.reshape(())
 
 
 def batch_losses(
@@ -65,6 +93,13 @@ def batch_losses(
             hint="use importance: magnitude",
         )
     first = in_turn(min(batches * batch_size, len(train)), batch_size)
-    for batch in train.batches(first):
-        assert batch.targets is not None
-        yield context.task.loss(call(model, normalise(batch.inputs, train.specs)), batch.targets)
+    for number, batch in enumerate(train.batches(first)):
+        yield training_loss(
+            model,
+            normalise(batch.inputs, train.specs),
+            batch.targets,
+            task=context.task,
+            label_smoothing=0.0,
+            teacher=None,
+            batch_number=number,
+        )

@@ -278,6 +278,53 @@ def test_a_model_that_views_its_feature_map_trains_too(few: Split) -> None:
     assert train(Views(), few).steps == 4
 
 
+class WithOwnStep(nn.Module):
+    """Its loss is the task's, and an auxiliary head's."""
+
+    def __init__(self, returned: Callable[[Tensor], Any] = lambda loss: loss) -> None:
+        super().__init__()
+        self.body, self.auxiliary = cnn(), nn.Linear(64, 10)
+        self.returned = returned
+        self.batches: list[int] = []
+
+    def forward(self, image: Tensor) -> Tensor:
+        scores: Tensor = self.body(image)
+        return scores
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_number: int) -> Any:
+        image, labels = batch
+        self.batches.append(batch_number)
+        guesses = self.auxiliary(image.flatten(1))
+        loss = functional.cross_entropy(self(image), labels)
+        return self.returned(loss + functional.cross_entropy(guesses, labels))
+
+
+@pytest.mark.parametrize("returned", [lambda loss: loss, lambda loss: {"loss": loss}])
+def test_a_model_with_a_training_step_computes_its_own_loss(
+    returned: Callable[[Tensor], Any], few: Split
+) -> None:
+    model = WithOwnStep(returned)
+    before = model.auxiliary.weight.clone()
+    report = train(model, few, epochs=2)
+    assert model.batches == list(range(report.steps))
+    assert not torch.equal(before, model.auxiliary.weight)
+
+
+def test_a_training_step_and_a_teacher(few: Split) -> None:
+    model = WithOwnStep()
+    train(model, few, teacher=Teacher(cnn(1), 4.0, 0.5))
+    assert model.batches
+    alone = WithOwnStep()
+    train(alone, few, teacher=Teacher(cnn(1), 4.0, 1.0))
+    assert not alone.batches
+
+
+def test_a_training_step_without_a_loss(few: Split) -> None:
+    with pytest.raises(ModelError, match="training_step returned a dict, and no loss") as caught:
+        train(WithOwnStep(lambda loss: {"losses": loss}), few)
+    assert "under `loss`" in caught.value.hint
+
+
 def test_a_student_learns_from_its_teacher_alone(digits: Dataset) -> None:
     teacher = create_model("small_cnn", {}, seed=0)
     train(teacher, digits.train, epochs=3)
