@@ -16,6 +16,8 @@ of these, or a user's own as `package.module:object`.
     boxes           boxes as targets
     class_folders   files in a folder for each class
     image_pairs     images with a file beside each
+    coco_json       COCO's annotation files, checked
+    coco_masks      their masks, drawn
 """
 
 from edgekit.registry.table import Table
@@ -26,6 +28,7 @@ FOLDERS = "image_folder"
 SOURCES = Table(
     "data",
     {
+        "coco": "edgekit.data.coco:COCO",
         "digits": "edgekit.data.digits:DIGITS",
         "fashion_mnist": "edgekit.data.fashion_mnist:FASHION_MNIST",
         "image_folder": "edgekit.data.image_folder:IMAGE_FOLDER",
