@@ -9,7 +9,7 @@ import shutil
 import time
 from pathlib import Path
 
-import edgekit
+from edgekit import runners
 from edgekit.cache import cache_root
 from edgekit.progress import Progress, silent
 from edgekit.runners.native import wanted_version
@@ -17,6 +17,8 @@ from tools.emulation import image, machine
 from tools.emulation.programs import ADMIN_PATH
 
 PORT = 2922
+NOT_OF_THE_IMAGE = ("__main__.py", "__pycache__", "commands.py")
+"""What lies beside the sources of the image and does not change it."""
 PROGRAMS = {
     "mmdebstrap": "mmdebstrap",
     "mke2fs": "e2fsprogs",
@@ -123,17 +125,12 @@ def _build(part: Path, progress: Progress) -> None:
 
 def _key() -> str:
     """A hash of what makes the image, the runtimes in it included."""
+    parts = [path for path in image.HERE.iterdir() if path.name not in NOT_OF_THE_IMAGE]
+    parts.append(Path(runners.__file__).parent)
     digest = hashlib.sha256(wanted_version().encode())
-    for directory in (
-        image.HERE,
-        Path(edgekit.__file__).parent / "runner",
-        Path(edgekit.__file__).parent / "runtimes",
-    ):
-        for path in sorted(directory.rglob("*")):
-            if (
-                path.is_file()
-                and path.suffix != ".pyc"
-                and path.name not in ("__main__.py", "commands.py")
-            ):
-                digest.update(path.name.encode() + path.read_bytes())
+    for part in sorted(parts):
+        files = [part] if part.is_file() else sorted(part.rglob("*"))
+        for file in files:
+            if file.is_file() and file.suffix != ".pyc":
+                digest.update(file.name.encode() + file.read_bytes())
     return digest.hexdigest()
