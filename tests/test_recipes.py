@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 import edgekit
 from edgekit.export import worker
@@ -20,6 +21,7 @@ from edgekit.pipeline.build import BuildResult
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
 
 RECIPES = Path(__file__).parents[1] / "recipes"
+BY_DAY = ("digits_n_m", "digits_ptq_keep_float", "japanese_vowels_lstm_dynamic")
 LENIENT = [
     "verify.samples=16",
     "verify.snr_min_db=5",
@@ -139,6 +141,12 @@ def test_each_opens_with_its_command() -> None:
         )
 
 
+def by_day_or_night(name: str) -> ParameterSet:
+    """A recipe of the gallery; those that show nothing that another test does not are left for the
+    night."""
+    return pytest.param(name, marks=() if name in BY_DAY else pytest.mark.nightly)
+
+
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("recipes")
@@ -175,7 +183,7 @@ def exported_here(jobs: Sequence[ExportJob], **_: object) -> None:
         worker.run(job, threads=1, step=lambda name: None)
 
 
-@pytest.mark.parametrize("name", GALLERY)
+@pytest.mark.parametrize("name", map(by_day_or_night, GALLERY))
 def test_gallery_builds(
     name: str, cache: Path, quickstart_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,7 +218,7 @@ def test_gallery_builds(
         assert artifacts["int8.tflite"].file.bytes < artifacts["int8-mixed.tflite"].file.bytes
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", map(by_day_or_night, SMALL))
 def test_builds_on_a_small_part(name: str, cache: Path) -> None:
     result = build(name, cache, SMALL[name])
     manifest = result.bundle.manifest

@@ -21,7 +21,7 @@ from tests.support.boards import require_adbd
 from tests.support.tiers import cannot_run
 from tools.testbed import adbd
 
-pytestmark = [pytest.mark.device, pytest.mark.slow, pytest.mark.torch]
+pytestmark = [pytest.mark.device, pytest.mark.nightly, pytest.mark.torch]
 
 
 @pytest.fixture(scope="module")

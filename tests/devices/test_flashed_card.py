@@ -30,7 +30,7 @@ from edgekit.runners.board_platform import platform_of
 from edgekit.runners.runtime import runtime_for
 from tools.emulation import machine
 
-pytestmark = [pytest.mark.device, pytest.mark.slow, pytest.mark.torch]
+pytestmark = [pytest.mark.device, pytest.mark.nightly, pytest.mark.torch]
 ROOT = Path(__file__).parents[2]
 CARD_BYTES = 640 << 20
 """More than the image holds, as with any real card."""

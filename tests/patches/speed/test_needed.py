@@ -31,7 +31,7 @@ from edgekit.patches.speed.lowering import fast_executorch, fast_litert
 from edgekit.patches.speed.qat import fast_patterns
 from tests.support.compress_nets import named
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.nightly, pytest.mark.torch]
 
 EXAMPLE = torch.zeros(1, 8)
 

@@ -21,7 +21,7 @@ from edgekit.patches.speed import qat
 from edgekit.patches.speed.qat import fast_patterns
 from tests.support.compress_nets import batch, named, separable, with_statistics
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.nightly, pytest.mark.torch]
 
 IMAGES = batch(2, 3, 8, 8)
 
