@@ -29,12 +29,14 @@ SOURCES = Table(
     "data",
     {
         "coco": "edgekit.data.coco:COCO",
+        "csv": "edgekit.data.csv_table:CSV",
         "digits": "edgekit.data.digits:DIGITS",
         "fashion_mnist": "edgekit.data.fashion_mnist:FASHION_MNIST",
         "image_folder": "edgekit.data.image_folder:IMAGE_FOLDER",
         "japanese_vowels": "edgekit.data.japanese_vowels:JAPANESE_VOWELS",
         "mask_folder": "edgekit.data.mask_folder:MASK_FOLDER",
         "sample_photos": "edgekit.data.sample_photos:SAMPLE_PHOTOS",
+        "wav_folder": "edgekit.data.wav_folder:WAV_FOLDER",
         "yolo": "edgekit.data.yolo:YOLO",
     },
 )
