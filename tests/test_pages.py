@@ -403,9 +403,12 @@ def test_the_codes_of_lint_are_all_there() -> None:
 
 def codes_of_lint() -> Iterator[tuple[str, str]]:
     """Severity and code of every finding of lint that is made anywhere in edgekit, as a
-    LintFinding or as the Remark that a method of compression makes."""
+    LintFinding, of an error, or as the Remark that a method of compression makes."""
     for path in (ROOT / "edgekit").rglob("*.py"):
         module = ast.parse(path.read_text())
+        for node in ast.walk(module):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "error_finding":
+                yield "error", ast.literal_eval(node.args[0])
         for kind in (LintFinding, Remark):
             if path == Path(inspect.getfile(kind)) or imports(module, kind):
                 for node in ast.walk(module):

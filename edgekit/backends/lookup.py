@@ -11,10 +11,12 @@ from pathlib import Path
 
 from edgekit.backends import BACKENDS
 from edgekit.backends.backend import Backend
+from edgekit.backends.own import own_backend
 from edgekit.compress.scheme import Scheme
 from edgekit.errors import ExportError, ModelError
 from edgekit.hashing import canonical_json, sha256_file
 from edgekit.registry.dependencies import sources
+from edgekit.registry.factory import OwnObject
 
 SHORT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 
@@ -36,6 +38,8 @@ def load_backend(name: str, base: Path | None = None) -> Backend:
             f"backend {name!r}: a {type(backend).__name__}, which is no backend",
             hint="a backend has what edgekit.backends.backend.Backend describes",
         )
+    if name not in BACKENDS:
+        backend = own_backend(backend, OwnObject("backend", name, base or Path.cwd(), ExportError))
     for word in (backend.name, backend.suffix):
         if not SHORT_NAME.fullmatch(word):
             raise ModelError(

@@ -20,7 +20,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from edgekit.compress import METHODS
+from edgekit.compress.lookup import load_method
 from edgekit.compress.prune import channel_removal
 from edgekit.compress.quantize.graph_state import graph_state, load_graph_state
 from edgekit.compress.scheme import Scheme
@@ -100,7 +100,8 @@ def load(directory: Path, example: Inputs, *, base: Path) -> Checkpoint:
     state = load_file(directory / "weights.safetensors")
     quantization = _quantization(description["quantization"])
     if quantization is not None and quantization.scheme.in_graph:
-        method = METHODS["quantize"].resolve(quantization.method, base)
+        method = load_method("quantize", quantization.method, base)
+        assert method.rebuild is not None  # its scheme is in the graph
         graph = method.rebuild(model, example, quantization)
         load_graph_state(graph, state)
         model = graph

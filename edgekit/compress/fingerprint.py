@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgekit.compress.sections import PruneBase, QuantizeBase, StageBase, is_own
+from edgekit.compress.sections import StageBase, is_own
 from edgekit.hashing import sha256_file
 from edgekit.registry.dependencies import sources
 
@@ -14,6 +14,5 @@ def method_fingerprint(section: StageBase, base: Path) -> list[str]:
     those are hashed with edgekit's own source. `base` is the recipe's directory."""
     if not is_own(section):
         return []
-    assert isinstance(section, PruneBase | QuantizeBase)
     module_name, _, _ = section.method.partition(":")
     return [sha256_file(file) for file in sources(module_name, base)]

@@ -6,7 +6,7 @@ Owns keys, types, ranges, defaults and descriptions. Knows no torch and runs not
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeGuard
 
 from pydantic import Field, model_validator
 
@@ -169,7 +169,7 @@ class QuantizeBase(StageBase):
     )
 
 
-def is_own(section: StageBase) -> bool:
+def is_own(section: StageBase) -> TypeGuard[PruneBase | QuantizeBase]:
     """Whether a recipe names the method of this section itself, as `package.module:OBJECT`."""
     return isinstance(section, PruneBase | QuantizeBase) and ":" in section.method
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from edgekit.data import SOURCES
 from edgekit.data.source import Outline, Source
+from edgekit.registry.factory import OwnObject
 
 
 def outline_of(name: str, args: Mapping[str, Any], base: Path) -> Outline | None:
@@ -16,4 +17,9 @@ def outline_of(name: str, args: Mapping[str, Any], base: Path) -> Outline | None
 
     Raises ModelError: no such source, or data that surely cannot be loaded."""
     source = SOURCES.resolve(name, base)
-    return source.outline(args, base) if isinstance(source, Source) else None
+    if not isinstance(source, Source):
+        return None
+    if name in SOURCES:
+        return source.outline(args, base)
+    with OwnObject("data", name, base).runs("outline"):
+        return source.outline(args, base)

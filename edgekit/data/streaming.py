@@ -26,6 +26,7 @@ from edgekit.data.checks import (
 from edgekit.data.dataset import Batch, CheckTargets, Rows, normalise, shuffled
 from edgekit.data.source import InputSpec
 from edgekit.errors import EdgekitError, ModelError
+from edgekit.registry.own_code import in_one_line, own_code
 
 PREFETCHED = 2
 """Batches that each worker reads ahead."""
@@ -102,7 +103,9 @@ def streamed_split(
     counts where these are class numbers.
 
     Raises ModelError: no samples, a first sample that cannot be read or does not fit `specs`."""
-    if len(samples) == 0:
+    with own_code(f"{where}: its length", type(samples).__module__):
+        count = len(samples)
+    if count == 0:
         raise ModelError(f"{where}: there are no samples")
     plain = StreamedSplit(samples, specs, where, labelled=False, workers=workers)
     with _draws_from(0):
@@ -200,7 +203,7 @@ def _read(split: StreamedSplit, number: int) -> tuple[Mapping[str, Tensor], Any]
         raise type(error)(f"{where}: {error.message}", hint=error.hint) from None
     except Exception as error:  # a user's dataset raises what it likes
         raise ModelError(
-            f"{where}: {type(error).__name__}: {_first_line(error)}",
+            f"{where}: {in_one_line(error, type(split.samples).__module__)}",
             hint="the dataset could not read this sample: repair it or take it out",
         ) from error
     values, target = item if isinstance(item, tuple | list) and len(item) == 2 else (item, None)
@@ -254,7 +257,3 @@ def _check(split: StreamedSplit, targets: Tensor, numbers: list[int]) -> None:
                     f"{split.where}, sample {number}: {error.message}", hint=error.hint
                 ) from None
         raise
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or "no message").splitlines()[0]

@@ -6,7 +6,8 @@ A finding that has a `ValueEdit` can be put right mechanically (fixes.py): one v
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from edgekit.backends.lookup import load_backend, runs
 from edgekit.compress.remarks import Place, Remark, Severity
 from edgekit.compress.scheme import Scheme
 from edgekit.compress.sections import Training, trainings
-from edgekit.errors import ExportError
+from edgekit.errors import EdgekitError, ExportError
 from edgekit.recipe.lineage import lineage, parent_of, stage_name
 from edgekit.recipe.load import LoadedRecipe
 from edgekit.yaml_documents.edits import ValueEdit
@@ -56,8 +57,8 @@ def lint_text(loaded: LoadedRecipe) -> Iterator[LintFinding]:
         for path, training in trainings(stage):
             yield from _schedule(loaded, ("stages", index, *path), training)
         yield from _schemes(loaded, index)
-        for remark in stage.entry.lint(stage, _place(loaded, index)):
-            yield finding(loaded, index, remark)
+        lint = functools.partial(stage.entry.lint, stage, _place(loaded, index))
+        yield from method_findings(loaded, index, lint)
     yield from _quick(loaded)
 
 
@@ -66,6 +67,22 @@ def origin_near(loaded: LoadedRecipe, *path: str | int) -> Origin:
     while path and (path not in loaded.origins or loaded.origins[path].line is None):
         path = path[:-1]
     return loaded.origins[path] if path else Origin(str(loaded.path), 1, 1)
+
+
+def error_finding(code: str, origin: Origin, error: EdgekitError) -> LintFinding:
+    """An error that a run would end with."""
+    return LintFinding(code, "error", origin, error.message, error.hint)
+
+
+def method_findings(
+    loaded: LoadedRecipe, index: int, lint: Callable[[], Iterable[Remark]]
+) -> Iterator[LintFinding]:
+    """What a method says of its stage; that it fails itself is one thing more to say."""
+    try:
+        for remark in lint():
+            yield finding(loaded, index, remark)
+    except EdgekitError as error:
+        yield error_finding("method", origin_near(loaded, "stages", index, "method"), error)
 
 
 def finding(loaded: LoadedRecipe, index: int, remark: Remark) -> LintFinding:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from edgekit.backends.lookup import load_backend, runs
 from edgekit.compress.sections import QuantizeBase
 from edgekit.errors import EdgekitError
-from edgekit.linting.document_rules import LintFinding, finding, origin_near
+from edgekit.linting.document_rules import LintFinding, error_finding, finding, origin_near
 from edgekit.prose import some
 from edgekit.recipe.lineage import stage_name
 from edgekit.recipe.load import LoadedRecipe
@@ -35,13 +35,7 @@ def _guarded(
     try:
         yield from look()
     except EdgekitError as error:
-        yield LintFinding(
-            "cannot-export",
-            "error",
-            origin_near(loaded, "stages", index),
-            error.message,
-            error.hint,
-        )
+        yield error_finding("cannot-export", origin_near(loaded, "stages", index), error)
 
 
 def _predicted(loaded: LoadedRecipe, index: int, seen: Preview, name: str) -> Iterator[LintFinding]:

@@ -10,6 +10,7 @@ package index's."""
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import warnings
 from collections.abc import Iterator, Sequence
@@ -22,7 +23,13 @@ from edgekit.devices.target_files import as_target
 from edgekit.errors import EdgekitError
 from edgekit.linting.board_rules import board_findings
 from edgekit.linting.budget_rules import budget_findings
-from edgekit.linting.document_rules import LintFinding, finding, lint_text, origin_near
+from edgekit.linting.document_rules import (
+    LintFinding,
+    error_finding,
+    lint_text,
+    method_findings,
+    origin_near,
+)
 from edgekit.linting.export_rules import export_findings
 from edgekit.recipe.lineage import stage_name
 from edgekit.recipe.load import LoadedRecipe, load_recipe
@@ -103,18 +110,13 @@ def _with_model(loaded: LoadedRecipe) -> Iterator[LintFinding]:
     try:
         seen = preview(loaded)
     except EdgekitError as error:
-        yield LintFinding("model", "error", origin_near(loaded, "model"), error.message, error.hint)
+        yield error_finding("model", origin_near(loaded, "model"), error)
         return
     yield from _data(loaded, seen)
     for index, estimate in enumerate(seen.stages):
         if estimate.problem is not None:
-            yield LintFinding(
-                "cannot-prune",
-                "error",
-                origin_near(loaded, "stages", index),
-                estimate.problem.message,
-                estimate.problem.hint,
-            )
+            origin = origin_near(loaded, "stages", index)
+            yield error_finding("cannot-prune", origin, estimate.problem)
         unknown = list(_patterns(loaded, index, seen))
         yield from unknown
         yield from _samples(loaded, index)
@@ -138,9 +140,7 @@ def _patterns(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[LintF
                 require_matches(names, [pattern], purpose=key)
             except EdgekitError as error:
                 path: KeyPath = ("stages", index, key, pattern if key == "per_layer" else position)
-                yield LintFinding(
-                    "unknown-layer", "error", origin_near(loaded, *path), error.message, error.hint
-                )
+                yield error_finding("unknown-layer", origin_near(loaded, *path), error)
 
 
 def _method(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[LintFinding]:
@@ -148,15 +148,15 @@ def _method(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[LintFin
     stage = loaded.recipe.stages[index]
     if seen.stages[index].problem is None:
         model = seen.models[stage_name(loaded.recipe, index)]
-        for remark in stage.entry.lint_model(stage, model, seen.example):
-            yield finding(loaded, index, remark)
+        lint = functools.partial(stage.entry.lint_model, stage, model, seen.example)
+        yield from method_findings(loaded, index, lint)
 
 
 def _samples(loaded: LoadedRecipe, index: int) -> Iterator[LintFinding]:
     """What the stage's method says of the number of training samples."""
     stage = loaded.recipe.stages[index]
-    for remark in stage.entry.lint_samples(stage, lambda: _training_samples(loaded)):
-        yield finding(loaded, index, remark)
+    lint = functools.partial(stage.entry.lint_samples, stage, lambda: _training_samples(loaded))
+    yield from method_findings(loaded, index, lint)
 
 
 def _data(loaded: LoadedRecipe, seen: Preview) -> Iterator[LintFinding]:
@@ -169,12 +169,16 @@ def _data(loaded: LoadedRecipe, seen: Preview) -> Iterator[LintFinding]:
     try:
         outline = outline_of(recipe.data.name, recipe.data.args, loaded.path.parent)
     except EdgekitError as error:
-        yield LintFinding("data", "error", origin_near(loaded, "data"), error.message, error.hint)
+        yield error_finding("data", origin_near(loaded, "data"), error)
         return
     classes = outline.classes if outline is not None and outline.labelled else 0
     outputs = call(seen.models[stage_name(recipe, 0)], seen.example)
     shapes = {name: tuple(values.shape[1:]) for name, values in outputs.items()}
-    answers = load_task(recipe.task, loaded.path.parent).classes_of(shapes)
+    try:
+        answers = load_task(recipe.task, loaded.path.parent).classes_of(shapes)
+    except EdgekitError as error:
+        yield error_finding("task", origin_near(loaded, "task"), error)
+        return
     if classes and answers is not None and answers != classes:
         path: KeyPath = ("model", "args", "num_classes")
         edit = ValueEdit(path, classes) if "num_classes" in recipe.model.args else None

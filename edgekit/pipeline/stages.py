@@ -23,7 +23,7 @@ from edgekit.compress.sections import StageBase, is_own
 from edgekit.compress.training import fit
 from edgekit.data.dataset import Dataset
 from edgekit.data.saved import open_split
-from edgekit.errors import EdgekitError, ModelError
+from edgekit.errors import ModelError
 from edgekit.models.calling import Inputs, batch_size, call
 from edgekit.models.create import create_model
 from edgekit.models.fingerprint import resolve_weights
@@ -33,6 +33,7 @@ from edgekit.pipeline.trace import sizes_of, trace_row
 from edgekit.progress import Progress
 from edgekit.recipe.load import LoadedRecipe
 from edgekit.registry.factory import importable
+from edgekit.registry.own_code import own_code
 from edgekit.tasks.task import load_task
 
 if TYPE_CHECKING:
@@ -138,16 +139,8 @@ def _result(
     """What the stage's method gives. Raises ModelError for whatever a user's own method raises."""
     if not is_own(stage):
         return stage.entry.run(context, before, stage)
-    try:
-        with importable(base):
-            result, notes = stage.entry.run(context, before, stage)
-    except EdgekitError:
-        raise
-    except Exception as error:  # a user's own code may raise anything
-        raise ModelError(
-            f"stage {context.name}: its method failed: {type(error).__name__}: {error}",
-            hint="run again with --debug to see where",
-        ) from error
+    with importable(base), own_code(f"stage {context.name}: its method", stage.method):
+        result, notes = stage.entry.run(context, before, stage)
     if not isinstance(result, Checkpoint):
         raise ModelError(
             f"stage {context.name}: its method returned a {type(result).__name__} as the result",

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Union
 from pydantic import Field, create_model
 
 from edgekit.compress import METHODS, STAGES
+from edgekit.compress.lookup import load_method
 from edgekit.compress.method import Method
 from edgekit.compress.sections import StageBase
 from edgekit.errors import ModelError
@@ -83,12 +84,7 @@ def _own_names(data: Any) -> Iterator[tuple[KeyPath, str, str]]:
 
 
 def _loaded(kind: str, name: str, base: Path) -> Method:
-    method = METHODS[kind].resolve(name, base)
-    if not isinstance(method, Method):
-        raise ModelError(
-            f"{name} is of type {type(method).__name__}, not a method",
-            hint="make it an edgekit.compress.method.Method",
-        )
+    method = load_method(kind, name, base)
     if method.stage != kind:
         raise ModelError(
             f"{name} is a method of stage {method.stage}, not of {kind}",

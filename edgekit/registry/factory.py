@@ -1,20 +1,25 @@
-"""Names of the form `package.module:object`. Owns finding and importing what they name, calling a
-factory, and saying what is wrong with the name or the arguments. A module may lie beside the
-recipe. Imports no torch itself; what it imports for the user may."""
+"""Names of the form `package.module:object`. Owns finding and importing what they name, calling it,
+and saying what is wrong with the name or the arguments. A module may lie beside the recipe.
+Imports no torch itself; what it imports for the user may."""
 
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from edgekit.errors import ModelError
+from edgekit.errors import EdgekitError, ModelError
+from edgekit.registry.own_code import in_one_line, own_code
+
+T = TypeVar("T")
 
 
 def is_object_name(name: str) -> bool:
@@ -65,16 +70,51 @@ def call_factory(
         raise ModelError(
             f"{what}: {error}", hint=f"it takes {_signature(factory, len(given))}"
         ) from None
-    try:
-        with importable(base):
-            return factory(*given, **args)
-    except ModelError:
-        raise
-    except Exception as error:  # a user's own function may raise anything
-        raise ModelError(
-            f"{what}: its factory failed: {type(error).__name__}: {error}",
-            hint=f"it takes {_signature(factory, len(given))}",
-        ) from error
+    hint = f"it takes {_signature(factory, len(given))}"
+    module = getattr(factory, "__module__", None) or ""
+    with importable(base), own_code(f"{what}: its factory", module, hint=hint):
+        return factory(*given, **args)
+
+
+@dataclass(frozen=True)
+class OwnObject:
+    """What a recipe names itself: its kind (`task`), its name `package.module:object`, and the
+    recipe's directory. `error` is raised where its code fails."""
+
+    kind: str
+    name: str
+    base: Path
+    error: type[EdgekitError] = ModelError
+
+    @contextmanager
+    def runs(self, part: str) -> Iterator[None]:
+        """Within it, a part of the object's code runs (`loss`), and may import what lies beside
+        the recipe. Raises `error` for whatever it raises, but an EdgekitError."""
+        what = f"{self.kind} {self.name}: its {part}"
+        with importable(self.base), own_code(what, self.name, error=self.error):
+            yield
+
+    def guarded(self, part: str, function: Callable[..., T]) -> Callable[..., T]:
+        """A function of the object that raises as `runs` does."""
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> T:
+            with self.runs(part):
+                return function(*args, **kwargs)
+
+        return call
+
+    def guarded_iterator(
+        self, part: str, function: Callable[..., Iterable[T]]
+    ) -> Callable[..., Iterator[T]]:
+        """The same for a function that yields: it is run to its end."""
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Iterator[T]:
+            with self.runs(part):
+                return iter(tuple(function(*args, **kwargs)))
+
+        return call
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -146,7 +186,7 @@ def _import(module_name: str, base: Path, what: str) -> Any:
         ) from None
     except Exception as error:  # importing a user's module runs it
         raise ModelError(
-            f"{what}: module {module_name} fails when imported: {type(error).__name__}: {error}"
+            f"{what}: module {module_name} fails when imported: {in_one_line(error, module_name)}"
         ) from error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -15,6 +16,7 @@ from edgekit.errors import ModelError
 from edgekit.hashing import canonical_json, sha256_file
 from edgekit.metrics import MetricKind
 from edgekit.registry.dependencies import sources
+from edgekit.registry.factory import OwnObject
 from edgekit.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -76,6 +78,52 @@ class Task(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class OwnTask:
+    """A task that a recipe names itself: whatever it raises becomes a ModelError with its line."""
+
+    task: Task
+    own: OwnObject
+
+    @property
+    def metrics(self) -> tuple[MetricKind, ...]:
+        with self.own.runs("metrics"):
+            return self.task.metrics
+
+    @property
+    def agreement_label(self) -> str:
+        with self.own.runs("agreement_label"):
+            return self.task.agreement_label
+
+    def loss(
+        self, outputs: Mapping[str, Tensor], targets: Tensor, *, label_smoothing: float = 0.0
+    ) -> Tensor:
+        with self.own.runs("loss"):
+            return self.task.loss(outputs, targets, label_smoothing=label_smoothing)
+
+    def distillation_loss(
+        self, student: Mapping[str, Tensor], teacher: Mapping[str, Tensor], temperature: float
+    ) -> Tensor:
+        with self.own.runs("distillation_loss"):
+            return self.task.distillation_loss(student, teacher, temperature)
+
+    def check_targets(self, targets: NDArray[Any], outputs: Mapping[str, tuple[int, ...]]) -> None:
+        with self.own.runs("check_targets"):
+            self.task.check_targets(targets, outputs)
+
+    def classes_of(self, outputs: Mapping[str, tuple[int, ...]]) -> int | None:
+        with self.own.runs("classes_of"):
+            return self.task.classes_of(outputs)
+
+    def score(self, outputs: Outputs, targets: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        with self.own.runs("score"):
+            return self.task.score(outputs, targets)
+
+    def agreement(self, first: Outputs, second: Outputs) -> NDArray[np.float64] | None:
+        with self.own.runs("agreement"):
+            return self.task.agreement(first, second)
+
+
 def load_task(name: str, base: Path | None = None) -> Task:
     """The task of a name: one of `TASKS`, or `package.module:OBJECT`.
 
@@ -93,7 +141,7 @@ def load_task(name: str, base: Path | None = None) -> Task:
             f"task {name!r}: a {type(task).__name__}, which is no task",
             hint="a task has what edgekit.tasks.task.Task describes",
         )
-    return task
+    return task if name in TASKS else OwnTask(task, OwnObject("task", name, base or Path.cwd()))
 
 
 def task_fingerprint(name: str, base: Path) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from edgekit.data.dataset import in_turn, normalise
 from edgekit.errors import ModelError
 from edgekit.models.calling import Inputs, call
+from edgekit.registry.own_code import own_code
 from edgekit.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ def _own_loss(
     holds it under `loss`, as in PyTorch Lightning. A batch is (inputs, targets); a single input
     comes as a tensor, several as a mapping by name."""
     single = next(iter(inputs.values())) if len(inputs) == 1 else dict(inputs)
-    returned = training_step((single, targets), batch_number)
+    with own_code("the model's training_step", training_step.__module__):
+        returned = training_step((single, targets), batch_number)
     loss = returned.get("loss") if isinstance(returned, Mapping) else returned
     if not isinstance(loss, Tensor) or loss.numel() != 1:
         raise ModelError(

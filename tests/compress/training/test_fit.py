@@ -325,6 +325,15 @@ def test_a_training_step_without_a_loss(few: Split) -> None:
     assert "under `loss`" in caught.value.hint
 
 
+def test_a_training_step_that_raises_is_named_with_its_line(few: Split) -> None:
+    def no_loss(loss: Tensor) -> Any:
+        raise KeyError("auxiliary")
+
+    message = r"the model's training_step failed: KeyError: 'auxiliary' \(.*test_fit.py:\d+\)$"
+    with pytest.raises(ModelError, match=message):
+        train(WithOwnStep(no_loss), few)
+
+
 def test_a_student_learns_from_its_teacher_alone(digits: Dataset) -> None:
     teacher = create_model("small_cnn", {}, seed=0)
     train(teacher, digits.train, epochs=3)
