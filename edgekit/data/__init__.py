@@ -35,6 +35,7 @@ SOURCES = Table(
         "image_folder": "edgekit.data.image_folder:IMAGE_FOLDER",
         "japanese_vowels": "edgekit.data.japanese_vowels:JAPANESE_VOWELS",
         "mask_folder": "edgekit.data.mask_folder:MASK_FOLDER",
+        "npz": "edgekit.data.npz:NPZ",
         "sample_photos": "edgekit.data.sample_photos:SAMPLE_PHOTOS",
         "wav_folder": "edgekit.data.wav_folder:WAV_FOLDER",
         "yolo": "edgekit.data.yolo:YOLO",
