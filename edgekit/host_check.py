@@ -93,17 +93,17 @@ def _python() -> Iterator[CheckItem]:
 def _extras() -> Iterator[CheckItem]:
     requirements = [Requirement(text) for text in metadata.requires("edgekit") or ()]
     for extra, does in EXTRAS.items():
-        wanted = [
+        of_extra = [
             r
             for r in requirements
             if r.name != "edgekit" and r.marker and r.marker.evaluate({"extra": extra})
         ]
-        yield _extra(extra, does, wanted)
+        yield _extra(extra, does, of_extra)
 
 
-def _extra(extra: str, does: str, wanted: list[Requirement]) -> CheckItem:
+def _extra(extra: str, does: str, requirements: list[Requirement]) -> CheckItem:
     check, fix = f"extra {extra}", f"pip install 'edgekit[{extra}]=={__version__}'"
-    installed = {requirement: _version(requirement.name) for requirement in wanted}
+    installed = {requirement: _version(requirement.name) for requirement in requirements}
     missing = [requirement.name for requirement, version in installed.items() if version is None]
     others = [
         f"{r.name} {version} where {r.specifier} is meant"
@@ -197,13 +197,15 @@ def _cache(root: Path) -> Iterator[CheckItem]:
             ExportError.exit_code,
         )
         return
-    held = sum(
+    used_bytes = sum(
         entry.stat().st_size
         for entry in root.rglob("*")
         if entry.is_file() and not entry.is_symlink()
     )
     yield CheckItem(
-        "cache", "ok", f"{root}: {held >> 20} MiB; deleting it only costs the time to make it again"
+        "cache",
+        "ok",
+        f"{root}: {used_bytes >> 20} MiB; deleting it only costs the time to make it again",
     )
     free = shutil.disk_usage(place).free
     if free < DISK_PROBLEM_BYTES:

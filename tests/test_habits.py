@@ -1,6 +1,6 @@
 """What keeps tests and tools apart: helpers are in tests/support, servers in tools/testbed, and
 whatever cannot run says so through tests/support/tiers.py. And what keeps modules apart: none
-imports itself by way of others."""
+imports itself by way of others. And that a value is called by what it holds."""
 
 from __future__ import annotations
 
@@ -133,3 +133,39 @@ def test_a_cycle_is_noticed() -> None:
         ["p.a", "p.b", "p.a"],
         ["p.b", "p.a", "p.b"],
     )
+
+
+EMPTY_NAMES = frozenset({"found", "given", "held", "kept", "one", "said", "told", "wanted"})
+"""They say that there is a value, and not what it holds."""
+
+
+def empty_names(source: str) -> list[str]:
+    """Such names of variables, parameters and attributes that a source sets, each with its
+    line."""
+    names = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            names.append((node.lineno, node.id if isinstance(node, ast.Name) else node.attr))
+        elif isinstance(node, ast.arg):
+            names.append((node.lineno, node.arg))
+    return [f"{name} in line {line}" for line, name in sorted(names) if name in EMPTY_NAMES]
+
+
+@pytest.mark.parametrize(
+    "file", [*PACKAGE.values(), *TOOLS], ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_a_value_is_called_by_what_it_holds(file: Path) -> None:
+    assert empty_names(file.read_text(encoding="utf-8")) == []
+
+
+def test_an_empty_name_is_noticed() -> None:
+    source = (
+        "def f(one, *, told=0):\n    self.kept = found = one\n    return [held for held in told]"
+    )
+    assert empty_names(source) == [
+        "one in line 1",
+        "told in line 1",
+        "found in line 2",
+        "kept in line 2",
+        "held in line 3",
+    ]

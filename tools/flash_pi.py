@@ -140,8 +140,8 @@ def identity(public_keys: list[Path]) -> str:
     """The target's line for the first private key that lies beside its public one; none where they
     are all kept by an agent."""
     private = (key.absolute().with_suffix("") for key in public_keys if key.suffix == ".pub")
-    found = next((key for key in private if key.is_file()), None)
-    return f"identity_file: {json.dumps(str(found))}\n" if found else ""
+    private_key = next((key for key in private if key.is_file()), None)
+    return f"identity_file: {json.dumps(str(private_key))}\n" if private_key else ""
 
 
 def demanded(file: Path) -> str | None:

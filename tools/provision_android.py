@@ -30,14 +30,14 @@ from edgekit.errors import EdgekitError
 
 @dataclass(frozen=True)
 class Phone:
-    """What came of one phone. `said` is a sentence, or the error; `exit_code` is 0 when it is
+    """What came of one phone. `message` is a sentence, or the error; `exit_code` is 0 when it is
     ready."""
 
     serial: str
     target: str
     machine: str
     bytes_sent: int
-    said: str
+    message: str
     exit_code: int = 0
 
 
@@ -62,7 +62,7 @@ def provision(
             if any(artifact.runtime == "executorch" for artifact in bundle.manifest.artifacts):
                 edgekit.setup(target, formats=("executorch",), device=device)
             sent = edgekit.deploy(bundle, target, device=device).bytes_moved
-            found = edgekit.verify(target, device=device)
+            verified = edgekit.verify(target, device=device)
     except EdgekitError as error:
         return Phone(
             serial,
@@ -77,7 +77,7 @@ def provision(
         name,
         machine,
         sent,
-        f"{found.files} files of {found.bundle[:12]} read back and right",
+        f"{verified.files} files of {verified.bundle[:12]} read back and right",
     )
 
 
@@ -123,7 +123,7 @@ def main(
                 phone.target,
                 phone.machine,
                 str(phone.bytes_sent),
-                ("" if not phone.exit_code else "FAILED: ") + phone.said,
+                ("" if not phone.exit_code else "FAILED: ") + phone.message,
             )
         )
     Console(markup=False).print(table)

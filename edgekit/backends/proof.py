@@ -41,7 +41,7 @@ def prove(
     Raises ExportError naming the layers that are missing, have other values, scales, shapes or
     dtypes, or lost zeros."""
     exact = {_key(constant.values): constant for constant in constants}
-    found: list[tuple[Weight, Constant]] = []
+    matches: list[tuple[Weight, Constant]] = []
     similar: dict[tuple[str, tuple[int, ...]], list[Weight]] = defaultdict(list)
     problems = []
     for weight in weights:
@@ -54,15 +54,15 @@ def prove(
         if constant is not None:
             if weight.scale is not None and not _same_scale(weight.scale, constant.scale):
                 problems.append(f"{weight.layer}: other scales than the graph")
-            found.append((weight, constant))
+            matches.append((weight, constant))
         elif weight.scale is not None:
             problems.append(
                 f"{weight.layer}: the graph's {weight.dtype} values are not in the artifact"
             )
         else:
             similar[dtype, _signature(weight.values)].append(weight)
-    bit_equal = len(found)
-    taken = {id(constant) for _, constant in found}
+    bit_equal = len(matches)
+    taken = {id(constant) for _, constant in matches}
     for (dtype, shape), group in similar.items():
         candidates = [
             c
@@ -70,7 +70,7 @@ def prove(
             if id(c) not in taken and str(c.values.dtype) == dtype and _signature(c.values) == shape
         ]
         pairs, missing = _pair(group, candidates)
-        found += pairs
+        matches += pairs
         problems += missing
     if problems:
         raise ExportError(
@@ -79,17 +79,17 @@ def prove(
             hint="layers a method cannot quantize must be listed in keep_float",
             details={"problems": problems},
         )
-    return _summary(found, bit_equal)
+    return _summary(matches, bit_equal)
 
 
 def _pair(
     group: Sequence[Weight], candidates: Sequence[Constant]
 ) -> tuple[list[tuple[Weight, Constant]], list[str]]:
     """Match weights and constants of one dtype and shape, those with most zeros first."""
-    wanted = sorted(group, key=lambda weight: zeros(weight.values), reverse=True)
+    in_graph = sorted(group, key=lambda weight: zeros(weight.values), reverse=True)
     offered = sorted(candidates, key=lambda constant: zeros(constant.values), reverse=True)
     pairs, problems = [], []
-    for weight, constant in zip(wanted, offered, strict=False):
+    for weight, constant in zip(in_graph, offered, strict=False):
         if zeros(constant.values) < zeros(weight.values):
             problems.append(
                 f"{weight.layer}: {zeros(weight.values)} zeros in the graph, at most"
@@ -98,7 +98,7 @@ def _pair(
         pairs.append((weight, constant))
     problems += [
         f"{weight.layer}: no such weight of shape {weight.values.shape}"
-        for weight in wanted[len(offered) :]
+        for weight in in_graph[len(offered) :]
     ]
     return pairs, problems
 
@@ -139,20 +139,22 @@ def _same_scale(graph: NDArray[np.float32], artifact: NDArray[np.float32] | None
     )
 
 
-def _summary(found: Sequence[tuple[Weight, Constant]], bit_equal: int) -> dict[str, Any]:
-    total = sum(constant.values.size for _, constant in found)
+def _summary(matches: Sequence[tuple[Weight, Constant]], bit_equal: int) -> dict[str, Any]:
+    total = sum(constant.values.size for _, constant in matches)
     per_channel = sum(
-        constant.scale is not None and constant.scale.size > 1 for _, constant in found
+        constant.scale is not None and constant.scale.size > 1 for _, constant in matches
     )
     return {
-        "weights": len(found),
+        "weights": len(matches),
         "bit_equal": bit_equal,
         "dtypes": dict(
-            sorted(Counter(str(constant.values.dtype) for _, constant in found).items())
+            sorted(Counter(str(constant.values.dtype) for _, constant in matches).items())
         ),
         "per_channel_scales": per_channel,
         "zero_fraction": (
-            round(sum(zeros(constant.values) for _, constant in found) / total, 6) if total else 0.0
+            round(sum(zeros(constant.values) for _, constant in matches) / total, 6)
+            if total
+            else 0.0
         ),
-        "output_channels": {weight.layer: weight.values.shape[0] for weight, _ in found},
+        "output_channels": {weight.layer: weight.values.shape[0] for weight, _ in matches},
     }

@@ -235,8 +235,11 @@ def _address(
         return {"kind": "adb", "serial": adb, **({"allow_network": True} if allow_network else {})}
     user, host, port = split_address(ssh)
     key = os.path.abspath(os.path.expanduser(identity_file)) if identity_file else None
-    given = {"user": user, "host": host, "port": port, "identity_file": key}
-    return {"kind": "ssh", **{name: value for name, value in given.items() if value is not None}}
+    overrides = {"user": user, "host": host, "port": port, "identity_file": key}
+    return {
+        "kind": "ssh",
+        **{name: value for name, value in overrides.items() if value is not None},
+    }
 
 
 def _text(target: Target, facts: DeviceFacts) -> str:

@@ -93,8 +93,8 @@ def _unwrap_help(commands: typer.Typer) -> None:
 _unwrap_help(app)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(asked: bool) -> None:
+    if asked:
         typer.echo(f"edgekit {__version__}")
         raise typer.Exit
 

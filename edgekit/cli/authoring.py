@@ -112,7 +112,7 @@ def new(
             asking,
         )
     )
-    given = data or _asked(
+    data_name = data or _asked(
         "Data",
         default_data(chosen),
         (*data_choices(), "photos/"),
@@ -125,17 +125,17 @@ def new(
     text = new_recipe(
         str(file),
         model=chosen,
-        data=_relative(given, file) if "/" in given and ":" not in given else given,
+        data=_relative(data_name, file) if "/" in data_name and ":" not in data_name else data_name,
         method=how,
         weights=_relative(weights, file) if weights else None,
         shape=_numbers(shape) if shape else (),
         epochs=epochs,
-        classes=_class_folders(given),
+        classes=_class_folders(data_name),
     )
     _write(file, text)
     load_recipe(file)
     if as_json:
-        print(json.dumps({"file": str(file), "model": chosen, "data": given, "method": how}))
+        print(json.dumps({"file": str(file), "model": chosen, "data": data_name, "method": how}))
     else:
         stdout(highlight=False, soft_wrap=True, markup=False).print(
             f"{file}\nnext: edgekit recipe lint {file}, then edgekit run {file} --target local"
@@ -173,14 +173,14 @@ def lint(
     os.environ.setdefault(
         "TF_ENABLE_ONEDNN_OPTS", "0"
     )  # TensorFlow is loaded below LiteRT's converter, and would say that it has them on
-    found = {file: edgekit.lint(file, overrides=overrides or (), target=target) for file in files}
+    by_file = {file: edgekit.lint(file, overrides=overrides or (), target=target) for file in files}
     done: list[LintFinding] = []
     for file in files if fix else ():
-        text, put_right = fixed_text(file, found[file])
+        text, put_right = fixed_text(file, by_file[file])
         if put_right:
             replace_file(file, text)
             done += put_right
-    findings = [finding for file in files for finding in found[file]]
+    findings = [finding for file in files for finding in by_file[file]]
     if as_json:
         print(
             json.dumps(

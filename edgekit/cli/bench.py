@@ -118,8 +118,8 @@ def bench(
                 _print_tables(opened, failed.measurements)
             raise
     if as_json:
-        told = {name: measurement.as_dict() for name, measurement in measurements.items()}
-        print(json.dumps({"targets": told} if len(names) > 1 else next(iter(told.values()))))
+        answers = {name: measurement.as_dict() for name, measurement in measurements.items()}
+        print(json.dumps({"targets": answers} if len(names) > 1 else next(iter(answers.values()))))
     else:
         _print_tables(opened, measurements)
 

@@ -96,11 +96,11 @@ def _show_plan(
 ) -> None:
     from edgekit.cli.plans import show_plan
 
-    loaded, found = (
+    loaded, loaded_targets = (
         edgekit.load_recipe(recipe, overrides=overrides or ()),
         [edgekit.load_target(name) for name in targets],
     )
-    show_plan(loaded, estimated=True, as_json=as_json, targets=found)
+    show_plan(loaded, estimated=True, as_json=as_json, targets=loaded_targets)
 
 
 def show(

@@ -52,8 +52,8 @@ def deploy(
             _show_reports(failed.reports, dry_run)
         raise
     if as_json:
-        told = {name: dataclasses.asdict(report) for name, report in reports.items()}
-        print(json.dumps({"targets": told}))
+        answers = {name: dataclasses.asdict(report) for name, report in reports.items()}
+        print(json.dumps({"targets": answers}))
     else:
         _show_reports(reports, dry_run)
 

@@ -44,7 +44,7 @@ def show_plan(
             reason = error.message
     if as_json:
         answer: dict[str, Any] = dataclasses.asdict(plan) | {
-            "estimates": [_as_json(one) for one in estimates],
+            "estimates": [_as_json(estimate) for estimate in estimates],
             "no_estimate": reason,
         }
         print(
@@ -99,14 +99,14 @@ def estimate_table(estimates: Sequence[StageEstimate]) -> Table:
     for column in ("stage", "params", "MACs", "size ≥", "activations ≥"):
         table.add_column(column, justify="left" if column == "stage" else "right")
     table.add_column("")
-    for one in estimates:
-        problem = f"[red]{escape(one.problem.message)}[/]" if one.problem else ""
+    for estimate in estimates:
+        problem = f"[red]{escape(estimate.problem.message)}[/]" if estimate.problem else ""
         table.add_row(
-            escape(one.name),
-            amount(one.parameters),
-            amount(one.macs),
-            size(one.weight_bytes),
-            size(one.activation_bytes),
+            escape(estimate.name),
+            amount(estimate.parameters),
+            amount(estimate.macs),
+            size(estimate.weight_bytes),
+            size(estimate.activation_bytes),
             problem,
         )
     return table

@@ -102,8 +102,8 @@ def _problems(file: Path, overrides: Sequence[str]) -> Iterator[Problem]:
     try:
         load_recipe(file, overrides=overrides)
     except UsageError as error:
-        found: Any = error.details["problems"]
-        for problem in found:
+        problems: Any = error.details["problems"]
+        for problem in problems:
             yield Problem(
                 Origin(problem["file"], problem["line"], problem["column"]),
                 problem["message"],

@@ -120,7 +120,7 @@ def _table(candidates: Sequence[SweepCandidate], keys: Sequence[str]) -> Table:
     table = Table(box=None, pad_edge=False)
     for column in ("", *keys, "artifact"):
         table.add_column(escape(column), overflow="fold")
-    headline = next((one.headline for one in candidates if one.headline), None)
+    headline = next((candidate.headline for candidate in candidates if candidate.headline), None)
     for column in ("size", metric_heading(headline), "p50 ms (95 %)"):
         table.add_column(column, justify="right")
     for candidate in candidates:
@@ -137,4 +137,6 @@ def _table(candidates: Sequence[SweepCandidate], keys: Sequence[str]) -> Table:
 
 
 def _headline_label(candidates: Sequence[SweepCandidate]) -> str:
-    return next((one.headline.label for one in candidates if one.headline), "metric")
+    return next(
+        (candidate.headline.label for candidate in candidates if candidate.headline), "metric"
+    )

@@ -55,15 +55,15 @@ def list_(as_json: Json = False) -> None:
 
     Example: edgekit target list
     """
-    found = edgekit.list_targets()
+    targets = edgekit.list_targets()
     if as_json:
-        print(json.dumps({"targets": [dataclasses.asdict(target) for target in found]}))
+        print(json.dumps({"targets": [dataclasses.asdict(target) for target in targets]}))
         return
     from edgekit.reporting.boards import (
         target_table,
     )  # here and below, so that --help waits for nothing
 
-    stdout().print(target_table(found))
+    stdout().print(target_table(targets))
 
 
 @app.command()

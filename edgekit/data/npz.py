@@ -93,14 +93,14 @@ def _place(base: Path, path: str | None, file: str | None, part: str) -> tuple[P
 
 
 def _part(file: Path, ending: str, keys: Mapping[str, str], target: str | None) -> Part:
-    wanted = [f"{key}{ending}" for key in keys.values()]
+    stored_names = [f"{key}{ending}" for key in keys.values()]
     target_key = None if target is None else f"{target}{ending}"
-    arrays = read_arrays(file, [*wanted, *([target_key] if target_key else [])])
+    arrays = read_arrays(file, [*stored_names, *([target_key] if target_key else [])])
     lengths = {key: len(values) for key, values in arrays.items()}
     if len(set(lengths.values())) > 1:
         listed = ", ".join(f"{key} {length}" for key, length in lengths.items())
         raise ModelError(f"{file}: the arrays are not one for each sample: {listed}")
-    inputs = {name: arrays[key] for name, key in zip(keys, wanted, strict=True)}
+    inputs = {name: arrays[key] for name, key in zip(keys, stored_names, strict=True)}
     return inputs, arrays[target_key] if target_key else None
 
 

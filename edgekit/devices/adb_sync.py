@@ -34,8 +34,8 @@ LONGEST_ANSWER = 1 << 10
 def server_address() -> tuple[str, int] | None:
     """Where adb's server listens, as the adb program understands the environment. None: not on
     TCP."""
-    if given := os.environ.get("ADB_SERVER_SOCKET"):
-        address = re.fullmatch(r"tcp:(?:(.+):)?([0-9]{1,5})", given)
+    if socket_name := os.environ.get("ADB_SERVER_SOCKET"):
+        address = re.fullmatch(r"tcp:(?:(.+):)?([0-9]{1,5})", socket_name)
         return (address[1] or "localhost", int(address[2])) if address else None
     host = os.environ.get("ANDROID_ADB_SERVER_ADDRESS", "localhost")
     port = os.environ.get("ANDROID_ADB_SERVER_PORT", str(PORT))

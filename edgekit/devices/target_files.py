@@ -24,9 +24,9 @@ BUILT_IN = {
 }
 
 
-def as_target(given: Target | str | Path) -> Target:
+def as_target(target: Target | str | Path) -> Target:
     """A target, or the one that a name or path means. Raises what `load_target` raises."""
-    return load_target(given) if isinstance(given, str | Path) else given
+    return load_target(target) if isinstance(target, str | Path) else target
 
 
 def load_target(name_or_path: str | Path) -> Target:

@@ -157,7 +157,7 @@ def evaluate(model: HostModel, test: Split, task: Task) -> tuple[Arrays, tuple[M
     Raises ExportError when an output is not finite. Raises ModelError for targets that do not suit
     the model.
     """
-    kept: list[Arrays] = []
+    chunks: list[Arrays] = []
     scores, room = Scores(task), KEPT_OUTPUT_BYTES
     start = 0
     for batch in test.batches(in_turn(len(test), CHUNK)):
@@ -174,11 +174,11 @@ def evaluate(model: HostModel, test: Split, task: Task) -> tuple[Arrays, tuple[M
             task.check_targets(targets, shapes)
             scores.add(outputs, targets)
         size = sum(values.nbytes for values in outputs.values())
-        if room >= size or not kept:
-            kept.append(outputs)
+        if room >= size or not chunks:
+            chunks.append(outputs)
             room -= size
         start += length(outputs)
-    joined = {name: np.concatenate([each[name] for each in kept]) for name in kept[0]}
+    joined = {name: np.concatenate([each[name] for each in chunks]) for name in chunks[0]}
     return joined, scores.metrics()
 
 

@@ -76,10 +76,10 @@ def evaluate(
     bundle: Bundle,
     samples: int,
     *,
-    told: Callable[[int], None] = lambda done: None,
+    on_samples: Callable[[int], None] = lambda done: None,
 ) -> DeviceEvaluation:
-    """Run the first `samples` samples of the evaluation set (at most all). `told` hears how many
-    are done.
+    """Run the first `samples` samples of the evaluation set (at most all). `on_samples`
+    hears how many are done.
 
     Raises what `Bench.run` raises; UsageError for a task that is not on this machine; ResultError
     for outputs of a wrong size or with NaN.
@@ -91,9 +91,9 @@ def evaluate(
     progress = _Progress(task, placed.artifact.outputs)
     for start, stop in _chunks(samples, placed.artifact.inputs):
         rows = (start, stop - start)
-        given = [_values(bundle, tensor, *rows) for tensor in inputs]
+        sent = [_values(bundle, tensor, *rows) for tensor in inputs]
         expected = [_values(bundle, tensor, *rows) for tensor in outputs]
-        returned = _outputs(bench, placed, given)
+        returned = _outputs(bench, placed, sent)
         targets = _values(bundle, evaluation.targets, *rows) if evaluation.targets else None
         try:
             progress.add(expected, returned, targets)
@@ -102,7 +102,7 @@ def evaluate(
                 f"{bundle.path}: the evaluation set: {error.message}",
                 hint=error.hint or "build the bundle again",
             ) from None
-        told(stop)
+        on_samples(stop)
     return progress.result(data_sha256=_data_sha256(evaluation, samples))
 
 

@@ -140,27 +140,29 @@ class Measurement(Part):
         values = self.model_dump(
             mode="json", exclude={"artifacts": {"__all__": {"runs", "artifact"}}}
         )
-        for result, found in zip(values["artifacts"], self.artifacts, strict=True):
-            result["artifact"] = found.key
-            result["sha256"] = found.artifact.file.sha256
-            result["bytes"] = found.artifact.file.bytes
-            result["metrics"] = metric_dicts(found.artifact.verification.metrics)
-            if found.evaluation:
-                result["evaluation"]["metrics"] = metric_dicts(found.evaluation.metrics)
-            result["run_medians_ns"] = found.run_medians_ns
+        for result, measured in zip(values["artifacts"], self.artifacts, strict=True):
+            result["artifact"] = measured.key
+            result["sha256"] = measured.artifact.file.sha256
+            result["bytes"] = measured.artifact.file.bytes
+            result["metrics"] = metric_dicts(measured.artifact.verification.metrics)
+            if measured.evaluation:
+                result["evaluation"]["metrics"] = metric_dicts(measured.evaluation.metrics)
+            result["run_medians_ns"] = measured.run_medians_ns
             result["others_share"] = max(
-                (share for run in found.runs if (share := run.others_share) is not None),
+                (share for run in measured.runs if (share := run.others_share) is not None),
                 default=None,
             )
-            if found.sustained:
+            if measured.sustained:
                 del result["sustained"]["windows"]
                 result["sustained"] |= {
-                    "burst_ns": found.sustained.burst_ns,
-                    "sustained_ns": found.sustained.sustained_ns,
-                    "curve": found.sustained.curve,
+                    "burst_ns": measured.sustained.burst_ns,
+                    "sustained_ns": measured.sustained.sustained_ns,
+                    "curve": measured.sustained.curve,
                 }
             result["summary"] = (
-                summary_dict(self.summaries[found.key]) if found.key in self.summaries else None
+                summary_dict(self.summaries[measured.key])
+                if measured.key in self.summaries
+                else None
             )
         return {**values, "quick": self.quick, "valid": self.valid}
 

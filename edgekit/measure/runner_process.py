@@ -152,13 +152,13 @@ def attempt(
         return Attempt(partial, failed(done, partial, before, _state_or_none(device)))
     try:
         size = placed.artifact.file.bytes
-        wanted = mode != "profile"
+        with_outputs = mode != "profile"
         run = parse_runner_output(
             done.stdout,
             nonce=nonce,
             mode=mode,
             model_bytes=size,
-            outputs_wanted=wanted,
+            outputs_wanted=with_outputs,
             truncated=done.stdout_truncated,
         )
         check_tensors(placed.artifact, run)
@@ -218,20 +218,20 @@ def failed(
     )
 
 
-def _remedy(said: str) -> str:
+def _remedy(message: str) -> str:
     """For what the kernel or the dynamic loader say of a program that does not fit, or a library
     that is missing or too old."""
-    if "Exec format error" in said:
+    if "Exec format error" in message:
         return (
             "the program is for another architecture than the device's: build it for that, or let"
             " edgekit provide its own"
         )
-    if "cannot open shared object file" in said:
+    if "cannot open shared object file" in message:
         return (
             "install the library on the device; if it is one of edgekit's own, run again: what is"
             " missing is sent again"
         )
-    if re.search(r"version .?[A-Z]+_[0-9.]+.? not found", said):
+    if re.search(r"version .?[A-Z]+_[0-9.]+.? not found", message):
         return (
             "the device's system is older than the runtime: update it, or use a runner of its own"
             " (runners.executorch.program in the target)"
@@ -259,13 +259,13 @@ def _killed(before: DeviceState, after: DeviceState | None) -> str:
 def check_tensors(artifact: Artifact, run: RunnerRun) -> None:
     """Raise ResultError unless the model on the device has the inputs and outputs that the bundle
     says, by type and shape."""
-    for kind, found, expected in (
+    for kind, actual, expected in (
         ("inputs", run.inputs, artifact.inputs),
         ("outputs", run.outputs, artifact.outputs),
     ):
-        if [_signature(tensor) for tensor in found] != [_signature(tensor) for tensor in expected]:
+        if [_signature(tensor) for tensor in actual] != [_signature(tensor) for tensor in expected]:
             shown = (
-                ", ".join(f"{dtype}{list(shape)}" for dtype, shape in map(_signature, found))
+                ", ".join(f"{dtype}{list(shape)}" for dtype, shape in map(_signature, actual))
                 or "none"
             )
             raise ResultError(
@@ -302,8 +302,8 @@ def read_outputs(
             hint="run the measurement again",
         )
     specs, samples = placed.artifact.outputs, placed.artifact.reference_samples
-    found, expected = (real_values(data, specs, samples) for data in (content, reference))
-    return tuple(fidelity(e, f) for e, f in zip(expected, found, strict=True)), found
+    actual, expected = (real_values(data, specs, samples) for data in (content, reference))
+    return tuple(fidelity(e, f) for e, f in zip(expected, actual, strict=True)), actual
 
 
 def real_values(

@@ -87,15 +87,15 @@ class OutputCheck(Part):
     cosine: float
 
     @classmethod
-    def worst(cls, name: str, found: list[Fidelity]) -> OutputCheck:
-        noisy = [f.snr_db for f in found if f.snr_db is not None]
+    def worst(cls, name: str, results: list[Fidelity]) -> OutputCheck:
+        noisy = [f.snr_db for f in results if f.snr_db is not None]
         return cls(
             name=name,
-            finite=all(f.finite for f in found),
-            equal=all(f.equal for f in found),
-            max_abs_error=max(f.max_abs_error for f in found),
+            finite=all(f.finite for f in results),
+            equal=all(f.equal for f in results),
+            max_abs_error=max(f.max_abs_error for f in results),
             snr_db=min(noisy, default=None),
-            cosine=min(f.cosine for f in found),
+            cosine=min(f.cosine for f in results),
         )
 
 

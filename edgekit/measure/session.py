@@ -218,8 +218,10 @@ def _passes(
         passes["sustained"] = partial(extra_runs.sustain, seconds=extras.sustained_seconds)
     if extras.evaluation_samples is not None:
         count = min(extras.evaluation_samples, require_evaluation(bundle).samples)
-        told = partial(progress, "evaluation on the device", total=count)
-        passes["evaluation"] = partial(evaluate, bundle=bundle, samples=count, told=told)
+        on_samples = partial(progress, "evaluation on the device", total=count)
+        passes["evaluation"] = partial(
+            evaluate, bundle=bundle, samples=count, on_samples=on_samples
+        )
     if power is not None:
         passes["energy"] = partial(measure_energy, open_meter=power)
     return passes
@@ -234,7 +236,7 @@ def _run_passes(
 ) -> Iterator[Measurement]:
     """The measurement after each further run."""
     results = {result.key: result for result in measurement.artifacts}
-    turns = [(name, run, one) for name, run in passes.items() for one in placed]
+    turns = [(name, run, artifact) for name, run in passes.items() for artifact in placed]
     for number, (field_name, run_pass, artifact) in enumerate(turns):
         key = artifact.artifact.key
         progress("further runs", number, len(turns), f"{key}, {field_name}")

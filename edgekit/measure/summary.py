@@ -80,12 +80,14 @@ def summarise(result: ArtifactResult) -> ArtifactSummary:
         first_ms=_median_ms([run.first_ns for run in runs]),
         overhead_ns=_median([run.overhead_ns_per_iteration for run in runs]),
         memory_bytes={
-            kind: int(np.median([mark.rss_bytes for mark in found]))
-            for kind, found in marks.items()
-            if found
+            kind: int(np.median([mark.rss_bytes for mark in of_kind]))
+            for kind, of_kind in marks.items()
+            if of_kind
         },
         memory_kinds={
-            kind: _memory_use(found, marks["baseline"]) for kind, found in marks.items() if found
+            kind: _memory_use(of_kind, marks["baseline"])
+            for kind, of_kind in marks.items()
+            if of_kind
         },
         steady_anon_bytes=(
             int(np.median([m.rss_anon_bytes for m in marks["steady"]])) if marks["steady"] else None
@@ -97,7 +99,7 @@ def summarise(result: ArtifactResult) -> ArtifactSummary:
             (run.peak_bytes for run in runs if run.peak_bytes is not None), default=None
         ),
         outliers=stats.outliers(pooled),
-        unsteady_runs=sum(1 for found in steadiness if found and not found.steady),
+        unsteady_runs=sum(1 for run in steadiness if run and not run.steady),
     )
 
 
@@ -146,8 +148,8 @@ def summary_dict(summary: ArtifactSummary) -> dict[str, Any]:
 
 
 def _median_ms(values_ns: Sequence[int | None]) -> float | None:
-    found = _median(values_ns)
-    return None if found is None else found / 1e6
+    median_ns = _median(values_ns)
+    return None if median_ns is None else median_ns / 1e6
 
 
 def _median(values: Sequence[float | None]) -> float | None:

@@ -174,14 +174,17 @@ def artifact_notes(
     if reason := stats.unstable(result.run_medians_ns):
         notes.append(note("warning", "unstable", f"unstable: {reason}"))
     notes += [note("warning", "not_steady", text) for text in [_unsteady(result)] if text]
-    found = summarise(result)
-    if found.overhead_ns is not None and found.overhead_ns > OVERHEAD_FRACTION * found.p50.value:
+    summary = summarise(result)
+    if (
+        summary.overhead_ns is not None
+        and summary.overhead_ns > OVERHEAD_FRACTION * summary.p50.value
+    ):
         share = (
-            f"{found.overhead_ns:.0f} ns, {100 * found.overhead_ns / found.p50.value:.0f} % of the"
-            " median"
+            f"{summary.overhead_ns:.0f} ns,"
+            f" {100 * summary.overhead_ns / summary.p50.value:.0f} % of the median"
         )
         notes.append(note("warning", "overhead", f"the runner's own timing takes {share}"))
-    if found.p99 and (found.samples < P99_SAMPLES or found.counted_seconds < P99_SECONDS):
+    if summary.p99 and (summary.samples < P99_SAMPLES or summary.counted_seconds < P99_SECONDS):
         notes.append(
             note(
                 "note",
@@ -277,11 +280,11 @@ def _before_the_first_run(facts: DeviceFacts, state: DeviceState) -> list[Measur
 def _unsteady(result: ArtifactResult) -> str:
     """The runs whose level changed, with the largest change."""
     runs = result.complete_runs
-    found = [s for run in runs if (s := stats.steadiness(run.steady_ns)) and not s.steady]
-    if not found:
+    unsteady = [s for run in runs if (s := stats.steadiness(run.steady_ns)) and not s.steady]
+    if not unsteady:
         return ""
-    worst = max(found, key=lambda s: abs(s.after / s.before - 1))
+    worst = max(unsteady, key=lambda s: abs(s.after / s.before - 1))
     return (
-        f"no steady state in {len(found)} of {len(runs)} runs: the median moved by up to"
+        f"no steady state in {len(unsteady)} of {len(runs)} runs: the median moved by up to"
         f" {100 * (worst.after / worst.before - 1):+.0f} %"
     )

@@ -163,7 +163,7 @@ def _git_revision(directory: Path) -> str | None:
             "--abbrev=40",
             "--exclude=*",
         ]
-        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        described = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return found.stdout.strip() or None
+    return described.stdout.strip() or None

@@ -141,13 +141,13 @@ def plan(loaded: LoadedRecipe, *, cache: Path | None = None) -> Plan:
 
 def _teachers(settings: dict[str, Any]) -> list[str]:
     """Names of the stages that a stage's (nested) training settings learn from."""
-    found = []
+    names = []
     for key, value in settings.items():
         if key == "distill" and value:
-            found.append(value["teacher"])
+            names.append(value["teacher"])
         elif isinstance(value, dict):
-            found += _teachers(value)
-    return found
+            names += _teachers(value)
+    return names
 
 
 def _stage_key(stages: Sequence[PlannedStage], name: str) -> str:

@@ -110,12 +110,14 @@ def _smaller_weights(model: nn.Module, stage: StageBase) -> int:
     """How many weights the stage's method stores in fewer bytes."""
     if not isinstance(stage, QuantizeBase):
         return 0
-    kept = kept_float(model, stage.keep_float) if _known(model, stage.keep_float) else frozenset()
+    float_layers = (
+        kept_float(model, stage.keep_float) if _known(model, stage.keep_float) else frozenset()
+    )
     layers = layers_with_weights(model)
     return sum(
         parameter.numel()
         for name in stage.entry.quantizes(model)
-        if name not in kept
+        if name not in float_layers
         for key, parameter in layers[name].named_parameters()
         if "weight" in key
     )
@@ -146,8 +148,8 @@ def _activations(model: nn.Module, example: Inputs) -> int:
 
     def look(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         nonlocal largest
-        held = [value for value in (*inputs, output) if isinstance(value, Tensor)]
-        largest = max(largest, sum(value.numel() * value.element_size() for value in held))
+        tensors = [value for value in (*inputs, output) if isinstance(value, Tensor)]
+        largest = max(largest, sum(value.numel() * value.element_size() for value in tensors))
 
     hooks = [
         module.register_forward_hook(look)

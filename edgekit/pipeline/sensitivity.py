@@ -74,7 +74,7 @@ def sensitivity(
     """
     loaded = as_loaded(recipe, overrides)
     planned = plan(loaded)
-    wanted = _wanted(loaded, planned.stages, stage)
+    chosen = _wanted(loaded, planned.stages, stage)
     from torch.fx import GraphModule
 
     from edgekit.compress.quantize.sensitivity import PartlyQuantized, cheapest_float
@@ -82,33 +82,33 @@ def sensitivity(
     from edgekit.pipeline.stages import Stages
 
     stages = Stages(loaded, planned, Cache(cache_root(), "stages"), progress)
-    graph = stages.checkpoint(wanted.index).model
+    graph = stages.checkpoint(chosen.index).model
     assert isinstance(graph, GraphModule)
     batch = stages.data.test.at(slice(0, samples))
     network = PartlyQuantized(graph, batch)
-    found, snr_db = network.sensitivities(progress), network.snr_db()
-    kept, reached = (
+    sensitivities, snr_db = network.sensitivities(progress), network.snr_db()
+    keep_float, reached = (
         ((), snr_db)
         if reach_db is None
-        else cheapest_float(network, found, reach_db=reach_db, progress=progress)
+        else cheapest_float(network, sensitivities, reach_db=reach_db, progress=progress)
     )
     return SensitivityReport(
-        wanted.name,
+        chosen.name,
         batch_size(batch),
         snr_db,
-        found,
-        kept,
+        sensitivities,
+        keep_float,
         reached,
-        3 * sum(one.weights for one in found if one.name in kept),
+        3 * sum(layer.weights for layer in sensitivities if layer.name in keep_float),
     )
 
 
 def _wanted(loaded: LoadedRecipe, stages: Sequence[PlannedStage], name: str | None) -> PlannedStage:
-    quantized = [one for one in stages if loaded.recipe.stages[one.index].entry.scheme.in_graph]
-    names = [one.name for one in quantized]
-    found = quantized if name is None else [one for one in quantized if one.name == name]
-    if len(found) == 1:
-        return found[0]
+    quantized = [each for each in stages if loaded.recipe.stages[each.index].entry.scheme.in_graph]
+    names = [each.name for each in quantized]
+    named = quantized if name is None else [each for each in quantized if each.name == name]
+    if len(named) == 1:
+        return named[0]
     if not quantized:
         raise UsageError(
             f"{loaded.path} has no stage with method ptq or qat",

@@ -60,20 +60,20 @@ def load_factory(name: str, base: Path, what: str) -> Callable[..., Any]:
 
 
 def call_factory(
-    factory: Callable[..., Any], args: Mapping[str, Any], what: str, *given: Any, base: Path
+    factory: Callable[..., Any], args: Mapping[str, Any], what: str, *leading: Any, base: Path
 ) -> Any:
     """`factory(*given, **args)`. Raises ModelError for arguments it does not take, quoting its
     signature, and for whatever it raises itself."""
     try:
-        inspect.signature(factory).bind(*given, **args)
+        inspect.signature(factory).bind(*leading, **args)
     except TypeError as error:
         raise ModelError(
-            f"{what}: {error}", hint=f"it takes {_signature(factory, len(given))}"
+            f"{what}: {error}", hint=f"it takes {_signature(factory, len(leading))}"
         ) from None
-    hint = f"it takes {_signature(factory, len(given))}"
+    hint = f"it takes {_signature(factory, len(leading))}"
     module = getattr(factory, "__module__", None) or ""
     with importable(base), own_code(f"{what}: its factory", module, hint=hint):
-        return factory(*given, **args)
+        return factory(*leading, **args)
 
 
 @dataclass(frozen=True)

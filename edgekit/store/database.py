@@ -35,10 +35,12 @@ MIGRATION_LOCK = 0xED6E
 """Key of PostgreSQL's advisory lock under which a schema is changed."""
 
 
-def database_url(given: str | None = None) -> URL:
+def database_url(location: str | None = None) -> URL:
     """The URL given, or EDGEKIT_DB, or results.db in the user's data directory; a path means an
     SQLite file. Raises StoreError."""
-    written = given or os.environ.get(ENVIRONMENT) or str(user_data_path("edgekit") / "results.db")
+    written = (
+        location or os.environ.get(ENVIRONMENT) or str(user_data_path("edgekit") / "results.db")
+    )
     if "://" not in written:
         return URL.create("sqlite", database=str(Path(written).expanduser().absolute()))
     try:

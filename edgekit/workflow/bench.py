@@ -27,8 +27,8 @@ class BenchFailed(TargetsFailed):
     def __init__(
         self, failures: dict[str, EdgekitError], measurements: dict[str, Measurement]
     ) -> None:
-        told = {name: measurement.as_dict() for name, measurement in measurements.items()}
-        super().__init__(failures, measurements, told=told)
+        answers = {name: measurement.as_dict() for name, measurement in measurements.items()}
+        super().__init__(failures, measurements, answers=answers)
         self.measurements = measurements
 
 

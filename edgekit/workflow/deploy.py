@@ -19,8 +19,8 @@ class DeployFailed(TargetsFailed):
     """Some of several targets failed; `reports` are those of the others, by target."""
 
     def __init__(self, failures: dict[str, EdgekitError], reports: dict[str, DeployReport]) -> None:
-        told = {name: asdict(report) for name, report in reports.items()}
-        super().__init__(failures, reports, told=told)
+        answers = {name: asdict(report) for name, report in reports.items()}
+        super().__init__(failures, reports, answers=answers)
         self.reports = reports
 
 

@@ -36,14 +36,14 @@ class TargetsFailed(EdgekitError):
     the name of its target, in the order asked for.
 
     `done` is what came of the others, for a caller who still wants it; `details` tells both as
-    plain JSON values, with what `told` says of the others."""
+    plain JSON values, with what `answers` says of the others."""
 
     def __init__(
         self,
         failures: dict[str, EdgekitError],
         done: Mapping[str, object],
         *,
-        told: Mapping[str, object] | None = None,
+        answers: Mapping[str, object] | None = None,
     ) -> None:
         first = next(iter(failures.values()))
         each = [
@@ -60,7 +60,7 @@ class TargetsFailed(EdgekitError):
         super().__init__(
             message,
             hint="; ".join(hints),
-            details={"failures": failed, "targets": dict(told or {})},
+            details={"failures": failed, "targets": dict(answers or {})},
         )
         self.exit_code = first.exit_code
         self.failures, self.done = failures, done

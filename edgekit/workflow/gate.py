@@ -223,7 +223,7 @@ def gate_findings(
     if limits.metrics:
         by_name |= limits.metrics
     else:
-        metrics = [one.quantity for one in observed if one.quantity.scale == "difference"]
+        metrics = [each.quantity for each in observed if each.quantity.scale == "difference"]
         by_name |= {metric.name: metric.margin for metric in metrics[:1]}
     return gated(observed, by_name)
 

@@ -69,8 +69,8 @@ def _describe(
             else value.get("enum", [])
             or [v["const"] for v in value.get("anyOf", []) if "const" in v]
         )
-        given = [value["default"]] if value.get("default") not in (None, "", [], {}) else choices
-        if examples := given or ([example] if example is not None else []):
+        values = [value["default"]] if value.get("default") not in (None, "", [], {}) else choices
+        if examples := values or ([example] if example is not None else []):
             value["examples"] = examples
 
 

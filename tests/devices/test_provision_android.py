@@ -47,7 +47,7 @@ def test_phones_are_made_ready(
         old, [adb_daemon.serial, "127.0.0.1:1"], directory=tmp_path, allow_network=True
     )
     assert [phone.exit_code for phone in found] == [0, 5]
-    assert "does not see it" in found[1].said
+    assert "does not see it" in found[1].message
     assert found[0].bytes_sent > 0
     again = provision_android.provision(
         old, adb_daemon.serial, directory=tmp_path, allow_network=True
@@ -61,5 +61,5 @@ def test_phones_are_made_ready(
     refused = provision_android.provision(
         old, adb_daemon.serial, directory=tmp_path, allow_network=True
     )
-    assert (refused.exit_code, "is not signed" in refused.said) == (9, True), refused
+    assert (refused.exit_code, "is not signed" in refused.message) == (9, True), refused
     assert load_target(file).require_signature == str(public), "it still demands it"

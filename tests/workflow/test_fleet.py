@@ -52,7 +52,7 @@ def test_one_that_fails_does_not_stop_the_others() -> None:
 
     found = on_each(targets("a", "b", "c", "d"), work)
     assert found.done == {"a": "A", "c": "C"}
-    error = TargetsFailed(found.failures, found.done, told=found.done)
+    error = TargetsFailed(found.failures, found.done, answers=found.done)
     assert error.exit_code == DeviceError.exit_code
     assert error.message.splitlines() == ["2 of 4 targets failed", "b: disk full", "d: no answer"]
     assert error.details["targets"] == {"a": "A", "c": "C"}

@@ -29,7 +29,7 @@ TARGETS, BYTES, BYTES_PER_S, ROUNDS = 8, 8_000_000, 4_000_000, 3
 
 def deployed(made: Bundle, targets: list[SshTarget], *, together: bool) -> float:
     """Seconds until all of them have the bundle."""
-    groups = [targets] if together else [[one] for one in targets]
+    groups = [targets] if together else [[target] for target in targets]
     started = time.perf_counter()
 
     def work(*, target: Target, progress: Progress, cancel: Cancel) -> DeployReport:

@@ -53,20 +53,20 @@ def fill(database: Path, count: int) -> None:
 
 def seconds(argv: list[str]) -> float:
     """The median of some calls of `edgekit`."""
-    found = []
+    times_s = []
     for _ in range(ROUNDS):
         started = time.perf_counter()
         subprocess.run(
             [sys.executable, "-m", "edgekit.cli", *argv], check=True, stdout=subprocess.DEVNULL
         )
-        found.append(time.perf_counter() - started)
-    return statistics.median(found)
+        times_s.append(time.perf_counter() - started)
+    return statistics.median(times_s)
 
 
-def main(given: Path, count: int = 10_000) -> None:
+def main(source: Path, count: int = 10_000) -> None:
     with tempfile.TemporaryDirectory() as directory:
         database = Path(directory) / "results.db"
-        shutil.copyfile(given, database)
+        shutil.copyfile(source, database)
         fill(database, count)
         where = ["--db", str(database)]
         commands = {

@@ -225,12 +225,12 @@ def main() -> None:
     parser.add_argument("--quantile", type=float, choices=(0.05, 0.5), default=0.5)
     parser.add_argument("--models", type=Path, help="where the models are kept")
     parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.make:
-        make_models(given.make)
+    arguments = parser.parse_args()
+    if arguments.make:
+        make_models(arguments.make)
         return
     with tempfile.TemporaryDirectory() as scratch:
-        models = (given.models or Path(scratch)).absolute()
+        models = (arguments.models or Path(scratch)).absolute()
         models.mkdir(parents=True, exist_ok=True)
         if not all((models / name).exists() for name in MODELS):
             subprocess.run(
@@ -238,7 +238,7 @@ def main() -> None:
                 check=True,
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
             )
-        compare(models, given.rounds, given.seconds, given.quantile)
+        compare(models, arguments.rounds, arguments.seconds, arguments.quantile)
 
 
 if __name__ == "__main__":

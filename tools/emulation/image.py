@@ -73,7 +73,7 @@ def build(into: Path, progress: Progress) -> None:
 
 def sources() -> Path:
     """The apt sources of this machine. Raises RuntimeError: not a Debian."""
-    found = next(
+    path = next(
         (
             path
             for path in map(
@@ -83,11 +83,11 @@ def sources() -> Path:
         ),
         None,
     )
-    if found is None or codename() is None:
+    if path is None or codename() is None:
         raise RuntimeError(
             "the image is made from Debian's packages: build it on Debian, or in a container of it"
         )
-    return found
+    return path
 
 
 def codename() -> str | None:

@@ -118,9 +118,9 @@ def save(image: Path, progress: Progress) -> None:
         )  # a smaller memory to read back at each start
         _monitor(machine, f'migrate "exec:cat >{shlex.quote(str(image / "memory.part"))}"')
         deadline = time.monotonic() + BOOT_S
-        while "completed" not in (said := _monitor(machine, "info migrate")):
-            if "failed" in said or time.monotonic() > deadline:
-                raise RuntimeError(f"its memory cannot be saved: {said}")
+        while "completed" not in (text := _monitor(machine, "info migrate")):
+            if "failed" in text or time.monotonic() > deadline:
+                raise RuntimeError(f"its memory cannot be saved: {text}")
             time.sleep(0.1)
     finally:
         stop(machine)
@@ -264,8 +264,8 @@ def _require_running(machine: Machine, deadline: float = math.inf) -> None:
         os.waitpid(machine.pid, os.WNOHANG)
     if running(machine.state, machine.image) is None or time.monotonic() > deadline:
         logs = [path for name in ("qemu.log", "console") if (path := machine.state / name).exists()]
-        said = "\n".join(path.read_text(errors="replace")[-1500:] for path in logs).strip()
-        raise RuntimeError(f"the emulated board does not start: {said or 'it says nothing'}")
+        text = "\n".join(path.read_text(errors="replace")[-1500:] for path in logs).strip()
+        raise RuntimeError(f"the emulated board does not start: {text or 'it says nothing'}")
 
 
 def _banner(port: int) -> bool:
@@ -291,12 +291,12 @@ def _monitor(machine: Machine, command: str) -> str:
 
 
 def _prompts(line: socket.socket) -> Iterator[str]:
-    said = b""
+    received = b""
     while chunk := line.recv(65536):
-        said += chunk
-        if said.endswith(b"(qemu) "):
-            yield said.decode(errors="replace")
-            said = b""
+        received += chunk
+        if received.endswith(b"(qemu) "):
+            yield received.decode(errors="replace")
+            received = b""
     raise RuntimeError("qemu ended")
 
 

@@ -16,10 +16,10 @@ def opaque_bundle(
     outputs."""
     (directory / "reference").mkdir(parents=True)
     described = []
-    for variant, model, given, expected in artifacts:
+    for variant, model, input_bytes, expected in artifacts:
         names = {
             f"{variant}.pte": model,
-            f"reference/{variant}.inputs.bin": given,
+            f"reference/{variant}.inputs.bin": input_bytes,
             f"reference/{variant}.outputs.bin": expected,
         }
         for file_name, content in names.items():

@@ -90,18 +90,20 @@ def _with_stored_weights(
     partitioners: Sequence[Any],
 ) -> Lowered:
     """The float model with smaller weights in the file."""
-    kept = kept_float(model, keep_float)
+    float_layers = kept_float(model, keep_float)
     source, storage = model, Storage(scheme.weights)
     if storage is Storage.INT8:
         from edgekit.compress.quantize.lstm import rewrite_lstm
 
-        require_no_convolutions(model, kept)
-        source = bias_after(rewrite_lstm(model, keep=keep_float), kept)
+        require_no_convolutions(model, float_layers)
+        source = bias_after(rewrite_lstm(model, keep=keep_float), float_layers)
     program = trace(source, example)
     graph_weights, names = weights(program), output_names(program)
-    with weight_storage(storage, kept):
+    with weight_storage(storage, float_layers):
         data, delegation = _lower(program, partitioners)
-    dtypes = {weight.layer: storage.value for weight in graph_weights if weight.layer not in kept}
+    dtypes = {
+        weight.layer: storage.value for weight in graph_weights if weight.layer not in float_layers
+    }
     return _proved(data, delegation, graph_weights, dtypes, model, names)
 
 
@@ -120,10 +122,10 @@ def _prepare(
     return model.eval()
 
 
-def require_no_convolutions(model: nn.Module, kept: frozenset[str]) -> None:
+def require_no_convolutions(model: nn.Module, float_layers: frozenset[str]) -> None:
     """Raises ExportError for convolutions that would have int8 weights: plain kernels would be many
     times slower than the float model."""
-    refused = float_convolutions(model, kept)
+    refused = float_convolutions(model, float_layers)
     if refused:
         shown = ", ".join(refused[:3]) + (f" and {len(refused) - 3} more" if refused[3:] else "")
         raise ExportError(
@@ -133,12 +135,12 @@ def require_no_convolutions(model: nn.Module, kept: frozenset[str]) -> None:
         )
 
 
-def float_convolutions(model: nn.Module, kept: frozenset[str]) -> list[str]:
-    """Names of the convolutions that are not in `kept`."""
+def float_convolutions(model: nn.Module, float_layers: frozenset[str]) -> list[str]:
+    """Names of the convolutions that are not in `float_layers`."""
     return [
         name
         for name, layer in layers_with_weights(model).items()
-        if isinstance(layer, CONVOLUTIONS) and name not in kept
+        if isinstance(layer, CONVOLUTIONS) and name not in float_layers
     ]
 
 
@@ -197,11 +199,11 @@ def _require_kernels(places: Mapping[str, Sequence[fx.Node]]) -> None:
     known = {name.split(".")[0] for name in Runtime.get().operator_registry.operator_names}
     missing = [node for name, nodes in places.items() if name not in known for node in nodes[:1]]
     if missing:
-        found = ", ".join(
+        operators = ", ".join(
             f"{operator_name(node)} in {layer_of(node) or 'the model itself'}" for node in missing
         )
         raise ExportError(
-            f"ExecuTorch has no kernel for {found}",
+            f"ExecuTorch has no kernel for {operators}",
             hint="replace the operator in the model",
             details={
                 "operators": [

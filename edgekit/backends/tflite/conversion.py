@@ -50,11 +50,13 @@ def convert(
     converted = _convert(model, example, int8=False)
     if scheme == FLOAT:
         return _proved(converted, converted.data, {}, model)
-    kept = kept_float(model, keep_float)
+    float_layers = kept_float(model, keep_float)
     dtypes = {
-        weight.layer: scheme.weights for weight in converted.weights if weight.layer not in kept
+        weight.layer: scheme.weights
+        for weight in converted.weights
+        if weight.layer not in float_layers
     }
-    kept_weights = [weight for weight in converted.weights if weight.layer in kept]
+    kept_weights = [weight for weight in converted.weights if weight.layer in float_layers]
     data = with_smaller_weights(converted.data, scheme, kept_weights)
     return _proved(converted, data, dtypes, model)
 

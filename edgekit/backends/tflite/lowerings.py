@@ -40,11 +40,11 @@ def require_lowerings(program: ExportedProgram) -> None:
         and lowerings.lookup(node.target) is None
     }
     if missing:
-        found = ", ".join(
+        operators = ", ".join(
             f"{operator} in {layer or 'the model itself'}" for operator, layer in missing.items()
         )
         raise ExportError(
-            f"LiteRT has no lowering for {found}",
+            f"LiteRT has no lowering for {operators}",
             hint="replace the operator in the model",
             details={
                 "operators": [

@@ -24,7 +24,7 @@ FLOAT_CASTING_OPERATIONS = (
 )
 
 
-def with_smaller_weights(data: bytes, scheme: Scheme, kept: Sequence[Weight]) -> bytes:
+def with_smaller_weights(data: bytes, scheme: Scheme, float_weights: Sequence[Weight]) -> bytes:
     """Apply a recipe of ai-edge-quantizer to a float `.tflite`, except to the operators of the
     layers that are kept float."""
     from ai_edge_quantizer import quantizer, recipe
@@ -44,20 +44,20 @@ def with_smaller_weights(data: bytes, scheme: Scheme, kept: Sequence[Weight]) ->
         chosen.load_quantization_recipe(
             recipe.dynamic_wi8_afp32() if dynamic else recipe.weight_only_wi8_afp32()
         )
-    for scope in _scopes(read_tflite(data), kept):
+    for scope in _scopes(read_tflite(data), float_weights):
         chosen.update_quantization_recipe(
             scope, recipe.TFLOperationName.ALL_SUPPORTED, algorithm_key=AlgorithmName.NO_QUANTIZE
         )
     return bytes(chosen.quantize().quantized_model)
 
 
-def _scopes(contents: TfliteContents, kept: Sequence[Weight]) -> Iterator[str]:
+def _scopes(contents: TfliteContents, float_weights: Sequence[Weight]) -> Iterator[str]:
     """Patterns, each of exactly one operator's output names, for the operators that compute the
     layers of these weights.
 
     A weight is recognised by its values, or, when batch norm was folded into it, by the layer's
     place among the constant's names. Raises ExportError for a layer that is not recognised."""
-    for weight in kept:
+    for weight in float_weights:
         values = {layout.tobytes() for layout in layouts(weight.values)}
         owned = {
             index

@@ -20,12 +20,12 @@ class BiasAfter(nn.Linear):
         return nn.functional.linear(input, self.weight) + self.bias
 
 
-def bias_after(model: nn.Module, kept: frozenset[str]) -> nn.Module:
-    """A copy of the model whose linear layers, except those named in `kept`, add their bias
+def bias_after(model: nn.Module, float_layers: frozenset[str]) -> nn.Module:
+    """A copy of the model whose linear layers, except those named in `float_layers`, add their bias
     separately."""
     model = copy.deepcopy(model)
     for name, layer in list(model.named_modules()):
-        if isinstance(layer, nn.Linear) and layer.bias is not None and name not in kept:
+        if isinstance(layer, nn.Linear) and layer.bias is not None and name not in float_layers:
             separate = BiasAfter(layer.in_features, layer.out_features, device="meta")
             separate.weight, separate.bias = layer.weight, layer.bias
             model.set_submodule(name, separate)

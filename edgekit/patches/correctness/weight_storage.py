@@ -38,14 +38,14 @@ class Storage(Enum):
 
 
 @contextlib.contextmanager
-def weight_storage(storage: Storage, kept: frozenset[str]) -> Iterator[None]:
+def weight_storage(storage: Storage, float_layers: frozenset[str]) -> Iterator[None]:
     """Serialize the weights of float layers as `storage`, except those of the layers named in
-    `kept`, while the context is open.
+    `float_layers`, while the context is open.
 
     `int8` is for linear layers without bias (see `separate_bias.py`); convolutions stay float32.
     """
     hooks: dict[str, Callable[..., Any]] = (
-        _int8_hooks(kept) if storage is Storage.INT8 else _float16_hooks(kept)
+        _int8_hooks(float_layers) if storage is Storage.INT8 else _float16_hooks(float_layers)
     )
     with contextlib.ExitStack() as stack:
         for name, hook in hooks.items():
@@ -54,7 +54,7 @@ def weight_storage(storage: Storage, kept: frozenset[str]) -> Iterator[None]:
 
 
 def _is_weight(
-    program: ExportedProgram, node: fx.Node, layers: tuple[str, ...], kept: frozenset[str]
+    program: ExportedProgram, node: fx.Node, layers: tuple[str, ...], float_layers: frozenset[str]
 ) -> bool:
     """Whether a constant is the weight, and nothing else, of one of these kinds of layers."""
     if not is_param_node(program, node) or node.meta["val"].dtype != torch.float32:
@@ -62,7 +62,7 @@ def _is_weight(
     return bool(node.users) and all(
         getattr(user.target, "__name__", "") in layers
         and user.args[1] is node
-        and layer_of(user) not in kept
+        and layer_of(user) not in float_layers
         for user in node.users
     )
 
@@ -71,7 +71,7 @@ def _without_bias(weight: fx.Node) -> bool:
     return all(len(user.args) < 3 or user.args[2] is None for user in weight.users)
 
 
-def _int8_hooks(kept: frozenset[str]) -> dict[str, Callable[..., Any]]:
+def _int8_hooks(float_layers: frozenset[str]) -> dict[str, Callable[..., Any]]:
     plain = NodeVisitor.define_tensor
 
     def define_tensor(
@@ -83,7 +83,7 @@ def _int8_hooks(kept: frozenset[str]) -> dict[str, Callable[..., Any]]:
     ) -> None:
         if (
             quant_params is None
-            and _is_weight(self.exported_program, tensor, ("aten.linear.default",), kept)
+            and _is_weight(self.exported_program, tensor, ("aten.linear.default",), float_layers)
             and _without_bias(tensor)
         ):
             quant_params = _per_channel(tensor, get_param_tensor(self.exported_program, tensor))
@@ -111,7 +111,7 @@ def _per_channel(node: fx.Node, weight: Tensor | None) -> QuantParams:
     )
 
 
-def _float16_hooks(kept: frozenset[str]) -> dict[str, Callable[..., Any]]:
+def _float16_hooks(float_layers: frozenset[str]) -> dict[str, Callable[..., Any]]:
     layers = ("aten.linear.default", "aten.convolution.default")
     plain_dtype, plain_buffer = (
         NodeVisitor.get_serialized_dtype,
@@ -121,7 +121,7 @@ def _float16_hooks(kept: frozenset[str]) -> dict[str, Callable[..., Any]]:
     def get_serialized_dtype(
         self: Any, quant_params: QuantParams | None, node: fx.Node, force_fp32: bool = False
     ) -> XNNDatatype:
-        if quant_params is None and _is_weight(self.exported_program, node, layers, kept):
+        if quant_params is None and _is_weight(self.exported_program, node, layers, float_layers):
             return XNNDatatype.xnn_datatype_fp16
         return plain_dtype(self, quant_params, node, force_fp32=force_fp32)
 
@@ -136,7 +136,9 @@ def _float16_hooks(kept: frozenset[str]) -> dict[str, Callable[..., Any]]:
         force_fp32: bool = False,
         groups: int = 1,
     ) -> int:
-        if quant_params is not None or not _is_weight(self.exported_program, tensor, layers, kept):
+        if quant_params is not None or not _is_weight(
+            self.exported_program, tensor, layers, float_layers
+        ):
             return plain_buffer(
                 self, tensor, graph, ids, nhwc, swap, quant_params, force_fp32, groups
             )

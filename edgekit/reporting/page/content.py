@@ -56,7 +56,7 @@ def page(
 ) -> Page:
     """By measurement id: `past` is what the database knows of the same name on the same target,
     `beside` what was measured in turn with it."""
-    given = measurements
+    as_measured = measurements
     measurements = told_apart(measurements)
     manifest = bundle.manifest if bundle else None
     artifacts = manifest.artifacts if manifest else _artifacts(measurements)
@@ -74,12 +74,12 @@ def page(
         *_measured(
             bundle,
             measurements,
-            [build.bench_command(shown, bundle.path if bundle else None) for shown in given],
+            [build.bench_command(shown, bundle.path if bundle else None) for shown in as_measured],
             baseline,
             past,
         ),
         build.delegation_section(artifacts),
-        build.reproduce_section(manifest, bundle.path if bundle else None, given),
+        build.reproduce_section(manifest, bundle.path if bundle else None, as_measured),
     ]
     names = dict.fromkeys(
         [manifest.name] if manifest else [measurement.bundle_name for measurement in measurements]

@@ -39,30 +39,30 @@ class Options:
     range."""
 
     def __init__(self, argv: list[str]) -> None:
-        given = pairs(argv)
-        self.model = given.get("--model", "")
-        self.nonce = given.get("--nonce", "")
-        self.inputs = given.get("--inputs", "")
-        self.outputs = given.get("--outputs", "")
-        self.mode = given.get("--mode", "measure")
-        self.samples = whole_number(given, "--samples", 1, 1, 1 << 31)
-        self.threads = whole_number(given, "--threads", 1, 1, 256)
-        self.warmup_min_ns = whole_number(given, "--warmup-min-ns", 0, 0, HOUR_NS)
-        self.min_iterations = whole_number(given, "--min-iterations", 1, 1, MOST_ITERATIONS)
-        self.min_ns = whole_number(given, "--min-ns", 0, 0, HOUR_NS)
-        self.max_ns = whole_number(given, "--max-ns", NEVER_NS, 1, NEVER_NS)
+        options = pairs(argv)
+        self.model = options.get("--model", "")
+        self.nonce = options.get("--nonce", "")
+        self.inputs = options.get("--inputs", "")
+        self.outputs = options.get("--outputs", "")
+        self.mode = options.get("--mode", "measure")
+        self.samples = whole_number(options, "--samples", 1, 1, 1 << 31)
+        self.threads = whole_number(options, "--threads", 1, 1, 256)
+        self.warmup_min_ns = whole_number(options, "--warmup-min-ns", 0, 0, HOUR_NS)
+        self.min_iterations = whole_number(options, "--min-iterations", 1, 1, MOST_ITERATIONS)
+        self.min_ns = whole_number(options, "--min-ns", 0, 0, HOUR_NS)
+        self.max_ns = whole_number(options, "--max-ns", NEVER_NS, 1, NEVER_NS)
         require(self.model, "--model: missing")
         require(
             re.match(r"[0-9a-fA-F]{1,128}\Z", self.nonce),
             "--nonce: expected 1 to 128 hexadecimal digits",
         )
-        self.window_ns = whole_number(given, "--window-ns", 0, 0, HOUR_NS)
+        self.window_ns = whole_number(options, "--window-ns", 0, 0, HOUR_NS)
         self.cpus = [
             whole_number({"--cpus": part}, "--cpus", 0, 0, 1023)
-            for part in given.get("--cpus", "").split(",")
+            for part in options.get("--cpus", "").split(",")
             if part
         ]
-        self.probes = [path for path in given.get("--probes", "").split(":") if path]
+        self.probes = [path for path in options.get("--probes", "").split(":") if path]
         require(
             self.mode in ("measure", "evaluate", "sustain"),
             f"--mode: expected measure, evaluate or sustain, got '{self.mode}'",
@@ -70,7 +70,7 @@ class Options:
         require(len(self.probes) <= 32, "--probes: at most 32")
         require(self.mode != "sustain" or self.window_ns, "--mode sustain: needs --window-ns")
         require(
-            ("--inputs" in given) == ("--samples" in given),
+            ("--inputs" in options) == ("--samples" in options),
             "--inputs and --samples belong together",
         )
         require(
@@ -80,18 +80,18 @@ class Options:
 
 
 def pairs(argv: list[str]) -> dict[str, str]:
-    given: dict[str, str] = {}
+    options: dict[str, str] = {}
     for i in range(0, len(argv), 2):
         name = argv[i]
         require(name in OPTIONS, f"unknown option '{name}'")
         require(i + 1 < len(argv), name + ": needs a value")
-        require(name not in given, name + ": given twice")
-        given[name] = argv[i + 1]
-    return given
+        require(name not in options, name + ": given twice")
+        options[name] = argv[i + 1]
+    return options
 
 
-def whole_number(given: dict[str, str], name: str, default: int, low: int, high: int) -> int:
-    text = given.get(name, str(default))
+def whole_number(options: dict[str, str], name: str, default: int, low: int, high: int) -> int:
+    text = options.get(name, str(default))
     value = int(text) if re.match(r"[0-9]{1,19}\Z", text) else -1
     require(
         low <= value <= high, f"{name}: expected a whole number from {low} to {high}, got '{text}'"
