@@ -1,6 +1,6 @@
-"""A metric, and its value with a 95 % interval and, where kept, the value of each sample.
+"""A metric, and its value with a 95 % interval and, where kept, the material of each sample.
 
-The samples' values are kept so that two builds can be compared sample by sample: they make the
+The samples' material is kept so that two builds can be compared sample by sample: that makes the
 interval of a difference much narrower than the two intervals alone would. Manifests hold metrics,
 so numpy is imported only where values are computed: reading a bundle must not wait for it.
 """
@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from edgekit.metrics.statistics import StatisticName, statistic_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,14 +21,20 @@ if TYPE_CHECKING:
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-Statistic = Literal["proportion", "mean"]
+MOST_MATERIAL_BYTES = 1 << 26
+"""Of more, the samples' material is not kept: builds are then compared by their intervals alone."""
+
+
+class UndefinedError(ValueError):
+    """The samples have no such value: a recall without any positive sample, for example."""
 
 
 class MetricKind(BaseModel):
     """A metric of a task.
 
-    A `proportion` is the share of the samples that are right, in percent; a `mean` is the mean of
-    one number for each sample. `label` is the name in tables, `decimals` how many of a value are
+    `statistic` is how the samples become a value: a `proportion` is the share of those that are
+    right, in percent, a `mean` the mean of one number for each; the others are in
+    edgekit.metrics.statistics. `label` is the name in tables, `decimals` how many of a value are
     shown. `gate_margin`, in `unit`, is how much worse counts as no difference, and how much worse
     a build may be unless its recipe says otherwise.
 
@@ -40,7 +48,7 @@ class MetricKind(BaseModel):
     label: Annotated[str, Field(min_length=1, max_length=40)]
     unit: Annotated[str, Field(max_length=20)] = ""
     higher_is_better: bool
-    statistic: Statistic = "mean"
+    statistic: StatisticName = "mean"
     decimals: Annotated[int, Field(ge=0, le=9)] = 2
     gate_margin: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -58,14 +66,15 @@ class MetricValue(MetricKind):
     """A metric over `samples` samples with the bounds of its 95 % interval, None where too few
     samples give none.
 
-    `per_sample` is the value of each sample, in base64, empty where it was not kept: of a
+    `per_sample` is the material of each sample, in base64, empty where it was not kept: of a
     proportion one bit a sample, set where it is right, from the highest bit of the first byte on;
-    of a mean little-endian float32."""
+    of others so many `columns` of little-endian float32, sample after sample."""
 
     value: Finite
     low: Finite | None = None
     high: Finite | None = None
     samples: Annotated[int, Field(ge=1)]
+    columns: Annotated[int, Field(ge=1, le=1 << 20)] = 1
     per_sample: Annotated[str, Field(max_length=1 << 27)] = ""
 
     @property
@@ -73,8 +82,8 @@ class MetricValue(MetricKind):
         """Of a proportion: how many samples are right."""
         return round(self.value * self.samples / 100)
 
-    def sample_values(self) -> NDArray[np.float64] | None:
-        """The value of each sample, 0 or 1 for a proportion; None where it was not kept.
+    def material(self) -> NDArray[np.float64] | None:
+        """The material of each sample, of shape (samples, columns); None where it was not kept.
 
         Raises ValueError for another number of samples, or for what is no base64."""
         if not self.per_sample:
@@ -82,54 +91,58 @@ class MetricValue(MetricKind):
         import numpy as np
 
         data = np.frombuffer(base64.b64decode(self.per_sample, validate=True), dtype=np.uint8)
-        if self.statistic == "proportion":
-            return np.unpackbits(data, count=self.samples).astype(np.float64)
+        if statistic_of(self.statistic).truth_values:
+            return np.unpackbits(data, count=self.samples).astype(np.float64)[:, None]
         values = data.view("<f4").astype(np.float64)
-        if len(values) != self.samples:
-            raise ValueError(f"{self.name}: {len(values)} values for {self.samples} samples")
-        return values
+        if len(values) != self.samples * self.columns:
+            raise ValueError(
+                f"{self.name}: {len(values)} values for {self.samples} samples of {self.columns}"
+            )
+        return values.reshape(self.samples, self.columns)
 
     def without_samples(self) -> MetricValue:
-        """The same without the values of the samples."""
+        """The same without the material of the samples."""
         return self.model_copy(update={"per_sample": ""})
 
 
 def metric_value(
     kind: MetricKind, per_sample: NDArray[Any], *, keep_samples: bool = False
 ) -> MetricValue:
-    """The value of a metric from the value of each sample: right or wrong for a proportion, a
-    finite number for a mean.
+    """The value of a metric from the material of each sample, of shape (samples,) or (samples,
+    columns): right or wrong for a proportion, else finite numbers.
 
-    Raises ValueError: no samples, not one value for each sample, a value that is not finite."""
+    Raises ValueError: no samples, other columns than these, a number that is not finite;
+    UndefinedError: the samples have no such value."""
     import numpy as np
 
-    from edgekit.stats import mean_interval
-
     values = np.asarray(per_sample)
-    if values.ndim != 1 or len(values) == 0 or not np.isfinite(values).all():
-        raise ValueError(f"metric {kind.name}: expected one finite value for each sample")
-    if kind.statistic == "proportion":
-        right = values.astype(bool)
-        material = np.packbits(right).tobytes() if keep_samples else b""
-        return _proportion(kind, int(right.sum()), len(right), material)
-    estimate = mean_interval(values)
+    material = values[:, None] if values.ndim == 1 else values
+    if material.ndim != 2 or material.size == 0 or not np.isfinite(material).all():
+        raise ValueError(f"metric {kind.name}: expected finite values for each sample")
+    statistic = statistic_of(kind.statistic)
+    # As it will be read back: a value must not change with what was stored.
+    rounded = material.astype(np.float32)
+    estimate = statistic.estimate(rounded.astype(np.float64))
+    if not np.isfinite(estimate.value):
+        raise UndefinedError(f"metric {kind.name}: these samples have no such value")
+    data = rounded.astype("<f4").tobytes()
+    if statistic.truth_values:
+        data = np.packbits(material.astype(bool)).tobytes()
+    kept = keep_samples and len(data) <= MOST_MATERIAL_BYTES
     return MetricValue(
         **_described(kind),
         value=estimate.value,
         low=estimate.low,
         high=estimate.high,
         samples=estimate.n,
-        per_sample=_base64(values.astype("<f4").tobytes() if keep_samples else b""),
+        columns=material.shape[1],
+        per_sample=base64.b64encode(data).decode("ascii") if kept else "",
     )
 
 
 def proportion_value(kind: MetricKind, right: int, samples: int) -> MetricValue:
     """The value of a proportion of which only the count is known. Raises ValueError for what is no
     proportion."""
-    return _proportion(kind, right, samples, b"")
-
-
-def _proportion(kind: MetricKind, right: int, samples: int, material: bytes) -> MetricValue:
     from edgekit.stats import wilson
 
     low, high = wilson(right, samples)
@@ -139,16 +152,11 @@ def _proportion(kind: MetricKind, right: int, samples: int, material: bytes) -> 
         low=100 * low,
         high=100 * high,
         samples=samples,
-        per_sample=_base64(material),
     )
 
 
 def _described(kind: MetricKind) -> dict[str, Any]:
     return {name: getattr(kind, name) for name in MetricKind.model_fields}
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
 
 
 def headline(metrics: Iterable[MetricValue]) -> MetricValue | None:

@@ -7,6 +7,7 @@ files.
     compare     ratio of two builds, tests, and the regression rule
     proportions how far apart two shares of right answers are
     means       means over samples, and how far apart two are
+    bootstrap   other values of samples, and how far apart two are
     errors      how often the rule errs
     fidelity    how far one set of outputs is from another
 
@@ -17,6 +18,7 @@ runs."""
 
 from __future__ import annotations
 
+from edgekit.stats.bootstrap import bootstrap, paired_bootstrap
 from edgekit.stats.compare import (
     Decision,
     Difference,
@@ -55,6 +57,7 @@ __all__ = [
     "QuantileEstimate",
     "Shift",
     "Steadiness",
+    "bootstrap",
     "cosine",
     "decibels",
     "decide",
@@ -69,6 +72,7 @@ __all__ = [
     "mean_interval",
     "median",
     "outliers",
+    "paired_bootstrap",
     "paired_mean_shift",
     "paired_shift",
     "percentile",

@@ -3,17 +3,19 @@ is worth is decided by the task, and what follows from all samples by edgekit.me
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.metrics import MetricValue, metric_value
-from edgekit.tasks.task import Outputs, Task
+from edgekit.errors import ModelError
+from edgekit.metrics import MetricValue, UndefinedError, metric_value
+from edgekit.tasks.task import Outputs, ScoresTogether, Task
 
 
 class Scores:
-    """The samples' values of each metric so far."""
+    """The samples' material of each metric so far."""
 
     def __init__(self, task: Task) -> None:
         self._task = task
@@ -25,14 +27,32 @@ class Scores:
             self._chunks.setdefault(name, []).append(np.asarray(values))
 
     def metrics(self, *, keep_samples: bool = False) -> tuple[MetricValue, ...]:
-        """The metrics in the task's order; without those that no chunk had.
+        """The metrics in the task's order; without those that no chunk had, and those that these
+        samples do not have (a recall without a positive sample).
 
-        Raises ValueError for a task that does not give one finite value for each sample."""
-        return tuple(
-            metric_value(kind, np.concatenate(self._chunks[kind.name]), keep_samples=keep_samples)
-            for kind in self._task.metrics
-            if kind.name in self._chunks
-        )
+        Raises ModelError for a task that does not give finite values for each sample."""
+        gathered: Mapping[str, NDArray[Any]] = {
+            name: np.concatenate(chunks) for name, chunks in self._chunks.items()
+        }
+        if isinstance(self._task, ScoresTogether):
+            gathered = self._task.score_together(gathered)
+        return tuple(_values(self._task, gathered, keep_samples=keep_samples))
+
+
+def _values(
+    task: Task, gathered: Mapping[str, NDArray[Any]], *, keep_samples: bool
+) -> Iterator[MetricValue]:
+    for kind in task.metrics:
+        if kind.name not in gathered:
+            continue
+        try:
+            yield metric_value(kind, gathered[kind.name], keep_samples=keep_samples)
+        except UndefinedError:
+            continue
+        except ValueError as error:
+            raise ModelError(
+                f"task: {error}", hint="its score must give them, of shape (samples, …)"
+            ) from None
 
 
 class Agreement:

@@ -68,8 +68,9 @@ class Task(Protocol):
         ...
 
     def score(self, outputs: Outputs, targets: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """The value of each sample by metric: a bool for a proportion, else a finite number. A
-        metric that these outputs do not have is left out."""
+        """The material of each sample by metric, of shape (samples,) or (samples, columns): a bool
+        for a proportion, a finite number for a mean, else what the metric's statistic takes
+        (edgekit.metrics.statistics). A metric that these outputs do not have is left out."""
         ...
 
     def agreement(self, first: Outputs, second: Outputs) -> NDArray[np.float64] | None:
@@ -122,6 +123,16 @@ class OwnTask:
     def agreement(self, first: Outputs, second: Outputs) -> NDArray[np.float64] | None:
         with self.own.runs("agreement"):
             return self.task.agreement(first, second)
+
+
+@runtime_checkable
+class ScoresTogether(Protocol):
+    """A task whose samples are scored against each other, such as those of a search: what `score`
+    gives of each chunk is gathered first."""
+
+    def score_together(self, gathered: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """The material of each metric from what `score` gave of all samples, by its names."""
+        ...
 
 
 def load_task(name: str, base: Path | None = None) -> Task:

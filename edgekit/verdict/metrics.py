@@ -5,13 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-import numpy as np
-
-from edgekit import stats
 from edgekit.measure.runs import ArtifactResult
 from edgekit.metrics import MetricKind, MetricValue, named_metric
+from edgekit.metrics.statistics import statistic_of
 from edgekit.stats import QuantileEstimate, Shift
-from edgekit.stats.means import FEWEST_SAMPLES
 from edgekit.verdict.quantities import Observed, Quantity
 
 UNKNOWN = Quantity("metrics", "metrics", "", scale="difference")
@@ -104,26 +101,12 @@ def metric_drop(first: MetricValue, second: MetricValue, *, same_data: bool) -> 
     On the same samples (`same_data`) they are compared sample by sample, if both kept them."""
     # What is worse is the fall of a metric whose higher values are better, and the rise of others.
     high, low = (first, second) if first.higher_is_better else (second, first)
-    paired = _paired_drop(high, low) if same_data and high.samples == low.samples else None
-    if paired is not None:
-        return paired
-    if high.statistic == "proportion":
-        return stats.independent_shift(high.right, high.samples, low.right, low.samples)
-    return stats.independent_mean_shift(_estimate(high), _estimate(low))
-
-
-def _paired_drop(high: MetricValue, low: MetricValue) -> Shift | None:
-    values = high.sample_values()
-    others = low.sample_values()
-    if values is None or others is None:
-        return None
-    if high.statistic == "proportion":
-        right = values.astype(np.bool_)
-        other_right = others.astype(np.bool_)
-        return stats.paired_shift(
-            int((right & ~other_right).sum()), int((other_right & ~right).sum()), len(right)
-        )
-    return stats.paired_mean_shift(values, others) if len(values) >= FEWEST_SAMPLES else None
+    statistic = statistic_of(high.statistic)
+    same_kind = (high.statistic, high.samples) == (low.statistic, low.samples)
+    material, other = (high.material(), low.material()) if same_data and same_kind else (None, None)
+    if material is not None and other is not None:
+        return statistic.paired(material, other)
+    return statistic.unrelated(_estimate(high), _estimate(low))
 
 
 def _estimate(metric: MetricValue) -> QuantileEstimate:

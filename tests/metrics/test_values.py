@@ -25,10 +25,9 @@ def test_a_proportion_is_a_percentage_with_wilsons_interval() -> None:
     value = metric_value(SHARE, right, keep_samples=True)
     assert (value.value, value.samples, value.right) == (98.0, 450, 441)
     assert (round(value.low or 0, 1), round(value.high or 0, 1)) == (96.2, 98.9)
-    assert value.sample_values() is not None
-    np.testing.assert_array_equal(value.sample_values(), right)
+    np.testing.assert_array_equal(value.material(), right[:, None])
     assert value.without_samples() == proportion_value(SHARE, 441, 450)
-    assert value.without_samples().sample_values() is None
+    assert value.without_samples().material() is None
 
 
 def test_a_mean_has_an_interval_from_eight_samples_on() -> None:
@@ -49,16 +48,16 @@ def test_worse_is_a_positive_drop_in_either_direction() -> None:
 def test_the_samples_of_a_mean_survive_json(values: list[float]) -> None:
     value = metric_value(ERROR, np.asarray(values), keep_samples=True)
     again = MetricValue.model_validate_json(value.model_dump_json())
-    np.testing.assert_array_equal(again.sample_values(), np.asarray(values, dtype=np.float32))
+    np.testing.assert_array_equal(again.material(), np.array(values, dtype=np.float32)[:, None])
 
 
-@pytest.mark.parametrize("values", [[], [[1.0]], [1.0, np.nan], [np.inf]])
-def test_what_is_not_one_finite_value_a_sample(values: list[float]) -> None:
-    with pytest.raises(ValueError, match="one finite value"):
+@pytest.mark.parametrize("values", [[], [[[1.0]]], [1.0, np.nan], [np.inf]])
+def test_what_are_no_finite_values_of_each_sample(values: list[float]) -> None:
+    with pytest.raises(ValueError, match="finite values for each sample"):
         metric_value(ERROR, np.asarray(values))
 
 
 def test_samples_of_another_number_are_refused() -> None:
     value = metric_value(ERROR, np.arange(4), keep_samples=True).model_copy(update={"samples": 5})
     with pytest.raises(ValueError, match="4 values for 5 samples"):
-        value.sample_values()
+        value.material()

@@ -50,7 +50,7 @@ def test_metrics_of_the_device_and_of_the_build_host(database: str) -> None:
     for result in measured.artifacts:
         assert result.evaluation
         top1, top5 = result.evaluation.metrics
-        right = top1.sample_values()
+        right = top1.material()
         assert right is not None
         assert (top1.label, top1.samples, top1.right, top5.label) == (
             "top-1",

@@ -44,7 +44,7 @@ def test_chunks_are_scored_together() -> None:
     scores.add({"logits": SCORES[3:]}, np.array([0]))
     [top1] = scores.metrics(keep_samples=True)
     assert (top1.name, top1.value, top1.right, top1.samples) == ("top1", 75.0, 3, 4)
-    assert top1.sample_values() is not None
+    assert top1.material() is not None
 
 
 def test_agreement_is_the_same_top_class() -> None:
