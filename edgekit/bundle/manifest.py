@@ -227,6 +227,13 @@ class ModelInput(Part):
     std: tuple[float, ...] | None = None
 
 
+class NamedTask(Part):
+    """A task and its arguments."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    args: dict[str, Any] = {}
+
+
 class Manifest(Part):
     """What `manifest.json` of a bundle holds: what was built, from what, and what was found of
     it."""
@@ -240,7 +247,7 @@ class Manifest(Part):
     versions: dict[str, str]
     seed: int
     git_revision: str | None
-    task: str | None = Field(
+    task: str | NamedTask | None = Field(
         default=None,
         description="The task of the recipe; null for a model that edgekit did not build.",
     )

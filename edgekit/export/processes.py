@@ -27,6 +27,7 @@ from edgekit.bundle.manifest import Artifact
 from edgekit.errors import EdgekitError, ExportError
 from edgekit.export.publish import clear_staging
 from edgekit.progress import Progress, silent
+from edgekit.tasks.task import NamedTask
 
 STEPS = ("load", "lower", "verify", "write")
 TAIL_LINES = 8
@@ -44,7 +45,7 @@ class ExportJob:
     checkpoint: Path
     base: Path
     test: Path
-    task: str
+    task: str | NamedTask
     variant: str
     backend: str
     key: str

@@ -21,12 +21,14 @@ from edgekit.bundle.manifest import (
     BundleFile,
     Manifest,
     ModelInput,
+    NamedTask,
     TraceRow,
 )
 from edgekit.cache import library_versions
 from edgekit.errors import ExportError
 from edgekit.export.arrays_file import read_arrays
 from edgekit.pipeline.evaluation import evaluation_set, write_evaluation
+from edgekit.recipe import schema
 from edgekit.recipe.load import LoadedRecipe, recipe_sha256, resolved
 from edgekit.tasks.comparing import compared_outputs
 from edgekit.tasks.task import load_task
@@ -64,7 +66,7 @@ def assemble(
         versions=library_versions(),
         seed=loaded.recipe.seed,
         git_revision=_git_revision(loaded.path.parent),
-        task=loaded.recipe.task,
+        task=_named(loaded.recipe.task),
         inputs={
             name: ModelInput.model_validate(described.model_dump())
             for name, described in loaded.recipe.inputs.items()
@@ -120,6 +122,11 @@ def _files(artifact: Artifact) -> tuple[BundleFile, ...]:
 
 def _classes(entries: Sequence[Path]) -> tuple[str, ...]:
     return tuple(json.loads((entries[0] / "classes.json").read_text(encoding="utf-8")))
+
+
+def _named(task: str | schema.NamedTask) -> str | NamedTask:
+    """A recipe's task as manifests name it."""
+    return task if isinstance(task, str) else NamedTask(name=task.name, args=task.args)
 
 
 def _comparisons(

@@ -66,6 +66,7 @@ def cross_problems(document: Document) -> list[Problem]:
 def _tables(links: Sequence[Link], document: Document) -> Iterator[Problem]:
     """Names that no table holds. A name with a colon is the user's own."""
     yield from _unknown(document, ("task",), "task", TASKS)
+    yield from _unknown(document, ("task", "name"), "task", TASKS)
     yield from _unknown(document, ("data", "name"), "data", SOURCES)
     backends = value_at(document.data, ("export", "backends"))
     for index in range(len(backends) if isinstance(backends, list) else 0):

@@ -23,6 +23,7 @@ from edgekit.models import MODELS
 from edgekit.recipe.limits import Bench, Budget, Gate, Verify
 from edgekit.recipe.stage_types import Own, stage_union
 from edgekit.registry.table import Table
+from edgekit.tasks import TASKS
 from edgekit.yaml_documents.fields import (
     Count,
     Finite,
@@ -59,6 +60,21 @@ def _check_weights(text: str) -> str:
         raise invalid("expected `package:NAME/FILE`")
     check_local_path(file)
     return text
+
+
+class NamedTask(Section):
+    """What the model is for, where that needs saying more about."""
+
+    name: str = Field(
+        min_length=1,
+        description=f"A built-in ({_listed(TASKS)}), or `package.module:object`.",
+        examples=["regression"],
+    )
+    args: dict[str, Any] = Field(
+        default={},
+        description="Keyword arguments of the task.",
+        examples=[{"unit": "mm", "tolerance": 0.5}],
+    )
 
 
 class Model(Section):
@@ -215,14 +231,13 @@ class Recipe(Section):
         default=False,
         description="Only deterministic kernels; slower, and equal from run to run on one machine.",
     )
-    task: str = Field(
+    task: Annotated[str, Field(min_length=1)] | NamedTask = Field(
         default="classification",
-        min_length=1,
         description=(
             "What the model is for: its loss, its metrics and how its outputs are read. A built-in"
-            " task, or `package.module:object`."
+            " task, or `package.module:object`; as a section where it takes arguments."
         ),
-        examples=["classification"],
+        examples=["segmentation", {"name": "regression", "args": {"unit": "mm"}}],
     )
     model: Model
     inputs: dict[Name, Input] = Field(

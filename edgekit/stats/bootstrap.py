@@ -16,8 +16,8 @@ FEWEST_RESAMPLED = 20
 """Samples below which no interval is given: so few do not show how samples vary."""
 MOST_RESAMPLES = 1_999
 FEWEST_RESAMPLES = 399
-DRAWS = 20_000_000
-"""Samples drawn at most, unless the fewest resamples need more: half a second of drawing."""
+DRAWS = 5_000_000
+"""Samples drawn at most, unless the fewest resamples need more: some tenths of a second."""
 JACKKNIFE_GROUPS = 200
 CHUNK = 1 << 21
 """Weights held at a time."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from edgekit.errors import ModelError
 from edgekit.metrics import MetricKind
 from edgekit.tasks.classification_names import TOP1_NAME, TOP5_NAME
+from edgekit.tasks.outputs import first
 from edgekit.tasks.task import Outputs
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Value = TypeVar("Value")
 
 TOP1 = MetricKind(
     name=TOP1_NAME,
@@ -36,6 +35,22 @@ TOP5 = MetricKind(
     statistic="proportion",
     gate_margin=1.0,
 )
+BALANCED = MetricKind(
+    name="balanced_accuracy",
+    label="balanced accuracy",
+    unit="%",
+    higher_is_better=True,
+    statistic="class_mean",
+    gate_margin=1.0,
+)
+WORST = MetricKind(
+    name="worst_class_recall",
+    label="worst class",
+    unit="%",
+    higher_is_better=True,
+    statistic="class_min",
+    gate_margin=5.0,
+)
 BEST = 5
 
 
@@ -43,7 +58,7 @@ BEST = 5
 class Classification:
     """See edgekit.tasks.task.Task."""
 
-    metrics: tuple[MetricKind, ...] = (TOP1, TOP5)
+    metrics: tuple[MetricKind, ...] = (TOP1, TOP5, BALANCED, WORST)
     agreement_label: str = "same top-1"
 
     def loss(
@@ -52,7 +67,7 @@ class Classification:
         """Cross entropy. Targets are class numbers or probabilities of shape (samples, classes)."""
         from torch.nn import functional
 
-        scores = _first(outputs)
+        scores = first(outputs)
         _check_classes(scores.shape, _classes_needed(targets))
         if targets.ndim == 2:  # of mixed samples; the model may know classes the data has not
             targets = functional.pad(targets, (0, scores.shape[1] - targets.shape[1]))
@@ -65,7 +80,7 @@ class Classification:
         keep their size (Hinton et al. 2015, arXiv:1503.02531)."""
         from torch.nn import functional
 
-        scores, taught = _first(student), _first(teacher)
+        scores, taught = first(student), first(teacher)
         if taught.shape != scores.shape:
             raise ModelError(
                 f"the teacher returns {tuple(taught.shape)} where the model returns"
@@ -92,18 +107,19 @@ class Classification:
             )
         if not outputs:
             return
-        shape = (len(targets), *_first(outputs))
+        shape = (len(targets), *first(outputs))
         if _has_classes(shape):
             _check_classes(shape, _classes_needed(targets))
 
     def classes_of(self, outputs: Mapping[str, tuple[int, ...]]) -> int | None:
         """One for each score; None where the outputs are no scores of classes."""
-        shape = (1, *_first(outputs))
+        shape = (1, *first(outputs))
         return shape[1] if _has_classes(shape) else None
 
     def score(self, outputs: Outputs, targets: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """Whether the right class is the first, and one of the first five of more."""
-        scores = _first(outputs)
+        """Whether the right class is the first, and one of the first five of more; the first by
+        class, where a class that collapses shows."""
+        scores = first(outputs)
         if not _has_classes(scores.shape):
             return {}
         classes = scores.shape[1]
@@ -111,24 +127,21 @@ class Classification:
         own = scores[np.arange(len(scores)), targets][:, None]
         before = np.arange(classes)[None, :] < np.asarray(targets)[:, None]
         rank = (scores > own).sum(1) + ((scores == own) & before).sum(1)
-        values = {TOP1.name: rank == 0}
+        by_class = np.stack([targets, rank == 0], axis=1)
+        values = {TOP1.name: rank == 0, BALANCED.name: by_class, WORST.name: by_class}
         if classes > BEST:
             values[TOP5.name] = rank < BEST
         return values
 
-    def agreement(self, first: Outputs, second: Outputs) -> NDArray[np.float64] | None:
+    def agreement(self, outputs: Outputs, others: Outputs) -> NDArray[np.float64] | None:
         """1 where the top class is the same."""
-        scores, others = _first(first), _first(second)
+        scores, other_scores = first(outputs), first(others)
         if not _has_classes(scores.shape):
             return None
-        return np.asarray(scores.argmax(1) == others.argmax(1), dtype=np.float64)
+        return np.asarray(scores.argmax(1) == other_scores.argmax(1), dtype=np.float64)
 
 
 CLASSIFICATION = Classification()
-
-
-def _first(outputs: Mapping[str, Value]) -> Value:
-    return next(iter(outputs.values()))
 
 
 def _has_classes(shape: tuple[int, ...]) -> bool:

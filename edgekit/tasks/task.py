@@ -4,19 +4,20 @@ that measures has none."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from edgekit.errors import ModelError
 from edgekit.hashing import canonical_json, sha256_file
 from edgekit.metrics import MetricKind
 from edgekit.registry.dependencies import sources
-from edgekit.registry.factory import OwnObject
+from edgekit.registry.factory import OwnObject, call_factory
 from edgekit.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ Outputs = Mapping[str, NDArray[Any]]
 class Task(Protocol):
     """What a model is for.
 
-    A module provides one such object. Only `loss` and `distillation_loss` may import torch, and
-    only when they are called."""
+    A module provides one such object, or a class that makes one of arguments. Only `loss` and
+    `distillation_loss` may import torch, and only when they are called."""
 
     @property
     def metrics(self) -> tuple[MetricKind, ...]:
@@ -73,7 +74,7 @@ class Task(Protocol):
         (edgekit.metrics.statistics). A metric that these outputs do not have is left out."""
         ...
 
-    def agreement(self, first: Outputs, second: Outputs) -> NDArray[np.float64] | None:
+    def agreement(self, outputs: Outputs, others: Outputs) -> NDArray[np.float64] | None:
         """How far two models give the same answer, 0 to 1 for each sample; None where the task does
         not say."""
         ...
@@ -120,9 +121,9 @@ class OwnTask:
         with self.own.runs("score"):
             return self.task.score(outputs, targets)
 
-    def agreement(self, first: Outputs, second: Outputs) -> NDArray[np.float64] | None:
+    def agreement(self, outputs: Outputs, others: Outputs) -> NDArray[np.float64] | None:
         with self.own.runs("agreement"):
-            return self.task.agreement(first, second)
+            return self.task.agreement(outputs, others)
 
 
 @runtime_checkable
@@ -135,28 +136,76 @@ class ScoresTogether(Protocol):
         ...
 
 
-def load_task(name: str, base: Path | None = None) -> Task:
-    """The task of a name: one of `TASKS`, or `package.module:OBJECT`.
+@dataclass(frozen=True)
+class OwnTogether(OwnTask):
+    """As OwnTask, for a task whose samples are scored together."""
+
+    task: Any  # a Task and ScoresTogether
+
+    def score_together(self, gathered: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        with self.own.runs("score_together"):
+            return dict(self.task.score_together(gathered))
+
+
+class NamedTask(Protocol):
+    """A task that takes arguments, as recipes and manifests hold it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def args(self) -> Mapping[str, Any]: ...
+
+
+def load_task(task: str | NamedTask, base: Path | None = None) -> Task:
+    """The task of a name: one of `TASKS`, or `package.module:object`, an object or something that
+    makes one of arguments.
 
     `base` is the recipe's directory (default: the working directory): a user's own module may lie
     in it.
 
-    Raises ModelError: no such task, a module that cannot be imported, an object that is no task.
+    Raises ModelError: no such task, arguments that it does not take, a module that cannot be
+    imported, an object that is no task.
 
     >>> load_task("classification").metrics[0].label
     'top-1'
     """
-    task = TASKS.resolve(name, base)
-    if not isinstance(task, Task):
+    name, args = _name_and_args(task)
+    named = TASKS.resolve(name, base)
+    if isinstance(named, type) or (callable(named) and not isinstance(named, Task)):
+        named = _made(named, args, name, base or Path.cwd())
+    elif args:
+        raise ModelError(f"task {name!r} takes no arguments", hint="leave args out")
+    if not isinstance(named, Task):
         raise ModelError(
-            f"task {name!r}: a {type(task).__name__}, which is no task",
+            f"task {name!r}: a {type(named).__name__}, which is no task",
             hint="a task has what edgekit.tasks.task.Task describes",
         )
-    return task if name in TASKS else OwnTask(task, OwnObject("task", name, base or Path.cwd()))
+    if name in TASKS:
+        return named
+    own = OwnObject("task", name, base or Path.cwd())
+    return OwnTogether(named, own) if isinstance(named, ScoresTogether) else OwnTask(named, own)
 
 
-def task_fingerprint(name: str, base: Path) -> str:
+def _name_and_args(task: str | NamedTask) -> tuple[str, Mapping[str, Any]]:
+    return (task, {}) if isinstance(task, str) else (task.name, task.args)
+
+
+def _made(factory: Callable[..., Any], args: Mapping[str, Any], name: str, base: Path) -> Any:
+    try:
+        return call_factory(factory, args, f"task {name!r}", base=base)
+    except ModelError as error:
+        if not isinstance(error.__cause__, ValidationError):
+            raise
+        wrong = error.__cause__.errors()[0]
+        where = ".".join(map(str, wrong["loc"]))
+        problem = wrong["msg"].removeprefix("Value error, ")
+        raise ModelError(f"task {name!r}: {where}: {problem}".replace(": :", ":")) from None
+
+
+def task_fingerprint(task: str | NamedTask, base: Path) -> str:
     """Changes with the task, and with the sources of a user's own. The built-in ones are hashed
     with edgekit's own source."""
+    name, args = _name_and_args(task)
     files = [] if name in TASKS else sources(name.partition(":")[0], base)
-    return hashlib.sha256(canonical_json([name, *map(sha256_file, files)])).hexdigest()
+    return hashlib.sha256(canonical_json([name, dict(args), *map(sha256_file, files)])).hexdigest()

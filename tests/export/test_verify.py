@@ -157,7 +157,7 @@ def test_eager_outputs_are_named_and_batches_are_joined() -> None:
 def test_the_whole_test_set_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = torch.eye(3).repeat(50, 1)
     test = one_input_split(inputs, torch.arange(150) % 3, (3,))
-    outputs, [top1] = evaluate(
+    outputs, (top1, *_) = evaluate(
         plain(lambda sample: np.roll(sample, 1, axis=1) if sample[0, 0] else sample),
         test,
         CLASSIFICATION,
@@ -165,7 +165,7 @@ def test_the_whole_test_set_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert outputs["x"].shape == (150, 3)
     assert (top1.right, top1.samples) == (100, 150)
     monkeypatch.setattr(verify, "KEPT_OUTPUT_BYTES", 64 * 3 * 4)
-    kept, [top1] = evaluate(plain(lambda sample: sample), test, CLASSIFICATION)
+    kept, (top1, *_) = evaluate(plain(lambda sample: sample), test, CLASSIFICATION)
     assert len(kept["x"]) == 64
     assert top1.right == 150
     unlabelled = one_input_split(inputs, None, (3,))

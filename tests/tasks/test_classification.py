@@ -27,7 +27,7 @@ def test_what_is_no_task_is_refused() -> None:
 
 def test_a_tie_goes_to_the_first_class() -> None:
     scored = CLASSIFICATION.score({"logits": SCORES}, np.array([0, 0, 2, 1]))
-    assert list(scored) == ["top1"]
+    assert list(scored) == ["top1", "balanced_accuracy", "worst_class_recall"]
     assert scored["top1"].tolist() == [True, False, True, False]
 
 
@@ -42,7 +42,8 @@ def test_chunks_are_scored_together() -> None:
     scores = Scores(CLASSIFICATION)
     scores.add({"logits": SCORES[:3]}, np.array([0, 0, 2]))
     scores.add({"logits": SCORES[3:]}, np.array([0]))
-    [top1] = scores.metrics(keep_samples=True)
+    top1, balanced, worst = scores.metrics(keep_samples=True)
+    assert (balanced.value, worst.value) == (pytest.approx(500 / 6), pytest.approx(200 / 3))
     assert (top1.name, top1.value, top1.right, top1.samples) == ("top1", 75.0, 3, 4)
     assert top1.material() is not None
 

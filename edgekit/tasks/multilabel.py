@@ -1,0 +1,115 @@
+"""Any number of several classes for each sample. The first output holds one score for each class,
+a logit, of shape (samples, classes); targets are 0 or 1, of the same shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.errors import ModelError
+from edgekit.metrics import MetricKind
+from edgekit.tasks.outputs import first, refuse_smoothing, require, require_same_shape
+from edgekit.tasks.task import Outputs
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PRECISION = MetricKind(
+    name="map",
+    label="mAP",
+    unit="%",
+    higher_is_better=True,
+    statistic="average_precision",
+    gate_margin=1.0,
+)
+F1 = MetricKind(
+    name="macro_f1",
+    label="macro F1",
+    unit="%",
+    higher_is_better=True,
+    statistic="mean_ratio",
+    gate_margin=1.0,
+)
+
+
+@dataclass(frozen=True)
+class Multilabel:
+    """See edgekit.tasks.task.Task. A class counts as found where its score is above 0, which is a
+    probability above one half."""
+
+    metrics: tuple[MetricKind, ...] = (PRECISION, F1)
+    agreement_label: str = "same classes"
+
+    def loss(
+        self, outputs: Mapping[str, Tensor], targets: Tensor, *, label_smoothing: float = 0.0
+    ) -> Tensor:
+        """Binary cross entropy of each class."""
+        from torch.nn import functional
+
+        refuse_smoothing(label_smoothing)
+        scores = first(outputs)
+        _check_shape(tuple(targets.shape[1:]), tuple(scores.shape[1:]))
+        return functional.binary_cross_entropy_with_logits(scores, targets.to(scores.dtype))
+
+    def distillation_loss(
+        self, student: Mapping[str, Tensor], teacher: Mapping[str, Tensor], temperature: float
+    ) -> Tensor:
+        """Cross entropy of each class against the teacher's probability, both softened, times T²
+        (Hinton et al. 2015, arXiv:1503.02531, for two outcomes)."""
+        from torch.nn import functional
+
+        scores, taught = first(student), first(teacher)
+        require_same_shape(scores, taught)
+        softened = (taught / temperature).sigmoid()
+        return (
+            functional.binary_cross_entropy_with_logits(scores / temperature, softened)
+            * temperature**2
+        )
+
+    def check_targets(self, targets: NDArray[Any], outputs: Mapping[str, tuple[int, ...]]) -> None:
+        """One 0 or 1 for each class that the model has a score for."""
+        if targets.ndim != 2:
+            raise ModelError(
+                f"targets of multilabel are of shape (samples, classes), these of {targets.shape}"
+            )
+        require(np.isin(targets, (0, 1)), "each class is 0 or 1")
+        if outputs:
+            _check_shape(targets.shape[1:], first(outputs))
+
+    def classes_of(self, outputs: Mapping[str, tuple[int, ...]]) -> int | None:
+        """One for each score."""
+        shape = first(outputs)
+        return shape[0] if len(shape) == 1 else None
+
+    def score(self, outputs: Outputs, targets: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Scores and labels; and for F1 twice the true positives, over all that are found or
+        true."""
+        scores = first(outputs)
+        positive = targets.astype(bool)
+        found = scores > 0
+        return {
+            PRECISION.name: np.concatenate([scores, positive], axis=1),
+            F1.name: np.concatenate(
+                [2.0 * (found & positive), found.astype(float) + positive], axis=1
+            ),
+        }
+
+    def agreement(self, outputs: Outputs, others: Outputs) -> NDArray[np.float64] | None:
+        """The share of the classes that are found in both or in neither."""
+        same = (first(outputs) > 0) == (first(others) > 0)
+        return np.asarray(same.mean(axis=1), dtype=np.float64)
+
+
+MULTILABEL = Multilabel()
+
+
+def _check_shape(targets: tuple[int, ...], scores: tuple[int, ...]) -> None:
+    if targets != scores:
+        raise ModelError(
+            f"the data has {targets} labels a sample, and the model returns {scores}",
+            hint="set num_classes in model.args",
+        )

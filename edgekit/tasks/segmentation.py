@@ -1,0 +1,168 @@
+"""A class for each pixel. The first output holds scores of shape (samples, classes, h, w), at the
+size of the masks or smaller; targets are masks of class numbers, of shape (samples, H, W), where
+255 is ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.errors import ModelError
+from edgekit.metrics import MetricKind
+from edgekit.tasks.outputs import first, require, require_same_shape
+from edgekit.tasks.task import Outputs
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+IGNORED = 255
+MIOU = MetricKind(
+    name="miou",
+    label="mIoU",
+    unit="%",
+    higher_is_better=True,
+    statistic="mean_ratio",
+    gate_margin=1.0,
+)
+PIXEL_ACCURACY = MetricKind(
+    name="pixel_accuracy",
+    label="pixel accuracy",
+    unit="%",
+    higher_is_better=True,
+    statistic="mean_ratio",
+    gate_margin=1.0,
+)
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """See edgekit.tasks.task.Task. Scores smaller than the masks are resized bilinearly, in
+    training and on the host alike."""
+
+    metrics: tuple[MetricKind, ...] = (MIOU, PIXEL_ACCURACY)
+    agreement_label: str = "same class of pixel"
+
+    def loss(
+        self, outputs: Mapping[str, Tensor], targets: Tensor, *, label_smoothing: float = 0.0
+    ) -> Tensor:
+        """Cross entropy, its mean over the pixels that are not ignored."""
+        from torch.nn import functional
+
+        scores = first(outputs)
+        _check_scores(tuple(scores.shape[1:]))
+        _check_classes(int(scores.shape[1]), targets[targets != IGNORED])
+        masks = targets.long()
+        resized = functional.interpolate(scores, masks.shape[1:], mode="bilinear")
+        losses = functional.cross_entropy(
+            resized, masks, ignore_index=IGNORED, label_smoothing=label_smoothing, reduction="sum"
+        )
+        return losses / (masks != IGNORED).sum().clamp(min=1)
+
+    def distillation_loss(
+        self, student: Mapping[str, Tensor], teacher: Mapping[str, Tensor], temperature: float
+    ) -> Tensor:
+        """KL divergence of the softened classes of each pixel, times T² (Hinton et al. 2015,
+        arXiv:1503.02531)."""
+        from torch.nn import functional
+
+        scores, taught = first(student), first(teacher)
+        require_same_shape(scores, taught)
+        divergence = functional.kl_div(
+            functional.log_softmax(scores / temperature, dim=1),
+            functional.log_softmax(taught / temperature, dim=1),
+            reduction="none",
+            log_target=True,
+        )
+        return divergence.sum(dim=1).mean() * temperature**2
+
+    def check_targets(self, targets: NDArray[Any], outputs: Mapping[str, tuple[int, ...]]) -> None:
+        """Masks of class numbers that the model has scores for."""
+        if targets.ndim != 3 or targets.dtype.kind not in "iu":
+            raise ModelError(
+                "targets of segmentation are whole numbers of shape (samples, H, W), these are"
+                f" {targets.dtype} of {targets.shape}"
+            )
+        require((targets >= 0) & (targets <= IGNORED), "a class is from 0 to 254, or 255: ignored")
+        if outputs:
+            _check_scores(first(outputs))
+            classes = first(outputs)[0]
+            require(
+                (targets < classes) | (targets == IGNORED),
+                f"it has a class beyond the {classes} that the model returns",
+            )
+
+    def classes_of(self, outputs: Mapping[str, tuple[int, ...]]) -> int | None:
+        shape = first(outputs)
+        return shape[0] if len(shape) == 3 else None
+
+    def score(self, outputs: Outputs, targets: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """For each sample and class the pixels in both masks and in either; and how many pixels are
+        right, of how many."""
+        scores = first(outputs)
+        classes = scores.shape[1]
+        ratios = []
+        for mask, predicted in zip(targets, _masks(scores, targets.shape[1:]), strict=True):
+            counted = mask != IGNORED
+            pairs = mask[counted].astype(np.int64) * classes + predicted[counted]
+            confusion = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+            both = np.diagonal(confusion)
+            ratios.append([*both, *(confusion.sum(0) + confusion.sum(1) - both)])
+        material = np.array(ratios, dtype=np.float64)
+        counted = (targets != IGNORED).reshape(len(targets), -1).sum(1)
+        right = material[:, :classes].sum(1)
+        return {MIOU.name: material, PIXEL_ACCURACY.name: np.stack([right, counted], axis=1)}
+
+    def agreement(self, outputs: Outputs, others: Outputs) -> NDArray[np.float64] | None:
+        """The share of the pixels with the same class, at the size of the scores."""
+        pairs = zip(_masks(first(outputs)), _masks(first(others)), strict=True)
+        return np.array([(mask == other).mean() for mask, other in pairs], dtype=np.float64)
+
+
+SEGMENTATION = Segmentation()
+
+
+def _masks(
+    scores: NDArray[Any], size: tuple[int, ...] | None = None
+) -> Iterator[NDArray[np.int64]]:
+    """The class of the highest score of each pixel, sample by sample: scores of all samples at the
+    size of the masks can be large."""
+    for sample in scores:
+        yield resized(sample, size or sample.shape[1:]).argmax(axis=0)
+
+
+def resized(scores: NDArray[Any], size: tuple[int, ...]) -> NDArray[np.float64]:
+    """Scores of shape (classes, h, w) at another size, bilinearly, as torch's interpolate does
+    without align_corners: pixels are squares, and the border repeats."""
+    values = np.asarray(scores, dtype=np.float64)
+    for axis, length in ((1, size[0]), (2, size[1])):
+        had = values.shape[axis]
+        if had == length:
+            continue
+        at = np.clip((np.arange(length) + 0.5) * had / length - 0.5, 0, had - 1)
+        low = np.floor(at).astype(np.int64)
+        high = np.minimum(low + 1, had - 1)
+        part = (at - low).reshape((-1, 1) if axis == 1 else (1, -1))
+        below, above = values.take(low, axis), values.take(high, axis)
+        values = below + part * (above - below)
+    return values
+
+
+def _check_scores(shape: tuple[int, ...]) -> None:
+    if len(shape) != 3 or shape[0] < 2:
+        raise ModelError(
+            f"the model returns {shape} for a sample; segmentation needs (classes, h, w), two"
+            " classes at least",
+            hint="wrap the model in a factory that returns the scores of its classes",
+        )
+
+
+def _check_classes(classes: int, targets: Tensor) -> None:
+    if targets.numel() and int(targets.max()) >= classes:
+        raise ModelError(
+            f"a mask has class {int(targets.max())}, and the model returns {classes}",
+            hint="set num_classes in model.args",
+        )
