@@ -25,8 +25,8 @@ def test_recall_over_the_whole_set(chunk: int) -> None:
     # 90 and 100 degrees find each other, 0 finds 5; 5 (at 5 degrees) finds 0; 12 finds 5.
     assert (recall1.samples, recall1.right) == (5, 4)
     assert recall5.value == 100
-    pairs = [5, 5, (10, 78), (10, 88), (78, 88)]
-    expected = [np.cos(np.deg2rad(pair)).mean() for pair in pairs]
+    pairs = [[5], [5], [10, 78], [10, 88], [78, 88]]
+    expected = [float(np.cos(np.deg2rad(pair)).mean()) for pair in pairs]
     assert cosine.value == pytest.approx(np.mean(expected), abs=1e-6)
 
 

@@ -41,7 +41,7 @@ def test_heat_maps_are_read_within_a_quarter_of_a_cell() -> None:
 
 
 def test_agreement_is_of_points_near_each_other() -> None:
-    other = ANSWERED + [[[0, 0], [0, 9], [0, 1]]]
+    other = ANSWERED + np.array([[0, 0], [0, 9], [0, 1]])
     assert agreement_percent(TASK, {"a": ANSWERED[:1]}, {"b": other[:1]}) == pytest.approx(200 / 3)
 
 

@@ -34,7 +34,7 @@ def test_a_constant_target_has_no_r_squared() -> None:
 
 
 def test_agreement_is_within_the_tolerance() -> None:
-    near = {"y": PREDICTED + [[0.4], [0.6], [0.5]]}
+    near = {"y": PREDICTED + np.array([[0.4], [0.6], [0.5]])}
     assert agreement_percent(Regression(), {"y": PREDICTED}, near) is None
     within = Regression(unit="mm", tolerance=0.5)
     assert agreement_percent(within, {"y": PREDICTED}, near) == pytest.approx(200 / 3)
@@ -62,8 +62,8 @@ def test_wrong_arguments(name: str, args: dict[str, Any], words: str) -> None:
 
 
 def test_arguments_change_the_fingerprint(tmp_path: Any) -> None:
-    tasks = [NamedTask(name="regression", args={"tolerance": x}) for x in (1, 2)]
-    assert len({task_fingerprint(task, tmp_path) for task in (*tasks, "regression")}) == 3
+    tasks = [NamedTask(name="regression", args=args) for args in ({}, {"unit": "m"}, {"unit": "s"})]
+    assert len({task_fingerprint(task, tmp_path) for task in tasks}) == 3
     assert task_fingerprint(NamedTask(name="regression"), tmp_path) == task_fingerprint(
         "regression", tmp_path
     )

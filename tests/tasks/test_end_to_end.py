@@ -1,0 +1,205 @@
+"""Each task on real data with a tiny network: trained, quantized, exported and verified, and then
+measured on this machine, where the metrics are those of the build host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import edgekit
+from edgekit.devices.target import LocalTarget
+
+pytestmark = pytest.mark.torch
+
+RECIPE = """
+edgekit: 2
+name: tiny
+task: {task}
+model: {{name: "parts:{network}"}}
+inputs: {{x: {{shape: {shape}}}}}
+data: {{name: "parts:{data}"}}
+verify: {{samples: 32, snr_min_db: 8, cosine_min: 0.9, agreement_min_percent: 0}}
+stages:
+  - {{stage: train, epochs: {epochs}, lr: 0.02, batch_size: 64, export: fp32}}
+  - {{stage: quantize, method: ptq, calibration_samples: 64, export: int8}}
+export: {{backends: [xnnpack], evaluation_set: 96}}
+"""
+PARTS = '''
+import numpy as np
+from sklearn.datasets import load_diabetes, load_digits
+from torch import nn
+
+TRAIN = 600
+
+
+def halves(inputs, targets, cut=TRAIN, end=TRAIN + 160):
+    inputs = inputs.astype(np.float32)
+    return inputs[:cut], targets[:cut], inputs[cut:end], targets[cut:end]
+
+
+def digits():
+    data = load_digits()
+    return data.images[:, None] / 16, data.target
+
+
+def bright(images):
+    return images[:, 0] > 0.4
+
+
+def diabetes():
+    data = load_diabetes(scaled=True)
+    return halves(data.data * 20, data.target.astype(np.float32), 340, 442)
+
+
+def properties():
+    """Of each digit: is it even, above 4, a prime number?"""
+    images, numbers = digits()
+    facts = [numbers % 2 == 0, numbers > 4, np.isin(numbers, (2, 3, 5, 7))]
+    return halves(images, np.stack(facts, 1).astype(np.int64))
+
+
+def masks():
+    """Ink of small digits is class 1, of large ones class 2; faint pixels are ignored."""
+    images, numbers = digits()
+    ink = np.where(bright(images), 1 + (numbers > 4)[:, None, None], 0)
+    faint = (images[:, 0] > 0.3) & ~bright(images)
+    return halves(images, np.where(faint, 255, ink))
+
+
+def corners():
+    """The first and the last row's middle, and the middle of the ink."""
+    images, _ = digits()
+    ys, xs = np.mgrid[:8, :8] + 0.5
+    rows = bright(images).any(2)
+    points = np.zeros((len(images), 3, 3), np.float32)
+    for number, ink in enumerate(bright(images)):
+        top, bottom = np.flatnonzero(rows[number])[[0, -1]]
+        points[number, 0] = [xs[top][ink[top]].mean(), top + 0.5, 1]
+        points[number, 1] = [xs[bottom][ink[bottom]].mean(), bottom + 0.5, 1]
+        points[number, 2] = [xs[ink].mean(), ys[ink].mean(), number % 5 > 0]
+    return halves(images, points)
+
+
+def numbers():
+    return halves(*digits())
+
+
+def perceptron():
+    return nn.Sequential(nn.Linear(10, 32), nn.ReLU(), nn.Linear(32, 1))
+
+
+def flat(width):
+    return nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Linear(256, 64), nn.ReLU(), nn.Linear(64, width),
+    )
+
+
+def facts():
+    return flat(3)
+
+
+def vectors():
+    return flat(16)
+
+
+def points():
+    return nn.Sequential(flat(6), nn.Unflatten(1, (3, 2)))
+
+
+def maps():
+    return nn.Sequential(
+        nn.Conv2d(1, 32, 5, padding=2), nn.ReLU(), nn.Conv2d(32, 32, 5, padding=2), nn.ReLU(),
+        nn.Conv2d(32, 3, 3, padding=1),
+    )
+'''
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a recipe says, and the least value (or the most) of its metrics on the test set."""
+
+    task: str
+    data: str
+    network: str
+    shape: str
+    least: dict[str, float]
+    most: dict[str, float]
+    epochs: int = 8
+
+
+CASES = {
+    "regression": Case(
+        "{name: regression, args: {unit: points, tolerance: 10}}",
+        "diabetes",
+        "perceptron",
+        "[10]",
+        least={"r2": 0.2},
+        most={"mae": 55, "rmse": 70},
+        epochs=40,
+    ),
+    "multilabel": Case(
+        "multilabel", "properties", "facts", "[1, 8, 8]", {"map": 85, "macro_f1": 75}, {}
+    ),
+    "segmentation": Case(
+        "segmentation", "masks", "maps", "[1, 8, 8]", {"miou": 60, "pixel_accuracy": 80}, {}
+    ),
+    "heat maps": Case(
+        "{name: keypoints, args: {stride: 1}}",
+        "corners",
+        "maps",
+        "[1, 8, 8]",
+        {"pck": 40},
+        {"nme": 30},
+    ),
+    "coordinates": Case("keypoints", "corners", "points", "[1, 8, 8]", {"pck": 40}, {"nme": 25}),
+    "embedding": Case(
+        "embedding", "numbers", "vectors", "[1, 8, 8]", {"recall_at_1": 85, "recall_at_5": 90}, {}
+    ),
+    "classification": Case(
+        "classification",
+        "numbers",
+        "vectors",
+        "[1, 8, 8]",
+        {"top1": 85, "balanced_accuracy": 85, "worst_class_recall": 40},
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_is_built_and_measured(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = CASES[name]
+    monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "parts.py").write_text(PARTS)
+    recipe = RECIPE.format(
+        task=case.task, network=case.network, shape=case.shape, data=case.data, epochs=case.epochs
+    )
+    (tmp_path / "recipe.yaml").write_text(recipe)
+    bundle = edgekit.build(tmp_path / "recipe.yaml", output=tmp_path / "out").bundle
+    for artifact in bundle.manifest.artifacts:
+        values = {metric.name: metric for metric in artifact.verification.metrics}
+        assert all(metric.low is not None for metric in values.values())
+        for metric, least in case.least.items():
+            assert values[metric].value >= least, (artifact.key, metric, values[metric].value)
+        for metric, most in case.most.items():
+            assert values[metric].value <= most, (artifact.key, metric, values[metric].value)
+    target = LocalTarget(edgekit=1, name="here", kind="local", workdir=str(tmp_path / "device"))
+    settings = {"runs": 1, "warmup_min_seconds": 0, "min_seconds": 0, "min_iterations": 8}
+    compared = edgekit.compare(
+        bundle,
+        bundle,
+        target,
+        pairs=[("fp32.pte", "int8.pte")],
+        settings=settings,
+        accuracy_samples=96,
+    )
+    evaluation = compared.a.result("int8.pte")
+    del evaluation
+    findings = {finding.metric: finding for finding in compared.findings}
+    for metric in (*case.least, *case.most):
+        assert "on the same samples" in findings[metric].reason
