@@ -10,7 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.metrics.statistics import Material, Statistic
-from edgekit.stats import QuantileEstimate, Shift, bootstrap, independent_mean_shift, paired_bootstrap
+from edgekit.stats import (
+    QuantileEstimate,
+    Shift,
+    bootstrap,
+    independent_mean_shift,
+    paired_bootstrap,
+)
 
 Weights = NDArray[np.float64]
 """How often each sample counts, of shape (resamples, samples)."""
