@@ -77,10 +77,7 @@ def _mean_precision(
     precision = right / np.maximum(taken, np.spacing(1))
     falling = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     recall = right / np.maximum(objects, 1)[:, None]
-    # One search for all rows: each is moved beyond the one before it.
-    shift = 2.0 * np.arange(rows)[:, None]
-    at = np.searchsorted((recall + shift).ravel(), (RECALLS + shift).ravel(), side="left")
-    at = at.reshape(rows, -1) - count * np.arange(rows)[:, None]
+    at = np.stack([np.searchsorted(row, RECALLS, side="left") for row in recall])
     reached = at < count
     chosen = np.take_along_axis(falling, np.minimum(at, count - 1), axis=1)
     return np.asarray(np.where(reached, chosen, 0.0).mean(1))

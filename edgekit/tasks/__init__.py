@@ -13,6 +13,7 @@ these, or a user's own as `package.module:OBJECT`. Importing this package import
     segmentation    a class for each pixel
     keypoints       points of an object
     embedding       a vector, near those of the same class
+    detection       objects with their boxes (decoding in boxes, matching in matching)
 """
 
 from __future__ import annotations
@@ -28,5 +29,6 @@ TASKS = Table(
         "segmentation": "edgekit.tasks.segmentation:SEGMENTATION",
         "keypoints": "edgekit.tasks.keypoints:Keypoints",
         "embedding": "edgekit.tasks.embedding:Embedding",
+        "detection": "edgekit.tasks.detection:Detection",
     },
 )
