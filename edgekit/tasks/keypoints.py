@@ -4,6 +4,7 @@ y in pixels of the input and 1 for a visible point, of shape (samples, points, 3
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -78,8 +79,10 @@ class Keypoints:
             )
             return errors.mean(-1)[visible].sum() / count
         peaks = self._peaks(targets, answered)
-        # A mean over cells would vanish beside the many that are empty.
-        return ((answered - peaks) ** 2).sum((-1, -2))[visible].sum() / count
+        # A mean over cells would vanish beside the many that are empty. So an empty map has a
+        # loss of 1.
+        energy = math.pi * self.sigma**2
+        return ((answered - peaks) ** 2).sum((-1, -2))[visible].sum() / (energy * count)
 
     def _peaks(self, targets: Tensor, like: Tensor) -> Tensor:
         """A Gaussian of height 1 at each point, in the shape of the heat maps."""

@@ -23,7 +23,7 @@ inputs: {{x: {{shape: {shape}}}}}
 data: {{name: "parts:{data}"}}
 verify: {{samples: 32, snr_min_db: 8, cosine_min: 0.9, agreement_min_percent: 0}}
 stages:
-  - {{stage: train, epochs: {epochs}, lr: 0.02, batch_size: 64, export: fp32}}
+  - {{stage: train, epochs: {epochs}, lr: {lr}, batch_size: 64, export: fp32}}
   - {{stage: quantize, method: ptq, calibration_samples: 64, export: int8}}
 export: {{backends: [xnnpack], evaluation_set: 96}}
 """
@@ -168,6 +168,7 @@ class Case:
     least: dict[str, float]
     most: dict[str, float]
     epochs: int = 8
+    lr: float = 0.02
 
 
 CASES = {
@@ -193,6 +194,7 @@ CASES = {
         "[1, 8, 8]",
         {"pck": 40},
         {"nme": 30},
+        lr=0.003,
     ),
     "coordinates": Case("keypoints", "corners", "points", "[1, 8, 8]", {"pck": 40}, {"nme": 25}),
     "embedding": Case(
@@ -226,7 +228,12 @@ def test_it_is_built_and_measured(
     monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "cache"))
     (tmp_path / "parts.py").write_text(PARTS)
     recipe = RECIPE.format(
-        task=case.task, network=case.network, shape=case.shape, data=case.data, epochs=case.epochs
+        task=case.task,
+        network=case.network,
+        shape=case.shape,
+        data=case.data,
+        epochs=case.epochs,
+        lr=case.lr,
     )
     (tmp_path / "recipe.yaml").write_text(recipe)
     bundle = edgekit.build(tmp_path / "recipe.yaml", output=tmp_path / "out").bundle

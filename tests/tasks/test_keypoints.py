@@ -79,7 +79,7 @@ def test_the_loss_is_least_at_the_truth() -> None:
     targets = torch.tensor(np.minimum(TARGETS, 20))
     peaks = TASK._peaks(targets, torch.zeros(2, 3, 6, 8))
     assert float(TASK.loss({"maps": peaks}, targets)) == 0
-    assert float(TASK.loss({"maps": torch.zeros_like(peaks)}, targets)) > 1
+    assert 0.5 < float(TASK.loss({"maps": torch.zeros_like(peaks)}, targets)) < 1.1
     found = TASK.points(peaks.numpy())
     visible = targets[..., 2].numpy() > 0
     assert np.abs(found - targets[..., :2].numpy())[visible].max() <= 2
