@@ -21,7 +21,12 @@ from edgekit.pipeline.build import BuildResult
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
 
 RECIPES = Path(__file__).parents[1] / "recipes"
-BY_DAY = ("digits_n_m", "digits_ptq_keep_float", "japanese_vowels_lstm_dynamic")
+BY_DAY = (
+    "diabetes_regression",
+    "digits_n_m",
+    "digits_ptq_keep_float",
+    "japanese_vowels_lstm_dynamic",
+)
 LENIENT = [
     "verify.samples=16",
     "verify.snr_min_db=5",
@@ -64,6 +69,7 @@ SMALL = {
 
 LITERT, EXECUTORCH = "export.backends=[litert]", "export.backends=[xnnpack]"
 GALLERY = {
+    "diabetes_regression": [],
     "digits_sparse_iterative": [
         "stages.sparse.schedule.steps=2",
         "stages.sparse.schedule.train.epochs=1",

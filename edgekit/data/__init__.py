@@ -30,6 +30,7 @@ SOURCES = Table(
     {
         "coco": "edgekit.data.coco:COCO",
         "csv": "edgekit.data.csv_table:CSV",
+        "diabetes": "edgekit.data.diabetes:DIABETES",
         "digits": "edgekit.data.digits:DIGITS",
         "fashion_mnist": "edgekit.data.fashion_mnist:FASHION_MNIST",
         "image_folder": "edgekit.data.image_folder:IMAGE_FOLDER",

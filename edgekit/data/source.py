@@ -64,12 +64,13 @@ class Request:
 @dataclass(frozen=True)
 class Outline:
     """What is known of the samples before any is loaded: the shape of one, or a shape that suits
-    them; how many classes a network for them has (0: none, or not known); and whether they have
-    targets."""
+    them; how many classes a network for them has (0: none, or not known); whether they have
+    targets; and the task that these are for."""
 
     shape: tuple[int, ...]
     classes: int = 0
     labelled: bool = True
+    task: str = "classification"
 
 
 def no_outline(args: Mapping[str, Any], base: Path) -> Outline | None:

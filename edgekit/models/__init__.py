@@ -19,6 +19,7 @@ MODELS = Table(
         "ds_cnn": "edgekit.models.built_in:ds_cnn",
         "efficientnet_lite0": "edgekit.models.built_in:efficientnet_lite0",
         "lstm": "edgekit.models.built_in:lstm",
+        "mlp": "edgekit.models.built_in:mlp",
         "mobilenet_v1_025": "edgekit.models.built_in:mobilenet_v1_025",
         "mobilenet_v2_small": "edgekit.models.built_in:mobilenet_v2_small",
         "resnet8": "edgekit.models.built_in:resnet8",

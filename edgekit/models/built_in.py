@@ -3,13 +3,14 @@
 The MLPerf Tiny reference networks follow Banbury et al. 2021 (arXiv:2106.07597) and the Keras
 sources of its benchmark, layer by layer, with the biases that Keras puts before batch
 normalisation, so that parameter counts are the published ones. They end in a global average pool
-instead of a pool of fixed size, and so take other input sizes too. All return logits of shape
-(batch, num_classes)."""
+instead of a pool of fixed size, and so take other input sizes too. Classifiers return logits of
+shape (batch, num_classes)."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -160,6 +161,27 @@ def efficientnet_lite0(num_classes: int = 1000) -> nn.Module:
             hint="pip install 'edgekit[data]'",
         ) from None
     return EfficientNet.from_name("efficientnet-lite0", num_classes=num_classes)
+
+
+def mlp(
+    features: int,
+    outputs: int = 1,
+    hidden: Sequence[int] = (64, 64),
+    output_mean: float = 0.0,
+    output_std: float = 1.0,
+) -> nn.Module:
+    """Linear layers with ReLU between them, for samples that are a row of numbers. Its outputs, of
+    shape (batch, outputs), start around `output_mean` with a spread of `output_std`: give those of
+    the targets, and training need not find them."""
+    widths = [features, *hidden]
+    layers: list[nn.Module] = []
+    for before, after in pairwise(widths):
+        layers += [nn.Linear(before, after), nn.ReLU()]
+    head = nn.Linear(widths[-1], outputs)
+    with torch.no_grad():
+        head.weight.mul_(output_std)
+        head.bias.fill_(output_mean)
+    return nn.Sequential(OrderedDict(body=nn.Sequential(*layers), head=head))
 
 
 def lstm(

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 class Traits:
     """One built-in network.
 
-    `series`: it takes series of shape (steps, features) and is told `features`; others take images.
+    `dimensions` of one sample: 3 for images, 2 for series of shape (steps, features), 1 for a row
+    of features. A network of series or rows is told `features`.
     `channels`: the only number of channels it takes; None: it is told `in_channels`.
     `smallest_image`: smaller images would leave nothing of it.
     `suppliers`: distributions whose version decides what is built."""
 
-    series: bool = False
+    dimensions: int = 3
     channels: int | None = None
     smallest_image: int = 0
     suppliers: tuple[str, ...] = ()
@@ -26,7 +27,8 @@ TRAITS = {
     "efficientnet_lite0": Traits(
         channels=3, smallest_image=64, suppliers=("efficientnet-lite-pytorch",)
     ),
-    "lstm": Traits(series=True),
+    "lstm": Traits(dimensions=2),
+    "mlp": Traits(dimensions=1),
     "mobilenet_v1_025": Traits(smallest_image=32),
     "mobilenet_v2_small": Traits(smallest_image=32),
     "resnet8": Traits(smallest_image=32),

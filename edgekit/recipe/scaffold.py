@@ -23,6 +23,7 @@ from edgekit.yaml_documents.validation import closest
 
 TORCHVISION = "torchvision.models:"
 OWN_ARGUMENTS = "  # args: {num_classes: 10}      # what your callable takes\n"
+DEFAULT_TASK = Outline.task
 OTHER = Traits(channels=3, smallest_image=32)
 """What is taken for granted of networks that are not built in."""
 
@@ -35,7 +36,7 @@ TEMPLATE = """\
 # `edgekit recipe explain {file}` shows what it comes to.
 edgekit: 2
 name: {name}
-model:
+{task}model:
   name: {model}   # {model_note}
 {arguments}inputs:                           # what the model's forward takes, in this order
   input:
@@ -128,6 +129,7 @@ def new_recipe(
     return TEMPLATE.format(
         file=file,
         name=_name(file),
+        task=f"task: {known.task}\n" if known and known.task != DEFAULT_TASK else "",
         method=chosen,
         does=starter.does,
         model=json.dumps(model) if ":" in model else model,
@@ -149,14 +151,14 @@ def new_recipe(
 
 def default_method(model: str) -> str:
     """The method to start with."""
-    return default_starter(series=TRAITS.get(model, OTHER).series)
+    return default_starter(series=TRAITS.get(model, OTHER).dimensions == 2)
 
 
 def default_data(model: str) -> str:
     """The first source of the kind that a model takes."""
-    series = TRAITS.get(model, OTHER).series
+    dimensions = TRAITS.get(model, OTHER).dimensions
     return next(
-        name for name, outline in data_choices().items() if (len(outline.shape) == 2) == series
+        name for name, outline in data_choices().items() if len(outline.shape) == dimensions
     )
 
 
@@ -210,7 +212,7 @@ def _name(file: str) -> str:
 
 def _fitting(model: str, data: Outline) -> tuple[int, ...]:
     """The data's own shape, or the padded one that a larger model needs."""
-    if len(data.shape) == 2:
+    if len(data.shape) != 3:
         return data.shape
     traits = TRAITS.get(model, OTHER)
     channels = traits.channels or data.shape[0]
@@ -218,23 +220,32 @@ def _fitting(model: str, data: Outline) -> tuple[int, ...]:
 
 
 def _require_match(model: str, data: str, sample: tuple[int, ...]) -> None:
-    if model in MODELS and TRAITS[model].series != (len(sample) == 2):
-        series = [name for name, traits in TRAITS.items() if traits.series]
-        sources = [name for name, outline in data_choices().items() if len(outline.shape) == 2]
-        raise UsageError(
-            f"model {model} and data {data} do not fit: one is for series, the other for images",
-            hint=f"{', '.join(series)} goes with {', '.join(sources)}",
-        )
+    dimensions = TRAITS.get(model, OTHER).dimensions
+    if model not in MODELS or dimensions == len(sample):
+        return
+    outlines = data_choices()
+    fitting = [name for name, outline in outlines.items() if len(outline.shape) == dimensions]
+    raise UsageError(
+        f"model {model} and data {data} do not fit: one is for {_kind(dimensions)}, the other for"
+        f" {_kind(len(sample))}",
+        hint=f"{model} goes with {', '.join(fitting)}",
+    )
+
+
+def _kind(dimensions: int) -> str:
+    """What samples of so many dimensions are called."""
+    names = {1: "rows of numbers", 2: "series", 3: "images"}
+    return names.get(dimensions, f"samples of {dimensions} dimensions")
 
 
 def _arguments(model: str, sample: tuple[int, ...], classes: int | None) -> dict[str, Any]:
     """What built-in and torchvision models take; of the user's own factory nothing is known."""
     if ":" in model and not model.startswith(TORCHVISION):
         return {}
-    arguments: dict[str, Any] = {} if classes is None else {"num_classes": classes}
+    arguments: dict[str, Any] = {"num_classes": classes} if classes else {}
     traits = TRAITS.get(model, OTHER)
-    if traits.series:
-        arguments["features"] = sample[1]
+    if traits.dimensions < 3:
+        arguments["features"] = sample[-1]
     elif traits.channels is None:
         arguments["in_channels"] = sample[0]
     return arguments

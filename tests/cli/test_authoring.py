@@ -14,7 +14,7 @@ from edgekit.cli import run
 from edgekit.data import FOLDERS, SOURCES
 from edgekit.models import MODELS
 from edgekit.recipe.load import load_recipe
-from edgekit.recipe.scaffold import data_choices, new_recipe, unknown_data
+from edgekit.recipe.scaffold import data_choices, default_data, new_recipe, unknown_data
 from edgekit.recipe.starters import STARTERS
 
 
@@ -24,7 +24,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_source_can_be_chosen_or_says_what_it_needs() -> None:
-    assert set(data_choices()) == {"digits", "fashion_mnist", "japanese_vowels", "sample_photos"}
+    built_in = {"diabetes", "digits", "fashion_mnist", "japanese_vowels", "sample_photos"}
+    assert set(data_choices()) == built_in
     assert FOLDERS in SOURCES
     for name in set(SOURCES) - set(data_choices()):
         assert "reads your own files: begin with other data" in unknown_data(name)
@@ -38,7 +39,7 @@ def test_a_source_of_files_is_refused_with_the_remedy(capsys: pytest.CaptureFixt
 @pytest.mark.parametrize("method", STARTERS)
 @pytest.mark.parametrize("model", [*MODELS, "mobilenet_v2", "my_nets:build"])
 def test_whatever_is_chosen_is_a_recipe(model: str, method: str) -> None:
-    data = "japanese_vowels" if model == "lstm" else "digits"
+    data = default_data(model)
     text = new_recipe("mine.yaml", model=model, data=data, method=method)
     Path("mine.yaml").write_text(text)
     recipe = load_recipe("mine.yaml").recipe
