@@ -5,6 +5,8 @@ sample is to blame for an error; what a dataset holds is its own."""
 from __future__ import annotations
 
 import random
+import signal
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -141,7 +143,9 @@ class _Reader(TorchDataset[Batch | EdgekitError]):
 def _alive(loader: DataLoader[Any], where: str) -> Iterator[Any]:
     """The loader's batches. Raises ModelError for a worker that was killed."""
     try:
-        yield from loader
+        with _signal_handler_as_before():
+            batches = iter(loader)
+        yield from batches
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
@@ -149,6 +153,16 @@ def _alive(loader: DataLoader[Any], where: str) -> Iterator[Any]:
             f"{where}: a process that reads samples was killed: {str(error).splitlines()[0]}",
             hint="set data.workers: 0, or make /dev/shm larger",
         ) from None
+
+
+@contextmanager
+def _signal_handler_as_before() -> Iterator[None]:
+    """Within it, torch may set a handler of SIGCHLD that raises wherever the program is when a
+    worker dies. The loader notices a dead worker by itself when it waits for a batch."""
+    handler = signal.getsignal(signal.SIGCHLD)
+    yield
+    if handler is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, handler)
 
 
 def _unchanged(batch: Any) -> Any:

@@ -128,7 +128,7 @@ def metric_value(
     data = rounded.astype("<f4").tobytes()
     if statistic.truth_values:
         data = np.packbits(material.astype(bool)).tobytes()
-    kept = keep_samples and len(data) <= MOST_MATERIAL_BYTES
+    is_kept = keep_samples and len(data) <= MOST_MATERIAL_BYTES
     return MetricValue(
         **_described(kind),
         value=estimate.value,
@@ -136,7 +136,7 @@ def metric_value(
         high=estimate.high,
         samples=estimate.n,
         columns=material.shape[1],
-        per_sample=base64.b64encode(data).decode("ascii") if kept else "",
+        per_sample=base64.b64encode(data).decode("ascii") if is_kept else "",
     )
 
 

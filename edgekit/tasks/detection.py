@@ -218,22 +218,22 @@ class Detection:
             )
 
 
-def _shown(found: NDArray[np.float64]) -> NDArray[np.float64]:
-    return found[found[:, 1] >= SHOWN]
+def _shown(detections: NDArray[np.float64]) -> NDArray[np.float64]:
+    return detections[detections[:, 1] >= SHOWN]
 
 
-def _agreement(found: NDArray[np.float64], others: NDArray[np.float64]) -> float:
-    if len(found) + len(others) == 0:
+def _agreement(detections: NDArray[np.float64], others: NDArray[np.float64]) -> float:
+    if len(detections) + len(others) == 0:
         return 1.0
-    same = overlaps(found[:, 2:], others[:, 2:]) >= SAME_PLACE
-    same &= found[:, None, 0] == others[None, :, 0]
+    same = overlaps(detections[:, 2:], others[:, 2:]) >= SAME_PLACE
+    same &= detections[:, None, 0] == others[None, :, 0]
     matched = 0
-    for row in range(len(found)):  # each of the others is matched once
+    for row in range(len(detections)):  # each of the others is matched once
         fits = np.flatnonzero(same[row])
         if len(fits):
             matched += 1
             same[:, fits[0]] = False
-    return 2 * matched / (len(found) + len(others))
+    return 2 * matched / (len(detections) + len(others))
 
 
 def _softmax(scores: NDArray[Any]) -> NDArray[np.float64]:

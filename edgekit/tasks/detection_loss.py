@@ -62,8 +62,8 @@ def _image_loss(
     assigned = _assigned(anchors, objects[:, 1:])
     positive = assigned >= 0
     chosen = objects[assigned[positive]]
-    wanted = _encoded(chosen[:, 1:], anchors[positive]) * weights
-    loss = functional.smooth_l1_loss(deltas[positive], wanted, reduction="sum")
+    deltas_to_learn = _encoded(chosen[:, 1:], anchors[positive]) * weights
+    loss = functional.smooth_l1_loss(deltas[positive], deltas_to_learn, reduction="sum")
     if not background:
         labels = torch.zeros_like(scores)
         labels[positive, chosen[:, 0].long()] = 1
@@ -91,6 +91,6 @@ def _assigned(anchors: Tensor, boxes: Tensor) -> Tensor:
 
 def _encoded(boxes: Tensor, anchors: Tensor) -> Tensor:
     """The inverse of edgekit.tasks.boxes.decoded, without the weights."""
-    sizes, wanted = anchors[:, 2:] - anchors[:, :2], boxes[:, 2:] - boxes[:, :2]
+    sizes, box_sizes = anchors[:, 2:] - anchors[:, :2], boxes[:, 2:] - boxes[:, :2]
     shift = (boxes[:, :2] + boxes[:, 2:] - anchors[:, :2] - anchors[:, 2:]) / 2 / sizes
-    return torch.cat([shift, (wanted / sizes).log()], dim=1)
+    return torch.cat([shift, (box_sizes / sizes).log()], dim=1)

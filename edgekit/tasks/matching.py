@@ -21,16 +21,16 @@ def match_records(
     with nothing. Detections are (class, score, x1, y1, x2, y2), objects (class, x1, y1, x2, y2).
 
     Raises UsageError where faster-coco-eval is not installed."""
-    matches = [np.zeros(len(found), dtype=np.int64) for found in detections]
+    matches = [np.zeros(len(of_image), dtype=np.int64) for of_image in detections]
     for bit in range(THRESHOLDS):
         for image, number in _matched(detections, objects, 0.5 + 0.05 * bit):
             matches[image][number] |= 1 << bit
     rows = np.zeros((len(detections), size, 3))
     rows[..., 0] = NOTHING
-    for row, found, right, there in zip(rows, detections, matches, objects, strict=True):
+    for row, of_image, right, there in zip(rows, detections, matches, objects, strict=True):
         classes, counts = np.unique(there[:, 0], return_counts=True)
-        row[: len(found)] = np.column_stack([found[:, :2], right])
-        row[len(found) : len(found) + len(classes)] = np.column_stack(
+        row[: len(of_image)] = np.column_stack([of_image[:, :2], right])
+        row[len(of_image) : len(of_image) + len(classes)] = np.column_stack(
             [classes, counts, np.full(len(classes), NOTHING)]
         )
     return rows.reshape(len(rows), -1)
@@ -46,7 +46,9 @@ def _matched(
     evaluation.params.iouThrs = np.array([threshold])
     evaluation.evaluate()
     evaluation.accumulate()
-    places = [(image, row) for image, found in enumerate(detections) for row in range(len(found))]
+    places = [
+        (image, row) for image, of_image in enumerate(detections) for row in range(len(of_image))
+    ]
     # Detections are numbered from 1 in the order in which they were given.
     return [places[int(pair.partition("_")[0]) - 1] for pair in evaluation.eval["matched"]]
 
@@ -70,11 +72,11 @@ def coco_evaluation(
         "annotations": _annotations(objects, box=1),
     }
     truth.createIndex()
-    found = COCO()
-    found.dataset = {**truth.dataset, "annotations": _annotations(detections, box=2)}
-    found.createIndex()
+    answers = COCO()
+    answers.dataset = {**truth.dataset, "annotations": _annotations(detections, box=2)}
+    answers.createIndex()
     evaluation = COCOeval_faster(
-        truth, found, "bbox", print_function=lambda *_: None, extra_calc=True
+        truth, answers, "bbox", print_function=lambda *_: None, extra_calc=True
     )
     evaluation.params.areaRng = [evaluation.params.areaRng[0]]
     evaluation.params.areaRngLbl = ["all"]

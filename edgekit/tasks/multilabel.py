@@ -90,11 +90,11 @@ class Multilabel:
         true."""
         scores = first(outputs)
         positive = targets.astype(bool)
-        found = scores > 0
+        predicted = scores > 0
         return {
             PRECISION.name: np.concatenate([scores, positive], axis=1),
             F1.name: np.concatenate(
-                [2.0 * (found & positive), found.astype(float) + positive], axis=1
+                [2.0 * (predicted & positive), predicted.astype(float) + positive], axis=1
             ),
         }
 

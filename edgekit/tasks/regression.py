@@ -69,9 +69,9 @@ class Regression:
 
         refuse_smoothing(label_smoothing)
         predicted = first(outputs).reshape(len(targets), -1)
-        wanted = targets.reshape(len(targets), -1).to(predicted.dtype)
-        _check_shape(tuple(wanted.shape[1:]), tuple(predicted.shape[1:]))
-        return functional.smooth_l1_loss(predicted, wanted)
+        expected = targets.reshape(len(targets), -1).to(predicted.dtype)
+        _check_shape(tuple(expected.shape[1:]), tuple(predicted.shape[1:]))
+        return functional.smooth_l1_loss(predicted, expected)
 
     def distillation_loss(
         self, student: Mapping[str, Tensor], teacher: Mapping[str, Tensor], temperature: float
@@ -99,12 +99,12 @@ class Regression:
 
     def score(self, outputs: Outputs, targets: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Errors: their mean size for each sample, their squares, and with the targets for R²."""
-        wanted = _rows(targets).astype(np.float64)
-        errors = _rows(first(outputs)) - wanted
+        expected = _rows(targets).astype(np.float64)
+        errors = _rows(first(outputs)) - expected
         return {
             "mae": np.abs(errors).mean(axis=1),
             "rmse": errors**2,
-            "r2": np.concatenate([errors, wanted], axis=1),
+            "r2": np.concatenate([errors, expected], axis=1),
         }
 
     def agreement(self, outputs: Outputs, others: Outputs) -> NDArray[np.float64] | None:

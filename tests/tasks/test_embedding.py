@@ -31,7 +31,8 @@ def test_recall_over_the_whole_set(chunk: int) -> None:
 
 
 def test_the_nearest_are_scikit_learns() -> None:
-    neighbors = pytest.importorskip("sklearn.neighbors")
+    from sklearn import neighbors
+
     generator = np.random.default_rng(0)
     classes = generator.integers(0, 5, 200)
     vectors = generator.normal(size=(5, 8))[classes] + generator.normal(size=(200, 8))
