@@ -91,6 +91,7 @@ SMALLEST = {
 }
 """The smallest documents that a section of a page is put into."""
 SECTIONS = {
+    "task": "recipe",
     "gate": "recipe",
     "export": "recipe",
     "control": "target",
