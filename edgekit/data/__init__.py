@@ -33,6 +33,7 @@ SOURCES = Table(
         "diabetes": "edgekit.data.diabetes:DIABETES",
         "digits": "edgekit.data.digits:DIGITS",
         "fashion_mnist": "edgekit.data.fashion_mnist:FASHION_MNIST",
+        "fashion_scenes": "edgekit.data.fashion_scenes:FASHION_SCENES",
         "image_folder": "edgekit.data.image_folder:IMAGE_FOLDER",
         "japanese_vowels": "edgekit.data.japanese_vowels:JAPANESE_VOWELS",
         "mask_folder": "edgekit.data.mask_folder:MASK_FOLDER",

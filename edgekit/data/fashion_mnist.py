@@ -50,13 +50,25 @@ def load(request: Request, *, path: str | None = None) -> tuple[Any, ...]:
     Raises ModelError with the remedy when none of it works."""
     from edgekit.data.images import pad_to
 
-    folder = request.base / path if path is not None else DEBIAN_FOLDER
-    if path is None and not folder.is_dir():
-        folder = _downloaded()
-    train, train_labels, test, test_labels = [_read_idx(folder / name) for name in PARTS]
+    (train, train_labels), (test, test_labels) = garments(
+        request.base / path if path is not None else None
+    )
     train = pad_to(train[:, None], request.shape, "fashion_mnist")
     test = pad_to(test[:, None], request.shape, "fashion_mnist")
     return train, train_labels, test, test_labels, CLASSES
+
+
+Labelled = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+"""Images of shape (N, 28, 28) and the numbers of their classes."""
+
+
+def garments(folder: Path | None) -> tuple[Labelled, Labelled]:
+    """The images for training and those for testing; without a folder, from Debian's package or
+    the download. Raises ModelError with the remedy when none of it works."""
+    if folder is None:
+        folder = DEBIAN_FOLDER if DEBIAN_FOLDER.is_dir() else _downloaded()
+    train, train_labels, test, test_labels = [_read_idx(folder / name) for name in PARTS]
+    return (train, train_labels), (test, test_labels)
 
 
 def _read_idx(path: Path) -> NDArray[np.uint8]:

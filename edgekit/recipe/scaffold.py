@@ -177,7 +177,7 @@ def unknown_data(data: str) -> str:
     if data in choices or ":" in data or "/" in data:
         return ""
     if data in SOURCES:
-        return f"{quoted(data)} reads your own files: begin with other data, then write data.args"
+        return f"{quoted(data)} needs arguments: begin with other data, then write data.args"
     return f"no data is called {quoted(data)}{closest(data, choices)}"
 
 

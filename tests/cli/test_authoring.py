@@ -28,7 +28,7 @@ def test_every_source_can_be_chosen_or_says_what_it_needs() -> None:
     assert set(data_choices()) == built_in
     assert FOLDERS in SOURCES
     for name in set(SOURCES) - set(data_choices()):
-        assert "reads your own files: begin with other data" in unknown_data(name)
+        assert "needs arguments: begin with other data" in unknown_data(name)
 
 
 def test_a_source_of_files_is_refused_with_the_remedy(capsys: pytest.CaptureFixture[str]) -> None:
