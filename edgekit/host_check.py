@@ -30,6 +30,7 @@ from edgekit.version import __version__
 
 EXTRAS = {
     "export": "builds recipes",
+    "audio": "reads recordings",
     "detection": "scores detectors by mAP",
     "report": "makes the HTML report",
     "data": "has data and weights of some shipped recipes",

@@ -91,6 +91,6 @@ def _mask_api() -> ModuleType:
     except ImportError:
         raise ModelError(
             "data coco: masks need the package faster-coco-eval, which is not installed",
-            hint="pip install faster-coco-eval",
+            hint="pip install 'edgekit[detection]'",
         ) from None
     return mask

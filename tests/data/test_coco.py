@@ -270,5 +270,5 @@ def test_without_the_package_that_draws_masks(
     monkeypatch.setitem(sys.modules, "faster_coco_eval.core", None)
     with pytest.raises(ModelError, match="masks need the package faster-coco-eval") as caught:
         load(folder, target="masks")
-    assert caught.value.hint == "pip install faster-coco-eval"
+    assert caught.value.hint == "pip install 'edgekit[detection]'"
     assert len(load(folder).train) == 3
