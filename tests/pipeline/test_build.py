@@ -25,7 +25,8 @@ from tests.support.tiers import require_root
 pytestmark = pytest.mark.torch
 
 
-METRICS = [("top1", 100), ("top5", 100)]
+NAMES = ("top1", "top5", "balanced_accuracy", "worst_class_recall")
+METRICS = [(name, 100) for name in NAMES]
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,8 @@ from edgekit.devices.target import LocalTarget
 from edgekit.verdict.metrics import metric_drop
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
+BY_DAY = ("detection", "segmentation")
+"""The ones that differ most from classification; a recipe of the gallery is a regressor."""
 
 RECIPE = """
 edgekit: 2
@@ -220,7 +222,10 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name in BY_DAY else pytest.mark.nightly) for name in CASES],
+)
 def test_it_is_built_and_measured(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
