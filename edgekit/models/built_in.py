@@ -164,7 +164,7 @@ def efficientnet_lite0(num_classes: int = 1000) -> nn.Module:
 
 
 def mlp(
-    features: int,
+    features: int = 10,
     outputs: int = 1,
     hidden: Sequence[int] = (64, 64),
     output_mean: float = 0.0,

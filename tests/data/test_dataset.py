@@ -259,11 +259,11 @@ def test_only_floats_are_normalised(base: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("targets", "dtype"),
+    ("values", "dtype"),
     [([1, 0], torch.int64), ([[0.5, 1.5], [1, 2]], torch.float32), ([True, False], torch.bool)],
 )
-def test_targets_of_any_task(targets: Any, dtype: torch.dtype, base: Path) -> None:
+def test_targets_of_any_task(values: Any, dtype: torch.dtype, base: Path) -> None:
     inputs = np.zeros((2, 5), np.float32)
-    data = returning(base, (inputs, targets, inputs, targets), shape=(5,))
+    data = returning(base, (inputs, values, inputs, values), shape=(5,))
     assert targets(data.test).dtype == dtype
     assert data.classes == (("0", "1") if dtype == torch.int64 else ())

@@ -20,6 +20,7 @@ INPUTS: dict[str, tuple[tuple[int, ...], int]] = {
     "ds_cnn": ((1, 49, 10), 12),
     "efficientnet_lite0": ((3, 64, 64), 1000),
     "lstm": ((29, 12), 9),
+    "mlp": ((10,), 1),
     "mobilenet_v1_025": ((3, 96, 96), 2),
     "mobilenet_v2_small": ((3, 32, 32), 10),
     "resnet8": ((3, 32, 32), 10),
