@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from edgekit.data.boxes import NO_OBJECT
+from edgekit.data.boxes import NO_OBJECT, overlaps
 from edgekit.data.fashion_mnist import CLASSES, files, garments
 from edgekit.data.source import Outline, Request, Source, times
 from edgekit.errors import ModelError
@@ -118,7 +118,7 @@ class Scenes:
             top = random.integers(self.size[0] - height + 1)
             left = random.integers(self.size[1] - width + 1)
             corners = np.array([left, top, left + width, top + height], np.float32)
-            if all(_overlap(corners, other) <= MOST_OVERLAP for other in others):
+            if not others or overlaps(corners[None], np.stack(others)).max() <= MOST_OVERLAP:
                 return int(self.labels[chosen]), garment, corners
         return int(self.labels[chosen]), garment, None
 
@@ -128,16 +128,6 @@ def _cropped(square: NDArray[np.uint8]) -> NDArray[np.uint8]:
     rows = np.flatnonzero((square > CLOTH).any(axis=1))
     columns = np.flatnonzero((square > CLOTH).any(axis=0))
     return square[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-
-
-def _overlap(box: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    """Intersection over union of two boxes."""
-    width = min(box[2], other[2]) - max(box[0], other[0])
-    height = min(box[3], other[3]) - max(box[1], other[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    areas = [(each[2] - each[0]) * (each[3] - each[1]) for each in (box, other)]
-    return float(width * height / (sum(areas) - width * height))
 
 
 def outline(args: Mapping[str, Any], base: Path) -> Outline | None:

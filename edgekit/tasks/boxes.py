@@ -1,4 +1,4 @@
-"""Boxes of detectors in numpy: anchors, decoding, overlap, and the choice among overlapping ones.
+"""Boxes of detectors in numpy: anchors, decoding, and the choice among overlapping ones.
 Boxes are x1, y1, x2, y2 in pixels."""
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edgekit.data.boxes import overlaps
 
 Boxes = NDArray[np.float64]
 MOST_GROWTH = math.log(1000 / 16)
@@ -45,19 +47,6 @@ def decoded(
     half = np.exp(growth) * sizes / 2
     corners = np.concatenate([centres - half, centres + half], axis=-1)
     return np.asarray(np.clip(corners, 0, [image[1], image[0], image[1], image[0]]))
-
-
-def overlaps(boxes: Boxes, others: Boxes) -> NDArray[np.float64]:
-    """Intersection over union of each with each, of shape (boxes, others)."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    both = np.clip(high - low, 0, None).prod(-1)
-    union = _areas(boxes)[:, None] + _areas(others)[None, :] - both
-    return np.asarray(np.divide(both, union, out=np.zeros_like(both), where=union > 0))
-
-
-def _areas(boxes: Boxes) -> NDArray[np.float64]:
-    return np.asarray((boxes[:, 2:] - boxes[:, :2]).prod(-1))
 
 
 def without_overlap(

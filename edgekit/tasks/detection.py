@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
+from edgekit.data.boxes import overlaps
 from edgekit.errors import ModelError
 from edgekit.metrics import MetricKind
 from edgekit.metrics.detection import NOTHING
-from edgekit.tasks.boxes import Boxes, anchor_boxes, decoded, overlaps, without_overlap
+from edgekit.tasks.boxes import Boxes, anchor_boxes, decoded, without_overlap
 from edgekit.tasks.matching import match_records
 from edgekit.tasks.outputs import refuse_smoothing, require, require_same_shape
 from edgekit.tasks.task import Outputs
