@@ -45,6 +45,7 @@ PROGRAMS = {
         "is for you to look at boards; edgekit has its own",
         "sudo apt-get install openssh-client",
     ),
+    "espeak-ng": ("speaks the data of some shipped recipes", "sudo apt-get install espeak-ng"),
     "git": ("tells which revision a bundle is from", "sudo apt-get install git"),
 }
 VERSION_TIMEOUT_S = 10

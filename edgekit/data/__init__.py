@@ -18,6 +18,7 @@ of these, or a user's own as `package.module:object`.
     image_pairs     images with a file beside each
     coco_json       COCO's annotation files, checked
     coco_masks      their masks, drawn
+    espeak          speech from the program espeak-ng
 """
 
 from edgekit.registry.table import Table
