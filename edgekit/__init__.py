@@ -142,9 +142,9 @@ if TYPE_CHECKING:
     from edgekit.workflow.fleet import TargetsFailed as TargetsFailed
     from edgekit.workflow.gate import GateResult as GateResult
     from edgekit.workflow.gate import gate as gate
+    from edgekit.workflow.judge import judge as judge
     from edgekit.workflow.run import RunFailed as RunFailed
     from edgekit.workflow.run import RunResult as RunResult
-    from edgekit.workflow.run import judge as judge
     from edgekit.workflow.run import run as run
     from edgekit.workflow.selftest import SelfTestResult as SelfTestResult
     from edgekit.workflow.selftest import selftest as selftest
@@ -167,7 +167,7 @@ HOMES = {
     # From a recipe to a verdict
     "build": "edgekit.pipeline.build",
     "run": "edgekit.workflow.run",
-    "judge": "edgekit.workflow.run",
+    "judge": "edgekit.workflow.judge",
     "sweep": "edgekit.workflow.sweep",
     # Bundles
     "open_bundle": "edgekit.bundle.directory",

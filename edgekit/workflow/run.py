@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from edgekit.bundle.directory import Bundle
 from edgekit.errors import EdgekitError
 from edgekit.measure import session
 from edgekit.measure.measurement import Measurement
@@ -15,12 +14,11 @@ from edgekit.measure.session import Side
 from edgekit.pipeline.build import BuildResult, build
 from edgekit.progress import Progress, silent
 from edgekit.recipe.load import LoadedRecipe, as_loaded
-from edgekit.recipe.stored import stored_sections
-from edgekit.verdict import budget
 from edgekit.verdict.budget import JudgedLimit
 from edgekit.workflow.bench import BenchFailed
 from edgekit.workflow.fleet import on_each, require_distinct
 from edgekit.workflow.inputs import AnyTargets, bench_settings, keep_in, read_targets
+from edgekit.workflow.judge import judge
 
 
 @dataclass(frozen=True)
@@ -96,28 +94,3 @@ def run(
     if outcomes.failures:
         raise RunFailed(outcomes.failures, result)
     return result
-
-
-def judge(
-    bundle: Bundle, measurements: dict[str, Measurement] | None = None
-) -> tuple[JudgedLimit, ...]:
-    """The verdict on the budget in a bundle's own recipe.
-
-    Args:
-        bundle: An open bundle.
-        measurements: Measurements of it by the name of their target. Without any, only what was
-            found at build time is judged: size, and the task's metrics on the test set.
-
-    Returns:
-        One check for each limit and artifact.
-
-    Raises:
-        UsageError: The recipe in the bundle holds something that this edgekit does not know.
-
-    Example:
-        >>> edgekit.judge(edgekit.open_bundle("net"))
-        ()
-    """
-    return budget.judge(
-        stored_sections(bundle.manifest.recipe).budget, bundle.manifest, measurements or {}
-    )

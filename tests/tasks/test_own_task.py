@@ -18,7 +18,7 @@ from edgekit.reporting.export import write_csv
 from edgekit.reporting.extra_results import evaluation_table
 from edgekit.reporting.gate_files import junit, markdown
 from edgekit.reporting.page.content import page
-from edgekit.workflow.run import judge
+from edgekit.workflow.judge import judge
 
 pytestmark = pytest.mark.torch
 

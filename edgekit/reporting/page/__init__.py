@@ -66,7 +66,7 @@ def report(
     from edgekit.reporting.page.content import page
     from edgekit.reporting.page.document import html
     from edgekit.store import open_store
-    from edgekit.workflow.run import judge
+    from edgekit.workflow.judge import judge
 
     opened = bundle if bundle is None or isinstance(bundle, Bundle) else open_bundle(bundle)
     with open_store(db) as store:

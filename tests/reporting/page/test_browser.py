@@ -13,7 +13,7 @@ import pytest
 from edgekit.bundle.directory import Bundle
 from edgekit.measure.measurement import Measurement
 from edgekit.reporting.page import content, document
-from edgekit.workflow.run import judge
+from edgekit.workflow.judge import judge
 from tests.support.chromium import Browser
 from tests.support.hostile import hostile
 

@@ -20,7 +20,7 @@ from edgekit.recipe.load import load_recipe, recipe_sha256, resolved
 from edgekit.reporting.page import build, content, document, values
 from edgekit.store.results import HistoryEntry
 from edgekit.verdict.budget import JudgedLimit
-from edgekit.workflow.run import judge
+from edgekit.workflow.judge import judge
 from tests.support.hostile import HOSTILE, hostile
 from tests.support.measured import make_bundle, make_measurement
 
