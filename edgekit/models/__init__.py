@@ -6,6 +6,7 @@ traits.py. A recipe names one of these, a network of torchvision, or a user's ow
 
     create          from a name to a network with random weights
     built_in        the built-in networks
+    ssd, unet       two of them, each in a module of its own
     traits          what is known of them without building them
     weights         weights from files that may come from anywhere
     fingerprint     what a model depends on, for the cache
@@ -24,5 +25,7 @@ MODELS = Table(
         "mobilenet_v2_small": "edgekit.models.built_in:mobilenet_v2_small",
         "resnet8": "edgekit.models.built_in:resnet8",
         "small_cnn": "edgekit.models.built_in:small_cnn",
+        "ssd_mobilenet_v2": "edgekit.models.ssd:ssd_mobilenet_v2",
+        "unet": "edgekit.models.unet:unet",
     },
 )

@@ -33,5 +33,7 @@ TRAITS = {
     "mobilenet_v2_small": Traits(smallest_image=32),
     "resnet8": Traits(smallest_image=32),
     "small_cnn": Traits(),
+    "ssd_mobilenet_v2": Traits(smallest_image=32),
+    "unet": Traits(smallest_image=16),
 }
 """By the name in `edgekit.models.MODELS`."""

@@ -12,20 +12,25 @@ from torch import nn
 
 from edgekit.errors import ModelError
 from edgekit.models import MODELS
+from edgekit.models.calling import call
 from edgekit.models.create import create_model
 
 pytestmark = pytest.mark.torch
 
-INPUTS: dict[str, tuple[tuple[int, ...], int]] = {
-    "ds_cnn": ((1, 49, 10), 12),
-    "efficientnet_lite0": ((3, 64, 64), 1000),
-    "lstm": ((29, 12), 9),
-    "mlp": ((10,), 1),
-    "mobilenet_v1_025": ((3, 96, 96), 2),
-    "mobilenet_v2_small": ((3, 32, 32), 10),
-    "resnet8": ((3, 32, 32), 10),
-    "small_cnn": ((1, 8, 8), 10),
+Shape = tuple[int, ...]
+SHAPES: dict[str, tuple[Shape, dict[str, Shape]]] = {
+    "ds_cnn": ((1, 49, 10), {"output_0": (12,)}),
+    "efficientnet_lite0": ((3, 64, 64), {"output_0": (1000,)}),
+    "lstm": ((29, 12), {"output_0": (9,)}),
+    "mlp": ((10,), {"output_0": (1,)}),
+    "mobilenet_v1_025": ((3, 96, 96), {"output_0": (2,)}),
+    "mobilenet_v2_small": ((3, 32, 32), {"output_0": (10,)}),
+    "resnet8": ((3, 32, 32), {"output_0": (10,)}),
+    "small_cnn": ((1, 8, 8), {"output_0": (10,)}),
+    "ssd_mobilenet_v2": ((1, 32, 48), {"boxes": (90, 4), "scores": (90, 11)}),
+    "unet": ((1, 16, 24), {"output_0": (2, 16, 24)}),
 }
+"""An input and the outputs of a sample."""
 
 
 def keras_parameters(model: nn.Module) -> int:
@@ -43,18 +48,49 @@ def test_mlperf_tiny_networks_have_the_published_size(name: str, published: int)
 
 
 def test_every_built_in_is_tried_here() -> None:
-    assert set(INPUTS) == set(MODELS)
+    assert set(SHAPES) == set(MODELS)
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_logits_of_a_batch(name: str) -> None:
-    shape, classes = INPUTS[name]
+def test_outputs_of_a_batch(name: str) -> None:
+    shape, expected = SHAPES[name]
     model = create_model(name, {}, seed=0).eval()
+    image = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        logits = model(torch.randn(2, *shape, generator=torch.Generator().manual_seed(0)))
-    assert logits.shape == (2, classes)
-    assert torch.isfinite(logits).all()
-    assert not torch.equal(logits[0], logits[1])
+        outputs = call(model, {"image": image})
+    assert {name: tuple(values.shape[1:]) for name, values in outputs.items()} == expected
+    for values in outputs.values():
+        assert torch.isfinite(values).all()
+        assert not torch.equal(values[0], values[1])
+
+
+def test_a_detector_names_the_anchors_of_a_cell_one_after_the_other() -> None:
+    """As edgekit.tasks.detection decodes them: of two anchors in each cell, a head whose first four
+    channels are 1 and the others 2 gives rows of 1 and 2 in turn."""
+    model = create_model("ssd_mobilenet_v2", {"anchors": [2, 2]}, seed=0).eval()
+    for head in model.get_submodule("boxes").children():
+        last = head.get_submodule("3")
+        assert isinstance(last, torch.nn.Conv2d)
+        assert last.bias is not None
+        with torch.no_grad():
+            last.weight.zero_()
+            last.bias.copy_(torch.tensor([1.0] * 4 + [2.0] * 4))
+    boxes = model(torch.zeros(1, 1, 32, 32))["boxes"][0]
+    assert boxes.shape == (2 * (4 * 4 + 2 * 2), 4)
+    assert (boxes[::2] == 1).all()
+    assert (boxes[1::2] == 2).all()
+
+
+def test_a_u_net_sees_small_things_and_large_ones() -> None:
+    """A pixel's score depends on the pixel itself, by the way across, and on those far from it, by
+    the way down and up."""
+    model = create_model("unet", {}, seed=0).eval()
+    image = torch.randn(1, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    image.requires_grad_()
+    model(image)[0, 0, 16, 16].backward()
+    assert image.grad is not None
+    assert image.grad[0, 0, 16, 16] != 0
+    assert image.grad[0, 0, 2, 2] != 0
 
 
 @pytest.mark.parametrize(
