@@ -175,7 +175,7 @@ class TraceRow(Part):
     For float stages `bytes` are those of the weights, and the metrics those of eager PyTorch. For a
     quantize stage both are those of its exported artifact (named in `notes`), because that is where
     its integers are. There are no metrics for data without targets; `reused` says the stage came
-    from the cache."""
+    from the cache. `trained_on` is the device of a training, such as `cuda: NVIDIA A100`."""
 
     stage: str
     kind: str
@@ -189,6 +189,7 @@ class TraceRow(Part):
     seconds: float
     reused: bool = False
     notes: tuple[str, ...] = ()
+    trained_on: str | None = None
 
 
 class EvaluationTensor(Part):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from edgekit.compress.sections import Distill, Training
@@ -21,7 +22,8 @@ StepProgress = Callable[[float, float, str], None]
 @dataclass(frozen=True)
 class StageContext:
     """`name` is the stage's, `directory` its own until it is done. `train` are the samples to train
-    and to calibrate with; `example` is a batch of two of them, by input name. `teacher(name)` is
+    and to calibrate with; `example` is a batch of two of them, by input name. Models are trained on
+    `device`, and are on the CPU otherwise. `teacher(name)` is
     the float model of an earlier stage, in evaluation mode. `progress(name)` gives a function of
     (done, total, detail) under a name."""
 
@@ -31,6 +33,7 @@ class StageContext:
     train: Split
     task: Task
     example: Mapping[str, Tensor]
+    device: torch.device
     teacher: Callable[[str], nn.Module]
     progress: Callable[[str], StepProgress]
 
@@ -110,6 +113,7 @@ def _train(
         teacher=_teacher(context, settings.distill),
         seed=seed,
         resume_path=resume_path,
+        device=context.device,
         progress=context.progress(name),
         after_step=after_step,
         set_train_mode=set_train_mode,

@@ -103,7 +103,8 @@ def plan(loaded: LoadedRecipe, *, cache: Path | None = None) -> Plan:
             [[name, part.model_dump(mode="json")] for name, part in recipe.inputs.items()],
             recipe.data.model_dump(mode="json"),
         ],
-        [recipe.seed, recipe.deterministic, training_versions, source_digest(*STAGE_SOURCES)],
+        [recipe.seed, recipe.deterministic, recipe.training.device],
+        [training_versions, source_digest(*STAGE_SOURCES)],
     )
     stages: list[PlannedStage] = []
     for index, stage in enumerate(recipe.stages):

@@ -19,8 +19,9 @@ from edgekit.cache import Cache, cache_root
 from edgekit.compress import checkpoint as checkpoints
 from edgekit.compress.checkpoint import Checkpoint, ModelSpec
 from edgekit.compress.context import StageContext, StepProgress
-from edgekit.compress.sections import StageBase, is_own
+from edgekit.compress.sections import StageBase, is_own, trainings
 from edgekit.compress.training import fit
+from edgekit.compress.training.device import device_name, training_device
 from edgekit.data.dataset import Dataset
 from edgekit.data.saved import open_split
 from edgekit.errors import ModelError
@@ -47,11 +48,13 @@ class Stages:
     def __init__(
         self, loaded: LoadedRecipe, planned: Plan, cache: Cache, progress: Progress
     ) -> None:
-        """Loads the task and the data. Raises ModelError when one of them cannot be had."""
+        """Loads the task and the data. Raises ModelError when one of them cannot be had, UsageError
+        for a device that this machine does not have."""
         self.loaded = loaded
         self.plan = planned
         self.cache = cache
         self.progress = progress
+        self.device = training_device(loaded.recipe.training.device)
         self.task = load_task(loaded.recipe.task, loaded.path.parent)
         fit.deterministic(loaded.recipe.seed, strict=loaded.recipe.deterministic)
         self.data = _with_saved_test(loaded, data_of(loaded))
@@ -78,6 +81,7 @@ class Stages:
                 sizes_of(_float_model(before, result), self.example),
                 notes,
                 seconds=time.monotonic() - started,
+                trained_on=device_name(self.device) if any(trainings(stage)) else None,
             )
             entry = self.cache.scratch()
             checkpoints.save(result, entry)
@@ -114,6 +118,7 @@ class Stages:
             train=self.data.train,
             task=self.task,
             example=self.example,
+            device=self.device,
             teacher=self._teacher,
             progress=self._progress_of,
         )

@@ -43,6 +43,7 @@ def trace_row(
     notes: tuple[str, ...],
     *,
     seconds: float,
+    trained_on: str | None,
 ) -> TraceRow:
     """The row of a float stage is complete. A quantize stage's bytes and metrics are those of its
     artifact and come later."""
@@ -54,6 +55,7 @@ def trace_row(
         parent=parent,
         seconds=round(seconds, 3),
         notes=notes,
+        trained_on=trained_on,
         **sizes,
         **measured,
     )

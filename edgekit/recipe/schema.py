@@ -216,6 +216,19 @@ class Export(Section):
         return self
 
 
+class TrainingPlace(Section):
+    """Where the stages that train do so."""
+
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|(cuda|xpu)(:\d+)?)$")] = Field(
+        default="auto",
+        description=(
+            "`auto`: a GPU where torch finds one, else the CPU. `cpu`, `cuda`, `cuda:1`, `mps` or"
+            " `xpu`: this one, or an error."
+        ),
+        examples=["cpu", "cuda"],
+    )
+
+
 class Recipe(Section):
     """The whole recipe."""
 
@@ -254,6 +267,7 @@ class Recipe(Section):
         description="Run in the order written: train, prune, finetune, quantize.",
         examples=[list(EXAMPLE_STAGES)],
     )
+    training: TrainingPlace = TrainingPlace()
     export: Export = Export()
     verify: Verify = Verify()
     budget: Budget = Budget()

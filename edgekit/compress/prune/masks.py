@@ -138,7 +138,7 @@ def apply_masks(model: nn.Module, masks: Mapping[str, Tensor]) -> None:
                     f"the mask of {name} does not fit: the parameter {reason}",
                     hint="the masks belong to another model",
                 )
-            parameter.masked_fill_(mask == 0, 0)
+            parameter.masked_fill_(mask.to(parameter.device) == 0, 0)
 
 
 def hold(model: nn.Module, masks: Mapping[str, Tensor]) -> Callable[[int], None] | None:

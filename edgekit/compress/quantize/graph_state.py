@@ -41,6 +41,5 @@ def load_graph_state(graph: GraphModule, state: Mapping[str, Tensor]) -> None:
         if key in module._parameters:
             own[name].copy_(tensor)
         else:
-            module._buffers[key] = (
-                tensor.clone()
-            )  # observers change shape as they learn, and their own loading does not keep up
+            # Observers change shape as they learn, and their own loading does not keep up.
+            module._buffers[key] = tensor.to(own[name].device, copy=True)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from edgekit.compress.training import resume
 from edgekit.compress.training.batches import preparation
+from edgekit.compress.training.device import CPU, on_device
 from edgekit.compress.training.learning_rate import learning_rate
 from edgekit.compress.training.losses import Teacher, training_loss
 from edgekit.compress.training.memory_layout import image_layout
@@ -79,6 +80,7 @@ def fit(
     after_step: Callable[[int], None] | None = None,
     set_train_mode: Callable[[int], None] | None = None,
     resume_path: Path | None = None,
+    device: torch.device = CPU,
     progress: StepProgress | None = None,
 ) -> FitReport:
     """Train a model in place by the loss of its task, and by distillation from a `teacher`.
@@ -88,8 +90,10 @@ def fit(
     `after_step(step)` runs after each optimiser step, counted from 1 over the whole training. A
     fraction of an epoch stops within the last pass. With `resume_path` the state is saved there
     after each epoch, taken up from there, and removed at the end: stopped and resumed, a training
-    ends with the same weights, bit for bit, as one that never stopped. An eager model is left in
-    evaluation mode.
+    ends with the same weights, bit for bit, as one that never stopped (on a GPU only with
+    deterministic kernels). An eager model is left in evaluation mode.
+
+    The models compute on `device`, samples are read and augmented on the CPU.
 
     A model that has a method `training_step`, as in PyTorch Lightning, computes the loss itself.
 
@@ -118,8 +122,9 @@ def fit(
         set_rate(updates, rate(step - 1))
         with _named_failures(epoch, step):
             inputs, targets = prepared(batch)
-            inputs = {k: v.contiguous(memory_format=layout) for k, v in inputs.items()}
-            loss = loss_of(inputs, targets, batch_number=step - 1)
+            inputs = {k: v.contiguous(memory_format=layout).to(device) for k, v in inputs.items()}
+            on_its_device = None if targets is None else targets.to(device)
+            loss = loss_of(inputs, on_its_device, batch_number=step - 1)
             updates.zero_grad()
             loss.backward()
         value = _finite(loss, epoch, step, lr)
@@ -130,10 +135,14 @@ def fit(
             after_step(step)
         return value
 
-    plan = [seed, total, steps_per_epoch, lr]
+    plan: list[float | str] = [seed, total, steps_per_epoch, lr, device.type]
     mean_loss = math.nan
     networks = [model] if teacher is None else [model, teacher.model]
-    with torch.random.fork_rng(devices=[]), image_layout(networks, train) as layout:
+    with (
+        torch.random.fork_rng(devices=[]),
+        image_layout(networks, train) as layout,
+        on_device(networks, device),
+    ):
         finished = resume.load(resume_path, model, updates, plan=plan) if resume_path else 0
         for epoch in range(finished, math.ceil(total / steps_per_epoch)):
             first = epoch * steps_per_epoch
@@ -179,6 +188,7 @@ def _named_failures(epoch: int, step: int) -> Iterator[None]:
         remedies = {
             "deterministic": "set deterministic: false",
             "allocate memory": "lower batch_size",
+            "out of memory": "lower batch_size, or set training.device: cpu",
         }
         hint = next(
             (remedy for word, remedy in remedies.items() if word in reason),

@@ -19,7 +19,7 @@ def save(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     *,
-    plan: list[float],
+    plan: list[float | str],
     epochs: int,
 ) -> None:
     """Replace the file at once, so that a kill at any instant leaves the old state or the new one.
@@ -41,7 +41,7 @@ def save(
 
 
 def load(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, *, plan: list[float]
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, *, plan: list[float | str]
 ) -> int:
     """Put model and optimiser into the saved state and return the number of finished epochs.
 
