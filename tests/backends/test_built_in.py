@@ -238,6 +238,7 @@ def test_dynamic(backend: str, tmp_path: Path) -> None:
     assert artifact.inputs[0].dtype == "float32"
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("method", [None, "dynamic", "weight_only"])
 def test_recurrent(backend: str, method: str | None, tmp_path: Path) -> None:
@@ -259,6 +260,7 @@ def test_portable_kernels(tmp_path: Path) -> None:
         export(conv_net(), "portable", tmp_path, method="fp16")
 
 
+@pytest.mark.nightly
 def test_pruned_channels_are_seen_in_the_file(tmp_path: Path) -> None:
     for backend in BACKENDS:
         artifact = export(conv_net(width=5), backend, tmp_path)
@@ -329,6 +331,7 @@ def test_a_keep_float_pattern_that_means_nothing_is_refused(tmp_path: Path) -> N
             export(conv_net(), backend, tmp_path, method="fp16", keep_float=("nope",))
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_the_same_model_gives_the_same_bytes(
     backend: str, tmp_path: Path, prepared: dict[str, nn.Module]

@@ -65,6 +65,7 @@ def reach(link: Proxy, ssh_server: Server) -> Reach:
     return lambda timeouts=PATIENT: connect("board", login, timeouts=timeouts)
 
 
+@pytest.mark.nightly
 def test_cut_at_every_byte_of_a_small_file(
     link: Proxy, reach: Reach, store: Path, tmp_path: Path
 ) -> None:
@@ -93,6 +94,7 @@ def test_cut_at_every_byte_of_a_small_file(
     print(f"{cuts} cuts")
 
 
+@pytest.mark.nightly
 def test_cut_at_200_random_bytes_of_a_large_deployment(
     link: Proxy, reach: Reach, store: Path, tmp_path: Path
 ) -> None:

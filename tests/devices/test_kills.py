@@ -135,6 +135,7 @@ def report(title: str, counts: Counter[tuple[str, str]]) -> None:
         print(f"  {step}: {counts[step, 'old']} old, {counts[step, 'new']} new")
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("transport", HOST_KILLS)
 def test_the_hosts_process_is_killed(
     transport: str, store: Path, login: Login, tmp_path: Path
@@ -206,6 +207,7 @@ class Doomed:
         return method(*arguments, **options)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("whom", ["sshd", "everything"])
 def test_the_server_is_killed(
     whom: str, store: Path, login: Login, ssh_server: Server, tmp_path: Path

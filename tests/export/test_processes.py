@@ -208,6 +208,7 @@ def test_when_a_child_fails_the_others_are_killed(base: Path, tmp_path: Path) ->
         wait_for_end(int(pid))
 
 
+@pytest.mark.nightly
 def test_when_the_process_that_forks_is_killed_so_are_its_children(
     base: Path, tmp_path: Path
 ) -> None:
@@ -227,6 +228,7 @@ def test_what_the_child_refuses_keeps_its_class_and_names_the_artifact(base: Pat
         export_artifacts([job(base, factory="raises", backend="litert")])
 
 
+@pytest.mark.nightly
 def test_a_child_that_takes_too_long_is_killed(base: Path, tmp_path: Path) -> None:
     slow = job(base, factory="sleeps", args={"pid_file": str(tmp_path / "pid")})
     with pytest.raises(ExportError, match=r"took longer than 0\.5 s"):
@@ -244,6 +246,7 @@ export_artifacts([{job!r}])
 """
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_no_child_outlives_its_parent(number: int, base: Path, tmp_path: Path) -> None:
     """On Ctrl-C the parent kills its children; when it is killed itself, the kernel does."""
@@ -287,6 +290,7 @@ def alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.nightly
 def test_a_full_disk_leaves_nothing(base: Path, tmp_path: Path) -> None:
     require_root("mounts a tiny tmpfs")
     small = tmp_path / "small"

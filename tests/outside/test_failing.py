@@ -64,18 +64,23 @@ def outcome(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, A
     return code, json.loads(capsys.readouterr().out)
 
 
+BY_DAY = [
+    ("wear_task", "def loss", 3, "task wear_task:WEAR: its loss"),
+    ("vibration_source", "def load", 3, "data vibration_source:VIBRATION: its factory"),
+    ("bearing_net", "def build", 3, "model bearing_net:build: its factory"),
+    ("grid_method", "def run", 3, "stage grid: its method"),
+    ("plain_backend", "def lower", 4, "backend plain_backend:PLAIN: its lower"),
+]
+NIGHTLY = [
+    ("wear_task", "def score", 3, "task wear_task:WEAR: its score"),
+    ("wear_task", "def check_targets", 3, "task wear_task:WEAR: its check_targets"),
+    ("plain_backend", "def open", 4, "backend plain_backend:PLAIN: its open"),
+]
+
+
 @pytest.mark.parametrize(
     ("module", "function", "code", "what"),
-    [
-        ("wear_task", "def loss", 3, "task wear_task:WEAR: its loss"),
-        ("wear_task", "def score", 3, "task wear_task:WEAR: its score"),
-        ("wear_task", "def check_targets", 3, "task wear_task:WEAR: its check_targets"),
-        ("vibration_source", "def load", 3, "data vibration_source:VIBRATION: its factory"),
-        ("bearing_net", "def build", 3, "model bearing_net:build: its factory"),
-        ("grid_method", "def run", 3, "stage grid: its method"),
-        ("plain_backend", "def lower", 4, "backend plain_backend:PLAIN: its lower"),
-        ("plain_backend", "def open", 4, "backend plain_backend:PLAIN: its open"),
-    ],
+    [*BY_DAY, *(pytest.param(*case, marks=pytest.mark.nightly) for case in NIGHTLY)],
 )
 def test_a_build_ends_with_one_line(
     base: Path,

@@ -117,6 +117,7 @@ def test_settings_touch_only_what_depends_on_them(recipe: Path) -> None:
     assert todo("data.test_limit=99") == (["fp32", "int8"], every)
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_the_same_recipe_gives_the_same_bytes(
     recipe: Path, built: BuildResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -130,6 +131,7 @@ def test_the_same_recipe_gives_the_same_bytes(
     assert again.bundle.manifest.id == built.bundle.manifest.id
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_killed_build_goes_on_after_its_last_finished_stage(
     recipe: Path, built: BuildResult, tmp_path: Path

@@ -100,6 +100,7 @@ def test_identical_builds_are_rarely_called_regressed(sigma: float) -> None:
     assert called.count("regressed") <= 50
 
 
+@pytest.mark.nightly
 def test_identical_builds_as_recorded_are_rarely_called_regressed() -> None:
     """A/A on run medians recorded on a busy machine: the recorded pair, and 1,000 random halves of
     ten runs each."""
@@ -118,6 +119,7 @@ def test_identical_builds_as_recorded_are_rarely_called_regressed() -> None:
     assert slower.count("regressed") >= 80
 
 
+@pytest.mark.nightly
 def test_many_models_at_once_do_not_add_false_alarms() -> None:
     generator = np.random.default_rng(4)
     alarms = 0

@@ -14,6 +14,7 @@ from edgekit.stats.errors import error_rates
 RECORDED = json.loads((Path(__file__).parents[1] / "captured" / "aa-runs.json").read_text())
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("artifact", ["int8.pte", "int8.tflite"])
 def test_on_recorded_runs_identical_builds_are_not_told_apart_and_a_fifth_slower_is_found(
     artifact: str,
@@ -29,6 +30,7 @@ def test_on_recorded_runs_identical_builds_are_not_told_apart_and_a_fifth_slower
     assert found.power >= 0.8
 
 
+@pytest.mark.nightly
 def test_noise_costs_power_before_it_costs_trust() -> None:
     generator = np.random.default_rng(1)
 

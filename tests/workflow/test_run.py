@@ -213,6 +213,7 @@ def test_a_sweep_measures_what_is_different_once(
     assert told["failures"] == []
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("_same_place", "result")
 def test_a_sweep_goes_on_without_what_cannot_be_built(
     place: Path, recipe: Path, capsys: pytest.CaptureFixture[str]
