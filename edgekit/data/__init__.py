@@ -8,6 +8,7 @@ of these, or a user's own as `package.module:object`.
     streaming       samples that are read while they are used
     load            from a name to a dataset
     checks          what is wrong with the arrays that a source returns
+    targets         which sample's target does not suit the task
     outline         what is known of data before any sample is loaded
     saved           a split as files, which other processes map instead of loading the data again
     fingerprint     what the data depend on, for the cache

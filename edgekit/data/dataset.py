@@ -4,19 +4,18 @@ load.py."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from edgekit.data.source import InputSpec
+from edgekit.data.targets import CheckTargets
 
 Rows = Tensor | slice
 """Which samples, by their numbers."""
-CheckTargets = Callable[[NDArray[Any]], None]
 """Raises ModelError for targets of shape (samples, …) that do not suit a task."""
 
 

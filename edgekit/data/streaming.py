@@ -25,8 +25,9 @@ from edgekit.data.checks import (
     input_called,
     inputs_by_name,
 )
-from edgekit.data.dataset import Batch, CheckTargets, Rows, normalise, shuffled
+from edgekit.data.dataset import Batch, Rows, normalise, shuffled
 from edgekit.data.source import InputSpec
+from edgekit.data.targets import CheckTargets, check_numbered
 from edgekit.errors import EdgekitError, ModelError
 from edgekit.registry.own_code import in_one_line, own_code
 
@@ -189,7 +190,7 @@ def _collated(split: StreamedSplit, numbers: list[int], seed: int) -> Batch:
         return Batch(inputs, None)
     targets = _stacked_targets([target for _, target in read], numbers, split.where)
     if split.check is not None:
-        _check(split, targets, numbers)
+        check_numbered(split.check, targets.numpy(), numbers, f"{split.where}, ")
     return Batch(inputs, targets)
 
 
@@ -255,19 +256,3 @@ def _stacked_targets(values: list[Any], numbers: list[int], where: str) -> Tenso
     checked = checked_targets(torch.stack(targets), len(numbers), where, numbers)
     assert checked is not None
     return checked
-
-
-def _check(split: StreamedSplit, targets: Tensor, numbers: list[int]) -> None:
-    """Raises ModelError that names the first sample whose target does not suit the task."""
-    assert split.check is not None
-    try:
-        split.check(targets.numpy())
-    except ModelError:
-        for number, target in zip(numbers, targets, strict=True):
-            try:
-                split.check(target[None].numpy())
-            except ModelError as error:
-                raise ModelError(
-                    f"{split.where}, sample {number}: {error.message}", hint=error.hint
-                ) from None
-        raise

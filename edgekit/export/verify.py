@@ -169,10 +169,7 @@ def evaluate(model: HostModel, test: Split, task: Task) -> tuple[Arrays, tuple[M
                 hint="nothing was published",
             )
         if batch.targets is not None:
-            targets = batch.targets.numpy()
-            shapes = {name: values.shape[1:] for name, values in outputs.items()}
-            task.check_targets(targets, shapes)
-            scores.add(outputs, targets)
+            scores.add(outputs, batch.targets.numpy())
         size = sum(values.nbytes for values in outputs.values())
         if room >= size or not chunks:
             chunks.append(outputs)

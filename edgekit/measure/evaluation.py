@@ -226,7 +226,6 @@ class _Progress:
             self._noise += float(np.sum(error**2))
         self._agreement.add(on_host, on_device)
         if targets is not None:
-            self._task.check_targets(targets, self._shapes)
             self._scores.add(on_device, targets)
 
     def _named(self, arrays: Sequence[NDArray[Any]]) -> Outputs:

@@ -23,7 +23,8 @@ def require(right: NDArray[np.bool_], rule: str) -> None:
     the first sample that has others, and the `rule`."""
     wrong = ~right.reshape(len(right), -1).all(axis=1)
     if wrong.any():
-        raise ModelError(f"target of sample {int(np.argmax(wrong))}: {rule}")
+        whose = f" of sample {int(np.argmax(wrong))}" if len(right) > 1 else ""
+        raise ModelError(f"target{whose}: {rule}")
 
 
 def refuse_smoothing(label_smoothing: float) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.data.targets import check_numbered
 from edgekit.errors import ModelError
 from edgekit.metrics import MetricValue, UndefinedError, metric_value
 from edgekit.tasks.task import Outputs, ScoresTogether, Task
@@ -20,9 +21,15 @@ class Scores:
     def __init__(self, task: Task) -> None:
         self._task = task
         self._chunks: dict[str, list[NDArray[Any]]] = {}
+        self._samples = 0
 
     def add(self, outputs: Outputs, targets: NDArray[Any]) -> None:
-        """Score a chunk of outputs (samples, …) against its targets."""
+        """Score a chunk of outputs (samples, …) against its targets. Raises ModelError for a target
+        that does not suit the task or these outputs; samples are numbered over all chunks."""
+        shapes = {name: tuple(values.shape[1:]) for name, values in outputs.items()}
+        numbers = range(self._samples, self._samples + len(targets))
+        check_numbered(lambda some: self._task.check_targets(some, shapes), targets, numbers, "")
+        self._samples += len(targets)
         for name, values in self._task.score(outputs, targets).items():
             self._chunks.setdefault(name, []).append(np.asarray(values))
 

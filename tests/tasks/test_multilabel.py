@@ -30,8 +30,8 @@ def test_agreement_is_the_share_of_classes() -> None:
     ("targets", "words"),
     [
         (np.array([[0, 1], [0, 2]]), "sample 1: each class is 0 or 1"),
-        (np.array([[0.5, 1.0]]), "sample 0: each class is 0 or 1"),
-        (np.array([[np.nan, 1.0]]), "sample 0: each class is 0 or 1"),
+        (np.array([[0.5, 1.0]]), "target: each class is 0 or 1"),
+        (np.array([[np.nan, 1.0]]), "target: each class is 0 or 1"),
         (np.array([1, 0]), r"shape \(samples, classes\)"),
         (np.array([[0, 1, 1]]), r"\(3,\) labels a sample, and the model returns \(2,\)"),
     ],

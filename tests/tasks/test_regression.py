@@ -94,3 +94,11 @@ def test_losses() -> None:
     assert float(task.distillation_loss({"y": predicted}, {"y": predicted}, 1.0)) == 0
     with pytest.raises(ModelError, match="2 numbers a sample"):
         task.loss({"y": predicted}, torch.zeros(2, 2))
+
+
+def test_a_target_that_does_not_suit_is_numbered_over_all_chunks() -> None:
+    scores = Scores(Regression())
+    outputs = {"y": np.zeros((3, 1), np.float32)}
+    scores.add(outputs, np.zeros((3, 1), np.float32))
+    with pytest.raises(ModelError, match=r"^sample 4: target: "):
+        scores.add(outputs, np.array([[0], [np.nan], [0]], np.float32))
