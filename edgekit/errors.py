@@ -12,6 +12,8 @@
     ├── RunnerError           8   the runner on the device
     ├── ResultError           9   what the device returned, or a bundle's signature, is refused
     ├── StoreError           10   the results database
+    ├── Defect               70   edgekit itself failed
+    ├── OutputError          74   what was printed cannot be written
     ├── BusyError            75   somebody else holds the device or the cache
     └── Interrupted         130   Ctrl-C
 
@@ -29,7 +31,7 @@ class EdgekitError(Exception):
     `message` is one line or a short list; `hint` is the remedy; `details` goes out with `--json`
     (plain JSON values only)."""
 
-    exit_code = 1
+    exit_code = 70
 
     def __init__(
         self, message: str, *, hint: str = "", details: dict[str, Any] | None = None
@@ -102,6 +104,18 @@ class StoreError(EdgekitError):
     """The results database cannot be used."""
 
     exit_code = 10
+
+
+class Defect(EdgekitError):
+    """Edgekit itself failed: an exception that nobody foresaw."""
+
+    exit_code = 70
+
+
+class OutputError(EdgekitError):
+    """Standard output cannot be written."""
+
+    exit_code = 74
 
 
 class BusyError(EdgekitError):

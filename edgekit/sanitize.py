@@ -3,10 +3,18 @@ layout."""
 
 from __future__ import annotations
 
+import os
+import re
 import unicodedata
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+SECRET_VARIABLE = re.compile(
+    r"PASS(WORD|WD|PHRASE)|SECRET|TOKEN|API_?KEY|CREDENTIAL|^EDGEKIT_DB$", re.IGNORECASE
+)
+"""Names of environment variables that hold secrets."""
+SHORTEST_SECRET = 6
+PASSWORD_IN_URL = re.compile(r"(?<=://)([^/\s:@]*):[^/\s@]+@")
 
 
 def printable(text: str, *, limit: int = 200) -> str:
@@ -37,3 +45,12 @@ def csv_cell(value: object) -> object:
         if value.startswith(FORMULA_STARTS) or text.lstrip().startswith(FORMULA_STARTS)
         else text
     )
+
+
+def without_secrets(text: str) -> str:
+    """The text without the values of environment variables that hold secrets, and without passwords
+    in URLs."""
+    for name, value in os.environ.items():
+        if SECRET_VARIABLE.search(name) and len(value) >= SHORTEST_SECRET:
+            text = text.replace(value, f"<{name}>")
+    return PASSWORD_IN_URL.sub(r"\1:<password>@", text)

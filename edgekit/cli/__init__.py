@@ -10,6 +10,7 @@ import json
 import signal
 import sys
 import traceback
+from io import TextIOWrapper
 from types import FrameType
 from typing import Annotated, Any
 
@@ -33,7 +34,8 @@ from edgekit.cli import (
     sweep,
     target,
 )
-from edgekit.errors import EdgekitError, Interrupted, UsageError
+from edgekit.cli.defects import defect_of, drop_output, output_works
+from edgekit.errors import EdgekitError, Interrupted, OutputError, UsageError
 from edgekit.prose import paragraphs
 from edgekit.version import __version__
 
@@ -42,6 +44,8 @@ from edgekit.version import __version__
 ClickException: Any = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
 )
+
+READER_IS_GONE = 128 + signal.SIGPIPE
 
 app = typer.Typer(
     name="edgekit",
@@ -114,6 +118,11 @@ def options(
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the code of its class of error. Ctrl-C cleans up first; a
     second one ends the process at once."""
+    if sys.stdout is None or sys.stderr is None:  # closed by the caller: nothing can be told
+        sys.exit(OutputError.exit_code)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a locale that lacks ✓ or µ is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -134,6 +143,7 @@ def run(arguments: list[str]) -> int:
             prog_name="edgekit",
             standalone_mode=False,
         )
+        sys.stdout.flush()
     except EdgekitError as error:
         if debug:
             traceback.print_exc()
@@ -142,8 +152,16 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         code = Interrupted.exit_code
     except ClickException as error:
-        error.show()
+        if as_json:
+            tell(UsageError(error.format_message()), as_json=True)
+        else:
+            error.show()
         return UsageError.exit_code
+    except SystemExit as ended:
+        # rich ends with 1 where the reader of the output has gone, Typer's completion with 0.
+        return READER_IS_GONE if ended.code else 0
+    except Exception as error:
+        return _unforeseen(error, arguments, as_json=as_json, debug=debug)
     if code == Interrupted.exit_code:  # as Typer too makes of a KeyboardInterrupt
         tell(
             Interrupted(
@@ -151,9 +169,33 @@ def run(arguments: list[str]) -> int:
             ),
             as_json=as_json,
         )
-    return (
-        code if isinstance(code, int) else 0
-    )  # the code of typer.Exit, else what the command returned: nothing
+    # The code of typer.Exit, else what the command returned: nothing.
+    return code if isinstance(code, int) else 0
+
+
+def _unforeseen(error: Exception, arguments: list[str], *, as_json: bool, debug: bool) -> int:
+    """The exit code of a command that ended with an exception of another library."""
+    if isinstance(error, OSError) and not output_works():
+        return _lost_output(error)
+    if debug:
+        traceback.print_exc()
+    defect = defect_of(error, arguments)
+    tell(defect, as_json=as_json)
+    return defect.exit_code
+
+
+def _lost_output(error: Exception) -> int:
+    drop_output()
+    if isinstance(error, BrokenPipeError):  # as for any program whose reader has gone
+        return READER_IS_GONE
+    tell(
+        OutputError(
+            f"the output cannot be written: {error}",
+            hint="free some space; what was measured is stored, see `edgekit results show`",
+        ),
+        as_json=False,
+    )
+    return OutputError.exit_code
 
 
 def tell(error: EdgekitError, *, as_json: bool) -> None:

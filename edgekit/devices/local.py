@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import signal
 import stat
 import subprocess
@@ -20,15 +19,12 @@ from edgekit.devices import CompletedProgram, Progress
 from edgekit.devices.pipes import CHUNK_BYTES, Pipes
 from edgekit.devices.pump import Capped, Limits, pump, slices
 from edgekit.errors import DeadlinePassed, DeviceError, ResultError, UsageError
+from edgekit.sanitize import SECRET_VARIABLE
 
 if TYPE_CHECKING:
     from edgekit.devices.target import Target
 
 STDERR_TAIL_BYTES = 2000
-SECRET = re.compile(
-    r"PASS(WORD|WD|PHRASE)|SECRET|TOKEN|API_?KEY|CREDENTIAL|^EDGEKIT_DB$", re.IGNORECASE
-)
-"""Names of environment variables that no program on the device needs."""
 LAST_WORDS_S = 1.0
 """How long to go on reading after a program has exited, if something that left its process group
 keeps writing."""
@@ -165,7 +161,9 @@ def _process_group(device: str, argv: Sequence[str]) -> Iterator[subprocess.Pope
     """A started program in its own session. However the block is left, no process of its group is
     alive after it."""
     try:
-        environment = {name: value for name, value in os.environ.items() if not SECRET.search(name)}
+        environment = {
+            name: value for name, value in os.environ.items() if not SECRET_VARIABLE.search(name)
+        }
         pipe, home = subprocess.PIPE, Path.home()
         process = subprocess.Popen(
             argv,
