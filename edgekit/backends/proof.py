@@ -32,12 +32,18 @@ class Constant:
 
 
 def prove(
-    weights: Sequence[Weight], constants: Sequence[Constant], dtypes: Mapping[str, str]
+    weights: Sequence[Weight],
+    constants: Sequence[Constant],
+    dtypes: Mapping[str, str],
+    *,
+    floats_for_integers: bool = False,
 ) -> dict[str, Any]:
     """Find every weight in the artifact and sum up what is there: dtypes, scales, output channels,
     zero fraction.
 
-    `dtypes` says by layer which dtype the artifact must hold where it is not the graph's own.
+    `dtypes` says by layer which dtype the artifact must hold where it is not the graph's own. With
+    `floats_for_integers`, a quantized weight may also be there as the floats that its integers
+    stand for: its layer then computes in float, and is listed in `kept_as_floats`.
     Raises ExportError naming the layers that are missing, have other values, scales, shapes or
     dtypes, or lost zeros."""
     exact = {_key(constant.values): constant for constant in constants}
@@ -55,6 +61,8 @@ def prove(
             if weight.scale is not None and not _same_scale(weight.scale, constant.scale):
                 problems.append(f"{weight.layer}: other scales than the graph")
             matches.append((weight, constant))
+        elif floats_for_integers and (floats := _as_floats(weight, exact)) is not None:
+            matches.append((weight, floats))
         elif weight.scale is not None:
             problems.append(
                 f"{weight.layer}: the graph's {weight.dtype} values are not in the artifact"
@@ -118,6 +126,21 @@ def layouts(values: NDArray[np.generic]) -> Iterator[NDArray[np.generic]]:
         yield spatial.transpose(1, 2, 3, 0)
 
 
+def _as_floats(weight: Weight, exact: Mapping[tuple[str, bytes], Constant]) -> Constant | None:
+    """The constant that holds what a weight's integers stand for, bit for bit."""
+    if weight.scale is None:
+        return None
+    axes = [axis for axis, size in enumerate(weight.values.shape) if size == weight.scale.size]
+    for axis in axes or [0]:
+        per_channel = [1] * weight.values.ndim
+        per_channel[axis] = weight.scale.size
+        values = weight.values.astype(np.float32) * weight.scale.reshape(per_channel)
+        for layout in layouts(values):
+            if _key(layout) in exact:
+                return exact[_key(layout)]
+    return None
+
+
 def zeros(values: NDArray[np.generic]) -> int:
     return int(values.size - np.count_nonzero(values))
 
@@ -151,6 +174,11 @@ def _summary(matches: Sequence[tuple[Weight, Constant]], bit_equal: int) -> dict
             sorted(Counter(str(constant.values.dtype) for _, constant in matches).items())
         ),
         "per_channel_scales": per_channel,
+        "kept_as_floats": [
+            weight.layer
+            for weight, constant in matches
+            if weight.scale is not None and constant.scale is None
+        ],
         "zero_fraction": (
             round(sum(zeros(constant.values) for _, constant in matches) / total, 6)
             if total

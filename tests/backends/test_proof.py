@@ -34,9 +34,26 @@ def test_integers_are_found_in_either_runtimes_layout(axes: tuple[int, ...]) -> 
         "bit_equal": 1,
         "dtypes": {"int8": 1},
         "per_channel_scales": 1,
+        "kept_as_floats": [],
         "zero_fraction": round(float((WEIGHT.values == 0).mean()), 6),
         "output_channels": {"conv": 4},
     }
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_floats_that_the_integers_stand_for_count_only_where_they_may(axis: int) -> None:
+    """A transposed convolution has its output channels at axis 1."""
+    values = int8(3, 4, 4, 2, 2)
+    scale = SCALE.reshape([-1 if dimension == axis else 1 for dimension in range(4)])
+    weight, floats = Weight("up", values, SCALE), values.astype(np.float32) * scale
+    proof = prove([weight], [stored(floats.transpose(1, 2, 3, 0))], {}, floats_for_integers=True)
+    assert proof["kept_as_floats"] == ["up"]
+    assert proof["dtypes"] == {"float32": 1}
+    with pytest.raises(ExportError, match="up: the graph's int8 values are not in the artifact"):
+        prove([weight], [stored(floats)], {})
+    floats[0, 0, 0, 0] += 1e-3
+    with pytest.raises(ExportError, match="up: the graph's int8 values are not in the artifact"):
+        prove([weight], [stored(floats)], {}, floats_for_integers=True)
 
 
 def test_layouts_of_matrices_and_one_dimensional_convolutions() -> None:
