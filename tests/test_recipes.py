@@ -91,6 +91,7 @@ GALLERY = {
         "stages.int8.calibration_samples=64",
         EXECUTORCH,
     ],
+    "mtcnn_faces": ["stages.int8.calibration_samples=50"],
     "quickstart_lamp": ["stages.3.epochs=1", "stages.pruned-int8.train.epochs=1"],
 }
 """Small recipes, one for each method and format, most of them with the quickstart's network, which
@@ -213,6 +214,10 @@ def test_gallery_builds(
         )
     if name == "digits_taylor_channels":
         assert result.trace[-1].parameters < 0.5 * result.trace[0].parameters
+    if name == "mtcnn_faces":
+        for artifact in artifacts.values():
+            assert [output.name for output in artifact.outputs] == ["face", "box", "landmarks"]
+            assert artifact.verification.metrics[0].value >= 95
     if name == "digits_portable":
         assert artifacts["fp32.pte"].delegation.delegate == "none"
     if name == "digits_ptq_keep_float":

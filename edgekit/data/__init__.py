@@ -38,6 +38,7 @@ SOURCES = Table(
         "fashion_scenes": "edgekit.data.fashion_scenes:FASHION_SCENES",
         "image_folder": "edgekit.data.image_folder:IMAGE_FOLDER",
         "japanese_vowels": "edgekit.data.japanese_vowels:JAPANESE_VOWELS",
+        "lfw_faces": "edgekit.data.lfw_faces:LFW_FACES",
         "mask_folder": "edgekit.data.mask_folder:MASK_FOLDER",
         "npz": "edgekit.data.npz:NPZ",
         "sample_photos": "edgekit.data.sample_photos:SAMPLE_PHOTOS",

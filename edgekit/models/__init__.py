@@ -6,7 +6,8 @@ traits.py. A recipe names one of these, a network of torchvision, or a user's ow
 
     create          from a name to a network with random weights
     built_in        the built-in networks
-    ssd, unet       two of them, each in a module of its own
+    mtcnn, ssd, unet
+                    three of them, each in a module of its own
     traits          what is known of them without building them
     weights         weights from files that may come from anywhere
     fingerprint     what a model depends on, for the cache
@@ -23,6 +24,7 @@ MODELS = Table(
         "mlp": "edgekit.models.built_in:mlp",
         "mobilenet_v1_025": "edgekit.models.built_in:mobilenet_v1_025",
         "mobilenet_v2_small": "edgekit.models.built_in:mobilenet_v2_small",
+        "mtcnn_onet": "edgekit.models.mtcnn:mtcnn_onet",
         "resnet8": "edgekit.models.built_in:resnet8",
         "small_cnn": "edgekit.models.built_in:small_cnn",
         "ssd_mobilenet_v2": "edgekit.models.ssd:ssd_mobilenet_v2",

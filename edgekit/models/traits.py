@@ -14,11 +14,13 @@ class Traits:
     of features. A network of series or rows is told `features`.
     `channels`: the only number of channels it takes; None: it is told `in_channels`.
     `smallest_image`: smaller images would leave nothing of it.
+    `classes`: the only number of classes it has; None: it is told `num_classes`.
     `suppliers`: distributions whose version decides what is built."""
 
     dimensions: int = 3
     channels: int | None = None
     smallest_image: int = 0
+    classes: int | None = None
     suppliers: tuple[str, ...] = ()
 
 
@@ -31,6 +33,7 @@ TRAITS = {
     "mlp": Traits(dimensions=1),
     "mobilenet_v1_025": Traits(smallest_image=32),
     "mobilenet_v2_small": Traits(smallest_image=32),
+    "mtcnn_onet": Traits(channels=3, smallest_image=48, classes=2),
     "resnet8": Traits(smallest_image=32),
     "small_cnn": Traits(),
     "ssd_mobilenet_v2": Traits(smallest_image=32),

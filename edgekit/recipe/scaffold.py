@@ -151,15 +151,12 @@ def new_recipe(
 
 def default_method(model: str) -> str:
     """The method to start with."""
-    return default_starter(series=TRAITS.get(model, OTHER).dimensions == 2)
+    return default_starter(series=_kind_for(model) == "series")
 
 
 def default_data(model: str) -> str:
-    """The first source of the kind that a model takes."""
-    dimensions = TRAITS.get(model, OTHER).dimensions
-    return next(
-        name for name, outline in data_choices().items() if len(outline.shape) == dimensions
-    )
+    """The first source that a model can be trained on."""
+    return _data_for(model)[0]
 
 
 def unknown_method(method: str) -> str:
@@ -220,34 +217,48 @@ def _fitting(model: str, data: Outline) -> tuple[int, ...]:
 
 
 def _require_match(model: str, data: str, sample: tuple[int, ...]) -> None:
-    dimensions = TRAITS.get(model, OTHER).dimensions
-    if model not in MODELS or dimensions == len(sample):
+    kind = _kind_for(model)
+    if model not in MODELS or kind == _kind(sample):
         return
-    outlines = data_choices()
-    fitting = [name for name, outline in outlines.items() if len(outline.shape) == dimensions]
     raise UsageError(
-        f"model {model} and data {data} do not fit: one is for {_kind(dimensions)}, the other for"
-        f" {_kind(len(sample))}",
-        hint=f"{model} goes with {', '.join(fitting)}",
+        f"model {model} and data {data} do not fit: one is for {kind}, the other for"
+        f" {_kind(sample)}",
+        hint=f"{model} goes with {', '.join(_data_for(model))}",
     )
 
 
-def _kind(dimensions: int) -> str:
-    """What samples of so many dimensions are called."""
+def _data_for(model: str) -> list[str]:
+    """The sources of the kind that a model takes, with as many classes as it has."""
+    kind, classes = _kind_for(model), TRAITS.get(model, OTHER).classes
+    return [
+        name
+        for name, outline in data_choices().items()
+        if _kind(outline.shape) == kind and classes in (None, outline.classes)
+    ]
+
+
+def _kind_for(model: str) -> str:
+    """What the samples that a model takes are called."""
+    return _kind((1,) * TRAITS.get(model, OTHER).dimensions)
+
+
+def _kind(sample: Sequence[int]) -> str:
+    """What samples of a shape are called."""
     names = {1: "rows of numbers", 2: "series", 3: "images"}
-    return names.get(dimensions, f"samples of {dimensions} dimensions")
+    return names.get(len(sample), f"samples of {len(sample)} dimensions")
 
 
 def _arguments(model: str, sample: tuple[int, ...], classes: int | None) -> dict[str, Any]:
     """What built-in and torchvision models take; of the user's own factory nothing is known."""
     if ":" in model and not model.startswith(TORCHVISION):
         return {}
-    arguments: dict[str, Any] = {"num_classes": classes} if classes else {}
     traits = TRAITS.get(model, OTHER)
-    if traits.dimensions < 3:
-        arguments["features"] = sample[-1]
-    elif traits.channels is None:
-        arguments["in_channels"] = sample[0]
+    arguments: dict[str, Any] = {}
+    if classes and traits.classes is None:
+        arguments["num_classes"] = classes
+    if traits.channels is None:
+        key, place = ("features", -1) if traits.dimensions < 3 else ("in_channels", 0)
+        arguments[key] = sample[place]
     return arguments
 
 

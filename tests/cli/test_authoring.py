@@ -24,7 +24,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_source_can_be_chosen_or_says_what_it_needs() -> None:
-    built_in = {"diabetes", "digits", "fashion_mnist", "japanese_vowels", "sample_photos"}
+    built_in = {
+        *("diabetes", "digits", "fashion_mnist", "japanese_vowels", "lfw_faces"),
+        "sample_photos",
+    }
     assert set(data_choices()) == built_in
     assert FOLDERS in SOURCES
     for name in set(SOURCES) - set(data_choices()):

@@ -25,6 +25,7 @@ SHAPES: dict[str, tuple[Shape, dict[str, Shape]]] = {
     "mlp": ((10,), {"output_0": (1,)}),
     "mobilenet_v1_025": ((3, 96, 96), {"output_0": (2,)}),
     "mobilenet_v2_small": ((3, 32, 32), {"output_0": (10,)}),
+    "mtcnn_onet": ((3, 48, 48), {"face": (2,), "box": (4,), "landmarks": (10,)}),
     "resnet8": ((3, 32, 32), {"output_0": (10,)}),
     "small_cnn": ((1, 8, 8), {"output_0": (10,)}),
     "ssd_mobilenet_v2": ((1, 32, 48), {"boxes": (90, 4), "scores": (90, 11)}),
