@@ -14,7 +14,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from edgekit.boards.check import CheckReport
 from edgekit.boards.check_items import CheckItem
 from edgekit.cache import cache_root
 from edgekit.errors import EdgekitError, ExportError, StoreError, UsageError
+from edgekit.installing import DISTRIBUTION, install_command
 from edgekit.store import open_store
 from edgekit.store.database import database_url, shown, sqlite_file
 from edgekit.version import __version__
@@ -66,8 +67,7 @@ def doctor() -> CheckReport:
         'this machine'
     """
     items = (
-        *_python(),
-        *_extras(),
+        *_installation(),
         *_compiler(),
         *_programs(),
         *_cache(cache_root()),
@@ -78,9 +78,19 @@ def doctor() -> CheckReport:
     )
 
 
-def _python() -> Iterator[CheckItem]:
-    running = platform.python_version()
-    required = Requirement(f"python{metadata.metadata('edgekit')['Requires-Python']}").specifier
+def _installation() -> Iterator[CheckItem]:
+    try:
+        installed = metadata.metadata(DISTRIBUTION)
+    except metadata.PackageNotFoundError:
+        text = "edgekit runs from a checkout: whether it has what it needs is not known"
+        yield CheckItem("installation", "note", text, install_command("export"))
+        return
+    yield from _python(installed["Requires-Python"])
+    yield from _extras(installed.get_all("Requires-Dist") or ())
+
+
+def _python(versions: str) -> Iterator[CheckItem]:
+    running, required = platform.python_version(), Requirement(f"python{versions}").specifier
     if running in required:
         yield CheckItem("python", "ok", f"{running}, {sys.executable}")
     else:
@@ -93,19 +103,19 @@ def _python() -> Iterator[CheckItem]:
         )
 
 
-def _extras() -> Iterator[CheckItem]:
-    requirements = [Requirement(text) for text in metadata.requires("edgekit") or ()]
+def _extras(written: Iterable[str]) -> Iterator[CheckItem]:
+    requirements = [Requirement(text) for text in written]
     for extra, does in EXTRAS.items():
         of_extra = [
             r
             for r in requirements
-            if r.name != "edgekit" and r.marker and r.marker.evaluate({"extra": extra})
+            if r.name != DISTRIBUTION and r.marker and r.marker.evaluate({"extra": extra})
         ]
         yield _extra(extra, does, of_extra)
 
 
 def _extra(extra: str, does: str, requirements: list[Requirement]) -> CheckItem:
-    check, fix = f"extra {extra}", f"pip install 'edgekit[{extra}]=={__version__}'"
+    check, fix = f"extra {extra}", install_command(extra)
     installed = {requirement: _version(requirement.name) for requirement in requirements}
     missing = [requirement.name for requirement, version in installed.items() if version is None]
     others = [

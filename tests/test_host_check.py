@@ -13,6 +13,7 @@ import edgekit
 from edgekit import host_check
 from edgekit.boards.check_items import CheckItem
 from edgekit.cli import run
+from edgekit.installing import install_command
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +93,7 @@ def test_extras_against_their_pins(
     )
     assert found.level == level
     assert says in found.text
-    assert found.fix == f"pip install 'edgekit[export]=={edgekit.__version__}'"
+    assert found.fix == install_command("export")
     assert found.exit_code == (4 if level == "problem" else 0)
 
 

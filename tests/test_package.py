@@ -90,7 +90,7 @@ def test_both_hold_every_file_of_the_package(distributions: Path) -> None:
         for path in (ROOT / "edgekit").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    name = f"edgekit-{edgekit.__version__}"
+    name = f"edgekit_deploy-{edgekit.__version__}"
     with zipfile.ZipFile(distributions / f"{name}-py3-none-any.whl") as wheel:
         held = set(wheel.namelist())
     assert wanted <= held

@@ -15,6 +15,7 @@ from rich.tree import Tree
 import edgekit
 from edgekit.cli.console import stdout
 from edgekit.errors import ModelError
+from edgekit.installing import install_command
 
 if TYPE_CHECKING:
     from edgekit.devices.target import Target
@@ -35,7 +36,7 @@ def show_plan(
     )
     estimates: tuple[StageEstimate, ...] = ()
     reason = (
-        "" if importlib.util.find_spec("torch") else "it needs torch: pip install 'edgekit[export]'"
+        "" if importlib.util.find_spec("torch") else f"it needs torch: {install_command('export')}"
     )
     if estimated and not reason:
         try:

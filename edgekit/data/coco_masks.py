@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from edgekit.data.coco_json import AnnotatedImage, Annotation, Rle
 from edgekit.data.letterbox import IGNORED
 from edgekit.errors import ModelError
+from edgekit.installing import install_command
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,6 @@ def _mask_api() -> ModuleType:
     except ImportError:
         raise ModelError(
             "data coco: masks need the package faster-coco-eval, which is not installed",
-            hint="pip install 'edgekit[detection]'",
+            hint=install_command("detection"),
         ) from None
     return mask

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edgekit.data.source import Outline, Request, Source, times
 from edgekit.errors import ModelError
+from edgekit.installing import install_command
 from edgekit.registry.factory import module_file
 
 Series = NDArray[np.float32]
@@ -27,7 +28,7 @@ def load(request: Request) -> tuple[Any, ...]:
     if package is None or not folder.is_dir():
         raise ModelError(
             "data japanese_vowels: the package aeon, which holds it, is not installed",
-            hint="pip install 'edgekit[data]'",
+            hint=install_command("data"),
         )
     train, train_names = _read_ts(folder / "JapaneseVowels_TRAIN.ts")
     test, test_names = _read_ts(folder / "JapaneseVowels_TEST.ts")

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from edgekit.data.class_folders import ClassFolders, Files
 from edgekit.data.source import Outline, Request, Source
 from edgekit.errors import ModelError
+from edgekit.installing import install_command
 
 NAME = "wav_folder"
 SUFFIXES = (".wav",)
@@ -33,7 +34,7 @@ def load(request: Request, *, path: str, rate: int, test_fraction: float = 0.2) 
     if importlib.util.find_spec("soundfile") is None:
         raise ModelError(
             f"data {NAME}: the package soundfile, which reads recordings, is not installed",
-            hint="pip install 'edgekit[audio]'",
+            hint=install_command("audio"),
         )
     folders = ClassFolders(NAME, request.base / path, SUFFIXES)
     train, test, classes = folders.split(test_fraction, request)

@@ -21,6 +21,7 @@ from typing import IO, Any
 
 from edgekit.errors import DeviceError, UsageError
 from edgekit.flash.disk import GB, Disk
+from edgekit.installing import install_command
 from edgekit.progress import Progress, silent
 
 CHUNK_BYTES = 4 << 20
@@ -108,7 +109,7 @@ def _zstandard(raw: IO[bytes]) -> Any:
     except ImportError:
         raise UsageError(
             "the image is compressed by zstd",
-            hint="pip install 'edgekit[flash]', or decompress it: unzstd IMAGE",
+            hint=f"{install_command('flash')}, or decompress it: unzstd IMAGE",
         ) from None
     return _Zstandard(raw, zstandard.ZstdDecompressor().decompressobj, zstandard.ZstdError)
 

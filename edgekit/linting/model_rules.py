@@ -21,6 +21,7 @@ from edgekit.data.outline import outline_of
 from edgekit.devices.target import Target
 from edgekit.devices.target_files import as_target
 from edgekit.errors import EdgekitError
+from edgekit.installing import install_command
 from edgekit.linting.board_rules import board_findings
 from edgekit.linting.budget_rules import budget_findings
 from edgekit.linting.document_rules import (
@@ -82,7 +83,7 @@ def lint(
                 "note",
                 origin_near(loaded),
                 "the model was not looked at",
-                "pip install 'edgekit[export]'",
+                install_command("export"),
             )
         )
     else:

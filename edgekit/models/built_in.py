@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from edgekit.errors import ModelError
+from edgekit.installing import install_command
 
 
 def small_cnn(num_classes: int = 10, in_channels: int = 1, width: int = 32) -> nn.Module:
@@ -158,7 +159,7 @@ def efficientnet_lite0(num_classes: int = 1000) -> nn.Module:
     except ImportError:
         raise ModelError(
             "model efficientnet_lite0 needs the package efficientnet-lite-pytorch",
-            hint="pip install 'edgekit[data]'",
+            hint=install_command("data"),
         ) from None
     return EfficientNet.from_name("efficientnet-lite0", num_classes=num_classes)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from edgekit.errors import UsageError
+from edgekit.installing import install_command
 from edgekit.measure.measurement import Measurement
 from edgekit.metrics import MetricValue
 from edgekit.sanitize import csv_cell
@@ -166,7 +167,7 @@ def write_parquet(measurements: Iterable[Measurement], path: Path) -> None:
         from pyarrow import parquet
     except ImportError:
         raise UsageError(
-            "Parquet needs pyarrow, which is not installed", hint="pip install 'edgekit[parquet]'"
+            "Parquet needs pyarrow, which is not installed", hint=install_command("parquet")
         ) from None
     listed = [row for measurement in measurements for row in rows(measurement)]
     names = columns(listed)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from edgekit.errors import StoreError, UsageError
+from edgekit.installing import install_command
 from edgekit.measure.measurement import Measurement
 from edgekit.reporting.export import rows
 from edgekit.sanitize import printable
@@ -48,7 +49,7 @@ def log_mlflow(
     except ImportError:
         raise UsageError(
             "logging to MLflow needs mlflow, which is not installed",
-            hint="pip install 'edgekit[mlflow]'",
+            hint=install_command("mlflow"),
         ) from None
     made = 0
     try:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from edgekit.cache import content_key
 from edgekit.errors import RunnerError
+from edgekit.installing import install_command
 from edgekit.progress import Progress
 from edgekit.runners.build_cache import building, read_listing, write_listing
 from edgekit.runners.python_packing import pack, packing_digest
@@ -49,7 +50,7 @@ def litert_runtime(platform: Platform | None = None) -> Runtime:
     if package is None or platform.python is None:
         raise RunnerError(
             "LiteRT is not installed",
-            hint="pip install 'edgekit[export]', or pip install ai-edge-litert",
+            hint=f"{install_command('export')}, or pip install ai-edge-litert",
         )
     files = tuple(describe_file(path, f"{RUNNER.name}/{path.name}", 0o644) for path in _sources())
     command = (platform.python, "-I", START)

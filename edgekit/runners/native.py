@@ -24,6 +24,7 @@ from edgekit.cancel import Cancel
 from edgekit.devices.local import LocalDevice
 from edgekit.errors import DeviceError, RunnerError, TransportError
 from edgekit.hashing import sha256_file
+from edgekit.installing import install_command
 from edgekit.progress import Progress, silent
 from edgekit.runners.build_cache import building, read_listing, write_listing
 from edgekit.runners.elf import HEADER_BYTES, elf_machine
@@ -174,7 +175,7 @@ def _installed_or_refuse() -> Path:
     if installed is None:
         raise RunnerError(
             "executorch is not installed; its runner is built from it",
-            hint="pip install 'edgekit[export]'",
+            hint=install_command("export"),
         )
     return installed
 

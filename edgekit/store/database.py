@@ -22,6 +22,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from edgekit.errors import StoreError
+from edgekit.installing import install_command
 from edgekit.sanitize import printable
 from edgekit.store.tables import HEAD, VERSION_TABLE
 
@@ -119,7 +120,7 @@ def translated(url: URL) -> Iterator[None]:
     except ModuleNotFoundError as error:
         raise StoreError(
             f"{shown(url)}: the driver {error.name} is not installed",
-            hint="pip install 'edgekit[postgres]'",
+            hint=install_command("postgres"),
         ) from None
     except DBAPIError as error:
         raise _store_error(url, str(error.orig)) from None

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.errors import UsageError
+from edgekit.installing import install_command
 from edgekit.metrics.detection import NOTHING, THRESHOLDS
 
 
@@ -62,7 +63,7 @@ def coco_evaluation(
     except ModuleNotFoundError:
         raise UsageError(
             "mAP of detections needs faster-coco-eval, which is not installed",
-            hint="pip install 'edgekit[detection]'",
+            hint=install_command("detection"),
         ) from None
     classes = sorted({int(each[0]) for rows in (*detections, *objects) for each in rows})
     truth = COCO()

@@ -19,6 +19,7 @@ from edgekit.data.dataset import Dataset, in_turn
 from edgekit.data.load import load_dataset
 from edgekit.data.outline import outline_of
 from edgekit.errors import ModelError
+from edgekit.installing import install_command
 from tests.support.splits import one_input
 
 pytestmark = pytest.mark.torch
@@ -270,5 +271,5 @@ def test_without_the_package_that_draws_masks(
     monkeypatch.setitem(sys.modules, "faster_coco_eval.core", None)
     with pytest.raises(ModelError, match="masks need the package faster-coco-eval") as caught:
         load(folder, target="masks")
-    assert caught.value.hint == "pip install 'edgekit[detection]'"
+    assert caught.value.hint == install_command("detection")
     assert len(load(folder).train) == 3

@@ -16,6 +16,7 @@ from edgekit.data.load import load_dataset
 from edgekit.data.outline import outline_of
 from edgekit.data.source import Outline
 from edgekit.errors import ModelError
+from edgekit.installing import install_command
 from tests.support.splits import one_input
 
 pytestmark = pytest.mark.torch
@@ -125,4 +126,4 @@ def test_without_the_package_that_reads_recordings(
     )
     with pytest.raises(ModelError, match="soundfile, which reads recordings, is not") as caught:
         load(folder)
-    assert caught.value.hint == "pip install 'edgekit[audio]'"
+    assert caught.value.hint == install_command("audio")

@@ -17,6 +17,7 @@ import pytest
 
 from edgekit.bundle.manifest import RuntimeName
 from edgekit.errors import RunnerError
+from edgekit.installing import install_command
 from edgekit.progress import silent
 from edgekit.runners import native, own_libc
 from edgekit.runners.native import PINNED, executorch_version, installed_executorch, native_runner
@@ -29,7 +30,7 @@ from tests.support.wheelhouse import make_wheel, only_index
 @pytest.fixture(scope="module", autouse=True)
 def _executorch() -> None:
     if importlib.util.find_spec("executorch") is None:
-        cannot_run("needs pip install 'edgekit[export]'", need="extras")
+        cannot_run(f"needs {install_command('export')}", need="extras")
 
 
 COMPILER = """#!/bin/sh
@@ -276,6 +277,7 @@ def test_nothing_heavy_is_imported(compiler: Path) -> None:
     code = """
 import sys
 from edgekit.bundle.manifest import RuntimeName
+from edgekit.installing import install_command
 from edgekit.runners.runtime import *
 runtime_for("executorch", host_platform()), runtime_for("litert", host_platform())
 print([name for name in ("torch", "executorch", "ai_edge_litert", "numpy") if name in sys.modules])

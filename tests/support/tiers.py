@@ -12,6 +12,8 @@ from typing import Any, Literal, NoReturn
 
 import pytest
 
+from edgekit.installing import install_command
+
 Need = Literal["packages", "extras", "root", "mount", "debian12", "machine"]
 """What a test did not find: Debian packages, packages of the `test` extra, the rights of root, the
 right to mount file systems, Debian 12 with its sources, or something that only some machines have.
@@ -37,4 +39,4 @@ def require_module(name: str, extra: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError:
-        cannot_run(f"pip install 'edgekit[{extra}]'", need="extras")
+        cannot_run(install_command(extra), need="extras")

@@ -12,6 +12,7 @@ import pytest
 from edgekit.bundle.manifest import NamedTask
 from edgekit.data.boxes import overlaps
 from edgekit.errors import ModelError, UsageError
+from edgekit.installing import install_command
 from edgekit.metrics.detection import average_precision
 from edgekit.tasks.boxes import without_overlap
 from edgekit.tasks.detection import Detection
@@ -124,7 +125,7 @@ def test_without_the_library_its_extra_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(UsageError, match="faster-coco-eval") as caught:
         TASK.score(perfect(), TARGETS)
-    assert "edgekit[detection]" in caught.value.hint
+    assert caught.value.hint == install_command("detection")
 
 
 def test_overlapping_boxes_of_a_class_leave_the_best() -> None:

@@ -16,6 +16,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from edgekit.errors import UsageError
+from edgekit.installing import install_command
 from edgekit.reporting.page.content import Page
 from edgekit.reporting.page.values import Figure
 from edgekit.sanitize import printable
@@ -54,7 +55,7 @@ def _plotly_js() -> str:
         from plotly.offline import get_plotlyjs
     except ImportError:
         raise UsageError(
-            "the report needs plotly, which is not installed", hint="pip install 'edgekit[report]'"
+            "the report needs plotly, which is not installed", hint=install_command("report")
         ) from None
     return str(get_plotlyjs())
 
