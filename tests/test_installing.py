@@ -56,11 +56,12 @@ def test_where_it_came_from(
     assert install_command("report") == command
 
 
-def test_a_checkout_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkout_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> Installed:
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr("importlib.metadata.distribution", missing)
+    monkeypatch.chdir(tmp_path)
     assert install_command("report") == f"pip install -e '{ROOT}[report]'"
     monkeypatch.chdir(ROOT)
     assert install_command("report") == "pip install -e '.[report]'"
