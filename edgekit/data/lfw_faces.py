@@ -11,6 +11,7 @@ import numpy as np
 
 from edgekit.data.source import Outline, Request, Source
 from edgekit.errors import ModelError
+from edgekit.installing import install_command
 from edgekit.registry.factory import module_file
 
 NAME = "lfw_faces"
@@ -46,7 +47,7 @@ def _file(base: Path) -> Path:
     if package is None or not file.is_file():
         raise ModelError(
             f"data {NAME}: the package scikit-image, which holds it, is not installed",
-            hint="pip install 'edgekit[data]'",
+            hint=install_command("data"),
         )
     return file
 

@@ -8,6 +8,7 @@ import torch
 from edgekit.data import lfw_faces
 from edgekit.data.load import load_dataset
 from edgekit.errors import ModelError
+from edgekit.installing import install_command
 from tests.support.splits import arrays, one_input, only, targets
 from tests.support.tiers import require_module
 
@@ -31,6 +32,6 @@ def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lfw_faces, "module_file", lambda name, base: None)
     with pytest.raises(ModelError, match="scikit-image, which holds it, is not") as caught:
         load_dataset("lfw_faces", {}, inputs=one_input((1, 25, 25)), seed=0)
-    assert caught.value.hint == "pip install 'edgekit[data]'"
+    assert caught.value.hint == install_command("data")
     with pytest.raises(ModelError, match="images have 1 or 3 channels"):
         load_dataset("lfw_faces", {}, inputs=one_input((25, 25)), seed=0)
