@@ -35,6 +35,8 @@ WEIGHT_ARGUMENTS = {
     aten.linear.default: (1,),
     aten.lstm.input: (2,),
     aten.gru.input: (2,),
+    aten.lstm_cell.default: (2, 3),
+    aten.gru_cell.default: (2, 3),
 }
 """Layers that carry weights, and which argument they are in. Recurrent layers take a list that also
 holds biases."""

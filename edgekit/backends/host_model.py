@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edgekit.bundle.manifest import Delegation, TensorSpec
 from edgekit.bundle.tensors import dequantize, quantize
+from edgekit.states import STATELESS, States, stepped
 
 Arrays = dict[str, NDArray[Any]]
 """Arrays by the name of an input or output, in the order of the artifact."""
@@ -30,9 +31,17 @@ class HostModel:
     run: Callable[[Arrays], Arrays]
     delegation: Delegation | None = None
 
-    def __call__(self, samples: Mapping[str, NDArray[Any]]) -> Arrays:
+    def __call__(self, samples: Mapping[str, NDArray[Any]], states: States = STATELESS) -> Arrays:
         """Real outputs of shape (N, …) by name for real inputs of shape (N, *sample), one inference
-        each. Integers that stand for no real number stay integers."""
+        each; of a model with states, of shape (N·steps, …) for series of shape (N, steps, *sample).
+        Integers that stand for no real number stay integers."""
+        if states:
+            start = states.start(length(samples), zeros)
+            steps = [outputs for _, outputs in stepped(self, samples, states, start)]
+            return {
+                name: np.concatenate(np.stack([step[name] for step in steps], 1))
+                for name in steps[0]
+            }
         own = self.prepared(samples)
         outputs = [self.run(rows(own, index)) for index in range(length(own))]
         stacked = {
@@ -44,6 +53,11 @@ class HostModel:
     def prepared(self, samples: Mapping[str, NDArray[Any]]) -> Arrays:
         """Real inputs in the artifact's own types and order."""
         return {spec.name: quantize(samples[spec.name], spec) for spec in self.inputs}
+
+
+def zeros(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """States at the start of series."""
+    return np.zeros(shape, np.float32)
 
 
 def length(arrays: Mapping[str, NDArray[Any]]) -> int:

@@ -62,6 +62,12 @@ class TensorSpec(Part):
             " for int64."
         ),
     )
+    from_output: str | None = Field(
+        default=None,
+        description=(
+            "Of an input that is a state: the output of the inference before, which it is fed from."
+        ),
+    )
 
 
 class BundleFile(Part):
@@ -206,6 +212,13 @@ class Evaluation(Part):
     numbers, and for each artifact by key its real outputs on the build host."""
 
     samples: Annotated[int, Field(ge=1, le=1 << 24)]
+    steps: Annotated[int, Field(ge=1, le=1 << 24)] = Field(
+        default=1,
+        description=(
+            "Of a model with states: how many samples one after the other are a series, at whose"
+            " start the states, which are no tensors of the set, are zeros."
+        ),
+    )
     inputs: tuple[EvaluationTensor, ...]
     targets: EvaluationTensor | None = None
     outputs: dict[str, tuple[EvaluationTensor, ...]]
@@ -220,12 +233,13 @@ class Evaluation(Part):
 
 class ModelInput(Part):
     """One input of the model for one sample, without the batch, and how raw values become what the
-    model takes: (value - mean) / std for each channel."""
+    model takes: (value - mean) / std for each channel. A state is fed from an output instead."""
 
     shape: tuple[int, ...]
     dtype: Dtype = "float32"
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    from_output: str | None = None
 
 
 class NamedTask(Part):

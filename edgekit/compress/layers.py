@@ -8,7 +8,7 @@ from torch import nn
 
 from edgekit.compress.patterns import matches, require_matches
 
-RECURRENT = (nn.LSTM, nn.GRU, nn.RNN)
+RECURRENT = (nn.LSTM, nn.GRU, nn.RNN, nn.LSTMCell, nn.GRUCell, nn.RNNCell)
 CONVOLUTIONS = (
     nn.Conv1d,
     nn.Conv2d,

@@ -62,6 +62,50 @@ def checked_input(
     return _of_dtype(tensor, spec, called, where, numbers).contiguous()
 
 
+def checked_series(
+    values: Any,
+    spec: InputSpec,
+    called: str,
+    where: str,
+    numbers: Sequence[int] | None = None,
+) -> Tensor:
+    """Series of one input, of shape (N, steps, …), for a model with a state. As checked_input,
+    whose samples are the steps here."""
+    tensor = as_tensor(values, where, "inputs")
+    if tensor.ndim != len(spec.shape) + 2:
+        raise ModelError(
+            f"{where}: a sample is {times(tuple(tensor.shape[1:]))}, but {called} is a series of"
+            f" {times(spec.shape)}",
+            hint="where the model has a state, a sample has an axis of steps in front",
+        )
+    if tensor.shape[1] == 0:
+        raise ModelError(f"{where}: the series have no steps")
+    of_steps = [each for each in numbers or range(len(tensor)) for _ in range(tensor.shape[1])]
+    steps = checked_input(tensor.flatten(0, 1), spec, called, where, of_steps)
+    return steps.unflatten(0, (-1, tensor.shape[1]))
+
+
+def require_same_steps(series: Mapping[str, Tensor], where: str) -> None:
+    """Raises ModelError for inputs of different numbers of steps."""
+    counts = {name: values.shape[1] for name, values in series.items()}
+    if len(set(counts.values())) > 1:
+        listed = ", ".join(f"{count} of {name}" for name, count in counts.items())
+        raise ModelError(f"{where}: the inputs have different numbers of steps: {listed}")
+
+
+def targets_of_steps(targets: Tensor, steps: int, where: str) -> Tensor:
+    """A target for each step, of shape (N, steps, …). One number for a sample is the target of all
+    of its steps."""
+    if targets.ndim == 1:
+        return targets[:, None].expand(-1, steps)
+    if targets.shape[1] != steps:
+        raise ModelError(
+            f"{where}: series of {steps} steps, but targets of shape {tuple(targets.shape)}",
+            hint="give one target for each step, or one number for each sample",
+        )
+    return targets
+
+
 def _of_dtype(
     tensor: Tensor, spec: InputSpec, called: str, where: str, numbers: Sequence[int] | None
 ) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from edgekit.data.source import InputSpec
 from edgekit.data.targets import CheckTargets
+from edgekit.states import STATELESS, States, inputs_at
 
 Rows = Tensor | slice
 """Which samples, by their numbers."""
@@ -24,7 +25,9 @@ class Batch:
     """Samples in the form their source has them: not normalised.
 
     Inputs of the dtype float32 are uint8 (pixels) or float32; images may have one channel where
-    their spec has more, and normalising repeats it. `targets` are of shape (B, …), or None."""
+    their spec has more, and normalising repeats it. `targets` are of shape (B, …), or None. Where
+    the model has a state, inputs are series of shape (B, steps, …), and targets are of shape
+    (B·steps, …), one for each step, sample after sample."""
 
     inputs: dict[str, Tensor]
     targets: Tensor | None
@@ -32,10 +35,14 @@ class Batch:
 
 @runtime_checkable
 class Split(Protocol):
-    """Samples for training or for testing. `specs` are the model's inputs, in order."""
+    """Samples for training or for testing. `specs` are the model's inputs that are no states, in
+    order; where it has states, a sample is a series of them."""
 
     @property
     def specs(self) -> Mapping[str, InputSpec]: ...
+
+    @property
+    def states(self) -> States: ...
 
     @property
     def labelled(self) -> bool:
@@ -54,7 +61,8 @@ class Split(Protocol):
         ...
 
     def at(self, index: Rows) -> dict[str, Tensor]:
-        """Some samples as the model takes them, each input of shape (B, *shape)."""
+        """Some samples as the model takes them, each input of shape (B, *shape), or of series
+        (B, steps, *shape)."""
         ...
 
     def batches(self, order: Iterable[Rows], *, seed: int = 0) -> Iterator[Batch]:
@@ -74,7 +82,17 @@ class Split(Protocol):
 def normalise(inputs: Mapping[str, Tensor], specs: Mapping[str, InputSpec]) -> dict[str, Tensor]:
     """A batch's inputs as the model takes them: pixels scaled to 0…1, minus mean, over std.
     Integers that are no pixels stay as they are."""
-    return {name: normalised(inputs[name], spec) for name, spec in specs.items()}
+    return {name: _normalised_steps(inputs[name], spec) for name, spec in specs.items()}
+
+
+def example_call(split: Split, samples: int = 2) -> dict[str, Tensor]:
+    """The first samples as one call of the model takes them: of series their first step, with
+    states at their start."""
+    inputs = split.at(slice(0, samples))
+    if not split.states:
+        return inputs
+    start = split.states.start(len(next(iter(inputs.values()))), torch.zeros)
+    return inputs_at(0, inputs, split.states, start)
 
 
 def in_turn(samples: int, batch_size: int) -> list[slice]:
@@ -87,11 +105,12 @@ def in_turn(samples: int, batch_size: int) -> list[slice]:
 @dataclass(frozen=True, eq=False)
 class ArraySplit:
     """Samples in memory, or mapped from files: one tensor of shape (N, …) for each of `specs`, in
-    their order. See Split and Batch."""
+    their order; of series, inputs and targets of shape (N, steps, …). See Split and Batch."""
 
     inputs: dict[str, Tensor]
     targets: Tensor | None
     specs: Mapping[str, InputSpec]
+    states: States = STATELESS
 
     @property
     def labelled(self) -> bool:
@@ -99,16 +118,18 @@ class ArraySplit:
 
     @property
     def class_count(self) -> int:
-        if self.targets is None or self.targets.ndim > 1 or self.targets.dtype != torch.int64:
+        targets = by_step(self.targets, self.states)
+        if targets is None or targets.ndim > 1 or targets.dtype != torch.int64:
             return 0
-        return int(self.targets.max()) + 1
+        return int(targets.max()) + 1
 
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))
 
     def take(self, index: Rows) -> Batch:
         inputs = {name: values[index] for name, values in self.inputs.items()}
-        return Batch(inputs, None if self.targets is None else self.targets[index])
+        targets = None if self.targets is None else self.targets[index]
+        return Batch(inputs, by_step(targets, self.states))
 
     def at(self, index: Rows) -> dict[str, Tensor]:
         return normalise(self.take(index).inputs, self.specs)
@@ -119,12 +140,14 @@ class ArraySplit:
     def limited(self, limit: int | None, seed: int) -> ArraySplit:
         if limit is None or limit >= len(self):
             return self
-        chosen = self.take(shuffled(len(self), seed)[:limit])
-        return replace(self, inputs=chosen.inputs, targets=chosen.targets)
+        chosen = shuffled(len(self), seed)[:limit]
+        targets = None if self.targets is None else self.targets[chosen]
+        return replace(self, inputs=self.take(chosen).inputs, targets=targets)
 
     def checked(self, check: CheckTargets) -> ArraySplit:
-        if self.targets is not None:
-            check(self.targets.numpy())
+        targets = by_step(self.targets, self.states)
+        if targets is not None:
+            check(targets.numpy())
         return self
 
 
@@ -136,6 +159,18 @@ class Dataset:
     train: Split
     test: Split
     classes: tuple[str, ...]
+
+
+def by_step(targets: Tensor | None, states: States) -> Tensor | None:
+    """Targets as a batch has them: those of series one after the other."""
+    return targets.flatten(0, 1) if states and targets is not None else targets
+
+
+def _normalised_steps(samples: Tensor, spec: InputSpec) -> Tensor:
+    """As `normalised`, also of series."""
+    if samples.ndim < len(spec.shape) + 2:
+        return normalised(samples, spec)
+    return normalised(samples.flatten(0, 1), spec).unflatten(0, samples.shape[:2])
 
 
 def normalised(samples: Tensor, spec: InputSpec) -> Tensor:

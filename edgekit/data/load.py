@@ -8,12 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.data import SOURCES
-from edgekit.data.checks import checked_input, checked_targets, input_called, inputs_by_name
+from edgekit.data.checks import (
+    checked_input,
+    checked_series,
+    checked_targets,
+    input_called,
+    inputs_by_name,
+    require_same_steps,
+    targets_of_steps,
+)
 from edgekit.data.dataset import ArraySplit, Dataset, Split
 from edgekit.data.source import InputSpec, Request, Source, times
 from edgekit.data.streaming import is_streamed, streamed_split
 from edgekit.errors import ModelError
 from edgekit.registry.factory import call_factory
+from edgekit.states import STATELESS, States, steps_in
 
 RETURNS = (
     "return (train_inputs, train_targets, test_inputs, test_targets[, classes]) or an"
@@ -31,6 +40,7 @@ def load_dataset(
     test_limit: int | None = None,
     base: Path | None = None,
     workers: int = 0,
+    states: States = STATELESS,
 ) -> Dataset:
     """Both splits of a dataset, in memory or to be read while they are used, as its source has it.
 
@@ -40,13 +50,15 @@ def load_dataset(
     classes]) as arrays or tensors, or a `Dataset`; or (train_dataset, test_dataset[, classes]),
     map-style datasets whose samples are (inputs, target), which `workers` processes read while
     they are used. Inputs are one array, or a mapping by the names of `inputs`; targets may be None.
-    A limit keeps the first so many samples of a shuffle by `seed`.
+    A limit keeps the first so many samples of a shuffle by `seed`. For a model with `states`, which
+    are not among `inputs`, a sample is a series: its inputs are of shape (steps, …), and it has one
+    target for each step, or one number for all of them.
 
     Raises ModelError: unknown name, wrong arguments, missing data (with the remedy), no samples,
     samples that do not fit `inputs`, NaN or infinite values, not one target for each sample."""
     request = Request(inputs, seed, base or Path.cwd(), train_limit, test_limit)
     _check_specs(inputs)
-    train, test, classes = _splits(_call(name, args, request), name, inputs, workers)
+    train, test, classes = _splits(_call(name, args, request), name, inputs, workers, states)
     names = _class_names(classes, (train, test), name)
     return Dataset(train.limited(train_limit, seed), test.limited(test_limit, seed), names)
 
@@ -77,7 +89,7 @@ def _call(name: str, args: Mapping[str, Any], request: Request) -> Any:
 
 
 def _splits(
-    returned: Any, name: str, specs: Mapping[str, InputSpec], workers: int
+    returned: Any, name: str, specs: Mapping[str, InputSpec], workers: int, states: States
 ) -> tuple[Split, Split, tuple[str, ...] | None]:
     """Both splits, all of their samples, and the classes where the source names them."""
     if isinstance(returned, Dataset):
@@ -91,19 +103,19 @@ def _splits(
             f"data {name}: its factory returned {type(returned).__name__}", hint=RETURNS
         )
     elif len(returned) < 4:
-        return _streamed(returned, name, specs, workers)
+        return _streamed(returned, name, specs, workers, states)
     else:
         arrays = [(returned[0], returned[1]), (returned[2], returned[3])]
         classes = _class_list(returned[4] if len(returned) == 5 else None)
     train, test = (
-        _array_split(values, targets, specs, f"data {name}, {part} split")
+        _array_split(values, targets, specs, f"data {name}, {part} split", states)
         for part, (values, targets) in zip(("train", "test"), arrays, strict=True)
     )
     return train, test, classes
 
 
 def _streamed(
-    returned: Sequence[Any], name: str, specs: Mapping[str, InputSpec], workers: int
+    returned: Sequence[Any], name: str, specs: Mapping[str, InputSpec], workers: int, states: States
 ) -> tuple[Split, Split, tuple[str, ...] | None]:
     datasets = returned[:2]
     for dataset in datasets:
@@ -121,6 +133,7 @@ def _streamed(
             f"data {name}, {part} split",
             classes=len(classes or ()),
             workers=workers,
+            states=states,
         )
         for part, dataset in zip(("train", "test"), datasets, strict=True)
     )
@@ -132,19 +145,24 @@ def _class_list(named: Any) -> tuple[str, ...] | None:
 
 
 def _array_split(
-    values: Any, targets: Any, specs: Mapping[str, InputSpec], where: str
+    values: Any, targets: Any, specs: Mapping[str, InputSpec], where: str, states: States
 ) -> ArraySplit:
     arrays = inputs_by_name(values, specs, where)
+    check = checked_series if states else checked_input
     inputs = {
-        name: checked_input(arrays[name], spec, input_called(name, specs), where)
+        name: check(arrays[name], spec, input_called(name, specs), where)
         for name, spec in specs.items()
     }
     counts = {name: len(tensor) for name, tensor in inputs.items()}
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{count} of {name}" for name, count in counts.items())
         raise ModelError(f"{where}: the inputs are not one for each sample: {listed}")
-    samples = next(iter(counts.values()))
-    return ArraySplit(inputs, checked_targets(targets, samples, where), specs)
+    checked = checked_targets(targets, next(iter(counts.values())), where)
+    if states:
+        require_same_steps(inputs, where)
+    if states and checked is not None:
+        checked = targets_of_steps(checked, steps_in(inputs), where)
+    return ArraySplit(inputs, checked, specs, states)
 
 
 def _class_names(

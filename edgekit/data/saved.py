@@ -16,6 +16,7 @@ from torch import Tensor
 
 from edgekit.data.dataset import ArraySplit, Split, in_turn
 from edgekit.data.source import InputSpec
+from edgekit.states import State, States, steps_in
 
 INDEX = "split.json"
 TARGETS = "targets.npy"
@@ -29,7 +30,11 @@ def save_split(split: Split, classes: Sequence[str], directory: Path) -> None:
     for batch in split.batches(in_turn(len(split), CHUNK)):
         arrays = {_file(place): part for place, part in enumerate(batch.inputs.values())}
         if batch.targets is not None:
-            arrays[TARGETS] = batch.targets
+            arrays[TARGETS] = (
+                batch.targets.unflatten(0, (-1, steps_in(batch.inputs)))
+                if split.states
+                else batch.targets
+            )
         for name, values in arrays.items():
             if name not in files:
                 files[name] = _created(directory / name, len(split), values)
@@ -37,6 +42,7 @@ def save_split(split: Split, classes: Sequence[str], directory: Path) -> None:
         start += len(next(iter(arrays.values())))
     index = {
         "inputs": {name: asdict(spec) for name, spec in split.specs.items()},
+        "states": asdict(split.states),
         "labelled": split.labelled,
         "classes": list(classes),
     }
@@ -58,7 +64,7 @@ def open_split(directory: Path) -> tuple[ArraySplit, tuple[str, ...]]:
     specs = {name: _spec(**fields) for name, fields in index["inputs"].items()}
     inputs = {name: _mapped(directory / _file(number)) for number, name in enumerate(specs)}
     targets = _mapped(directory / TARGETS) if index["labelled"] else None
-    return ArraySplit(inputs, targets, specs), tuple(index["classes"])
+    return ArraySplit(inputs, targets, specs, _states(**index["states"])), tuple(index["classes"])
 
 
 def _file(number: int) -> str:
@@ -79,4 +85,15 @@ def _spec(
         dtype,
         None if mean is None else tuple(mean),
         None if std is None else tuple(std),
+    )
+
+
+def _states(by_input: dict[str, Any], order: list[str]) -> States:
+    """States from JSON."""
+    return States(
+        {
+            name: State(tuple(fields["shape"]), fields["from_output"])
+            for name, fields in by_input.items()
+        },
+        tuple(order),
     )

@@ -21,15 +21,19 @@ from torch.utils.data import Dataset as TorchDataset
 from edgekit.data.checks import (
     as_tensor,
     checked_input,
+    checked_series,
     checked_targets,
     input_called,
     inputs_by_name,
+    require_same_steps,
+    targets_of_steps,
 )
 from edgekit.data.dataset import Batch, Rows, normalise, shuffled
 from edgekit.data.source import InputSpec
 from edgekit.data.targets import CheckTargets, check_numbered
 from edgekit.errors import EdgekitError, ModelError
 from edgekit.registry.own_code import in_one_line, own_code
+from edgekit.states import STATELESS, States, steps_in
 
 PREFETCHED = 2
 """Batches that each worker reads ahead."""
@@ -64,6 +68,7 @@ class StreamedSplit:
     workers: int = 0
     chosen: Tensor | None = None
     check: CheckTargets | None = None
+    states: States = STATELESS
 
     def __len__(self) -> int:
         return len(self.samples) if self.chosen is None else len(self.chosen)
@@ -100,7 +105,13 @@ class StreamedSplit:
 
 
 def streamed_split(
-    samples: Samples, specs: Mapping[str, InputSpec], where: str, *, classes: int, workers: int
+    samples: Samples,
+    specs: Mapping[str, InputSpec],
+    where: str,
+    *,
+    classes: int,
+    workers: int,
+    states: States = STATELESS,
 ) -> StreamedSplit:
     """A split of all samples of a dataset. The first one tells whether they have targets; `classes`
     counts where these are class numbers.
@@ -110,7 +121,7 @@ def streamed_split(
         count = len(samples)
     if count == 0:
         raise ModelError(f"{where}: there are no samples")
-    plain = StreamedSplit(samples, specs, where, labelled=False, workers=workers)
+    plain = StreamedSplit(samples, specs, where, labelled=False, workers=workers, states=states)
     with _draws_from(0):
         _, target = _read(plain, 0)
     if target is None:
@@ -186,11 +197,18 @@ def _collated(split: StreamedSplit, numbers: list[int], seed: int) -> Batch:
         name: _stacked([inputs[name] for inputs, _ in read], numbers, spec, name, split)
         for name, spec in split.specs.items()
     }
+    if split.states:
+        require_same_steps(inputs, split.where)
     if not split.labelled:
         return Batch(inputs, None)
     targets = _stacked_targets([target for _, target in read], numbers, split.where)
+    of_targets = numbers
+    if split.states:
+        steps = steps_in(inputs)
+        targets = targets_of_steps(targets, steps, split.where).flatten(0, 1)
+        of_targets = [number for number in numbers for _ in range(steps)]
     if split.check is not None:
-        check_numbered(split.check, targets.numpy(), numbers, f"{split.where}, ")
+        check_numbered(split.check, targets.numpy(), of_targets, f"{split.where}, ")
     return Batch(inputs, targets)
 
 
@@ -232,16 +250,17 @@ def _stacked(
     values: list[Tensor], numbers: list[int], spec: InputSpec, name: str, split: StreamedSplit
 ) -> Tensor:
     called = input_called(name, split.specs)
+    check = checked_series if split.states else checked_input
     for number, value in zip(numbers, values, strict=True):
         if value.shape != values[0].shape or value.dtype != values[0].dtype:
             # One sample alone, so that the message names it.
-            checked_input(value[None], spec, called, f"{split.where}, sample {number}")
+            check(value[None], spec, called, f"{split.where}, sample {number}")
             raise ModelError(
                 f"{split.where}, sample {number}: {value.dtype} of {tuple(value.shape)}, but"
                 f" sample {numbers[0]} is {values[0].dtype} of {tuple(values[0].shape)}",
                 hint="all samples need one shape and type",
             )
-    return checked_input(torch.stack(values), spec, called, split.where, numbers)
+    return check(torch.stack(values), spec, called, split.where, numbers)
 
 
 def _stacked_targets(values: list[Any], numbers: list[int], where: str) -> Tensor:

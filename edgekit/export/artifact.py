@@ -13,6 +13,7 @@ is complete):
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +21,11 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from edgekit.backends.backend import Backend, Lowered
-from edgekit.backends.host_model import Arrays, HostModel
+from edgekit.backends.host_model import Arrays, HostModel, length
 from edgekit.bundle.directory import describe_file
 from edgekit.bundle.manifest import Artifact, Delegation, TensorSpec, Verification
 from edgekit.compress.scheme import FLOAT, Scheme
-from edgekit.data.dataset import Split
+from edgekit.data.dataset import Split, example_call
 from edgekit.errors import ExportError
 from edgekit.export.arrays_file import write_arrays
 from edgekit.export.publish import publish, staging, write
@@ -34,11 +35,11 @@ from edgekit.export.verify import (
     eager_outputs,
     evaluate,
     reference_bytes,
+    reference_calls,
     require,
 )
+from edgekit.states import States, steps_in
 from edgekit.tasks.task import Task
-
-REFERENCE_SAMPLES = 8
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,8 @@ def export_artifact(
     Raises ExportError: cannot be traced, lowered, loaded or written; does not hold the model's
     weights; differs from eager PyTorch beyond `thresholds`. Raises ModelError: a `keep_float`
     pattern that means no layer."""
-    samples = test.at(slice(0, min(thresholds.samples, len(test))))
-    example = {name: values[:1] for name, values in samples.items()}
+    samples = _samples(test, thresholds.samples)
+    example = example_call(test, 1)
     step("lower")
     lowered = backend.lower(model, example, scheme=scheme, keep_float=keep_float)
     name = purpose.file_name
@@ -88,18 +89,19 @@ def export_artifact(
             )
             verification, outputs, dtypes = _verify(lowered, host, samples, test, task, thresholds)
             step("write")
-            files = _write_reference(staged, name, host, samples)
+            calls = reference_calls(host, samples, test.states, thresholds.samples)
+            files = _write_reference(staged, name, host, calls)
             artifact = Artifact(
                 variant=purpose.variant,
                 backend=purpose.backend,
                 runtime=backend.runtime,
                 file=describe_file(staged / name, name),
-                inputs=_with_model_dtypes(host.inputs, _dtypes(example)),
+                inputs=_with_states(_with_model_dtypes(host.inputs, _dtypes(example)), test.states),
                 outputs=_with_model_dtypes(host.outputs, dtypes),
                 arena_bytes=lowered.arena_bytes,
                 reference_inputs=describe_file(staged / files[0], files[0]),
                 reference_outputs=describe_file(staged / files[1], files[1]),
-                reference_samples=min(REFERENCE_SAMPLES, len(test), thresholds.samples),
+                reference_samples=length(calls),
                 delegation=_delegation(lowered, host),
                 verification=verification,
             )
@@ -124,9 +126,9 @@ def _verify(
 ) -> tuple[Verification, Arrays, dict[str, str]]:
     """Compare on the samples, then run the whole test set. Gives the outputs on it too, and the
     types of the reference's outputs."""
-    reference = eager_outputs(lowered.reference, samples)
+    reference = eager_outputs(lowered.reference, samples, test.states)
     arrays = {name: values.numpy() for name, values in samples.items()}
-    agreement = compare(reference, host(arrays), task)
+    agreement = compare(reference, host(arrays, test.states), task)
     require(agreement, thresholds)
     outputs, metrics = evaluate(host, test, task)
     verification = Verification(
@@ -139,6 +141,12 @@ def _verify(
         proof=lowered.proof,
     )
     return verification, outputs, {name: str(each.dtype) for name, each in reference.items()}
+
+
+def _samples(test: Split, count: int) -> dict[str, Tensor]:
+    """Test samples to compare on: so many, or series that have as many steps together."""
+    one = test.at(slice(0, 1))
+    return test.at(slice(0, math.ceil(count / steps_in(one)) if test.states else count))
 
 
 def _dtypes(tensors: Mapping[str, Tensor]) -> dict[str, str]:
@@ -157,6 +165,15 @@ def _with_model_dtypes(
     )
 
 
+def _with_states(specs: Sequence[TensorSpec], states: States) -> tuple[TensorSpec, ...]:
+    """Specs that say which output a state is fed from."""
+    fed = {name: state.from_output for name, state in states.by_input.items()}
+    return tuple(
+        spec.model_copy(update={"from_output": fed[spec.name]}) if spec.name in fed else spec
+        for spec in specs
+    )
+
+
 def _delegation(lowered: Lowered, host: HostModel) -> Delegation:
     """What one of the two knows: the partitioner, or the interpreter."""
     delegation = lowered.delegation or host.delegation
@@ -165,11 +182,8 @@ def _delegation(lowered: Lowered, host: HostModel) -> Delegation:
     return delegation
 
 
-def _write_reference(
-    staged: Path, name: str, host: HostModel, samples: Mapping[str, Tensor]
-) -> tuple[str, str]:
-    first = {key: values[:REFERENCE_SAMPLES].numpy() for key, values in samples.items()}
+def _write_reference(staged: Path, name: str, host: HostModel, calls: Arrays) -> tuple[str, str]:
     names = (f"reference/{name}.input.bin", f"reference/{name}.output.bin")
-    for reference_name, data in zip(names, reference_bytes(host, first), strict=True):
+    for reference_name, data in zip(names, reference_bytes(host, calls), strict=True):
         write(staged / reference_name, data)
     return names

@@ -15,16 +15,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from edgekit.backends.host_model import Arrays, HostModel, length, rows, sample_bytes
+from edgekit.backends.host_model import Arrays, HostModel, length, rows, sample_bytes, zeros
 from edgekit.data.dataset import Split, in_turn, normalise
 from edgekit.errors import ExportError
 from edgekit.metrics import MetricValue
-from edgekit.models.outputs import named_outputs
+from edgekit.models.calling import call
+from edgekit.states import STATELESS, States, stepped
 from edgekit.stats import Fidelity, fidelity
 from edgekit.tasks.scoring import Scores, agreement_percent
 from edgekit.tasks.task import Task
 
 CHUNK = 64
+REFERENCE_SAMPLES = 8
 KEPT_OUTPUT_BYTES = 256 << 20
 """Outputs on the test set are kept up to this size; of dense predictions only the first samples'
 are."""
@@ -134,14 +136,17 @@ def _missed(output: Fidelity, thresholds: Thresholds) -> Iterator[str]:
         yield f"largest error {output.max_abs_error:.4g} > {limit:g}"
 
 
-def eager_outputs(model: nn.Module, samples: Mapping[str, Tensor]) -> Arrays:
-    """Outputs (N, …) of the eager reference by name, in batches. Floats become float32."""
+def eager_outputs(
+    model: nn.Module, samples: Mapping[str, Tensor], states: States = STATELESS
+) -> Arrays:
+    """Outputs (N, …) of the eager reference by name, in batches; of series (N·steps, …). Floats
+    become float32."""
     batches: list[dict[str, Tensor]] = []
     count = len(next(iter(samples.values())))
     with torch.no_grad():
         for start in range(0, count, CHUNK):
-            chunk = [values[start : start + CHUNK] for values in samples.values()]
-            batches.append(named_outputs(model(*chunk)))
+            chunk = {name: values[start : start + CHUNK] for name, values in samples.items()}
+            batches.append(call(model, chunk, states))
     return {name: _array(torch.cat([batch[name] for batch in batches])) for name in batches[0]}
 
 
@@ -151,8 +156,9 @@ def _array(values: Tensor) -> NDArray[Any]:
 
 
 def evaluate(model: HostModel, test: Split, task: Task) -> tuple[Arrays, tuple[MetricValue, ...]]:
-    """Run every test sample, one inference each. Gives the outputs by name, as many as are kept,
-    and the task's metrics on all samples, none without targets.
+    """Run every test sample, one inference each, or one for each step of a series. Gives the
+    outputs by name, as many as are kept, and the task's metrics on all samples, none without
+    targets.
 
     Raises ExportError when an output is not finite. Raises ModelError for targets that do not suit
     the model.
@@ -162,7 +168,7 @@ def evaluate(model: HostModel, test: Split, task: Task) -> tuple[Arrays, tuple[M
     start = 0
     for batch in test.batches(in_turn(len(test), CHUNK)):
         samples = normalise(batch.inputs, test.specs)
-        outputs = model({name: values.numpy() for name, values in samples.items()})
+        outputs = model({name: values.numpy() for name, values in samples.items()}, test.states)
         if not all(np.isfinite(values).all() for values in outputs.values()):
             raise ExportError(
                 f"the artifact returns NaN or infinity on a test sample from {start} on",
@@ -177,6 +183,19 @@ def evaluate(model: HostModel, test: Split, task: Task) -> tuple[Arrays, tuple[M
         start += length(outputs)
     joined = {name: np.concatenate([each[name] for each in chunks]) for name in chunks[0]}
     return joined, scores.metrics()
+
+
+def reference_calls(
+    model: HostModel, samples: Mapping[str, Tensor], states: States, most: int
+) -> Arrays:
+    """What the model takes in the inferences that are kept as its reference, of shape (N, …): the
+    first samples, or the first steps of the first series with the states that they start from."""
+    count = min(REFERENCE_SAMPLES, most)
+    if not states:
+        return {name: values[:count].numpy() for name, values in samples.items()}
+    series = {name: values[:1, :count].numpy() for name, values in samples.items()}
+    calls = [inputs for inputs, _ in stepped(model, series, states, states.start(1, zeros))]
+    return {name: np.concatenate([each[name] for each in calls]) for name in calls[0]}
 
 
 def reference_bytes(model: HostModel, samples: Mapping[str, NDArray[Any]]) -> tuple[bytes, bytes]:

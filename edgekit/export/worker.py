@@ -40,6 +40,7 @@ def run(job: ExportJob, *, threads: int, step: Callable[[str], None]) -> None:
     from edgekit.backends.lookup import load_backend
     from edgekit.compress import checkpoint as checkpoints
     from edgekit.compress.scheme import FLOAT
+    from edgekit.data.dataset import example_call
     from edgekit.data.saved import open_split
     from edgekit.export.artifact import Purpose, export_artifact
     from edgekit.export.publish import publish, staging, write
@@ -48,7 +49,7 @@ def run(job: ExportJob, *, threads: int, step: Callable[[str], None]) -> None:
 
     torch.set_num_threads(threads)
     test, classes = open_split(job.test)
-    checkpoint = checkpoints.load(job.checkpoint, test.at(slice(0, 2)), base=job.base)
+    checkpoint = checkpoints.load(job.checkpoint, example_call(test), base=job.base)
     quantization = checkpoint.quantization
     with staging(job.output) as staged:
         write(staged / "classes.json", json.dumps(classes).encode())

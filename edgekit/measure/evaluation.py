@@ -45,12 +45,19 @@ def require_evaluation(bundle: Bundle) -> Evaluation:
         raise UsageError(f"{bundle.path}: the bundle holds no evaluation set", hint=hint)
     for artifact in bundle.manifest.artifacts:
         tensors = evaluation.outputs.get(artifact.key, ())
-        if len(tensors) != len(artifact.outputs) or len(evaluation.inputs) != len(artifact.inputs):
+        inputs = [spec for spec in artifact.inputs if spec.from_output is None]
+        if len(tensors) != len(artifact.outputs) or len(evaluation.inputs) != len(inputs):
             raise UsageError(
                 f"{bundle.path}: {artifact.key} has no outputs in the evaluation set",
                 hint="build the bundle again",
             )
     return evaluation
+
+
+def whole_series(evaluation: Evaluation, samples: int) -> int:
+    """How many samples are run where so many are asked for: at most all, and whole series of a
+    model with states, at least one."""
+    return max(1, min(samples, evaluation.samples) // evaluation.steps) * evaluation.steps
 
 
 def task_of(bundle: Bundle) -> Task:
@@ -78,20 +85,26 @@ def evaluate(
     *,
     on_samples: Callable[[int], None] = lambda done: None,
 ) -> DeviceEvaluation:
-    """Run the first `samples` samples of the evaluation set (at most all). `on_samples`
-    hears how many are done.
+    """Run the first `samples` samples of the evaluation set, see `whole_series`. `on_samples` hears
+    how many are done.
 
     Raises what `Bench.run` raises; UsageError for a task that is not on this machine; ResultError
     for outputs of a wrong size or with NaN.
     """
     evaluation, task = require_evaluation(bundle), task_of(bundle)
-    samples = min(samples, evaluation.samples)
-    inputs = matched(evaluation.inputs, placed.artifact.inputs)
+    samples = whole_series(evaluation, samples)
+    inputs = _data_inputs(evaluation, placed.artifact.inputs)
     outputs = matched(evaluation.outputs[placed.artifact.key], placed.artifact.outputs)
     progress = _Progress(task, placed.artifact.outputs)
-    for start, stop in _chunks(samples, placed.artifact.inputs):
+    placed = replace(placed, steps=evaluation.steps)
+    for start, stop in _chunks(samples, placed.artifact.inputs, evaluation.steps):
         rows = (start, stop - start)
-        sent = [_values(bundle, tensor, *rows) for tensor in inputs]
+        sent = [
+            _values(bundle, inputs[spec.name], *rows)
+            if spec.from_output is None
+            else np.zeros((stop - start, *spec.shape[1:]), np.float32)
+            for spec in placed.artifact.inputs
+        ]
         expected = [_values(bundle, tensor, *rows) for tensor in outputs]
         returned = _outputs(bench, placed, sent)
         targets = _values(bundle, evaluation.targets, *rows) if evaluation.targets else None
@@ -104,6 +117,15 @@ def evaluate(
             ) from None
         on_samples(stop)
     return progress.result(data_sha256=_data_sha256(evaluation, samples))
+
+
+def _data_inputs(
+    evaluation: Evaluation, specs: Sequence[TensorSpec]
+) -> dict[str, EvaluationTensor]:
+    """The tensors of the set by the names of an artifact's inputs, without its states."""
+    fed = [spec for spec in specs if spec.from_output is None]
+    tensors = matched(evaluation.inputs, fed)
+    return {spec.name: tensor for spec, tensor in zip(fed, tensors, strict=True)}
 
 
 def matched(
@@ -147,12 +169,12 @@ def _data_sha256(evaluation: Evaluation, samples: int) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _chunks(samples: int, inputs: Sequence[TensorSpec]) -> Iterator[tuple[int, int]]:
-    """Bounds of chunks of at most CHUNK_BYTES and CHUNK_SAMPLES."""
+def _chunks(samples: int, inputs: Sequence[TensorSpec], steps: int) -> Iterator[tuple[int, int]]:
+    """Bounds of chunks of at most CHUNK_BYTES and CHUNK_SAMPLES, or of one series."""
     each = sum(math.prod(spec.shape) * np.dtype(spec.dtype).itemsize for spec in inputs)
-    step = max(1, min(CHUNK_SAMPLES, CHUNK_BYTES // max(1, each)))
-    for start in range(0, samples, step):
-        yield start, min(samples, start + step)
+    series = max(1, min(CHUNK_SAMPLES, CHUNK_BYTES // max(1, each)) // steps)
+    for start in range(0, samples, series * steps):
+        yield start, min(samples, start + series * steps)
 
 
 def _outputs(

@@ -52,6 +52,8 @@ class Placed:
     outputs: str
     samples: int = 0
     """How many samples `inputs` holds; 0: as many as the reference has."""
+    steps: int = 0
+    """Of a model with states: how many of the samples are a series; 0: all of the reference."""
     runner_kind: RunnerKind = "edgekit"
 
 
@@ -86,8 +88,21 @@ def runner_argv(
         ),
         *("--threads", str(settings.threads), "--min-iterations", str(settings.min_iterations)),
         *(part for name, seconds in times.items() for part in (name, str(round(seconds * 1e9)))),
+        *_states(placed),
         *more,
     ]
+
+
+def _states(placed: Placed) -> list[str]:
+    """Which inputs are fed from which outputs, by their numbers, and for how many samples."""
+    outputs = [spec.name for spec in placed.artifact.outputs]
+    fed = [
+        f"{number}:{outputs.index(spec.from_output)}"
+        for number, spec in enumerate(placed.artifact.inputs)
+        if spec.from_output is not None
+    ]
+    steps = placed.steps or placed.artifact.reference_samples
+    return ["--states", ",".join(fed), "--steps", str(steps)] if fed else []
 
 
 def watching(probes: Sequence[Probe], cpus: Sequence[int], *, every_s: float) -> list[str]:

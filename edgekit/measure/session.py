@@ -23,7 +23,12 @@ from edgekit.devices.target_sections import Control
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.measure import extra_runs
 from edgekit.measure.energy import Meter, measure_energy, meter
-from edgekit.measure.evaluation import evaluate, require_evaluation, task_of
+from edgekit.measure.evaluation import (
+    evaluate,
+    require_evaluation,
+    task_of,
+    whole_series,
+)
 from edgekit.measure.interleaving import Keep, hand_over, keep_nothing, measure_in_turn
 from edgekit.measure.measurement import Measurement
 from edgekit.measure.placement import outputs_path, place
@@ -217,7 +222,7 @@ def _passes(
     if extras.sustained_seconds is not None:
         passes["sustained"] = partial(extra_runs.sustain, seconds=extras.sustained_seconds)
     if extras.evaluation_samples is not None:
-        count = min(extras.evaluation_samples, require_evaluation(bundle).samples)
+        count = whole_series(require_evaluation(bundle), extras.evaluation_samples)
         on_samples = partial(progress, "evaluation on the device", total=count)
         passes["evaluation"] = partial(
             evaluate, bundle=bundle, samples=count, on_samples=on_samples

@@ -27,6 +27,7 @@ from edgekit.bundle.manifest import (
 from edgekit.cache import library_versions
 from edgekit.errors import ExportError
 from edgekit.export.arrays_file import read_arrays
+from edgekit.pipeline.data import states_of
 from edgekit.pipeline.evaluation import evaluation_set, write_evaluation
 from edgekit.recipe import schema
 from edgekit.recipe.load import LoadedRecipe, recipe_sha256, resolved
@@ -86,7 +87,11 @@ def assemble(
             opened = Bundle(
                 path=staged,
                 manifest=manifest.model_copy(
-                    update={"evaluation": write_evaluation(staged, evaluated, outputs)}
+                    update={
+                        "evaluation": write_evaluation(
+                            staged, evaluated, outputs, series=bool(states_of(loaded.recipe))
+                        )
+                    }
                 ),
             )
         sources = {

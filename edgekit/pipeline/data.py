@@ -12,21 +12,33 @@ from edgekit.data.source import InputSpec
 from edgekit.errors import ModelError
 from edgekit.recipe.load import LoadedRecipe
 from edgekit.recipe.schema import Recipe
+from edgekit.states import STATELESS, State, States
 from edgekit.tasks.task import load_task
 
 if TYPE_CHECKING:
     from edgekit.data.dataset import Dataset, Split
 
-CODE = ("data", "registry", "pipeline/data.py")
+CODE = ("data", "registry", "states.py", "pipeline/data.py")
 """What a saved split depends on besides the recipe and its data."""
 
 
 def input_specs(recipe: Recipe) -> dict[str, InputSpec]:
-    """The inputs of a recipe in the words of edgekit.data."""
+    """The inputs of a recipe in the words of edgekit.data, without its states."""
     return {
         name: InputSpec(section.shape, section.dtype, section.mean, section.std)
         for name, section in recipe.inputs.items()
+        if section.from_output is None
     }
+
+
+def states_of(recipe: Recipe) -> States:
+    """The states among a recipe's inputs."""
+    by_input = {
+        name: State(section.shape, section.from_output)
+        for name, section in recipe.inputs.items()
+        if section.from_output is not None
+    }
+    return States(by_input, tuple(recipe.inputs)) if by_input else STATELESS
 
 
 def data_of(loaded: LoadedRecipe) -> Dataset:
@@ -46,6 +58,7 @@ def data_of(loaded: LoadedRecipe) -> Dataset:
         test_limit=recipe.data.test_limit,
         base=loaded.path.parent,
         workers=recipe.data.processes,
+        states=states_of(recipe),
     )
     task = load_task(recipe.task, loaded.path.parent)
 

@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from edgekit.bundle.directory import describe_file
 from edgekit.bundle.manifest import Evaluation, EvaluationTensor
 from edgekit.cache import Cache, content_key, source_digest
-from edgekit.pipeline.data import data_key, saved_test_split
+from edgekit.pipeline.data import data_key, input_specs, saved_test_split
 from edgekit.recipe.load import LoadedRecipe
+from edgekit.states import steps_in
 
 Samples = tuple[dict[str, NDArray[Any]], NDArray[Any] | None]
-"""Inputs by name, each (N, *shape), and targets (N, …)."""
+"""Inputs by name, each (N, *shape), or of series (N, steps, *shape); and targets (N, …), or
+(N·steps, …)."""
 NARROWED = {"int64": "int32", "float64": "float32"}
 """Types of targets that are stored in half the bytes: class numbers, and real numbers that the
 model computes in float32."""
@@ -45,7 +47,7 @@ def evaluation_set(loaded: LoadedRecipe, cache: Path) -> Samples | None:
     targets = entry / "targets.npy"
     inputs = {
         name: np.load(entry / f"inputs.{index}.npy")
-        for index, name in enumerate(loaded.recipe.inputs)
+        for index, name in enumerate(input_specs(loaded.recipe))
     }
     return inputs, np.load(targets) if targets.exists() else None
 
@@ -57,21 +59,29 @@ def _save(loaded: LoadedRecipe, count: int, cache: Path, directory: Path) -> Non
     first = slice(0, min(count, len(test)))
     for index, values in enumerate(test.at(first).values()):
         np.save(directory / f"inputs.{index}.npy", values.numpy())
-    if test.targets is not None:
-        np.save(directory / "targets.npy", test.targets[first].numpy())
+    targets = test.take(first).targets
+    if targets is not None:
+        np.save(directory / "targets.npy", targets.numpy())
 
 
 def write_evaluation(
     directory: Path,
     samples: Samples,
     outputs: Mapping[str, Mapping[str, NDArray[np.float32]]],
+    *,
+    series: bool = False,
 ) -> Evaluation:
     """Write the files of an evaluation set below a bundle's directory. `outputs` are those of each
-    artifact by name, on the first test samples or more.
+    artifact by name, on the first test samples or more. The samples of the set are the steps of
+    `series`.
 
     Artifacts whose outputs were not kept for all samples (dense predictions) shorten the set to
     what all have."""
     inputs, targets = samples
+    steps = 1
+    if series:
+        steps = steps_in(inputs)
+        inputs = {name: np.concatenate(values) for name, values in inputs.items()}
     arrays = [*inputs.values(), *(array for named in outputs.values() for array in named.values())]
     count = min(map(len, arrays))
     (directory / "evaluation").mkdir()
@@ -81,6 +91,7 @@ def write_evaluation(
 
     return Evaluation(
         samples=count,
+        steps=steps,
         inputs=tuple(
             write(name, f"inputs.{index}", values)
             for index, (name, values) in enumerate(inputs.items())

@@ -20,8 +20,9 @@ from edgekit.compress.layers import kept_float, layers_with_weights
 from edgekit.compress.sections import QuantizeBase, StageBase
 from edgekit.data.source import times
 from edgekit.errors import EdgekitError, ModelError
-from edgekit.models.calling import Inputs, rows
+from edgekit.models.calling import Inputs, call, require_states, rows
 from edgekit.models.create import create_model
+from edgekit.pipeline.data import states_of
 from edgekit.pipeline.stage_estimate import StageEstimate
 from edgekit.recipe.lineage import parent_of, stage_name
 from edgekit.recipe.load import LoadedRecipe
@@ -82,7 +83,9 @@ def _example(recipe: Recipe) -> Inputs:
 def _require_forward(model: nn.Module, example: Inputs, recipe: Recipe) -> None:
     try:
         with torch.no_grad():
-            model(*example.values())
+            outputs = call(model, example)
+    except ModelError:
+        raise
     except Exception as error:  # any library error of the user's own forward
         shapes = ", ".join(times(section.shape) for section in recipe.inputs.values())
         message = (
@@ -90,6 +93,7 @@ def _require_forward(model: nn.Module, example: Inputs, recipe: Recipe) -> None:
             f" {str(error).splitlines()[0]}"
         )
         raise ModelError(message, hint="check the shapes of the inputs and model.args") from None
+    require_states(states_of(recipe), outputs)
 
 
 def _estimate(name: str, model: nn.Module, example: Inputs, stage: StageBase) -> StageEstimate:

@@ -85,7 +85,7 @@ def sensitivity(
     graph = stages.checkpoint(chosen.index).model
     assert isinstance(graph, GraphModule)
     batch = stages.data.test.at(slice(0, samples))
-    network = PartlyQuantized(graph, batch)
+    network = PartlyQuantized(graph, batch, stages.data.test.states)
     sensitivities, snr_db = network.sensitivities(progress), network.snr_db()
     keep_float, reached = (
         ((), snr_db)

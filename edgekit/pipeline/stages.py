@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from edgekit.bundle.manifest import TraceRow
 from edgekit.cache import Cache, cache_root
@@ -22,14 +22,14 @@ from edgekit.compress.context import StageContext, StepProgress
 from edgekit.compress.sections import StageBase, is_own, trainings
 from edgekit.compress.training import fit
 from edgekit.compress.training.device import device_name, training_device
-from edgekit.data.dataset import Dataset
+from edgekit.data.dataset import Dataset, example_call
 from edgekit.data.saved import open_split
 from edgekit.errors import ModelError
-from edgekit.models.calling import Inputs, batch_size, call
+from edgekit.models.calling import Inputs, batch_size, call, require_states
 from edgekit.models.create import create_model
 from edgekit.models.fingerprint import resolve_weights
 from edgekit.models.weights import load_weights
-from edgekit.pipeline.data import data_of, saved_test_split
+from edgekit.pipeline.data import data_of, saved_test_split, states_of
 from edgekit.pipeline.trace import sizes_of, trace_row
 from edgekit.progress import Progress
 from edgekit.recipe.load import LoadedRecipe
@@ -59,7 +59,7 @@ class Stages:
         fit.deterministic(loaded.recipe.seed, strict=loaded.recipe.deterministic)
         self.data = _with_saved_test(loaded, data_of(loaded))
         # Two real samples: shapes for tracing, and numbers that exercise batch norm.
-        self.example = self.data.train.at(slice(0, 2))
+        self.example = example_call(self.data.train)
         self._checkpoints: dict[int, Checkpoint] = {}
 
     def run(self, planned: PlannedStage) -> TraceRow:
@@ -169,13 +169,14 @@ def _original(loaded: LoadedRecipe, example: Inputs) -> Checkpoint:
     network = create_model(spec.name, spec.args, seed=spec.seed, base=base)
     if model.weights:
         load_weights(network, resolve_weights(model.weights, base))
-    check_forward(network, example, model.name)
+    outputs = check_forward(network, example, model.name)
+    require_states(states_of(loaded.recipe), outputs)
     return Checkpoint(spec, network)
 
 
-def check_forward(model: nn.Module, example: Inputs, name: str) -> None:
-    """Run one batch. Raises ModelError when the model does not take these inputs, or returns
-    anything but tensors with a row for each sample."""
+def check_forward(model: nn.Module, example: Inputs, name: str) -> dict[str, Tensor]:
+    """Run one batch, and give its outputs. Raises ModelError when the model does not take these
+    inputs, or returns anything but tensors with a row for each sample."""
     try:
         with torch.no_grad():
             outputs = call(model.eval(), example)
@@ -198,3 +199,4 @@ def check_forward(model: nn.Module, example: Inputs, name: str) -> None:
                 f"model {name} returns NaN or infinity on real samples",
                 hint="check its weights, and mean and std of its inputs",
             )
+    return outputs

@@ -58,7 +58,7 @@ def cross_problems(document: Document) -> list[Problem]:
         return []
     return [
         problem
-        for rule in (_tables, _order, _references, _uniqueness, _teachers, _budget)
+        for rule in (_tables, _states, _order, _references, _uniqueness, _teachers, _budget)
         for problem in rule(links, document)
     ]
 
@@ -82,6 +82,17 @@ def _unknown(
             document.origin_of(path),
             f"there is no {kind} {quoted(name)}{closest(name, list(table))}",
             f"built-in: {', '.join(table)}; your own: package.module:object",
+        )
+
+
+def _states(links: Sequence[Link], document: Document) -> Iterator[Problem]:
+    inputs = value_at(document.data, ("inputs",))
+    sections = list(inputs.values()) if isinstance(inputs, dict) else []
+    if sections and all(value_at(each, ("from_output",)) is not None for each in sections):
+        yield Problem(
+            document.origin_of(("inputs",), of_key=True),
+            "inputs: all are states, and nothing would come in",
+            "an input without `from_output` is one that the data has",
         )
 
 

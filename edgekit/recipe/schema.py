@@ -108,7 +108,8 @@ class Model(Section):
 
 
 class Input(Section):
-    """One input tensor of one sample as the model sees it, without the batch dimension."""
+    """One input tensor of one sample as the model sees it, without the batch dimension. Where the
+    model has a state, one step of a sample."""
 
     dtype: Literal["float32", "int32", "int64", "bool"] = Field(
         default="float32", description="The type of its values."
@@ -129,6 +130,25 @@ class Input(Section):
         description="Divided by per channel after `mean`.",
         examples=[[0.25, 0.25, 0.25]],
     )
+    from_output: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
+        default=None,
+        description=(
+            "Makes the input a state: it is fed from this output of the call before, and is zeros"
+            " at the start of a series."
+        ),
+        examples=["new_state"],
+    )
+
+    @model_validator(mode="after")
+    def _a_state_is_as_the_model_made_it(self) -> Self:
+        if self.from_output is None:
+            return self
+        for key in ("mean", "std"):
+            if getattr(self, key) is not None:
+                raise invalid("a state is not normalised: the model made it", key=key)
+        if self.dtype != "float32":
+            raise invalid(f"a state is float32, not {self.dtype}", key="dtype")
+        return self
 
     @model_validator(mode="after")
     def _one_value_per_channel(self) -> Self:
@@ -276,7 +296,8 @@ class Recipe(Section):
 
     @property
     def input(self) -> Input:
-        return next(iter(self.inputs.values()))
+        """The first that is no state."""
+        return next(each for each in self.inputs.values() if each.from_output is None)
 
 
 def recipe_type(own: Own) -> type[Recipe]:

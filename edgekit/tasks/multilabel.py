@@ -34,6 +34,15 @@ F1 = MetricKind(
     statistic="mean_ratio",
     gate_margin=1.0,
 )
+ROC_AUC = MetricKind(
+    name="roc_auc",
+    label="ROC AUC",
+    unit="%",
+    higher_is_better=True,
+    statistic="roc_auc",
+    gate_margin=0.5,
+)
+"""Of a single class: yes or no."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,7 @@ class Multilabel:
     """See edgekit.tasks.task.Task. A class counts as found where its score is above 0, which is a
     probability above one half."""
 
-    metrics: tuple[MetricKind, ...] = (PRECISION, F1)
+    metrics: tuple[MetricKind, ...] = (PRECISION, F1, ROC_AUC)
     agreement_label: str = "same classes"
 
     def loss(
@@ -91,8 +100,10 @@ class Multilabel:
         scores = first(outputs)
         positive = targets.astype(bool)
         predicted = scores > 0
+        ranked = np.concatenate([scores, positive], axis=1)
         return {
-            PRECISION.name: np.concatenate([scores, positive], axis=1),
+            **({ROC_AUC.name: ranked} if scores.shape[1] == 1 else {}),
+            PRECISION.name: ranked,
             F1.name: np.concatenate(
                 [2.0 * (predicted & positive), predicted.astype(float) + positive], axis=1
             ),

@@ -31,9 +31,18 @@ def load(
     *,
     seed: int = 0,
     args: dict[str, Any] | None = None,
-    **limits: int,
+    train_limit: int | None = None,
+    test_limit: int | None = None,
 ) -> Dataset:
-    return load_dataset(name, args or {}, inputs=one_input(shape), seed=seed, base=base, **limits)
+    return load_dataset(
+        name,
+        args or {},
+        inputs=one_input(shape),
+        seed=seed,
+        base=base,
+        train_limit=train_limit,
+        test_limit=test_limit,
+    )
 
 
 def counts(labels: torch.Tensor | None) -> list[int]:

@@ -55,9 +55,18 @@ class TwoByTwo(nn.Module):
         return scores, scores > 0
 
 
+class Running(nn.Module):
+    """A sum that goes on: its state is its first input and its second output."""
+
+    def forward(self, state: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        total = state + x
+        return 2 * total, total
+
+
 MODELS: dict[str, tuple[type[nn.Module], list[tuple[int, ...]]]] = {
     "convolution": (Convolution, [(1, 3, 16, 16)]),
     "two": (TwoByTwo, [(1, 4), (1,)]),
+    "running": (Running, [(1, 4), (1, 4)]),
 }
 
 

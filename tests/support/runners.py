@@ -71,6 +71,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     samples["two"] = write_pte("two", directory / "two.pte", delegate=False)
     write_tflite("convolution", directory / "convolution.tflite")
     write_tflite("two", directory / "two.tflite")
+    samples["running"] = write_pte("running", directory / "running.pte")
+    write_tflite("running", directory / "running.tflite")
     write_int8_tflite(directory / "int8.tflite")
     return directory, samples
 

@@ -13,11 +13,13 @@ from torchao.quantization.pt2e import FakeQuantizeBase, ObserverBase, Placeholde
 
 from edgekit.captured_graph import argument, layer_of
 from edgekit.errors import ModelError
-from edgekit.models.calling import Inputs, batch_size
+from edgekit.models.calling import Inputs, batch_size, call
+from edgekit.states import STATELESS, States
 
 
-def calibrate(graph: GraphModule, batches: Iterable[Inputs]) -> None:
-    """Show batches, by input name, to the observers of a graph from `prepare_ptq`.
+def calibrate(graph: GraphModule, batches: Iterable[Inputs], states: States = STATELESS) -> None:
+    """Show batches, by input name, to the observers of a graph from `prepare_ptq`: of a model with
+    states, series, at each step with the states that it has there.
 
     Raises ModelError: no batch at all; one of the wrong shape; NaN or infinity in an activation,
     naming the layer that makes it."""
@@ -30,7 +32,7 @@ def calibrate(graph: GraphModule, batches: Iterable[Inputs]) -> None:
         with torch.no_grad():
             for batch in batches:
                 if batch_size(batch):
-                    _show(graph, batch)
+                    _show(graph, batch, states)
                     shown += batch_size(batch)
     finally:
         for hook in hooks:
@@ -73,9 +75,9 @@ def has_seen(module: nn.Module) -> bool:
     )
 
 
-def _show(graph: GraphModule, batch: Inputs) -> None:
+def _show(graph: GraphModule, batch: Inputs, states: States) -> None:
     try:
-        graph(*batch.values())
+        call(graph, batch, states)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).strip().splitlines()[0]
         shapes = " and ".join(str(tuple(values.shape)) for values in batch.values())

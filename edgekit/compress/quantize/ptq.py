@@ -43,7 +43,7 @@ def _run(context: StageContext, checkpoint: Checkpoint, section: QuantizePtq) ->
         section.method, SCHEME, section.keep_float, {"observer": section.observer}
     )
     graph = _rebuild(checkpoint.model.eval(), context.example, quantization)
-    calibrate(graph, _batches(context, section.calibration_samples))
+    calibrate(graph, _batches(context, section.calibration_samples), context.train.states)
     return dataclasses.replace(checkpoint, model=graph, quantization=quantization), ()
 
 

@@ -19,9 +19,10 @@ from torchao.quantization.pt2e import FakeQuantizeBase, ObserverBase
 from edgekit.captured_graph import argument, layer_of
 from edgekit.compress.quantize.layer_sensitivity import LayerSensitivity
 from edgekit.compress.quantize.report import WEIGHTED
-from edgekit.models.calling import Inputs
+from edgekit.models.calling import Inputs, calls_over
 from edgekit.models.outputs import named_outputs
 from edgekit.progress import Progress, silent
+from edgekit.states import STATELESS, States
 from edgekit.stats import snr_db
 
 INPUT = "input"
@@ -31,10 +32,12 @@ class PartlyQuantized:
     """A prepared graph that can be run with the quantization of any of its places. Leaves the graph
     as it is."""
 
-    def __init__(self, graph: GraphModule, batch: Inputs) -> None:
-        """`batch` holds samples by input name."""
+    def __init__(self, graph: GraphModule, batch: Inputs, states: States = STATELESS) -> None:
+        """`batch` holds samples by input name: of a model with states, series, whose steps are
+        looked at one by one, each with the states that the float model has there."""
         self._run = _Partly(graph)
-        self._batch = batch
+        with torch.no_grad():
+            self._batch = calls_over(self._run.run, batch, states) if states else batch
         self._places = _places(graph)
         self._float = self._output(())
 

@@ -18,8 +18,14 @@ def preparation(
     """A function that augments and normalises a batch. It gives the inputs by name, and the targets
     (of mixed samples, probabilities of classes). Transforms change the first input.
 
-    Raises ModelError: data without labels where they are needed, an unknown transform."""
+    Raises ModelError: data without labels where they are needed, an unknown transform, transforms
+    of series."""
     first = next(iter(train.specs))
+    if augment and train.states:
+        raise ModelError(
+            "augment: samples of a model with a state are series, which are not changed",
+            hint="leave augment out",
+        )
     if not train.labelled and labels_needed:
         raise ModelError(
             "training needs labels, and this data has none",

@@ -15,8 +15,8 @@ from edgekit.tasks.task import Task
 
 
 def predict(model: nn.Module, split: Split, batch_size: int = 256) -> dict[str, Tensor]:
-    """The model's outputs for all samples by name, each of shape (N, …). An eager model is put into
-    evaluation mode; a graph must be in it already."""
+    """The model's outputs for all samples by name, each of shape (N, …), or (N·steps, …) of series.
+    An eager model is put into evaluation mode; a graph must be in it already."""
     batches = [outputs for _, outputs in _outputs(model, split, batch_size)]
     return {name: torch.cat([outputs[name] for outputs in batches]) for name in batches[0]}
 
@@ -44,5 +44,5 @@ def _outputs(
         model.eval()
     for batch in split.batches(in_turn(len(split), batch_size)):
         with torch.inference_mode():
-            outputs = call(model, normalise(batch.inputs, split.specs))
+            outputs = call(model, normalise(batch.inputs, split.specs), split.states)
         yield batch, outputs

@@ -105,7 +105,12 @@ def fit(
     updates = optimizer_of(model, optimizer, lr=lr, weight_decay=weight_decay, momentum=momentum)
     prepared = preparation(train, augment, labels_needed=teacher is None or teacher.weight < 1)
     loss_of = functools.partial(
-        training_loss, model, task=task, label_smoothing=label_smoothing, teacher=teacher
+        training_loss,
+        model,
+        task=task,
+        label_smoothing=label_smoothing,
+        teacher=teacher,
+        states=train.states,
     )
     rate = functools.partial(
         learning_rate,

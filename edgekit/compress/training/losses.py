@@ -14,6 +14,7 @@ from edgekit.data.dataset import in_turn, normalise
 from edgekit.errors import ModelError
 from edgekit.models.calling import Inputs, call
 from edgekit.registry.own_code import own_code
+from edgekit.states import States
 from edgekit.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -43,13 +44,15 @@ def training_loss(
     label_smoothing: float,
     teacher: Teacher | None,
     batch_number: int,
+    states: States,
 ) -> Tensor:
-    """The loss of a batch. Without targets, only the teacher's counts.
+    """The loss of a batch, over all steps where the model has `states`. Without targets, only the
+    teacher's counts.
 
     Raises ModelError: targets or outputs that do not suit the task."""
     share = 0.0 if teacher is None else teacher.weight
     own_step = getattr(model, TRAINING_STEP, None)
-    outputs = call(model, inputs) if own_step is None or share > 0 else {}
+    outputs = call(model, inputs, states) if own_step is None or share > 0 else {}
     loss = torch.zeros(())
     if targets is not None and share < 1:
         if own_step is None:
@@ -59,7 +62,7 @@ def training_loss(
         loss = loss + (1 - share) * of_targets
     if teacher is not None and share > 0:
         with torch.no_grad():
-            taught = call(teacher.model, inputs)
+            taught = call(teacher.model, inputs, states)
         loss = loss + share * task.distillation_loss(outputs, taught, teacher.temperature)
     return loss
 
@@ -104,4 +107,5 @@ def batch_losses(
             label_smoothing=0.0,
             teacher=None,
             batch_number=number,
+            states=train.states,
         )

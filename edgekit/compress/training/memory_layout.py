@@ -34,7 +34,7 @@ def image_layout(modules: Sequence[nn.Module], train: Split) -> Iterator[torch.m
 
 
 def _is_of_images(split: Split) -> bool:
-    return all(len(spec.shape) == 3 for spec in split.specs.values())
+    return not split.states and all(len(spec.shape) == 3 for spec in split.specs.values())
 
 
 def _runs_channels_last(module: nn.Module, train: Split) -> bool:

@@ -44,7 +44,7 @@ def run(options: Options, protocol: Protocol, runtime: Any, start_ns: int | None
     )
     send_memory(protocol, "loaded")
     protocol.send("tensors", **model.describe())
-    samples = Samples(options.inputs, options.samples, model)
+    samples = Samples(options, model)
     gc.collect()
     gc.disable()  # a collection in a timed region would be the runner's time, not the model's
     try:

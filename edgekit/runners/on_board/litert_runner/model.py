@@ -54,6 +54,26 @@ class Model:
             self._interpreter.set_tensor(index, view)
         self._interpreter.invoke()
 
+    def require_states(self, states: list[tuple[int, int]]) -> None:
+        """Raises Failure unless each output can feed its input."""
+        for number, source in states:
+            what = f"--states: input {number} and output {source} "
+            if number >= len(self._inputs) or source >= len(self._outputs):
+                raise Failure(EXIT_LOAD, what + "are not both there")
+            if list(self._inputs[number]["shape"]) != list(self._outputs[source]["shape"]):
+                raise Failure(EXIT_LOAD, what + "are of different shapes")
+
+    def carry(self, number: int, source: int) -> None:
+        """Hand an output over to an input: as it is, or in the input's integers where its scale is
+        another one (computed in 32 bits, as on the build host)."""
+        given, returned = described(self._inputs[number]), described(self._outputs[source])
+        values = self._interpreter.get_tensor(int(self._outputs[source]["index"]))
+        view = self._views[number][1]
+        if all(given[key] == returned[key] for key in ("dtype", "scale", "zero_point")):
+            view[...] = values
+        else:
+            view[...] = quantized(real(values, returned), given)
+
     def outputs(self) -> list[bytes]:
         return [
             self._interpreter.get_tensor(int(detail["index"])).tobytes() for detail in self._outputs
@@ -98,6 +118,27 @@ def dtype_of(detail: dict[str, Any]) -> Any:
             f"the model has an input or output of type {dtype.name}, which edgekit does not know",
         )
     return dtype
+
+
+def real(values: Any, tensor: dict[str, Any]) -> Any:
+    """What a tensor's values stand for: (integer - zero_point) * scale."""
+    import numpy
+
+    values = values.astype(numpy.float32)
+    if tensor["scale"] is None:
+        return values
+    return (values - numpy.float32(tensor["zero_point"])) * numpy.float32(tensor["scale"])
+
+
+def quantized(values: Any, tensor: dict[str, Any]) -> Any:
+    """round(real / scale) + zero_point, saturated to the tensor's type."""
+    import numpy
+
+    if tensor["scale"] is None:
+        return values
+    limits = numpy.iinfo(tensor["dtype"])
+    integers = numpy.rint(values / numpy.float32(tensor["scale"]))
+    return numpy.clip(integers + numpy.float32(tensor["zero_point"]), limits.min, limits.max)
 
 
 def described(detail: dict[str, Any]) -> dict[str, Any]:

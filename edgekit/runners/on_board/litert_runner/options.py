@@ -12,6 +12,7 @@ usage: litert_runner --model PATH --nonce HEX [--inputs FILE --samples K] [--out
                         [--threads T] [--warmup-min-ns N] [--min-iterations N]
                         [--min-ns N] [--max-ns N] [--mode measure|evaluate|sustain]
                         [--cpus N,N…] [--window-ns N] [--probes PATH:PATH…]
+                        [--states INPUT:OUTPUT,… --steps N]
 """
 MOST_ITERATIONS = 1 << 20  # of one phase: bounds what a tiny model prints
 HOUR_NS = 3_600_000_000_000
@@ -31,6 +32,8 @@ OPTIONS = (
     "--cpus",
     "--window-ns",
     "--probes",
+    "--states",
+    "--steps",
 )
 
 
@@ -59,13 +62,18 @@ class Options:
         self.window_ns = whole_number(options, "--window-ns", 0, 0, HOUR_NS)
         self.cpus = [
             whole_number({"--cpus": part}, "--cpus", 0, 0, 1023)
-            for part in options.get("--cpus", "").split(",")
-            if part
+            for part in parts(options, "--cpus")
         ]
+        self.states = [pair_of_numbers(pair) for pair in parts(options, "--states")]
+        self.steps = whole_number(options, "--steps", 1, 1, 1 << 31)
         self.probes = [path for path in options.get("--probes", "").split(":") if path]
         require(
             self.mode in ("measure", "evaluate", "sustain"),
             f"--mode: expected measure, evaluate or sustain, got '{self.mode}'",
+        )
+        require(
+            ("--states" in options) == ("--steps" in options),
+            "--states and --steps belong together",
         )
         require(len(self.probes) <= 32, "--probes: at most 32")
         require(self.mode != "sustain" or self.window_ns, "--mode sustain: needs --window-ns")
@@ -88,6 +96,18 @@ def pairs(argv: list[str]) -> dict[str, str]:
         require(name not in options, name + ": given twice")
         options[name] = argv[i + 1]
     return options
+
+
+def parts(options: dict[str, str], name: str) -> list[str]:
+    return [part for part in options.get(name, "").split(",") if part]
+
+
+def pair_of_numbers(text: str) -> tuple[int, int]:
+    """An input that is fed from an output of the inference before, by their numbers."""
+    numbers = text.split(":")
+    require(len(numbers) == 2, f"--states: expected INPUT:OUTPUT, got '{text}'")
+    first, second = (whole_number({"--states": part}, "--states", 0, 0, 1023) for part in numbers)
+    return first, second
 
 
 def whole_number(options: dict[str, str], name: str, default: int, low: int, high: int) -> int:

@@ -1,4 +1,4 @@
-"""The samples that a run goes through."""
+"""The samples that a run goes through, and the states that are carried from one to the next."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 
 from .failure import EXIT_IO, Failure
 from .model import Model
+from .options import Options
 
 
 class Samples:
@@ -13,8 +14,12 @@ class Samples:
     no part of the memory figures) before each inference, outside the timed region, as a camera or a
     microphone would."""
 
-    def __init__(self, path: str, count: int, model: Model) -> None:
+    def __init__(self, options: Options, model: Model) -> None:
+        path, count = options.inputs, options.samples
         self.count, self._sample, self._buffer = count, -1, memoryview(model.sample)
+        self._model, self._steps = model, options.steps
+        model.require_states(options.states)
+        self._states = options.states
         self._fd: int | None = None
         if not path:
             model.fill_pseudo_random()
@@ -32,7 +37,8 @@ class Samples:
             )
 
     def load(self, iteration: int) -> None:
-        """Samples are cycled through."""
+        """Samples are cycled through. Within a series the states are what the model returned
+        last."""
         sample = iteration % self.count
         if (
             self._fd is not None
@@ -41,3 +47,6 @@ class Samples:
         ):
             raise Failure(EXIT_IO, "the inputs file became shorter")
         self._sample = sample
+        if sample % self._steps:
+            for state in self._states:
+                self._model.carry(*state)

@@ -199,7 +199,7 @@ void run(const Options& o, const Protocol& protocol, const std::optional<int64_t
   protocol.send(memory_line(protocol, "loaded"));
   protocol.send(protocol.line("tensors").add("inputs", describe(model->inputs())).add("outputs", describe(model->outputs())));
 
-  Samples samples(o.inputs, o.samples, *model);
+  Samples samples(o, *model);
   const int64_t iterations = work(o, protocol, *model, samples, tracer.get());
   protocol.send(memory_line(protocol, "end"));
   protocol.send(protocol.line("end").add("iterations", iterations).add("cpu_ns", usage.process_ns()).add("ticks", usage.ticks()).raw("ok", "true"));

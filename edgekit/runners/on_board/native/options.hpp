@@ -19,10 +19,15 @@ namespace edgekit {
 constexpr const char* kUsage =
     "usage: edgekit_runner --model PATH --nonce HEX [--inputs FILE --samples K] [--outputs FILE] [--threads T] [--warmup-min-ns N]\n"
     "                      [--min-iterations N] [--min-ns N] [--max-ns N] [--mode measure|evaluate|profile|sustain]\n"
-    "                      [--cpus N,N…] [--window-ns N] [--probes PATH:PATH…]\n"
+    "                      [--cpus N,N…] [--window-ns N] [--probes PATH:PATH…] [--states INPUT:OUTPUT,… --steps N]\n"
     "       edgekit_runner --version\n";
 
 enum class Mode { measure, evaluate, profile, sustain };
+
+// An input that is fed from an output of the inference before, by their numbers.
+struct State {
+  size_t input, output;
+};
 
 struct Options {
   std::string model;
@@ -38,6 +43,8 @@ struct Options {
   int64_t max_ns = std::numeric_limits<int64_t>::max();
   int64_t window_ns = 0;             // 0: no windows
   std::vector<int> cpus;             // empty: where the scheduler likes
+  std::vector<State> states;
+  int64_t steps = 1;                // so many samples are a series, at whose start the states are those of the inputs file
   std::vector<std::string> probes;  // files with a whole number each, read at the end of every window
 };
 
@@ -59,7 +66,8 @@ inline void require(bool condition, const std::string& message) {
 
 inline std::map<std::string, std::string> pairs(int argc, char** argv) {
   static const char* const known[] = {"--model", "--nonce", "--inputs", "--samples", "--outputs", "--threads", "--warmup-min-ns",
-                                      "--min-iterations", "--min-ns", "--max-ns", "--mode", "--cpus", "--window-ns", "--probes"};
+                                      "--min-iterations", "--min-ns", "--max-ns", "--mode", "--cpus", "--window-ns", "--probes", "--states",
+                                      "--steps"};
   std::map<std::string, std::string> found;
   for (int i = 1; i < argc; i += 2) {
     const std::string name = argv[i];
@@ -90,6 +98,16 @@ inline Mode parse_mode(const std::string& text) {
   return found->second;
 }
 
+inline std::vector<State> parse_states(const std::string& text) {
+  std::vector<State> states;
+  for (const std::string& pair : parts(text, ',')) {
+    const std::vector<std::string> numbers = parts(pair, ':');
+    require(numbers.size() == 2, "--states: expected INPUT:OUTPUT, got '" + pair + "'");
+    states.push_back({static_cast<size_t>(whole_number("--states", numbers[0], 0, 1023)), static_cast<size_t>(whole_number("--states", numbers[1], 0, 1023))});
+  }
+  return states;
+}
+
 inline Options parse_options(int argc, char** argv) {
   const auto given = pairs(argc, argv);
   const auto text = [&](const char* name, const char* otherwise) {
@@ -114,12 +132,15 @@ inline Options parse_options(int argc, char** argv) {
   o.min_ns = number("--min-ns", 0, 0, kHour);
   o.max_ns = number("--max-ns", kMost, 1, kMost);
   o.window_ns = number("--window-ns", 0, 0, kHour);
+  o.states = parse_states(text("--states", ""));
+  o.steps = number("--steps", 1, 1, int64_t{1} << 31);
   o.probes = parts(text("--probes", ""), ':');
   for (const std::string& cpu : parts(text("--cpus", ""), ',')) o.cpus.push_back(static_cast<int>(whole_number("--cpus", cpu, 0, 1023)));
   require(!o.model.empty(), "--model: missing");
   require(!o.nonce.empty() && o.nonce.size() <= 128 && o.nonce.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos,
           "--nonce: expected 1 to 128 hexadecimal digits");
   require(given.count("--inputs") == given.count("--samples"), "--inputs and --samples belong together");
+  require(given.count("--states") == given.count("--steps"), "--states and --steps belong together");
   require(o.probes.size() <= 32, "--probes: at most 32");
   require(o.mode != Mode::sustain || o.window_ns > 0, "--mode sustain: needs --window-ns");
   require(o.mode != Mode::evaluate || (!o.inputs.empty() && !o.outputs.empty()), "--mode evaluate: needs --inputs, --samples and --outputs");

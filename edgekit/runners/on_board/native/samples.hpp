@@ -1,4 +1,5 @@
-// The samples a model is fed with, one at a time, and the file its outputs go to. Owns two files and one buffer.
+// The samples a model is fed with, one at a time, the states it carries from one to the next, and the file its outputs go to. Owns two files and
+// one buffer.
 #pragma once
 
 #include <fcntl.h>
@@ -10,9 +11,11 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "failure.hpp"
 #include "model.hpp"
+#include "options.hpp"
 
 namespace edgekit {
 
@@ -77,11 +80,13 @@ inline void fill_pseudo_random(uint8_t* at, const Slot& slot, uint64_t* element)
 // before each inference, outside the timed region, as a camera or a microphone would fill a buffer.
 class Samples {
  public:
-  Samples(const std::string& path, int64_t count, const Model& model) : count_(count), buffer_(pages(model.sample_bytes())) {
+  Samples(const Options& o, const Model& model) : count_(o.samples), steps_(o.steps), model_(model), buffer_(pages(model.sample_bytes())) {
+    for (const State& state : o.states) carried_.push_back(carried(state, model));
+    const std::string& path = o.inputs;
     if (!path.empty()) {
       file_ = std::make_unique<File>(path, O_RDONLY);
-      const int64_t expected = count * static_cast<int64_t>(buffer_.size());
-      const std::string held = std::to_string(file_->size()) + " bytes, ", wanted = std::to_string(count) + " samples of this model are ";
+      const int64_t expected = count_ * static_cast<int64_t>(buffer_.size());
+      const std::string held = std::to_string(file_->size()) + " bytes, ", wanted = std::to_string(count_) + " samples of this model are ";
       if (file_->size() != expected) throw Failure(Exit::io, path + ": holds " + held + wanted + std::to_string(expected));
       return;
     }
@@ -93,18 +98,36 @@ class Samples {
     }
   }
 
-  // Samples are cycled through; the returned bytes are good until the next call.
+  // Samples are cycled through; the returned bytes are good until the next call. Within a series the states are what the model returned last.
   uint8_t* at(int64_t iteration) {
     const int64_t wanted = iteration % count_;
     if (file_ && wanted != held_) file_->read_at(buffer_.data(), buffer_.size(), wanted * static_cast<int64_t>(buffer_.size()));
     held_ = wanted;
+    if (wanted % steps_ != 0)
+      for (const Carried& state : carried_) std::memcpy(buffer_.data() + state.offset, model_.output(state.output).data(), state.bytes);
     return buffer_.data();
   }
 
   int64_t count() const { return count_; }
 
  private:
-  int64_t count_;
+  struct Carried {
+    size_t output, offset, bytes;
+  };
+
+  static Carried carried(const State& state, const Model& model) {
+    const std::string what = "--states: input " + std::to_string(state.input) + " and output " + std::to_string(state.output) + " ";
+    if (state.input >= model.inputs().size() || state.output >= model.outputs().size()) throw Failure(Exit::load, what + "are not both there");
+    const Slot &in = model.inputs()[state.input], &out = model.outputs()[state.output];
+    if (std::string(in.dtype) != out.dtype || in.shape != out.shape) throw Failure(Exit::load, what + "are of different types or shapes");
+    size_t offset = 0;
+    for (size_t i = 0; i < state.input; ++i) offset += model.inputs()[i].bytes;
+    return {state.output, offset, in.bytes};
+  }
+
+  int64_t count_, steps_;
+  const Model& model_;
+  std::vector<Carried> carried_;
   int64_t held_ = -1;
   et::Span<uint8_t> buffer_;
   std::unique_ptr<File> file_;
