@@ -1,5 +1,5 @@
-"""Both runners carry states over within a series, and start each with those of the inputs file; what
-cannot be carried is refused."""
+"""Both runners carry states over within a series, and start each with those of the inputs file;
+what cannot be carried is refused."""
 
 from __future__ import annotations
 
@@ -60,9 +60,7 @@ def test_without_states_each_sample_stands_alone(
         ("0:0", "input 0 and output 0 are of different"),
     ],
 )
-def test_what_cannot_be_carried(
-    runner: Runner, models: Models, states: str, words: str
-) -> None:
+def test_what_cannot_be_carried(runner: Runner, models: Models, states: str, words: str) -> None:
     model = str(runner.model("two"))
     code, message = failure(runner, "--model", model, "--states", states, "--steps", "2")
     assert code == 3
