@@ -95,6 +95,7 @@ SECTIONS = {
     "task": "recipe",
     "gate": "recipe",
     "export": "recipe",
+    "inputs": "recipe",
     "control": "target",
     "runners": "target",
 }

@@ -88,7 +88,8 @@ class Source:
     `load(request, **args)` returns (train_inputs, train_targets, test_inputs, test_targets[,
     classes]) as arrays or tensors, each of shape (samples, …). Inputs are one array, or a mapping
     by the names of the recipe's inputs; targets may be None. Or it returns an
-    `edgekit.data.dataset.Dataset`. Only here may torch be imported.
+    `edgekit.data.dataset.Dataset`. For a model with a state, samples are series: inputs and targets
+    are of shape (samples, steps, …). Only here may torch be imported.
 
     `outline(args, base)` says what the samples will be like, or None; it raises ModelError where
     `load` surely would. `suppliers` are the distributions whose version decides what is loaded.
