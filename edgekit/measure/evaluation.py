@@ -100,9 +100,9 @@ def evaluate(
     for start, stop in _chunks(samples, placed.artifact.inputs, evaluation.steps):
         rows = (start, stop - start)
         sent = [
-            _values(bundle, inputs[spec.name], *rows)
-            if spec.from_output is None
-            else np.zeros((stop - start, *spec.shape[1:]), np.float32)
+            _zeros(spec, stop - start)
+            if spec.from_output is not None
+            else _values(bundle, inputs[spec.name], *rows)
             for spec in placed.artifact.inputs
         ]
         expected = [_values(bundle, tensor, *rows) for tensor in outputs]
@@ -158,6 +158,11 @@ def _values(bundle: Bundle, tensor: EvaluationTensor, first: int, count: int) ->
         offset=first * elements * dtype.itemsize,
     )
     return values.reshape(count, *tensor.shape)
+
+
+def _zeros(state: TensorSpec, count: int) -> NDArray[np.float32]:
+    """A state at the start of `count` series."""
+    return np.zeros((count, *state.shape[1:]), np.float32)
 
 
 def _data_sha256(evaluation: Evaluation, samples: int) -> str:
