@@ -59,6 +59,10 @@ SMALL = {
         "verify.samples=4",
     ],
     "japanese_vowels_lstm_dynamic": ["stages.fp32.epochs=2", "data.test_limit=50", *LENIENT],
+    "silero_vad": [
+        *("data.args.train=1", "data.args.test=2", "data.args.seconds=2"),
+        *("export.evaluation_set=1", *LENIENT),
+    ],
 }
 
 

@@ -42,6 +42,7 @@ SOURCES = Table(
         "mask_folder": "edgekit.data.mask_folder:MASK_FOLDER",
         "npz": "edgekit.data.npz:NPZ",
         "sample_photos": "edgekit.data.sample_photos:SAMPLE_PHOTOS",
+        "speech_in_noise": "edgekit.data.speech_in_noise:SPEECH_IN_NOISE",
         "wav_folder": "edgekit.data.wav_folder:WAV_FOLDER",
         "yolo": "edgekit.data.yolo:YOLO",
     },

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from edgekit.backends.tflite import conversion
 from edgekit.backends.tflite.compact import ALIGNMENT, compact, layer_name
 from edgekit.backends.tflite.contents import read_tflite
+from edgekit.backends.tflite.weight_quantization import with_smaller_weights
 from edgekit.compress.quantize import calibrate, pt2e
+from edgekit.compress.scheme import Scheme
 from tests.support.export_nets import IMAGE, conv_net, samples
 
 pytestmark = pytest.mark.torch
@@ -98,3 +100,20 @@ def test_constants_are_aligned(written: bytes) -> None:
 )
 def test_layer_names(converted: str, layer: str) -> None:
     assert layer_name(converted) == layer
+
+
+def test_constants_outside_the_flatbuffer_come_in() -> None:
+    """ai-edge-quantizer puts 256 KiB and more of them behind it."""
+    net = torch.nn.Linear(640, 512).eval()
+    floats = conversion._convert(net, {"x": torch.zeros(1, 640)}, int8=False).data
+    written = with_smaller_weights(floats, Scheme(weights="int8", activations="dynamic"), [])
+    assert not any(
+        constant.values.shape == (512, 640) for constant in read_tflite(written).constants.values()
+    )
+    small = compact(written)
+    assert any(
+        constant.values.shape == (512, 640) and constant.values.dtype == np.int8
+        for constant in read_tflite(small).constants.values()
+    )
+    assert np.array_equal(run(small), run(written))
+    assert len(small) < len(written)

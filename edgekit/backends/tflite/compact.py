@@ -22,11 +22,15 @@ LARGEST = 1 << 30
 
 
 def compact(data: bytes) -> bytes:
-    """Rewrite a `.tflite`. What is larger than 1 GiB, or keeps constants outside its flatbuffer, is
-    returned as it is."""
+    """Rewrite a `.tflite`. What is larger than 1 GiB is returned as it is. Constants outside the
+    flatbuffer, where ai-edge-quantizer puts those of larger models, come into it."""
     model = tfl.ModelT.InitFromObj(tfl.Model.GetRootAs(data, 0))
-    if len(data) > LARGEST or any(buffer.offset > 1 for buffer in model.buffers):
+    if len(data) > LARGEST:
         return data
+    for buffer in model.buffers:
+        if buffer.offset > 1:
+            buffer.data = np.frombuffer(data, np.uint8, buffer.size, buffer.offset)
+            buffer.offset = buffer.size = 0
     for graph in model.subgraphs:
         ends = {*graph.inputs, *graph.outputs}
         taken = {graph.tensors[index].name for index in ends}
