@@ -74,8 +74,7 @@ def test_with_the_same_weights_it_computes_what_the_packages_own_model_does() ->
         )
         outputs = call(ours, {"chunk": chunks(signal)}, STATES)
     probabilities = outputs["speech"].sigmoid().reshape(2, -1)
-    assert expected.min() < 0.1
-    assert expected.max() > 0.3
+    assert expected.max() - expected.min() > 0.2  # it is not one answer for everything
     torch.testing.assert_close(probabilities, expected, atol=1e-5, rtol=0)
 
 

@@ -21,6 +21,13 @@ def test_f1_and_average_precision_by_hand() -> None:
     assert f1.value == pytest.approx(100 * (2 / 3 + 1) / 2)
 
 
+def test_a_single_class_has_an_area_under_its_curve() -> None:
+    """Of the four pairs of a positive and a negative sample, one is in the wrong order."""
+    scores = Scores(MULTILABEL)
+    scores.add({"scores": np.array([[2.0], [-1.0], [1.0], [0.0]])}, np.array([[1], [0], [0], [1]]))
+    assert {metric.name: metric.value for metric in scores.metrics()}["roc_auc"] == 75
+
+
 def test_agreement_is_the_share_of_classes() -> None:
     other = LOGITS * [[1, 1], [1, -1], [1, 1]]
     assert agreement_percent(MULTILABEL, {"a": LOGITS}, {"b": other}) == pytest.approx(500 / 6)
