@@ -145,8 +145,10 @@ def _verify(
 
 def _samples(test: Split, count: int) -> dict[str, Tensor]:
     """Test samples to compare on: so many, or series that have as many steps together."""
-    one = test.at(slice(0, 1))
-    return test.at(slice(0, math.ceil(count / steps_in(one)) if test.states else count))
+    if not test.states:
+        return test.at(slice(0, count))
+    steps = steps_in(test.at(slice(0, 1)))
+    return test.at(slice(0, math.ceil(count / steps)))
 
 
 def _dtypes(tensors: Mapping[str, Tensor]) -> dict[str, str]:

@@ -66,13 +66,13 @@ class Model:
     def carry(self, number: int, source: int) -> None:
         """Hand an output over to an input: as it is, or in the input's integers where its scale is
         another one (computed in 32 bits, as on the build host)."""
-        given, returned = described(self._inputs[number]), described(self._outputs[source])
+        state, output = described(self._inputs[number]), described(self._outputs[source])
         values = self._interpreter.get_tensor(int(self._outputs[source]["index"]))
         view = self._views[number][1]
-        if all(given[key] == returned[key] for key in ("dtype", "scale", "zero_point")):
+        if all(state[key] == output[key] for key in ("dtype", "scale", "zero_point")):
             view[...] = values
         else:
-            view[...] = quantized(real(values, returned), given)
+            view[...] = quantized(real(values, output), state)
 
     def outputs(self) -> list[bytes]:
         return [
