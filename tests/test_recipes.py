@@ -88,6 +88,13 @@ GALLERY = {
     "digits_portable": [],
     "digits_ds_cnn_weight_only": ["stages.fp32.epochs=1"],
     "digits_fp16": [EXECUTORCH],
+    "digits_vit_qat": [
+        "data.train_limit=256",
+        "data.test_limit=60",
+        "stages.fp32.epochs=1",
+        "stages.fp32.warmup_epochs=0",
+        "stages.int8.train.epochs=1",
+    ],
     "digits_mobilenet_v1_ptq": [
         "stages.fp32.epochs=1",
         "data.train_limit=400",

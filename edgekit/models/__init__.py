@@ -6,8 +6,8 @@ traits.py. A recipe names one of these, a network of torchvision, or a user's ow
 
     create          from a name to a network with random weights
     built_in        the built-in networks
-    mtcnn, ssd, unet
-                    three of them, each in a module of its own
+    mtcnn, ssd, unet, vit
+                    four of them, each in a module of its own
     traits          what is known of them without building them
     weights         weights from files that may come from anywhere
     fingerprint     what a model depends on, for the cache
@@ -29,5 +29,6 @@ MODELS = Table(
         "small_cnn": "edgekit.models.built_in:small_cnn",
         "ssd_mobilenet_v2": "edgekit.models.ssd:ssd_mobilenet_v2",
         "unet": "edgekit.models.unet:unet",
+        "vit": "edgekit.models.vit:vit",
     },
 )

@@ -38,5 +38,6 @@ TRAITS = {
     "small_cnn": Traits(),
     "ssd_mobilenet_v2": Traits(smallest_image=32),
     "unet": Traits(smallest_image=16),
+    "vit": Traits(smallest_image=8),
 }
 """By the name in `edgekit.models.MODELS`."""

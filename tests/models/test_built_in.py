@@ -30,6 +30,7 @@ SHAPES: dict[str, tuple[Shape, dict[str, Shape]]] = {
     "small_cnn": ((1, 8, 8), {"output_0": (10,)}),
     "ssd_mobilenet_v2": ((1, 32, 48), {"boxes": (90, 4), "scores": (90, 11)}),
     "unet": ((1, 16, 24), {"output_0": (2, 16, 24)}),
+    "vit": ((1, 8, 8), {"output_0": (10,)}),
 }
 """An input and the outputs of a sample."""
 
@@ -95,7 +96,7 @@ def test_a_u_net_sees_small_things_and_large_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["small_cnn", "resnet8", "ds_cnn", "mobilenet_v1_025", "mobilenet_v2_small"]
+    "name", ["small_cnn", "resnet8", "ds_cnn", "mobilenet_v1_025", "mobilenet_v2_small", "vit"]
 )
 def test_channels_and_classes_are_arguments(name: str) -> None:
     model = create_model(name, {"num_classes": 5, "in_channels": 2}, seed=0).eval()
