@@ -14,6 +14,7 @@ from edgekit.backends.lookup import load_backend
 from edgekit.bundle.manifest import Artifact
 from edgekit.compress.quantize.calibrate import calibrate
 from edgekit.compress.quantize.pt2e import convert, prepare_dynamic, prepare_ptq
+from edgekit.compress.quantize.sensitivity import PartlyQuantized
 from edgekit.compress.scheme import FLOAT, Scheme
 from edgekit.data.dataset import example_call
 from edgekit.export.arrays_file import read_arrays
@@ -125,3 +126,11 @@ def test_calibration_sees_the_states_of_all_steps() -> None:
         outputs = eager_outputs(graph, inputs, STATES)
         nearness.append(snr_db(expected["hidden"], outputs["hidden"]))
     assert nearness[0] > nearness[1] + 6
+
+
+def test_sensitivity_looks_at_all_steps() -> None:
+    """With the states that the float model has there, of which most are not zeros."""
+    network = PartlyQuantized(source(INT8_IN_GRAPH), TEST.at(slice(0, 4)), STATES)
+    assert len(network._batch["memory"]) == len(network._batch["x"]) == 4 * STEPS
+    assert network._batch["memory"].any(1).sum() == 4 * (STEPS - 1)
+    assert 10 < network.snr_db() < 60

@@ -91,3 +91,18 @@ def test_projections_are_refused_by_name() -> None:
 def test_a_single_series_is_refused() -> None:
     with pytest.raises(ModelError, match="2 dimensions"):
         rewrite_lstm(nn.LSTM(4, 8))(batch(5, 4))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_cell_computes_the_same_with_linear_layers(bias: bool) -> None:
+    torch.manual_seed(0)
+    model = nn.ModuleDict({"cell": nn.LSTMCell(5, 4, bias=bias)}).eval()
+    written = rewrite_lstm(model)["cell"]  # type: ignore[index]
+    step, state = torch.randn(3, 5), (torch.randn(3, 4), torch.randn(3, 4))
+    with torch.no_grad():
+        for known in (None, state):
+            for ours, theirs in zip(written(step, known), model["cell"](step, known), strict=True):
+                torch.testing.assert_close(ours, theirs)
+    assert rewrite_lstm(model, keep=["cell"])["cell"].state_dict().keys() == (  # type: ignore[index]
+        model["cell"].state_dict().keys()
+    )
