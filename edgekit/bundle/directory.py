@@ -38,8 +38,8 @@ class Bundle(Part):
         return self.path / file.name
 
     def files(self) -> tuple[BundleFile, ...]:
-        """What a device gets: all files but the manifest and the evaluation set, each once, in a
-        stable order."""
+        """What a device gets: all files but the manifest, the evaluation set and the pictures, each
+        once, in a stable order."""
         by_name = {
             file.name: file
             for artifact in self.manifest.artifacts
@@ -50,8 +50,9 @@ class Bundle(Part):
 
     def all_files(self) -> tuple[BundleFile, ...]:
         """All files but the manifest."""
-        evaluation = self.manifest.evaluation
-        return (*self.files(), *(evaluation.files() if evaluation else ()))
+        evaluation, pictures = self.manifest.evaluation, self.manifest.pictures
+        of_host = (*(evaluation.files() if evaluation else ()), *([pictures] if pictures else []))
+        return (*self.files(), *of_host)
 
 
 def describe_file(path: Path, name: str) -> BundleFile:

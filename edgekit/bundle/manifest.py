@@ -11,6 +11,8 @@ Owns what the manifest says; opening, checking and writing a bundle is directory
                                  artifact's own types
       evaluation/*.bin           where the recipe asks for it: test samples, targets and outputs for
                                  metrics on a device; stays on the host
+      pictures.json              where the task can draw: test samples and what the artifacts
+                                 answer; stays on the host
 
 `id` is a hash over everything that determines behaviour (recipe hash, artifact and reference
 hashes), not over seconds or dates, so that the same recipe built twice has the same id."""
@@ -274,6 +276,9 @@ class Manifest(Part):
     artifacts: tuple[Artifact, ...]
     comparisons: tuple[ArtifactAgreement, ...] = ()
     evaluation: Evaluation | None = None
+    pictures: BundleFile | None = Field(
+        default=None, description="What a report shows of its answers (edgekit.bundle.pictures)."
+    )
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
@@ -297,3 +302,5 @@ def _files(manifest: Manifest) -> Iterator[BundleFile]:
         )
     if manifest.evaluation:
         yield from manifest.evaluation.files()
+    if manifest.pictures:
+        yield manifest.pictures

@@ -1,5 +1,6 @@
 """A split as files in a directory, so that other processes map it instead of loading the data
-again. Owns the files; where the directory is, and when it is written, is the caller's business."""
+again. Owns writing them, and reading them as tensors; where the directory is, and when it is
+written, is the caller's business."""
 
 from __future__ import annotations
 
@@ -15,11 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edgekit.data.dataset import ArraySplit, Split, in_turn
-from edgekit.data.source import InputSpec
-from edgekit.states import State, States, steps_in
+from edgekit.data.saved_arrays import INDEX, TARGETS, input_file, open_arrays
+from edgekit.states import steps_in
 
-INDEX = "split.json"
-TARGETS = "targets.npy"
 CHUNK = 256
 
 
@@ -28,7 +27,7 @@ def save_split(split: Split, classes: Sequence[str], directory: Path) -> None:
     files: dict[str, NDArray[Any]] = {}
     start = 0
     for batch in split.batches(in_turn(len(split), CHUNK)):
-        arrays = {_file(place): part for place, part in enumerate(batch.inputs.values())}
+        arrays = {input_file(place): part for place, part in enumerate(batch.inputs.values())}
         if batch.targets is not None:
             arrays[TARGETS] = (
                 batch.targets.unflatten(0, (-1, steps_in(batch.inputs)))
@@ -60,40 +59,7 @@ def _created(file: Path, samples: int, example: Tensor) -> NDArray[Any]:
 def open_split(directory: Path) -> tuple[ArraySplit, tuple[str, ...]]:
     """The split of `save_split` and the names of its classes. The tensors are mapped from the
     files: processes share them, and must not write to them."""
-    index = json.loads((directory / INDEX).read_text(encoding="utf-8"))
-    specs = {name: _spec(**fields) for name, fields in index["inputs"].items()}
-    inputs = {name: _mapped(directory / _file(number)) for number, name in enumerate(specs)}
-    targets = _mapped(directory / TARGETS) if index["labelled"] else None
-    return ArraySplit(inputs, targets, specs, _states(**index["states"])), tuple(index["classes"])
-
-
-def _file(number: int) -> str:
-    return f"input_{number}.npy"  # an input's name need not be one for a file
-
-
-def _mapped(file: Path) -> Tensor:
-    # Copy on write: torch wants memory it may write to, and the files stay as they are.
-    return torch.from_numpy(np.load(file, mmap_mode="c"))
-
-
-def _spec(
-    shape: list[int], dtype: str, mean: list[float] | None, std: list[float] | None
-) -> InputSpec:
-    """A spec from JSON, which has no tuples."""
-    return InputSpec(
-        tuple(shape),
-        dtype,
-        None if mean is None else tuple(mean),
-        None if std is None else tuple(std),
-    )
-
-
-def _states(by_input: dict[str, Any], order: list[str]) -> States:
-    """States from JSON."""
-    return States(
-        {
-            name: State(tuple(fields["shape"]), fields["from_output"])
-            for name, fields in by_input.items()
-        },
-        tuple(order),
-    )
+    saved = open_arrays(directory)
+    inputs = {name: torch.from_numpy(values) for name, values in saved.inputs.items()}
+    targets = None if saved.targets is None else torch.from_numpy(saved.targets)
+    return ArraySplit(inputs, targets, saved.specs, saved.states), saved.classes

@@ -29,6 +29,7 @@ from edgekit.errors import ExportError
 from edgekit.export.arrays_file import read_arrays
 from edgekit.pipeline.data import states_of
 from edgekit.pipeline.evaluation import evaluation_set, write_evaluation
+from edgekit.pipeline.pictures import pictures, write_pictures
 from edgekit.recipe import schema
 from edgekit.recipe.load import LoadedRecipe, recipe_sha256, resolved
 from edgekit.tasks.comparing import compared_outputs
@@ -78,22 +79,18 @@ def assemble(
         comparisons=_comparisons(loaded, artifacts, outputs),
     )
     evaluated = evaluation_set(loaded, cache)
+    drawn = pictures(loaded, cache, artifacts, outputs)
     try:
         output.mkdir(parents=True, exist_ok=True)
         staged = Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=output))
         (staged / "reference").mkdir()
-        opened = Bundle(path=staged, manifest=manifest)
         if evaluated is not None:
-            opened = Bundle(
-                path=staged,
-                manifest=manifest.model_copy(
-                    update={
-                        "evaluation": write_evaluation(
-                            staged, evaluated, outputs, series=bool(states_of(loaded.recipe))
-                        )
-                    }
-                ),
-            )
+            series = bool(states_of(loaded.recipe))
+            evaluation = write_evaluation(staged, evaluated, outputs, series=series)
+            manifest = manifest.model_copy(update={"evaluation": evaluation})
+        if drawn is not None:
+            manifest = manifest.model_copy(update={"pictures": write_pictures(staged, drawn)})
+        opened = Bundle(path=staged, manifest=manifest)
         sources = {
             file.name: entry
             for artifact, entry in zip(artifacts, entries, strict=True)

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, Field, create_model, model_validator
 from pydantic_core import PydanticCustomError
 
 from edgekit.backends import DEFAULT_BACKENDS
+from edgekit.bundle.pictures import MAX_SAMPLES
 from edgekit.compress import METHODS
 from edgekit.data import SOURCES
 from edgekit.models import MODELS
@@ -227,6 +228,14 @@ class Export(Section):
             " torch. 0: none."
         ),
         examples=[1000],
+    )
+    pictures: Annotated[int, Field(ge=0, le=MAX_SAMPLES)] = Field(
+        default=8,
+        description=(
+            "Test samples put into the bundle with what each variant answers, for the report to"
+            " show: the first ones, and as many on which it is most wrong. 0: none."
+        ),
+        examples=[12],
     )
 
     @model_validator(mode="after")

@@ -3,17 +3,19 @@ classes); targets are class numbers from 0 on, of shape (samples,)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.bundle.pictures import Classes, ClassShare, CountTable, Marks
 from edgekit.errors import ModelError
 from edgekit.metrics import MetricKind
 from edgekit.tasks.classification_names import TOP1_NAME, TOP5_NAME
-from edgekit.tasks.outputs import first
+from edgekit.tasks.drawing import Size
+from edgekit.tasks.outputs import confusion, first, softmax
 from edgekit.tasks.task import Outputs
 
 if TYPE_CHECKING:
@@ -52,14 +54,17 @@ WORST = MetricKind(
     gate_margin=5.0,
 )
 BEST = 5
+LIKELIEST = 3
+"""Classes that are drawn of an answer."""
 
 
 @dataclass(frozen=True)
 class Classification:
-    """See edgekit.tasks.task.Task."""
+    """See edgekit.tasks.task.Task, and Draws and CountsAnswers in edgekit.tasks.drawing."""
 
     metrics: tuple[MetricKind, ...] = (TOP1, TOP5, BALANCED, WORST)
     agreement_label: str = "same top-1"
+    error_label: str = "loss"
 
     def loss(
         self, outputs: Mapping[str, Tensor], targets: Tensor, *, label_smoothing: float = 0.0
@@ -140,8 +145,42 @@ class Classification:
             return None
         return np.asarray(scores.argmax(1) == other_scores.argmax(1), dtype=np.float64)
 
+    def drawn(self, outputs: Outputs, size: Size | None) -> Sequence[Marks]:
+        """The likeliest classes; nothing where the outputs are no scores of classes."""
+        scores = first(outputs)
+        return (
+            [_likeliest(sample) for sample in softmax(scores)] if _has_classes(scores.shape) else []
+        )
+
+    def drawn_targets(self, targets: NDArray[Any]) -> Sequence[Marks]:
+        return [Classes(classes=(ClassShare(label=label),)) for label in targets.tolist()]
+
+    def errors(self, outputs: Outputs, targets: NDArray[Any]) -> NDArray[np.float64]:
+        """The cross entropy of each sample."""
+        likely = softmax(first(outputs))[np.arange(len(targets)), targets]
+        return np.asarray(-np.log(np.maximum(likely, np.finfo(np.float64).tiny)))
+
+    def counted(self, outputs: Outputs, targets: NDArray[Any]) -> CountTable | None:
+        """The confusion of the classes."""
+        scores = first(outputs)
+        return (
+            confusion(targets, scores.argmax(1), scores.shape[1])
+            if _has_classes(scores.shape)
+            else None
+        )
+
 
 CLASSIFICATION = Classification()
+
+
+def _likeliest(likely: NDArray[np.float64]) -> Classes:
+    best = np.argsort(-likely, kind="stable")[:LIKELIEST]
+    return Classes(
+        classes=tuple(
+            ClassShare(label=label, share=share)
+            for label, share in zip(best.tolist(), likely[best].tolist(), strict=True)
+        )
+    )
 
 
 def _has_classes(shape: tuple[int, ...]) -> bool:

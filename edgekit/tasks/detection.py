@@ -8,7 +8,7 @@ device."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -17,13 +17,22 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
+from edgekit.bundle.pictures import CountTable, Marks
 from edgekit.data.boxes import overlaps
 from edgekit.errors import ModelError
 from edgekit.metrics import MetricKind
 from edgekit.metrics.detection import NOTHING
 from edgekit.tasks.boxes import Boxes, anchor_boxes, decoded, without_overlap
+from edgekit.tasks.detection_drawing import counts_by_place, drawn_boxes
+from edgekit.tasks.drawing import Size as ImageSize
 from edgekit.tasks.matching import match_records
-from edgekit.tasks.outputs import refuse_smoothing, require, require_same_shape
+from edgekit.tasks.outputs import (
+    refuse_smoothing,
+    require,
+    require_same_shape,
+    sigmoid,
+    softmax,
+)
 from edgekit.tasks.task import Outputs
 
 if TYPE_CHECKING:
@@ -57,7 +66,7 @@ AP = MetricKind(
 
 @dataclass(frozen=True)
 class Detection:
-    """See edgekit.tasks.task.Task.
+    """See edgekit.tasks.task.Task, and Draws and CountsAnswers in edgekit.tasks.drawing.
 
     `image` is the input's (height, width), `grids` the (rows, columns) of each feature map, and
     `anchors` the (width, height) of the boxes in each of its cells, in pixels; an anchor-free net
@@ -183,7 +192,7 @@ class Detection:
         score on."""
         deltas, scores = self._heads(outputs)
         boxes = decoded(deltas, self.anchor_boxes, self.box_weights, self.image)
-        likely = _softmax(scores)[..., 1:] if self.background else _sigmoid(scores)
+        likely = softmax(scores)[..., 1:] if self.background else sigmoid(scores)
         return [self._chosen(*image) for image in zip(boxes, likely, strict=True)]
 
     def _chosen(self, boxes: Boxes, likely: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -199,6 +208,28 @@ class Detection:
         (an overlap of one half). 1 where neither detects anything."""
         pairs = zip(self.detections(outputs), self.detections(others), strict=True)
         return np.array([_agreement(*(_shown(each) for each in pair)) for pair in pairs])
+
+    @property
+    def error_label(self) -> str:
+        return "not matched"
+
+    def drawn(self, outputs: Outputs, size: ImageSize | None) -> Sequence[Marks]:
+        """What is detected with a score of 0.3 or more."""
+        return [drawn_boxes(_shown(each)) for each in self.detections(outputs)]
+
+    def drawn_targets(self, targets: NDArray[Any]) -> Sequence[Marks]:
+        return [drawn_boxes(objects, sure=False) for objects in _objects(targets)]
+
+    def errors(self, outputs: Outputs, targets: NDArray[Any]) -> NDArray[np.float64]:
+        """The share of the detected and the true objects that do not match."""
+        pairs = zip(self.detections(outputs), _objects(targets), strict=True)
+        return np.array([1 - _agreement(_shown(each), objects) for each, objects in pairs])
+
+    def counted(self, outputs: Outputs, targets: NDArray[Any]) -> CountTable | None:
+        """Which class is detected where an object is, or nothing; and what is where none is."""
+        detected = [_shown(each) for each in self.detections(outputs)]
+        classes = self.classes_of({name: each.shape[1:] for name, each in outputs.items()})
+        return counts_by_place(detected, _objects(targets), classes or 0, SAME_PLACE)
 
     def _heads(self, outputs: Mapping[str, Any]) -> tuple[Any, Any]:
         if len(outputs) < 2:
@@ -219,6 +250,13 @@ class Detection:
             )
 
 
+def _objects(targets: NDArray[Any]) -> list[NDArray[np.float64]]:
+    """True objects as detections of the score 1."""
+    return [
+        np.insert(image[image[:, 0] >= 0].astype(np.float64), 1, 1.0, axis=1) for image in targets
+    ]
+
+
 def _shown(detections: NDArray[np.float64]) -> NDArray[np.float64]:
     return detections[detections[:, 1] >= SHOWN]
 
@@ -235,12 +273,3 @@ def _agreement(detections: NDArray[np.float64], others: NDArray[np.float64]) -> 
             matched += 1
             same[:, fits[0]] = False
     return 2 * matched / (len(detections) + len(others))
-
-
-def _softmax(scores: NDArray[Any]) -> NDArray[np.float64]:
-    powers = np.exp(scores - scores.max(-1, keepdims=True))
-    return np.asarray(powers / powers.sum(-1, keepdims=True), dtype=np.float64)
-
-
-def _sigmoid(scores: NDArray[Any]) -> NDArray[np.float64]:
-    return np.asarray(0.5 * (1 + np.tanh(np.asarray(scores, dtype=np.float64) / 2)))

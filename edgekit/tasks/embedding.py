@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from edgekit.bundle.pictures import CountTable
 from edgekit.errors import ModelError
 from edgekit.metrics import MetricKind
-from edgekit.tasks.outputs import first, refuse_smoothing, require
+from edgekit.tasks.outputs import confusion, first, refuse_smoothing, require
 from edgekit.tasks.task import Outputs
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ COSINE = MetricKind(
 
 @dataclass(frozen=True)
 class Embedding:
-    """See edgekit.tasks.task.Task and ScoresTogether.
+    """See edgekit.tasks.task.Task and ScoresTogether, and CountsAnswers in edgekit.tasks.drawing.
 
     `temperature` is that of the loss. Samples are looked for among all others of the test set;
     those without another of their class are left out."""
@@ -145,6 +146,20 @@ class Embedding:
         """1 where the two vectors point the same way."""
         cosines = (_normalised(first(outputs)) * _normalised(first(others))).sum(1)
         return np.asarray(cosines >= SAME, dtype=np.float64)
+
+    def counted(self, outputs: Outputs, targets: NDArray[Any]) -> CountTable | None:
+        """The class of each sample, and of the one that is nearest to it."""
+        vectors = _normalised(first(outputs)).astype(np.float32)
+        nearest = []
+        for start in range(0, len(vectors), CHUNK):
+            similar = vectors[start : start + CHUNK] @ vectors.T
+            rows = np.arange(len(similar))
+            similar[rows, start + rows] = -np.inf
+            nearest.append(similar.argmax(axis=1))
+        classes = int(targets.max()) + 1
+        return confusion(
+            targets, targets[np.concatenate(nearest)], classes, columns="of the nearest"
+        )
 
 
 def _normalised(vectors: NDArray[Any]) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ y in pixels of the input and 1 for a visible point, of shape (samples, points, 3
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from edgekit.bundle.pictures import Marks, Point, Points
 from edgekit.errors import ModelError
 from edgekit.metrics import MetricKind
+from edgekit.tasks.drawing import Size
 from edgekit.tasks.outputs import first, refuse_smoothing, require, require_same_shape
 from edgekit.tasks.task import Outputs
 
@@ -43,7 +45,7 @@ PCK = MetricKind(
 
 @dataclass(frozen=True)
 class Keypoints:
-    """See edgekit.tasks.task.Task.
+    """See edgekit.tasks.task.Task, and Draws in edgekit.tasks.drawing.
 
     `stride` is how many pixels of the input one cell of a heat map is wide, `sigma` the width of
     the peak that heat maps learn, in cells. Neither means anything for coordinates."""
@@ -151,6 +153,27 @@ class Keypoints:
         diagonal = np.linalg.norm(np.ptp(points, axis=1), axis=-1)
         near = np.linalg.norm(points - other_points, axis=-1) <= NEAR * diagonal[:, None]
         return np.asarray(near.mean(axis=1), dtype=np.float64)
+
+    @property
+    def error_label(self) -> str:
+        return "NME"
+
+    def drawn(self, outputs: Outputs, size: Size | None) -> Sequence[Marks]:
+        return [
+            Points(points=tuple(Point(x=x, y=y) for x, y in sample))
+            for sample in self.points(first(outputs)).tolist()
+        ]
+
+    def drawn_targets(self, targets: NDArray[Any]) -> Sequence[Marks]:
+        return [
+            Points(points=tuple(Point(x=x, y=y, visible=bool(seen)) for x, y, seen in sample))
+            for sample in targets.tolist()
+        ]
+
+    def errors(self, outputs: Outputs, targets: NDArray[Any]) -> NDArray[np.float64]:
+        """The mean distance of the visible points over the diagonal of their box; 0 where fewer
+        than two are visible."""
+        return np.asarray(self.score(outputs, targets)[NME.name][:, 0], dtype=np.float64)
 
     def points(self, answered: NDArray[Any]) -> NDArray[np.float64]:
         """Coordinates as they are; of heat maps the middle of the highest cell, moved by a quarter

@@ -3,16 +3,18 @@ a logit, of shape (samples, classes); targets are 0 or 1, of the same shape."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.bundle.pictures import Classes, ClassShare, CountTable, Marks
 from edgekit.errors import ModelError
 from edgekit.metrics import MetricKind
-from edgekit.tasks.outputs import first, refuse_smoothing, require, require_same_shape
+from edgekit.tasks.drawing import Size
+from edgekit.tasks.outputs import first, refuse_smoothing, require, require_same_shape, sigmoid
 from edgekit.tasks.task import Outputs
 
 if TYPE_CHECKING:
@@ -43,15 +45,18 @@ ROC_AUC = MetricKind(
     gate_margin=0.5,
 )
 """Of a single class: yes or no."""
+HITS = ("found", "missed", "found wrongly")
 
 
 @dataclass(frozen=True)
 class Multilabel:
-    """See edgekit.tasks.task.Task. A class counts as found where its score is above 0, which is a
-    probability above one half."""
+    """See edgekit.tasks.task.Task, and Draws and CountsAnswers in edgekit.tasks.drawing.
+
+    A class counts as found where its score is above 0, which is a probability above one half."""
 
     metrics: tuple[MetricKind, ...] = (PRECISION, F1, ROC_AUC)
     agreement_label: str = "same classes"
+    error_label: str = "loss"
 
     def loss(
         self, outputs: Mapping[str, Tensor], targets: Tensor, *, label_smoothing: float = 0.0
@@ -114,8 +119,41 @@ class Multilabel:
         same = (first(outputs) > 0) == (first(others) > 0)
         return np.asarray(same.mean(axis=1), dtype=np.float64)
 
+    def drawn(self, outputs: Outputs, size: Size | None) -> Sequence[Marks]:
+        """The classes that are found."""
+        return [_classes(likely, likely > 0.5) for likely in sigmoid(first(outputs))]
+
+    def drawn_targets(self, targets: NDArray[Any]) -> Sequence[Marks]:
+        return [
+            Classes(classes=tuple(ClassShare(label=at) for at in np.flatnonzero(true).tolist()))
+            for true in targets
+        ]
+
+    def errors(self, outputs: Outputs, targets: NDArray[Any]) -> NDArray[np.float64]:
+        """The binary cross entropy of each sample, its mean over the classes."""
+        logits = np.asarray(first(outputs), dtype=np.float64)
+        return np.asarray((np.logaddexp(0, logits) - logits * targets).mean(axis=1))
+
+    def counted(self, outputs: Outputs, targets: NDArray[Any]) -> CountTable | None:
+        """For each class how often it is found, missed, and found where it is not."""
+        positive, predicted = targets.astype(bool), first(outputs) > 0
+        hits = (positive & predicted, positive & ~predicted, ~positive & predicted)
+        counts = np.stack([each.sum(axis=0) for each in hits], axis=1)
+        return CountTable.of(counts, rows="class", columns="", column_names=HITS)
+
 
 MULTILABEL = Multilabel()
+
+
+def _classes(likely: NDArray[np.float64], chosen: NDArray[np.bool_]) -> Classes:
+    """Chosen classes, the likeliest first."""
+    order = np.argsort(-likely, kind="stable")
+    return Classes(
+        classes=tuple(
+            ClassShare(label=label, share=float(likely[label]))
+            for label in order[chosen[order]].tolist()
+        )
+    )
 
 
 def _check_shape(targets: tuple[int, ...], scores: tuple[int, ...]) -> None:

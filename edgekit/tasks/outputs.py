@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.bundle.pictures import CountTable
 from edgekit.errors import ModelError
 
 Value = TypeVar("Value")
@@ -16,6 +17,28 @@ Value = TypeVar("Value")
 def first(outputs: Mapping[str, Value]) -> Value:
     """The first output, which is the one that tasks of a single output read."""
     return next(iter(outputs.values()))
+
+
+def confusion(
+    targets: NDArray[Any], predicted: NDArray[Any], classes: int, *, columns: str = "predicted"
+) -> CountTable:
+    """How often samples of each class have been taken for which."""
+    pairs = np.asarray(targets, dtype=np.int64) * classes + predicted
+    places, counts = np.unique(pairs, return_counts=True)
+    return CountTable.of_cells(
+        (classes, classes), np.divmod(places, classes), counts, columns=columns
+    )
+
+
+def softmax(scores: NDArray[Any]) -> NDArray[np.float64]:
+    """Probabilities of classes from their scores, over the last axis."""
+    powers = np.exp(np.asarray(scores, dtype=np.float64) - scores.max(-1, keepdims=True))
+    return np.asarray(powers / powers.sum(-1, keepdims=True))
+
+
+def sigmoid(scores: NDArray[Any]) -> NDArray[np.float64]:
+    """Probabilities from logits, one by one."""
+    return np.asarray(0.5 * (1 + np.tanh(np.asarray(scores, dtype=np.float64) / 2)))
 
 
 def require(right: NDArray[np.bool_], rule: str) -> None:

@@ -3,7 +3,7 @@ targets are real numbers of shape (samples, outputs), or (samples,) for one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from edgekit.bundle.pictures import Marks, Numbers
 from edgekit.errors import ModelError
 from edgekit.metrics import MetricKind
+from edgekit.tasks.drawing import Size
 from edgekit.tasks.outputs import first, refuse_smoothing, require, require_same_shape
 from edgekit.tasks.task import Outputs
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Regression:
-    """See edgekit.tasks.task.Task.
+    """See edgekit.tasks.task.Task, and Draws in edgekit.tasks.drawing.
 
     `unit` is that of the targets. `tolerance`, in it, is what counts as no difference: `agreement`
     counts the samples on which two models are so near, and it is the gate's margin."""
@@ -113,6 +115,21 @@ class Regression:
             return None
         apart = np.abs(_rows(first(outputs)) - _rows(first(others)))
         return np.asarray(apart.max(axis=1) <= self.tolerance, dtype=np.float64)
+
+    @property
+    def error_label(self) -> str:
+        return f"error in {self.unit}" if self.unit else "error"
+
+    def drawn(self, outputs: Outputs, size: Size | None) -> Sequence[Marks]:
+        return self.drawn_targets(first(outputs))
+
+    def drawn_targets(self, targets: NDArray[Any]) -> Sequence[Marks]:
+        return [Numbers(values=row, unit=self.unit) for row in _rows(targets).tolist()]
+
+    def errors(self, outputs: Outputs, targets: NDArray[Any]) -> NDArray[np.float64]:
+        """The mean size of a sample's errors."""
+        apart = _rows(first(outputs)) - _rows(targets).astype(np.float64)
+        return np.asarray(np.abs(apart).mean(axis=1), dtype=np.float64)
 
 
 def _rows(values: NDArray[Any]) -> NDArray[Any]:

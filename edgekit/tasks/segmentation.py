@@ -4,15 +4,17 @@ size of the masks or smaller; targets are masks of class numbers, of shape (samp
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.bundle.pictures import CountTable, Marks, Mask
 from edgekit.errors import ModelError
 from edgekit.metrics import MetricKind
+from edgekit.tasks.drawing import Size
 from edgekit.tasks.outputs import first, require, require_same_shape
 from edgekit.tasks.task import Outputs
 
@@ -40,11 +42,13 @@ PIXEL_ACCURACY = MetricKind(
 
 @dataclass(frozen=True)
 class Segmentation:
-    """See edgekit.tasks.task.Task. Scores smaller than the masks are resized bilinearly, in
-    training and on the host alike."""
+    """See edgekit.tasks.task.Task, and Draws and CountsAnswers in edgekit.tasks.drawing.
+
+    Scores smaller than the masks are resized bilinearly, in training and on the host alike."""
 
     metrics: tuple[MetricKind, ...] = (MIOU, PIXEL_ACCURACY)
     agreement_label: str = "same class of pixel"
+    error_label: str = "1 − IoU"
 
     def loss(
         self, outputs: Mapping[str, Tensor], targets: Tensor, *, label_smoothing: float = 0.0
@@ -102,15 +106,11 @@ class Segmentation:
     def score(self, outputs: Outputs, targets: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """For each sample and class the pixels in both masks and in either; and how many pixels are
         right, of how many."""
-        scores = first(outputs)
-        classes = scores.shape[1]
+        classes = first(outputs).shape[1]
         ratios = []
-        for mask, predicted in zip(targets, _masks(scores, targets.shape[1:]), strict=True):
-            counted = mask != IGNORED
-            pairs = mask[counted].astype(np.int64) * classes + predicted[counted]
-            confusion = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
-            both = np.diagonal(confusion)
-            ratios.append([*both, *(confusion.sum(0) + confusion.sum(1) - both)])
+        for pixels in _confusions(first(outputs), targets):
+            both = np.diagonal(pixels)
+            ratios.append([*both, *(pixels.sum(0) + pixels.sum(1) - both)])
         material = np.array(ratios, dtype=np.float64)
         counted = (targets != IGNORED).reshape(len(targets), -1).sum(1)
         right = material[:, :classes].sum(1)
@@ -121,8 +121,36 @@ class Segmentation:
         pairs = zip(_masks(first(outputs)), _masks(first(others)), strict=True)
         return np.array([(mask == other).mean() for mask, other in pairs], dtype=np.float64)
 
+    def drawn(self, outputs: Outputs, size: Size | None) -> Sequence[Marks]:
+        return [Mask.of(mask) for mask in _masks(first(outputs), size)]
+
+    def drawn_targets(self, targets: NDArray[Any]) -> Sequence[Marks]:
+        return [Mask.of(mask) for mask in targets]
+
+    def errors(self, outputs: Outputs, targets: NDArray[Any]) -> NDArray[np.float64]:
+        """How far the mean overlap of the classes in a sample is from 1."""
+        ratios = self.score(outputs, targets)[MIOU.name]
+        both, either = np.split(ratios, 2, axis=1)
+        there = either > 0
+        overlaps = np.divide(both, either, out=np.zeros_like(both), where=there)
+        return np.asarray(1 - overlaps.sum(1) / np.maximum(there.sum(1), 1))
+
+    def counted(self, outputs: Outputs, targets: NDArray[Any]) -> CountTable | None:
+        """The confusion of the classes of all pixels."""
+        counts = sum(_confusions(first(outputs), targets))
+        return CountTable.of(np.asarray(counts), counted="pixels")
+
 
 SEGMENTATION = Segmentation()
+
+
+def _confusions(scores: NDArray[Any], targets: NDArray[Any]) -> Iterator[NDArray[np.int64]]:
+    """For each sample how many pixels of each true class (rows) have which class (columns)."""
+    classes = scores.shape[1]
+    for mask, predicted in zip(targets, _masks(scores, targets.shape[1:]), strict=True):
+        counted = mask != IGNORED
+        pairs = mask[counted].astype(np.int64) * classes + predicted[counted]
+        yield np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
 def _masks(

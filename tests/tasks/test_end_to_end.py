@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 import edgekit
+from edgekit.bundle.directory import Bundle
+from edgekit.bundle.pictures import read_pictures
 from edgekit.devices.target import LocalTarget
 from edgekit.verdict.metrics import metric_drop
 
@@ -171,6 +173,9 @@ class Case:
     most: dict[str, float]
     epochs: int = 8
     lr: float = 0.02
+    drawn: str = ""
+    """The kind of what is drawn of an answer; nothing is where it is empty."""
+    counted: bool = True
 
 
 CASES = {
@@ -182,12 +187,26 @@ CASES = {
         least={"r2": 0.2},
         most={"mae": 55, "rmse": 70},
         epochs=40,
+        drawn="numbers",
+        counted=False,
     ),
     "multilabel": Case(
-        "multilabel", "properties", "facts", "[1, 8, 8]", {"map": 85, "macro_f1": 75}, {}
+        "multilabel",
+        "properties",
+        "facts",
+        "[1, 8, 8]",
+        {"map": 85, "macro_f1": 75},
+        {},
+        drawn="classes",
     ),
     "segmentation": Case(
-        "segmentation", "masks", "maps", "[1, 8, 8]", {"miou": 40, "pixel_accuracy": 75}, {}
+        "segmentation",
+        "masks",
+        "maps",
+        "[1, 8, 8]",
+        {"miou": 40, "pixel_accuracy": 75},
+        {},
+        drawn="mask",
     ),
     "heat maps": Case(
         "{name: keypoints, args: {stride: 1}}",
@@ -197,8 +216,19 @@ CASES = {
         {"pck": 40},
         {"nme": 30},
         lr=0.003,
+        drawn="points",
+        counted=False,
     ),
-    "coordinates": Case("keypoints", "corners", "points", "[1, 8, 8]", {"pck": 40}, {"nme": 25}),
+    "coordinates": Case(
+        "keypoints",
+        "corners",
+        "points",
+        "[1, 8, 8]",
+        {"pck": 40},
+        {"nme": 25},
+        drawn="points",
+        counted=False,
+    ),
     "embedding": Case(
         "embedding", "numbers", "vectors", "[1, 8, 8]", {"recall_at_1": 85, "recall_at_5": 90}, {}
     ),
@@ -210,6 +240,7 @@ CASES = {
         {"map50": 50, "map50_95": 30},
         {},
         epochs=20,
+        drawn="boxes",
     ),
     "classification": Case(
         "classification",
@@ -218,6 +249,7 @@ CASES = {
         "[1, 8, 8]",
         {"top1": 85, "balanced_accuracy": 85, "worst_class_recall": 40},
         {},
+        drawn="classes",
     ),
 }
 
@@ -249,6 +281,7 @@ def test_it_is_built_and_measured(
             assert values[metric].value >= least, (artifact.key, metric, values[metric].value)
         for metric, most in case.most.items():
             assert values[metric].value <= most, (artifact.key, metric, values[metric].value)
+    _require_pictures(bundle, case)
     target = LocalTarget(edgekit=1, name="here", kind="local", workdir=str(tmp_path / "device"))
     settings = {"runs": 1, "warmup_min_seconds": 0, "min_seconds": 0, "min_iterations": 8}
     [measured] = edgekit.bench(bundle, target, settings=settings, accuracy_samples=96).values()
@@ -263,3 +296,24 @@ def test_it_is_built_and_measured(
         assert unpaired
         assert paired.mid == pytest.approx(unpaired.mid)
         assert paired.high - paired.low < unpaired.high - unpaired.low
+
+
+def _require_pictures(bundle: Bundle, case: Case) -> None:
+    """Both variants side by side on the first samples and on the worst ones."""
+    assert bundle.manifest.pictures
+    pictures = read_pictures(bundle.file(bundle.manifest.pictures))
+    assert set(pictures.tables) == ({"fp32.pte", "int8.pte"} if case.counted else set())
+    if not case.drawn:
+        assert pictures.samples == ()
+        return
+    chosen = [sample.chosen for sample in pictures.samples]
+    assert chosen == ["first"] * 4 + ["worst"] * 4
+    worst = [sample.errors["int8.pte"] for sample in pictures.samples if sample.chosen == "worst"]
+    assert worst == sorted(worst, reverse=True)
+    for sample in pictures.samples:
+        assert sample.truth
+        assert {key: marks.kind for key, marks in sample.answers.items()} == {
+            "fp32.pte": case.drawn,
+            "int8.pte": case.drawn,
+        }
+        assert (sample.image is None) == (case.shape == "[10]")

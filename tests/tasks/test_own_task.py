@@ -127,6 +127,7 @@ def drawn(*parts: object) -> str:
 def test_the_build_holds_its_metric(built: BuildResult) -> None:
     manifest = built.bundle.manifest
     assert manifest.task == "own_task:OFFSETS"
+    assert manifest.pictures is None  # the task says nothing about drawing
     fp32, int8 = (artifact.verification for artifact in manifest.artifacts)
     assert (fp32.metrics[0].label, fp32.metrics[0].samples) == ("MAE", 64)
     assert int8.agreement_percent is not None
@@ -166,6 +167,7 @@ def test_it_is_measured_compared_judged_and_reported(
     titles = str(page(bundle, [measured], judge(bundle), {}, {}))
     assert "MAE (95 %)" in titles
     assert "MAE against latency" in titles
+    assert "what the model answers on samples" in titles
 
 
 def test_two_artifacts_are_compared_by_it(built: BuildResult, target: LocalTarget) -> None:

@@ -4,6 +4,7 @@ are shown and where the file goes.
 values     what a page is made of
 build      sections on the bundle
 overview   all in one line, the headline metric against latency
+answers    samples and what the artifacts answer, as pictures
 verdicts   against what was measured in turn
 parity     the two runtimes side by side
 session    device and validity
@@ -25,6 +26,7 @@ from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
     from edgekit.bundle.directory import Bundle
+    from edgekit.bundle.pictures import Pictures
     from edgekit.measure.measurement import Measurement
     from edgekit.store.results import Store
 
@@ -82,12 +84,20 @@ def report(
             for measurement in shown
         }
     by_target = {measurement.target: measurement for measurement in reversed(shown)}
+    drawn = _pictures(opened)
     checks = judge(opened, by_target) if opened and opened.manifest.recipe else None
     text = html(
-        page(opened, shown, checks, past, beside),
+        page(opened, shown, checks, past, beside, drawn),
         made=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     return _written(Path(output), text)
+
+
+def _pictures(bundle: Bundle | None) -> Pictures | None:
+    from edgekit.bundle.pictures import read_pictures
+
+    file = bundle.manifest.pictures if bundle else None
+    return read_pictures(bundle.file(file)) if bundle and file else None
 
 
 def _chosen(store: Store, bundle: Bundle | None, prefixes: Sequence[str]) -> list[Measurement]:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 from edgekit.bundle.directory import Bundle
 from edgekit.bundle.manifest import Artifact
+from edgekit.bundle.pictures import Pictures
 from edgekit.measure.measurement import Measurement
 from edgekit.reporting.against_baseline import baseline_variant
 from edgekit.reporting.page import (
+    answers,
     build,
     distribution,
     history,
@@ -53,9 +55,10 @@ def page(
     checks: Sequence[JudgedLimit] | None,
     past: Mapping[str, Sequence[HistoryEntry]],
     beside: Mapping[str, Sequence[Measurement]],
+    pictures: Pictures | None = None,
 ) -> Page:
     """By measurement id: `past` is what the database knows of the same name on the same target,
-    `beside` what was measured in turn with it."""
+    `beside` what was measured in turn with it. `pictures` are those of the bundle."""
     as_measured = measurements
     measurements = told_apart(measurements)
     manifest = bundle.manifest if bundle else None
@@ -69,6 +72,7 @@ def page(
         ),
         build.budget_section(checks),
         *verdicts.verdict_sections(bundle, measurements, beside),
+        *_answers(bundle, pictures),
         build.trace_section(manifest.trace if manifest else None),
         build.artifacts_section(artifacts, baseline, manifest),
         *_measured(
@@ -150,6 +154,12 @@ def _glance(
     )
     for measurement in measurements:
         yield overview.pareto_figure(measurement)
+
+
+def _answers(bundle: Bundle | None, pictures: Pictures | None) -> Iterator[Section]:
+    """Of a bundle that a recipe made: others have no task."""
+    if bundle and bundle.manifest.recipe:
+        yield answers.answers_section(pictures, bundle.manifest.classes)
 
 
 def _measured(

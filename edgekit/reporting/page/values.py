@@ -121,7 +121,89 @@ class Heading:
     kind: ClassVar[str] = "heading"
 
 
-Block = Table | Figure | Facts | Notes | Absent | Code | Strip | Heading
+@dataclass(frozen=True)
+class Shape:
+    """What lies on a picture, in its units: a box from (x, y), a point at it, or a line through
+    `points`. A hollow one is only hinted at. `title` is said when it is pointed at."""
+
+    kind: Literal["box", "point", "line"]
+    colour: str
+    x: float = 0.0
+    y: float = 0.0
+    width: float = 0.0
+    height: float = 0.0
+    points: str = ""
+    hollow: bool = False
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """`width` × `height` units with images over one another (data URIs of PNG, the lowest first)
+    and shapes on them. `title` says what is seen."""
+
+    title: str
+    width: float
+    height: float
+    layers: tuple[str, ...] = ()
+    shapes: tuple[Shape, ...] = ()
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of text below a picture. `colour` puts a square before it; `share` (0 to 1) draws a
+    bar."""
+
+    text: str
+    detail: str = ""
+    colour: str = ""
+    share: float | None = None
+    tone: Tone = ""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What is true of a sample, or one answer."""
+
+    title: str
+    picture: Picture | None
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class Card:
+    """One sample: panels side by side."""
+
+    title: str
+    panels: tuple[Panel, ...]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Samples, with what their colours mean: pairs of colour and name."""
+
+    title: str
+    cards: tuple[Card, ...]
+    legend: tuple[tuple[str, str], ...] = ()
+    caption: str = ""
+    kind: ClassVar[str] = "gallery"
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Counts of rows by columns. Each cell has its text and its share of the row, which shades it;
+    `right` marks the cells of what is right."""
+
+    title: str
+    corner: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[tuple[str, float, bool], ...]], ...]
+    caption: str = ""
+    half: bool = False
+    kind: ClassVar[str] = "matrix"
+
+
+Block = Table | Figure | Facts | Notes | Absent | Code | Strip | Heading | Gallery | Matrix
 
 
 @dataclass(frozen=True)

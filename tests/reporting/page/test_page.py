@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from edgekit.verdict.budget import JudgedLimit
 from edgekit.workflow.judge import judge
 from tests.support.hostile import HOSTILE, hostile
 from tests.support.measured import make_bundle, make_measurement
+from tests.support.seen import Seen
 
 URL = "http://127.0.0.1:9/x"
 PARTS = (
@@ -36,29 +36,6 @@ PARTS = (
     "The two runtimes on",
     "Time by operator on",
 )
-
-
-class Seen(HTMLParser):
-    """Tags with their attributes, and the text between them, scripts and styles apart."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text, self.data, self._inside = "", "", ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        self._inside = tag if tag in ("script", "style") else self._inside
-
-    def handle_endtag(self, tag: str) -> None:
-        self._inside = "" if tag == self._inside else self._inside
-
-    def handle_data(self, data: str) -> None:
-        if self._inside == "script" and data.startswith('{"figure'):
-            self.data += data
-        elif not self._inside:
-            self.text += data
 
 
 def made(
