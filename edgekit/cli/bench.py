@@ -51,6 +51,14 @@ def bench(
         ),
     ] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads of the runtime.", min=1)] = None,
+    deadline_ms: Annotated[
+        float | None,
+        typer.Option(
+            "--deadline-ms",
+            metavar="MS",
+            help="How long an inference may take: shows how many take longer.",
+        ),
+    ] = None,
     quick: Annotated[
         bool,
         typer.Option("--quick", help="3 runs: to look at. Labelled quick, and judges nothing."),
@@ -98,7 +106,9 @@ def bench(
 
     if quick and runs is not None:
         raise UsageError("--quick and --runs exclude one another", hint="--quick is --runs 3")
-    settings = given_settings(runs=QUICK_RUNS if quick else runs, threads=threads)
+    settings = given_settings(
+        runs=QUICK_RUNS if quick else runs, threads=threads, deadline_ms=deadline_ms
+    )
     names = targets or ["local"]
     with opened_bundle(bundle) as opened:
         try:
@@ -136,7 +146,7 @@ def _print_tables(bundle: Bundle, measurements: dict[str, Measurement]) -> None:
             console.print(part)
 
 
-def given_settings(**options: int | None) -> dict[str, float]:
+def given_settings(**options: float | None) -> dict[str, float]:
     """The settings that the command line names; the others come from the recipe."""
     return {name: value for name, value in options.items() if value is not None}
 

@@ -49,6 +49,14 @@ def compare(
             help="Fresh runner processes per artifact and side; below 10 nothing is decided.", min=1
         ),
     ] = None,
+    deadline_ms: Annotated[
+        float | None,
+        typer.Option(
+            "--deadline-ms",
+            metavar="MS",
+            help="How long an inference may take: also compares how many take longer.",
+        ),
+    ] = None,
     margin: Annotated[
         float,
         typer.Option(help="Differences up to so many percent count as none.", min=0.1, max=100),
@@ -90,7 +98,7 @@ def compare(
                 second,
                 target,
                 pairs=pairs,
-                settings=given_settings(runs=runs),
+                settings=given_settings(runs=runs, deadline_ms=deadline_ms),
                 margin_percent=margin,
                 accuracy_samples=samples,
                 progress=progress,

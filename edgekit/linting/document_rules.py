@@ -183,7 +183,7 @@ def _quick(loaded: LoadedRecipe) -> Iterator[LintFinding]:
     timed = [
         name
         for name, limits in recipe.budget.variants.items()
-        if limits.latency_p50_max_ms or limits.latency_min_speedup_ratio
+        if limits.latency_p50_max_ms or limits.latency_min_speedup_ratio or limits.deadline_ms
     ]
     if timed and recipe.bench.runs < FULL_RUNS:
         message = (

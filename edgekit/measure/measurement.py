@@ -23,7 +23,7 @@ from edgekit.measure.runs import ArtifactResult, Part
 from edgekit.measure.settings import Settings
 from edgekit.measure.summary import ArtifactSummary, summarise, summary_dict
 from edgekit.metrics import MetricValue
-from edgekit.stats import MedianRatio
+from edgekit.stats import ClusteredShare, MedianRatio
 from edgekit.stats.compare import FULL_RUNS
 
 Level = Literal["invalid", "warning", "unknown", "note"]
@@ -95,7 +95,11 @@ class Measurement(Part):
     @cached_property
     def summaries(self) -> dict[str, ArtifactSummary]:
         """By artifact key; artifacts without a complete run are left out."""
-        return {result.key: summarise(result) for result in self.artifacts if result.complete_runs}
+        return {
+            result.key: summarise(result, self.settings.deadline_ms)
+            for result in self.artifacts
+            if result.complete_runs
+        }
 
     def unjudged(self, *keys: str) -> str:
         """Why latencies of these artifacts must not be judged; empty when they may be."""
@@ -116,6 +120,11 @@ class Measurement(Part):
             if key in self.summaries and not self.unjudged(key)
             else None
         )
+
+    def deadline_misses(self, key: str, deadline_ms: float) -> ClusteredShare | None:
+        """How many inferences took longer, for a judgement: None where `unjudged` says why."""
+        result = self.result(key)
+        return None if result is None or self.unjudged(key) else result.deadline_misses(deadline_ms)
 
     def speedup(self, baseline_key: str, key: str) -> MedianRatio | None:
         """Times faster than the baseline, for a judgement: None where `unjudged` says why."""

@@ -11,7 +11,7 @@ from edgekit.bundle.manifest import Artifact
 from edgekit.devices.facts import CpuTime, DeviceState
 from edgekit.measure.extra_results import DeviceEvaluation, Energy, Profile, Sustained
 from edgekit.measure.protocol_lines import HelloValues, MemoryMark, WindowValues
-from edgekit.stats import Fidelity
+from edgekit.stats import ClusteredShare, Fidelity, clustered_share
 
 MemoryKind = Literal["baseline", "loaded", "first", "steady", "end"]
 
@@ -120,6 +120,16 @@ class ArtifactResult(Part):
     @property
     def complete_runs(self) -> tuple[MeasuredRun, ...]:
         return tuple(run for run in self.runs if run.complete)
+
+    def deadline_misses(self, deadline_ms: float) -> ClusteredShare | None:
+        """How many of all counted inferences took longer, with an interval over runs; None without
+        any."""
+        runs = [run.steady_ns for run in self.complete_runs if run.steady_ns]
+        if not runs:
+            return None
+        deadline_ns = deadline_ms * 1e6
+        misses = [int((np.asarray(run) > deadline_ns).sum()) for run in runs]
+        return clustered_share(misses, [len(run) for run in runs])
 
     @property
     def run_medians_ns(self) -> list[float]:

@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 
 from edgekit.errors import UsageError
-from edgekit.yaml_documents.fields import Count, Section
+from edgekit.yaml_documents.fields import Count, Positive, Section
 
 LONGEST_S = 3600.0
 Seconds = Annotated[float, Field(ge=0, le=LONGEST_S, allow_inf_nan=False)]
@@ -41,6 +41,14 @@ class Settings(Section):
     )
     threads: Annotated[Count, Field(le=256)] = Field(
         default=1, description="CPU threads of the runtime."
+    )
+    deadline_ms: Positive | None = Field(
+        default=None,
+        description=(
+            "An inference that takes longer misses it; tables say how many do. Default: that of the"
+            " gate, else the shortest of the budget."
+        ),
+        examples=[33.3],
     )
 
 

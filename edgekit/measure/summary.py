@@ -11,7 +11,7 @@ import numpy as np
 from edgekit import stats
 from edgekit.measure.protocol_lines import MemoryMark
 from edgekit.measure.runs import ArtifactResult
-from edgekit.stats import Outliers, QuantileEstimate
+from edgekit.stats import ClusteredShare, Outliers, QuantileEstimate
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class ArtifactSummary:
     `p50` is the median of the runs' medians with its interval over runs; `mad_ns` their median
     absolute deviation; `p90`, `p95` and `p99` are of all counted samples together, None below their
     floors. Stages, memory and `overhead_ns` (the runner's own timing, per inference, which is in
-    every sample) are medians over runs; `peak_bytes` is the largest of any run."""
+    every sample) are medians over runs; `peak_bytes` is the largest of any run. `misses` are the
+    samples that took longer than the deadline of the settings, None without one."""
 
     key: str
     runs: int
@@ -54,9 +55,10 @@ class ArtifactSummary:
     peak_bytes: int | None
     outliers: Outliers
     unsteady_runs: int
+    misses: ClusteredShare | None = None
 
 
-def summarise(result: ArtifactResult) -> ArtifactSummary:
+def summarise(result: ArtifactResult, deadline_ms: float | None = None) -> ArtifactSummary:
     """Raises ValueError without a complete run."""
     runs = result.complete_runs
     pooled = np.concatenate([np.asarray(run.steady_ns, dtype=float) for run in runs])
@@ -100,6 +102,7 @@ def summarise(result: ArtifactResult) -> ArtifactSummary:
         ),
         outliers=stats.outliers(pooled),
         unsteady_runs=sum(1 for run in steadiness if run and not run.steady),
+        misses=None if deadline_ms is None else result.deadline_misses(deadline_ms),
     )
 
 
@@ -144,7 +147,19 @@ def summary_dict(summary: ArtifactSummary) -> dict[str, Any]:
     }
     memory["memory_kinds"] = {mark: vars(use) for mark, use in summary.memory_kinds.items()}
     latency = {name: ms(getattr(summary, name)) for name in ("p50", "p90", "p95", "p99")}
-    return {**plain, **latency, **memory, "outliers": vars(summary.outliers)}
+    misses = None if summary.misses is None else share_dict(summary.misses)
+    others = {"outliers": vars(summary.outliers), "deadline_misses": misses}
+    return {**plain, **latency, **memory, **others}
+
+
+def share_dict(value: ClusteredShare) -> dict[str, float]:
+    """A share as plain JSON values, in percent."""
+    shares = {"percent": value.share, "low_percent": value.low, "high_percent": value.high}
+    return {
+        "misses": value.count,
+        "samples": value.total,
+        **{name: 100 * share for name, share in shares.items()},
+    }
 
 
 def _median_ms(values_ns: Sequence[int | None]) -> float | None:

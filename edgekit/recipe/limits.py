@@ -21,6 +21,8 @@ from edgekit.yaml_documents.fields import (
 
 Margin = Annotated[float, Field(ge=1, le=100, allow_inf_nan=False)]
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+DEADLINE_MISS_PERCENT = 1.0
+DEADLINE_RISE_POINTS = 1.0
 
 
 class Verify(Section):
@@ -91,9 +93,31 @@ class VariantBudget(Section):
             " target."
         ),
     )
+    deadline_ms: Positive | None = Field(
+        default=None,
+        description=(
+            "How long an inference may take. Judged is the share of all counted inferences that"
+            " take longer, with its interval over runs."
+        ),
+        examples=[33.3],
+    )
+    deadline_max_miss_percent: Percent | None = Field(
+        default=None,
+        description=(
+            "Inferences that may miss deadline_ms, at most: the whole 95 % interval lies at or"
+            f" below it. Default: {DEADLINE_MISS_PERCENT:g}."
+        ),
+        examples=[0.5],
+    )
     peak_memory_max_bytes: Count | None = Field(
         default=None, description="Peak resident memory of the runner process on the target."
     )
+
+    @model_validator(mode="after")
+    def _misses_of_a_deadline(self) -> Self:
+        if self.deadline_max_miss_percent is not None and self.deadline_ms is None:
+            raise invalid("needs deadline_ms beside it", key="deadline_max_miss_percent")
+        return self
 
 
 class Budget(Section):
@@ -142,6 +166,22 @@ class Gate(Section):
         default=1.05, description="Peak resident memory of the runner process."
     )
     size_max_ratio: Margin | None = Field(default=1.05, description="Artifact size.")
+    deadline_ms: Positive | None = Field(
+        default=None,
+        description=(
+            "How long an inference may take. Judged is the share of all counted inferences that"
+            " take longer."
+        ),
+        examples=[33.3],
+    )
+    deadline_max_rise_points: NonNegative | None = Field(
+        default=None,
+        description=(
+            "How many percentage points more inferences may miss deadline_ms than in the baseline."
+            f" Default: {DEADLINE_RISE_POINTS:g}."
+        ),
+        examples=[0.1],
+    )
     metrics: dict[Name, NonNegative | None] = Field(
         default={},
         description=(
@@ -154,3 +194,9 @@ class Gate(Section):
     inconclusive: Literal["fail", "pass"] = Field(
         default="fail", description="What to do when the measurement does not tell."
     )
+
+    @model_validator(mode="after")
+    def _rise_of_a_deadline(self) -> Self:
+        if self.deadline_max_rise_points is not None and self.deadline_ms is None:
+            raise invalid("needs deadline_ms beside it", key="deadline_max_rise_points")
+        return self

@@ -15,7 +15,7 @@ from edgekit.installing import install_command
 from edgekit.measure.measurement import Measurement
 from edgekit.metrics import MetricValue
 from edgekit.sanitize import csv_cell
-from edgekit.stats import QuantileEstimate
+from edgekit.stats import ClusteredShare, QuantileEstimate
 
 
 def rows(measurement: Measurement) -> Iterator[dict[str, Any]]:
@@ -57,6 +57,8 @@ def rows(measurement: Measurement) -> Iterator[dict[str, Any]]:
             **_latency("p50", summary.p50 if summary else None),
             **_latency("p90", summary.p90 if summary else None),
             **_latency("p99", summary.p99 if summary else None),
+            "deadline_ms": measurement.settings.deadline_ms,
+            **_misses(summary.misses if summary else None),
             "mad_ms": summary.mad_ns / 1e6 if summary else None,
             "start_ms": summary.start_ms if summary else None,
             "load_ms": summary.load_ms if summary else None,
@@ -172,7 +174,9 @@ def write_parquet(measurements: Iterable[Measurement], path: Path) -> None:
     listed = [row for measurement in measurements for row in rows(measurement)]
     names = columns(listed)
     whole = {
-        key for key in names if key.endswith(("bytes", "samples")) or key in ("runs", "threads")
+        key
+        for key in names
+        if key.endswith(("bytes", "samples")) or key in ("runs", "threads", "deadline_misses")
     }
     kinds = {"quick": pa.bool_(), "valid": pa.bool_()} | dict.fromkeys(whole, pa.int64())
     texts = {key for row in listed for key, value in row.items() if isinstance(value, str)}
@@ -195,6 +199,14 @@ def _latency(name: str, estimate: QuantileEstimate | None) -> dict[str, float | 
     return {
         key: None if value is None else value / 1e6 for key, value in zip(keys, values, strict=True)
     }
+
+
+def _misses(value: ClusteredShare | None) -> dict[str, float | None]:
+    keys = ("deadline_misses", *(f"deadline_miss_percent{end}" for end in ("", "_low", "_high")))
+    if value is None:
+        return dict.fromkeys(keys)
+    shares = [100 * share for share in (value.share, value.low, value.high)]
+    return dict(zip(keys, (value.count, *shares), strict=True))
 
 
 def _metrics(prefix: str, metrics: Iterable[MetricValue]) -> dict[str, float | None]:

@@ -25,8 +25,13 @@ STYLES = {"invalid": "bold red", "warning": "yellow", "unknown": "dim", "note": 
 
 def measurement_section(measurement: Measurement, baseline: str) -> RenderableType:
     """One target: what it is, latencies, and what to know about them."""
+    deadline_ms = measurement.settings.deadline_ms
+    deadlines = [] if deadline_ms is None else [deadline_table(measurement, deadline_ms)]
     return spaced(
-        latency_table(measurement, baseline), device_line(measurement), *notes(measurement)
+        latency_table(measurement, baseline),
+        *deadlines,
+        device_line(measurement),
+        *notes(measurement),
     )
 
 
@@ -98,6 +103,21 @@ def latency_table(measurement: Measurement, baseline: str) -> Table:
             *(Text(time, style=style) for time in marked),
             numbers.size(summary.peak_bytes),
         )
+    return table
+
+
+def deadline_table(measurement: Measurement, deadline_ms: float) -> Table:
+    """How many inferences took longer than they may."""
+    mark = MEANINGLESS if measurement.timings == "meaningless" else ""
+    title = f"Deadline of {deadline_ms:g} ms on {printable(measurement.target)}, 95 % intervals"
+    table = new_table(title, "artifact")
+    number_columns(table, "inferences", f"over{mark}", f"over % (95 %){mark}")
+    for key, summary in measurement.summaries.items():
+        count = str(summary.misses.count) if summary.misses else numbers.NOT_AVAILABLE
+        shares = (count, numbers.misses(summary.misses))
+        style = "dim" if mark or measurement.unjudged(key).startswith("invalid") else ""
+        cells = (Text(share + mark, style=style) for share in shares)
+        table.add_row(plain(key), str(summary.samples), *cells)
     return table
 
 

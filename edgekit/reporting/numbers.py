@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 
 from edgekit.metrics import MetricKind, MetricValue
-from edgekit.stats import MedianRatio, QuantileEstimate
+from edgekit.stats import ClusteredShare, MedianRatio, QuantileEstimate
 
 NOT_AVAILABLE = "n/a"
 
@@ -102,6 +102,14 @@ def with_unit(text: str, unit: str) -> str:
 def percent(value: float | None, digits: int = 2) -> str | None:
     """A share as `99.56 %`; None for what is not known."""
     return None if value is None else f"{value:.{digits}f} %"
+
+
+def misses(value: ClusteredShare | None) -> str:
+    """A share of inferences in percent with its interval: `0.25 (0.10–0.61)`."""
+    if value is None:
+        return NOT_AVAILABLE
+    share, low, high = (100 * each for each in (value.share, value.low, value.high))
+    return f"{share:.2f} ({low:.2f}–{high:.2f})"
 
 
 def limit(name: str, value: float | None, kind: MetricKind | None = None) -> str:

@@ -6,6 +6,7 @@ files.
     steady      has a series settled?
     compare     ratio of two builds, tests, and the regression rule
     proportions how far apart two shares of right answers are
+    clusters    a share of what comes in groups, such as inferences in runs
     means       means over samples, and how far apart two are
     bootstrap   other values of samples, and how far apart two are
     errors      how often the rule errs
@@ -19,6 +20,7 @@ runs."""
 from __future__ import annotations
 
 from edgekit.stats.bootstrap import bootstrap, paired_bootstrap
+from edgekit.stats.clusters import ClusteredShare, clustered_share, share_shift
 from edgekit.stats.compare import (
     Decision,
     Difference,
@@ -48,6 +50,7 @@ from edgekit.stats.quantiles import (
 from edgekit.stats.steady import Steadiness, steadiness
 
 __all__ = [
+    "ClusteredShare",
     "Decision",
     "Difference",
     "Drop",
@@ -58,6 +61,7 @@ __all__ = [
     "Shift",
     "Steadiness",
     "bootstrap",
+    "clustered_share",
     "cosine",
     "decibels",
     "decide",
@@ -78,6 +82,7 @@ __all__ = [
     "percentile",
     "percentile_floor",
     "ratio_of_medians",
+    "share_shift",
     "snr_db",
     "steadiness",
     "unstable",

@@ -168,9 +168,12 @@ def unstable(run_values: ArrayLike) -> str:
     return ""
 
 
-def wilson(successes: int, total: int, *, confidence: float = CONFIDENCE) -> tuple[float, float]:
+def wilson(
+    successes: float, total: float, *, confidence: float = CONFIDENCE
+) -> tuple[float, float]:
     """The score interval of a proportion, as fractions (Wilson 1927; Newcombe, Statistics in
-    Medicine 17, 1998, method 3).
+    Medicine 17, 1998, method 3). Of observations that are not independent, `total` is how many
+    they are worth.
 
     Raises ValueError unless 0 ≤ successes ≤ total and total > 0.
     """

@@ -157,9 +157,7 @@ class Embedding:
             similar[rows, start + rows] = -np.inf
             nearest.append(similar.argmax(axis=1))
         classes = int(targets.max()) + 1
-        return confusion(
-            targets, targets[np.concatenate(nearest)], classes, columns="of the nearest"
-        )
+        return confusion(targets, targets[np.concatenate(nearest)], classes, columns="nearest")
 
 
 def _normalised(vectors: NDArray[Any]) -> NDArray[np.float64]:

@@ -9,12 +9,8 @@ from typing import Protocol
 
 from edgekit.bundle.manifest import Artifact, Manifest
 from edgekit.metrics import MetricKind, named_metric
-from edgekit.recipe.limits import Budget, MetricLimit, VariantBudget
-from edgekit.stats import MedianRatio
-
-LATENCY_LIMITS = frozenset(
-    {"latency_p50_max_ms", "latency_min_speedup_ratio", "peak_memory_max_bytes"}
-)
+from edgekit.recipe.limits import DEADLINE_MISS_PERCENT, Budget, MetricLimit, VariantBudget
+from edgekit.stats import ClusteredShare, MedianRatio
 
 
 class Measured(Protocol):
@@ -22,6 +18,8 @@ class Measured(Protocol):
     `int8.tflite`."""
 
     def p50_ms(self, key: str) -> float | None: ...
+
+    def deadline_misses(self, key: str, deadline_ms: float) -> ClusteredShare | None: ...
 
     def peak_memory_bytes(self, key: str) -> int | None: ...
 
@@ -136,6 +134,8 @@ def _judge_measured(
             measured.p50_ms(key),
             why=measured.unjudged(key),
         )
+    if limits.deadline_ms is not None:
+        yield _deadline(name, limits, limits.deadline_ms, measured, key)
     if limits.peak_memory_max_bytes is not None:
         yield _at_most(
             name,
@@ -151,6 +151,26 @@ def _judge_measured(
             ratio,
             why=measured.unjudged(key, *([baseline.key] if baseline else [])),
         )
+
+
+def _deadline(
+    artifact: str, limits: VariantBudget, deadline_ms: float, measured: Measured, key: str
+) -> JudgedLimit:
+    """Met only when the whole interval lies at or below the limit: too few inferences prove
+    nothing."""
+    limit = "deadline_max_miss_percent"
+    allowed = limits.deadline_max_miss_percent
+    allowed = DEADLINE_MISS_PERCENT if allowed is None else allowed
+    misses = measured.deadline_misses(key, deadline_ms)
+    if misses is None:
+        return _at_most(artifact, limit, allowed, None, why=measured.unjudged(key))
+    low, share, high = (100 * each for each in (misses.low, misses.share, misses.high))
+    verdict = "inconclusive, " if low <= allowed < high else ""
+    note = (
+        f"{verdict}{misses.count:,} of {misses.total:,} over {deadline_ms:g} ms, 95 % interval"
+        f" {low:.2f} to {high:.2f} %"
+    )
+    return JudgedLimit(artifact, limit, allowed, share, high <= allowed, note)
 
 
 def _speedup(artifact: str, allowed: float, ratio: MedianRatio | None, *, why: str) -> JudgedLimit:

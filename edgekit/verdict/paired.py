@@ -4,11 +4,13 @@ the task's metrics, in numbers, or why there are none."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 
 from edgekit import stats
 from edgekit.errors import UsageError
 from edgekit.measure.measurement import Measurement
 from edgekit.measure.runs import ArtifactResult
+from edgekit.recipe.limits import DEADLINE_RISE_POINTS
 from edgekit.sanitize import printable
 from edgekit.verdict.metrics import observed_metrics
 from edgekit.verdict.quantities import (
@@ -18,17 +20,31 @@ from edgekit.verdict.quantities import (
     SIZE,
     Observed,
     Quantity,
+    deadline_misses,
 )
 
 Pair = tuple[str, str]
 """The keys of two artifacts, such as `int8.tflite`, that are compared."""
 
 
+@dataclass(frozen=True)
+class Deadline:
+    """How long an inference may take, and how many percentage points more or less of them may take
+    longer."""
+
+    ms: float
+    margin_points: float = DEADLINE_RISE_POINTS
+
+
 def observe(
-    a: Measurement, b: Measurement, pairs: Sequence[Pair], expected: Collection[str] = ()
+    a: Measurement,
+    b: Measurement,
+    pairs: Sequence[Pair],
+    expected: Collection[str] = (),
+    deadline: Deadline | None = None,
 ) -> Iterator[Observed]:
     """`expected` names metrics that somebody sets a limit to: they are observed even where they
-    were not measured.
+    were not measured. With a deadline, its misses are observed too.
 
     Raises UsageError when a measurement has no artifact of a pair."""
     for first, second in pairs:
@@ -38,6 +54,8 @@ def observe(
         why_not = a.unjudged(first) or b.unjudged(second)
         yield _of_runs(name, LATENCY_P50, result_a.run_medians_ns, result_b.run_medians_ns, why_not)
         yield _p99(name, result_a, result_b, why_not)
+        if deadline:
+            yield _misses(name, deadline, result_a, result_b, why_not)
         invalid = (
             why_not if why_not.startswith("invalid") else ""
         )  # a busy or emulated device takes no less memory
@@ -88,6 +106,24 @@ def _p99(name: str, a: ArtifactResult, b: ArtifactResult, why_not: str) -> Obser
         )
         return Observed(name, LATENCY_P99, None, None, why_not=reason, judged=False)
     return _of_runs(name, LATENCY_P99, _run_tails_ns(a), _run_tails_ns(b), why_not)
+
+
+def _misses(
+    name: str, deadline: Deadline, a: ArtifactResult, b: ArtifactResult, why_not: str
+) -> Observed:
+    quantity = deadline_misses(deadline.ms, deadline.margin_points)
+    first, second = (result.deadline_misses(deadline.ms) for result in (a, b))
+    if first is None or second is None:
+        return Observed(name, quantity, None, None, why_not=why_not or "no complete run")
+    return Observed(
+        name,
+        quantity,
+        100 * first.share,
+        100 * second.share,
+        shift=stats.share_shift(second, first),
+        why_not=why_not,
+        note=f"{first.total:,} and {second.total:,} inferences",
+    )
 
 
 def _run_tails_ns(result: ArtifactResult) -> list[float]:

@@ -12,8 +12,8 @@ Scale = Literal["ratio", "difference"]
 
 @dataclass(frozen=True)
 class Quantity:
-    """A latency, memory or size, which are compared as ratios, or a metric of the task, which is
-    compared by how much worse it is in its unit.
+    """A latency, memory or size, which are compared as ratios, or a metric of the task or a share
+    of inferences, which are compared by how much worse they are in their unit.
 
     `margin` is how much worse counts as no difference, unless somebody asks for another: of a
     metric its own."""
@@ -31,15 +31,28 @@ LATENCY_P50 = Quantity("latency_p50", "latency p50", "ms")
 LATENCY_P99 = Quantity("latency_p99", "latency p99", "ms")
 PEAK_MEMORY = Quantity("peak_memory", "peak memory", "bytes")
 SIZE = Quantity("size", "size", "bytes")
+DEADLINE_MISSES = "deadline_misses"
+
+
+def deadline_misses(deadline_ms: float, margin: float) -> Quantity:
+    """The share of inferences that take longer; up to `margin` points more or less are no
+    difference."""
+    return Quantity(
+        DEADLINE_MISSES,
+        f"over {deadline_ms:g} ms",
+        "%",
+        scale="difference",
+        margin=margin,
+    )
 
 
 @dataclass(frozen=True)
 class Observed:
     """One quantity of one pair, first (`a`) and second (`b`), in its unit.
 
-    Of latency and memory `runs` are the values of the process runs; of a metric `shift` is how much
-    worse the second is. `why_not` says why they must not be judged, and `judged` is False for what
-    cannot be had with these settings at all."""
+    Of latency and memory `runs` are the values of the process runs; of a metric and of a deadline
+    `shift` is how much worse the second is. `why_not` says why they must not be judged, and
+    `judged` is False for what cannot be had with these settings at all."""
 
     pair: str
     quantity: Quantity

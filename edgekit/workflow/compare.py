@@ -16,7 +16,7 @@ from edgekit.measure import session
 from edgekit.measure.measurement import Measurement
 from edgekit.measure.session import Extras, Side
 from edgekit.progress import Progress, silent
-from edgekit.verdict.paired import Pair, observe
+from edgekit.verdict.paired import Deadline, Pair, observe
 from edgekit.verdict.rules import Finding, compared
 from edgekit.workflow.inputs import AnyBundle, bench_settings, keep_in, opened_bundle
 
@@ -126,8 +126,10 @@ def _agreement(bundle: Bundle, pairs: Sequence[Pair]) -> tuple[ArtifactAgreement
 def _findings(
     a: Measurement, b: Measurement, pairs: Sequence[Pair], margin_percent: float
 ) -> tuple[Finding, ...]:
+    deadline_ms = b.settings.deadline_ms or a.settings.deadline_ms
+    deadline = None if deadline_ms is None else Deadline(deadline_ms)
     return compared(
-        tuple(observe(a, b, pairs)),
+        tuple(observe(a, b, pairs, deadline=deadline)),
         margin_ratio=1 + margin_percent / 100,
     )
 

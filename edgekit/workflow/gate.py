@@ -17,12 +17,18 @@ from edgekit.measure.measurement import Measurement
 from edgekit.measure.placement import artifacts_of
 from edgekit.measure.session import ALL_SAMPLES, Extras, Side
 from edgekit.progress import Progress, silent
-from edgekit.recipe.limits import Gate
+from edgekit.recipe.limits import DEADLINE_RISE_POINTS, Gate
 from edgekit.recipe.stored import stored_sections
 from edgekit.stats.compare import FULL_RUNS
 from edgekit.store.baselines import open_baseline
-from edgekit.verdict.paired import observe
-from edgekit.verdict.quantities import LATENCY_P50, LATENCY_P99, PEAK_MEMORY, SIZE
+from edgekit.verdict.paired import Deadline, observe
+from edgekit.verdict.quantities import (
+    DEADLINE_MISSES,
+    LATENCY_P50,
+    LATENCY_P99,
+    PEAK_MEMORY,
+    SIZE,
+)
 from edgekit.verdict.rules import Finding, gated
 from edgekit.workflow.inputs import AnyBundle, bench_settings, keep_in, opened_bundle
 
@@ -96,7 +102,10 @@ class GateResult:
             if needed
             else []
         )
-        open_metrics = [finding for finding in self.inconclusive if finding.scale == "difference"]
+        open_shares = [finding for finding in self.inconclusive if finding.scale == "difference"]
+        open_metrics = [each for each in open_shares if each.metric != DEADLINE_MISSES]
+        if len(open_shares) > len(open_metrics):
+            parts.append("more --runs or bench.min_iterations decide the deadline")
         if open_metrics:
             parts.append(self._metric_remedy(open_metrics))
         return "; ".join(parts)
@@ -213,19 +222,30 @@ def gate_findings(
 
     Metrics are those that the limits name; without any, the headline metric by its own margin."""
     named = [name for name, drop in limits.metrics.items() if drop is not None]
-    observed = tuple(observe(baseline, candidate, [(key, key) for key in keys], named))
+    deadline = _deadline(limits)
+    pairs = [(key, key) for key in keys]
+    observed = tuple(observe(baseline, candidate, pairs, named, deadline))
     by_name: dict[str, float | None] = {
         LATENCY_P50.name: limits.latency_p50_max_ratio,
         LATENCY_P99.name: limits.latency_p99_max_ratio,
         PEAK_MEMORY.name: limits.peak_memory_max_ratio,
         SIZE.name: limits.size_max_ratio,
+        DEADLINE_MISSES: deadline.margin_points if deadline else None,
     }
     if limits.metrics:
         by_name |= limits.metrics
     else:
-        metrics = [each.quantity for each in observed if each.quantity.scale == "difference"]
+        differences = [each.quantity for each in observed if each.quantity.scale == "difference"]
+        metrics = [quantity for quantity in differences if quantity.name != DEADLINE_MISSES]
         by_name |= {metric.name: metric.margin for metric in metrics[:1]}
     return gated(observed, by_name)
+
+
+def _deadline(limits: Gate) -> Deadline | None:
+    if limits.deadline_ms is None:
+        return None
+    points = limits.deadline_max_rise_points
+    return Deadline(limits.deadline_ms, DEADLINE_RISE_POINTS if points is None else points)
 
 
 def _named(baseline: AnyBundle) -> AnyBundle:

@@ -48,9 +48,17 @@ def read_targets(targets: AnyTargets) -> list[Target]:
 
 
 def bench_settings(bundle: Bundle, changes: Mapping[str, float] | None) -> Settings:
-    """How a bundle is measured: what its recipe says, with some settings replaced. Raises
-    UsageError: no such setting, or a value out of range."""
-    return settings_with(stored_sections(bundle.manifest.recipe).bench, changes or {})
+    """How a bundle is measured: what its recipe says, with some settings replaced. A deadline that
+    is only in the recipe's limits is shown, too.
+
+    Raises UsageError: no such setting, or a value out of range."""
+    sections = stored_sections(bundle.manifest.recipe)
+    settings = settings_with(sections.bench, changes or {})
+    if settings.deadline_ms is not None:
+        return settings
+    of_budget = [limits.deadline_ms for limits in sections.budget.variants.values()]
+    deadline_ms = sections.gate.deadline_ms or min(filter(None, of_budget), default=None)
+    return settings.model_copy(update={"deadline_ms": deadline_ms})
 
 
 def keep_in(store: bool) -> Keep:

@@ -12,7 +12,7 @@ import pytest
 from edgekit.bundle.manifest import Artifact, ArtifactAgreement, Manifest
 from edgekit.metrics import MetricKind, metric_value
 from edgekit.recipe.limits import Budget
-from edgekit.stats import MedianRatio
+from edgekit.stats import ClusteredShare, MedianRatio, clustered_share
 from edgekit.verdict.budget import JudgedLimit, judge
 from tests.support.measured import make_bundle, top1
 
@@ -24,6 +24,7 @@ class OnBoard:
     ms: float | None = 2.0
     memory: int | None = 1000
     ratio: MedianRatio | None = None
+    misses: ClusteredShare | None = None
 
     def p50_ms(self, key: str) -> float | None:
         return self.ms
@@ -33,6 +34,9 @@ class OnBoard:
 
     def speedup(self, baseline_key: str, key: str) -> MedianRatio | None:
         return self.ratio
+
+    def deadline_misses(self, key: str, deadline_ms: float) -> ClusteredShare | None:
+        return self.misses
 
     def unjudged(self, *keys: str) -> str:
         return "quick: 2 of 10 runs" if self.ms is None else ""
@@ -166,6 +170,34 @@ def test_limits_on_the_device(manifest: Manifest) -> None:
     unmeasured = check(manifest, {"peak_memory_max_bytes": 1000}, OnBoard(memory=None)).values()
     assert {c.note for c in unmeasured} == {"not measured"}
     assert not any(c.ok for c in unmeasured)
+
+
+@pytest.mark.parametrize(
+    ("counts", "limits", "ok", "words"),
+    [
+        ([0] * 10, {}, True, "0 of 10,000 over 5 ms, 95 % interval 0.00 to 0.0"),
+        ([9, 11] * 5, {}, False, "inconclusive, 100 of 10,000 over 5 ms, 95 % interval 0."),
+        ([20] * 10, {}, False, "200 of 10,000 over 5 ms, 95 % interval 1."),
+        ([20] * 10, {"deadline_max_miss_percent": 3.0}, True, "200 of 10,000"),
+        ([0] * 10, {"deadline_max_miss_percent": 0.0}, False, "inconclusive, 0 of 10,000"),
+    ],
+)
+def test_a_deadline_is_met_when_its_whole_interval_is(
+    manifest: Manifest, counts: list[int], limits: dict[str, float], ok: bool, words: str
+) -> None:
+    """`counts` of 1,000 inferences in each run."""
+    board = OnBoard(misses=clustered_share(counts, [1000] * 10))
+    judged = check(manifest, {"deadline_ms": 5.0, **limits}, board)["int8.pte"]
+    assert judged.limit == "deadline_max_miss_percent"
+    assert judged.allowed == limits.get("deadline_max_miss_percent", 1.0)
+    assert judged.measured == pytest.approx(sum(counts) / 100)
+    assert judged.ok is ok
+    assert judged.note.startswith(words)
+
+
+def test_a_deadline_that_was_not_measured_is_not_met(manifest: Manifest) -> None:
+    quick = check(manifest, {"deadline_ms": 5.0}, OnBoard(ms=None))["int8.pte"]
+    assert (quick.ok, quick.note) == (False, "not measured: quick: 2 of 10 runs")
 
 
 def test_without_labels_accuracy_is_not_met(manifest: Manifest) -> None:

@@ -191,6 +191,7 @@ def _measured(
         )
         blocks = (
             latency.latency_table(measurement, baseline),
+            *latency.deadline_tables(measurement),
             *distribution.distribution_figures(measurement),
             timeline.timeline_figure(measurement),
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from edgekit.measure.measurement import Measurement
 from edgekit.reporting import numbers
 from edgekit.reporting.against_baseline import baseline_of
@@ -75,6 +77,27 @@ def latency_table(measurement: Measurement, baseline: str) -> Table:
         " for that percentile."
     )
     return Table(columns, tuple(rows), caption=caption)
+
+
+def deadline_tables(measurement: Measurement) -> Iterator[Table]:
+    """How many inferences took longer than they may; nothing without a deadline."""
+    deadline_ms = measurement.settings.deadline_ms
+    if deadline_ms is None:
+        return
+    useless = mark(measurement)
+    rows = []
+    for key, summary in measurement.summaries.items():
+        dim = bool(useless) or measurement.unjudged(key).startswith("invalid")
+        share = with_interval(numbers.misses(summary.misses))
+        count = Cell(f"{summary.misses.count:,}" if summary.misses else numbers.NOT_AVAILABLE)
+        shown = (marked_cell(cell, useless, dim=dim) for cell in (count, share))
+        rows.append(cells(key, f"{summary.samples:,}", *shown))
+    columns = ("artifact", "inferences", "over it", "over it, %")
+    caption = (
+        "Of all counted inferences. The 95 % interval is over runs, as inferences of one run are"
+        " alike."
+    )
+    yield Table(columns, tuple(rows), title=f"Deadline of {deadline_ms:g} ms", caption=caption)
 
 
 def marked_cell(cell: Cell, useless: str, *, dim: bool) -> Cell:
