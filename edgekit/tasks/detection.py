@@ -211,7 +211,7 @@ class Detection:
 
     @property
     def error_label(self) -> str:
-        return "not matched"
+        return "share not matched"
 
     def drawn(self, outputs: Outputs, size: ImageSize | None) -> Sequence[Marks]:
         """What is detected with a score of 0.3 or more."""
