@@ -105,11 +105,12 @@ def percent(value: float | None, digits: int = 2) -> str | None:
 
 
 def misses(value: ClusteredShare | None) -> str:
-    """A share of inferences in percent with its interval: `0.25 (0.10–0.61)`."""
+    """A share of inferences in percent with its interval: `0.25 (0.10–0.61)`; without an interval
+    of a single run, which says nothing of others."""
     if value is None:
         return NOT_AVAILABLE
     share, low, high = (100 * each for each in (value.share, value.low, value.high))
-    return f"{share:.2f} ({low:.2f}–{high:.2f})"
+    return f"{share:.2f}" + (f" ({low:.2f}–{high:.2f})" if value.groups > 1 else "")
 
 
 def limit(name: str, value: float | None, kind: MetricKind | None = None) -> str:
