@@ -117,6 +117,7 @@ if TYPE_CHECKING:
     from edgekit.reporting.export import write_parquet as write_parquet
     from edgekit.reporting.mlflow_log import log_mlflow as log_mlflow
     from edgekit.reporting.page import report as report
+    from edgekit.stats.clusters import ClusteredShare as ClusteredShare
     from edgekit.stats.compare import MedianRatio as MedianRatio
     from edgekit.stats.errors import ErrorRates as ErrorRates
     from edgekit.stats.quantiles import Outliers as Outliers
@@ -261,6 +262,7 @@ HOMES = {
     "MemoryUse": "edgekit.measure.summary",
     "QuantileEstimate": "edgekit.stats.quantiles",
     "Outliers": "edgekit.stats.quantiles",
+    "ClusteredShare": "edgekit.stats.clusters",
     "MedianRatio": "edgekit.stats.compare",
     "CompareResult": "edgekit.workflow.compare",
     "GateResult": "edgekit.workflow.gate",
