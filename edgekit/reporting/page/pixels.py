@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.errors import UsageError
+from edgekit.installing import install_command
 
 PALETTE = (
     "#e69f00",
@@ -66,6 +67,6 @@ def _pillow() -> Any:
     except ImportError:
         raise UsageError(
             "the report's pictures need Pillow, which is not installed",
-            hint="pip install 'edgekit[report]'",
+            hint=install_command("report"),
         ) from None
     return Image
