@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from torch import nn
+from torch.fx import GraphModule
 
 from edgekit.backends.host_model import HostModel
 from edgekit.backends.lookup import load_backend
@@ -130,7 +131,9 @@ def test_calibration_sees_the_states_of_all_steps() -> None:
 
 def test_sensitivity_looks_at_all_steps() -> None:
     """With the states that the float model has there, of which most are not zeros."""
-    network = PartlyQuantized(source(INT8_IN_GRAPH), TEST.at(slice(0, 4)), STATES)
+    graph = source(INT8_IN_GRAPH)
+    assert isinstance(graph, GraphModule)
+    network = PartlyQuantized(graph, TEST.at(slice(0, 4)), STATES)
     assert len(network._batch["memory"]) == len(network._batch["x"]) == 4 * STEPS
     assert network._batch["memory"].any(1).sum() == 4 * (STEPS - 1)
     assert 10 < network.snr_db() < 60
