@@ -102,6 +102,15 @@ GALLERY = {
         "stages.int8.calibration_samples=64",
         EXECUTORCH,
     ],
+    "keyword_spotting": [
+        "data.args.voices=[en-us]",
+        "data.args.test_voices=[en-gb]",
+        "data.args.train=256",
+        "data.args.test=60",
+        "stages.fp32.epochs=1",
+        "stages.int8.calibration_samples=32",
+        EXECUTORCH,
+    ],
     "mtcnn_faces": ["stages.int8.calibration_samples=50"],
     "quickstart_lamp": ["stages.3.epochs=1", "stages.pruned-int8.train.epochs=1"],
 }
@@ -225,6 +234,9 @@ def test_gallery_builds(
         )
     if name == "digits_taylor_channels":
         assert result.trace[-1].parameters < 0.5 * result.trace[0].parameters
+    if name == "keyword_spotting":
+        dtypes = artifacts["int8.pte"].verification.proof["dtypes"]
+        assert dtypes == {"float32": 1, "int8": 11}, "all but the energies of the bands"
     if name == "mtcnn_faces":
         for artifact in artifacts.values():
             assert [output.name for output in artifact.outputs] == ["face", "box", "landmarks"]

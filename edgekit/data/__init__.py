@@ -43,6 +43,7 @@ SOURCES = Table(
         "npz": "edgekit.data.npz:NPZ",
         "sample_photos": "edgekit.data.sample_photos:SAMPLE_PHOTOS",
         "speech_in_noise": "edgekit.data.speech_in_noise:SPEECH_IN_NOISE",
+        "spoken_words": "edgekit.data.spoken_words:SPOKEN_WORDS",
         "wav_folder": "edgekit.data.wav_folder:WAV_FOLDER",
         "yolo": "edgekit.data.yolo:YOLO",
     },

@@ -42,6 +42,11 @@ def speak(
     return _samples(_output([*options, "--", text]), text)
 
 
+def version() -> str:
+    """The program and its data, for whoever keeps what it spoke. Raises ModelError, see `speak`."""
+    return _output(["--version"]).decode(errors="replace").strip()
+
+
 def _check_range(what: str, value: int, allowed: tuple[int, int]) -> None:
     lowest, highest = allowed
     if not lowest <= value <= highest:
@@ -100,4 +105,6 @@ def _samples(recording: bytes, text: str) -> tuple[NDArray[np.float32], int]:
             values = np.frombuffer(opened.readframes(opened.getnframes()), "<i2")
     except (wave.Error, EOFError) as error:
         raise ModelError(f"{PROGRAM}: no recording of {text!r} ({error})", hint=REMEDY) from None
+    if not values.any():
+        raise ModelError(f"{PROGRAM}: {text!r} was not spoken, only a silence")
     return (values / 32768).astype(np.float32), rate

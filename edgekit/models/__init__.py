@@ -6,8 +6,8 @@ traits.py. A recipe names one of these, a network of torchvision, or a user's ow
 
     create          from a name to a network with random weights
     built_in        the built-in networks
-    mtcnn, ssd, unet, vit
-                    four of them, each in a module of its own
+    log_mel, mtcnn, ssd, unet, vit
+                    five of them, each in a module of its own
     traits          what is known of them without building them
     weights         weights from files that may come from anywhere
     fingerprint     what a model depends on, for the cache
@@ -19,6 +19,7 @@ MODELS = Table(
     "model",
     {
         "ds_cnn": "edgekit.models.built_in:ds_cnn",
+        "ds_cnn_audio": "edgekit.models.log_mel:ds_cnn_audio",
         "efficientnet_lite0": "edgekit.models.built_in:efficientnet_lite0",
         "lstm": "edgekit.models.built_in:lstm",
         "mlp": "edgekit.models.built_in:mlp",

@@ -14,18 +14,21 @@ class Traits:
     of features. A network of series or rows is told `features`.
     `channels`: the only number of channels it takes; None: it is told `in_channels`.
     `smallest_image`: smaller images would leave nothing of it.
+    `recordings`: whether a sample is a recording, of shape (1, samples).
     `classes`: the only number of classes it has; None: it is told `num_classes`.
     `suppliers`: distributions whose version decides what is built."""
 
     dimensions: int = 3
     channels: int | None = None
     smallest_image: int = 0
+    recordings: bool = False
     classes: int | None = None
     suppliers: tuple[str, ...] = ()
 
 
 TRAITS = {
     "ds_cnn": Traits(smallest_image=49),
+    "ds_cnn_audio": Traits(dimensions=2, channels=1, recordings=True),
     "efficientnet_lite0": Traits(
         channels=3, smallest_image=64, suppliers=("efficientnet-lite-pytorch",)
     ),

@@ -239,11 +239,14 @@ def _data_for(model: str) -> list[str]:
 
 def _kind_for(model: str) -> str:
     """What the samples that a model takes are called."""
-    return _kind((1,) * TRAITS.get(model, OTHER).dimensions)
+    traits = TRAITS.get(model, OTHER)
+    return _kind((1,) * traits.dimensions if traits.recordings else (2,) * traits.dimensions)
 
 
 def _kind(sample: Sequence[int]) -> str:
     """What samples of a shape are called."""
+    if len(sample) == 2 and sample[0] == 1:
+        return "recordings"
     names = {1: "rows of numbers", 2: "series", 3: "images"}
     return names.get(len(sample), f"samples of {len(sample)} dimensions")
 

@@ -26,7 +26,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_source_can_be_chosen_or_says_what_it_needs() -> None:
     built_in = {
         *("diabetes", "digits", "fashion_mnist", "japanese_vowels", "lfw_faces"),
-        "sample_photos",
+        *("sample_photos", "spoken_words"),
     }
     assert set(data_choices()) == built_in
     assert FOLDERS in SOURCES

@@ -57,6 +57,7 @@ def test_what_looks_like_an_option_is_spoken() -> None:
         ("yes", {"words_per_minute": 79}, "words_per_minute is 79, and may be 80 to 450"),
         ("yes", {"pitch": 100}, "pitch is 100, and may be 0 to 99"),
         (" ! ", {}, "nothing to speak"),
+        ("_", {}, "was not spoken, only a silence"),
     ],
 )
 def test_what_it_cannot_speak(text: str, wrong: dict[str, Any], message: str) -> None:

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.torch
 Shape = tuple[int, ...]
 SHAPES: dict[str, tuple[Shape, dict[str, Shape]]] = {
     "ds_cnn": ((1, 49, 10), {"output_0": (12,)}),
+    "ds_cnn_audio": ((1, 16000), {"output_0": (12,)}),
     "efficientnet_lite0": ((3, 64, 64), {"output_0": (1000,)}),
     "lstm": ((29, 12), {"output_0": (9,)}),
     "mlp": ((10,), {"output_0": (1,)}),
