@@ -91,6 +91,16 @@ def bench(
             help="Also the energy of an inference, by the power sensor that the target names.",
         ),
     ] = False,
+    pipeline: Annotated[
+        bool,
+        typer.Option(
+            "--pipeline",
+            help=(
+                "Also how long a sample takes before and after the inference, on this machine:"
+                " normalising, and the task's decoding."
+            ),
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Deploy a bundle to a target, measure every artifact of it there, and store the result.
@@ -121,6 +131,7 @@ def bench(
                     sustained_seconds=None if sustained is None else parse_seconds(sustained),
                     accuracy_samples=None if accuracy is None else parse_samples(accuracy),
                     energy=energy,
+                    pipeline=pipeline,
                     progress=progress,
                 )
         except BenchFailed as failed:

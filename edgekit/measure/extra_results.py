@@ -6,7 +6,7 @@ they are gathered is in extra_runs.py and energy.py."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -100,6 +100,19 @@ class DeviceEvaluation(Part):
     max_abs_error: float
     snr_db: float | None
     data_sha256: str = ""
+
+
+class HostSteps(Part):
+    """What edgekit does to a sample beside the inference, medians of one sample: `pre_ns` from raw
+    values to what the model takes, `post_ns` from its outputs to the task's answer.
+
+    `where` is `device` when the measured device is the machine that measures, else `host`.
+    `without_post` says why there is no `post_ns`."""
+
+    where: Literal["device", "host"]
+    pre_ns: Annotated[float, Field(ge=0)]
+    post_ns: Annotated[float, Field(ge=0)] | None = None
+    without_post: str = ""
 
 
 class Energy(Part):

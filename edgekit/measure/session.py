@@ -29,6 +29,7 @@ from edgekit.measure.evaluation import (
     task_of,
     whole_series,
 )
+from edgekit.measure.host_steps import host_steps
 from edgekit.measure.interleaving import Keep, hand_over, keep_nothing, measure_in_turn
 from edgekit.measure.measurement import Measurement
 from edgekit.measure.placement import outputs_path, place
@@ -61,12 +62,14 @@ class Side:
 class Extras:
     """What is found out of each artifact after the latency runs, in processes of its own: the time
     by operator; the curve of a run of `sustained_seconds` (at most 3600); the task's metrics on the
-    first `evaluation_samples` of the bundle's evaluation set; the energy of an inference."""
+    first `evaluation_samples` of the bundle's evaluation set; the energy of an inference; and on
+    the machine that measures, the time of a sample before and after the inference."""
 
     profile: bool = False
     sustained_seconds: float | None = None
     evaluation_samples: int | None = None
     energy: bool = False
+    pipeline: bool = False
 
     @property
     def need_own_runner(self) -> bool:
@@ -151,6 +154,8 @@ def _require(bundle: Bundle, target: Target, extras: Extras) -> None:
     if extras.evaluation_samples is not None:
         require_evaluation(bundle)
         task_of(bundle)
+    if extras.pipeline and bundle.manifest.task is not None:
+        task_of(bundle)
     if extras.need_own_runner:
         _require_own_runners(bundle, target)
     require_signature(bundle, target)
@@ -227,6 +232,8 @@ def _passes(
         passes["evaluation"] = partial(
             evaluate, bundle=bundle, samples=count, on_samples=on_samples
         )
+    if extras.pipeline:
+        passes["pipeline"] = partial(host_steps, bundle=bundle)
     if power is not None:
         passes["energy"] = partial(measure_energy, open_meter=power)
     return passes

@@ -13,6 +13,7 @@ from typing import IO, Any
 from edgekit.errors import UsageError
 from edgekit.installing import install_command
 from edgekit.measure.measurement import Measurement
+from edgekit.measure.runs import ArtifactResult
 from edgekit.metrics import MetricValue
 from edgekit.sanitize import csv_cell
 from edgekit.stats import ClusteredShare, QuantileEstimate
@@ -70,6 +71,8 @@ def rows(measurement: Measurement) -> Iterator[dict[str, Any]]:
             },
             "peak_rss_bytes": summary.peak_bytes if summary else None,
             "arena_bytes": result.arena_bytes,
+            "pre_ms": result.pipeline.pre_ns / 1e6 if result.pipeline else None,
+            "post_ms": _post_ms(result),
             "energy_joules": result.energy.joules if result.energy else None,
             "notes": " ".join(
                 note.code for note in measurement.notes if note.artifact in (None, result.key)
@@ -199,6 +202,11 @@ def _latency(name: str, estimate: QuantileEstimate | None) -> dict[str, float | 
     return {
         key: None if value is None else value / 1e6 for key, value in zip(keys, values, strict=True)
     }
+
+
+def _post_ms(result: ArtifactResult) -> float | None:
+    post_ns = result.pipeline.post_ns if result.pipeline else None
+    return None if post_ns is None else post_ns / 1e6
 
 
 def _misses(value: ClusteredShare | None) -> dict[str, float | None]:

@@ -14,6 +14,7 @@ from edgekit.measure.probes import extremes
 from edgekit.metrics import MetricKind, named_metric
 from edgekit.reporting import numbers
 from edgekit.reporting.tables import DASH, MEANINGLESS, new_table, number_columns, plain, spaced
+from edgekit.sanitize import printable
 
 if TYPE_CHECKING:
     from edgekit.measure.extra_results import Profile
@@ -33,6 +34,8 @@ def observations(measurement: Measurement) -> Iterator[RenderableType]:
         yield spaced(sustained_table(measurement, mark))
     if any(result.evaluation for result in measurement.artifacts):
         yield spaced(evaluation_table(measurement))
+    if any(result.pipeline for result in measurement.artifacts):
+        yield spaced(pipeline_table(measurement), *_about_steps(measurement))
     if any(result.energy for result in measurement.artifacts):
         yield spaced(energy_table(measurement), *_without_energy(measurement))
 
@@ -146,6 +149,50 @@ def metric_kinds(measurement: Measurement) -> list[MetricKind]:
         for metric in (result.evaluation.metrics if result.evaluation else ())
     ]
     return list({metric.name: metric for metric in metrics}.values())
+
+
+def pipeline_table(measurement: Measurement) -> Table:
+    """A sample before, during and after the inference, medians in ms; all of it where all of it
+    runs on one machine."""
+    mark = MEANINGLESS if measurement.timings == "meaningless" else ""
+    table = new_table("Before and after the inference, medians in ms", "artifact")
+    number_columns(table, "pre", f"inference{mark}", "post", f"all{mark}")
+    for result in measurement.artifacts:
+        if result.pipeline:
+            table.add_row(plain(result.key), *pipeline_times(measurement, result))
+    return table
+
+
+def pipeline_times(measurement: Measurement, result: ArtifactResult) -> Iterator[str]:
+    """Pre, inference, post and all of them, as texts."""
+    steps = result.pipeline
+    assert steps
+    summary = measurement.summaries.get(result.key)
+    parts = [steps.pre_ns, summary.p50.value if summary else None, steps.post_ns]
+    known = [part for part in parts if part is not None]
+    for part in parts:
+        yield numbers.NOT_AVAILABLE if part is None else numbers.significant(part / 1e6)
+    whole = steps.where == "device" and len(known) == len(parts)
+    yield numbers.significant(sum(known) / 1e6) if whole else DASH
+
+
+def elsewhere(measurement: Measurement) -> str:
+    """Said where the steps did not run on the measured device; else empty."""
+    of_host = any(each.pipeline and each.pipeline.where == "host" for each in measurement.artifacts)
+    if not of_host:
+        return ""
+    return (
+        f"pre and post were timed on this machine, not on {printable(measurement.target)}: the"
+        " runners there hold no code of tasks"
+    )
+
+
+def _about_steps(measurement: Measurement) -> Iterator[Text]:
+    if remark := elsewhere(measurement):
+        yield plain(remark, limit=300)
+    reasons = (each.pipeline.without_post for each in measurement.artifacts if each.pipeline)
+    for reason in dict.fromkeys(filter(None, reasons)):
+        yield plain(f"no time after the inference: {reason}", limit=300)
 
 
 def energy_table(measurement: Measurement) -> Table:

@@ -60,7 +60,8 @@ LIKELIEST = 3
 
 @dataclass(frozen=True)
 class Classification:
-    """See edgekit.tasks.task.Task, and Draws and CountsAnswers in edgekit.tasks.drawing."""
+    """See edgekit.tasks.task.Task, Decodes in edgekit.tasks.decoding, and Draws
+    and CountsAnswers in edgekit.tasks.drawing."""
 
     metrics: tuple[MetricKind, ...] = (TOP1, TOP5, BALANCED, WORST)
     agreement_label: str = "same top-1"
@@ -144,6 +145,9 @@ class Classification:
         if not _has_classes(scores.shape):
             return None
         return np.asarray(scores.argmax(1) == other_scores.argmax(1), dtype=np.float64)
+
+    def decoded(self, outputs: Outputs) -> object:
+        return softmax(first(outputs)).argmax(1)
 
     def drawn(self, outputs: Outputs, size: Size | None) -> Sequence[Marks]:
         """The likeliest classes; nothing where the outputs are no scores of classes."""

@@ -213,6 +213,10 @@ class Detection:
     def error_label(self) -> str:
         return "share not matched"
 
+    def decoded(self, outputs: Outputs) -> object:
+        """Boxes, and the choice among those that overlap."""
+        return self.detections(outputs)
+
     def drawn(self, outputs: Outputs, size: ImageSize | None) -> Sequence[Marks]:
         """What is detected with a score of 0.3 or more."""
         return [drawn_boxes(_shown(each)) for each in self.detections(outputs)]

@@ -147,6 +147,9 @@ class Embedding:
         cosines = (_normalised(first(outputs)) * _normalised(first(others))).sum(1)
         return np.asarray(cosines >= SAME, dtype=np.float64)
 
+    def decoded(self, outputs: Outputs) -> object:
+        return _normalised(first(outputs))
+
     def counted(self, outputs: Outputs, targets: NDArray[Any]) -> CountTable | None:
         """The class of each sample, and of the one that is nearest to it."""
         vectors = _normalised(first(outputs)).astype(np.float32)

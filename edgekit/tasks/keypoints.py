@@ -158,6 +158,9 @@ class Keypoints:
     def error_label(self) -> str:
         return "NME"
 
+    def decoded(self, outputs: Outputs) -> object:
+        return self.points(first(outputs))
+
     def drawn(self, outputs: Outputs, size: Size | None) -> Sequence[Marks]:
         return [
             Points(points=tuple(Point(x=x, y=y) for x, y in sample))

@@ -119,6 +119,9 @@ class Multilabel:
         same = (first(outputs) > 0) == (first(others) > 0)
         return np.asarray(same.mean(axis=1), dtype=np.float64)
 
+    def decoded(self, outputs: Outputs) -> object:
+        return sigmoid(first(outputs)) > 0.5
+
     def drawn(self, outputs: Outputs, size: Size | None) -> Sequence[Marks]:
         """The classes that are found."""
         return [_classes(likely, likely > 0.5) for likely in sigmoid(first(outputs))]

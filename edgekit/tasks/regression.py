@@ -120,6 +120,9 @@ class Regression:
     def error_label(self) -> str:
         return f"error in {self.unit}" if self.unit else "error"
 
+    def decoded(self, outputs: Outputs) -> object:
+        return _rows(first(outputs))
+
     def drawn(self, outputs: Outputs, size: Size | None) -> Sequence[Marks]:
         return self.drawn_targets(first(outputs))
 

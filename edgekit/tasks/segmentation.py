@@ -121,6 +121,10 @@ class Segmentation:
         pairs = zip(_masks(first(outputs)), _masks(first(others)), strict=True)
         return np.array([(mask == other).mean() for mask, other in pairs], dtype=np.float64)
 
+    def decoded(self, outputs: Outputs) -> object:
+        """Masks at the size of the scores."""
+        return list(_masks(first(outputs)))
+
     def drawn(self, outputs: Outputs, size: Size | None) -> Sequence[Marks]:
         return [Mask.of(mask) for mask in _masks(first(outputs), size)]
 

@@ -41,6 +41,7 @@ def bench(
     sustained_seconds: float | None = None,
     accuracy_samples: int | None = None,
     energy: bool = False,
+    pipeline: bool = False,
     store: bool = True,
     progress: Progress = silent,
 ) -> dict[str, Measurement]:
@@ -59,6 +60,7 @@ def bench(
         accuracy_samples: Also the task's metrics on the first samples of the bundle's evaluation
             set, at most all of them.
         energy: Also the energy of an inference, by the target's power sensor.
+        pipeline: Also how long a sample takes before and after the inference, on this machine.
         store: Whether the measurements go to the results database. They are returned either way.
         progress: Told where the work is.
 
@@ -77,7 +79,7 @@ def bench(
         True
     """
     boards = read_targets(targets)
-    extras = Extras(profile, sustained_seconds, accuracy_samples, energy)
+    extras = Extras(profile, sustained_seconds, accuracy_samples, energy, pipeline)
     with opened_bundle(bundle) as opened:
         work = partial(
             session.bench,

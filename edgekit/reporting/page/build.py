@@ -334,6 +334,9 @@ def bench_command(measurement: Measurement, bundle: Path | None) -> str:
     ):
         options += ["--accuracy", str(checked.samples)]
     options += ["--energy"] if any(result.energy for result in measurement.artifacts) else []
+    options += ["--pipeline"] if any(result.pipeline for result in measurement.artifacts) else []
+    deadline_ms = measurement.settings.deadline_ms
+    options += [] if deadline_ms is None else ["--deadline-ms", f"{deadline_ms:g}"]
     arguments = [
         directory,
         "--target",

@@ -213,6 +213,7 @@ def _measured(
             *observed.sustained_blocks(measurement, command),
             observed.outputs_table(measurement),
             observed.evaluation_block(measurement, command),
+            observed.pipeline_block(measurement, command),
             observed.energy_block(measurement, command),
             history.history_figure(measurement, past.get(measurement.id, ())),
         ]

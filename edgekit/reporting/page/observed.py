@@ -12,7 +12,7 @@ from edgekit.measure.probes import series
 from edgekit.measure.runs import ArtifactResult, OutputCheck
 from edgekit.metrics import named_metric
 from edgekit.reporting import numbers
-from edgekit.reporting.extra_results import metric_kinds
+from edgekit.reporting.extra_results import elsewhere, metric_kinds, pipeline_times
 from edgekit.reporting.page.build import decibels, metric_cell
 from edgekit.reporting.page.style import RUNTIME_LABELS, flag, mark, styles
 from edgekit.reporting.page.values import (
@@ -291,6 +291,24 @@ def _outputs_are(check: OutputCheck) -> str:
     if check.equal:
         return "equal"
     return "finite" if check.finite else "NaN or infinite"
+
+
+def pipeline_block(measurement: Measurement, command: str) -> Block:
+    """A sample before, during and after the inference."""
+    rows = tuple(
+        cells(result.key, *pipeline_times(measurement, result))
+        for result in measurement.artifacts
+        if result.pipeline
+    )
+    if not rows:
+        what = "the time of a sample before and after the inference"
+        return Absent(what, "it was not requested", f"{command} --pipeline")
+    return Table(
+        ("artifact", "pre ms", "inference ms", "post ms", "all ms"),
+        rows,
+        title="Before and after the inference",
+        caption=". ".join(filter(None, ("Medians of one sample", elsewhere(measurement)))),
+    )
 
 
 def energy_block(measurement: Measurement, command: str) -> Block:
