@@ -204,7 +204,7 @@ class EvaluationTensor(Part):
     """One tensor of all samples: raw little-endian values of shape (samples, *shape)."""
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
-    dtype: Literal["float32", "int32", "int64", "bool"]
+    dtype: Literal["float32", "int32", "int64", "uint8", "bool"]
     shape: tuple[Annotated[int, Field(ge=0, le=1 << 30)], ...]
     file: BundleFile
 
