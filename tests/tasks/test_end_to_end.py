@@ -70,7 +70,7 @@ def masks():
     images, numbers = digits()
     ink = np.where(bright(images), 1 + (numbers > 4)[:, None, None], 0)
     faint = (images[:, 0] > 0.3) & ~bright(images)
-    return halves(images, np.where(faint, 255, ink))
+    return halves(images, np.where(faint, 255, ink).astype(np.uint8))
 
 
 def corners():
