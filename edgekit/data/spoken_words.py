@@ -175,8 +175,8 @@ def _recordings(
         ends = np.cumsum([len(samples) for samples in spoken])
         np.savez(scratch / "recordings.npz", samples=np.concatenate(spoken), ends=ends)
         entry = cache.put(key, scratch)
-    with np.load(entry / "recordings.npz") as kept:
-        recordings = np.split(kept["samples"], kept["ends"][:-1])
+    with np.load(entry / "recordings.npz") as arrays:
+        recordings = np.split(arrays["samples"], arrays["ends"][:-1])
     each = len(recordings) // len(words)
     return [recordings[first : first + each] for first in range(0, len(recordings), each)]
 
