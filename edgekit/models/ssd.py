@@ -78,4 +78,4 @@ def _head(inputs: int, outputs: int) -> nn.Module:
 
 def _by_anchor(values: Tensor, columns: int) -> Tensor:
     """(batch, anchors · columns, rows, cells) as (batch, rows · cells · anchors, columns)."""
-    return values.permute(0, 2, 3, 1).flatten(1).unflatten(1, (-1, columns))
+    return values.permute(0, 2, 3, 1).reshape(values.shape[0], -1, columns)
