@@ -34,7 +34,6 @@ from edgekit.cli import (
     sweep,
     target,
 )
-from edgekit.cli.defects import defect_of, drop_output, output_works
 from edgekit.errors import EdgekitError, Interrupted, OutputError, UsageError
 from edgekit.prose import paragraphs
 from edgekit.version import __version__
@@ -175,6 +174,8 @@ def run(arguments: list[str]) -> int:
 
 def _unforeseen(error: Exception, arguments: list[str], *, as_json: bool, debug: bool) -> int:
     """The exit code of a command that ended with an exception of another library."""
+    from edgekit.cli.defects import defect_of, output_works  # here, so that --help stays fast
+
     if isinstance(error, OSError) and not output_works():
         return _lost_output(error)
     if debug:
@@ -185,6 +186,8 @@ def _unforeseen(error: Exception, arguments: list[str], *, as_json: bool, debug:
 
 
 def _lost_output(error: Exception) -> int:
+    from edgekit.cli.defects import drop_output
+
     drop_output()
     if isinstance(error, BrokenPipeError):  # as for any program whose reader has gone
         return READER_IS_GONE
