@@ -24,10 +24,10 @@ def small_cnn(num_classes: int = 10, in_channels: int = 1, width: int = 32) -> n
     """Four conv-bn-relu blocks, the third halving the size; for images of 8×8 and a little more."""
     return nn.Sequential(
         OrderedDict(
-            block1=_conv_bn_relu(in_channels, width),
-            block2=_conv_bn_relu(width, width),
-            block3=_conv_bn_relu(width, 2 * width, stride=2),
-            block4=_conv_bn_relu(2 * width, 2 * width),
+            block1=conv_bn_relu(in_channels, width),
+            block2=conv_bn_relu(width, width),
+            block3=conv_bn_relu(width, 2 * width, stride=2),
+            block4=conv_bn_relu(2 * width, 2 * width),
             pool=nn.AdaptiveAvgPool2d(1),
             flatten=nn.Flatten(),
             classifier=nn.Linear(2 * width, num_classes),
@@ -40,7 +40,7 @@ def resnet8(num_classes: int = 10, in_channels: int = 3) -> nn.Module:
     images. 78k parameters."""
     return nn.Sequential(
         OrderedDict(
-            stem=_conv_bn_relu(in_channels, 16, bias=True),
+            stem=conv_bn_relu(in_channels, 16, bias=True),
             stack1=_Residual(16, 16, stride=1),
             stack2=_Residual(16, 32, stride=2),
             stack3=_Residual(32, 64, stride=2),
@@ -89,7 +89,7 @@ def mobilenet_v1_025(num_classes: int = 2, in_channels: int = 3) -> nn.Module:
     )
     return nn.Sequential(
         OrderedDict(
-            stem=_conv_bn_relu(in_channels, 8, stride=2, bias=True),
+            stem=conv_bn_relu(in_channels, 8, stride=2, bias=True),
             **dict(blocks),
             pool=nn.AdaptiveAvgPool2d(1),
             flatten=nn.Flatten(),
@@ -217,7 +217,7 @@ class _Residual(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        self.conv1 = _conv_bn_relu(inputs, outputs, stride, bias=True)
+        self.conv1 = conv_bn_relu(inputs, outputs, stride, bias=True)
         self.conv2 = nn.Sequential(
             nn.Conv2d(outputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs)
         )
@@ -229,7 +229,7 @@ class _Residual(nn.Module):
         return torch.relu(self.conv2(self.conv1(x)) + self.shortcut(x))
 
 
-def _conv_bn_relu(
+def conv_bn_relu(
     inputs: int,
     outputs: int,
     stride: int = 1,
@@ -243,9 +243,9 @@ def _conv_bn_relu(
 
 
 def _depthwise_separable(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    depthwise = _conv_bn_relu(inputs, inputs, stride, groups=inputs, bias=True)
+    depthwise = conv_bn_relu(inputs, inputs, stride, groups=inputs, bias=True)
     return nn.Sequential(
         OrderedDict(
-            depthwise=depthwise, pointwise=_conv_bn_relu(inputs, outputs, kernel=1, bias=True)
+            depthwise=depthwise, pointwise=conv_bn_relu(inputs, outputs, kernel=1, bias=True)
         )
     )

@@ -7,6 +7,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from edgekit.models.built_in import conv_bn_relu
+
 
 def unet(num_classes: int = 2, in_channels: int = 1, width: int = 16, levels: int = 3) -> nn.Module:
     """`levels` times half the size and twice the channels, and back by transposed convolutions;
@@ -43,11 +45,4 @@ class _UNet(nn.Module):
 
 
 def _block(inputs: int, outputs: int) -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(),
-        nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(),
-    )
+    return nn.Sequential(conv_bn_relu(inputs, outputs), conv_bn_relu(outputs, outputs))

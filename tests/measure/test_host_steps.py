@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 import edgekit
 from edgekit.bundle.directory import Bundle, open_bundle, write_manifest
@@ -23,6 +21,7 @@ from edgekit.reporting.page.observed import pipeline_block
 from edgekit.reporting.page.values import Absent, Table
 from tests.support.desk import QUICK, make_desk
 from tests.support.measured import make_bundle, make_measurement
+from tests.support.terminal import printed
 
 PIXELS = ModelInput(shape=(3, 4, 5), mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.3))
 FLOATS = TensorSpec(name="image", dtype="float32", shape=(1, 3, 4, 5))
@@ -79,11 +78,7 @@ def bundle(tmp_path: Path) -> Bundle:
 
 
 def shown(measurement: Measurement) -> str:
-    console = Console(width=100, file=io.StringIO(), color_system=None)
-    for part in observations(measurement):
-        console.print(part)
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
+    return printed(*observations(measurement))
 
 
 def test_bench_times_both_steps(

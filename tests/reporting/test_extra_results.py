@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from edgekit.devices.probe import Probe
 from edgekit.measure.extra_results import DeviceEvaluation, Energy, OperatorTime, Profile, Sustained
@@ -14,13 +12,11 @@ from edgekit.measure.measurement import Measurement
 from edgekit.measure.protocol_lines import WindowValues
 from edgekit.reporting.extra_results import observations
 from tests.support.measured import make_bundle, make_measurement, top1
+from tests.support.terminal import printed
 
 
 def shown(measurement: Measurement) -> str:
-    console = Console(width=100, record=True, file=io.StringIO())
-    for part in observations(measurement):
-        console.print(part)
-    return console.export_text()
+    return printed(*observations(measurement))
 
 
 @pytest.fixture

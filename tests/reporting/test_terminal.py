@@ -3,12 +3,11 @@ the terminal."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
 from edgekit.bundle.directory import Bundle
 from edgekit.bundle.manifest import ArtifactAgreement, TraceRow
@@ -18,6 +17,7 @@ from edgekit.stats import MedianRatio, QuantileEstimate
 from edgekit.store.results import MeasurementRow
 from edgekit.verdict.budget import JudgedLimit
 from tests.support.measured import make_bundle, make_measurement, top1
+from tests.support.terminal import printed
 
 KEYS = [
     "fp32.pte",
@@ -84,11 +84,7 @@ def measured(bundle: Bundle, **values: object) -> Measurement:
 
 
 def drawn(parts: Iterable[RenderableType]) -> str:
-    console = Console(width=100, file=io.StringIO(), color_system=None)
-    for part in parts:
-        console.print(part)
-    assert isinstance(console.file, io.StringIO)
-    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
+    return "\n".join(line.rstrip() for line in printed(*parts).splitlines())
 
 
 def line(text: str, start: str) -> str:

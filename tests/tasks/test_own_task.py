@@ -19,6 +19,7 @@ from edgekit.reporting.extra_results import evaluation_table
 from edgekit.reporting.gate_files import junit, markdown
 from edgekit.reporting.page.content import page
 from edgekit.workflow.judge import judge
+from tests.support.terminal import printed
 
 pytestmark = pytest.mark.torch
 
@@ -114,16 +115,6 @@ def target(workshop: Path, monkeypatch: pytest.MonkeyPatch) -> LocalTarget:
     return LocalTarget(edgekit=1, name="here", kind="local", workdir=str(workshop / "device"))
 
 
-def drawn(*parts: object) -> str:
-    from rich.console import Console
-
-    console = Console(width=120, file=io.StringIO(), color_system=None)
-    for part in parts:
-        console.print(part)
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
-
-
 def test_the_build_holds_its_metric(built: BuildResult) -> None:
     manifest = built.bundle.manifest
     assert manifest.task == "own_task:OFFSETS"
@@ -133,7 +124,7 @@ def test_the_build_holds_its_metric(built: BuildResult) -> None:
     assert int8.agreement_percent is not None
     assert manifest.comparisons[0].agreement_label == "within a pixel"
     assert [row.metrics[0].name for row in built.trace] == ["mae", "mae"]
-    text = drawn(*terminal.summary(manifest, built.trace, {}, ()))
+    text = printed(*terminal.summary(manifest, built.trace, {}, ()), width=120)
     assert "MAE px (95 %)" in text
     assert "within a pixel on" in text
 
@@ -144,7 +135,7 @@ def test_its_limits_are_judged_in_its_direction(built: BuildResult) -> None:
     fp32, int8 = (a.verification.metrics[0].value for a in built.bundle.manifest.artifacts)
     assert below.ok == (int8 <= 2.0)
     assert drop.measured == pytest.approx(int8 - fp32)
-    assert "px" in drawn(terminal.budget_table([below, drop]))
+    assert "px" in printed(terminal.budget_table([below, drop]), width=120)
 
 
 def test_it_is_measured_compared_judged_and_reported(
@@ -159,7 +150,7 @@ def test_it_is_measured_compared_judged_and_reported(
         [on_host] = artifact.verification.metrics
         assert on_device.value == pytest.approx(on_host.value, rel=1e-5)
         assert result.evaluation.agreement_percent == 100
-    assert "MAE px (95 %)" in drawn(evaluation_table(measured))
+    assert "MAE px (95 %)" in printed(evaluation_table(measured), width=120)
     stream = io.StringIO()
     write_csv([measured], stream)
     row = next(csv.DictReader(io.StringIO(stream.getvalue())))

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from rich.console import Console
 
 import edgekit
 from edgekit.bundle.directory import Bundle
@@ -27,6 +26,7 @@ from edgekit.verdict.rules import Finding
 from edgekit.workflow.inputs import bench_settings
 from tests.support.desk import QUICK
 from tests.support.measured import make_bundle, make_measurement
+from tests.support.terminal import printed
 
 ONLY_DEADLINE: dict[str, Any] = {
     "latency_p50_max_ratio": None,
@@ -36,14 +36,6 @@ ONLY_DEADLINE: dict[str, Any] = {
 }
 BETWEEN_MS = 3.0
 """`fast` takes 2 ms and `slow` 4 ms."""
-
-
-def drawn(*parts: Any) -> str:
-    console = Console(width=100, file=io.StringIO(), color_system=None)
-    for part in parts:
-        console.print(part)
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
 
 
 def of_deadline(findings: tuple[Finding, ...]) -> Finding:
@@ -62,7 +54,7 @@ def test_a_build_that_misses_it_does_not_pass(fast: Bundle, slow: Bundle, desk: 
     assert failed.summary == "worse than the baseline: fp32.pte deadline_misses"
     assert 'name="over 3 ms"' in junit(failed)
     assert "+100.00 points" in markdown(failed)
-    assert "REGRESSED" in drawn(*verdicts.gate(failed))
+    assert "REGRESSED" in printed(*verdicts.gate(failed))
     passed = edgekit.gate(fast, slow, str(desk), limits=limits, settings=QUICK)
     assert of_deadline(passed.findings).verdict == "passed"
     assert json.loads(json.dumps(passed.as_dict()))["passed"] is True
@@ -94,7 +86,7 @@ def test_two_builds_are_compared_by_it(
     compared = edgekit.compare(slow, fast, str(desk), settings=settings)
     finding = of_deadline(compared.findings)
     assert (finding.verdict, finding.mid) == ("better", -100)
-    assert "over 3 ms" in drawn(*verdicts.comparison(compared))
+    assert "over 3 ms" in printed(*verdicts.comparison(compared))
     again = edgekit.compare_stored(compared.a, compared.b)
     assert of_deadline(again.findings) == finding
     without = edgekit.compare(slow, fast, str(desk), settings=QUICK)
@@ -118,7 +110,7 @@ def test_bench_shows_and_stores_it(
     assert (misses.count, misses.total, misses.groups) == (192, 192, 3)
     summary = measured.as_dict()["artifacts"][0]["summary"]["deadline_misses"]
     assert (summary["misses"], summary["samples"], summary["percent"]) == (192, 192, 100)
-    assert "Deadline of 3 ms on desk" in drawn(measurement_section(measured, "fp32"))
+    assert "Deadline of 3 ms on desk" in printed(measurement_section(measured, "fp32"))
     stream = io.StringIO()
     write_csv([measured], stream)
     row = next(csv.DictReader(io.StringIO(stream.getvalue())))
@@ -158,7 +150,7 @@ def test_meaningless_times_miss_no_deadline(measured: Measurement) -> None:
     )
     assert emulated.deadline_misses("fp32.pte", 1.0) is None
     assert measured.deadline_misses("fp32.pte", 1.0) is not None
-    assert "†" in drawn(measurement_section(emulated, "fp32"))
+    assert "†" in printed(measurement_section(emulated, "fp32"))
     [table] = deadline_tables(emulated)
     assert table.rows[0][3].text.endswith("†")
 

@@ -45,8 +45,7 @@ def convert(
         graph = pt2e.convert(model, fold=False)  # type: ignore[arg-type]
         _put_weights_on_their_grid(graph)
         converted = _convert(graph, example, int8=True)
-        # LiteRT's converter leaves transposed convolutions in float, with dequantized weights.
-        return _proved(converted, converted.data, {}, graph, floats_for_integers=True)
+        return _proved(converted, converted.data, {}, graph)
     model = model.eval()
     converted = _convert(model, example, int8=False)
     if scheme == FLOAT:
@@ -63,16 +62,12 @@ def convert(
 
 
 def _proved(
-    converted: Converted,
-    data: bytes,
-    dtypes: Mapping[str, str],
-    reference: nn.Module,
-    *,
-    floats_for_integers: bool = False,
+    converted: Converted, data: bytes, dtypes: Mapping[str, str], reference: nn.Module
 ) -> Lowered:
     compacted = compact(data)
     constants = list(read_tflite(compacted).constants.values())
-    proof = prove(converted.weights, constants, dtypes, floats_for_integers=floats_for_integers)
+    # LiteRT's converter leaves transposed convolutions in float, with dequantized weights.
+    proof = prove(converted.weights, constants, dtypes, floats_for_integers=True)
     return Lowered(compacted, reference, converted.outputs, proof)
 
 
