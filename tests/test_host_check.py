@@ -13,7 +13,7 @@ import edgekit
 from edgekit import host_check
 from edgekit.boards.check_items import CheckItem
 from edgekit.cli import run
-from edgekit.installing import install_command
+from edgekit.installing import DISTRIBUTION, install_command
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +48,7 @@ def test_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_extras_are_those_of_the_package() -> None:
     assert set(host_check.EXTRAS) | {"test", "dev"} == set(
-        metadata.metadata("edgekit").get_all("Provides-Extra") or ()
+        metadata.metadata(DISTRIBUTION).get_all("Provides-Extra") or ()
     )
 
 

@@ -209,7 +209,7 @@ def exported_here(jobs: Sequence[ExportJob], **_: object) -> None:
         worker.run(job, threads=1, step=lambda name: None)
 
 
-@pytest.mark.parametrize("name", map(by_day_or_night, GALLERY))
+@pytest.mark.parametrize("name", [by_day_or_night(name) for name in GALLERY])
 def test_gallery_builds(
     name: str, cache: Path, quickstart_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,7 +251,7 @@ def test_gallery_builds(
         assert artifacts["int8.tflite"].file.bytes < artifacts["int8-mixed.tflite"].file.bytes
 
 
-@pytest.mark.parametrize("name", map(by_day_or_night, SMALL))
+@pytest.mark.parametrize("name", [by_day_or_night(name) for name in SMALL])
 def test_builds_on_a_small_part(name: str, cache: Path) -> None:
     result = build(name, cache, SMALL[name])
     manifest = result.bundle.manifest
