@@ -11,9 +11,10 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from edgekit.cli import authoring
 from edgekit.cli.console import stdout
 from edgekit.cli.options import Json, Markdown, Overrides, SchemaFile, write_schema
+from edgekit.cli.recipe_lint import lint, upgrade
+from edgekit.cli.recipe_new import new
 from edgekit.errors import UsageError
 from edgekit.yaml_documents.problems import Origin, Problem, refuse
 
@@ -22,9 +23,9 @@ app = typer.Typer(
     help="Write, check and explain recipes. Nothing is trained.",
     no_args_is_help=True,
 )
-app.command()(authoring.new)
-app.command()(authoring.lint)
-app.command()(authoring.upgrade)
+app.command()(new)
+app.command()(lint)
+app.command()(upgrade)
 
 
 @app.command()
