@@ -5,8 +5,8 @@ This is the public API: everything in `__all__`, and nothing else. The functions
 commands of the same names do. Start with `run`, which does all of it:
 
     result = edgekit.run("recipes/quickstart.yaml", targets="pi5")
-    for check in result.checks:
-        print(check.artifact, check.limit, check.measured)
+    for verdict in result.verdicts:
+        print(verdict.artifact, verdict.limit, verdict.measured)
 
 Every name but the errors is imported when it is first used. `import edgekit` takes a few
 milliseconds and loads neither numpy nor torch, so `edgekit --help` answers at once and the machine

@@ -44,8 +44,8 @@ def build(
         return
     with live_progress(quiet=as_json) as progress:
         result = edgekit.build(recipe, overrides=overrides or (), output=output, progress=progress)
-    checks = edgekit.judge(result.bundle)
-    show(result, {}, checks, as_json=as_json)
+    verdicts = edgekit.judge(result.bundle)
+    show(result, {}, verdicts, as_json=as_json)
 
 
 def run(
@@ -86,9 +86,9 @@ def run(
             )
     except RunFailed as failed:
         if not as_json:
-            print_tables(failed.result.build, failed.result.measurements, failed.result.checks)
+            print_tables(failed.result.build, failed.result.measurements, failed.result.verdicts)
         raise
-    show(result.build, result.measurements, result.checks, as_json=as_json)
+    show(result.build, result.measurements, result.verdicts, as_json=as_json)
 
 
 def _show_plan(
@@ -106,38 +106,38 @@ def _show_plan(
 def show(
     result: BuildResult,
     measurements: dict[str, Measurement],
-    checks: tuple[JudgedLimit, ...],
+    verdicts: tuple[JudgedLimit, ...],
     *,
     as_json: bool,
 ) -> None:
     """Print a finished build or run; a budget that is not met is exit code 1."""
     if as_json:
-        print(json.dumps(as_dict(result, measurements, checks)))
+        print(json.dumps(as_dict(result, measurements, verdicts)))
     else:
-        print_tables(result, measurements, checks)
-    failed = [check for check in checks if not check.ok]
+        print_tables(result, measurements, verdicts)
+    failed = [verdict for verdict in verdicts if not verdict.ok]
     if failed and as_json:
         raise typer.Exit(GateFailed.exit_code)
     if failed:
         raise GateFailed(
-            f"{len(failed)} of {len(checks)} limits of the budget are not met: "
-            + ", ".join(f"{c.artifact} {c.limit}" for c in failed)
+            f"{len(failed)} of {len(verdicts)} limits of the budget are not met: "
+            + ", ".join(f"{verdict.artifact} {verdict.limit}" for verdict in failed)
         )
 
 
 def print_tables(
-    result: BuildResult, measurements: dict[str, Measurement], checks: tuple[JudgedLimit, ...]
+    result: BuildResult, measurements: dict[str, Measurement], verdicts: tuple[JudgedLimit, ...]
 ) -> None:
     from edgekit.reporting import terminal  # here, so that --help does not wait for numpy
 
     console = stdout()
-    for part in terminal.summary(result.bundle.manifest, result.trace, measurements, checks):
+    for part in terminal.summary(result.bundle.manifest, result.trace, measurements, verdicts):
         console.print(part)
     console.print(f"bundle: {result.bundle.path}", highlight=False, soft_wrap=True)
 
 
 def as_dict(
-    result: BuildResult, measurements: dict[str, Measurement], checks: tuple[JudgedLimit, ...]
+    result: BuildResult, measurements: dict[str, Measurement], verdicts: tuple[JudgedLimit, ...]
 ) -> dict[str, Any]:
     return {
         "bundle": str(result.bundle.path),
@@ -145,10 +145,10 @@ def as_dict(
         "trace": [row.model_dump(mode="json") for row in result.trace],
         "measurements": {name: measurement.as_dict() for name, measurement in measurements.items()},
         "budget": {
-            "met": all(check.ok for check in checks),
+            "met": all(verdict.ok for verdict in verdicts),
             "checks": [
-                vars(check) | {"metric": check.metric.name if check.metric else None}
-                for check in checks
+                vars(verdict) | {"metric": verdict.metric.name if verdict.metric else None}
+                for verdict in verdicts
             ],
         },
     }

@@ -31,7 +31,7 @@ def summary(
     manifest: Manifest,
     trace: Sequence[TraceRow],
     measurements: Mapping[str, Measurement],
-    checks: Sequence[JudgedLimit],
+    verdicts: Sequence[JudgedLimit],
 ) -> Iterator[RenderableType]:
     """Everything a build or run has to show, top to bottom: trace, artifacts, each target,
     verdict."""
@@ -41,8 +41,8 @@ def summary(
     yield spaced(artifact_table(manifest.artifacts, baseline), comparisons(manifest.comparisons))
     for measurement in measurements.values():
         yield measurement_section(measurement, baseline)
-    if checks:
-        yield spaced(budget_table(checks))
+    if verdicts:
+        yield spaced(budget_table(verdicts))
 
 
 def measurement_report(measurement: Measurement) -> Iterator[RenderableType]:
@@ -86,18 +86,18 @@ def results_table(rows: Sequence[MeasurementRow]) -> Table:
     return table
 
 
-def budget_table(checks: Sequence[JudgedLimit]) -> Table:
+def budget_table(verdicts: Sequence[JudgedLimit]) -> Table:
     """Each limit of the budget against what was measured."""
     table = new_table("Budget", "verdict", "artifact", "limit")
     number_columns(table, "allowed", "measured")
     table.add_column("note", overflow="fold")
-    for check in checks:
-        verdict = Text("met", style="green") if check.ok else Text("NOT MET", style="bold red")
+    for verdict in verdicts:
+        met = Text("met", style="green") if verdict.ok else Text("NOT MET", style="bold red")
         values = (
-            numbers.limit(check.limit, check.allowed, check.metric),
-            numbers.limit(check.limit, check.measured, check.metric),
+            numbers.limit(verdict.limit, verdict.allowed, verdict.metric),
+            numbers.limit(verdict.limit, verdict.measured, verdict.metric),
         )
         table.add_row(
-            verdict, plain(check.artifact), plain(check.limit), *values, plain(check.note)
+            met, plain(verdict.artifact), plain(verdict.limit), *values, plain(verdict.note)
         )
     return table

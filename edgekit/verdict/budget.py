@@ -49,9 +49,9 @@ def judge(
     """All limits of a budget. `measurements` by target name; without any, limits on latency and
     memory are left to the later run on a target."""
     return tuple(
-        check
+        verdict
         for variant, limits in budget.variants.items()
-        for check in _judge_variant(variant, limits, budget, manifest, measurements)
+        for verdict in _judge_variant(variant, limits, budget, manifest, measurements)
     )
 
 
@@ -103,18 +103,18 @@ def _judge_metric(
     metric = named_metric(artifact.verification.metrics, name)
     reference = named_metric(baseline.verification.metrics, name) if baseline else None
     value = metric.value if metric else None
-    checks = []
+    verdicts = []
     if limit.min is not None:
-        checks.append(_at_least(artifact.key, f"metrics.{name}.min", limit.min, value))
+        verdicts.append(_at_least(artifact.key, f"metrics.{name}.min", limit.min, value))
     if limit.max is not None:
-        checks.append(_at_most(artifact.key, f"metrics.{name}.max", limit.max, value))
+        verdicts.append(_at_most(artifact.key, f"metrics.{name}.max", limit.max, value))
     if limit.max_drop is not None:
         # Without the noise of a float's last digits: 92 % to 91 % is a drop of 1 point.
         drop = None
         if metric is not None and reference is not None:
             drop = round(metric.drop(reference.value, metric.value), 9)
-        checks.append(_at_most(artifact.key, f"metrics.{name}.max_drop", limit.max_drop, drop))
-    yield from (replace(check, metric=metric) for check in checks)
+        verdicts.append(_at_most(artifact.key, f"metrics.{name}.max_drop", limit.max_drop, drop))
+    yield from (replace(verdict, metric=metric) for verdict in verdicts)
 
 
 def _judge_measured(

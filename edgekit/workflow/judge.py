@@ -24,7 +24,7 @@ def judge(
             found at build time is judged: size, and the task's metrics on the test set.
 
     Returns:
-        One check for each limit and artifact.
+        One verdict for each limit and artifact.
 
     Raises:
         UsageError: The recipe in the bundle holds something that this edgekit does not know.

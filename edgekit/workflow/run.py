@@ -28,7 +28,7 @@ class RunResult:
 
     build: BuildResult
     measurements: dict[str, Measurement]
-    checks: tuple[JudgedLimit, ...]
+    verdicts: tuple[JudgedLimit, ...]
 
 
 class RunFailed(BenchFailed):

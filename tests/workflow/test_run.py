@@ -86,13 +86,13 @@ def test_every_artifact_was_measured_in_its_runtime(result: RunResult) -> None:
 def test_outputs_on_the_device_are_those_of_the_bundle(result: RunResult) -> None:
     for measured in result.measurements["here"].artifacts:
         assert measured.outputs, measured.key
-        assert all(check.cosine > 0.999 for check in measured.outputs)
+        assert all(output.cosine > 0.999 for output in measured.outputs)
 
 
 def test_the_budget_is_judged_on_the_measurement(result: RunResult) -> None:
-    assert all(check.ok for check in result.checks), result.checks
+    assert all(verdict.ok for verdict in result.verdicts), result.verdicts
     assert {"latency_p50_max_ms", "peak_memory_max_bytes", "metrics.top1.min"} <= {
-        check.limit for check in result.checks
+        verdict.limit for verdict in result.verdicts
     }
 
 

@@ -175,9 +175,9 @@ def _comparisons(manifest: Manifest) -> Table:
     )
 
 
-def budget_section(checks: Sequence[JudgedLimit] | None) -> Section:
-    """Each limit against what was measured; `checks` None without a bundle."""
-    if checks is None:
+def budget_section(verdicts: Sequence[JudgedLimit] | None) -> Section:
+    """Each limit against what was measured; `verdicts` None without a bundle."""
+    if verdicts is None:
         return Section(
             "budget",
             "Budget",
@@ -189,7 +189,7 @@ def budget_section(checks: Sequence[JudgedLimit] | None) -> Section:
                 ),
             ),
         )
-    if not checks:
+    if not verdicts:
         return Section(
             "budget",
             "Budget",
@@ -207,14 +207,14 @@ def budget_section(checks: Sequence[JudgedLimit] | None) -> Section:
     )
     rows = tuple(
         cells(
-            Cell("met", tone="good") if check.ok else Cell("not met", tone="bad"),
-            check.artifact,
-            check.limit.replace("_", " "),
-            numbers.limit(check.limit, check.allowed, check.metric),
-            numbers.limit(check.limit, check.measured, check.metric),
-            check.note,
+            Cell("met", tone="good") if verdict.ok else Cell("not met", tone="bad"),
+            verdict.artifact,
+            verdict.limit.replace("_", " "),
+            numbers.limit(verdict.limit, verdict.allowed, verdict.metric),
+            numbers.limit(verdict.limit, verdict.measured, verdict.metric),
+            verdict.note,
         )
-        for check in checks
+        for verdict in verdicts
     )
     return Section(
         "budget",
@@ -375,9 +375,9 @@ def _provenance(
     return [(printable(name), printable(value)) for name, value in pairs]
 
 
-def checks_by_key(checks: Sequence[JudgedLimit]) -> Mapping[str, bool]:
+def met_by_key(verdicts: Sequence[JudgedLimit]) -> Mapping[str, bool]:
     """Whether all limits of an artifact are met; artifacts without limits are left out."""
     return {
-        key: all(check.ok for check in checks if check.artifact.split(" on ")[0] == key)
-        for key in {c.artifact.split(" on ")[0] for c in checks}
+        key: all(verdict.ok for verdict in verdicts if verdict.artifact.split(" on ")[0] == key)
+        for key in {verdict.artifact.split(" on ")[0] for verdict in verdicts}
     }

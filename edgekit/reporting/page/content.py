@@ -52,7 +52,7 @@ class Page:
 def page(
     bundle: Bundle | None,
     measurements: Sequence[Measurement],
-    checks: Sequence[JudgedLimit] | None,
+    judged: Sequence[JudgedLimit] | None,
     past: Mapping[str, Sequence[HistoryEntry]],
     beside: Mapping[str, Sequence[Measurement]],
     pictures: Pictures | None = None,
@@ -68,9 +68,9 @@ def page(
         baseline = baseline_variant(manifest)
     sections = [
         Section(
-            "glance", "At a glance", tuple(_glance(artifacts, baseline, measurements, checks)), ""
+            "glance", "At a glance", tuple(_glance(artifacts, baseline, measurements, judged)), ""
         ),
-        build.budget_section(checks),
+        build.budget_section(judged),
         *verdicts.verdict_sections(bundle, measurements, beside),
         *_answers(bundle, pictures),
         build.trace_section(manifest.trace if manifest else None),
@@ -101,7 +101,7 @@ def page(
     return Page(
         printable(", ".join(names)),
         printable(f"{identity} · {where}"),
-        *_verdict(checks),
+        *_verdict(judged),
         flags,
         tuple(numbered(sections)),
     )
@@ -132,14 +132,14 @@ def _artifacts(measurements: Sequence[Measurement]) -> tuple[Artifact, ...]:
     )
 
 
-def _verdict(checks: Sequence[JudgedLimit] | None) -> tuple[str, str]:
-    if not checks:
+def _verdict(judged: Sequence[JudgedLimit] | None) -> tuple[str, str]:
+    if not judged:
         return "", "no budget judged"
-    missed = sum(1 for check in checks if not check.ok)
+    missed = sum(1 for verdict in judged if not verdict.ok)
     return (
-        ("bad", f"budget not met: {missed} of {len(checks)} limits")
+        ("bad", f"budget not met: {missed} of {len(judged)} limits")
         if missed
-        else ("good", f"budget met: {len(checks)} of {len(checks)} limits")
+        else ("good", f"budget met: {len(judged)} of {len(judged)} limits")
     )
 
 
@@ -147,11 +147,9 @@ def _glance(
     artifacts: Sequence[Artifact],
     baseline: str,
     measurements: Sequence[Measurement],
-    checks: Sequence[JudgedLimit] | None,
+    judged: Sequence[JudgedLimit] | None,
 ) -> Iterator[Block]:
-    yield overview.glance_table(
-        artifacts, baseline, measurements, build.checks_by_key(checks or ())
-    )
+    yield overview.glance_table(artifacts, baseline, measurements, build.met_by_key(judged or ()))
     for measurement in measurements:
         yield overview.pareto_figure(measurement)
 

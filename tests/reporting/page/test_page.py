@@ -41,11 +41,11 @@ PARTS = (
 def made(
     bundle: Bundle | None,
     *measurements: Measurement,
-    checks: tuple[JudgedLimit, ...] | None = None,
+    verdicts: tuple[JudgedLimit, ...] | None = None,
     past: Any = None,
     beside: Any = None,
 ) -> content.Page:
-    return content.page(bundle, measurements, checks, past or {}, beside or {})
+    return content.page(bundle, measurements, verdicts, past or {}, beside or {})
 
 
 def seen(page: content.Page) -> Seen:
@@ -69,7 +69,7 @@ def test_a_full_measurement_shows_everything(bundle: Bundle, measurement: Measur
     page = made(
         bundle,
         measurement,
-        checks=judge(bundle, {measurement.target: measurement}),
+        verdicts=judge(bundle, {measurement.target: measurement}),
         past={measurement.id: past},
     )
     titles = [section.title for section in page.sections]
