@@ -57,9 +57,9 @@ def test_a_defect_is_two_lines_and_a_file_for_the_user_only(
 @pytest.mark.usefixtures("_broken")
 def test_with_json_it_is_an_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["results", "list", "--json"]) == 70
-    told = json.loads(capsys.readouterr().out)
-    assert told["exit_code"] == 70
-    assert Path(told["trace"]) in trace_files(tmp_path)
+    error = json.loads(capsys.readouterr().out)
+    assert error["exit_code"] == 70
+    assert Path(error["trace"]) in trace_files(tmp_path)
 
 
 @pytest.mark.usefixtures("_broken")

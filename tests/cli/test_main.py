@@ -116,8 +116,8 @@ ALL = dict(commands(typer.main.get_command(app)))
 @pytest.mark.parametrize("path", ALL, ids=" ".join)
 def test_every_command_has_an_example(path: tuple[str, ...]) -> None:
     """The example is a command line of that command, with options that it has."""
-    command, (_, found, example) = ALL[path], (ALL[path].help or "").partition("Example: ")
-    assert found, "its help has no example"
+    command, (_, separator, example) = ALL[path], (ALL[path].help or "").partition("Example: ")
+    assert separator, "its help has no example"
     words = shlex.split(example.split("\n\n")[0].replace("\n", " "), comments=True)
     assert words[: 1 + len(path)] == ["edgekit", *path]
     options = {option for parameter in command.params for option in parameter.opts}

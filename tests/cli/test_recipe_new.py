@@ -163,9 +163,9 @@ def test_it_asks_on_a_terminal_and_again_for_what_cannot_be() -> None:
     )
     os.write(ours, b"ds_cnn\ndigit\n\nfp61\nfp16\n")
     assert process.wait(60) == 0
-    said = os.read(ours, 10000).decode()
-    assert "did you mean 'digits'?" in said
-    assert "did you mean 'fp16'?" in said
+    output = os.read(ours, 10000).decode()
+    assert "did you mean 'digits'?" in output
+    assert "did you mean 'fp16'?" in output
     recipe = YAML(typ="safe").load(Path("a.yaml"))
     assert (recipe["model"]["name"], recipe["data"]["name"], recipe["stages"][-1]["method"]) == (
         "ds_cnn",

@@ -56,14 +56,14 @@ def test_what_cannot_be_reported(
 ) -> None:
     other = make_bundle(tmp_path / "other", keys=("fp32.pte",))
     store.save(make_measurement(other, number=9))
-    for arguments, said in (
+    for arguments, message in (
         ([str(bundle.path), "-m", f"{9:032x}"], "is of bundle"),
         (["-m", "feed"], "no measurement starts"),
         ([str(tmp_path)], "not a bundle"),
         ([str(bundle.path), "-o", str(tmp_path / "no" / "such.html")], "cannot be written"),
     ):
         assert run(["report", *arguments]) == 2
-        assert said in "".join(capsys.readouterr().err.split("\n"))
+        assert message in "".join(capsys.readouterr().err.split("\n"))
 
 
 def test_ten_thousand_measurements(bundle: Bundle, tmp_path: Path) -> None:

@@ -106,7 +106,9 @@ def test_prune(saved: list[Measurement], capsys: pytest.CaptureFixture[str]) -> 
     assert run(["results", "prune", "--keep", "1", "--dry-run"]) == 0
     assert "would delete 2 measurements" in capsys.readouterr().out
     assert run(["results", "prune", "--keep", "1", "--dry-run", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"would_delete": [one.id for one in saved[1::-1]]}
+    assert json.loads(capsys.readouterr().out) == {
+        "would_delete": [measurement.id for measurement in saved[1::-1]]
+    }
     assert run(["results", "prune", "--keep", "1"]) == 0
     assert run(["results", "prune", "--older-than-days", "0"]) == 0
     assert "deleted 2 measurements\ndeleted 1 measurement\n" in capsys.readouterr().out
@@ -117,9 +119,9 @@ def test_prune(saved: list[Measurement], capsys: pytest.CaptureFixture[str]) -> 
 def test_a_broken_database_is_exit_10(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "notes.txt").write_text("not a database\n" * 500)
     assert run(["results", "list", "--db", str(tmp_path / "notes.txt")]) == 10
-    said = capsys.readouterr().err
-    assert "file is not a database" in said
-    assert "Traceback" not in said
+    stderr = capsys.readouterr().err
+    assert "file is not a database" in stderr
+    assert "Traceback" not in stderr
 
 
 def test_what_waits_in_the_spool_is_said(
@@ -170,11 +172,14 @@ def test_log_to_mlflow(
         assert logged in capsys.readouterr().out
     client = tracking.MlflowClient(tracking_uri=uri)
     place = client.get_experiment_by_name("edgekit").experiment_id
-    found = {one.data.params["artifact"]: one for one in client.search_runs([place])}
+    runs_by_artifact = {
+        logged_run.data.params["artifact"]: logged_run for logged_run in client.search_runs([place])
+    }
     assert (
-        found["fp32.pte"].data.metrics["p50_ms"] == saved[0].summaries["fp32.pte"].p50.value / 1e6
+        runs_by_artifact["fp32.pte"].data.metrics["p50_ms"]
+        == saved[0].summaries["fp32.pte"].p50.value / 1e6
     )
-    assert found["int8.tflite"].data.params["target"] == "pi4"
+    assert runs_by_artifact["int8.tflite"].data.params["target"] == "pi4"
 
 
 def test_prune_before_a_day(saved: list[Measurement], capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,33 +33,35 @@ def measured(
         extras=Extras(evaluation_samples=samples),
         **options,
     )
-    found = result.artifacts[0].evaluation
-    assert found
+    device_evaluation = result.artifacts[0].evaluation
+    assert device_evaluation
     assert Measurement.model_validate_json(result.model_dump_json()) == result
-    return found
+    return device_evaluation
 
 
 def test_counted_in_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation, "CHUNK_SAMPLES", 2)
     bundle, target = with_program(tmp_path)
-    seen: list[float] = []
+    samples_done: list[float] = []
 
     def progress(task: str, done: float, total: float, text: str = "") -> None:
         if task == "evaluation on the device":
             assert total == 5
-            seen.append(done)
+            samples_done.append(done)
 
-    found = measured(with_evaluation(bundle), target, progress=progress)
-    top1, *_ = found.metrics
+    device_evaluation = measured(with_evaluation(bundle), target, progress=progress)
+    top1, *_ = device_evaluation.metrics
     right = top1.material()
     assert right is not None
     assert right[:, 0].tolist() == [1, 0, 1, 1, 1]
     assert (top1.name, top1.right, top1.samples) == ("top1", 4, 5)
-    assert len(found.data_sha256) == 64
-    assert found.model_copy(update={"metrics": (), "data_sha256": ""}) == DeviceEvaluation(
+    assert len(device_evaluation.data_sha256) == 64
+    assert device_evaluation.model_copy(
+        update={"metrics": (), "data_sha256": ""}
+    ) == DeviceEvaluation(
         samples=5, metrics=(), agreement_percent=100, max_abs_error=0.0, snr_db=None
     )
-    assert seen == [2, 4, 5]
+    assert samples_done == [2, 4, 5]
     assert not (tmp_path / "device" / "outputs.bin.inputs").exists()
     assert not any("evaluation" in str(path) for path in (tmp_path / "device").rglob("*"))
     assert measured(open_bundle(bundle.path), target, samples=3).samples == 3
@@ -67,15 +69,25 @@ def test_counted_in_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_answers_that_are_not_those_of_the_build_host(tmp_path: Path) -> None:
     bundle, target = with_program(tmp_path, "wrong")
-    found = measured(with_evaluation(bundle), target)
-    assert (found.metrics[0].right, found.agreement_percent, found.max_abs_error) == (3, 80, 2.0)
-    assert found.snr_db == pytest.approx(10 * np.log10(np.sum(SCORES.astype(float) ** 2) / 8))
+    device_evaluation = measured(with_evaluation(bundle), target)
+    assert (
+        device_evaluation.metrics[0].right,
+        device_evaluation.agreement_percent,
+        device_evaluation.max_abs_error,
+    ) == (3, 80, 2.0)
+    assert device_evaluation.snr_db == pytest.approx(
+        10 * np.log10(np.sum(SCORES.astype(float) ** 2) / 8)
+    )
 
 
 def test_without_labels(tmp_path: Path) -> None:
     bundle, target = with_program(tmp_path)
-    found = measured(with_evaluation(bundle, labels=None), target)
-    assert (found.metrics, found.agreement_percent, found.data_sha256) == ((), 100, "")
+    device_evaluation = measured(with_evaluation(bundle, labels=None), target)
+    assert (
+        device_evaluation.metrics,
+        device_evaluation.agreement_percent,
+        device_evaluation.data_sha256,
+    ) == ((), 100, "")
 
 
 @pytest.mark.parametrize(
@@ -114,9 +126,9 @@ def test_an_altered_evaluation_set_is_refused(tmp_path: Path) -> None:
 
 def test_dense_outputs_shorten_the_set(tmp_path: Path) -> None:
     outputs = {"a.pte": {"logits": SCORES}, "b.pte": {"logits": SCORES[:2]}}
-    found = write_evaluation(tmp_path, ({"x": INPUTS}, LABELS), outputs)
-    files = (found.inputs[0].file, found.outputs["a.pte"][0].file)
-    assert (found.samples, *(file.bytes for file in files)) == (2, 16, 24)
+    evaluation_set = write_evaluation(tmp_path, ({"x": INPUTS}, LABELS), outputs)
+    files = (evaluation_set.inputs[0].file, evaluation_set.outputs["a.pte"][0].file)
+    assert (evaluation_set.samples, *(file.bytes for file in files)) == (2, 16, 24)
 
 
 def test_a_task_that_is_not_on_this_machine(tmp_path: Path) -> None:

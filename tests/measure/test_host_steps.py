@@ -66,10 +66,10 @@ def test_samples_of_several_tensors_come_apart() -> None:
 
 
 def test_each_sample_has_its_turn() -> None:
-    seen: list[int] = []
-    assert median_ns(seen.append, [1, 2, 3]) > 0
-    assert len(seen) > MIN_ITERATIONS
-    assert seen[:4] in ([1, 2, 3, 1], [2, 3, 1, 2], [3, 1, 2, 3])
+    samples_run: list[int] = []
+    assert median_ns(samples_run.append, [1, 2, 3]) > 0
+    assert len(samples_run) > MIN_ITERATIONS
+    assert samples_run[:4] in ([1, 2, 3, 1], [2, 3, 1, 2], [3, 1, 2, 3])
 
 
 @pytest.fixture

@@ -56,10 +56,10 @@ def test_output_cut_anywhere_is_whole_or_refused(name: str) -> None:
     whole = parse(text)
     for end in range(0, len(text), 7):
         try:
-            found = parse(text[:end])
+            parsed = parse(text[:end])
         except ResultError:
             continue
-        assert found.iterations == whole.iterations
+        assert parsed.iterations == whole.iterations
 
 
 @pytest.mark.parametrize(
@@ -122,19 +122,19 @@ def bundle(tmp_path: Path) -> Bundle:
 def test_a_measurement_names_them_and_never_counts(
     bundle: Bundle, target: LocalTarget, tmp_path: Path
 ) -> None:
-    found = bench(bundle, target, **RUN)  # type: ignore[arg-type]
-    assert {result.runner_kind for result in found.artifacts} <= {
+    measurement = bench(bundle, target, **RUN)  # type: ignore[arg-type]
+    assert {result.runner_kind for result in measurement.artifacts} <= {
         "executor_runner",
         "benchmark_model",
     }
-    for result in found.artifacts:
-        p50 = found.summaries[result.key].p50.value
+    for result in measurement.artifacts:
+        p50 = measurement.summaries[result.key].p50.value
         assert p50 == (3_000_000 if result.runner_kind == "executor_runner" else 3_832_750)
         noted = (tmp_path / f"{result.runner_kind}.argv").read_text()
         assert f"/{result.artifact.file.name}" in noted
-    assert not found.valid
-    assert any(note.code == "runner_kind" and note.level == "invalid" for note in found.notes)
-    assert found.model_validate_json(found.model_dump_json()) == found
+    assert not measurement.valid
+    assert any(note.code == "runner_kind" and note.level == "invalid" for note in measurement.notes)
+    assert measurement.model_validate_json(measurement.model_dump_json()) == measurement
 
 
 def test_one_that_fails_is_named(bundle: Bundle, target: LocalTarget, tmp_path: Path) -> None:

@@ -50,8 +50,8 @@ SEQUENCE = (
 
 
 def test_rows_carry_modules() -> None:
-    found = profile_of(DELEGATED, SEQUENCE)
-    assert [(row.name.partition(" (")[0], row.layer) for row in found.operators] == [
+    profile = profile_of(DELEGATED, SEQUENCE)
+    assert [(row.name.partition(" (")[0], row.layer) for row in profile.operators] == [
         ("Convolution", "stem.conv"),
         ("Fully Connected", "block.project"),
         ("Add", "block"),
@@ -59,16 +59,16 @@ def test_rows_carry_modules() -> None:
         ("native_call_topk.values", "pick"),
         ("Fully Connected", "head"),
     ]
-    assert (found.inferences, found.median_ns) == (3, 10000)
-    assert found.operators[0].share == pytest.approx(0.4)
-    assert sum(row.share for row in found.operators) == pytest.approx(1)
+    assert (profile.inferences, profile.median_ns) == (3, 10000)
+    assert profile.operators[0].share == pytest.approx(0.4)
+    assert sum(row.share for row in profile.operators) == pytest.approx(1)
 
 
 def test_another_number_of_operators_is_not_guessed() -> None:
-    found = profile_of(
+    profile = profile_of(
         DELEGATED, (*SEQUENCE, Operation(operator="aten.linear", layer="surprise", delegate=0))
     )
-    assert [row.layer for row in found.operators] == ["", "", "block", "", "pick", "head"]
+    assert [row.layer for row in profile.operators] == ["", "", "block", "", "pick", "head"]
     assert not any(row.layer for row in profile_of(DELEGATED, ()).operators)
 
 
@@ -91,8 +91,8 @@ def test_interruptions_are_not_the_operators() -> None:
         delegated=True,
         ns=(1000,) * 98 + (10**6,) * 2,
     )
-    found = profile_of(replace(EMPTY, steady_ns=(2000,) * 100, operators=(quick, slow)), ())
-    assert [row.mean_ns for row in found.operators] == [pytest.approx(200), pytest.approx(1000)]
+    profile = profile_of(replace(EMPTY, steady_ns=(2000,) * 100, operators=(quick, slow)), ())
+    assert [row.mean_ns for row in profile.operators] == [pytest.approx(200), pytest.approx(1000)]
 
 
 def test_names_are_inert() -> None:

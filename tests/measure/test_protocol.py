@@ -94,29 +94,31 @@ def test_a_whole_run_is_read() -> None:
 
 
 def test_evaluate_needs_outputs_but_no_timings() -> None:
-    kept = [
+    untimed_lines = [
         entry for entry in good_lines() if entry["type"] in ("hello", "load", "tensors", "outputs")
     ]
     run = parse_runner_output(
-        encode([*kept, line("end", iterations=2, ok=True)]), nonce=NONCE, mode="evaluate"
+        encode([*untimed_lines, line("end", iterations=2, ok=True)]), nonce=NONCE, mode="evaluate"
     )
     assert run.complete
     with pytest.raises(ResultError, match="claims 3 iterations, 2"):
         parse_runner_output(
-            encode([*kept, line("end", iterations=3, ok=True)]), nonce=NONCE, mode="evaluate"
+            encode([*untimed_lines, line("end", iterations=3, ok=True)]),
+            nonce=NONCE,
+            mode="evaluate",
         )
 
 
 def with_windows(*windows: dict[str, Any], iterations: int = 30) -> bytes:
     """A sustained run."""
-    kept = [
+    lines_before = [
         entry
         for entry in good_lines()
         if entry.get("phase") != "steady" and entry["type"] not in ("outputs", "end")
     ]
     return encode(
         [
-            *kept,
+            *lines_before,
             *(line("window", **{"ns": [], "values": [], **window}) for window in windows),
             line("end", iterations=iterations, ok=True),
         ]
@@ -159,7 +161,9 @@ def test_hostile_windows_are_refused(window: dict[str, Any], words: str) -> None
 
 
 def profile_lines(*operators: dict[str, Any]) -> bytes:
-    kept = [entry for entry in good_lines() if entry["type"] not in ("outputs", "overhead", "end")]
+    lines_before = [
+        entry for entry in good_lines() if entry["type"] not in ("outputs", "overhead", "end")
+    ]
     known = {
         "name": "Add #1",
         "instruction": 0,
@@ -169,7 +173,7 @@ def profile_lines(*operators: dict[str, Any]) -> bytes:
     }
     return encode(
         [
-            *kept,
+            *lines_before,
             *(line("operator", **{**known, **operator}) for operator in operators),
             line("end", iterations=4, ok=True),
         ]
@@ -233,10 +237,14 @@ def test_output_the_transport_cut_is_not_complete() -> None:
 
 
 def test_what_the_runner_reports_is_a_runner_error() -> None:
-    said = encode([*good_lines()[:3], line("error", code="load", message="bad \x1b[31mprogram\n")])
+    output = encode(
+        [*good_lines()[:3], line("error", code="load", message="bad \x1b[31mprogram\n")]
+    )
     with pytest.raises(RunnerError, match=r"load: bad \ufffd\[31mprogram"):
-        parse_runner_output(said, nonce=NONCE)
-    assert "\x1b" not in (parse_runner_output(said, nonce=NONCE, allow_incomplete=True).error or "")
+        parse_runner_output(output, nonce=NONCE)
+    assert "\x1b" not in (
+        parse_runner_output(output, nonce=NONCE, allow_incomplete=True).error or ""
+    )
 
 
 @pytest.mark.parametrize("index", range(len(good_lines())))

@@ -32,14 +32,14 @@ def test_both_formats_in_one_measurement(tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path / "bundle", KEYS)
     placed = place(bundle, tmp_path)
     outputs_of(placed[1], OTHERS)
-    [found] = run(bundle, placed).runtimes
-    assert (found.a, found.b, found.samples, found.agreement_percent) == (
+    [comparison] = run(bundle, placed).runtimes
+    assert (comparison.a, comparison.b, comparison.samples, comparison.agreement_percent) == (
         "fp32.pte",
         "fp32.tflite",
         SAMPLES,
         100 * (SAMPLES - 1) / SAMPLES,
     )
-    assert found.snr_db == pytest.approx(snr_db(VALUES, OTHERS))
+    assert comparison.snr_db == pytest.approx(snr_db(VALUES, OTHERS))
 
 
 def test_the_formats_as_two_sides_of_a_comparison(tmp_path: Path) -> None:
@@ -49,14 +49,14 @@ def test_the_formats_as_two_sides_of_a_comparison(tmp_path: Path) -> None:
     )
     placed = place(bundle, tmp_path)
     sides = [(bundle, placed[:1]), (bundle, placed[1:])]
-    for found in measured_together(sides):
-        [pair] = found.runtimes
+    for measurement in measured_together(sides):
+        [pair] = measurement.runtimes
         assert (pair.snr_db, pair.agreement_percent) == (None, 100)
-        assert Measurement.model_validate_json(found.model_dump_json()) == found
-        assert found.as_dict()["runtimes"][0]["a"] == "fp32.pte"
+        assert Measurement.model_validate_json(measurement.model_dump_json()) == measurement
+        assert measurement.as_dict()["runtimes"][0]["a"] == "fp32.pte"
     (tmp_path / "elsewhere").mkdir()
     apart = measured_together([(bundle, placed[:1]), (other, place(other, tmp_path / "elsewhere"))])
-    assert [found.runtimes for found in apart] == [
+    assert [measurement.runtimes for measurement in apart] == [
         (),
         (),
     ], "another build's file is no other format of this one"

@@ -61,9 +61,9 @@ def test_bench_deploys_measures_and_leaves_no_traces(tmp_path: Path) -> None:
         {"edgekit": 1, "name": "desk", "kind": "local", "workdir": str(workdir), "runners": runners}
     )
     for _ in range(2):
-        found = bench(bundle, target, runs=2, warmup_min_seconds=0, min_seconds=0)
-        assert found.valid
-        assert len(found.artifacts[0].complete_runs) == 2
+        measurement = bench(bundle, target, runs=2, warmup_min_seconds=0, min_seconds=0)
+        assert measurement.valid
+        assert len(measurement.artifacts[0].complete_runs) == 2
         assert (workdir / "current" / "fp32.pte").read_bytes() == (
             bundle.path / "fp32.pte"
         ).read_bytes()
@@ -71,13 +71,13 @@ def test_bench_deploys_measures_and_leaves_no_traces(tmp_path: Path) -> None:
     with hold(LocalDevice(), str(workdir)), pytest.raises(BusyError):
         bench(bundle, target, runs=1)
     program.write_text("#!/bin/sh\necho out of cheese >&2; exit 3\n")
-    kept: list[Measurement] = []
+    partial_measurements: list[Measurement] = []
     with pytest.raises(
         RunnerError,
         match=r"desk: fp32\.pte, run 1 of 1: the runner ended with exit code 3: out of cheese",
     ):
-        bench(bundle, target, runs=1, keep=kept.append)
-    assert kept[0].artifacts[0].runs[0].steady_ns == ()
+        bench(bundle, target, runs=1, keep=partial_measurements.append)
+    assert partial_measurements[0].artifacts[0].runs[0].steady_ns == ()
 
 
 def test_what_the_target_controls_is_kept_with_the_numbers(tmp_path: Path) -> None:
@@ -85,21 +85,21 @@ def test_what_the_target_controls_is_kept_with_the_numbers(tmp_path: Path) -> No
     control = Control.model_validate(
         {"cpus": [0], "cool_down": {"below_c": 50, "timeout_seconds": 0.01}}
     )
-    found = bench(
+    measurement = bench(
         bundle,
         target.model_copy(update={"control": control}),
         runs=2,
         warmup_min_seconds=0,
         min_seconds=0,
     )
-    assert found.artifacts[0].runner
-    assert found.artifacts[0].runner.cpus == (0,)
-    assert (found.controlled.cpus, found.controlled.cool_below_c) == ((0,), 50)
+    assert measurement.artifacts[0].runner
+    assert measurement.artifacts[0].runner.cpus == (0,)
+    assert (measurement.controlled.cpus, measurement.controlled.cool_below_c) == ((0,), 50)
     if (
-        not found.artifacts[0].runs[0].before.temperatures_c
+        not measurement.artifacts[0].runs[0].before.temperatures_c
     ):  # whether it is cool is not known where no zone tells, which is not cool
         assert "2 runs started before the device was below 50 °C" in [
-            note.text for note in found.notes
+            note.text for note in measurement.notes
         ]
 
 
@@ -117,7 +117,7 @@ def test_a_governor_that_cannot_be_set_ends_the_session(
 
 def test_further_runs_are_kept_apart_from_the_latency_samples(tmp_path: Path) -> None:
     bundle, target = with_program(tmp_path)
-    found = bench(
+    measurement = bench(
         bundle,
         target,
         runs=2,
@@ -125,7 +125,7 @@ def test_further_runs_are_kept_apart_from_the_latency_samples(tmp_path: Path) ->
         min_seconds=0,
         extras=Extras(profile=True, sustained_seconds=20),
     )
-    [result] = found.artifacts
+    [result] = measurement.artifacts
     assert [len(run.steady_ns) for run in result.runs] == [64, 64]
     assert result.profile
     assert [(row.name, row.share) for row in result.profile.operators] == [
@@ -136,8 +136,8 @@ def test_further_runs_are_kept_apart_from_the_latency_samples(tmp_path: Path) ->
     assert (result.sustained.burst_ns, result.sustained.sustained_ns) == (2e6, 4e6)
     assert len(result.sustained.curve) == 20
     assert result.sustained.curve[0] == (1.0, 2e6, 100.0)
-    assert Measurement.model_validate_json(found.model_dump_json()) == found
-    plain = json.loads(json.dumps(found.as_dict(), allow_nan=False))["artifacts"][0]
+    assert Measurement.model_validate_json(measurement.model_dump_json()) == measurement
+    plain = json.loads(json.dumps(measurement.as_dict(), allow_nan=False))["artifacts"][0]
     assert (
         plain["sustained"]["sustained_ns"],
         len(plain["sustained"]["curve"]),
@@ -151,7 +151,7 @@ def test_a_further_run_that_fails_leaves_the_measurement(tmp_path: Path) -> None
     program.write_text(
         program.read_text().replace("exec", 'case "$*" in *profile*) exit 4 ;; esac\nexec')
     )
-    kept: list[Measurement] = []
+    partial_measurements: list[Measurement] = []
     with pytest.raises(
         RunnerError, match=r"desk: fp32\.pte, profile: the runner ended with exit code 4"
     ):
@@ -162,32 +162,34 @@ def test_a_further_run_that_fails_leaves_the_measurement(tmp_path: Path) -> None
             warmup_min_seconds=0,
             min_seconds=0,
             extras=Extras(profile=True),
-            keep=kept.append,
+            keep=partial_measurements.append,
         )
-    assert len(kept[0].artifacts[0].complete_runs) == 2
-    assert kept[0].artifacts[0].profile is None
-    assert "exit code 4" in kept[0].failure
+    assert len(partial_measurements[0].artifacts[0].complete_runs) == 2
+    assert partial_measurements[0].artifacts[0].profile is None
+    assert "exit code 4" in partial_measurements[0].failure
 
 
 def test_a_session_end_to_end(bundle: Bundle, tmp_path: Path) -> None:
-    seen: list[str] = []
+    texts: list[str] = []
     placed = place(bundle, tmp_path, medians_ns={"fp32.pte": 4_000_000, "int8.tflite": 1_000_000})
     ten = SETTINGS.model_copy(update={"runs": 10})
-    found = run(bundle, placed, ten, progress=lambda task, done, total, text="": seen.append(text))
-    assert [text.split(",")[0] for text in seen[:4]] == [
+    measurement = run(
+        bundle, placed, ten, progress=lambda task, done, total, text="": texts.append(text)
+    )
+    assert [text.split(",")[0] for text in texts[:4]] == [
         "fp32.pte",
         "int8.tflite",
         "fp32.pte",
         "int8.tflite",
     ]
-    assert len(seen) == 21
-    assert not found.quick
-    assert found.valid
-    assert found.failure == ""
-    assert found.target == "desk"
-    assert found.device.cpus
-    assert found.bundle_id == bundle.manifest.id
-    summary = found.summaries["fp32.pte"]
+    assert len(texts) == 21
+    assert not measurement.quick
+    assert measurement.valid
+    assert measurement.failure == ""
+    assert measurement.target == "desk"
+    assert measurement.device.cpus
+    assert measurement.bundle_id == bundle.manifest.id
+    summary = measurement.summaries["fp32.pte"]
     assert summary.p50.value == pytest.approx(4e6, rel=0.03)
     assert summary.p50.low is not None
     assert summary.p50.high is not None
@@ -204,20 +206,23 @@ def test_a_session_end_to_end(bundle: Bundle, tmp_path: Path) -> None:
         "steady": 4 << 20,
         "end": 4 << 20,
     }
-    assert found.p50_ms("int8.tflite") == pytest.approx(1.0, rel=0.03)
-    ratio = found.speedup("fp32.pte", "int8.tflite")
+    assert measurement.p50_ms("int8.tflite") == pytest.approx(1.0, rel=0.03)
+    ratio = measurement.speedup("fp32.pte", "int8.tflite")
     assert ratio is not None
     assert ratio.low < 4 < ratio.high
-    assert found.peak_memory_bytes("int8.tflite") == 9 << 20
-    assert [check.equal for result in found.artifacts for check in result.outputs] == [True, True]
-    assert {run.index for run in found.artifacts[0].runs} == set(range(10))
-    assert found.artifacts[0].runs[3].before == found.artifacts[1].runs[2].after
+    assert measurement.peak_memory_bytes("int8.tflite") == 9 << 20
+    assert [check.equal for result in measurement.artifacts for check in result.outputs] == [
+        True,
+        True,
+    ]
+    assert {run.index for run in measurement.artifacts[0].runs} == set(range(10))
+    assert measurement.artifacts[0].runs[3].before == measurement.artifacts[1].runs[2].after
 
 
 def test_json_round_trip_and_plain_dict(bundle: Bundle, tmp_path: Path) -> None:
-    found = run(bundle, place(bundle, tmp_path))
-    assert Measurement.model_validate_json(found.model_dump_json()) == found
-    plain = json.loads(json.dumps(found.as_dict(), allow_nan=False))
+    measurement = run(bundle, place(bundle, tmp_path))
+    assert Measurement.model_validate_json(measurement.model_dump_json()) == measurement
+    plain = json.loads(json.dumps(measurement.as_dict(), allow_nan=False))
     assert plain["quick"] is True
     assert plain["artifacts"][0]["artifact"] == "fp32.pte"
     assert plain["artifacts"][0]["summary"]["p50"]["low_ms"] is None
@@ -225,42 +230,42 @@ def test_json_round_trip_and_plain_dict(bundle: Bundle, tmp_path: Path) -> None:
 
 
 def test_a_quick_measurement_is_shown_and_not_judged(bundle: Bundle, tmp_path: Path) -> None:
-    found = run(bundle, place(bundle, tmp_path))
-    assert found.quick
-    assert [note.code for note in found.notes if note.artifact == "fp32.pte"] == ["quick"]
-    assert found.p50_ms("fp32.pte") is None
-    assert found.speedup("fp32.pte", "int8.tflite") is None
-    assert found.unjudged("fp32.pte") == "quick: 2 of 10 runs"
-    assert found.latency_ratio("fp32.pte", "int8.tflite") is not None
-    assert found.peak_memory_bytes("fp32.pte") == 9 << 20
-    assert found.p50_ms("nothing.pte") is None
+    measurement = run(bundle, place(bundle, tmp_path))
+    assert measurement.quick
+    assert [note.code for note in measurement.notes if note.artifact == "fp32.pte"] == ["quick"]
+    assert measurement.p50_ms("fp32.pte") is None
+    assert measurement.speedup("fp32.pte", "int8.tflite") is None
+    assert measurement.unjudged("fp32.pte") == "quick: 2 of 10 runs"
+    assert measurement.latency_ratio("fp32.pte", "int8.tflite") is not None
+    assert measurement.peak_memory_bytes("fp32.pte") == 9 << 20
+    assert measurement.p50_ms("nothing.pte") is None
 
 
 def test_meaningless_timings_are_labelled_and_not_judged(bundle: Bundle, tmp_path: Path) -> None:
     target = TARGET.model_copy(
         update={"timings": "meaningless", "timings_reason": "runs under qemu"}
     )
-    found = run(
+    measurement = run(
         bundle, place(bundle, tmp_path), SETTINGS.model_copy(update={"runs": 10}), target=target
     )
-    assert found.timings == "meaningless"
-    assert found.notes[0].text == "latencies mean nothing here: runs under qemu"
-    assert found.p50_ms("fp32.pte") is None
-    assert found.unjudged("fp32.pte") == "timings are meaningless: runs under qemu"
+    assert measurement.timings == "meaningless"
+    assert measurement.notes[0].text == "latencies mean nothing here: runs under qemu"
+    assert measurement.p50_ms("fp32.pte") is None
+    assert measurement.unjudged("fp32.pte") == "timings are meaningless: runs under qemu"
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -1000.0])
 def test_wrong_outputs_make_the_numbers_invalid(bundle: Bundle, tmp_path: Path, bad: float) -> None:
     placed = place(bundle, tmp_path)
     outputs_of(placed[0], [bad, *range(2, 13)])
-    found = run(bundle, placed, SETTINGS.model_copy(update={"runs": 10}))
-    assert not found.valid
-    assert [(note.level, note.code) for note in found.notes if note.artifact == "fp32.pte"] == [
-        ("invalid", "outputs")
-    ]
-    assert found.p50_ms("fp32.pte") is None
-    assert found.peak_memory_bytes("fp32.pte") is None
-    assert found.p50_ms("int8.tflite") is not None
+    measurement = run(bundle, placed, SETTINGS.model_copy(update={"runs": 10}))
+    assert not measurement.valid
+    assert [
+        (note.level, note.code) for note in measurement.notes if note.artifact == "fp32.pte"
+    ] == [("invalid", "outputs")]
+    assert measurement.p50_ms("fp32.pte") is None
+    assert measurement.peak_memory_bytes("fp32.pte") is None
+    assert measurement.p50_ms("int8.tflite") is not None
 
 
 def test_one_step_of_the_output_scale_is_no_difference(bundle: Bundle, tmp_path: Path) -> None:
@@ -270,11 +275,11 @@ def test_one_step_of_the_output_scale_is_no_difference(bundle: Bundle, tmp_path:
         bundle.file(placed[1].artifact.reference_outputs).read_bytes(), dtype=np.int8
     )
     outputs_of(placed[1], reference + np.eye(1, 12, dtype=np.int8)[0])
-    found = run(bundle, placed)
-    check = found.artifacts[1].outputs[0]
+    measurement = run(bundle, placed)
+    check = measurement.artifacts[1].outputs[0]
     assert check.max_abs_error == 0.5
     assert not check.equal
-    assert found.valid
+    assert measurement.valid
 
 
 @pytest.mark.parametrize(
@@ -294,14 +299,18 @@ def test_one_step_of_the_output_scale_is_no_difference(bundle: Bundle, tmp_path:
 def test_a_misbehaving_runner_is_named(
     bundle: Bundle, tmp_path: Path, behaviour: str, error: type[EdgekitError], words: str
 ) -> None:
-    kept: list[Measurement] = []
+    partial_measurements: list[Measurement] = []
     with pytest.raises(error) as raised:
-        run(bundle, place(bundle, tmp_path, {"fp32.pte": behaviour}), keep=kept.append)
+        run(
+            bundle,
+            place(bundle, tmp_path, {"fp32.pte": behaviour}),
+            keep=partial_measurements.append,
+        )
     assert raised.value.message.startswith("desk: fp32.pte, run 1 of 2: ")
     assert words in raised.value.message
     assert "\x1b" not in raised.value.message
-    assert kept[0].failure == raised.value.message
-    assert kept[0].summaries == {}
+    assert partial_measurements[0].failure == raised.value.message
+    assert partial_measurements[0].summaries == {}
 
 
 def test_a_hang_is_killed_and_named(bundle: Bundle, tmp_path: Path) -> None:
@@ -336,16 +345,19 @@ def test_fifty_megabytes_of_stderr_do_no_harm(bundle: Bundle, tmp_path: Path) ->
 def test_results_before_a_crash_are_kept_and_marked(bundle: Bundle, tmp_path: Path) -> None:
     """Partial results of the crashed run are there, incomplete; whole runs before it count."""
     placed = place(bundle, tmp_path, {"int8.tflite": "crash"})
-    kept: list[Measurement] = []
+    partial_measurements: list[Measurement] = []
     with pytest.raises(RunnerError):
-        run(bundle, placed, keep=kept.append)
-    fp32, int8 = kept[0].artifacts
+        run(bundle, placed, keep=partial_measurements.append)
+    fp32, int8 = partial_measurements[0].artifacts
     assert len(fp32.complete_runs) == 1
     assert [run.complete for run in int8.runs] == [False]
     assert len(int8.runs[0].steady_ns) == 64
-    assert not kept[0].valid
-    assert "1 of 1 runs did not finish" in str(kept[0].notes)
-    assert Measurement.model_validate_json(kept[0].model_dump_json()) == kept[0]
+    assert not partial_measurements[0].valid
+    assert "1 of 1 runs did not finish" in str(partial_measurements[0].notes)
+    assert (
+        Measurement.model_validate_json(partial_measurements[0].model_dump_json())
+        == partial_measurements[0]
+    )
 
 
 def test_a_store_that_fails_does_not_hide_the_failure(bundle: Bundle, tmp_path: Path) -> None:
@@ -373,13 +385,15 @@ def test_settings_out_of_range_are_a_usage_error(bundle: Bundle, setting: dict[s
 
 
 def test_a_missing_program_is_the_devices_fault(bundle: Bundle, tmp_path: Path) -> None:
-    placed = [replace(one, command=("/nonexistent/runner",)) for one in place(bundle, tmp_path)]
+    placed = [
+        replace(artifact, command=("/nonexistent/runner",)) for artifact in place(bundle, tmp_path)
+    ]
     with pytest.raises(DeviceError, match=r"fp32\.pte, run 1 of 2"):
         run(bundle, placed)
 
 
 def test_ctrl_c_keeps_what_was_measured(bundle: Bundle, tmp_path: Path) -> None:
-    kept: list[Measurement] = []
+    partial_measurements: list[Measurement] = []
     timer = threading.Timer(
         0.5, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT]
     )
@@ -393,11 +407,11 @@ def test_ctrl_c_keeps_what_was_measured(bundle: Bundle, tmp_path: Path) -> None:
             bundle,
             place(bundle, tmp_path, {"int8.tflite": "hang"}),
             progress=progress,
-            keep=kept.append,
+            keep=partial_measurements.append,
         )
     timer.join()
-    assert kept[0].failure == "interrupted"
-    assert len(kept[0].artifacts[0].complete_runs) == 1
+    assert partial_measurements[0].failure == "interrupted"
+    assert len(partial_measurements[0].artifacts[0].complete_runs) == 1
 
 
 class Vanishing(LocalDevice):
@@ -438,12 +452,17 @@ class Rebooting(LocalDevice):
 def test_a_device_that_is_gone_is_a_transport_error(
     bundle: Bundle, tmp_path: Path, calls: int
 ) -> None:
-    kept: list[Measurement] = []
+    partial_measurements: list[Measurement] = []
     with pytest.raises(
         TransportError, match=r"desk: fp32\.pte, run 1 of 2: desk: lost the connection"
     ):
-        run(bundle, place(bundle, tmp_path), device=Vanishing(calls), keep=kept.append)
-    assert kept[0].device.cpus
+        run(
+            bundle,
+            place(bundle, tmp_path),
+            device=Vanishing(calls),
+            keep=partial_measurements.append,
+        )
+    assert partial_measurements[0].device.cpus
 
 
 def test_a_reboot_is_noticed(bundle: Bundle, tmp_path: Path) -> None:

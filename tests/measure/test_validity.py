@@ -144,8 +144,8 @@ def test_outputs_off_the_reference(check: dict[str, float | None], words: str) -
         "cosine": 1.0,
         **check,
     }
-    found = mismatch(OutputCheck.model_validate(values), 20, 0.99)
-    assert (words in found) if words else found == ""
+    reason = mismatch(OutputCheck.model_validate(values), 20, 0.99)
+    assert (words in reason) if words else reason == ""
 
 
 def test_ten_agreeing_runs_need_no_note(result: ArtifactResult) -> None:

@@ -81,8 +81,13 @@ def test_a_ramp() -> None:
 def test_energy_of_an_inference() -> None:
     running = [(100 + i / 5, 5.0) for i in range(51)]
     idle = [(float(i), 2.0) for i in range(25)]
-    found = energy("synthetic", running, idle, Stretch(100, 110, 1000))
-    assert (found.joules, found.gross_joules, found.idle_watts, found.inferences) == (
+    with_idle = energy("synthetic", running, idle, Stretch(100, 110, 1000))
+    assert (
+        with_idle.joules,
+        with_idle.gross_joules,
+        with_idle.idle_watts,
+        with_idle.inferences,
+    ) == (
         pytest.approx(0.03),
         pytest.approx(0.05),
         2.0,
@@ -121,15 +126,15 @@ def chip(root: Path, number: int, name: str, **files: int) -> None:
 def test_hwmon(tmp_path: Path) -> None:
     chip(tmp_path, 0, "cpu_thermal", temp1_input=48000)
     chip(tmp_path, 1, "ina226", power1_input=3_250_000, curr1_input=650, in1_input=5000)
-    found = hwmon.open_sensor(HWMON, DEVICE, root=str(tmp_path))
-    assert [probe.path for probe in found.probes] == [f"{tmp_path}/hwmon1/power1_input"]
-    assert found.watts([3_250_000]) == pytest.approx(3.25)
-    assert found.watts([None]) is None
+    sensor = hwmon.open_sensor(HWMON, DEVICE, root=str(tmp_path))
+    assert [probe.path for probe in sensor.probes] == [f"{tmp_path}/hwmon1/power1_input"]
+    assert sensor.watts([3_250_000]) == pytest.approx(3.25)
+    assert sensor.watts([None]) is None
     windows = [
         WindowValues(at_ns=10**9, iterations=1, values=(9, 3_250_000)),
         WindowValues(at_ns=2 * 10**9, iterations=1, values=(9, None)),
     ]
-    assert trace_of(found, windows, 1) == [(1.0, pytest.approx(3.25))]
+    assert trace_of(sensor, windows, 1) == [(1.0, pytest.approx(3.25))]
     chip(tmp_path, 2, "ina219", curr1_input=650, in1_input=5000)
     with pytest.raises(DeviceError, match="several power sensors") as raised:
         hwmon.open_sensor(HWMON, DEVICE, root=str(tmp_path))
@@ -160,8 +165,8 @@ def test_battery(tmp_path: Path) -> None:
         current_now=-500_000,
         voltage_now=3_800_000,
     )
-    found = battery.open_sensor(BATTERY, DEVICE, root=str(tmp_path))
-    assert found.watts([-500_000, 3_800_000]) == pytest.approx(1.9)
+    sensor = battery.open_sensor(BATTERY, DEVICE, root=str(tmp_path))
+    assert sensor.watts([-500_000, 3_800_000]) == pytest.approx(1.9)
     (tmp_path / "battery" / "status").write_text("Charging\n")
     with pytest.raises(DeviceError, match="is charging"):
         battery.open_sensor(BATTERY, DEVICE, root=str(tmp_path))
@@ -181,8 +186,8 @@ VOLTS_AMPERES = re.compile(r"(?P<volts>[0-9.]+)V (?P<amperes>[0-9.]+)A")
     ],
 )
 def test_lines_of_a_meter(line: str, watts: float | None) -> None:
-    found = watts_of(line, VOLTS_AMPERES)
-    assert found is None if watts is None else found == pytest.approx(watts)
+    parsed_watts = watts_of(line, VOLTS_AMPERES)
+    assert parsed_watts is None if watts is None else parsed_watts == pytest.approx(watts)
     assert watts_of("power -3 W", re.compile(r"(?P<watts>-?[0-9.]+) W")) is None
 
 
@@ -249,32 +254,35 @@ def test_energy_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         )
     )
     target = target.model_copy(update={"power": HWMON.model_copy(update={"seconds": 2.0})})
-    found = (
+    measured_energy = (
         bench(
             bundle, target, runs=1, warmup_min_seconds=0, min_seconds=0, extras=Extras(energy=True)
         )
         .artifacts[0]
         .energy
     )
-    assert found
-    assert (found.sensor, found.inferences, found.idle_watts) == (
+    assert measured_energy
+    assert (measured_energy.sensor, measured_energy.inferences, measured_energy.idle_watts) == (
         "hwmon ina226 channel 1",
         1000,
         pytest.approx(2.0),
     )
-    assert (found.joules, found.gross_joules) == (pytest.approx(0.006), pytest.approx(0.01))
+    assert (measured_energy.joules, measured_energy.gross_joules) == (
+        pytest.approx(0.006),
+        pytest.approx(0.01),
+    )
 
 
 def test_no_sensor_is_a_result(tmp_path: Path) -> None:
     bundle, target = with_program(tmp_path)
-    found = (
+    measured_energy = (
         bench(
             bundle, target, runs=1, warmup_min_seconds=0, min_seconds=0, extras=Extras(energy=True)
         )
         .artifacts[0]
         .energy
     )
-    assert found == Energy(unavailable="target desk names no power sensor")
+    assert measured_energy == Energy(unavailable="target desk names no power sensor")
     nowhere = LocalTarget(
         edgekit=1,
         name="desk",
@@ -305,5 +313,10 @@ def test_a_meter_of_this_host_is_brought_to_the_runners_clock(tmp_path: Path) ->
     )
     where = extra_runs.Bench(target, DEVICE, settings, (), lambda: None)
     [placed] = place(bundle, tmp_path)
-    found = measure_energy(where, placed, Meter(Steady(), idle=[(float(i), 1.0) for i in range(9)]))
-    assert (found.joules, found.idle_watts) == (pytest.approx(2 * 2.0 / 1000), 1.0)
+    measured_energy = measure_energy(
+        where, placed, Meter(Steady(), idle=[(float(i), 1.0) for i in range(9)])
+    )
+    assert (measured_energy.joules, measured_energy.idle_watts) == (
+        pytest.approx(2 * 2.0 / 1000),
+        1.0,
+    )

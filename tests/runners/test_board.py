@@ -25,7 +25,7 @@ def capture(machine: str, elf: str = "aarch64", *lines: str) -> bytes:
 
 
 def test_a_raspberry_pi() -> None:
-    said = parse_platform(
+    board_platform = parse_platform(
         capture(
             "aarch64",
             "aarch64",
@@ -36,7 +36,7 @@ def test_a_raspberry_pi() -> None:
         ),
         python="python3",
     )
-    assert said == Platform(
+    assert board_platform == Platform(
         "aarch64", python="python3", glibc="2.36", python_version="3.11", numpy="1.24.2"
     )
 
@@ -72,11 +72,11 @@ def test_rubbish_is_not_believed(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", [b"", b"machine:\nelf:", b"machine:$(reboot)\nelf:zz", b"\xff\xfe"]
+    "output", [b"", b"machine:\nelf:", b"machine:$(reboot)\nelf:zz", b"\xff\xfe"]
 )
-def test_no_architecture(said: bytes) -> None:
+def test_no_architecture(output: bytes) -> None:
     with pytest.raises(DeviceError, match="architecture is unknown"):
-        parse_platform(said, python="python3")
+        parse_platform(output, python="python3")
 
 
 def test_asked_for_real() -> None:
@@ -89,12 +89,12 @@ def test_asked_for_real() -> None:
             "runners": {"litert": {"python": sys.executable}},
         }
     )
-    found = platform_of(target, LocalDevice())
-    assert found.arch == platform.machine()
-    assert found.python_version == f"{sys.version_info[0]}.{sys.version_info[1]}"
-    assert found.glibc == platform.libc_ver()[1]
-    assert found.numpy
-    assert not found.is_host
+    board_platform = platform_of(target, LocalDevice())
+    assert board_platform.arch == platform.machine()
+    assert board_platform.python_version == f"{sys.version_info[0]}.{sys.version_info[1]}"
+    assert board_platform.glibc == platform.libc_ver()[1]
+    assert board_platform.numpy
+    assert not board_platform.is_host
 
 
 def test_this_machine_is_not_asked() -> None:

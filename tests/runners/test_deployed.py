@@ -49,10 +49,10 @@ def test_the_portable_program_does_the_same(
     outputs = tmp_path / "outputs"
     for name in ("convolution", "two"):
         samples = models[1][name]
-        given = inputs_file(tmp_path / "inputs", samples)
+        input_options = inputs_file(tmp_path / "inputs", samples)
         assert (
             Runner("executorch", argv, models[0])
-            .run(name, *given, "--outputs", str(outputs))
+            .run(name, *input_options, "--outputs", str(outputs))
             .complete
         )
         assert_outputs(outputs.read_bytes(), samples)

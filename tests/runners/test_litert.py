@@ -177,9 +177,9 @@ def test_equal_wheels_are_packed_alike(tmp_path: Path) -> None:
 
 
 def test_another_python_gets_sources(tmp_path: Path) -> None:
-    said: list[str] = []
+    messages: list[str] = []
     wheel = make_wheel(tmp_path, "thing-1.0", "py3-none-any", {"thing/__init__.py": ""})
-    pack([wheel], "3.99", tmp_path / "site", lambda task, *_: said.append(task))
+    pack([wheel], "3.99", tmp_path / "site", lambda task, *_: messages.append(task))
     with zipfile.ZipFile(tmp_path / "site" / "python.zip") as archive:
         assert "thing/__init__.py" in archive.namelist()
-    assert said == ["no python3.99 here: the device compiles its packages at each start"]
+    assert messages == ["no python3.99 here: the device compiles its packages at each start"]

@@ -67,9 +67,9 @@ def test_quantized_tensors(
     models: tuple[Path, dict[str, Any]], litert_argv: tuple[str, ...]
 ) -> None:
     run = Runner("litert", litert_argv, models[0]).run("int8")
-    [given], [returned] = run.inputs, run.outputs
-    assert (given.dtype, returned.dtype) == ("int8", "int8")
-    assert given.scale
-    assert returned.scale
-    assert given.zero_point is not None
-    assert -128 <= given.zero_point <= 127
+    [input_tensor], [output_tensor] = run.inputs, run.outputs
+    assert (input_tensor.dtype, output_tensor.dtype) == ("int8", "int8")
+    assert input_tensor.scale
+    assert output_tensor.scale
+    assert input_tensor.zero_point is not None
+    assert -128 <= input_tensor.zero_point <= 127

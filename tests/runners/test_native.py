@@ -21,9 +21,9 @@ def runner(models: tuple[Path, dict[str, Any]], executorch_argv: tuple[str, ...]
 
 def test_version(runner: Runner, native: Runtime) -> None:
     done = runner.start("--version")
-    said = json.loads(done.stdout)
+    version = json.loads(done.stdout)
     assert done.ok
-    assert (said["type"], said["runtime"], said["runtime_version"]) == (
+    assert (version["type"], version["runtime"], version["runtime_version"]) == (
         "version",
         "executorch",
         native.version,

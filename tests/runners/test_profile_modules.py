@@ -59,9 +59,9 @@ def test_quantized(tmp_path: Path, executorch_argv: tuple[str, ...]) -> None:
     data = samples(net, IMAGE)
     graph = pt2e.prepare_ptq(net, data.at(slice(0, 2)), observer="minmax")
     calibrate.calibrate(graph, [data.at(slice(0, 40))])
-    found = weighted(graph, "ptq", tmp_path, executorch_argv)
-    assert [layer for _, layer in found] == LAYERS
-    assert {name for name, _ in found} == {"Convolution", "Fully Connected"}
+    rows = weighted(graph, "ptq", tmp_path, executorch_argv)
+    assert [layer for _, layer in rows] == LAYERS
+    assert {name for name, _ in rows} == {"Convolution", "Fully Connected"}
 
 
 def test_operators_outside_the_delegate(tmp_path: Path, executorch_argv: tuple[str, ...]) -> None:

@@ -66,9 +66,9 @@ def test_outputs_are_those_of_the_model(
 ) -> None:
     samples = models[1][name]
     out = tmp_path / "outputs"
-    given = inputs_file(tmp_path / "inputs", samples)
+    input_options = inputs_file(tmp_path / "inputs", samples)
     run = runner.run(
-        name, *given, "--outputs", str(out), "--min-iterations", "12", outputs_wanted=True
+        name, *input_options, "--outputs", str(out), "--min-iterations", "12", outputs_wanted=True
     )
     assert run.output_file
     assert (run.output_file.samples, run.output_file.bytes) == (5, out.stat().st_size)
@@ -76,7 +76,13 @@ def test_outputs_are_those_of_the_model(
     assert_outputs(out.read_bytes(), samples)
 
     evaluated = runner.run(
-        name, *given, "--outputs", str(tmp_path / "again"), "--mode", "evaluate", mode="evaluate"
+        name,
+        *input_options,
+        "--outputs",
+        str(tmp_path / "again"),
+        "--mode",
+        "evaluate",
+        mode="evaluate",
     )
     assert (tmp_path / "again").read_bytes() == out.read_bytes()
     assert len(evaluated.steady_ns) == 5
@@ -114,13 +120,13 @@ def test_threads(runner: Runner) -> None:
     own."""
 
     def count(threads: int) -> int:
-        seen: list[int] = []
+        thread_counts: list[int] = []
 
         def on_stdout(chunk: bytes) -> None:
             lines.extend(chunk.splitlines())
             if b'"first"' in chunk:
                 pid = json.loads(lines[0])["pid"]
-                seen.append(len(os.listdir(f"/proc/{pid}/task")))
+                thread_counts.append(len(os.listdir(f"/proc/{pid}/task")))
 
         lines: list[bytes] = []
         options = (
@@ -140,7 +146,7 @@ def test_threads(runner: Runner) -> None:
             on_stdout=on_stdout,
         )
         assert done.ok
-        return max(seen)
+        return max(thread_counts)
 
     alone = count(1)
     assert alone == 1 or runner.format == "litert"

@@ -63,9 +63,9 @@ def compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def installed() -> Path:
-    found = installed_executorch()
-    assert found
-    return found
+    directory = installed_executorch()
+    assert directory
+    return directory
 
 
 def calls(log: Path) -> int:
@@ -226,9 +226,11 @@ def test_a_machine_without_a_c_library_gets_one(compiler: Path, tmp_path: Path) 
         shutil.copy(file.path, tmp_path / "on device" / file.name)
     loader, *options, program = runtime.argv(str(tmp_path / "on device"))
     assert program == str(tmp_path / "on device" / "edgekit_runner")
-    said = subprocess.run([loader, *options, "--list", "/bin/sh"], capture_output=True, text=True)
-    assert said.returncode == 0, said.stderr
-    assert f"{tmp_path / 'on device'}/lib/libc.so.6" in said.stdout
+    listing = subprocess.run(
+        [loader, *options, "--list", "/bin/sh"], capture_output=True, text=True
+    )
+    assert listing.returncode == 0, listing.stderr
+    assert f"{tmp_path / 'on device'}/lib/libc.so.6" in listing.stdout
 
 
 def test_no_c_library_to_bring_along(

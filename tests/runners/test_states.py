@@ -45,8 +45,8 @@ def test_without_states_each_sample_stands_alone(
 ) -> None:
     samples = models[1]["running"]
     out = tmp_path / "outputs"
-    given = inputs_file(tmp_path / "inputs", samples)
-    runner.run("running", *given, "--outputs", str(out))
+    input_options = inputs_file(tmp_path / "inputs", samples)
+    runner.run("running", *input_options, "--outputs", str(out))
     outputs = np.frombuffer(out.read_bytes(), np.float32).reshape(len(samples), 2, 4)
     for row, sample in zip(outputs, samples, strict=True):
         np.testing.assert_allclose(row[1], (sample.inputs[0] + sample.inputs[1])[0], atol=1e-5)

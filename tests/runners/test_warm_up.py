@@ -59,15 +59,15 @@ def test_a_leg(
     monkeypatch.setattr(times, "SILENCE_NS", 1 << 63)
     monkeypatch.setattr(Protocol, "__init__", lambda self, nonce: None)
     leg = Leg(Times(Protocol(""), "warmup"), 1 << 60)
-    given = [(ns, 0) for ns in first] + [(ns, LATER) for ns in second]
-    for ns, now in given:
+    iterations = [(ns, 0) for ns in first] + [(ns, LATER) for ns in second]
+    for ns, now in iterations:
         leg.add(ns, now)
-    assert (leg.steady(), leg.count) == (steady, len(given))
-    said = subprocess.run(
+    assert (leg.steady(), leg.count) == (steady, len(iterations))
+    completed = subprocess.run(
         [str(native)],
-        input="\n".join(f"{ns} {now}" for ns, now in given),
+        input="\n".join(f"{ns} {now}" for ns, now in iterations),
         capture_output=True,
         text=True,
         check=True,
     )
-    assert said.stderr.split()[-1] == f"{int(steady)}{len(given)}"
+    assert completed.stderr.split()[-1] == f"{int(steady)}{len(iterations)}"

@@ -22,7 +22,7 @@ def fetch(
     glibc: str = "2.36",
     arch: str = "aarch64",
 ) -> list[str]:
-    found = fetch_wheels(
+    wheels = fetch_wheels(
         requirements,
         arch=arch,
         python=python,
@@ -30,7 +30,7 @@ def fetch(
         cache=tmp_path / "cache",
         progress=silent,
     )
-    return [path.name for path in found]
+    return [path.name for path in wheels]
 
 
 def test_fetched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
