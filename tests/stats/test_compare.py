@@ -67,11 +67,11 @@ def test_holm_textbook_example() -> None:
 def test_a_ratio_says_how_far_and_how_sure() -> None:
     generator = np.random.default_rng(0)
     slow, fast = runs(generator, 20, median=3e6), runs(generator, 20, median=2e6)
-    found = ratio_of_medians(slow, fast)
-    assert found.low < 1.5 < found.high
-    assert found.mid == pytest.approx(np.median(slow) / np.median(fast))
-    assert found == ratio_of_medians(slow, fast)
-    assert found != ratio_of_medians(slow, fast, seed=1)
+    ratio = ratio_of_medians(slow, fast)
+    assert ratio.low < 1.5 < ratio.high
+    assert ratio.mid == pytest.approx(np.median(slow) / np.median(fast))
+    assert ratio == ratio_of_medians(slow, fast)
+    assert ratio != ratio_of_medians(slow, fast, seed=1)
 
 
 def test_too_few_runs_bound_no_ratio() -> None:
@@ -83,8 +83,10 @@ def test_too_few_runs_bound_no_ratio() -> None:
 
 def test_the_interval_of_a_ratio_covers_it() -> None:
     generator = np.random.default_rng(2)
-    found = [ratio_of_medians(runs(generator, 10), runs(generator, 10), seed=i) for i in range(400)]
-    assert sum(r.low <= 1 <= r.high for r in found) >= 0.93 * len(found)
+    ratios = [
+        ratio_of_medians(runs(generator, 10), runs(generator, 10), seed=i) for i in range(400)
+    ]
+    assert sum(r.low <= 1 <= r.high for r in ratios) >= 0.93 * len(ratios)
 
 
 @pytest.mark.parametrize("sigma", [0.02, 0.10])
@@ -124,38 +126,38 @@ def test_many_models_at_once_do_not_add_false_alarms() -> None:
     generator = np.random.default_rng(4)
     alarms = 0
     for i in range(100):
-        found = decide(
+        decisions = decide(
             {
                 str(model): (runs(generator, 10, sigma=0.1), runs(generator, 10, sigma=0.1))
                 for model in range(6)
             },
             seed=i,
         )
-        alarms += any(d.verdict == "regressed" for d in found.values())
+        alarms += any(d.verdict == "regressed" for d in decisions.values())
     assert alarms <= 5
 
 
 def test_a_fifth_slower_is_found_with_twenty_runs() -> None:
     generator = np.random.default_rng(5)
-    found = [
+    verdicts = [
         decide(
             {"a": (runs(generator, 20, sigma=0.1), 1.2 * runs(generator, 20, sigma=0.1))}, seed=i
         )["a"].verdict
         for i in range(200)
     ]
-    assert found.count("regressed") >= 160
+    assert verdicts.count("regressed") >= 160
 
 
 def test_no_regression_is_said_only_when_it_is_known() -> None:
     """Builds 10 % apart, measured noisily: never called equal."""
     generator = np.random.default_rng(6)
-    found = [
+    verdicts = [
         decide(
             {"a": (runs(generator, 10, sigma=0.1), 1.10 * runs(generator, 10, sigma=0.1))}, seed=i
         )["a"].verdict
         for i in range(300)
     ]
-    assert found.count("no_regression") <= 0.05 * len(found)
+    assert verdicts.count("no_regression") <= 0.05 * len(verdicts)
     quiet = decide({"a": (runs(generator, 10, sigma=0.01), runs(generator, 10, sigma=0.01))})["a"]
     assert quiet.verdict == "no_regression"
     assert quiet.more_runs is None
@@ -171,18 +173,18 @@ def test_faster_is_no_regression() -> None:
 
 def test_a_real_but_small_change_is_not_called_a_regression() -> None:
     generator = np.random.default_rng(8)
-    found = decide(
+    decision = decide(
         {"a": (runs(generator, 30, sigma=0.005), 1.03 * runs(generator, 30, sigma=0.005))}
     )["a"]
-    assert found.p < 0.001
-    assert found.verdict == "no_regression"
+    assert decision.p < 0.001
+    assert decision.verdict == "no_regression"
 
 
 def test_quick_measurements_decide_nothing() -> None:
-    found = decide({"a": ([1.0, 1.01, 0.99, 1.0] * 2, [2.0, 2.01, 1.99, 2.0] * 2)})["a"]
-    assert found.verdict == "inconclusive"
-    assert found.more_runs == 2
-    assert "only 8 runs" in found.reason
+    decision = decide({"a": ([1.0, 1.01, 0.99, 1.0] * 2, [2.0, 2.01, 1.99, 2.0] * 2)})["a"]
+    assert decision.verdict == "inconclusive"
+    assert decision.more_runs == 2
+    assert "only 8 runs" in decision.reason
 
 
 @pytest.mark.parametrize(
@@ -212,12 +214,12 @@ def test_the_runs_asked_for_do_decide() -> None:
     generator = np.random.default_rng(9)
     decided = tried = 0
     for i in range(150):
-        found = decide(
+        decision = decide(
             {"a": (runs(generator, 10, sigma=0.08), runs(generator, 10, sigma=0.08))}, seed=i
         )["a"]
-        if found.verdict != "inconclusive" or found.more_runs is None:
+        if decision.verdict != "inconclusive" or decision.more_runs is None:
             continue
-        n = 10 + found.more_runs
+        n = 10 + decision.more_runs
         tried += 1
         decided += (
             decide({"a": (runs(generator, n, sigma=0.08), runs(generator, n, sigma=0.08))}, seed=i)[
@@ -232,11 +234,11 @@ def test_the_runs_asked_for_do_decide() -> None:
 def test_the_two_sided_rule_in_both_directions() -> None:
     generator = np.random.default_rng(11)
     base = runs(generator, 20, sigma=0.02)
-    found = differ(
+    differences = differ(
         {"slow": (base, 1.2 * base), "fast": (base, base / 1.2), "same": (base, 1.01 * base)},
         margin_ratio=1.05,
     )
-    assert {name: one.side for name, one in found.items()} == {
+    assert {name: difference.side for name, difference in differences.items()} == {
         "slow": "higher",
         "fast": "lower",
         "same": "same",
@@ -278,11 +280,15 @@ VALUES = st.lists(st.floats(1e3, 1e9), min_size=10, max_size=30)
 def test_scale_does_not_matter_and_turning_the_sides_turns_the_ratio(
     first: list[float], second: list[float]
 ) -> None:
-    found, scaled = (
+    difference, scaled = (
         differ({"a": (first, second)})["a"],
         differ({"a": ([4 * v for v in first], [4 * v for v in second])})["a"],
     )
-    assert (scaled.side, scaled.ratio, scaled.p) == (found.side, found.ratio, found.p)
+    assert (scaled.side, scaled.ratio, scaled.p) == (
+        difference.side,
+        difference.ratio,
+        difference.p,
+    )
     assert mann_whitney_p(first, second) == pytest.approx(mann_whitney_p(second, first))
     turned = ratio_of_medians(second, first)
     assert turned.mid == pytest.approx(1 / ratio_of_medians(first, second).mid)

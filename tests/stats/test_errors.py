@@ -19,15 +19,15 @@ RECORDED = json.loads((Path(__file__).parents[1] / "captured" / "aa-runs.json").
 def test_on_recorded_runs_identical_builds_are_not_told_apart_and_a_fifth_slower_is_found(
     artifact: str,
 ) -> None:
-    found = error_rates(RECORDED[artifact]["first"], RECORDED[artifact]["second"], resamples=1000)
+    rates = error_rates(RECORDED[artifact]["first"], RECORDED[artifact]["second"], resamples=1000)
     print(
-        f"{artifact}: false positives {100 * found.false_positive_rate:.1f} %, power"
-        f" {100 * found.power:.1f} % ({RECORDED['what']})"
+        f"{artifact}: false positives {100 * rates.false_positive_rate:.1f} %, power"
+        f" {100 * rates.power:.1f} % ({RECORDED['what']})"
     )
-    assert found.resamples >= 1000
-    assert found.false_positive_rate <= 0.05
-    assert found.power_runs == 20
-    assert found.power >= 0.8
+    assert rates.resamples >= 1000
+    assert rates.false_positive_rate <= 0.05
+    assert rates.power_runs == 20
+    assert rates.power >= 0.8
 
 
 @pytest.mark.nightly
@@ -48,8 +48,8 @@ def test_a_side_that_is_always_slower_within_a_round_does_not_hide() -> None:
     """Exchanging the sides of a round keeps what a round shares: drift over the session is no
     difference."""
     drift = np.linspace(1.0, 2.0, 40)
-    found = error_rates(drift.tolist(), (drift * 1.001).tolist(), resamples=100)
-    assert found.false_positive_rate == 0
+    rates = error_rates(drift.tolist(), (drift * 1.001).tolist(), resamples=100)
+    assert rates.false_positive_rate == 0
 
 
 def test_too_few_rounds() -> None:

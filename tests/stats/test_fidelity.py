@@ -16,10 +16,10 @@ def test_by_hand() -> None:
     """Signal 3² + 4² = 25, noise 0.5² = 0.25: 20 dB."""
     assert snr_db([3, 4], [3, 4.5]) == pytest.approx(20.0)
     assert cosine([1, 0], [1, 1]) == pytest.approx(math.sqrt(0.5))
-    found = fidelity([[3, 4]], [[3, 4.5]])
-    assert found.max_abs_error == 0.5
-    assert found.finite
-    assert not found.equal
+    likeness = fidelity([[3, 4]], [[3, 4.5]])
+    assert likeness.max_abs_error == 0.5
+    assert likeness.finite
+    assert not likeness.equal
 
 
 def test_equal_and_zero_arrays() -> None:
@@ -34,10 +34,10 @@ def test_equal_and_zero_arrays() -> None:
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_what_is_not_a_number_is_said(bad: float) -> None:
-    found = fidelity([1.0, 2.0], [1.0, bad])
-    assert not found.finite
-    assert not found.equal
-    assert found.snr_db == -300
+    likeness = fidelity([1.0, 2.0], [1.0, bad])
+    assert not likeness.finite
+    assert not likeness.equal
+    assert likeness.snr_db == -300
 
 
 def test_shapes_must_agree() -> None:
@@ -50,6 +50,6 @@ def test_shapes_must_agree() -> None:
 )
 def test_always_finite_and_bounded(pairs: list[tuple[float, float]]) -> None:
     first, second = np.array(pairs).T
-    found = fidelity(first, second)
-    assert -1 <= found.cosine <= 1
-    assert found.snr_db is None or -300 <= found.snr_db <= 300
+    likeness = fidelity(first, second)
+    assert -1 <= likeness.cosine <= 1
+    assert likeness.snr_db is None or -300 <= likeness.snr_db <= 300

@@ -70,5 +70,5 @@ def test_without_an_interval_there_is_no_shift() -> None:
 @given(st.lists(st.floats(-1e6, 1e6), min_size=8, max_size=40))
 def test_turning_the_sides_turns_the_sign(values: list[float]) -> None:
     first, second = np.asarray(values), np.asarray(values[::-1])
-    one, other = paired_mean_shift(first, second), paired_mean_shift(second, first)
-    assert (one.low, one.high) == pytest.approx((-other.high, -other.low))
+    shift, turned = paired_mean_shift(first, second), paired_mean_shift(second, first)
+    assert (shift.low, shift.high) == pytest.approx((-turned.high, -turned.low))

@@ -24,8 +24,8 @@ def test_independent_shift_is_newcombes_table(
     counts: tuple[int, int, int, int], low: float, high: float
 ) -> None:
     """Newcombe 1998, table II, method 10."""
-    found = independent_shift(*counts)
-    assert (round(found.low / 100, 4), round(found.high / 100, 4)) == (low, high)
+    shift = independent_shift(*counts)
+    assert (round(shift.low / 100, 4), round(shift.high / 100, 4)) == (low, high)
 
 
 @pytest.mark.parametrize(("share_first", "share_second"), [(0.02, 0.02), (0.05, 0.02), (0.1, 0.1)])
@@ -34,17 +34,19 @@ def test_a_paired_interval_covers_the_true_shift(share_first: float, share_secon
     drawn = generator.multinomial(
         500, [share_first, share_second, 1 - share_first - share_second], 1000
     )
-    found = [paired_shift(int(first), int(second), 500) for first, second, _ in drawn]
+    shifts = [paired_shift(int(first), int(second), 500) for first, second, _ in drawn]
     truth = 100 * (share_first - share_second)
-    assert sum(s.low <= truth <= s.high for s in found) >= 935
+    assert sum(s.low <= truth <= s.high for s in shifts) >= 935
 
 
 @given(first=st.integers(0, 300), second=st.integers(0, 300), rest=st.integers(1, 300))
 def test_turning_the_sides_turns_the_sign(first: int, second: int, rest: int) -> None:
     total = first + second + rest
-    one, other = paired_shift(first, second, total), paired_shift(second, first, total)
-    assert (one.low, one.mid, one.high) == pytest.approx((-other.high, -other.mid, -other.low))
-    assert one.low <= one.mid + 100 / total
+    shift, turned = paired_shift(first, second, total), paired_shift(second, first, total)
+    assert (shift.low, shift.mid, shift.high) == pytest.approx(
+        (-turned.high, -turned.mid, -turned.low)
+    )
+    assert shift.low <= shift.mid + 100 / total
     a, b = (
         independent_shift(first, total, second, total),
         independent_shift(second, total, first, total),

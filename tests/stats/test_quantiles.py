@@ -25,11 +25,11 @@ def test_floors_are_those_of_mlperf(p: float, floor: int) -> None:
 @pytest.mark.parametrize(("p", "floor"), [(0.9, 64), (0.95, 130), (0.99, 662)])
 def test_below_its_floor_a_percentile_is_not_available(p: float, floor: int) -> None:
     assert stats.percentile(range(floor - 1), p) is None
-    found = stats.percentile(range(floor), p)
-    assert found is not None
-    assert found.low is not None
-    assert found.high is not None
-    assert found.low < found.value <= found.high
+    estimate = stats.percentile(range(floor), p)
+    assert estimate is not None
+    assert estimate.low is not None
+    assert estimate.high is not None
+    assert estimate.low < estimate.value <= estimate.high
 
 
 @pytest.mark.parametrize(
@@ -94,20 +94,20 @@ def test_each_tail_of_an_interval_is_small_enough_and_not_smaller_than_needed(
 def test_the_interval_covers_the_true_percentile_as_often_as_it_says() -> None:
     generator = np.random.default_rng(1)
     truth = float(np.exp(1.2815515655446004 * 0.5))
-    found = [stats.percentile(generator.lognormal(0, 0.5, 200), 0.9) for _ in range(1000)]
+    estimates = [stats.percentile(generator.lognormal(0, 0.5, 200), 0.9) for _ in range(1000)]
     covered = sum(
         1
-        for e in found
+        for e in estimates
         if e and e.low is not None and e.high is not None and e.low <= truth <= e.high
     )
     assert 940 <= covered <= 985
 
 
 def test_a_percentile_is_one_of_the_samples() -> None:
-    found = stats.percentile(range(1, 101), 0.9)
-    assert found is not None
-    assert found.value == 90
-    assert found.n == 100
+    estimate = stats.percentile(range(1, 101), 0.9)
+    assert estimate is not None
+    assert estimate.value == 90
+    assert estimate.n == 100
 
 
 def test_mad_is_the_textbook_one() -> None:
@@ -149,8 +149,8 @@ def test_unstable_runs_are_named(runs: list[float], word: str) -> None:
 )
 def test_wilson_is_newcombes_table(successes: int, total: int, low: float, high: float) -> None:
     """Newcombe 1998, table I, method 3."""
-    found = stats.wilson(successes, total)
-    assert tuple(round(x, 4) for x in found) == (low, high)
+    interval = stats.wilson(successes, total)
+    assert tuple(round(x, 4) for x in interval) == (low, high)
 
 
 @given(total=st.integers(1, 10_000), share=st.floats(0, 1))
@@ -167,9 +167,9 @@ def test_ten_thousand_images() -> None:
 
 
 def test_a_drop_is_in_points_and_relative() -> None:
-    found = stats.drop(92.0, 89.0)
-    assert found.points == pytest.approx(3.0)
-    assert round(found.relative_percent, 2) == 3.26
+    drop = stats.drop(92.0, 89.0)
+    assert drop.points == pytest.approx(3.0)
+    assert round(drop.relative_percent, 2) == 3.26
     assert stats.drop(89, 92).points == -3
     assert math.isnan(stats.drop(0, 5).relative_percent)
 

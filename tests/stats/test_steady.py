@@ -23,39 +23,39 @@ def noise(n: int, seed: int = 0) -> NDArray[np.float64]:
 @pytest.mark.parametrize("n", [64, 500, 20_000])
 def test_noise_with_spikes_is_steady(n: int) -> None:
     for seed in range(20):
-        found = steadiness(noise(n, seed))
-        assert found is not None
-        assert found.steady
+        outcome = steadiness(noise(n, seed))
+        assert outcome is not None
+        assert outcome.steady
 
 
 @pytest.mark.parametrize(("n", "share"), [(64, 0.3), (500, 0.1), (20_000, 0.1), (20_000, 0.9)])
 def test_a_change_of_level_is_found_where_it_is(n: int, share: float) -> None:
     values = noise(n)
     values[: int(n * share)] *= 1.3
-    found = steadiness(values)
-    assert found is not None
-    assert not found.steady
-    assert abs(found.change_at - n * share) <= max(3, 0.02 * n)
-    assert found.before / found.after == pytest.approx(1.3, rel=0.05)
+    outcome = steadiness(values)
+    assert outcome is not None
+    assert not outcome.steady
+    assert abs(outcome.change_at - n * share) <= max(3, 0.02 * n)
+    assert outcome.before / outcome.after == pytest.approx(1.3, rel=0.05)
 
 
 def test_a_small_change_does_not_matter() -> None:
     values = noise(5000)
     values[:2500] *= 1.02
-    found = steadiness(values)
-    assert found is not None
-    assert found.p < 0.01
-    assert found.steady
+    outcome = steadiness(values)
+    assert outcome is not None
+    assert outcome.p < 0.01
+    assert outcome.steady
 
 
 def test_pettitts_p_value_by_hand() -> None:
     """16 rising values over 16 falling places: U is largest in the middle, K = n²/4, p =
     2·exp(−6K²/(n³ + n²))."""
-    found = steadiness([1.0] * 16 + [2.0] * 16)
-    assert found is not None
-    assert found.change_at == 16
-    assert found.p == pytest.approx(2 * np.exp(-6 * 256**2 / (32**3 + 32**2)))
-    assert not found.steady
+    outcome = steadiness([1.0] * 16 + [2.0] * 16)
+    assert outcome is not None
+    assert outcome.change_at == 16
+    assert outcome.p == pytest.approx(2 * np.exp(-6 * 256**2 / (32**3 + 32**2)))
+    assert not outcome.steady
 
 
 def test_ranks_are_scipys() -> None:

@@ -96,8 +96,8 @@ def test_a_drop_is_not_rounded_to_its_limit(manifest: Manifest) -> None:
         artifact(template, "int8", "xnnpack", 906, 1000),
     )
     limits = {"metrics": {"top1": {"max_drop": 1.0}}}
-    found = check(manifest.model_copy(update={"artifacts": pair}), limits)["int8.pte"]
-    assert (found.ok, found.measured) == (False, 1.4)
+    judged = check(manifest.model_copy(update={"artifacts": pair}), limits)["int8.pte"]
+    assert (judged.ok, judged.measured) == (False, 1.4)
 
 
 def test_a_metric_has_a_lower_and_an_upper_limit(manifest: Manifest) -> None:
@@ -125,8 +125,8 @@ def test_of_an_error_a_rise_is_a_drop(manifest: Manifest) -> None:
         for a, value in zip(manifest.artifacts[:2], (2.0, 2.5), strict=True)
     )
     whole = manifest.model_copy(update={"artifacts": pair})
-    found = check(whole, {"metrics": {"mae": {"max_drop": 0.4}}})["int8.pte"]
-    assert (found.ok, found.measured) == (False, 0.5)
+    judged = check(whole, {"metrics": {"mae": {"max_drop": 0.4}}})["int8.pte"]
+    assert (judged.ok, judged.measured) == (False, 0.5)
 
 
 def test_the_baseline_is_of_the_same_backend(manifest: Manifest) -> None:
@@ -154,9 +154,9 @@ def test_agreement_of_the_runtimes(manifest: Manifest) -> None:
 def test_a_speedup_counts_when_its_whole_interval_does(
     manifest: Manifest, ratio: MedianRatio | None, ok: bool, word: str
 ) -> None:
-    found = check(manifest, {"latency_min_speedup_ratio": 1.8}, OnBoard(ratio=ratio))["int8.pte"]
-    assert found.ok is ok
-    assert found.note.startswith(word)
+    judged = check(manifest, {"latency_min_speedup_ratio": 1.8}, OnBoard(ratio=ratio))["int8.pte"]
+    assert judged.ok is ok
+    assert judged.note.startswith(word)
 
 
 def test_limits_on_the_device(manifest: Manifest) -> None:

@@ -64,11 +64,11 @@ def other_file(measurement: Measurement, **update: Any) -> Measurement:
 
 
 def verdicts(a: Measurement, b: Measurement) -> dict[str, str]:
-    return {one.metric: one.verdict for one in gated(tuple(observe(a, b, KEY)), LIMITS)}
+    return {finding.metric: finding.verdict for finding in gated(tuple(observe(a, b, KEY)), LIMITS)}
 
 
-def one(observed: list[Observed], metric: str) -> Observed:
-    return next(found for found in observed if found.metric == metric)
+def of_metric(observed: list[Observed], metric: str) -> Observed:
+    return next(entry for entry in observed if entry.metric == metric)
 
 
 def test_accuracy_on_the_same_samples_is_paired(measured: Measurement) -> None:
@@ -76,7 +76,7 @@ def test_accuracy_on_the_same_samples_is_paired(measured: Measurement) -> None:
     would not."""
     right = np.arange(1000) >= 100
     a, b = with_metric(measured, right), with_metric(measured, right)
-    assert one(list(observe(a, b, KEY)), "top1").note == "on the device, on the same samples"
+    assert of_metric(list(observe(a, b, KEY)), "top1").note == "on the device, on the same samples"
     assert verdicts(a, b)["top1"] == "passed"
     unrelated = with_metric(measured, right, data="other")
     assert verdicts(a, unrelated)["top1"] == "inconclusive"
@@ -89,22 +89,22 @@ def test_accuracy_that_fell_is_a_regression_and_a_rise_is_none(measured: Measure
     )
     assert verdicts(good, bad)["top1"] == "regressed"
     assert verdicts(bad, good)["top1"] == "passed"
-    [found] = [
+    [finding] = [
         f for f in compared(tuple(observe(bad, good, KEY)), margin_ratio=1.05) if f.metric == "top1"
     ]
-    assert (found.verdict, found.mid) == ("better", -5)
+    assert (finding.verdict, finding.mid) == ("better", -5)
 
 
 def test_without_an_evaluation_set_the_build_hosts_accuracy_counts(measured: Measurement) -> None:
     other = other_file(measured)
-    found = one(list(observe(measured, other, KEY)), "top1")
-    assert (found.a, found.note) == (92.0, "on the build host")
+    top1 = of_metric(list(observe(measured, other, KEY)), "top1")
+    assert (top1.a, top1.note) == (92.0, "on the build host")
     assert verdicts(measured, other)["top1"] == "inconclusive"
 
 
 def test_the_same_file_is_the_same_however_few_the_samples(measured: Measurement) -> None:
-    [found] = [f for f in comparison(measured, measured) if f.metric == "top1"]
-    assert (found.verdict, found.low, found.high) == ("same", 0, 0)
+    [finding] = [f for f in comparison(measured, measured) if f.metric == "top1"]
+    assert (finding.verdict, finding.low, finding.high) == ("same", 0, 0)
     assert verdicts(measured, measured)["top1"] == "passed"
 
 
@@ -120,9 +120,9 @@ def test_the_same_needs_both_bounds_within_the_margin(
     low: float, high: float, verdict: str
 ) -> None:
     quantity = Quantity("top1", "top-1", "%", True, "difference", margin=1.0)
-    seen = Observed("a", quantity, 92.0, 92.0, shift=Shift(low, 0.0, high))
-    [found] = compared([seen], margin_ratio=1.05)
-    assert found.verdict == verdict
+    observed = Observed("a", quantity, 92.0, 92.0, shift=Shift(low, 0.0, high))
+    [finding] = compared([observed], margin_ratio=1.05)
+    assert finding.verdict == verdict
 
 
 ERROR = MetricKind(name="mae", label="MAE", unit="px", higher_is_better=False, gate_margin=0.5)
@@ -133,10 +133,10 @@ def test_of_an_error_a_rise_is_worse(measured: Measurement) -> None:
     errors = np.random.default_rng(1).gamma(2.0, 1.0, 400)
     good = with_metric(measured, errors, kind=ERROR)
     bad = with_metric(measured, errors + 1.0, kind=ERROR)
-    [found] = [f for f in comparison(good, bad) if f.metric == "mae"]
-    assert (found.verdict, found.label, found.unit) == ("worse", "MAE", "px")
-    assert found.mid == pytest.approx(1.0, abs=1e-5)
-    assert found.reason.startswith("rose by 1.00 px")
+    [finding] = [f for f in comparison(good, bad) if f.metric == "mae"]
+    assert (finding.verdict, finding.label, finding.unit) == ("worse", "MAE", "px")
+    assert finding.mid == pytest.approx(1.0, abs=1e-5)
+    assert finding.reason.startswith("rose by 1.00 px")
     [turned] = [f for f in comparison(bad, good) if f.metric == "mae"]
     assert turned.verdict == "better"
     limits = LIMITS | {"mae": 0.5}
@@ -210,8 +210,8 @@ def test_what_is_invalid_or_meaningless_is_never_passed(measured: Measurement) -
     }  # the size is what it is
     assert verdicts(measured, throttled)["latency_p50"] == "inconclusive"
     emulated = measured.model_copy(update={"timings": "meaningless", "timings_reason": "qemu"})
-    found = verdicts(measured, emulated)
-    assert (found["latency_p50"], found["peak_memory"]) == ("inconclusive", "passed")
+    by_metric = verdicts(measured, emulated)
+    assert (by_metric["latency_p50"], by_metric["peak_memory"]) == ("inconclusive", "passed")
 
 
 def test_all_tests_of_a_gate_are_corrected_together(tmp_path: Path) -> None:
@@ -222,8 +222,8 @@ def test_all_tests_of_a_gate_are_corrected_together(tmp_path: Path) -> None:
         tuple(observe(a, b, [*KEY, ("int8.tflite", "int8.tflite")])), LIMITS | {"peak_memory": None}
     )
     p_alone, p_both = (
-        next(f.p for f in found if f.pair == "fp32.pte" and f.metric == "latency_p50")
-        for found in (alone, both)
+        next(f.p for f in findings if f.pair == "fp32.pte" and f.metric == "latency_p50")
+        for findings in (alone, both)
     )
     assert p_alone is not None
     assert p_both is not None

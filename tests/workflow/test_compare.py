@@ -20,8 +20,8 @@ from tests.support.desk import QUICK, make_desk
 from tests.support.measured import make_bundle, make_measurement
 
 
-def found(compared: CompareResult, metric: str) -> Finding:
-    [finding] = [one for one in compared.findings if one.metric == metric]
+def finding_of(compared: CompareResult, metric: str) -> Finding:
+    [finding] = [finding for finding in compared.findings if finding.metric == metric]
     return finding
 
 
@@ -29,19 +29,19 @@ def test_a_slower_build_is_slower_and_the_other_way_round(
     fast: Bundle, slow: Bundle, desk: Path
 ) -> None:
     compared = edgekit.compare(fast, slow, str(desk), settings=QUICK)
-    worse = found(compared, "latency_p50")
+    worse = finding_of(compared, "latency_p50")
     assert worse.verdict == "worse"
     assert worse.mid == pytest.approx(2, rel=0.05)
     assert (worse.a, worse.b) == (pytest.approx(2.0, rel=0.05), pytest.approx(4.0, rel=0.05))
     assert compared.caveat == ""
     assert compared.a.session == compared.b.session != ""
     assert compared.a.id != compared.b.id
-    better = found(edgekit.compare_stored(compared.b, compared.a), "latency_p50")
+    better = finding_of(edgekit.compare_stored(compared.b, compared.a), "latency_p50")
     assert better.verdict == "better"
     assert better.mid == pytest.approx(0.5, rel=0.05)
-    assert found(compared, "peak_memory").verdict == "same"
-    assert found(compared, "latency_p99").verdict == "not_judged"
-    assert "662" in found(compared, "latency_p99").reason
+    assert finding_of(compared, "peak_memory").verdict == "same"
+    assert finding_of(compared, "latency_p99").verdict == "not_judged"
+    assert "662" in finding_of(compared, "latency_p99").reason
     assert (
         json.loads(json.dumps(compared.as_dict(), allow_nan=False))["findings"][0]["verdict"]
         == "worse"
@@ -50,7 +50,7 @@ def test_a_slower_build_is_slower_and_the_other_way_round(
 
 def test_the_same_build_twice_is_no_different(fast: Bundle, desk: Path) -> None:
     compared = edgekit.compare(fast, fast, str(desk), settings=QUICK | {"min_iterations": 700})
-    assert {one.metric: one.verdict for one in compared.findings} == {
+    assert {finding.metric: finding.verdict for finding in compared.findings} == {
         "latency_p50": "same",
         "latency_p99": "same",
         "peak_memory": "same",
@@ -91,7 +91,7 @@ def test_no_build_becomes_the_devices_current_one(
 def test_few_runs_decide_nothing_and_say_how_many_are_missing(
     fast: Bundle, slow: Bundle, desk: Path
 ) -> None:
-    latency = found(
+    latency = finding_of(
         edgekit.compare(fast, slow, str(desk), settings=QUICK | {"runs": 3}), "latency_p50"
     )
     assert (latency.verdict, latency.low, latency.high) == ("inconclusive", None, None)
@@ -103,9 +103,12 @@ def test_a_crash_keeps_both_halves(fast: Bundle, slow: Bundle, tmp_path: Path) -
     with pytest.raises(RunnerError, match=r"fp32\.pte of [0-9a-f]{12}, run 1 of 10"):
         edgekit.compare(fast, slow, str(desk), settings=QUICK)
     with store.open_store() as opened:
-        kept = [opened.load(row.id) for row in opened.rows()]
-    assert {one.bundle_id for one in kept} == {fast.manifest.id, slow.manifest.id}
-    assert all(one.failure for one in kept)
+        measurements = [opened.load(row.id) for row in opened.rows()]
+    assert {measurement.bundle_id for measurement in measurements} == {
+        fast.manifest.id,
+        slow.manifest.id,
+    }
+    assert all(measurement.failure for measurement in measurements)
 
 
 def test_stored_measurements_of_two_sessions_prove_nothing(tmp_path: Path) -> None:
@@ -115,7 +118,7 @@ def test_stored_measurements_of_two_sessions_prove_nothing(tmp_path: Path) -> No
     )
     compared = edgekit.compare_stored(first, second)
     assert compared.caveat == "not interleaved: not proof"
-    assert {one.pair for one in compared.findings} == {"fp32.pte", "int8.tflite"}
+    assert {finding.pair for finding in compared.findings} == {"fp32.pte", "int8.tflite"}
     elsewhere = second.model_copy(update={"target": "phone"})
     assert "different targets" in edgekit.compare_stored(first, elsewhere).caveat
     assert (
@@ -150,8 +153,10 @@ def test_the_command(
         sessions = {opened.load(identity).session for identity in ids}
     assert (len(ids), len(sessions)) == (2, 1)
     assert run(["compare", "--stored", f"{ids[0]}:fp32.pte", f"{ids[1]}:fp32.pte", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert {one["metric"]: one["verdict"] for one in told["findings"]}["latency_p50"] in (
+    answer = json.loads(capsys.readouterr().out)
+    assert {finding["metric"]: finding["verdict"] for finding in answer["findings"]}[
+        "latency_p50"
+    ] in (
         "better",
         "worse",
     )
@@ -170,8 +175,8 @@ def test_the_command(
 def test_what_cannot_be_compared_is_a_usage_error(
     arguments: list[str], fast: Bundle, desk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = [argument.replace("FAST", str(fast.path)) for argument in arguments]
-    assert run(["compare", *given, "--target", str(desk)]) == 2
+    real_arguments = [argument.replace("FAST", str(fast.path)) for argument in arguments]
+    assert run(["compare", *real_arguments, "--target", str(desk)]) == 2
     assert "error:" in capsys.readouterr().err
 
 

@@ -32,9 +32,9 @@ def test_all_at_once_and_in_order() -> None:
         return together.wait()
 
     names = [f"board{i}" for i in range(8)]
-    found = on_each(targets(*names), work)
-    assert list(found.done) == names
-    assert sorted(found.done.values()) == list(range(8))
+    outcomes = on_each(targets(*names), work)
+    assert list(outcomes.done) == names
+    assert sorted(outcomes.done.values()) == list(range(8))
 
 
 def test_one_that_fails_does_not_stop_the_others() -> None:
@@ -50,9 +50,9 @@ def test_one_that_fails_does_not_stop_the_others() -> None:
         time.sleep(0.05)
         return target.name.upper()
 
-    found = on_each(targets("a", "b", "c", "d"), work)
-    assert found.done == {"a": "A", "c": "C"}
-    error = TargetsFailed(found.failures, found.done, answers=found.done)
+    outcomes = on_each(targets("a", "b", "c", "d"), work)
+    assert outcomes.done == {"a": "A", "c": "C"}
+    error = TargetsFailed(outcomes.failures, outcomes.done, answers=outcomes.done)
     assert error.exit_code == DeviceError.exit_code
     assert error.message.splitlines() == ["2 of 4 targets failed", "b: disk full", "d: no answer"]
     assert error.details["targets"] == {"a": "A", "c": "C"}
@@ -83,7 +83,7 @@ def test_a_target_given_twice() -> None:
 
 
 def test_one_line_of_progress_each() -> None:
-    seen: list[tuple[str, float, float, str]] = []
+    updates: list[tuple[str, float, float, str]] = []
 
     def work(target: Target, progress: Progress, cancel: Cancel) -> None:
         for task in ("deploy", "measure"):
@@ -93,10 +93,10 @@ def test_one_line_of_progress_each() -> None:
     on_each(
         targets("a", "b"),
         work,
-        progress=lambda task, done, total, text="": seen.append((task, done, total, text)),
+        progress=lambda task, done, total, text="": updates.append((task, done, total, text)),
     )
-    assert {task for task, *_ in seen} == {"a", "b"}
-    of_a = [(done, total, text) for task, done, total, text in seen if task == "a"]
+    assert {task for task, *_ in updates} == {"a", "b"}
+    of_a = [(done, total, text) for task, done, total, text in updates if task == "a"]
     assert (1, 2, "deploy: int8") in of_a
     ended = [entry for entry in of_a if entry[1] and entry[0] >= entry[1]]
     assert [text.split(" after")[0] for *_, text in ended] == ["done"], "a line ends once"

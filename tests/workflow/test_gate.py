@@ -37,7 +37,9 @@ def test_a_slower_build_fails_and_a_faster_one_passes(
     gated: GateResult, fast: Bundle, slow: Bundle, desk: Path
 ) -> None:
     assert not gated.passed
-    assert [(one.pair, one.metric) for one in gated.regressed] == [("fp32.pte", "latency_p50")]
+    assert [(finding.pair, finding.metric) for finding in gated.regressed] == [
+        ("fp32.pte", "latency_p50")
+    ]
     assert gated.summary == "worse than the baseline: fp32.pte latency_p50"
     assert gated.baseline.session == gated.candidate.session
     assert (gated.baseline.bundle_id, gated.candidate.bundle_id) == (
@@ -46,14 +48,14 @@ def test_a_slower_build_fails_and_a_faster_one_passes(
     )
     faster = edgekit.gate(fast, slow, str(desk), limits=LIMITS, settings=QUICK)
     assert faster.passed
-    assert {one.verdict for one in faster.findings} == {"passed"}
+    assert {finding.verdict for finding in faster.findings} == {"passed"}
 
 
 def test_inconclusive_is_not_a_pass_unless_the_recipe_says_so(fast: Bundle, desk: Path) -> None:
     """The accuracy of 1,000 samples on the build host does not tell a point."""
     twin = make_bundle(desk.parent / "twin", ["fp32.pte"], text="twin!")
     strict = edgekit.gate(fast, twin, str(desk), settings=QUICK)
-    assert [one.metric for one in strict.inconclusive] == ["top1"]
+    assert [finding.metric for finding in strict.inconclusive] == ["top1"]
     assert not strict.passed
     assert strict.summary.startswith("inconclusive, which is not a pass")
     assert "export.evaluation_set in the recipes of both" in strict.remedy
@@ -68,16 +70,16 @@ def test_inconclusive_is_not_a_pass_unless_the_recipe_says_so(fast: Bundle, desk
 def test_a_file_is_no_worse_than_itself(fast: Bundle, desk: Path) -> None:
     """However few samples it was evaluated on, and even where no loss is allowed."""
     for limits in (Gate(), Gate(metrics={"top1": 0.0})):
-        found = edgekit.gate(fast, fast, str(desk), limits=limits, settings=QUICK)
-        [accuracy] = [one for one in found.findings if one.metric == "top1"]
+        result = edgekit.gate(fast, fast, str(desk), limits=limits, settings=QUICK)
+        [accuracy] = [finding for finding in result.findings if finding.metric == "top1"]
         assert (accuracy.verdict, accuracy.low, accuracy.high) == ("passed", 0, 0)
         assert "the same file" in accuracy.reason
 
 
 def test_a_metric_that_is_not_measured_is_not_passed(fast: Bundle, desk: Path) -> None:
-    found = edgekit.gate(fast, fast, str(desk), limits=Gate(metrics={"mae": 1.0}), settings=QUICK)
-    assert [one.metric for one in found.inconclusive] == ["mae"]
-    assert "not known" in found.inconclusive[0].reason
+    result = edgekit.gate(fast, fast, str(desk), limits=Gate(metrics={"mae": 1.0}), settings=QUICK)
+    assert [finding.metric for finding in result.inconclusive] == ["mae"]
+    assert "not known" in result.inconclusive[0].reason
 
 
 def test_the_evaluation_sets_of_both_bundles_are_run_on_the_device(
@@ -87,15 +89,15 @@ def test_the_evaluation_sets_of_both_bundles_are_run_on_the_device(
     build host saw it."""
     old, new = with_evaluation(fast), with_evaluation(slow)
     limits = Gate(latency_p50_max_ratio=None)
-    found = edgekit.gate(new, old, str(desk), limits=limits, settings=QUICK)
-    [accuracy] = [one for one in found.findings if one.metric == "top1"]
+    result = edgekit.gate(new, old, str(desk), limits=limits, settings=QUICK)
+    [accuracy] = [finding for finding in result.findings if finding.metric == "top1"]
     assert (accuracy.verdict, accuracy.a, accuracy.b) == (
         "inconclusive",
         80.0,
         80.0,
     )  # five samples cannot tell a point
     assert "on the device, on the same samples" in accuracy.reason
-    assert found.remedy.startswith("a larger export.evaluation_set")
+    assert result.remedy.startswith("a larger export.evaluation_set")
     wide = edgekit.gate(
         new,
         old,
@@ -111,7 +113,7 @@ def test_the_evaluation_sets_of_both_bundles_are_run_on_the_device(
         limits=limits,
         settings=QUICK,
     )
-    [accuracy] = [one for one in without.findings if one.metric == "top1"]
+    [accuracy] = [finding for finding in without.findings if finding.metric == "top1"]
     assert "on the build host" in accuracy.reason
 
 
@@ -133,10 +135,10 @@ def test_wrong_outputs_fail_even_where_inconclusive_passes(gated: GateResult) ->
             )
         }
     )
-    found = GateResult(gated.baseline, wrong, (), Gate(inconclusive="pass"))
-    assert not found.passed
-    assert "wrong outputs" in found.summary
-    assert ElementTree.fromstring(junit(found)).get("failures") == "1"
+    result = GateResult(gated.baseline, wrong, (), Gate(inconclusive="pass"))
+    assert not result.passed
+    assert "wrong outputs" in result.summary
+    assert ElementTree.fromstring(junit(result)).get("failures") == "1"
 
 
 def test_a_variant_that_is_missing_is_not_proven(
@@ -167,9 +169,9 @@ def test_the_command_its_exit_codes_and_its_files(
     assert run(["baseline", "set", "main", str(fast.path)]) == 0
     files = ["--junit", str(tmp_path / "gate.xml"), "--markdown", str(tmp_path / "gate.md")]
     assert run(["gate", str(slower.path), "--baseline", "main", "--target", str(desk), *files]) == 1
-    said = capsys.readouterr()
-    assert "REGRESSED" in said.out
-    assert said.err.splitlines()[-1] == "error: worse than the baseline: fp32.pte latency_p50"
+    captured = capsys.readouterr()
+    assert "REGRESSED" in captured.out
+    assert captured.err.splitlines()[-1] == "error: worse than the baseline: fp32.pte latency_p50"
     suite = ElementTree.parse(tmp_path / "gate.xml").getroot()
     assert (suite.get("failures"), suite.get("tests")) == ("1", "3")
     assert "gate: FAILED" in (tmp_path / "gate.md").read_text()
@@ -210,12 +212,12 @@ def hostile(measurement: Measurement) -> Measurement:
 
 
 def test_names_are_inert_in_files(gated: GateResult) -> None:
-    found = GateResult(
+    result = GateResult(
         hostile(gated.baseline), hostile(gated.candidate), gated.findings, gated.limits
     )
-    ElementTree.fromstring(junit(found))
-    text = markdown(found)
+    ElementTree.fromstring(junit(result))
+    text = markdown(result)
     assert "<script" not in text
-    assert "\x1b" not in text + junit(found)
+    assert "\x1b" not in text + junit(result)
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert {line.replace("\\|", "").count("|") for line in rows} == {8}

@@ -174,9 +174,9 @@ def test_a_dead_target_does_not_stop_the_other(
         )
         == 5
     )
-    told = json.loads(capsys.readouterr().out)
-    assert list(told["failures"]) == ["dead"]
-    measured = told["targets"]["here"]
+    answer = json.loads(capsys.readouterr().out)
+    assert list(answer["failures"]) == ["dead"]
+    measured = answer["targets"]["here"]
     with edgekit.open_store() as results:
         assert measured["id"] in [
             row.id for row in results.rows(target="here", bundle_name=None, limit=20)
@@ -198,19 +198,20 @@ def test_a_sweep_measures_what_is_different_once(
         *overrides,
     ]
     assert edgekit_command([*command, "--output", str(place / "out"), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    found = {
-        (one["settings"].get("stages.int8.observer"), one["artifact"]) for one in told["candidates"]
+    answer = json.loads(capsys.readouterr().out)
+    candidates = {
+        (candidate["settings"].get("stages.int8.observer"), candidate["artifact"])
+        for candidate in answer["candidates"]
     }
-    assert found == {
+    assert candidates == {
         (None, "fp32.pte"),
         (None, "fp32.tflite"),
         *((o, k) for o in ("minmax", "histogram") for k in ("int8.pte", "int8.tflite")),
     }
-    assert all(one["p50_ms"] > 0 for one in told["candidates"])
-    assert any(one["best"] for one in told["candidates"])
-    assert len({measured["session"] for measured in told["measurements"]}) == 1
-    assert told["failures"] == []
+    assert all(candidate["p50_ms"] > 0 for candidate in answer["candidates"])
+    assert any(candidate["best"] for candidate in answer["candidates"])
+    assert len({measured["session"] for measured in answer["measurements"]}) == 1
+    assert answer["failures"] == []
 
 
 @pytest.mark.nightly

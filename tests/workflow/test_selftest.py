@@ -16,12 +16,12 @@ from tests.support.desk import QUICK
 
 
 def test_an_artifact_against_itself(fast: Bundle, desk: Path) -> None:
-    found = edgekit.selftest(fast, str(desk), runs=12, resamples=100, settings=QUICK)
-    assert found.artifact == "fp32.pte"
-    assert (found.rates.rounds, found.rates.resamples) == (12, 100)
-    assert found.a.session == found.b.session
-    assert found.ok
-    assert found.rates.power > 0.9
+    result = edgekit.selftest(fast, str(desk), runs=12, resamples=100, settings=QUICK)
+    assert result.artifact == "fp32.pte"
+    assert (result.rates.rounds, result.rates.resamples) == (12, 100)
+    assert result.a.session == result.b.session
+    assert result.ok
+    assert result.rates.power > 0.9
     with pytest.raises(UsageError, match="too few"):
         edgekit.selftest(fast, str(desk), runs=9)
 

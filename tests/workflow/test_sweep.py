@@ -43,24 +43,24 @@ def test_some_are_best_and_no_other_beats_them(
 ) -> None:
     """Accuracy and size are orders, and so are intervals that do not overlap: there is always one
     that nothing beats."""
-    ranked = _ranked([candidate(artifact, *one) for one in numbers])
-    assert [one.p50_ns.value for one in ranked if one.p50_ns] == sorted(
+    ranked = _ranked([candidate(artifact, *values) for values in numbers])
+    assert [entry.p50_ns.value for entry in ranked if entry.p50_ns] == sorted(
         p50 for _, p50, _, _ in numbers
     )
-    assert any(one.best for one in ranked)
-    for one in ranked:
-        assert one.best == (not any(_beats(other, one) for other in ranked))
-        assert not _beats(one, one)
+    assert any(entry.best for entry in ranked)
+    for entry in ranked:
+        assert entry.best == (not any(_beats(other, entry) for other in ranked))
+        assert not _beats(entry, entry)
 
 
 def test_what_beats_what(artifact: Artifact) -> None:
-    one = candidate(artifact, 90, 3, 1, 100)
-    assert _beats(candidate(artifact, 91, 3, 1, 100), one)
-    assert _beats(candidate(artifact, 90, 3, 1, 99), one)
-    assert _beats(candidate(artifact, 90, 1, 1, 100), one)
-    assert not _beats(candidate(artifact, 90, 2, 1, 100), one), "their intervals touch"
-    assert not _beats(candidate(artifact, 95, 5, 1, 100), one), "slower"
-    assert not _beats(candidate(artifact, 89, 1, 1, 10), one), "less accurate"
+    reference = candidate(artifact, 90, 3, 1, 100)
+    assert _beats(candidate(artifact, 91, 3, 1, 100), reference)
+    assert _beats(candidate(artifact, 90, 3, 1, 99), reference)
+    assert _beats(candidate(artifact, 90, 1, 1, 100), reference)
+    assert not _beats(candidate(artifact, 90, 2, 1, 100), reference), "their intervals touch"
+    assert not _beats(candidate(artifact, 95, 5, 1, 100), reference), "slower"
+    assert not _beats(candidate(artifact, 89, 1, 1, 10), reference), "less accurate"
 
 
 def test_values_are_split_at_commas_outside_of_lists() -> None:
