@@ -28,7 +28,7 @@ def test_add_by_fingerprint(
     does it."""
     command = ["target", "add", "pi5", "--ssh", address]
     assert run(command) == 6
-    said = capsys.readouterr().err
+    stderr = capsys.readouterr().err
     assert not Path("targets").exists()
     shown = subprocess.run(
         ["ssh-keygen", "-lf", str(ssh_server.directory / "host_key.pub")],
@@ -37,7 +37,7 @@ def test_add_by_fingerprint(
         check=True,
     )
     fingerprint = shown.stdout.split()[1]
-    assert f"edgekit target add pi5 --ssh {address} --fingerprint {fingerprint}" in said
+    assert f"edgekit target add pi5 --ssh {address} --fingerprint {fingerprint}" in stderr
     assert run([*command, "--fingerprint", "SHA256:" + "A" * 43]) == 6
     assert run([*command, "--fingerprint", fingerprint, "--json"]) == 0
     added = json.loads(capsys.readouterr().out)
@@ -129,12 +129,12 @@ def test_what_a_board_says_of_itself_is_only_text(here: Path) -> None:
     )
     target = new_target("a", {"kind": "adb", "serial": "1:2", "allow_network": True})
     Path("a.yaml").write_text(_text(target, facts))
-    found = load_target("a.yaml")
-    assert isinstance(found, AdbTarget)
-    assert (found.serial, found.allow_network) == ("1:2", True)
-    assert "\n" not in found.description
-    assert "\x1b" not in found.description
-    assert "# no comment" in found.description
+    loaded = load_target("a.yaml")
+    assert isinstance(loaded, AdbTarget)
+    assert (loaded.serial, loaded.allow_network) == ("1:2", True)
+    assert "\n" not in loaded.description
+    assert "\x1b" not in loaded.description
+    assert "# no comment" in loaded.description
 
 
 def test_list(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -143,14 +143,14 @@ def test_list(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "edgekit: 1\nname: pi\nkind: ssh\nhost: pi.local\nuser: me\nport: 2222\n"
     )
     Path("targets/bad.yaml").write_text("edgekit: 1\nname: bad\nkind: shs\n")
-    found = {target.name: target for target in edgekit.list_targets()}
-    assert (found["pi"].kind, found["pi"].address, found["pi"].file) == (
+    targets = {target.name: target for target in edgekit.list_targets()}
+    assert (targets["pi"].kind, targets["pi"].address, targets["pi"].file) == (
         "ssh",
         "me@pi.local:2222",
         "targets/pi.yaml",
     )
-    assert found["local"].file == "built in"
-    assert "did you mean 'ssh'" in found["bad"].problem
+    assert targets["local"].file == "built in"
+    assert "did you mean 'ssh'" in targets["bad"].problem
     assert run(["target", "list"]) == 0
     shown = capsys.readouterr().out
     assert "me@pi.local:2222" in shown
@@ -177,5 +177,5 @@ def test_add_by_adb(
     target = load_target("phone")
     assert isinstance(target, AdbTarget)
     assert (target.serial, target.allow_network) == (adb_daemon.serial, True)
-    found = {finding.check: finding for finding in edgekit.check("phone").items}
-    assert {found[name].level for name in ("reachable", "architecture", "tools")} == {"ok"}
+    findings = {finding.check: finding for finding in edgekit.check("phone").items}
+    assert {findings[name].level for name in ("reachable", "architecture", "tools")} == {"ok"}

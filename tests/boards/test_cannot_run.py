@@ -67,7 +67,7 @@ def board_of(here: Path) -> Iterator[Board]:
 def contents(target: SshTarget) -> list[str]:
     """What is in the store beside its empty directories and its lock."""
     with closing(connect(target)) as device:
-        found = device.run(
+        listing = device.run(
             [
                 "find",
                 target.workdir,
@@ -82,7 +82,7 @@ def contents(target: SshTarget) -> list[str]:
             ],
             timeout_s=20,
         )
-    return found.stdout.decode().split()
+    return listing.stdout.decode().split()
 
 
 @pytest.mark.device
@@ -192,7 +192,7 @@ def elf(machine: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("machine", "arch", "said"),
+    ("machine", "arch", "message"),
     [
         (0xB7, "x86_64", "for aarch64, the device runs x86_64"),
         (0x3E, "aarch64", "for x86_64"),
@@ -201,9 +201,9 @@ def elf(machine: int) -> bytes:
     ],
 )
 def test_a_program_of_the_user_for_another_architecture(
-    machine: int, arch: str, said: str, tmp_path: Path
+    machine: int, arch: str, message: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(DeviceError, match=said) as raised:
+    with pytest.raises(DeviceError, match=message) as raised:
         require_program(LocalDevice("board"), program(tmp_path, elf(machine)), Platform(arch))
     assert raised.value.exit_code == 7
     assert raised.value.hint

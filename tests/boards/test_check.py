@@ -32,14 +32,14 @@ PI = SshTarget(edgekit=1, name="pi", kind="ssh", host="pi.local", user="me", por
 PHONE = AdbTarget(edgekit=1, name="phone", kind="adb", serial="abc")
 
 
-def by_check(given: Iterable[CheckItem]) -> dict[str, CheckItem]:
-    return {finding.check: finding for finding in given}
+def by_check(items: Iterable[CheckItem]) -> dict[str, CheckItem]:
+    return {finding.check: finding for finding in items}
 
 
 @pytest.mark.device
 def test_a_board(pi: SshTarget, old: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["target", "check", "pi", "--json"]) == 0
-    found = {
+    findings = {
         finding["check"]: finding for finding in json.loads(capsys.readouterr().out)["findings"]
     }
     assert {
@@ -53,9 +53,9 @@ def test_a_board(pi: SshTarget, old: Bundle, capsys: pytest.CaptureFixture[str])
         "governor",
         "temperature",
         "throttling",
-    } <= set(found)
-    assert found["tools"]["level"] == found["disk"]["level"] == "ok"
-    assert found["current bundle"]["fix"] == "edgekit deploy BUNDLE --target pi"
+    } <= set(findings)
+    assert findings["tools"]["level"] == findings["disk"]["level"] == "ok"
+    assert findings["current bundle"]["fix"] == "edgekit deploy BUNDLE --target pi"
     edgekit.deploy(old, pi)
     assert by_check(edgekit.check("pi").items)["current bundle"].text == old.manifest.id[:12]
     assert run(["target", "check", "pi"]) == 0
@@ -94,38 +94,42 @@ def test_this_machine(tmp_path: Path) -> None:
 
 
 def test_installed_runtimes() -> None:
-    digest, wanted = "0" * 32, wanted_version()
+    digest, host_version = "0" * 32, wanted_version()
     cases: tuple[tuple[RuntimeName, list[str], Level, str], ...] = (
         ("executorch", [], "note", "not installed yet"),
         (
             "executorch",
-            [f"executorch-{wanted}-aarch64-{digest}"],
+            [f"executorch-{host_version}-aarch64-{digest}"],
             "ok",
-            f"executorch {wanted} (aarch64)",
+            f"executorch {host_version} (aarch64)",
         ),
         (
             "executorch",
             [f"executorch-1.0.0-aarch64-{digest}"],
             "note",
-            f"executorch 1.0.0 (aarch64); this machine exports for {wanted}",
+            f"executorch 1.0.0 (aarch64); this machine exports for {host_version}",
         ),
         (
             "executorch",
-            [f"executorch-{version}-aarch64-{digest}" for version in ("1.0.0", wanted)],
+            [f"executorch-{version}-aarch64-{digest}" for version in ("1.0.0", host_version)],
             "ok",
             "executorch 1.0.0 (aarch64), ",
         ),
         (
             "litert",
-            [f"executorch-{wanted}-aarch64-{digest}", f"litert-2.3.0-aarch64-{digest}", "litert-x"],
+            [
+                f"executorch-{host_version}-aarch64-{digest}",
+                f"litert-2.3.0-aarch64-{digest}",
+                "litert-x",
+            ],
             "ok",
             "litert 2.3.0 (aarch64)",
         ),
     )
     for format, installed, level, text in cases:
-        found = check_items.of_runtime(format, installed, PI)
-        assert (found.level, found.text.startswith(text)) == (level, True), found
-        assert bool(found.fix) == (level == "note")
+        item = check_items.of_runtime(format, installed, PI)
+        assert (item.level, item.text.startswith(text)) == (level, True), item
+        assert bool(item.fix) == (level == "note")
 
 
 def test_the_first_problem_decides() -> None:
@@ -160,9 +164,9 @@ def test_the_first_problem_decides() -> None:
     ],
 )
 def test_platforms(platform: Platform, levels: dict[str, str]) -> None:
-    found = by_check(check_items.of_platform(platform, PI))
-    assert {name: finding.level for name, finding in found.items()} == levels
-    assert all(finding.fix for finding in found.values() if finding.level != "ok")
+    findings = by_check(check_items.of_platform(platform, PI))
+    assert {name: finding.level for name, finding in findings.items()} == levels
+    assert all(finding.fix for finding in findings.values() if finding.level != "ok")
 
 
 def capture(board: str) -> dict[str, CheckItem]:

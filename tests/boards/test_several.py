@@ -52,10 +52,10 @@ def test_the_dead_one_is_named_and_the_others_are_served(
     for name in ("pi", "other"):
         assert edgekit.verify(name).bundle.startswith(old.manifest.id[:12])
     assert run([*command, "--json"]) == 5
-    told = json.loads(capsys.readouterr().out)
-    assert told["exit_code"] == 5
-    assert list(told["failures"]) == ["dead"]
-    assert {name: report["bytes_moved"] for name, report in told["targets"].items()} == {
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["exit_code"] == 5
+    assert list(answer["failures"]) == ["dead"]
+    assert {name: report["bytes_moved"] for name, report in answer["targets"].items()} == {
         "pi": 0,
         "other": 0,
     }

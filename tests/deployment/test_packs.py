@@ -70,12 +70,12 @@ class Counting(LocalDevice):
 
 
 def test_a_thousand_files_take_as_many_programs_as_one(store: Path, tmp_path: Path) -> None:
-    one, many = Counting(), Counting()
-    provision(one, f"{store}/one", runtime(tmp_path / "one", {"a": b"a"}))
+    single_file, thousand_files = Counting(), Counting()
+    provision(single_file, f"{store}/one", runtime(tmp_path / "one", {"a": b"a"}))
     files = {f"{i % 7}/{i}": noise(str(i), 100) for i in range(1000)}
-    [place] = provision(many, f"{store}/many", runtime(tmp_path / "many", files))
+    [place] = provision(thousand_files, f"{store}/many", runtime(tmp_path / "many", files))
     assert contents(Path(place)) == files
-    assert many.started == one.started
+    assert thousand_files.started == single_file.started
 
 
 class Cutting(LocalDevice):
@@ -96,9 +96,9 @@ class Cutting(LocalDevice):
 def test_a_cut_stream(shell: str, at: int, store: Path, tmp_path: Path) -> None:
     """Whole files that arrived are not sent again, and no part of a file ever counts."""
     files = {f"f{i}": noise(str(i), 1000) for i in range(8)}
-    wanted = runtime(tmp_path / "files", files)
+    runtime_files = runtime(tmp_path / "files", files)
     with pytest.raises(TransportError):
-        provision(Cutting(at), str(store), wanted)
+        provision(Cutting(at), str(store), runtime_files)
     whole = [
         path
         for path in (store / "staging").iterdir()
@@ -108,7 +108,7 @@ def test_a_cut_stream(shell: str, at: int, store: Path, tmp_path: Path) -> None:
     [place] = provision(
         LocalDevice(),
         str(store),
-        wanted,
+        runtime_files,
         progress=lambda task, done, total, text="": sent.append(total),
     )
     assert contents(Path(place)) == files

@@ -76,19 +76,19 @@ def target(
     )
 
 
-def refused(wanted: AdbTarget) -> EdgekitError:
+def refused(phone: AdbTarget) -> EdgekitError:
     with pytest.raises(EdgekitError) as raised:
-        adb.connect(wanted)
+        adb.connect(phone)
     assert raised.value.hint
-    assert "phone" in raised.value.message or wanted.serial is None
+    assert "phone" in raised.value.message or phone.serial is None
     assert "\n" not in raised.value.message
     return raised.value
 
 
 def test_devices_as_adb_lists_them() -> None:
-    found = adb_server.parse_devices(DEVICES)
-    assert list(found) == ["0123456789ABCDEF", "192.168.1.7:5555", "emulator-5554", "????????????"]
-    assert [state.split(" (")[0] for state in found.values()] == [
+    states = adb_server.parse_devices(DEVICES)
+    assert list(states) == ["0123456789ABCDEF", "192.168.1.7:5555", "emulator-5554", "????????????"]
+    assert [state.split(" (")[0] for state in states.values()] == [
         "device",
         "offline",
         "unauthorized",
@@ -169,14 +169,14 @@ def test_a_device_in_recovery(server: None, stack: ExitStack) -> None:
 
 @pytest.mark.device
 def test_several_devices_and_no_serial(server: None, stack: ExitStack) -> None:
-    one, two = start(stack), start(stack)
-    adb.connect(target(one.serial))
-    assert adb.connect(target(None)).serial == one.serial
-    adb.connect(target(two.serial))
+    first, second = start(stack), start(stack)
+    adb.connect(target(first.serial))
+    assert adb.connect(target(None)).serial == first.serial
+    adb.connect(target(second.serial))
     error = refused(target(None))
     assert error.exit_code == 5
-    assert one.serial in error.message
-    assert two.serial in error.message
+    assert first.serial in error.message
+    assert second.serial in error.message
 
 
 @pytest.mark.device
@@ -235,11 +235,11 @@ def test_the_server_dies_while_a_bundle_is_sent(
     device = adb.connect(target(daemon.serial))
     store = str(daemon.directory / "tmp" / "edgekit")
     deploy(old, device, store)
-    seen: list[float] = []
+    killed_at: list[float] = []
 
     def kill_server(task: str, done: float, total: float, text: str = "") -> None:
-        if done > total // 2 and not seen:
-            seen.append(done)
+        if done > total // 2 and not killed_at:
+            killed_at.append(done)
             subprocess.run(["adb", "kill-server"], check=True, capture_output=True)
 
     with pytest.raises(TransportError):

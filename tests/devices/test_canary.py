@@ -86,10 +86,10 @@ def test_no_secret_turns_up(
     monkeypatch.setenv("EDGEKIT_DB", str(tmp_path / "results.db"))
     key = (server.directory / "user_key").read_text().splitlines()[2]
     workdir = f"/tmp/edgekit-canary-{secrets.token_hex(6)}"
-    seen = (  # all that a board's program can see, in what a failure shows
+    dump_script = (  # all that a board's program can see, in what a failure shows
         "env >&2; cat /proc/$PPID/cmdline >&2"
     )
-    with on_the_board(bundle, behaviour, first=seen) as program:
+    with on_the_board(bundle, behaviour, first=dump_script) as program:
         board = target_file(server, tmp_path, workdir, program)
         target = SshTarget.model_validate(
             {
@@ -121,10 +121,10 @@ def test_no_secret_turns_up(
         finally:
             with closing(connect_target(target)) as device:
                 device.run(["rm", "-rf", workdir], timeout_s=20)
-    said = capfd.readouterr()
-    assert "board" in said.out
-    assert CANARY not in said.out + said.err
-    assert key not in said.out + said.err
+    captured = capfd.readouterr()
+    assert "board" in captured.out
+    assert CANARY not in captured.out + captured.err
+    assert key not in captured.out + captured.err
 
 
 def leaks(places: list[Path], secret: str) -> list[Path]:

@@ -94,19 +94,19 @@ def test_no_input_is_end_of_file(device: Device) -> None:
 
 
 def test_output_is_capped_and_drained(device: Device) -> None:
-    seen: list[bytes] = []
+    chunks: list[bytes] = []
     script = "head -c 3000000 /dev/zero; head -c 52428800 /dev/zero >&2; echo end"
     done = device.run(
         ["sh", "-c", script],
         timeout_s=120,
         max_stdout_bytes=1_000_000,
         max_stderr_bytes=10,
-        on_stdout=seen.append,
+        on_stdout=chunks.append,
     )
     assert done.ok
     assert (len(done.stdout), done.stdout_truncated) == (1_000_000, True)
     assert (len(done.stderr), done.stderr_truncated) == (10, True)
-    assert b"".join(seen) == done.stdout
+    assert b"".join(chunks) == done.stdout
 
 
 def test_output_of_exactly_the_cap_is_whole(device: Device) -> None:

@@ -32,7 +32,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "store"
 
 
-def seen(cpufreq: Path) -> list[str]:
+def current_governors(cpufreq: Path) -> list[str]:
     return [
         (cpufreq / policy / "scaling_governor").read_text().strip()
         for policy in ("policy0", "policy4")
@@ -48,9 +48,9 @@ def wait_until(true: Callable[[], bool], seconds: float = 10) -> bool:
 
 def test_they_are_set_and_put_back(cpufreq: Path, root: Path) -> None:
     with governors(LocalDevice(), str(root), "performance", cpufreq=f"{cpufreq}/"):
-        assert seen(cpufreq) == ["performance", "performance"]
+        assert current_governors(cpufreq) == ["performance", "performance"]
         assert (root / "governors.saved").exists()
-    assert seen(cpufreq) == ["ondemand", "schedutil"]
+    assert current_governors(cpufreq) == ["ondemand", "schedutil"]
     assert not (root / "governors.saved").exists()
 
 
@@ -60,17 +60,17 @@ def test_they_are_put_back_on_ctrl_c(cpufreq: Path, root: Path) -> None:
         governors(LocalDevice(), str(root), "performance", cpufreq=f"{cpufreq}/"),
     ):
         raise KeyboardInterrupt
-    assert seen(cpufreq) == ["ondemand", "schedutil"]
+    assert current_governors(cpufreq) == ["ondemand", "schedutil"]
 
 
 def test_the_next_session_puts_back_what_one_that_died_left(cpufreq: Path, root: Path) -> None:
     died = governors(LocalDevice(), str(root), "performance", cpufreq=f"{cpufreq}/")
     died.__enter__()
     with governors(LocalDevice(), str(root), "powersave", cpufreq=f"{cpufreq}/"):
-        assert seen(cpufreq) == ["powersave", "powersave"]
-    assert seen(cpufreq) == ["ondemand", "schedutil"]
+        assert current_governors(cpufreq) == ["powersave", "powersave"]
+    assert current_governors(cpufreq) == ["ondemand", "schedutil"]
     restore_governors(LocalDevice(), str(root))
-    assert seen(cpufreq) == ["ondemand", "schedutil"]
+    assert current_governors(cpufreq) == ["ondemand", "schedutil"]
 
 
 def test_the_watchdog_puts_them_back_when_the_lock_is_free(
@@ -83,8 +83,8 @@ def test_the_watchdog_puts_them_back_when_the_lock_is_free(
         died = governors(LocalDevice(), lock.root, "performance", cpufreq=f"{cpufreq}/")
         died.__enter__()
         time.sleep(1.5)
-        assert seen(cpufreq) == ["performance", "performance"]
-    assert wait_until(lambda: seen(cpufreq) == ["ondemand", "schedutil"])
+        assert current_governors(cpufreq) == ["performance", "performance"]
+    assert wait_until(lambda: current_governors(cpufreq) == ["ondemand", "schedutil"])
     assert wait_until(lambda: not (tmp_path / "device" / "governors.saved").exists())
 
 
@@ -120,11 +120,11 @@ class Cooling(LocalDevice):
 def test_it_waits_until_the_device_is_cool() -> None:
     hot = DeviceState(temperatures_c={"cpu 0": 62.0, "gpu 1": 40.0})
     waits: list[float] = []
-    found, state = cool_down(Cooling(), hot, 60.0, 300.0, wait=waits.append)
-    assert (found.before_c, found.after_c, found.reached) == (62.0, 59.0, True)
+    cooling, state = cool_down(Cooling(), hot, 60.0, 300.0, wait=waits.append)
+    assert (cooling.before_c, cooling.after_c, cooling.reached) == (62.0, 59.0, True)
     assert state.temperatures_c == {"zone 0": 59.0}
     assert len(waits) == 3
-    found, _ = cool_down(Cooling(), hot, 60.0, 0.0, wait=waits.append)
-    assert not found.reached
-    found, _ = cool_down(Cooling(), DeviceState(), 60.0, 300.0, wait=waits.append)
-    assert (found.reached, found.before_c) == (False, None)
+    cooling, _ = cool_down(Cooling(), hot, 60.0, 0.0, wait=waits.append)
+    assert not cooling.reached
+    cooling, _ = cool_down(Cooling(), DeviceState(), 60.0, 300.0, wait=waits.append)
+    assert (cooling.reached, cooling.before_c) == (False, None)

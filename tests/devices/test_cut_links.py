@@ -79,7 +79,7 @@ def test_cut_at_every_byte_of_a_small_file(
             link.arm("cut", "up", 1 << 40)
             device.push(local, f"{store}/small")
             sizes.append(link.passed["up"])
-    found, cuts = set(), 0
+    outcomes, cuts = set(), 0
     for at in range(sizes[0] - CLOSING_BYTES, sizes[1]):
         (store / "small").unlink(missing_ok=True)
         with closing(reach()) as device:
@@ -87,10 +87,10 @@ def test_cut_at_every_byte_of_a_small_file(
             with suppress(TransportError):
                 device.push(local, f"{store}/small")
         cuts += not link.disarm()
-        found.add((store / "small").read_bytes() if (store / "small").exists() else None)
+        outcomes.add((store / "small").read_bytes() if (store / "small").exists() else None)
     assert cuts > len(content)
-    assert found <= {None, b"", content}
-    assert content in found
+    assert outcomes <= {None, b"", content}
+    assert content in outcomes
     print(f"{cuts} cuts")
 
 
@@ -109,12 +109,12 @@ def test_cut_at_200_random_bytes_of_a_large_deployment(
     with closing(reach()) as device:
         deploy(made[0], device, str(store))
     steps_bytes = link.passed["up"] - FILE_BYTES
-    before, wanted = (contents(bundle.path) for bundle in made[:2])
+    before, after = (contents(bundle.path) for bundle in made[:2])
     cuts = bundles = 0
     while cuts < LARGE_CUTS:
-        if live(store) == wanted:
+        if live(store) == after:
             bundles += 1
-            before, wanted = wanted, contents(made[bundles + 1].path)
+            before, after = after, contents(made[bundles + 1].path)
         arrived = sum(
             path.stat().st_size
             for path in (store / "staging").iterdir()
@@ -125,11 +125,11 @@ def test_cut_at_200_random_bytes_of_a_large_deployment(
             with suppress(TransportError):
                 deploy(made[bundles + 1], device, str(store))
         cuts += not link.disarm()
-        assert live(store) in (before, wanted)
+        assert live(store) in (before, after)
     with closing(reach()) as device:
         deploy(made[bundles + 1], device, str(store))
         assert verify(device, str(store)).files == 7
-    assert live(store) == wanted
+    assert live(store) == after
     print(f"{cuts} cuts while {bundles + 2} bundles were deployed")
 
 

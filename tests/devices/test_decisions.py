@@ -54,19 +54,19 @@ def board(request: pytest.FixtureRequest, runner: str) -> Iterator[SshTarget | A
         }
         trust("board", resolve("127.0.0.1", **way))
         workdir = f"/tmp/edgekit-decisions-{secrets.token_hex(6)}"
-        found: SshTarget | AdbTarget = SshTarget.model_validate(
+        target: SshTarget | AdbTarget = SshTarget.model_validate(
             {**common, "host": "127.0.0.1", **way, "workdir": workdir}
         )
     else:
         daemon: adbd.Daemon = request.getfixturevalue("adb_daemon")
         request.getfixturevalue("own_adb_server")
         workdir = str(daemon.directory / "tmp" / "edgekit-decisions")
-        found = AdbTarget.model_validate(
+        target = AdbTarget.model_validate(
             {**common, "serial": daemon.serial, "allow_network": True, "workdir": workdir}
         )
-    yield found
-    with closing(connect(found)) as device:
-        device.run(["rm", "-rf", found.workdir], timeout_s=20)
+    yield target
+    with closing(connect(target)) as device:
+        device.run(["rm", "-rf", target.workdir], timeout_s=20)
 
 
 def test_a_slower_build_is_found_and_does_not_pass(

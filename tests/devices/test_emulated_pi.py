@@ -91,9 +91,9 @@ def test_a_runner_that_brings_its_own_c_library(target: SshTarget) -> None:
         loader, *rest = provision(
             device, target.workdir, runtime_for("executorch", Platform("aarch64"))
         )
-        said = device.run([loader, *rest, "--version"], timeout_s=60).stdout
+        version = device.run([loader, *rest, "--version"], timeout_s=60).stdout
         used = device.run([loader, *rest[:-1], "--list", rest[-1]], timeout_s=60).stdout.decode()
-    assert json.loads(said)["arch"] == "aarch64"
+    assert json.loads(version)["arch"] == "aarch64"
     needed = [line.split(" => ")[1] for line in used.splitlines() if " => " in line]
     assert needed
     assert all(path.startswith(str(Path(loader).parents[1])) for path in needed), used

@@ -74,10 +74,10 @@ def test_state_of_a_raspberry_pi() -> None:
 
 
 def test_an_android_phone_with_three_kinds_of_cores() -> None:
-    found = captured_facts("android-phone")
-    assert found.machine == "Example Phone 6 (EX-6)"
-    assert found.system == "Android 14"
-    assert found.cpu == "4× Cortex-A55 + 2× Cortex-A78 + 2× Cortex-X1"
+    facts = captured_facts("android-phone")
+    assert facts.machine == "Example Phone 6 (EX-6)"
+    assert facts.system == "Android 14"
+    assert facts.cpu == "4× Cortex-A55 + 2× Cortex-A78 + 2× Cortex-X1"
     state = captured_state("android-phone")
     assert state.temperatures_c == {"AP": 41.5, "BAT": 33.2, "VIRTUAL-SKIN": 36.25}
     assert state.battery == BatteryState(level_percent=57, temperature_c=33.2, powered=True)
@@ -157,15 +157,15 @@ def test_cores_without_a_maker_are_refused() -> None:
 
 
 def test_names_are_inert() -> None:
-    found = parse_facts(
+    facts = parse_facts(
         b"/proc/device-tree/model:Board\x1b[2J\x07 [red]x[/]\n"
         + b"uname:Linux 6 "
         + b"a" * 10_000
         + b"\n"
     )
-    assert found.machine == "Board\ufffd[2J\ufffd [red]x[/]"
-    assert found.arch is not None
-    assert len(found.arch) == 120
+    assert facts.machine == "Board\ufffd[2J\ufffd [red]x[/]"
+    assert facts.arch is not None
+    assert len(facts.arch) == 120
 
 
 def test_a_greeting_of_the_login_shell_is_dropped() -> None:
@@ -207,15 +207,15 @@ def test_this_machine_is_understood() -> None:
         assert done.stderr == b""
         return done.stdout
 
-    found = parse_facts(printed(script_of([FACTS])))
-    assert found.kernel is not None
-    assert found.kernel.startswith("Linux")
-    assert found.cpus
-    assert found.memory_bytes
+    facts = parse_facts(printed(script_of([FACTS])))
+    assert facts.kernel is not None
+    assert facts.kernel.startswith("Linux")
+    assert facts.cpus
+    assert facts.memory_bytes
     both = printed(script_of([STATE, FACTS]))
-    assert parse_facts(both) == found
+    assert parse_facts(both) == facts
     state = parse_state(both)
-    assert state.boot_id == found.boot_id
+    assert state.boot_id == facts.boot_id
     assert state.load_1min is not None
     assert state.available_bytes
     assert state.affinity

@@ -68,14 +68,14 @@ def flashed(
     """A board that has just been started for the first time from a card that has just been
     flashed."""
     home, port = tmp_path_factory.mktemp("flashed"), machine.free_port()
-    kept = {
+    inherited = {
         key: value
         for key, value in os.environ.items()
         if key not in ("SSH_AUTH_SOCK", "EDGEKIT_DB")
     }
     cache = emulated_image.parents[1]
     environment = {
-        **kept,
+        **inherited,
         "HOME": str(home),
         "EDGEKIT_CACHE": str(cache),
         "EDGEKIT_DB": f"sqlite:///{home}/results.db",
@@ -87,7 +87,7 @@ def flashed(
     sign(bundle, private)
     with (home / "card").open("wb") as stream:
         stream.truncate(CARD_BYTES)
-    said = call(
+    output = call(
         home,
         environment,
         *(
@@ -110,7 +110,7 @@ def flashed(
             f"127.0.0.1:{port}",
         ),
     )
-    assert "first boot by cloud-init" in said
+    assert "first boot by cloud-init" in output
     started = machine.start_card(emulated_image, home / "card", home / "machine", port)
     try:
         target = load_target(home / "targets" / "desk.yaml")
@@ -122,7 +122,7 @@ def flashed(
 
 def test_the_first_boot_made_what_was_asked_for(flashed: Flashed) -> None:
     with closing(connect(flashed.target)) as device:
-        said = device.run(
+        completed = device.run(
             [
                 "sh",
                 "-c",
@@ -133,7 +133,7 @@ def test_the_first_boot_made_what_was_asked_for(flashed: Flashed) -> None:
             ],
             timeout_s=60,
         )
-    hostname, user, user_id, data_source, root_bytes = said.stdout.decode().split()
+    hostname, user, user_id, data_source, root_bytes = completed.stdout.decode().split()
     assert (hostname, user, user_id, data_source) == ("desk", "pi", "1000", "nocloud")
     assert int(root_bytes) > 0.9 * (
         CARD_BYTES - (50 << 20)
@@ -192,12 +192,12 @@ def test_it_is_measured_with_no_further_setup(flashed: Flashed) -> None:
         "1",
         "--json",
     )
-    told = json.loads(call(flashed.directory, flashed.environment, *bench))
-    assert {result["artifact"] for result in told["artifacts"]} == {
+    measured = json.loads(call(flashed.directory, flashed.environment, *bench))
+    assert {result["artifact"] for result in measured["artifacts"]} == {
         artifact.key for artifact in flashed.bundle.manifest.artifacts
     }
     assert {
-        (result["runner"]["arch"], result["summary"]["runs"]) for result in told["artifacts"]
+        (result["runner"]["arch"], result["summary"]["runs"]) for result in measured["artifacts"]
     } == {("aarch64", 1)}
     assert files(flashed.target) == before
 
@@ -210,6 +210,6 @@ def files(target: SshTarget) -> str:
         " '%p %s %C@\\n' | sort"
     )
     with closing(connect(target)) as device:
-        said = device.run(["sh", "-c", find], timeout_s=60)
-    assert said.ok
-    return said.stdout.decode()
+        listing = device.run(["sh", "-c", find], timeout_s=60)
+    assert listing.ok
+    return listing.stdout.decode()

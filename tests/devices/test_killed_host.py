@@ -62,17 +62,17 @@ def board(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SshTarget 
             }
         )
         trust_target(over_ssh, lambda key: True)
-        found: SshTarget | AdbTarget = over_ssh
+        target: SshTarget | AdbTarget = over_ssh
     else:
         daemon: adbd.Daemon = request.getfixturevalue("adb_daemon")
         request.getfixturevalue("own_adb_server")
         workdir = str(daemon.directory / "tmp" / f"edgekit-killed-{secrets.token_hex(6)}")
-        found = AdbTarget.model_validate(
+        target = AdbTarget.model_validate(
             {**common, "serial": daemon.serial, "allow_network": True, "workdir": workdir}
         )
-    yield found
-    with closing(connect(found)) as device:
-        device.run(["rm", "-rf", found.workdir], timeout_s=20)
+    yield target
+    with closing(connect(target)) as device:
+        device.run(["rm", "-rf", target.workdir], timeout_s=20)
 
 
 @pytest.fixture

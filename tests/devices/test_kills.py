@@ -50,14 +50,14 @@ processes.set_forkserver_preload([__name__])
 
 @pytest.fixture
 def login(ssh_server: Server, trusting: None) -> Login:
-    found = resolve(
+    resolved = resolve(
         "127.0.0.1",
         port=ssh_server.port,
         user=ssh_server.user,
         identity_file=str(ssh_server.directory / "user_key"),
     )
-    trust("board", found)
-    return found
+    trust("board", resolved)
+    return resolved
 
 
 def die(after_s: float) -> None:
@@ -88,15 +88,15 @@ def bundles(directory: Path) -> Iterator[tuple[Bundle, Contents]]:
         shutil.rmtree(directory / str(number))
 
 
-def told(store: Path, before: Contents, wanted: Contents) -> str:
+def which_is_live(store: Path, before: Contents, after: Contents) -> str:
     """What is live: `old` or `new`, and nothing else ever."""
-    found = live(store)
-    assert found in (before, wanted), sorted(
+    live_files = live(store)
+    assert live_files in (before, after), sorted(
         name
-        for name in {*before, *wanted}
-        if (found or {}).get(name) not in (before.get(name), wanted.get(name))
+        for name in {*before, *after}
+        if (live_files or {}).get(name) not in (before.get(name), after.get(name))
     )
-    return "new" if found == wanted else "old"
+    return "new" if live_files == after else "old"
 
 
 def swept(
@@ -112,13 +112,13 @@ def swept(
     supply = bundles(tmp_path)
     first, before = next(supply)
     deploy(first, retry, str(store))
-    for attempt, (bundle, wanted) in enumerate(supply):
+    for attempt, (bundle, after) in enumerate(supply):
         step = kill(bundle, attempt)
         if step is not None:
-            counts[step, told(store, before, wanted)] += 1
+            counts[step, which_is_live(store, before, after)] += 1
         deploy(bundle, retry, str(store))
-        assert live(store) == wanted
-        before = wanted
+        assert live(store) == after
+        before = after
         if counts.total() == kills:
             break
     assert verify(retry, str(store)).files == 7

@@ -43,20 +43,20 @@ def test_phones_are_made_ready(
     monkeypatch.setattr(
         "edgekit.setup", lambda *_, **__: None, raising=False
     )  # these bytes need no runner, and building one takes a minute
-    found = provision_android.provision_all(
+    phones = provision_android.provision_all(
         old, [adb_daemon.serial, "127.0.0.1:1"], directory=tmp_path, allow_network=True
     )
-    assert [phone.exit_code for phone in found] == [0, 5]
-    assert "does not see it" in found[1].message
-    assert found[0].bytes_sent > 0
+    assert [phone.exit_code for phone in phones] == [0, 5]
+    assert "does not see it" in phones[1].message
+    assert phones[0].bytes_sent > 0
     again = provision_android.provision(
         old, adb_daemon.serial, directory=tmp_path, allow_network=True
     )
     assert (again.bytes_sent, again.exit_code) == (0, 0)
-    written = load_target(tmp_path / f"{found[0].target}.yaml")
+    written = load_target(tmp_path / f"{phones[0].target}.yaml")
     assert isinstance(written, AdbTarget)
     assert written.serial == adb_daemon.serial
-    (_, public), file = keygen(tmp_path / "release"), tmp_path / f"{found[0].target}.yaml"
+    (_, public), file = keygen(tmp_path / "release"), tmp_path / f"{phones[0].target}.yaml"
     file.write_text(f"{file.read_text()}require_signature: {public.name}\n")
     refused = provision_android.provision(
         old, adb_daemon.serial, directory=tmp_path, allow_network=True

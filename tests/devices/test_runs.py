@@ -89,7 +89,7 @@ class Board:
 
     def running(self) -> list[int]:
         """Processes of the runner."""
-        found = []
+        pids = []
         for entry in Path("/proc").iterdir():
             try:
                 if (
@@ -97,10 +97,10 @@ class Board:
                     and str(self.place / "fake_runner.py").encode()
                     in (entry / "cmdline").read_bytes()
                 ):
-                    found.append(int(entry.name))
+                    pids.append(int(entry.name))
             except OSError:
                 continue
-        return found
+        return pids
 
     def wait_for_runner(self) -> None:
         until = time.monotonic() + 20
@@ -143,13 +143,13 @@ def test_a_hang_leaves_no_orphan(board: Board) -> None:
 def test_what_a_crash_leaves_is_kept_and_marked(board: Board) -> None:
     """Case 51."""
     board.behave("crash")
-    kept: list[Measurement] = []
+    partial_measurements: list[Measurement] = []
     with pytest.raises(RunnerError, match="SIGABRT"):
-        bench(board.bundle, board.target, keep=kept.append, **FAST)
-    [run] = kept[0].artifacts[0].runs
+        bench(board.bundle, board.target, keep=partial_measurements.append, **FAST)
+    [run] = partial_measurements[0].artifacts[0].runs
     assert not run.complete
     assert len(run.steady_ns) == 64
-    assert not kept[0].valid
+    assert not partial_measurements[0].valid
 
 
 def test_output_without_end(board: Board) -> None:

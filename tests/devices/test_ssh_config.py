@@ -70,15 +70,15 @@ def test_what_the_target_says_wins(config: Path) -> None:
 
 
 def test_includes_end_where_they_stand(config: Path) -> None:
-    found = resolve("from-include")
-    assert (found.port, found.user) == (2022, "deep")
+    login = resolve("from-include")
+    assert (login.port, login.user) == (2022, "deep")
     assert resolve("elsewhere").user == "everywhere"
     assert resolve("matched").port == 77
 
 
 def test_a_chain_of_jump_hosts(config: Path) -> None:
-    found = resolve("behind")
-    assert [str(hop) for hop in found.hops] == [
+    login = resolve("behind")
+    assert [str(hop) for hop in login.hops] == [
         "everywhere@unused:22",
         "me@first.example.net:2200",
         "everywhere@192.0.2.7:2222",
@@ -135,12 +135,12 @@ def test_openssh_understands_the_same(config: Path, host: str) -> None:
     ssh = shutil.which("ssh") or cannot_run("needs ssh: apt-get install openssh-client")
     for file in (config, config.parent / "included" / "a.conf"):
         file.write_text(file.read_text().replace("Include ", f"Include {config.parent}/"))
-    said = subprocess.run(
+    output = subprocess.run(
         [ssh, "-G", "-F", str(config), host], capture_output=True, text=True, check=True
     ).stdout
-    expected = dict(line.split(" ", 1) for line in said.splitlines())
-    found = resolve(host)
-    assert (found.host, str(found.port), found.user) == (
+    expected = dict(line.split(" ", 1) for line in output.splitlines())
+    login = resolve(host)
+    assert (login.host, str(login.port), login.user) == (
         expected["hostname"],
         expected["port"],
         expected["user"],

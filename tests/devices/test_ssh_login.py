@@ -73,7 +73,7 @@ def locked(target: SshTarget, ssh_server: Server, tmp_path: Path) -> SshTarget:
     return target.model_copy(update={"identity_file": str(file)})
 
 
-def said(target: SshTarget) -> bytes:
+def echoed(target: SshTarget) -> bytes:
     device = connect_target(target)
     try:
         return device.run(["echo", "in"], timeout_s=20).stdout
@@ -99,7 +99,7 @@ def test_nobody_is_let_in_unseen(target: SshTarget, tmp_path: Path) -> None:
     assert trust_target(target, lambda key: True) == tuple(asked)
     known = trust_target(target, lambda key: pytest.fail(f"{key} is known"))
     assert [key.standing for key in known] == ["known"]
-    assert said(target) == b"in\n"
+    assert echoed(target) == b"in\n"
     wrong = paramiko.PKey.from_path(_another_key(tmp_path))
     record(resolve("127.0.0.1", port=target.port), wrong, Path(str(target.known_hosts)))
     with pytest.raises(
@@ -111,7 +111,7 @@ def test_nobody_is_let_in_unseen(target: SshTarget, tmp_path: Path) -> None:
     ):
         connect_target(target)
     assert trust_target(target, lambda key: key.standing == "changed")[0].standing == "changed"
-    assert said(target) == b"in\n"
+    assert echoed(target) == b"in\n"
 
 
 def test_the_fingerprint_is_what_ssh_keygen_shows(target: SshTarget, ssh_server: Server) -> None:
@@ -154,7 +154,7 @@ def test_keys_of_the_user_count_without_an_own_file(target: SshTarget, tmp_path:
     trust_target(target, lambda key: True)
     users.parent.mkdir(parents=True)
     shutil.move(str(target.known_hosts), users)
-    assert said(by_default) == b"in\n"
+    assert echoed(by_default) == b"in\n"
     assert not own.exists()
     with pytest.raises(IdentityError, match="unknown host key"):
         connect_target(target)
@@ -179,7 +179,7 @@ def test_through_a_jump_host(
     with pytest.raises(IdentityError, match=f"behind.*127.0.0.1:{jump.port}.*unknown host key"):
         connect_target(behind)
     assert len(trust_target(behind, lambda key: True)) == 2
-    assert said(behind) == b"in\n"
+    assert echoed(behind) == b"in\n"
     assert f"Accepted publickey for {jump.user}" in (jump.directory / "sshd.log").read_text()
     dead = free_port()
     config.write_text(config.read_text().replace(f"Port {ssh_server.port}", f"Port {dead}"))
@@ -220,7 +220,7 @@ def test_a_locked_key_that_the_agent_holds(
         with pytest.raises(IdentityError):
             connect_target(locked)
         subprocess.run(["ssh-add", "-q", str(ssh_server.directory / "user_key")], check=True)
-        assert said(locked) == b"in\n"
+        assert echoed(locked) == b"in\n"
     finally:
         agent.kill()
         agent.wait()
@@ -270,7 +270,7 @@ def test_a_password_from_the_environment(
             with pytest.raises(IdentityError, match="login refused"):
                 connect_target(there)
         monkeypatch.setenv("EDGEKIT_SSH_PASSWORD", password)
-        assert said(there) == b"in\n"
+        assert echoed(there) == b"in\n"
 
 
 def test_a_server_that_says_nothing(tmp_path: Path) -> None:

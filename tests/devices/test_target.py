@@ -360,10 +360,10 @@ def test_loading_raises_only_usage_errors(tmp_path: Path, data: dict[str, object
     try:
         load_target(write(tmp_path / "t.yaml", json.dumps({"edgekit": 1, "name": "a", **data})))
     except UsageError as error:
-        found = error.details["problems"]
+        problems = error.details["problems"]
     else:
         return
-    assert found
+    assert problems
 
 
 def test_targets_are_shipped() -> None:

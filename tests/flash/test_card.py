@@ -68,9 +68,9 @@ def test_files_on_both_partitions(make_card: MakeCard, tmp_path: Path) -> None:
     assert root.read("/etc/old") == b"new"
     assert "Mode:  0755" in on_root(card, "stat /opt/box/a/b/run")
     assert 'Fast link dest: "a/b/run"' in on_root(card, "stat /opt/box/link")
-    said = on_root(card, "stat /opt/box")
-    assert "Mode:  0700" in said
-    assert "User:  1000" in said
+    status = on_root(card, "stat /opt/box")
+    assert "Mode:  0700" in status
+    assert "User:  1000" in status
     root.remove("/opt/box/link")
     root.remove("/opt/box/link")
     assert not root.exists("/opt/box/link")
@@ -204,12 +204,12 @@ def test_public_keys(tmp_path: Path) -> None:
     (tmp_path / "a.pub").write_text("# mine\nssh-ed25519 AAAA a\n\n")
     (tmp_path / "a").write_text(new_host_key().private)
     assert read_public_keys([tmp_path / "a.pub"]) == ("ssh-ed25519 AAAA a",)
-    for files, said in (
+    for files, message in (
         ([tmp_path / "a"], "is a private key"),
         ([tmp_path / "none"], "No such file"),
         ([], "nobody could log in"),
     ):
-        with pytest.raises(DeviceError, match=said):
+        with pytest.raises(DeviceError, match=message):
             read_public_keys(files)
 
 

@@ -44,7 +44,7 @@ def test_a_card() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "kind", "said"),
+    ("changes", "kind", "message"),
     [
         ({"mountpoints": ["/media/me/boot", None]}, DeviceError, "is mounted at /media/me/boot"),
         ({"mountpoints": ["/"]}, DeviceError, "this machine runs from it"),
@@ -57,11 +57,11 @@ def test_a_card() -> None:
     ],
 )
 def test_what_is_not_overwritten(
-    changes: dict[str, Any], kind: type[EdgekitError], said: str
+    changes: dict[str, Any], kind: type[EdgekitError], message: str
 ) -> None:
-    with pytest.raises(kind, match=said) as caught:
+    with pytest.raises(kind, match=message) as caught:
         judge(CARD, listing(**changes), 256 * GB)
-    assert caught.value.hint or "no card" in said
+    assert caught.value.hint or "no card" in message
 
 
 def test_deep_mounts_count() -> None:
@@ -72,10 +72,10 @@ def test_deep_mounts_count() -> None:
         "ro": False,
         "mountpoints": ["/home"],
     }
-    found = listing()
-    found["blockdevices"][0]["children"][0]["children"] = [crypt]
+    disks = listing()
+    disks["blockdevices"][0]["children"][0]["children"] = [crypt]
     with pytest.raises(DeviceError, match="runs from it"):
-        judge(CARD, found, 256 * GB)
+        judge(CARD, disks, 256 * GB)
 
 
 def test_a_larger_limit_is_told() -> None:

@@ -46,13 +46,13 @@ def card(path: Path, size: int = 4 * CHUNK_BYTES) -> Disk:
 def test_written_and_read_back(suffix: str, tmp_path: Path) -> None:
     image, disk = tmp_path / f"os.{suffix}", card(tmp_path / "card")
     image.write_bytes(PACKED[suffix])
-    told: list[tuple[str, float, float]] = []
+    steps: list[tuple[str, float, float]] = []
     written = write_image(
-        image, disk, progress=lambda task, done, total, text="": told.append((task, done, total))
+        image, disk, progress=lambda task, done, total, text="": steps.append((task, done, total))
     )
     assert (written.bytes, written.sha256) == (len(PLAIN), hashlib.sha256(PLAIN).hexdigest())
     assert disk.path.read_bytes() == PLAIN + b"\xee" * (4 * CHUNK_BYTES - len(PLAIN))
-    assert {task for task, done, total in told if done == total} == {
+    assert {task for task, done, total in steps if done == total} == {
         f"write {image.name}",
         "read back",
     }
@@ -86,7 +86,7 @@ def test_a_damaged_image(suffix: str, damage: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "is empty"),
         (b"PK\x03\x04" + bytes(600), "zip archive"),
@@ -95,14 +95,14 @@ def test_a_damaged_image(suffix: str, damage: str, tmp_path: Path) -> None:
         ("dir", "not a file|directory"),
     ],
 )
-def test_what_is_not_an_image(content: bytes | str | None, said: str, tmp_path: Path) -> None:
+def test_what_is_not_an_image(content: bytes | str | None, message: str, tmp_path: Path) -> None:
     image, disk = tmp_path / "os", card(tmp_path / "card")
     before = disk.path.read_bytes()
     if content == "dir":
         image.mkdir()
     elif isinstance(content, bytes):
         image.write_bytes(content)
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         write_image(image, disk)
     assert disk.path.read_bytes() == before
 

@@ -136,9 +136,9 @@ def test_mistakes_are_one_line_without_a_traceback(
         (str(tmp_path / "none.img"), "card"): (2, "No such file"),
         (str(image), "card"): (7, "no first-boot mechanism"),
     }
-    for paths, (code, said) in cases.items():
+    for paths, (code, message) in cases.items():
         done = flash(tmp_path, *paths, "--hostname", "desk", "--ssh-key", str(key), "--yes")
-        assert (done.returncode, said in done.stderr, "Traceback" in done.stderr) == (
+        assert (done.returncode, message in done.stderr, "Traceback" in done.stderr) == (
             code,
             True,
             False,

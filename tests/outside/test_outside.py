@@ -42,9 +42,9 @@ def command(
     capsys: pytest.CaptureFixture[str], *arguments: str, codes: tuple[int, ...] = (0,)
 ) -> dict[str, Any]:
     code = run([*arguments, "--json"])
-    told = capsys.readouterr()
-    assert code in codes, told.err + told.out
-    return json.loads(told.out)
+    captured = capsys.readouterr()
+    assert code in codes, captured.err + captured.out
+    return json.loads(captured.out)
 
 
 @pytest.fixture
@@ -55,8 +55,8 @@ def bundle(base: Path, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_lint_knows_nothing_against_it(capsys: pytest.CaptureFixture[str]) -> None:
-    told = command(capsys, "recipe", "lint", "bearings.yaml")
-    assert [found for found in told["findings"] if found["severity"] == "error"] == []
+    answer = command(capsys, "recipe", "lint", "bearings.yaml")
+    assert [finding for finding in answer["findings"] if finding["severity"] == "error"] == []
 
 
 def test_build(bundle: str) -> None:
@@ -78,26 +78,26 @@ def test_deploy(bundle: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_run_measures_and_judges(capsys: pytest.CaptureFixture[str]) -> None:
-    told = command(capsys, "run", "bearings.yaml", "--target", "desk.yaml", "--output", "build")
-    assert "wear_error" in json.dumps(told)
+    answer = command(capsys, "run", "bearings.yaml", "--target", "desk.yaml", "--output", "build")
+    assert "wear_error" in json.dumps(answer)
 
 
 def test_accuracy_on_the_device(bundle: str, capsys: pytest.CaptureFixture[str]) -> None:
-    told = command(capsys, "bench", bundle, "--target", "desk.yaml", "--accuracy", "all")
-    assert "wear_error" in json.dumps(told)
+    answer = command(capsys, "bench", bundle, "--target", "desk.yaml", "--accuracy", "all")
+    assert "wear_error" in json.dumps(answer)
 
 
 def test_compare(bundle: str, capsys: pytest.CaptureFixture[str]) -> None:
     sides = (f"{bundle}:fp32.tflite", f"{bundle}:grid.pte")
-    told = command(capsys, "compare", *sides, "--target", "desk.yaml", "--runs", "2")
-    assert "wear error" in json.dumps(told)
+    answer = command(capsys, "compare", *sides, "--target", "desk.yaml", "--runs", "2")
+    assert "wear error" in json.dumps(answer)
 
 
 def test_gate(bundle: str, capsys: pytest.CaptureFixture[str]) -> None:
-    told = command(
+    answer = command(
         capsys, "gate", bundle, "--baseline", bundle, "--target", "desk.yaml", "--runs", "10"
     )
-    assert "wear" in json.dumps(told)
+    assert "wear" in json.dumps(answer)
 
 
 def test_report(bundle: str, capsys: pytest.CaptureFixture[str]) -> None:

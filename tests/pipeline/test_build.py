@@ -215,12 +215,16 @@ def test_accuracy_on_this_machine_is_that_of_the_build(
     )
     assert again.reused_exports == 4
     assert again.bundle.manifest.id != built.bundle.manifest.id
-    held = again.bundle.manifest.evaluation
-    assert held
-    [inputs] = held.inputs
-    assert (held.samples, inputs.shape, inputs.file.bytes) == (100, (1, 8, 8), 100 * 64 * 4)
+    evaluation_set = again.bundle.manifest.evaluation
+    assert evaluation_set
+    [inputs] = evaluation_set.inputs
+    assert (evaluation_set.samples, inputs.shape, inputs.file.bytes) == (
+        100,
+        (1, 8, 8),
+        100 * 64 * 4,
+    )
     target = LocalTarget(edgekit=1, name="here", kind="local", workdir=str(workshop / "device"))
-    [found] = edgekit.bench(
+    [measurement] = edgekit.bench(
         again.bundle,
         target,
         settings={"runs": 1, "min_seconds": 0.01},
@@ -228,13 +232,15 @@ def test_accuracy_on_this_machine_is_that_of_the_build(
         accuracy_samples=1000,
         store=False,
     ).values()
-    for result, artifact in zip(found.artifacts, again.bundle.manifest.artifacts, strict=True):
+    for result, artifact in zip(
+        measurement.artifacts, again.bundle.manifest.artifacts, strict=True
+    ):
         assert result.evaluation
         assert result.evaluation.samples == 100
         on_device = [metric.without_samples() for metric in result.evaluation.metrics]
         assert on_device == list(artifact.verification.metrics)
         assert (result.evaluation.agreement_percent, result.evaluation.snr_db) == (100, None)
-    profiles = {result.key: result.profile for result in found.artifacts}
+    profiles = {result.key: result.profile for result in measurement.artifacts}
     assert [bool(profile and profile.operators) for profile in profiles.values()] == [
         True,
         False,

@@ -36,11 +36,11 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_on_the_command_line(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["sensitivity", recipe, "--stage", "int8", "--samples", "16"]
     assert run([*command, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["samples"] == 16
-    assert told["keep_float"] == []
-    assert {layer["name"] for layer in told["layers"]} >= {"block1.0", "classifier", "input"}
-    assert run([*command, "--reach", str(told["snr_db"] + 1)]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["samples"] == 16
+    assert answer["keep_float"] == []
+    assert {layer["name"] for layer in answer["layers"]} >= {"block1.0", "classifier", "input"}
+    assert run([*command, "--reach", str(answer["snr_db"] + 1)]) == 0
     out = capsys.readouterr().out
     assert "keep_float: [" in out
     assert run([*command, "--reach", "1"]) == 0
@@ -50,7 +50,7 @@ def test_on_the_command_line(recipe: str, capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.parametrize(
-    ("stage", "said"),
+    ("stage", "message"),
     [
         ([], "several int8 stages: int8, qat8"),
         (["--stage", "int9"], "no int8 stage 'int9' (did you mean 'int8'?)"),
@@ -58,10 +58,10 @@ def test_on_the_command_line(recipe: str, capsys: pytest.CaptureFixture[str]) ->
     ],
 )
 def test_which_stage(
-    stage: list[str], said: str, recipe: str, capsys: pytest.CaptureFixture[str]
+    stage: list[str], message: str, recipe: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["sensitivity", recipe, *stage]) == 2
-    assert said in capsys.readouterr().err.replace("\n", " ")
+    assert message in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_a_recipe_without_int8(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
