@@ -216,13 +216,13 @@ def test_weight_only_executorch_refuses_convolutions_unless_they_are_kept_float(
     ) as caught:
         export(conv_net(), "xnnpack", tmp_path, method="weight_only")
     assert "keep_float" in caught.value.hint
-    kept = ("stem", "depthwise", "pointwise")
+    float_layers = ("stem", "depthwise", "pointwise")
     artifact = export(
         conv_net(),
         "xnnpack",
         tmp_path,
         method="weight_only",
-        keep_float=kept,
+        keep_float=float_layers,
         thresholds=Thresholds(samples=16, snr_min_db=30),
     )
     assert artifact.verification.proof["dtypes"] == {"float32": 3, "int8": 1}

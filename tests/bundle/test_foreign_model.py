@@ -32,9 +32,9 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_bench_of_any_model(
     models: Models, file: str, tmp_path: Path, desk: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = tmp_path / f"my model (1).{file.split('.')[1]}"
-    shutil.copy(models[0] / file, given)
-    assert run(["bench", str(given), "--target", desk, "--runs", "1", "--json"]) == 0
+    model_file = tmp_path / f"my model (1).{file.split('.')[1]}"
+    shutil.copy(models[0] / file, model_file)
+    assert run(["bench", str(model_file), "--target", desk, "--runs", "1", "--json"]) == 0
     measured = json.loads(capsys.readouterr().out)
     assert [artifact["artifact"] for artifact in measured["artifacts"]] == [
         f"my-model--1-.{file.split('.')[1]}"

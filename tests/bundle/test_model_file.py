@@ -23,10 +23,10 @@ def test_tflite_as_its_interpreter_sees_it(models: Models, name: str) -> None:
 
     path = models[0] / f"{name}.tflite"
     interpreter = Interpreter(model_path=str(path))
-    found = read_signature(path.read_bytes())
+    signature = read_signature(path.read_bytes())
     for specs, expected in (
-        (found.inputs, interpreter.get_input_details()),
-        (found.outputs, interpreter.get_output_details()),
+        (signature.inputs, interpreter.get_input_details()),
+        (signature.outputs, interpreter.get_output_details()),
     ):
         assert [spec.name for spec in specs] == [tensor["name"] for tensor in expected]
         assert [spec.dtype for spec in specs] == [tensor["dtype"].__name__ for tensor in expected]
@@ -48,8 +48,8 @@ def test_pte_as_it_was_exported(models: Models, name: str) -> None:
 
     data = (models[0] / f"{name}.pte").read_bytes()
     plan = deserialize_pte_binary(data).program.execution_plan[0]
-    found = read_signature(data)
-    for specs, indices in ((found.inputs, plan.inputs), (found.outputs, plan.outputs)):
+    signature = read_signature(data)
+    for specs, indices in ((signature.inputs, plan.inputs), (signature.outputs, plan.outputs)):
         tensors = [plan.values[index].val for index in indices]
         assert [spec.shape for spec in specs] == [
             tuple(tensor.sizes) for tensor in tensors if isinstance(tensor, schema.Tensor)

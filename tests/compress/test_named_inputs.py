@@ -30,8 +30,8 @@ class Captioned(nn.Module):
         self.scores = nn.Linear(32, 5)
 
     def forward(self, image: Tensor, words: Tensor) -> dict[str, object]:
-        seen = self.body(self.stem(image)).mean((2, 3))
-        both = torch.cat([seen, self.words(words).mean(1)], dim=1)
+        image_features = self.body(self.stem(image)).mean((2, 3))
+        both = torch.cat([image_features, self.words(words).mean(1)], dim=1)
         return {"boxes": self.boxes(both), "scores": (self.scores(both), self.scores(2 * both))}
 
 
@@ -73,9 +73,9 @@ def test_quantization_keeps_inputs_and_outputs(prepare: object) -> None:
 def test_sensitivity_is_that_of_the_worst_output() -> None:
     graph = prepare_ptq(captioned(), SAMPLES)
     calibrate(graph, [SAMPLES])
-    found = PartlyQuantized(graph, SAMPLES).sensitivities()
-    assert {"stem.0", "body.0", "boxes", "scores"} <= {one.name for one in found}
-    boxes = next(one for one in found if one.name == "boxes")
+    sensitivities = PartlyQuantized(graph, SAMPLES).sensitivities()
+    assert {"stem.0", "body.0", "boxes", "scores"} <= {layer.name for layer in sensitivities}
+    boxes = next(layer for layer in sensitivities if layer.name == "boxes")
     assert boxes.alone_db < 80  # though the scores lose nothing by it
 
 

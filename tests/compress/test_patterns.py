@@ -9,7 +9,7 @@ NAMES = ["features.0.conv", "features.1.conv", "features.10.conv", "classifier.1
 
 
 @pytest.mark.parametrize(
-    ("pattern", "found"),
+    ("pattern", "expected"),
     [
         ("*", NAMES),
         ("features.1.conv", NAMES[1:2]),
@@ -20,8 +20,8 @@ NAMES = ["features.0.conv", "features.1.conv", "features.10.conv", "classifier.1
         ("conv", []),
     ],
 )
-def test_names_patterns_and_containers(pattern: str, found: list[str]) -> None:
-    assert [name for name in NAMES if matches(name, [pattern])] == found
+def test_names_patterns_and_containers(pattern: str, expected: list[str]) -> None:
+    assert [name for name in NAMES if matches(name, [pattern])] == expected
 
 
 def test_exclude_wins_and_order_is_kept() -> None:

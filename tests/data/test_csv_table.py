@@ -28,8 +28,8 @@ def table(tmp_path: Path) -> Path:
 
 
 def load(table: Path, shape: tuple[int, ...] = (2,), seed: int = 0, **args: Any) -> Dataset:
-    given = {"path": table.name, "target": "weight", "features": ["age", "height"]} | args
-    return load_dataset("csv", given, inputs=one_input(shape), seed=seed, base=table.parent)
+    settings = {"path": table.name, "target": "weight", "features": ["age", "height"]} | args
+    return load_dataset("csv", settings, inputs=one_input(shape), seed=seed, base=table.parent)
 
 
 def test_numbers_are_targets_of_their_own(table: Path) -> None:

@@ -125,9 +125,9 @@ def test_a_typo_is_underlined_at_its_place(
     says: str,
 ) -> None:
     path = written(tmp_path, RECIPE.replace(right, wrong))
-    found = server.open(path)
-    here = [mark for mark in found if mark["range"]["start"] == {"line": line, "character": column}]
-    assert here, found
+    marks = server.open(path)
+    here = [mark for mark in marks if mark["range"]["start"] == {"line": line, "character": column}]
+    assert here, marks
     assert any(says in mark["message"] for mark in here)
 
 

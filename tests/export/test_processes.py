@@ -119,16 +119,18 @@ def saved_data(base: Path) -> Path:
 
 
 def test_both_runtimes_at_once_equal_to_exports_in_this_process(base: Path, tmp_path: Path) -> None:
-    told: list[tuple[str, float, float, str]] = []
+    messages: list[tuple[str, float, float, str]] = []
     jobs = [job(base, backend=backend) for backend in ("xnnpack", "litert")]
-    artifacts = export_artifacts(jobs, parallel=2, progress=lambda *message: told.append(message))
+    artifacts = export_artifacts(
+        jobs, parallel=2, progress=lambda *message: messages.append(message)
+    )
     assert [artifact.key for artifact in artifacts] == ["tiny.pte", "tiny.tflite"]
     model = create_model("own_export_nets:net", {}, seed=0, base=base)
     data = load_dataset("own_export_nets:data", {}, inputs=one_input((1, 8, 8)), seed=0, base=base)
-    for one, artifact in zip(jobs, artifacts, strict=True):
+    for export_job, artifact in zip(jobs, artifacts, strict=True):
         assert artifact.verification.metrics[0].samples == 20
-        assert json.loads((one.output / "classes.json").read_text()) == ["cat", "dog", "eel"]
-        assert [text for key, *_, text in told if key == artifact.key] == [
+        assert json.loads((export_job.output / "classes.json").read_text()) == ["cat", "dog", "eel"]
+        assert [text for key, *_, text in messages if key == artifact.key] == [
             "load",
             "lower",
             "verify",
@@ -148,21 +150,21 @@ def test_both_runtimes_at_once_equal_to_exports_in_this_process(base: Path, tmp_
 
 
 @pytest.mark.parametrize(
-    ("number", "said"),
+    ("number", "message"),
     [
         (signal.SIGKILL, "was killed, probably out of memory"),
         (signal.SIGSEGV, "crashed with SIGSEGV"),
     ],
 )
 def test_a_child_that_dies_is_reported_and_the_old_artifact_stays(
-    number: int, said: str, base: Path
+    number: int, message: str, base: Path
 ) -> None:
     doomed = job(base, factory="dies", args={"number": number})
     doomed.output.mkdir()
     (doomed.output / "tiny.pte").write_bytes(b"old")
     (doomed.output / ".staging-left").mkdir()
     with pytest.raises(
-        ExportError, match=rf"tiny\.pte: the exporter {said} \(step: load\)"
+        ExportError, match=rf"tiny\.pte: the exporter {message} \(step: load\)"
     ) as caught:
         export_artifacts([doomed])
     assert caught.value.exit_code == 4
@@ -179,10 +181,10 @@ def test_a_child_that_dies_is_reported_and_the_old_artifact_stays(
 def test_a_child_that_ended_before_anyone_looked(base: Path, tmp_path: Path) -> None:
     """As on a busy machine: the process that waits for it finds all that the child said and its end
     at the same time, and nothing more will come to wake that process."""
-    told: list[str] = []
+    texts: list[str] = []
 
     def progress(task: str, done: float, total: float, text: str = "") -> None:
-        told.append(text)
+        texts.append(text)
         if text == "load":
             child = int(wait_for(tmp_path / "pid"))
             server = os.getpgid(child)
@@ -193,7 +195,7 @@ def test_a_child_that_ended_before_anyone_looked(base: Path, tmp_path: Path) -> 
     quiet = job(base, factory="says", args={"pid_file": str(tmp_path / "pid")})
     (artifact,) = export_artifacts([quiet], progress=progress)
     assert artifact.key == "tiny.pte"
-    assert told == ["load", "lower", "verify", "write", "done"]
+    assert texts == ["load", "lower", "verify", "write", "done"]
 
 
 def test_when_a_child_fails_the_others_are_killed(base: Path, tmp_path: Path) -> None:

@@ -84,9 +84,9 @@ def test_require_names_every_missed_threshold_with_what_was_measured() -> None:
 def test_one_bad_output_among_several_is_named() -> None:
     boxes, ids = np.ones((2, 4), np.float32), np.array([[1, 2], [3, 4]])
     reference = {"boxes": boxes, "ids": ids, "logits": REFERENCE}
-    given = {"boxes": boxes, "ids": ids[:, ::-1], "logits": -REFERENCE}
+    outputs = {"boxes": boxes, "ids": ids[:, ::-1], "logits": -REFERENCE}
     with pytest.raises(ExportError) as caught:
-        require(compared(reference, given), Thresholds(samples=2))
+        require(compared(reference, outputs), Thresholds(samples=2))
     assert "output logits: SNR -6.0 dB < 20 dB" in caught.value.message
     assert "output ids: 0.0 % of its integers are equal < 98 %" in caught.value.message
     assert "boxes" not in caught.value.message
@@ -165,8 +165,8 @@ def test_the_whole_test_set_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert outputs["x"].shape == (150, 3)
     assert (top1.right, top1.samples) == (100, 150)
     monkeypatch.setattr(verify, "KEPT_OUTPUT_BYTES", 64 * 3 * 4)
-    kept, (top1, *_) = evaluate(plain(lambda sample: sample), test, CLASSIFICATION)
-    assert len(kept["x"]) == 64
+    first_outputs, (top1, *_) = evaluate(plain(lambda sample: sample), test, CLASSIFICATION)
+    assert len(first_outputs["x"]) == 64
     assert top1.right == 150
     unlabelled = one_input_split(inputs, None, (3,))
     assert evaluate(plain(lambda sample: sample), unlabelled, CLASSIFICATION)[1] == ()

@@ -24,10 +24,10 @@ def refused(directory: Path, stages: str, more: str = "") -> dict[str, str]:
     path.write_text(HEAD + stages + more)
     with pytest.raises(UsageError) as raised:
         load_recipe(path)
-    found = places(raised.value)
+    messages = places(raised.value)
     return {
         f"{int(place.split(':')[0]) - 6}:{place.split(':')[1]}": message
-        for place, message in found.items()
+        for place, message in messages.items()
     }
 
 
@@ -57,8 +57,8 @@ def test_every_quantization_ends_a_line(tmp_path: Path, quantize: str) -> None:
         + "- {stage: train, name: t}\n- {stage: finetune}\n- {stage: quantize, method: qat}\n"
         + PRUNE
     )
-    found = refused(tmp_path, stages)
-    assert {place: message.split(":")[0] for place, message in found.items()} == {
+    messages = refused(tmp_path, stages)
+    assert {place: message.split(":")[0] for place, message in messages.items()} == {
         "3:11": "stage 't' trains a model that stage 'q' has quantized",
         "4:11": "stage 'finetune-1' trains a model that stage 'q' has quantized",
         "5:11": "stage 'quantize-2' quantizes a model that stage 'q' has quantized already",
@@ -76,8 +76,8 @@ def test_branches_are_lines_of_their_own(tmp_path: Path) -> None:
     )
     path.write_text(HEAD + stages)
     load_recipe(path)
-    found = refused(tmp_path, stages + "- {stage: prune, method: n_m, from: q}\n")
-    assert list(found) == ["6:11"], "a `from` can also lead into a quantized line"
+    messages = refused(tmp_path, stages + "- {stage: prune, method: n_m, from: q}\n")
+    assert list(messages) == ["6:11"], "a `from` can also lead into a quantized line"
 
 
 def test_import_starts_a_recipe(tmp_path: Path) -> None:
@@ -167,14 +167,14 @@ def test_rules_are_checked_beside_other_mistakes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [("digit", "there is no data 'digit' (did you mean 'digits'?)"), ("x", "there is no data 'x'")],
 )
-def test_data_that_is_not_built_in(name: str, said: str, tmp_path: Path) -> None:
+def test_data_that_is_not_built_in(name: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text((HEAD + TRAIN).replace("digits", name))
     with pytest.raises(UsageError) as raised:
         load_recipe(path)
-    assert places(raised.value) == {"5:14": said}
+    assert places(raised.value) == {"5:14": message}
     path.write_text((HEAD + TRAIN).replace("digits", '"mine:data"'))
     load_recipe(path)

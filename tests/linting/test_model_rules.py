@@ -65,8 +65,8 @@ def recipe(tmp_path: Path, stages: str, more: str = "", head: str = HEAD) -> Pat
     return path
 
 
-def codes(found: tuple[LintFinding, ...]) -> list[tuple[str, int | None]]:
-    return [(one.code, one.origin.line) for one in found]
+def codes(findings: tuple[LintFinding, ...]) -> list[tuple[str, int | None]]:
+    return [(finding.code, finding.origin.line) for finding in findings]
 
 
 TEXT_CASES = [
@@ -110,9 +110,9 @@ TEXT_CASES = [
 def test_rules_that_need_no_model(
     tmp_path: Path, stages: str, more: str, expected: list[tuple[str, int]]
 ) -> None:
-    found = tuple(lint_text(load_recipe(recipe(tmp_path, stages, more))))
-    assert sorted(codes(found)) == expected
-    assert all(one.fix for one in found)
+    findings = tuple(lint_text(load_recipe(recipe(tmp_path, stages, more))))
+    assert sorted(codes(findings)) == expected
+    assert all(finding.fix for finding in findings)
 
 
 def test_fix_keeps_comments_and_order(
@@ -128,8 +128,8 @@ def test_fix_keeps_comments_and_order(
     before = path.read_text()
     monkeypatch.setattr("edgekit.linting.model_rules._with_model", lambda loaded: iter(()))
     assert run(["recipe", "lint", str(path), "--fix", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)["findings"]
-    assert [one["fixed"] for one in found] == [True] * 3
+    findings = json.loads(capsys.readouterr().out)["findings"]
+    assert [finding["fixed"] for finding in findings] == [True] * 3
     expected = (
         before.replace("schedule: step", "schedule: constant")
         .replace(" freeze_observer_epoch: 1,", "")
@@ -155,7 +155,8 @@ def test_a_default_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_without_torch_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert [
-        one.code for one in edgekit.lint(recipe(tmp_path, "  - {stage: train, export: a}\n"))
+        finding.code
+        for finding in edgekit.lint(recipe(tmp_path, "  - {stage: train, export: a}\n"))
     ] == ["no-model"]
 
 
@@ -177,21 +178,25 @@ def test_what_the_model_does_not_allow(tmp_path: Path) -> None:
         " finetune, name: whole, from: a}\n  - {stage: quantize, method: weight_only, export: w,"
         " keep_float: [clasifier]}\n"
     )
-    found = edgekit.lint(
+    findings = edgekit.lint(
         recipe(
             tmp_path,
             stages,
             "export: {formats: [executorch]}\nbudget: {variants: {a: {size_max_bytes: 1000}}}\n",
         )
     )
-    by_line = {(one.code, one.origin.line) for one in found if one.severity == "error"}
+    by_line = {
+        (finding.code, finding.origin.line) for finding in findings if finding.severity == "error"
+    }
     assert {
         ("unknown-layer", 8),
         ("cannot-prune", 8),
         ("unknown-layer", 10),
         ("budget-out-of-reach", 12),
     } <= by_line
-    assert any("classifier" in one.fix for one in found if one.code == "unknown-layer")
+    assert any(
+        "classifier" in finding.fix for finding in findings if finding.code == "unknown-layer"
+    )
 
 
 @pytest.mark.torch
@@ -201,13 +206,16 @@ def test_data_and_model_belong_together(tmp_path: Path) -> None:
         ("{width: 8, num_classes: 9}", "error", True),
         ("{width: 8, num_classes: 11}", "warning", True),
     ):
-        found = edgekit.lint(recipe(tmp_path, train, LITERT, head=HEAD.replace("{width: 8}", args)))
+        findings = edgekit.lint(
+            recipe(tmp_path, train, LITERT, head=HEAD.replace("{width: 8}", args))
+        )
         assert [
-            (one.code, one.severity, one.origin.line, one.edit is not None) for one in found
+            (finding.code, finding.severity, finding.origin.line, finding.edit is not None)
+            for finding in findings
         ] == [("classes", severity, 3, fixable)]
         assert (
             f"answers with {args[-3:-1].strip()} values, the data has 10 classes"
-            in found[0].message
+            in findings[0].message
         )
     folder = HEAD.replace("{name: digits}", "{name: image_folder, args: {path: photos}}")
     (missing,) = edgekit.lint(recipe(tmp_path, train, LITERT, head=folder))
@@ -226,14 +234,16 @@ def test_layers_that_cannot_be_pruned(tmp_path: Path) -> None:
         "  - {stage: train}\n  - {stage: prune, method: structured, ratio: 0.5, round_to: 8,"
         " include: [block*, classifier]}\n  - {stage: finetune, export: a}\n"
     )
-    found = [
-        one
-        for one in edgekit.lint(
+    findings = [
+        finding
+        for finding in edgekit.lint(
             recipe(tmp_path, stages, head=HEAD.replace("width: 8", "width: 16"))
         )
-        if one.code == "not-prunable"
+        if finding.code == "not-prunable"
     ]
-    assert [(one.origin.line, "classifier" in one.message) for one in found] == [(8, True)]
+    assert [(finding.origin.line, "classifier" in finding.message) for finding in findings] == [
+        (8, True)
+    ]
 
 
 @pytest.mark.torch
@@ -251,21 +261,24 @@ def test_layers_that_lose_channels_only_together(tmp_path: Path) -> None:
         + prune.replace("NAME", "r")
         + "from: a, ratio: 0.5, per_layer: {conv: 0.25, inner: 0.75, body: 0.5}}\n"
     )
-    found = [
-        one
-        for one in edgekit.lint(recipe(tmp_path, stages, head=head))
-        if one.origin.line in (8, 9, 10) and one.code != "unused-stage"
+    findings = [
+        finding
+        for finding in edgekit.lint(recipe(tmp_path, stages, head=head))
+        if finding.origin.line in (8, 9, 10) and finding.code != "unused-stage"
     ]
     sys.modules.pop("residual_nets")
-    assert [(one.code, one.severity, one.origin.line, one.origin.column) for one in found] == [
+    assert [
+        (finding.code, finding.severity, finding.origin.line, finding.origin.column)
+        for finding in findings
+    ] == [
         ("part-of-group", "warning", 8, 100),
         ("kept-with-group", "note", 9, 93),
         ("ratios-at-odds", "warning", 10, 126),
     ]
-    part, kept, odds = found
+    part, whole, odds = findings
     assert part.message.startswith("body can lose channels only together with conv,")
     assert part.fix == "add conv to include, or take body out"
-    assert kept.message.startswith("body stay whole too")
+    assert whole.message.startswith("body stay whole too")
     assert odds.message.startswith("body: 0.5 does not count")
 
 
@@ -273,7 +286,7 @@ def test_layers_that_lose_channels_only_together(tmp_path: Path) -> None:
 def test_int8_and_operators(tmp_path: Path) -> None:
     (tmp_path / "odd_nets.py").write_text(NETS)
     head = HEAD.replace("{name: small_cnn, args: {width: 8}}", '{name: "odd_nets:Odd"}')
-    found = edgekit.lint(
+    findings = edgekit.lint(
         recipe(
             tmp_path,
             "  - {stage: train}\n  - {stage: quantize, method: ptq, export: a}\n",
@@ -281,8 +294,12 @@ def test_int8_and_operators(tmp_path: Path) -> None:
         )
     )
     sys.modules.pop("odd_nets")
-    assert any(one.code == "stays-float" and "lstm" in one.message for one in found), found
-    assert any(one.code == "falls-back" and "erf" in one.message for one in found), found
+    assert any(
+        finding.code == "stays-float" and "lstm" in finding.message for finding in findings
+    ), findings
+    assert any(finding.code == "falls-back" and "erf" in finding.message for finding in findings), (
+        findings
+    )
 
 
 @pytest.mark.torch
@@ -295,9 +312,11 @@ def test_a_schedule_that_ends_after_training(tmp_path: Path) -> None:
         tmp_path,
         f"  - {{stage: prune, method: unstructured, sparsity: 0.5, export: a, {schedule}}}\n",
     )
-    found = [one for one in edgekit.lint(path) if one.code == "schedule-after-training"]
-    assert len(found) == 1
-    assert "are 44 steps" in found[0].message, "1,347 samples in batches of 64, twice"
+    findings = [
+        finding for finding in edgekit.lint(path) if finding.code == "schedule-after-training"
+    ]
+    assert len(findings) == 1
+    assert "are 44 steps" in findings[0].message, "1,347 samples in batches of 64, twice"
     assert run(["recipe", "lint", str(path), "--fix"]) == 0
     assert "end_step: 33," in path.read_text()
 
@@ -308,10 +327,10 @@ def test_a_board_is_asked(tmp_path: Path) -> None:
         "edgekit: 1\nname: pi\nkind: ssh\nhost: 127.0.0.1\nport: 1\ntimeouts: {connect_seconds:"
         " 1}\n"
     )
-    found = edgekit.lint(
+    findings = edgekit.lint(
         recipe(tmp_path, "  - {stage: train, export: a}\n"), target=tmp_path / "pi.yaml"
     )
-    assert [one.code for one in found] == ["board"]
+    assert [finding.code for finding in findings] == ["board"]
 
 
 def test_a_board_whose_python_has_no_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -326,11 +345,11 @@ def test_a_board_whose_python_has_no_wheel(tmp_path: Path, monkeypatch: pytest.M
         f"edgekit: 1\nname: pi\nkind: local\nworkdir: {tmp_path}/device\n"
     )
     path = recipe(tmp_path, "  - {stage: train, export: a}\n", "export:\n  formats: [litert]\n")
-    (found,) = edgekit.lint(path, target=tmp_path / "pi.yaml")
-    assert (found.code, found.severity, found.origin.line) == ("no-runtime", "error", 9)
-    assert "'pi' cannot run litert: " in found.message
-    assert "3.7" in found.message
-    assert found.fix
+    (finding,) = edgekit.lint(path, target=tmp_path / "pi.yaml")
+    assert (finding.code, finding.severity, finding.origin.line) == ("no-runtime", "error", 9)
+    assert "'pi' cannot run litert: " in finding.message
+    assert "3.7" in finding.message
+    assert finding.fix
 
 
 @pytest.mark.torch

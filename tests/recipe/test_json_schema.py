@@ -32,10 +32,10 @@ def accepts(schema: dict[str, Any], text: str) -> bool:
 
 
 def test_schemas_follow_the_metaschema(schema: dict[str, Any]) -> None:
-    for one in (schema, target_json_schema()):
-        Draft202012Validator.check_schema(one)
-        assert one["$schema"] == Draft202012Validator.META_SCHEMA["$id"]
-        assert one["title"].startswith("edgekit ")
+    for json_schema in (schema, target_json_schema()):
+        Draft202012Validator.check_schema(json_schema)
+        assert json_schema["$schema"] == Draft202012Validator.META_SCHEMA["$id"]
+        assert json_schema["title"].startswith("edgekit ")
 
 
 def test_an_editor_finds_what_it_shows(schema: dict[str, Any]) -> None:
@@ -78,16 +78,16 @@ def test_an_editor_finds_what_it_shows(schema: dict[str, Any]) -> None:
 
 
 def test_every_key_has_a_description_and_an_example() -> None:
-    for one in (recipe_json_schema(), target_json_schema()):
-        validator = Draft202012Validator(one)
-        for name, section in [("", one), *one["$defs"].items()]:
+    for json_schema in (recipe_json_schema(), target_json_schema()):
+        validator = Draft202012Validator(json_schema)
+        for name, section in [("", json_schema), *json_schema["$defs"].items()]:
             for key, part in section.get("properties", {}).items():
                 assert len(part["description"]) > 3, f"{name}.{key}"
                 assert part["examples"], f"{name}.{key}"
                 for example in part["examples"]:
-                    assert validator.evolve(schema={**part, "$defs": one["$defs"]}).is_valid(
-                        example
-                    ), f"{name}.{key}: {example}"
+                    assert validator.evolve(
+                        schema={**part, "$defs": json_schema["$defs"]}
+                    ).is_valid(example), f"{name}.{key}: {example}"
 
 
 def test_keys_with_a_unit_say_it(schema: dict[str, Any]) -> None:

@@ -94,8 +94,8 @@ def test_unknown_keys_come_with_a_suggestion(tmp_path: Path) -> None:
         .replace("model:", "modle:")
         + "bech: {run: 1}\n"
     )
-    found = refused_places(tmp_path, text)
-    assert found == {
+    messages = refused_places(tmp_path, text)
+    assert messages == {
         "1:1": "missing key 'model'",
         "3:1": "unknown key 'modle' (did you mean 'model'?)",
         "8:5": "unknown key 'epoch' (did you mean 'epochs'?)",
@@ -544,8 +544,8 @@ def test_a_stage_can_be_named_as_the_trace_names_it(tmp_path: Path) -> None:
 def test_overrides_that_are_refused(tmp_path: Path, override: str, text: str) -> None:
     path = write(tmp_path, BASE)
     file = path if override == "stages.0.stage=prune" else f"--set {override}"
-    found = refused(path, override).details["problems"]
-    assert [p for p in found if p["file"] == str(file) and text in p["message"]], found
+    problems = refused(path, override).details["problems"]
+    assert [p for p in problems if p["file"] == str(file) and text in p["message"]], problems
 
 
 def test_deep_overrides_are_taken(tmp_path: Path) -> None:
@@ -554,8 +554,8 @@ def test_deep_overrides_are_taken(tmp_path: Path) -> None:
 
 
 def test_problems_of_file_and_overrides_together(tmp_path: Path) -> None:
-    found = refused_places(tmp_path, BASE + "seed: x\n", "a", "bench.runs=0", "stages.0.lr=0")
-    assert list(found) == ["14:7", "--set a", "--set bench.runs=0", "--set stages.0.lr=0"]
+    messages = refused_places(tmp_path, BASE + "seed: x\n", "a", "bench.runs=0", "stages.0.lr=0")
+    assert list(messages) == ["14:7", "--set a", "--set bench.runs=0", "--set stages.0.lr=0"]
 
 
 def test_control_characters_of_an_override_are_escaped(tmp_path: Path) -> None:
@@ -628,11 +628,11 @@ def test_stages_of_any_kind_load_or_are_refused(
     try:
         loaded = load_recipe(path, overrides=overrides)
     except UsageError as error:
-        found = error.details["problems"]
+        problems = error.details["problems"]
     else:
         assert Recipe.model_validate_json(json.dumps(resolved(loaded.recipe))) == loaded.recipe
         return
-    assert found
+    assert problems
 
 
 def test_thousands_of_stages_end_soon(tmp_path: Path) -> None:

@@ -201,8 +201,8 @@ def test_the_command(shipped: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     file, new = shipped / "digits_portable.yaml", tmp_path / "recipes" / "new.yaml"
     before = file.read_text()
     assert run(["recipe", "upgrade", str(file), "--output", str(new), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert {"before": "input", "after": "inputs.input"} in told["changes"]
+    answer = json.loads(capsys.readouterr().out)
+    assert {"before": "input", "after": "inputs.input"} in answer["changes"]
     assert file.read_text() == before
     assert meaning(new) == meaning(file)
     assert run(["recipe", "upgrade", str(file)]) == 0

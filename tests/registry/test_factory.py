@@ -74,7 +74,7 @@ def test_a_missing_function_is_suggested(tmp_path: Path) -> None:
 
 
 def test_wrong_arguments_quote_the_signature_without_what_edgekit_passes(tmp_path: Path) -> None:
-    def factory(wanted: object, *, classes: int = 10) -> int:
+    def factory(passed: object, *, classes: int = 10) -> int:
         return classes
 
     assert call_factory(factory, {"classes": 3}, "data x", None, base=tmp_path) == 3
@@ -83,7 +83,7 @@ def test_wrong_arguments_quote_the_signature_without_what_edgekit_passes(tmp_pat
     ) as caught:
         call_factory(factory, {"clases": 3}, "data x", None, base=tmp_path)
     assert "factory(*, classes: 'int' = 10)" in caught.value.hint
-    assert "wanted" not in caught.value.hint
+    assert "passed" not in caught.value.hint
 
 
 def test_what_a_factory_raises_is_one_line(tmp_path: Path) -> None:
@@ -103,9 +103,9 @@ def test_source_files_are_found_without_importing(tmp_path: Path) -> None:
         module_file("factory_pack.deep.nets", tmp_path)
         == tmp_path / "factory_pack" / "deep" / "nets.py"
     )
-    found = module_file("edgekit.registry.factory", tmp_path)
-    assert found is not None
-    assert found.name == "factory.py"
+    file = module_file("edgekit.registry.factory", tmp_path)
+    assert file is not None
+    assert file.name == "factory.py"
     assert local_file("edgekit.registry.factory", tmp_path) is None
     assert module_file("sys", tmp_path) is None
     assert module_file("no_such_package.nets", tmp_path) is None

@@ -137,11 +137,11 @@ def test_n_of_every_m_input_channels_stay_at_each_kernel_position(
 ) -> None:
     model = nn.Conv2d(4 * blocks, outputs, kernel)
     mask = n_m_masks(model, n=n, m=4)["weight"]
-    kept = mask.reshape(outputs, blocks, 4, kernel, kernel)
-    assert (kept.sum(2) == n).all()
-    weights = model.weight.detach().abs().reshape(kept.shape)
-    smallest_kept = weights.masked_fill(kept == 0, torch.inf).amin(2)
-    largest_gone = weights.masked_fill(kept == 1, -1).amax(2)
+    grouped_mask = mask.reshape(outputs, blocks, 4, kernel, kernel)
+    assert (grouped_mask.sum(2) == n).all()
+    weights = model.weight.detach().abs().reshape(grouped_mask.shape)
+    smallest_kept = weights.masked_fill(grouped_mask == 0, torch.inf).amin(2)
+    largest_gone = weights.masked_fill(grouped_mask == 1, -1).amax(2)
     assert (smallest_kept >= largest_gone).all()
 
 
@@ -187,7 +187,7 @@ def test_zero_fraction_counts_weights_not_biases() -> None:
 def _train(model: nn.Module, steps: range, after_step: object) -> list[float]:
     """Steps of plain training on random targets; the zero fraction after each."""
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
-    seen = []
+    zero_fractions = []
     for step in steps:
         inputs = torch.randn(16, 10)
         loss = (model(inputs) - inputs.sum(1, keepdim=True)).square().mean()
@@ -195,8 +195,8 @@ def _train(model: nn.Module, steps: range, after_step: object) -> list[float]:
         loss.backward()
         optimizer.step()
         after_step(step)  # type: ignore[operator]
-        seen.append(zero_fraction(model))
-    return seen
+        zero_fractions.append(zero_fraction(model))
+    return zero_fractions
 
 
 def test_gradual_pruning_follows_the_schedule_and_ends_at_exactly_the_final_sparsity() -> None:
@@ -204,15 +204,15 @@ def test_gradual_pruning_follows_the_schedule_and_ends_at_exactly_the_final_spar
     after_step, masks = gradual_masks(
         model, final=0.6, begin_step=2, end_step=21, frequency=5, scope="global"
     )
-    seen = _train(model, range(1, 26), after_step)
-    assert seen[0] == 0
+    zero_fractions = _train(model, range(1, 26), after_step)
+    assert zero_fractions[0] == 0
     assert [
-        len({seen[step - 1] for step in steps})
+        len({zero_fractions[step - 1] for step in steps})
         for steps in (range(2, 7), range(7, 12), range(12, 17), range(17, 21))
     ] == [1] * 4
-    assert seen == sorted(seen)
+    assert zero_fractions == sorted(zero_fractions)
     zeros = sum(int((mask == 0).sum()) for mask in masks().values())
-    assert seen[20:] == [zeros / 220] * 5
+    assert zero_fractions[20:] == [zeros / 220] * 5
     assert zeros == round(0.6 * 220)
 
 

@@ -39,8 +39,8 @@ def test_the_rewritten_lstm_computes_the_same(
     )
     with torch.no_grad():
         expected, (h, c) = lstm(series, state)
-        got, (got_h, got_c) = rewrite_lstm(lstm)(series, state)
-    for ours, theirs in ((got, expected), (got_h, h), (got_c, c)):
+        actual, (actual_h, actual_c) = rewrite_lstm(lstm)(series, state)
+    for ours, theirs in ((actual, expected), (actual_h, h), (actual_c, c)):
         assert ours.shape == theirs.shape
         assert (ours - theirs).abs().max() < 1e-6
 

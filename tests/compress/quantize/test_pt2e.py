@@ -406,9 +406,9 @@ def test_masks_hold_through_training_and_show_in_the_int8_weights() -> None:
         stored = int8_weights(convert(graph, fold=fold))
         assert len(stored) == len(masks) == 4
         for name, mask in masks.items():
-            weight, kept = stored[name.removesuffix(".weight")], mask == 1
-            assert (weight[~kept] == 0).all()
-            assert (weight[kept] != 0).float().mean() > 0.9, (
+            weight, unmasked = stored[name.removesuffix(".weight")], mask == 1
+            assert (weight[~unmasked] == 0).all()
+            assert (weight[unmasked] != 0).float().mean() > 0.9, (
                 "what is not masked is not zero, but for what rounds to it"
             )
 
@@ -555,10 +555,13 @@ def test_dynamic_quantization_reaches_into_an_lstm() -> None:
     }
     assert report["float_layers"] == []
     assert snr_db(outputs(model, series), outputs(converted, series)) > 35
-    kept = quantized_layer_report(
+    float_lstm_report = quantized_layer_report(
         convert(prepare_dynamic(model, named(series), keep_float=["lstm"]), fold=True)
     )
-    assert (list(kept["layers"]), kept["float_layers"]) == (["classifier"], ["lstm"])
+    assert (list(float_lstm_report["layers"]), float_lstm_report["float_layers"]) == (
+        ["classifier"],
+        ["lstm"],
+    )
 
 
 def test_dynamic_quantization_of_nothing_is_an_error() -> None:

@@ -38,8 +38,8 @@ def test_every_group_of_samples_has_its_own_draw() -> None:
     samples = images(12 * DRAW)
     changed = change(["RandomHorizontalFlip"], samples)
     flipped = [torch.equal(a, b.flip(-1)) for a, b in zip(changed, samples, strict=True)]
-    kept = [torch.equal(a, b) for a, b in zip(changed, samples, strict=True)]
-    assert all(f != k for f, k in zip(flipped, kept, strict=True))
+    unchanged = [torch.equal(a, b) for a, b in zip(changed, samples, strict=True)]
+    assert all(f != k for f, k in zip(flipped, unchanged, strict=True))
     assert 2 * DRAW <= sum(flipped) <= 10 * DRAW
 
 

@@ -112,15 +112,15 @@ def resumed(
     with pytest.raises(Killed):
         train(model, data, resume_path=path, progress=raise_at(kill_at), **options)
     assert path.exists() == (kill_at > 4)
-    seen: list[float] = []
+    steps_done: list[float] = []
     train(
         fresh,
         data,
         resume_path=path,
-        progress=lambda done, total, text: seen.append(done),
+        progress=lambda done, total, text: steps_done.append(done),
         **options,
     )
-    assert seen[0] == (kill_at - 1) // 4 * 4 + 1, "it goes on after the last finished epoch"
+    assert steps_done[0] == (kill_at - 1) // 4 * 4 + 1, "it goes on after the last finished epoch"
     assert not path.exists()
     return fresh
 
@@ -255,13 +255,13 @@ def test_after_step_holds_masks(few: Split) -> None:
 
 
 def test_images_train_with_channels_last_and_leave_as_they_came(few: Split) -> None:
-    seen: list[bool] = []
+    channels_last: list[bool] = []
     model = cnn()
     model.get_submodule("block2").register_forward_hook(
-        lambda m, i, out: seen.append(out.is_contiguous(memory_format=torch.channels_last))
+        lambda m, i, out: channels_last.append(out.is_contiguous(memory_format=torch.channels_last))
     )
     train(model, few)
-    assert all(seen)
+    assert all(channels_last)
     assert all(tensor.is_contiguous() for tensor in model.state_dict().values())
 
 

@@ -27,11 +27,11 @@ def test_constant_and_step() -> None:
 
 def test_linear_and_cosine_fall_from_the_peak_to_almost_nothing() -> None:
     for schedule, half in (("linear", 1.0), ("cosine", 1.0)):
-        found = rates(schedule=schedule)
-        assert found[0] == 2.0
-        assert found[50] == pytest.approx(half)
-        assert 0 < found[-1] < 0.03
-        assert found == sorted(found, reverse=True)
+        by_step = rates(schedule=schedule)
+        assert by_step[0] == 2.0
+        assert by_step[50] == pytest.approx(half)
+        assert 0 < by_step[-1] < 0.03
+        assert by_step == sorted(by_step, reverse=True)
     assert rates(schedule="cosine")[25] > rates(schedule="linear")[25]
 
 
@@ -39,10 +39,10 @@ def test_linear_and_cosine_fall_from_the_peak_to_almost_nothing() -> None:
 def test_warm_up_rises_in_a_line_to_the_peak_and_the_rest_has_the_remaining_steps(
     schedule: str,
 ) -> None:
-    found = rates(schedule=schedule, warmup_epochs=1.5)
-    assert found[:15] == pytest.approx([2.0 * (i + 1) / 15 for i in range(15)])
-    assert found[15] == 2.0
-    assert max(found) == 2.0
+    by_step = rates(schedule=schedule, warmup_epochs=1.5)
+    assert by_step[:15] == pytest.approx([2.0 * (i + 1) / 15 for i in range(15)])
+    assert by_step[15] == 2.0
+    assert max(by_step) == 2.0
 
 
 def test_a_training_of_one_step() -> None:
