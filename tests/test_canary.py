@@ -66,8 +66,8 @@ def test_no_secret_turns_up(
     )
     assert run(["report", "-o", str(secretive / "report.html"), "--debug"]) == 0
     assert run(["baseline", "set", "main", str(bundle.path)]) == 0
-    said = capsys.readouterr()
-    assert CANARY not in said.out + said.err
+    captured = capsys.readouterr()
+    assert CANARY not in captured.out + captured.err
     assert leaks(secretive, secretive / "home") == []
 
 

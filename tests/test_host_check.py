@@ -24,14 +24,14 @@ def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def finding(check: str) -> CheckItem:
-    return next(found for found in edgekit.doctor().items if found.check == check)
+    return next(item for item in edgekit.doctor().items if item.check == check)
 
 
 def test_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     code = run(["doctor", "--json"])
     answer = json.loads(capsys.readouterr().out)
     assert answer["exit_code"] == code
-    checks = [found["check"] for found in answer["findings"]]
+    checks = [item["check"] for item in answer["findings"]]
     assert {
         "python",
         "C++ compiler",
@@ -88,13 +88,13 @@ def test_extras_against_their_pins(
     installed: dict[str, str], level: str, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(host_check, "_version", installed.get)
-    found = host_check._extra(
+    item = host_check._extra(
         "export", "builds recipes", [Requirement("torch==2.14.1"), Requirement("executorch==1.5.1")]
     )
-    assert found.level == level
-    assert says in found.text
-    assert found.fix == install_command("export")
-    assert found.exit_code == (4 if level == "problem" else 0)
+    assert item.level == level
+    assert says in item.text
+    assert item.fix == install_command("export")
+    assert item.exit_code == (4 if level == "problem" else 0)
 
 
 def test_the_database_is_looked_at_and_not_made(

@@ -85,19 +85,19 @@ def call(program: Path, *arguments: str, cwd: Path) -> str:
 
 
 def test_both_hold_every_file_of_the_package(distributions: Path) -> None:
-    wanted = {
+    package_files = {
         str(path.relative_to(ROOT))
         for path in (ROOT / "edgekit").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
     name = f"edgekit_deploy-{edgekit.__version__}"
     with zipfile.ZipFile(distributions / f"{name}-py3-none-any.whl") as wheel:
-        held = set(wheel.namelist())
-    assert wanted <= held
-    assert f"{name}.dist-info/licenses/LICENSE" in held
+        archived = set(wheel.namelist())
+    assert package_files <= archived
+    assert f"{name}.dist-info/licenses/LICENSE" in archived
     with tarfile.open(distributions / f"{name}.tar.gz") as source:
-        held = {member.removeprefix(f"{name}/") for member in source.getnames()}
-    assert wanted | {"LICENSE", "README.md", "pyproject.toml"} <= held
+        archived = {member.removeprefix(f"{name}/") for member in source.getnames()}
+    assert package_files | {"LICENSE", "README.md", "pyproject.toml"} <= archived
 
 
 def test_the_wheel_works_in_an_empty_environment(installed: Path, tmp_path: Path) -> None:
@@ -118,13 +118,13 @@ def test_the_wheel_works_in_an_empty_environment(installed: Path, tmp_path: Path
 
 
 def test_a_base_install_is_light(installed: Path) -> None:
-    found = call(
+    output = call(
         installed / "python",
         "-c",
         "import importlib.util as i; print(i.find_spec('torch'))",
         cwd=installed,
     )
-    assert found == "None\n"
+    assert output == "None\n"
     files = [
         path
         for path in installed.parent.rglob("*")

@@ -227,11 +227,11 @@ def test_the_table_of_commands_has_all_of_them() -> None:
         for span in BY_NAME["edgekit/cli/README.md"].code_spans()
         if span.startswith("edgekit ")
     ]
-    told = set()
+    documented = set()
     for row in rows:
         for words in alternatives(row.split()[1:]):
-            told.add(command_name(words))
-    assert set(all_commands(typer.main.get_command(app))) <= told
+            documented.add(command_name(words))
+    assert set(all_commands(typer.main.get_command(app))) <= documented
 
 
 def command_name(words: list[str]) -> str:
@@ -339,9 +339,9 @@ def test_the_task_on_the_page_of_recipes_is_a_task(tmp_path: Path) -> None:
 def test_every_room_is_on_the_map() -> None:
     """The packages of edgekit, in the table of edgekit/README.md."""
     table = BY_NAME["edgekit/README.md"].text.partition("| room | owns |\n")[2].partition("\n\n")[0]
-    told = re.findall(r"`(\w+)/`", table)
+    listed = re.findall(r"`(\w+)/`", table)
     rooms = {path.parent.name for path in (ROOT / "edgekit").glob("*/__init__.py")}
-    assert sorted(told) == sorted(rooms)
+    assert sorted(listed) == sorted(rooms)
 
 
 def test_recipes_and_targets_are_valid(tmp_path: Path) -> None:
@@ -400,14 +400,14 @@ def test_nobody_is_told_to_install_by_name(page: Page) -> None:
 
 def test_the_codes_of_lint_are_all_there() -> None:
     table = BY_NAME["recipes/README.md"].text.partition("| severity | means | codes |\n")[2]
-    told = set()
+    documented = set()
     for row in table.partition("\n\n")[0].splitlines()[1:]:
         severity = row.split(" | ")[0].strip("| ")
-        told |= {(severity, code) for code in re.findall(r"`([a-z0-9-]+)`", row)}
+        documented |= {(severity, code) for code in re.findall(r"`([a-z0-9-]+)`", row)}
     used = set(codes_of_lint())
     assert len(used) > 20
-    assert used <= told
-    assert {code for _, code in told} == {code for _, code in used}
+    assert used <= documented
+    assert {code for _, code in documented} == {code for _, code in used}
 
 
 def codes_of_lint() -> Iterator[tuple[str, str]]:

@@ -30,7 +30,7 @@ def test_two_states_of_which_one_output_feeds_both() -> None:
     sums = [
         float(outputs["sum"][0, 0])
         for _, outputs in stepped(
-            lambda given: {"sum": given["x"] + given["a"] + given["b"]},
+            lambda inputs: {"sum": inputs["x"] + inputs["a"] + inputs["b"]},
             x,
             both,
             both.start(1, np.zeros),

@@ -24,9 +24,9 @@ def measurement(tmp_path: Path) -> Measurement:
     return make_measurement(make_bundle(tmp_path / "bundle"))
 
 
-def observed(measurement: Measurement, **found: object) -> Measurement:
+def observed(measurement: Measurement, **results: object) -> Measurement:
     first, *others = measurement.artifacts
-    return measurement.model_copy(update={"artifacts": (first.model_copy(update=found), *others)})
+    return measurement.model_copy(update={"artifacts": (first.model_copy(update=results), *others)})
 
 
 def test_nothing_where_nothing_was_observed(measurement: Measurement) -> None:
@@ -82,12 +82,12 @@ def test_burst_and_sustained_are_two_numbers(measurement: Measurement) -> None:
         )
         for i, v in enumerate(values)
     )
-    found = observed(
+    with_windows = observed(
         measurement, sustained=Sustained(seconds=8, windows=windows, throttled="clock capped")
     )
     line = next(
         line
-        for line in shown(found.model_copy(update={"probes": probes})).splitlines()
+        for line in shown(with_windows.model_copy(update={"probes": probes})).splitlines()
         if line.startswith("fp32.pte")
     )
     assert line.split() == [

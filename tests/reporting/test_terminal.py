@@ -171,8 +171,8 @@ def test_artifacts_against_the_baseline_of_their_backend(bundle: Bundle) -> None
 
 def test_latency_with_intervals_and_speedup(bundle: Bundle) -> None:
     shown = drawn([measurement_tables.latency_table(measured(bundle), "fp32")])
-    found = measured(bundle)
-    p50, ratio = found.summaries["int8.pte"].p50, found.speedup("fp32.pte", "int8.pte")
+    measurement = measured(bundle)
+    p50, ratio = measurement.summaries["int8.pte"].p50, measurement.speedup("fp32.pte", "int8.pte")
     assert ratio is not None
     assert numbers.estimate_ms(p50) in line(shown, "int8.pte")
     assert f"{ratio.mid:.2f}× ({ratio.low:.2f}–{ratio.high:.2f})" in line(shown, "int8.pte")
@@ -233,11 +233,11 @@ def test_the_verdict(bundle: Bundle) -> None:
 
 
 def test_an_artifact_without_a_complete_run(bundle: Bundle) -> None:
-    found = measured(bundle)
-    crashed = found.artifacts[0].model_copy(update={"runs": ()})
+    measurement = measured(bundle)
+    crashed = measurement.artifacts[0].model_copy(update={"runs": ()})
     shown = drawn(
         terminal.measurement_report(
-            found.model_copy(update={"artifacts": (crashed, *found.artifacts[1:])})
+            measurement.model_copy(update={"artifacts": (crashed, *measurement.artifacts[1:])})
         )
     )
     assert "no complete run" in shown
@@ -246,7 +246,7 @@ def test_an_artifact_without_a_complete_run(bundle: Bundle) -> None:
 def test_hostile_text_is_inert(bundle: Bundle) -> None:
     note = MeasurementNote(level="warning", code="x", text=HOSTILE)
     device = measured(bundle).device.model_copy(update={"machine": HOSTILE, "cpu": HOSTILE})
-    found = measured(
+    measurement = measured(
         bundle, target=HOSTILE, failure=HOSTILE, bundle_name=HOSTILE, notes=(note,), device=device
     )
     row = MeasurementRow(
@@ -266,7 +266,7 @@ def test_hostile_text_is_inert(bundle: Bundle) -> None:
     check = JudgedLimit(HOSTILE, HOSTILE, 1.0, None, False, HOSTILE)
     trace = [TRACE[0].model_copy(update={"stage": HOSTILE, "kind": HOSTILE})]
     parts = [
-        *terminal.measurement_report(found),
+        *terminal.measurement_report(measurement),
         terminal.results_table([row]),
         terminal.budget_table([check]),
         build_tables.trace_table(trace),

@@ -23,21 +23,21 @@ from tests.support.measured import make_bundle, make_measurement
 def test_a_baseline_outlives_the_build_directory(bundle: Bundle, database: str) -> None:
     edgekit.set_baseline("main", bundle, database)
     shutil.rmtree(bundle.path)
-    found = edgekit.open_baseline("main", database)
-    assert found.manifest == bundle.manifest
-    assert found.path != bundle.path
+    baseline = edgekit.open_baseline("main", database)
+    assert baseline.manifest == bundle.manifest
+    assert baseline.path != bundle.path
 
 
 def test_the_newest_of_a_name_counts(bundle: Bundle, database: str, tmp_path: Path) -> None:
     other = make_bundle(tmp_path / "other", ["fp32.pte"])
-    for name, one in (("main", bundle), ("old", bundle), ("main", other)):
-        edgekit.set_baseline(name, one.path, database)
-    assert {one.name: one.bundle_id for one in edgekit.list_baselines(database)} == {
+    for name, saved in (("main", bundle), ("old", bundle), ("main", other)):
+        edgekit.set_baseline(name, saved.path, database)
+    assert {baseline.name: baseline.bundle_id for baseline in edgekit.list_baselines(database)} == {
         "main": other.manifest.id,
         "old": bundle.manifest.id,
     }
     edgekit.remove_baseline("main", database)
-    assert [one.name for one in edgekit.list_baselines(database)] == ["old"]
+    assert [baseline.name for baseline in edgekit.list_baselines(database)] == ["old"]
     assert [copy.name for copy in Path(f"{database}.baselines").iterdir()] == [bundle.manifest.id]
     with pytest.raises(UsageError, match="no baseline 'main'") as raised:
         edgekit.open_baseline("main", database)
@@ -46,8 +46,8 @@ def test_the_newest_of_a_name_counts(bundle: Bundle, database: str, tmp_path: Pa
 
 def test_a_bundle_that_is_gone_is_refused_with_a_remedy(bundle: Bundle, database: str) -> None:
     edgekit.set_baseline("main", bundle, database)
-    kept = Path(f"{database}.baselines") / bundle.manifest.id
-    (kept / "fp32.pte").write_bytes(b"altered")
+    copied_bundle = Path(f"{database}.baselines") / bundle.manifest.id
+    (copied_bundle / "fp32.pte").write_bytes(b"altered")
     assert edgekit.open_baseline("main", database).path == bundle.path
     (bundle.path / "fp32.pte").unlink()
     with pytest.raises(UsageError, match=r"its bundle tiny .* is gone") as raised:

@@ -60,19 +60,20 @@ def test_the_revisions_make_the_tables(database: Path) -> None:
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
         assert context.get_current_revision() == HEAD
-        found = inspect(connection)
+        inspector = inspect(connection)
         for table in metadata.sorted_tables:
             columns = {
-                c["name"]: (str(c["type"]), c["nullable"]) for c in found.get_columns(table.name)
+                c["name"]: (str(c["type"]), c["nullable"])
+                for c in inspector.get_columns(table.name)
             }
             assert columns == {
                 c.name: (str(c.type.compile(engine.dialect)), bool(c.nullable))
                 for c in table.columns
             }
-            assert {i["name"] for i in found.get_indexes(table.name)} == {
+            assert {i["name"] for i in inspector.get_indexes(table.name)} == {
                 i.name for i in table.indexes
             }
-            assert found.get_pk_constraint(table.name)["constrained_columns"] == [
+            assert inspector.get_pk_constraint(table.name)["constrained_columns"] == [
                 c.name for c in table.primary_key
             ]
     engine.dispose()
@@ -152,8 +153,8 @@ def test_a_new_result_survives_a_database_of_a_newer_edgekit(
     measured = make_measurement(bundle, number=2)
     with pytest.raises(StoreError, match="newer edgekit") as raised:
         store.save(measured, str(database))
-    kept = Path(str(raised.value.details["spool"]))
-    assert spool.read(kept) == measured
+    spooled = Path(str(raised.value.details["spool"]))
+    assert spool.read(spooled) == measured
 
 
 def test_a_full_database_leaves_the_result_in_the_spool(bundle: Bundle, database: Path) -> None:

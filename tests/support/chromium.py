@@ -22,7 +22,7 @@ ANSWER_SECONDS = 240.0
 
 def program() -> str:
     """Debian's chromium, or another that is installed; else the test cannot run."""
-    found = next(
+    executable = next(
         (
             path
             for name in ("chromium", "chromium-browser", "google-chrome")
@@ -30,7 +30,7 @@ def program() -> str:
         ),
         None,
     )
-    return found or cannot_run("no Chromium: apt-get install chromium")
+    return executable or cannot_run("no Chromium: apt-get install chromium")
 
 
 class Browser:
@@ -171,17 +171,17 @@ class Browser:
     def complaints(self) -> list[str]:
         """Errors and warnings on the console, uncaught exceptions, refusals by the page's
         policy."""
-        said = [
+        messages = [
             str(event["params"]["exceptionDetails"])
             for event in self.events
             if event["method"] == "Runtime.exceptionThrown"
         ]
-        said += [
+        messages += [
             str(event["params"]["args"])
             for event in self.events
             if event["method"] == "Runtime.consoleAPICalled"
         ]
-        return said + [
+        return messages + [
             event["params"]["entry"]["text"]
             for event in self.events
             if event["method"] == "Log.entryAdded"

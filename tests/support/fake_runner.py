@@ -167,9 +167,14 @@ def evaluated(inputs: str, behaviour: str) -> bytes:
     """For each sample of two floats x, y the class scores (x, y, 0); `wrong` swaps the first two of
     the first sample of a chunk."""
     with open(inputs, "rb") as stream:
-        given = array.array("f", stream.read())
+        inputs_xy = array.array("f", stream.read())
     scores = array.array(
-        "f", (value for i in range(0, len(given), 2) for value in (given[i], given[i + 1], 0.0))
+        "f",
+        (
+            value
+            for i in range(0, len(inputs_xy), 2)
+            for value in (inputs_xy[i], inputs_xy[i + 1], 0.0)
+        ),
     )
     if behaviour == "wrong":
         scores[0], scores[1] = scores[1], scores[0]
@@ -179,12 +184,12 @@ def evaluated(inputs: str, behaviour: str) -> bytes:
 
 
 if __name__ == "__main__":
-    given = sys.argv[4:]
+    flat_options = sys.argv[4:]
     sys.exit(
         main(
             sys.argv[1],
             int(sys.argv[2]),
             sys.argv[3],
-            dict(zip(given[::2], given[1::2], strict=True)),
+            dict(zip(flat_options[::2], flat_options[1::2], strict=True)),
         )
     )

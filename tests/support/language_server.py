@@ -82,10 +82,10 @@ class LanguageServer:
             },
         )
 
-    def _until(self, wanted: Any) -> dict[str, Any]:
+    def _until(self, is_awaited: Any) -> dict[str, Any]:
         while True:
             message = self._messages.get(timeout=ANSWER_S)
-            if wanted(message):
+            if is_awaited(message):
                 return message
             if "id" in message and "method" in message:  # a question of the server
                 items = message.get("params", {}).get("items", [])

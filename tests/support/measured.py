@@ -205,7 +205,7 @@ def make_measurement(
         make_result(a, medians[a.key], runs, number * 100 + i)
         for i, a in enumerate(bundle.manifest.artifacts)
     )
-    given = {
+    defaults = {
         "id": f"{number:032x}",
         "created": (
             f"2026-01-01T{number // 3600 % 24:02}:{number // 60 % 60:02}:{number % 60:02}.000+00:00"
@@ -233,7 +233,7 @@ def make_measurement(
             for note in artifact_notes(result, snr_min_db=20, cosine_min=0.99)
         ),
     }
-    return Measurement(**{**given, **values})
+    return Measurement(**{**defaults, **values})
 
 
 def bench(

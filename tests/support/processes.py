@@ -18,11 +18,11 @@ def descendants(pid: int) -> set[int]:
                 parents[int(entry.name)] = int(
                     (entry / "stat").read_text().rpartition(")")[2].split()[1]
                 )
-    found, new = set[int](), {pid}
+    pids, new = set[int](), {pid}
     while new:
-        new = {child for child, parent in parents.items() if parent in new} - found
-        found |= new
-    return found
+        new = {child for child, parent in parents.items() if parent in new} - pids
+        pids |= new
+    return pids
 
 
 def gone(device: Device, pid: int, within_s: float = 5) -> bool:

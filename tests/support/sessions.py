@@ -125,6 +125,6 @@ def with_evaluation(
     bundle: Bundle, labels: np.ndarray | None = LABELS, outputs: np.ndarray = SCORES
 ) -> Bundle:
     samples = ({"x": INPUTS}, labels)
-    found = write_evaluation(bundle.path, samples, {"fp32.pte": {"logits": outputs}})
-    write_manifest(bundle.path, bundle.manifest.model_copy(update={"evaluation": found}))
+    evaluation_set = write_evaluation(bundle.path, samples, {"fp32.pte": {"logits": outputs}})
+    write_manifest(bundle.path, bundle.manifest.model_copy(update={"evaluation": evaluation_set}))
     return open_bundle(bundle.path)

@@ -27,9 +27,9 @@ class Timings:
         self._seconds[report.nodeid.partition("::")[0]] += report.duration
 
     def pytest_sessionfinish(self) -> None:
-        kept = {**read_timings(self._path), **self._seconds}
+        merged = {**read_timings(self._path), **self._seconds}
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        rounded = {file: round(seconds, 2) for file, seconds in sorted(kept.items())}
+        rounded = {file: round(seconds, 2) for file, seconds in sorted(merged.items())}
         self._path.write_text(json.dumps(rounded, indent=2) + "\n", encoding="utf-8")
 
 

@@ -94,27 +94,29 @@ def problems_in(error: UsageError) -> list[dict[str, Any]]:
     """The problems of an error, after checking that the error says all of them and no traceback is
     needed."""
     assert error.exit_code == 2
-    found: Any = error.details["problems"]
-    for problem in found:
+    problems: Any = error.details["problems"]
+    for problem in problems:
         place = (
             problem["file"]
             if problem["line"] is None
             else f"{problem['file']}:{problem['line']}:{problem['column']}"
         )
         assert f"{place}: {problem['message']}" in error.message
-    return list(found)
+    return list(problems)
 
 
 def places(error: UsageError) -> dict[str, str]:
     """`line:column` (or the source of what is not in a file) → message."""
-    found: dict[str, str] = {}
+    messages: dict[str, str] = {}
     for problem in problems_in(error):
         place = (
             problem["file"] if problem["line"] is None else f"{problem['line']}:{problem['column']}"
         )
-        assert place not in found, f"two problems at {place}: {found[place]}, {problem['message']}"
-        found[place] = problem["message"]
-    return found
+        assert place not in messages, (
+            f"two problems at {place}: {messages[place]}, {problem['message']}"
+        )
+        messages[place] = problem["message"]
+    return messages
 
 
 def assert_reported(

@@ -79,13 +79,13 @@ def random_scene(seed: int, images: int = 40) -> tuple[list[np.ndarray], list[np
     detections, objects = [], []
     for _ in range(images):
         n, m = (int(generator.integers(0, most)) for most in (5, 6))
-        there = np.column_stack([generator.integers(0, 3, n), boxes(n)])
-        near = there[:, 1:] + generator.normal(0, 1.5, (n, 4))
-        more = boxes(m)
-        found = [np.column_stack([there[:, 0], generator.random(n), near])]
-        found += [np.column_stack([generator.integers(0, 3, m), generator.random(m), more])]
-        objects.append(there)
-        detections.append(np.concatenate(found))
+        truth = np.column_stack([generator.integers(0, 3, n), boxes(n)])
+        near = truth[:, 1:] + generator.normal(0, 1.5, (n, 4))
+        strays = boxes(m)
+        candidates = [np.column_stack([truth[:, 0], generator.random(n), near])]
+        candidates += [np.column_stack([generator.integers(0, 3, m), generator.random(m), strays])]
+        objects.append(truth)
+        detections.append(np.concatenate(candidates))
     return detections, objects
 
 
@@ -221,10 +221,10 @@ def test_the_raw_heads_of_torchvisions_ssdlite_are_decoded_as_it_does() -> None:
         max_overlap=model.nms_thresh,
     )
     np.testing.assert_allclose(task.anchor_boxes, anchors[0].numpy(), atol=1e-3)
-    [found] = task.detections({name: values.numpy() for name, values in heads.items()})
-    np.testing.assert_allclose(found[:50, 1], expected["scores"][:50], rtol=1e-4)
-    np.testing.assert_array_equal(found[:50, 0] + 1, expected["labels"][:50])
-    np.testing.assert_allclose(found[:50, 2:], expected["boxes"][:50], atol=1e-2)
+    [decoded] = task.detections({name: values.numpy() for name, values in heads.items()})
+    np.testing.assert_allclose(decoded[:50, 1], expected["scores"][:50], rtol=1e-4)
+    np.testing.assert_array_equal(decoded[:50, 0] + 1, expected["labels"][:50])
+    np.testing.assert_allclose(decoded[:50, 2:], expected["boxes"][:50], atol=1e-2)
 
 
 def test_overlap_of_boxes_without_area_is_none() -> None:

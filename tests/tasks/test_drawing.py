@@ -43,10 +43,10 @@ def test_outputs_that_are_no_classes_are_not_drawn() -> None:
 
 def test_labels_that_are_found_and_missed() -> None:
     logits, targets = {"out": np.array([[2.0, -1.0, 1.0]])}, np.array([[1, 1, 0]])
-    [found], [true] = MULTILABEL.drawn(logits, None), MULTILABEL.drawn_targets(targets)
-    assert isinstance(found, Classes)
+    [answered], [true] = MULTILABEL.drawn(logits, None), MULTILABEL.drawn_targets(targets)
+    assert isinstance(answered, Classes)
     assert isinstance(true, Classes)
-    assert [each.label for each in found.classes] == [0, 2]
+    assert [each.label for each in answered.classes] == [0, 2]
     assert [each.label for each in true.classes] == [0, 1]
     table = MULTILABEL.counted(logits, targets)
     assert table

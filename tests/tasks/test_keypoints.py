@@ -80,9 +80,9 @@ def test_the_loss_is_least_at_the_truth() -> None:
     peaks = TASK._peaks(targets, torch.zeros(2, 3, 6, 8))
     assert float(TASK.loss({"maps": peaks}, targets)) == 0
     assert 0.5 < float(TASK.loss({"maps": torch.zeros_like(peaks)}, targets)) < 1.1
-    found = TASK.points(peaks.numpy())
+    decoded = TASK.points(peaks.numpy())
     visible = targets[..., 2].numpy() > 0
-    assert np.abs(found - targets[..., :2].numpy())[visible].max() <= 2
+    assert np.abs(decoded - targets[..., :2].numpy())[visible].max() <= 2
     points = targets[..., :2]
     assert float(TASK.loss({"points": points}, targets)) == 0
     moved = points.clone()

@@ -44,9 +44,9 @@ class Zoo(Section):
 
 def problems(text: str) -> list[str]:
     """Problems as `line:column: message`."""
-    value, found = check(Zoo, parse_yaml(text, "zoo"))
-    assert (value is None) == bool(found)
-    return [str(problem).removeprefix("zoo:") for problem in found]
+    value, faults = check(Zoo, parse_yaml(text, "zoo"))
+    assert (value is None) == bool(faults)
+    return [str(problem).removeprefix("zoo:") for problem in faults]
 
 
 @pytest.mark.parametrize(

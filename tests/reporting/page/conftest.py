@@ -133,7 +133,7 @@ def observed(result: Any) -> Any:
         if result.key.endswith(".pte")
         else Profile(unavailable="no profiler in LiteRT")
     )
-    found = {
+    results = {
         "runs": tuple(run.model_copy(update=watched(run)) for run in result.runs),
         "profile": profile,
         "sustained": Sustained(seconds=6, windows=windows()),
@@ -146,7 +146,7 @@ def observed(result: Any) -> Any:
         ),
         "energy": Energy(unavailable="no sensor"),
     }
-    return result.model_copy(update=found)
+    return result.model_copy(update=results)
 
 
 def watched(run: MeasuredRun) -> dict[str, Any]:

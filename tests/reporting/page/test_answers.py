@@ -22,15 +22,17 @@ from edgekit.reporting.page.pixels import PALETTE
 from edgekit.reporting.page.values import Gallery, Matrix, Picture, Table
 from tests.support.drawn import KEYS, KINDS, drawn_pictures, drawn_sample
 from tests.support.hostile import HOSTILE
-from tests.support.seen import Seen
+from tests.support.parsed_page import ParsedPage
 
 CLASSES = ("cat", "dog", "bird")
 
 
-def seen(bundle: Bundle, pictures: Pictures | None, classes: tuple[str, ...] = CLASSES) -> Seen:
+def parsed_page(
+    bundle: Bundle, pictures: Pictures | None, classes: tuple[str, ...] = CLASSES
+) -> ParsedPage:
     manifest = bundle.manifest.model_copy(update={"classes": classes})
     named = Bundle(path=bundle.path, manifest=manifest)
-    return Seen(html(page(named, [], None, {}, {}, pictures), made="2026-01-01"))
+    return ParsedPage(html(page(named, [], None, {}, {}, pictures), made="2026-01-01"))
 
 
 def pixels_of(uri: str) -> np.ndarray:
@@ -49,13 +51,13 @@ TEXTS = {"classes": "dog 90 %", "numbers": "-2.25 mm", "boxes": "dog 75 %", "mas
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_is_drawn(bundle: Bundle, kind: str) -> None:
-    found = seen(bundle, drawn_pictures(drawn_sample(KINDS[kind])))
-    tags = [tag for tag, _ in found.tags]
-    assert "Test sample 0" in found.text
-    assert found.text.count("loss 0.5") == 2
+    parsed = parsed_page(bundle, drawn_pictures(drawn_sample(KINDS[kind])))
+    tags = [tag for tag, _ in parsed.tags]
+    assert "Test sample 0" in parsed.text
+    assert parsed.text.count("loss 0.5") == 2
     assert TAGS[kind] in tags
     assert tags.count("svg") == (1 if kind in ("classes", "numbers") else 3)
-    assert TEXTS.get(kind, "") in found.text
+    assert TEXTS.get(kind, "") in parsed.text
 
 
 def test_an_image_is_the_samples_and_a_mask_lies_over_it() -> None:
@@ -75,7 +77,7 @@ def test_an_image_is_the_samples_and_a_mask_lies_over_it() -> None:
 
 def test_first_and_worst_samples_are_told_apart(bundle: Bundle) -> None:
     samples = [drawn_sample(KINDS["boxes"], number) for number in (0, 7)]
-    text = seen(bundle, drawn_pictures(*samples)).text
+    text = parsed_page(bundle, drawn_pictures(*samples)).text
     assert "The first test samples" in text
     assert "Where int8.pte is most wrong, of 100 test samples (loss)" in text
     assert text.index("Test sample 0") < text.index("most wrong") < text.index("Test sample 7")
@@ -84,18 +86,18 @@ def test_first_and_worst_samples_are_told_apart(bundle: Bundle) -> None:
 def test_a_series_is_a_line_and_a_row_of_numbers_only_its_values(bundle: Bundle) -> None:
     row = drawn_sample(KINDS["numbers"]).model_copy(update={"image": None})
     series = row.model_copy(update={"signals": ((0.0, 1.0, 0.5), (1.0, 1.0, 0.0))})
-    tags = [tag for tag, _ in seen(bundle, drawn_pictures(series)).tags]
+    tags = [tag for tag, _ in parsed_page(bundle, drawn_pictures(series)).tags]
     assert tags.count("polyline") == 2
-    found = seen(bundle, drawn_pictures(row))
-    assert "svg" not in [tag for tag, _ in found.tags]
-    assert "1.5 mm" in found.text
+    parsed = parsed_page(bundle, drawn_pictures(row))
+    assert "svg" not in [tag for tag, _ in parsed.tags]
+    assert "1.5 mm" in parsed.text
 
 
 def test_a_flat_series_is_drawn(bundle: Bundle) -> None:
     flat = drawn_sample(KINDS["numbers"]).model_copy(
         update={"image": None, "signals": ((2.0, 2.0, 2.0),)}
     )
-    assert "polyline" in [tag for tag, _ in seen(bundle, drawn_pictures(flat)).tags]
+    assert "polyline" in [tag for tag, _ in parsed_page(bundle, drawn_pictures(flat)).tags]
 
 
 def test_right_and_wrong_classes_look_different() -> None:
@@ -121,7 +123,7 @@ def test_counts_are_a_shaded_matrix(bundle: Bundle) -> None:
     assert matrix.columns == ("cat", "dog", "nothing")
     assert matrix.rows[0] == ("cat", (("3", 0.75, True), ("1", 0.25, False), ("", 0.0, False)))
     assert matrix.rows[1][1][1] == ("2,000", 1.0, True)
-    assert "fp32.pte: true against detected" in seen(bundle, pictures).text
+    assert "fp32.pte: true against detected" in parsed_page(bundle, pictures).text
 
 
 def test_many_classes_are_their_most_frequent_mistakes() -> None:
@@ -143,19 +145,19 @@ def test_hostile_names_stay_text(bundle: Bundle) -> None:
     pictures = drawn_pictures(*samples, tables={text: table}).model_copy(
         update={"error_label": text, "worst_of": text}
     )
-    found = seen(bundle, pictures, (text, text, text))
-    assert [tag for tag, _ in found.tags].count("script") == 3
-    assert not [tag for tag, _ in found.tags if tag in ("a", "img") and tag == "img"]
-    links = [attrs.get("href") or "" for tag, attrs in found.tags if tag in ("a", "image")]
+    parsed = parsed_page(bundle, pictures, (text, text, text))
+    assert [tag for tag, _ in parsed.tags].count("script") == 3
+    assert not [tag for tag, _ in parsed.tags if tag in ("a", "img") and tag == "img"]
+    links = [attrs.get("href") or "" for tag, attrs in parsed.tags if tag in ("a", "image")]
     assert links
     assert all(link.startswith(("#", "data:image/png;base64,")) for link in links)
-    assert not [name for _, attrs in found.tags for name in attrs if name.startswith("on")]
-    assert "\x1b" not in found.text
-    assert "<script>document.title" in found.text
+    assert not [name for _, attrs in parsed.tags for name in attrs if name.startswith("on")]
+    assert "\x1b" not in parsed.text
+    assert "<script>document.title" in parsed.text
 
 
 def test_a_bundle_without_pictures_says_so(bundle: Bundle) -> None:
-    text = seen(bundle, None).text
+    text = parsed_page(bundle, None).text
     assert "Not here: what the model answers on samples" in text
     assert "edgekit build RECIPE" in text
 

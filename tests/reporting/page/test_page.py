@@ -22,7 +22,7 @@ from edgekit.verdict.budget import JudgedLimit
 from edgekit.workflow.judge import judge
 from tests.support.hostile import HOSTILE, hostile
 from tests.support.measured import make_bundle, make_measurement
-from tests.support.seen import Seen
+from tests.support.parsed_page import ParsedPage
 
 URL = "http://127.0.0.1:9/x"
 PARTS = (
@@ -48,8 +48,8 @@ def made(
     return content.page(bundle, measurements, verdicts, past or {}, beside or {})
 
 
-def seen(page: content.Page) -> Seen:
-    return Seen(document.html(page, made="2026-01-01"))
+def parsed_page(page: content.Page) -> ParsedPage:
+    return ParsedPage(document.html(page, made="2026-01-01"))
 
 
 def figures(page: content.Page) -> Iterator[values.Figure]:
@@ -85,13 +85,13 @@ def test_a_full_measurement_shows_everything(bundle: Bundle, measurement: Measur
         "sustained",
         "history",
     ]
-    found = seen(page)
-    assert "budget not met: 1 of 1 limits" in found.text
+    parsed = parsed_page(page)
+    assert "budget not met: 1 of 1 limits" in parsed.text
     assert (
         f"edgekit bench {bundle.path} --target pi4 --runs 10 --threads 1 --profile --sustained 6s"
-        " --accuracy 100 --energy" in found.text
+        " --accuracy 100 --energy" in parsed.text
     )
-    assert "no profiler in LiteRT" in found.text
+    assert "no profiler in LiteRT" in parsed.text
 
 
 def test_what_is_not_there_is_said_with_its_remedy(
@@ -107,7 +107,7 @@ def test_what_is_not_there_is_said_with_its_remedy(
             )
         }
     )
-    text = seen(made(None, bare)).text
+    text = parsed_page(made(None, bare)).text
     for option in ("--profile", "--sustained 10m", "--accuracy all", "--energy"):
         assert re.search(
             rf"To get it: edgekit bench build/tiny-\w+ --target pi4 --runs 10 --threads 1 {option}",
@@ -115,7 +115,7 @@ def test_what_is_not_there_is_said_with_its_remedy(
         )
     assert "To get it: edgekit report BUNDLE" in text
     assert "the database has only one measurement" in text
-    assert f"edgekit bench {bundle.path} --target local" in seen(made(bundle)).text
+    assert f"edgekit bench {bundle.path} --target local" in parsed_page(made(bundle)).text
 
 
 SESSION = "a" * 32
@@ -124,7 +124,10 @@ SESSION = "a" * 32
 def tables(page: content.Page, section: str) -> list[list[list[str]]]:
     """The texts of all tables of a section."""
     blocks = [
-        block for one in page.sections if one.name.startswith(section) for block in one.blocks
+        block
+        for candidate in page.sections
+        if candidate.name.startswith(section)
+        for block in candidate.blocks
     ]
     return [
         [[cell.text for cell in row] for row in block.rows]
@@ -151,17 +154,17 @@ def test_what_was_measured_in_turn_is_compared_and_gated(
     assert slower[:2] == ["fp32.pte", "slower"]
     assert slower[-1] == "REGRESSED"
     assert same[:2] == ["int8.tflite", "no\N{NO-BREAK SPACE}difference"]
-    assert "worse than the baseline: fp32.pte latency_p50" in seen(page).text
-    assert "latency p50, allowed 5 %" in seen(page).text
+    assert "worse than the baseline: fp32.pte latency_p50" in parsed_page(page).text
+    assert "latency p50, allowed 5 %" in parsed_page(page).text
     alone = made(
         None, measurement.model_copy(update={"session": SESSION}), beside={measurement.id: [before]}
     )
-    assert "REGRESSED" not in seen(alone).text, "the limits are in the bundle"
-    assert "edgekit compare OTHER_BUNDLE" in seen(made(bundle, measurement)).text
+    assert "REGRESSED" not in parsed_page(alone).text, "the limits are in the bundle"
+    assert "edgekit compare OTHER_BUNDLE" in parsed_page(made(bundle, measurement)).text
     stranger = before.model_copy(update={"artifacts": ()})
     assert (
         "edgekit compare OTHER_BUNDLE"
-        in seen(made(bundle, measurement, beside={measurement.id: [stranger]})).text
+        in parsed_page(made(bundle, measurement, beside={measurement.id: [stranger]})).text
     )
 
 
@@ -195,9 +198,9 @@ def test_the_two_runtimes_of_one_session_are_one_comparison(tmp_path: Path) -> N
 
 def test_figures_are_figures(bundle: Bundle, measurement: Measurement) -> None:
     """plotly's own schema knows every key and value of them."""
-    found = list(figures(made(bundle, measurement)))
-    assert found
-    for figure in found:
+    drawn_figures = list(figures(made(bundle, measurement)))
+    assert drawn_figures
+    for figure in drawn_figures:
         plotly.graph_objects.Figure(data=list(figure.data), layout=figure.layout).to_plotly_json()
         assert figure.data
 
@@ -246,15 +249,18 @@ def test_meaningless_timings_are_marked_wherever_they_are(
 
 
 def test_hostile_names_stay_text(bundle: Bundle, measurement: Measurement) -> None:
-    harmless, attacked = seen(made(None, measurement)), seen(made(None, hostile(measurement, URL)))
+    harmless, attacked = (
+        parsed_page(made(None, measurement)),
+        parsed_page(made(None, hostile(measurement, URL))),
+    )
     allowed = {tag for tag, _ in harmless.tags}
     assert {tag for tag, _ in attacked.tags} <= allowed | {"span"}
     assert not any(
         name.startswith("on") or name in ("src", "srcdoc", "formaction")
-        for _, given in attacked.tags
-        for name in given
+        for _, attributes in attacked.tags
+        for name in attributes
     )
-    links = [given.get("href") for tag, given in attacked.tags if tag == "a"]
+    links = [attributes.get("href") for tag, attributes in attacked.tags if tag == "a"]
     assert links
     assert all(link and link.startswith("#") for link in links)
     assert "\x1b" not in attacked.text + attacked.data
@@ -275,7 +281,9 @@ def strings(value: Any) -> Iterator[str]:
 
 
 def test_commands_quote_what_they_name(measurement: Measurement) -> None:
-    text = seen(made(None, measurement.model_copy(update={"target": "a b; rm -rf $HOME"}))).text
+    text = parsed_page(
+        made(None, measurement.model_copy(update={"target": "a b; rm -rf $HOME"}))
+    ).text
     assert "--target 'a b; rm -rf $HOME'" in text
 
 
@@ -294,11 +302,11 @@ def test_the_recipe_on_the_page_is_the_one_it_was_built_from(
 
 def test_the_policy_names_the_scripts_and_nothing_else(measurement: Measurement) -> None:
     html = document.html(made(None, measurement), made="")
-    given = re.search(r'Content-Security-Policy" content="([^"]*)"', html)
-    assert given
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)
+    assert policy
     scripts = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
     assert len(scripts) == 2
-    assert given[1].replace("&#39;", "'") == document.policy(*scripts)
+    assert policy[1].replace("&#39;", "'") == document.policy(*scripts)
     rules = dict(rule.split(" ", 1) for rule in document.policy(*scripts).split("; "))
     assert rules["default-src"] == "'none'"
     assert re.fullmatch(r"('sha256-[A-Za-z0-9+/=]{44}' ?){2}", rules["script-src"])
@@ -334,7 +342,7 @@ def test_measurements_on_one_target_are_told_apart(
     bundle: Bundle, measurement: Measurement
 ) -> None:
     other = measurement.model_copy(update={"id": "f" * 32})
-    text = seen(made(bundle, measurement, other)).text
+    text = parsed_page(made(bundle, measurement, other)).text
     assert "Latency on pi4 ffffff" in text
     assert "Latency on pi4 000000" in text
     assert "--target pi4 --runs" in text
@@ -343,7 +351,9 @@ def test_measurements_on_one_target_are_told_apart(
 
 def test_anchors_are_unique_with_several_targets(bundle: Bundle, measurement: Measurement) -> None:
     other = measurement.model_copy(update={"id": "f" * 32, "target": "pi5"})
-    found = seen(made(bundle, measurement, other))
-    names = [given["id"] for _, given in found.tags if given.get("id")]
+    parsed = parsed_page(made(bundle, measurement, other))
+    names = [attributes["id"] for _, attributes in parsed.tags if attributes.get("id")]
     assert len(names) == len(set(names))
-    assert {str(given["href"])[1:] for tag, given in found.tags if tag == "a"} <= set(names)
+    assert {str(attributes["href"])[1:] for tag, attributes in parsed.tags if tag == "a"} <= set(
+        names
+    )

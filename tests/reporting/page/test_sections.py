@@ -45,10 +45,10 @@ def test_memory_parts_add_up_to_what_was_resident(measurement: Measurement) -> N
     assert isinstance(figure, Figure)
     bars = [trace for trace in figure.data if trace["type"] == "bar"]
     totals = [sum(trace["x"][at] for trace in bars) for at in range(len(bars[0]["x"]))]
-    found = measurement.summaries.values()
+    summaries = measurement.summaries.values()
     assert totals == [
         pytest.approx(s.memory_bytes[mark] / 1e6)
-        for s in reversed(found)
+        for s in reversed(summaries)
         for mark in ("steady", "first", "loaded", "baseline")
     ]
 
@@ -64,7 +64,7 @@ def test_a_long_history_is_bucketed_and_what_does_not_count_is_left_out() -> Non
         )
         for at in range(3000)
     ]
-    past += [HistoryEntry(f"bad {found.id}", found.created, "a", 9e9, False) for found in past]
+    past += [HistoryEntry(f"bad {entry.id}", entry.created, "a", 9e9, False) for entry in past]
     points = bucketed(past)
     assert len(points) == BUCKETS
     assert all(counts and ms < 2 for _, ms, counts in points)
@@ -89,7 +89,7 @@ def test_a_logarithmic_axis_has_few_labels_and_some(values: list[float]) -> None
 
 @given(st.lists(st.integers(), max_size=50), st.integers(2, 20))
 def test_thinning_keeps_both_ends(values: list[int], most: int) -> None:
-    kept = thinned(values, most)
-    assert len(kept) <= max(most, 0)
-    assert kept[:1] == values[:1]
-    assert kept[-1:] == values[-1:]
+    points = thinned(values, most)
+    assert len(points) <= max(most, 0)
+    assert points[:1] == values[:1]
+    assert points[-1:] == values[-1:]

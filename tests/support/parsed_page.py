@@ -5,7 +5,7 @@ from __future__ import annotations
 from html.parser import HTMLParser
 
 
-class Seen(HTMLParser):
+class ParsedPage(HTMLParser):
     """Tags with their attributes, and the text between them, scripts and styles apart."""
 
     def __init__(self, text: str) -> None:
