@@ -32,6 +32,7 @@ from edgekit.linting.document_rules import (
     origin_near,
 )
 from edgekit.linting.export_rules import export_findings
+from edgekit.linting.precision_rules import precision_findings
 from edgekit.recipe.lineage import stage_name
 from edgekit.recipe.load import LoadedRecipe, load_recipe
 from edgekit.yaml_documents.edits import ValueEdit
@@ -52,8 +53,9 @@ def lint(
     """Look over a recipe, with its model where the extra `export` is installed, and with a board
     where `target` names one.
 
-    Nothing is trained. Data is loaded where a schedule counts its samples, and of a folder of
-    images one is read.
+    Nothing is trained. Data is loaded where a schedule counts its samples, and where an int8 stage
+    of an earlier build is in the cache: its outputs are compared with the float network's. Of a
+    folder of images one is read otherwise.
 
     Args:
         recipe: A loaded recipe or its file.
@@ -125,6 +127,7 @@ def _with_model(loaded: LoadedRecipe) -> Iterator[LintFinding]:
             yield from _method(loaded, index, seen)
             yield from export_findings(loaded, index, seen)
     yield from budget_findings(loaded, seen)
+    yield from precision_findings(loaded)
 
 
 def _patterns(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[LintFinding]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgekit.cache import Cache, cache_root
 from edgekit.compress.quantize.layer_sensitivity import LayerSensitivity
@@ -17,6 +18,10 @@ from edgekit.pipeline.planning import PlannedStage, plan
 from edgekit.progress import Progress, silent
 from edgekit.recipe.load import LoadedRecipe, as_loaded
 from edgekit.yaml_documents.validation import closest
+
+if TYPE_CHECKING:
+    from edgekit.compress.quantize.sensitivity import PartlyQuantized
+    from edgekit.pipeline.stages import Stages
 
 
 @dataclass(frozen=True)
@@ -75,17 +80,11 @@ def sensitivity(
     loaded = as_loaded(recipe, overrides)
     planned = plan(loaded)
     chosen = _wanted(loaded, planned.stages, stage)
-    from torch.fx import GraphModule
-
-    from edgekit.compress.quantize.sensitivity import PartlyQuantized, cheapest_float
-    from edgekit.models.calling import batch_size
+    from edgekit.compress.quantize.sensitivity import cheapest_float
     from edgekit.pipeline.stages import Stages
 
     stages = Stages(loaded, planned, Cache(cache_root(), "stages"), progress)
-    graph = stages.checkpoint(chosen.index).model
-    assert isinstance(graph, GraphModule)
-    batch = stages.data.test.at(slice(0, samples))
-    network = PartlyQuantized(graph, batch, stages.data.test.states)
+    network, looked_at = partly_quantized(stages, chosen.index, samples)
     sensitivities, snr_db = network.sensitivities(progress), network.snr_db()
     keep_float, reached = (
         ((), snr_db)
@@ -94,13 +93,28 @@ def sensitivity(
     )
     return SensitivityReport(
         chosen.name,
-        batch_size(batch),
+        looked_at,
         snr_db,
         sensitivities,
         keep_float,
         reached,
         3 * sum(layer.weights for layer in sensitivities if layer.name in keep_float),
     )
+
+
+def partly_quantized(stages: Stages, index: int, samples: int) -> tuple[PartlyQuantized, int]:
+    """The network of an int8 stage on the first `samples` of the test set, and how many there are.
+    What the stage needs and is not in the cache is run."""
+    from torch.fx import GraphModule
+
+    from edgekit.compress.quantize.sensitivity import PartlyQuantized
+    from edgekit.models.calling import batch_size
+
+    graph = stages.checkpoint(index).model
+    assert isinstance(graph, GraphModule)
+    test = stages.data.test
+    batch = test.at(slice(0, samples))
+    return PartlyQuantized(graph, batch, test.states), batch_size(batch)
 
 
 def _wanted(loaded: LoadedRecipe, stages: Sequence[PlannedStage], name: str | None) -> PlannedStage:

@@ -3,8 +3,8 @@ all else in float, and with all but one quantized.
 
 A prepared graph (`prepare_ptq` and calibrated, or `prepare_qat` and trained) has all its ranges. It
 is run here with the quantization of some places applied and that of the others passed over, so that
-a place costs a forward pass, not a conversion. Owns which places belong to a layer: its weights and
-what it makes, as with `keep_float`."""
+a place costs a forward pass, not a conversion. Owns which places belong to a layer: its weights,
+what it takes and what it makes, as with `keep_float`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule, Interpreter, Node
 from torchao.quantization.pt2e import FakeQuantizeBase, ObserverBase
+from torchao.quantization.pt2e.quantizer import QuantizationSpec
 
 from edgekit.captured_graph import argument, layer_of
 from edgekit.compress.quantize.layer_sensitivity import LayerSensitivity
@@ -46,11 +47,17 @@ class PartlyQuantized:
     ) -> float:
         """With all places quantized, or those of `only`; `without` are left in float. Of several
         outputs, that of the worst."""
+        return min(self.snr_db_by_output(only=only, without=without).values())
+
+    def snr_db_by_output(
+        self, *, only: Collection[str] | None = None, without: Collection[str] = ()
+    ) -> dict[str, float]:
+        """As `snr_db`, of each output."""
         names = [
             name for name in self._places if (only is None or name in only) and name not in without
         ]
         outputs = self._output(names)
-        return min(snr_db(values, outputs[name]) for name, values in self._float.items())
+        return {name: snr_db(values, outputs[name]) for name, values in self._float.items()}
 
     def sensitivities(self, progress: Progress = silent) -> tuple[LayerSensitivity, ...]:
         """All places, the one whose float would gain most first."""
@@ -118,38 +125,58 @@ class _Partly(Interpreter):
 
 
 def _places(graph: GraphModule) -> dict[str, list[str]]:
-    """The observers of a prepared graph by the layer or operator they belong to, in the graph's
-    order."""
+    """The observers of a prepared graph by the layers or operators they belong to, in the graph's
+    order. Values between two layers belong to both: they are quantized if one of the two is."""
     observers: dict[str, list[str]] = {}
     for node in graph.graph.nodes:
         if node.op == "call_module" and isinstance(
             graph.get_submodule(str(node.target)), ObserverBase | FakeQuantizeBase
         ):
-            observers.setdefault(_place(node), []).append(str(node.target))
+            for place in dict.fromkeys(_owners(node)):
+                observers.setdefault(place, []).append(str(node.target))
     return observers
 
 
-def _place(observer: Node) -> str:
+def _owners(observer: Node) -> list[str]:
     layer = _weighted_user(observer)
     if layer is not None:
-        return layer_of(layer)
-    source = made_by = argument(observer, 0)
-    while (
-        made_by.op == "call_function"
-        and not _has_weights(made_by)
-        and isinstance(argument(made_by, 0), Node)
-    ):
-        made_by = argument(
-            made_by, 0
-        )  # batch norm and activations behind a layer are its own; another observer ends the way
-    if made_by.op == "call_function" and _has_weights(made_by):
-        return layer_of(made_by)
+        return [layer_of(layer)]
+    takers = [_place(taker) for taker in _takers(observer)]
+    source = argument(observer, 0)
     if source.op == "placeholder":
-        return INPUT
-    return (
-        f"{layer_of(source) or source.name}:"
-        f" {getattr(source.target, '__name__', source.name).partition('.')[0]}"
-    )
+        return takers or [INPUT]  # nothing but its takers asks for an int8 input
+    return [_place(source), *takers]
+
+
+def _takers(observer: Node) -> list[Node]:
+    """The layers and operators that take what is observed as int8, of themselves and not because
+    what comes before them is."""
+    source = argument(observer, 0)
+    return [
+        user
+        for user in observer.users
+        if user.op == "call_function" and isinstance(_asked_of(user, source), QuantizationSpec)
+    ]
+
+
+def _asked_of(taker: Node, source: Node) -> object:
+    annotation = taker.meta.get("quantization_annotation")
+    return None if annotation is None else annotation.input_qspec_map.get(source)
+
+
+def _place(node: Node) -> str:
+    """What a node belongs to: the layer whose batch norm or activation it is, else itself."""
+    maker = node
+    while (
+        maker.op == "call_function"
+        and not _has_weights(maker)
+        and isinstance(argument(maker, 0), Node)
+    ):
+        maker = argument(maker, 0)  # another observer ends the way
+    if maker.op == "call_function" and _has_weights(maker):
+        return layer_of(maker)
+    operator = getattr(node.target, "__name__", node.name).partition(".")[0]
+    return f"{layer_of(node) or node.name}: {operator}"
 
 
 def _weighted_user(observer: Node) -> Node | None:
