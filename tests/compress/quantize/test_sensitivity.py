@@ -72,21 +72,21 @@ def test_every_layer_is_there_with_its_weights(prepared: object) -> None:
 
 def test_no_more_is_kept_in_float_than_it_takes() -> None:
     network = PartlyQuantized(ptq(), named(SAMPLES))
-    found = network.sensitivities()
-    assert [one.without_db for one in found] == sorted(
-        (one.without_db for one in found), reverse=True
+    sensitivities = network.sensitivities()
+    assert [layer.without_db for layer in sensitivities] == sorted(
+        (layer.without_db for layer in sensitivities), reverse=True
     )
-    wanted = network.snr_db() + 0.5
-    kept, reached = cheapest_float(network, found, reach_db=wanted)
-    assert kept
-    assert reached == network.snr_db(without=kept) >= wanted
-    assert network.snr_db(without=kept[:-1]) < wanted
+    target_db = network.snr_db() + 0.5
+    float_layers, reached = cheapest_float(network, sensitivities, reach_db=target_db)
+    assert float_layers
+    assert reached == network.snr_db(without=float_layers) >= target_db
+    assert network.snr_db(without=float_layers[:-1]) < target_db
 
 
 def test_what_cannot_be_reached_and_what_is_reached_already() -> None:
     network = PartlyQuantized(ptq(), named(SAMPLES))
-    found = network.sensitivities()
-    assert cheapest_float(network, found, reach_db=0) == ((), network.snr_db())
-    kept, reached = cheapest_float(network, found, reach_db=1000)
-    assert set(kept) == LAYERS
+    sensitivities = network.sensitivities()
+    assert cheapest_float(network, sensitivities, reach_db=0) == ((), network.snr_db())
+    float_layers, reached = cheapest_float(network, sensitivities, reach_db=1000)
+    assert set(float_layers) == LAYERS
     assert reached < 1000
