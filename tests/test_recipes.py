@@ -111,6 +111,11 @@ GALLERY = {
         "stages.int8.calibration_samples=32",
         EXECUTORCH,
     ],
+    "fashion_scenes_detection": [
+        *("data.args.train=64", "data.args.test=32", "stages.fp32.epochs=1"),
+        *("stages.finetuned.epochs=1", "stages.pruned-int8.train.epochs=1"),
+        *("export.evaluation_set=16", *LENIENT),
+    ],
     "fashion_scenes_segmentation": [
         *("data.args.train=64", "data.args.test=32", "stages.fp32.epochs=1"),
         *("stages.int8.calibration_samples=32", "export.evaluation_set=16", *LENIENT),

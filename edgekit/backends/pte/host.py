@@ -51,7 +51,8 @@ def _load(path: Path, threads: int) -> Any:
     except RuntimeError as error:
         raise ExportError(
             f"ExecuTorch does not load the artifact: {error}",
-            hint="is this a CPU that XNNPACK supports?",
+            hint="XNNPACK refuses an operator of this model, or this CPU: try export.backends:"
+            " [portable]",
         ) from None
     assert method is not None
     return method
