@@ -54,12 +54,16 @@ if TYPE_CHECKING:
     from edgekit.boards.deploying import verify as verify
     from edgekit.bundle.directory import Bundle as Bundle
     from edgekit.bundle.directory import open_bundle as open_bundle
+    from edgekit.bundle.foreign_model import model_signatures as model_signatures
     from edgekit.bundle.foreign_model import open_model as open_model
     from edgekit.bundle.manifest import Artifact as Artifact
     from edgekit.bundle.manifest import ArtifactAgreement as ArtifactAgreement
     from edgekit.bundle.manifest import BundleFile as BundleFile
+    from edgekit.bundle.manifest import DynamicSize as DynamicSize
     from edgekit.bundle.manifest import Manifest as Manifest
+    from edgekit.bundle.manifest import TensorSpec as TensorSpec
     from edgekit.bundle.manifest import TraceRow as TraceRow
+    from edgekit.bundle.model_file import ModelSignature as ModelSignature
     from edgekit.bundle.signing import keygen as keygen
     from edgekit.bundle.signing import sign as sign
     from edgekit.bundle.signing import verify_signature as verify_signature
@@ -173,6 +177,7 @@ HOMES = {
     # Bundles
     "open_bundle": "edgekit.bundle.directory",
     "open_model": "edgekit.bundle.foreign_model",
+    "model_signatures": "edgekit.bundle.foreign_model",
     "keygen": "edgekit.bundle.signing",
     "sign": "edgekit.bundle.signing",
     "verify_signature": "edgekit.bundle.signing",
@@ -232,6 +237,9 @@ HOMES = {
     "Artifact": "edgekit.bundle.manifest",
     "ArtifactAgreement": "edgekit.bundle.manifest",
     "BundleFile": "edgekit.bundle.manifest",
+    "TensorSpec": "edgekit.bundle.manifest",
+    "DynamicSize": "edgekit.bundle.manifest",
+    "ModelSignature": "edgekit.bundle.model_file",
     "TraceRow": "edgekit.bundle.manifest",
     "MetricKind": "edgekit.metrics",
     "MetricValue": "edgekit.metrics",

@@ -72,10 +72,17 @@ def bundle_id(recipe_sha256: str, artifacts: tuple[Artifact, ...]) -> str:
             artifact.file.sha256,
             artifact.reference_inputs.sha256,
             artifact.reference_outputs and artifact.reference_outputs.sha256,
+            *_chosen(artifact),
         ]
         for artifact in artifacts
     ]
     return hashlib.sha256(canonical_json([ID_RULES, recipe_sha256, sorted(parts)])).hexdigest()
+
+
+def _chosen(artifact: Artifact) -> list[object]:
+    """How a file is called, where there is a choice."""
+    shapes = [spec.shape for spec in artifact.inputs if spec.dynamic]
+    return [artifact.signature, shapes] if artifact.signature or shapes else []
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:

@@ -7,8 +7,9 @@ import hashlib
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,9 +24,11 @@ from edgekit.bundle.manifest import (
     TensorSpec,
     Verification,
 )
-from edgekit.bundle.model_file import read_signature
+from edgekit.bundle.model_file import ModelSignature, read_signatures
+from edgekit.bundle.sizes import with_sizes
 from edgekit.errors import ModelError, UsageError
 from edgekit.hashing import canonical_json
+from edgekit.sanitize import printable
 
 SAMPLES = 4
 SEED = 0
@@ -33,6 +36,8 @@ MAX_INPUT_BYTES = 1 << 30
 RUNTIMES: dict[str, RuntimeName] = {".pte": "executorch", ".tflite": "litert"}
 """The runtime of a model file, by its suffix."""
 UNKNOWN_BACKEND = "unknown"
+USUAL_SIGNATURES = ("serving_default", "forward")
+"""Which of several signatures or methods is meant where none is named."""
 
 
 def is_model(path: Path) -> bool:
@@ -41,7 +46,12 @@ def is_model(path: Path) -> bool:
 
 
 @contextmanager
-def open_model(path: str | Path) -> Iterator[Bundle]:
+def open_model(
+    path: str | Path,
+    *,
+    signature: str | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+) -> Iterator[Bundle]:
     """A `.tflite` or `.pte` as a bundle, in a directory that is gone when the block ends.
 
     Its inputs are random: floats of the standard normal distribution, 8- and 16-bit integers of
@@ -49,12 +59,18 @@ def open_model(path: str | Path) -> Iterator[Bundle]:
 
     Args:
         path: The model's file.
+        signature: Which signature of a `.tflite`, or method of a `.pte`, is run. Default: the only
+            one, else `serving_default` or `forward`.
+        shapes: Shapes of inputs whose sizes are dynamic, with the batch, by their names; see
+            `model_signatures`. Default: of a `.pte` the largest, for which its memory was planned;
+            of a `.tflite` what its file says.
 
     Returns:
         A context manager that gives the bundle.
 
     Raises:
-        UsageError: No such file, or another kind of file.
+        UsageError: No such file, or another kind of file; no such signature, or several and none
+            is named; a shape that an input cannot have.
         ModelError: Not a model that edgekit can run.
 
     Example:
@@ -63,37 +79,59 @@ def open_model(path: str | Path) -> Iterator[Bundle]:
         litert
     """
     with tempfile.TemporaryDirectory(prefix="edgekit-model-") as directory:
-        yield wrap_model(path, Path(directory) / "bundle")
+        yield wrap_model(path, Path(directory) / "bundle", signature=signature, shapes=shapes or {})
 
 
-def wrap_model(path: str | Path, directory: Path) -> Bundle:
-    """The same in a directory of one's own, which is made."""
-    source = Path(path)
-    runtime = RUNTIMES.get(source.suffix)
-    if runtime is None or not source.is_file():
-        raise UsageError(
-            f"{source}: not a file that ends in .tflite or .pte",
-            hint="give a model, or a bundle that `edgekit build` made",
-        )
+def model_signatures(path: str | Path) -> tuple[ModelSignature, ...]:
+    """The ways to call a `.tflite` or `.pte`, with their tensors. Runs nothing.
+
+    Args:
+        path: The model's file.
+
+    Returns:
+        Each signature of a `.tflite`, or each method of a `.pte`. Where sizes are dynamic, the
+        shape is what is measured where nothing else is asked for.
+
+    Raises:
+        UsageError: No such file, or another kind of file.
+        ModelError: Not a model that edgekit can run.
+
+    Example:
+        >>> for signature in edgekit.model_signatures("other.tflite"):
+        ...     print([spec.shape for spec in signature.inputs])
+        [(1, 1, 8, 8)]
+    """
+    source, _ = _source(path)
+    with _named(source):
+        return read_signatures(source.read_bytes())
+
+
+def wrap_model(
+    path: str | Path,
+    directory: Path,
+    *,
+    signature: str | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+) -> Bundle:
+    """The same as `open_model` in a directory of one's own, which is made."""
+    source, runtime = _source(path)
     variant = re.sub(r"[^A-Za-z0-9._-]", "-", source.stem).lstrip("._-")[:64] or "model"
     model = f"{variant}{source.suffix}"
     inputs = f"reference/{model}.inputs.bin"
     (directory / "reference").mkdir(parents=True)
-    try:
+    with _named(source):
         shutil.copyfile(source, directory / model)
-        signature = read_signature((directory / model).read_bytes())
-        (directory / inputs).write_bytes(random_inputs(signature.inputs))
-    except OSError as error:
-        raise UsageError(f"{source}: cannot be read: {error.strerror}") from None
-    except ModelError as error:
-        raise ModelError(f"{source}: {error.message}", hint=error.hint) from None
+        run = _chosen(read_signatures((directory / model).read_bytes()), signature)
+        run = replace(run, inputs=with_sizes(run.inputs, shapes or {}))
+        (directory / inputs).write_bytes(random_inputs(run.inputs))
     artifact = Artifact(
         variant=variant,
         backend=UNKNOWN_BACKEND,
         runtime=runtime,
         file=describe_file(directory / model, model),
-        inputs=signature.inputs,
-        outputs=signature.outputs,
+        signature=run.name if run.by_name else None,
+        inputs=run.inputs,
+        outputs=run.outputs,
         reference_inputs=describe_file(directory / inputs, inputs),
         reference_samples=SAMPLES,
         delegation=Delegation(delegate="unknown", delegated={}, fallback={}),
@@ -101,23 +139,67 @@ def wrap_model(path: str | Path, directory: Path) -> Bundle:
             samples=0, max_abs_error=None, snr_db=None, cosine=None, agreement_percent=None
         ),
     )
-    recipe_sha256 = hashlib.sha256(canonical_json({})).hexdigest()
-    write_manifest(
-        directory,
-        Manifest(
-            id=bundle_id(recipe_sha256, (artifact,)),
-            name=variant,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            recipe={},
-            recipe_sha256=recipe_sha256,
-            versions={},
-            seed=SEED,
-            git_revision=None,
-            trace=(),
-            artifacts=(artifact,),
-        ),
-    )
+    write_manifest(directory, _manifest(artifact))
     return open_bundle(directory)
+
+
+def _manifest(artifact: Artifact) -> Manifest:
+    recipe_sha256 = hashlib.sha256(canonical_json({})).hexdigest()
+    return Manifest(
+        id=bundle_id(recipe_sha256, (artifact,)),
+        name=artifact.variant,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        recipe={},
+        recipe_sha256=recipe_sha256,
+        versions={},
+        seed=SEED,
+        git_revision=None,
+        trace=(),
+        artifacts=(artifact,),
+    )
+
+
+@contextmanager
+def _named(source: Path) -> Iterator[None]:
+    """Errors of the block name the model's file."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"{source}: cannot be read: {error.strerror}") from None
+    except (ModelError, UsageError) as error:
+        raise type(error)(f"{source}: {error.message}", hint=error.hint) from None
+
+
+def _source(path: str | Path) -> tuple[Path, RuntimeName]:
+    """A model's file and its runtime. Raises UsageError."""
+    source = Path(path)
+    runtime = RUNTIMES.get(source.suffix)
+    if runtime is None or not source.is_file():
+        raise UsageError(
+            f"{source}: not a file that ends in .tflite or .pte",
+            hint="give a model, or a bundle that `edgekit build` made",
+        )
+    return source, runtime
+
+
+def _chosen(signatures: Sequence[ModelSignature], name: str | None) -> ModelSignature:
+    """The signature of a name, or the one that is meant without. Raises UsageError."""
+    by_name = {signature.name: signature for signature in signatures}
+    listed = ", ".join(printable(each) for each in by_name)
+    if name is not None and name not in by_name:
+        hint = f"it has {listed}" if listed else "it has no signatures: leave the name out"
+        raise UsageError(f"no signature {printable(name)!r}", hint=hint)
+    if name is not None:
+        return by_name[name]
+    if len(signatures) == 1:
+        return signatures[0]
+    for usual in USUAL_SIGNATURES:
+        if usual in by_name:
+            return by_name[usual]
+    raise UsageError(
+        f"it has several signatures: {listed}",
+        hint="name one: `edgekit bench --signature NAME`, in Python open_model(…, signature=NAME)",
+    )
 
 
 def random_inputs(specs: tuple[TensorSpec, ...]) -> bytes:

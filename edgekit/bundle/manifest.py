@@ -44,13 +44,26 @@ class Part(BaseModel):
 Dtype = Literal["float32", "float16", "int8", "uint8", "int16", "int32", "int64", "bool"]
 
 
+class DynamicSize(Part):
+    """A size of a tensor that may be another one at each inference, by the axis that it is of."""
+
+    axis: Annotated[int, Field(ge=0, le=31)]
+    min: Annotated[int, Field(ge=1)] = 1
+    max: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="null: the file sets no limit."
+    )
+
+
 class TensorSpec(Part):
     """One input or output of an artifact. A quantized tensor holds round(real / scale) +
     zero_point."""
 
     name: str = Field(description="As the model calls it, which may differ from the file's own.")
     dtype: Dtype
-    shape: tuple[int, ...]
+    shape: tuple[int, ...] = Field(
+        description="Where sizes are dynamic, those that are measured; of an output the largest."
+    )
+    dynamic: tuple[DynamicSize, ...] = ()
     scale: float | None = None
     zero_point: int | None = None
     file_name: str | None = Field(
@@ -70,6 +83,12 @@ class TensorSpec(Part):
             "Of an input that is a state: the output of the inference before, which it is fed from."
         ),
     )
+
+    @property
+    def is_resized(self) -> bool:
+        """Whether a runner has to be told the shape: of itself it takes the largest, or 1 where
+        there is no limit."""
+        return any(self.shape[size.axis] != (size.max or 1) for size in self.dynamic)
 
 
 class BundleFile(Part):
@@ -136,6 +155,13 @@ class Artifact(Part):
     backend: str = Field(description="As the recipe names it, e.g. `xnnpack`.")
     runtime: RuntimeName = Field(description="The runtime that a board needs for it.")
     file: BundleFile
+    signature: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
+        default=None,
+        description=(
+            "Which of several signatures of a `.tflite`, or methods of a `.pte`, is run; null:"
+            " there is no choice."
+        ),
+    )
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     arena_bytes: int | None = Field(

@@ -1,5 +1,6 @@
-"""The inputs and outputs of a `.tflite` or `.pte` that edgekit did not make, read from its bytes.
-Needs neither torch nor a runtime, and runs nothing.
+"""The inputs and outputs of a `.tflite` or `.pte` that edgekit did not make, read from its bytes:
+of each signature of a `.tflite`, of each method of a `.pte`. Needs neither torch nor a runtime, and
+runs nothing.
 
 Field numbers are those of TensorFlow Lite's schema.fbs (identifier TFL3) and ExecuTorch's
 program.fbs (ET12). The file is somebody else's: whatever does not follow them is a ModelError."""
@@ -7,18 +8,18 @@ program.fbs (ET12). The file is somebody else's: whatever does not follow them i
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast, get_args
 
 from flatbuffers import number_types as kinds
-from flatbuffers.table import Table
 
-from edgekit.bundle.manifest import TensorSpec
+from edgekit.bundle.flatbuffer import Reader
+from edgekit.bundle.manifest import DynamicSize, TensorSpec
 from edgekit.errors import ModelError
 
 TFLITE = b"TFL3"
 PTE = b"ET12"
-MAX_VECTOR = 1 << 20
 TFLITE_DTYPES = {
     0: "float32",
     1: "float16",
@@ -42,140 +43,150 @@ PTE_DTYPES = {
 """By the number of ExecuTorch's ScalarType."""
 PTE_TENSOR = 5
 """KernelTypes.Tensor."""
+PTE_STATIC = 0
+"""TensorShapeDynamism of a tensor whose sizes are fixed. Of others the file has the largest, for
+which memory was planned; it does not say which are free, nor how small they may be."""
+PTE_METHOD = "forward"
+"""The method that a runner calls where none is named."""
+MOST_SIGNATURES, LONGEST_NAME = 256, 200
 
 
 @dataclass(frozen=True)
-class Signature:
+class ModelSignature:
+    """A way to call a model file: its name there, and its tensors. `by_name` says that a runner has
+    to be told the name, as it is not the only way or not the usual one.
+
+    Tensors have the names that the signature gives them, in the order of these names where it is
+    called by name, else in the order of the file. A `.pte` has no names: `input0`, `output0`, …"""
+
+    name: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    by_name: bool = False
 
 
-def read_signature(data: bytes) -> Signature:
-    """The inputs and outputs of a model with one subgraph (`.tflite`), or of the first method
-    (`.pte`). Raises ModelError."""
-    readers = {TFLITE: _tflite, PTE: _pte}
-    reader = readers.get(data[4:8])
+def read_signatures(data: bytes) -> tuple[ModelSignature, ...]:
+    """All signatures of a `.tflite` (without any its main graph, named ""), or all methods of a
+    `.pte`, in the order of the file. Raises ModelError."""
+    reader = {TFLITE: _tflite, PTE: _pte}.get(data[4:8])
     if reader is None:
         raise ModelError(
             "neither a .tflite nor a .pte: its identifier is of another format",
             hint="give a file that a converter wrote",
         )
     try:
-        signature = reader(_Reader(data, struct.unpack_from("<I", data)[0]))
+        signatures = reader(Reader(data, struct.unpack_from("<I", data)[0]))
+        _check_names(signatures)
     except (struct.error, IndexError, TypeError, ValueError, OverflowError) as error:
         raise ModelError(
             f"damaged or cut off: {error}", hint="export or download it again"
         ) from None
-    if not signature.inputs or not signature.outputs:
+    if not all(signature.inputs and signature.outputs for signature in signatures):
         raise ModelError("it has no inputs or no outputs", hint="give a model that can be run")
-    return signature
+    return signatures
 
 
-@dataclass(frozen=True)
-class _Reader:
-    """A table of a flatbuffer at a place in the file. Fields that are not there have their
-    default."""
-
-    data: bytes
-    at: int
-
-    def number(self, field: int, kind: Any) -> int:
-        offset = self._offset(field)
-        return self._table.Get(kind, self.at + offset) if offset else 0
-
-    def table(self, field: int) -> _Reader | None:
-        offset = self._offset(field)
-        return _Reader(self.data, self._table.Indirect(self.at + offset)) if offset else None
-
-    def tables(self, field: int) -> list[_Reader]:
-        return [_Reader(self.data, self._table.Indirect(place)) for place in self._places(field, 4)]
-
-    def numbers(self, field: int, kind: Any) -> list[Any]:
-        return [self._table.Get(kind, place) for place in self._places(field, kind.bytewidth)]
-
-    def text(self, field: int) -> str:
-        offset = self._offset(field)
-        return self._table.String(self.at + offset).decode("utf-8", "replace") if offset else ""
-
-    @property
-    def _table(self) -> Any:
-        if not 0 < self.at < len(self.data):
-            raise ValueError("a place outside the file")
-        return Table(self.data, self.at)
-
-    def _offset(self, field: int) -> int:
-        return int(self._table.Offset(4 + 2 * field))
-
-    def _places(self, field: int, width: int) -> list[int]:
-        offset = self._offset(field)
-        if not offset:
-            return []
-        count = self._table.VectorLen(offset)
-        start = self._table.Vector(offset)
-        if count > MAX_VECTOR or start + count * width > len(self.data):
-            raise ValueError("a list longer than the file")
-        return [start + index * width for index in range(count)]
+def _check_names(signatures: Sequence[ModelSignature]) -> None:
+    names = [signature.name for signature in signatures if signature.by_name]
+    if len(names) > MOST_SIGNATURES or not all(0 < len(name) <= LONGEST_NAME for name in names):
+        raise ValueError("signatures without a name, or too many")
 
 
-def _tflite(model: _Reader) -> Signature:
-    graphs = model.tables(2)
-    if len(graphs) != 1:
-        raise ModelError(
-            f"{len(graphs)} subgraphs, edgekit runs models with one",
-            hint="convert it again with a single signature",
-        )
-    tensors = graphs[0].tables(0)
-    inputs = graphs[0].numbers(1, kinds.Int32Flags)
-    outputs = graphs[0].numbers(2, kinds.Int32Flags)
-    return Signature(
-        tuple(_tflite_spec(tensors[index]) for index in inputs),
-        tuple(_tflite_spec(tensors[index]) for index in outputs),
+def _tflite(model: Reader) -> tuple[ModelSignature, ...]:
+    graphs, definitions = model.tables(2), model.tables(7)[: MOST_SIGNATURES + 1]
+    if len(definitions) > 1:
+        return tuple(_tflite_by_name(graphs, definition) for definition in definitions)
+    return (_tflite_main(graphs[0], definitions[0] if definitions else None),)
+
+
+def _tflite_main(graph: Reader, definition: Reader | None) -> ModelSignature:
+    """The main graph, by the names of its signature where it has one."""
+    tensors = graph.tables(0)
+
+    def specs(graph_field: int, names_field: int) -> tuple[TensorSpec, ...]:
+        names = _tflite_names(definition, names_field) if definition else []
+        by_index = {index: name for name, index in names}
+        indices = graph.numbers(graph_field, kinds.Int32Flags)
+        return tuple(_tflite_spec(tensors[index], by_index.get(index)) for index in indices)
+
+    return ModelSignature(definition.text(2) if definition else "", specs(1, 0), specs(2, 1))
+
+
+def _tflite_by_name(graphs: Sequence[Reader], definition: Reader) -> ModelSignature:
+    tensors = graphs[definition.number(4, kinds.Uint32Flags)].tables(0)
+    inputs, outputs = (sorted(_tflite_names(definition, field)) for field in (0, 1))
+    return ModelSignature(
+        definition.text(2),
+        tuple(_tflite_spec(tensors[index], name) for name, index in inputs),
+        tuple(_tflite_spec(tensors[index], name) for name, index in outputs),
+        by_name=True,
     )
 
 
-def _tflite_spec(tensor: _Reader) -> TensorSpec:
+def _tflite_names(definition: Reader, field: int) -> list[tuple[str, int]]:
+    """What a signature calls tensors of its graph, with their indices."""
+    return [
+        (entry.text(0), entry.number(1, kinds.Uint32Flags)) for entry in definition.tables(field)
+    ]
+
+
+def _tflite_spec(tensor: Reader, name: str | None) -> TensorSpec:
     quantization = tensor.table(4)
     scales = quantization.numbers(2, kinds.Float32Flags) if quantization else []
     zeros = quantization.numbers(3, kinds.Int64Flags) if quantization else []
     per_tensor = len(scales) == 1
     zero_point = zeros[0] if zeros else 0
-    return _spec(
-        tensor.text(3),
+    free = tensor.numbers(7, kinds.Int32Flags)
+    spec = _spec(
+        name or tensor.text(3),
         TFLITE_DTYPES.get(tensor.number(1, kinds.Int8Flags)),
         tensor.numbers(0, kinds.Int32Flags),
-        scale=scales[0] if per_tensor else None,
-        zero_point=zero_point if per_tensor else None,
+        tuple(DynamicSize(axis=axis) for axis, size in enumerate(free) if size == -1),
+    )
+    return spec.model_copy(
+        update={
+            "scale": scales[0] if per_tensor else None,
+            "zero_point": zero_point if per_tensor else None,
+            "file_name": tensor.text(3),
+        }
     )
 
 
-def _pte(program: _Reader) -> Signature:
-    plan = program.tables(1)[0]
+def _pte(program: Reader) -> tuple[ModelSignature, ...]:
+    plans = program.tables(1)
+    return tuple(_pte_method(plan, several=len(plans) > 1) for plan in plans)
+
+
+def _pte_method(plan: Reader, *, several: bool) -> ModelSignature:
     values = plan.tables(2)
     inputs = plan.numbers(3, kinds.Int32Flags)
     outputs = plan.numbers(4, kinds.Int32Flags)
-    return Signature(
+    return ModelSignature(
+        plan.text(0),
         tuple(_pte_spec(values[index], f"input{place}") for place, index in enumerate(inputs)),
         tuple(_pte_spec(values[index], f"output{place}") for place, index in enumerate(outputs)),
+        by_name=several or plan.text(0) != PTE_METHOD,
     )
 
 
-def _pte_spec(value: _Reader, name: str) -> TensorSpec:
+def _pte_spec(value: Reader, name: str) -> TensorSpec:
     tensor = value.table(1)
     if value.number(0, kinds.Uint8Flags) != PTE_TENSOR or tensor is None:
         raise ModelError(
             f"{name} is not a tensor", hint="export a model that takes and returns tensors"
         )
+    sizes, dynamism = tensor.numbers(2, kinds.Int32Flags), tensor.number(8, kinds.Int8Flags)
+    free = [] if dynamism == PTE_STATIC else [axis for axis, size in enumerate(sizes) if size > 1]
     return _spec(
-        name, PTE_DTYPES.get(tensor.number(0, kinds.Int8Flags)), tensor.numbers(2, kinds.Int32Flags)
+        name,
+        PTE_DTYPES.get(tensor.number(0, kinds.Int8Flags)),
+        sizes,
+        tuple(DynamicSize(axis=axis, max=sizes[axis]) for axis in free),
     )
 
 
 def _spec(
-    name: str,
-    dtype: str | None,
-    shape: list[int],
-    scale: float | None = None,
-    zero_point: int | None = None,
+    name: str, dtype: str | None, shape: list[int], dynamic: tuple[DynamicSize, ...]
 ) -> TensorSpec:
     if dtype not in get_args(TensorSpec.model_fields["dtype"].annotation):
         raise ModelError(
@@ -186,6 +197,4 @@ def _spec(
         raise ModelError(
             f"{name}: a shape that is not fixed: {shape}", hint="convert it with a fixed shape"
         )
-    return TensorSpec(
-        name=name, dtype=cast(Any, dtype), shape=tuple(shape), scale=scale, zero_point=zero_point
-    )
+    return TensorSpec(name=name, dtype=cast(Any, dtype), shape=tuple(shape), dynamic=dynamic)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from edgekit.measure.measurement import Measurement
 
 QUICK_RUNS = 3
+SIZES = re.compile(r"[1-9][0-9]{0,8}(,[1-9][0-9]{0,8})*")
 UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -101,6 +103,27 @@ def bench(
             ),
         ),
     ] = False,
+    signature: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=(
+                "Which signature of a .tflite, or method of a .pte, is measured; `edgekit bundle"
+                " show` lists them."
+            ),
+        ),
+    ] = None,
+    shapes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--shape",
+            metavar="INPUT=N,N,…",
+            help=(
+                "The shape, with the batch, of an input whose sizes are dynamic. May be repeated."
+                " Default: the largest."
+            ),
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Deploy a bundle to a target, measure every artifact of it there, and store the result.
@@ -120,7 +143,7 @@ def bench(
         runs=QUICK_RUNS if quick else runs, threads=threads, deadline_ms=deadline_ms
     )
     names = targets or ["local"]
-    with opened_bundle(bundle) as opened:
+    with opened_bundle(bundle, signature=signature, shapes=parse_shapes(shapes or [])) as opened:
         try:
             with live_progress(quiet=as_json) as progress:
                 measurements = edgekit.bench(
@@ -160,6 +183,24 @@ def _print_tables(bundle: Bundle, measurements: dict[str, Measurement]) -> None:
 def given_settings(**options: float | None) -> dict[str, float]:
     """The settings that the command line names; the others come from the recipe."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+def parse_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Shapes by the names of inputs, each from `INPUT=N,N,…`. Raises UsageError."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for text in texts:
+        name, _, sizes = text.rpartition("=")
+        if (
+            not name
+            or name in shapes
+            or not re.fullmatch(r"[1-9][0-9]{0,8}(,[1-9][0-9]{0,8})*", sizes)
+        ):
+            raise UsageError(
+                f"--shape: expected INPUT=N,N,… once for each input, got {printable(text)!r}",
+                hint="for instance --shape image=1,3,160,160",
+            )
+        shapes[name] = tuple(map(int, sizes.split(",")))
+    return shapes
 
 
 def parse_samples(text: str) -> int:

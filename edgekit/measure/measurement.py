@@ -153,6 +153,8 @@ class Measurement(Part):
             result["artifact"] = measured.key
             result["sha256"] = measured.artifact.file.sha256
             result["bytes"] = measured.artifact.file.bytes
+            result["signature"] = measured.artifact.signature
+            result["inputs"] = {spec.name: list(spec.shape) for spec in measured.artifact.inputs}
             result["metrics"] = metric_dicts(measured.artifact.verification.metrics)
             if measured.evaluation:
                 result["evaluation"]["metrics"] = metric_dicts(measured.evaluation.metrics)

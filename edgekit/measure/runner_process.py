@@ -88,9 +88,21 @@ def runner_argv(
         ),
         *("--threads", str(settings.threads), "--min-iterations", str(settings.min_iterations)),
         *(part for name, seconds in times.items() for part in (name, str(round(seconds * 1e9)))),
+        *_call(placed.artifact),
         *_states(placed),
         *more,
     ]
+
+
+def _call(artifact: Artifact) -> list[str]:
+    """Which signature, and in which shapes, where there is a choice; inputs by their numbers."""
+    signature = [] if artifact.signature is None else ["--signature", artifact.signature]
+    shapes = [
+        f"{number}:{'x'.join(map(str, spec.shape))}"
+        for number, spec in enumerate(artifact.inputs)
+        if spec.is_resized
+    ]
+    return [*signature, *(["--shapes", ",".join(shapes)] if shapes else [])]
 
 
 def _states(placed: Placed) -> list[str]:
@@ -164,7 +176,8 @@ def attempt(
         return Attempt(_kept(b"", nonce), error)
     if not done.ok:
         partial = _kept(done.stdout, nonce)
-        return Attempt(partial, failed(done, partial, before, _state_or_none(device)))
+        failure = failed(done, partial, before, _state_or_none(device))
+        return Attempt(partial, _with_shape_hint(failure, placed.artifact))
     try:
         size = placed.artifact.file.bytes
         with_outputs = mode != "profile"
@@ -254,6 +267,14 @@ def _remedy(message: str) -> str:
     return ""
 
 
+def _with_shape_hint(error: RunnerError, artifact: Artifact) -> RunnerError:
+    """A `.pte` does not say which of its sizes are free, so that a shape may be refused late."""
+    if error.hint or not any(spec.is_resized for spec in artifact.inputs):
+        return error
+    hint = "the model may not take the shape that was chosen: try the one it was exported with"
+    return RunnerError(error.message, hint=hint, details=error.details)
+
+
 def _killed(before: DeviceState, after: DeviceState | None) -> str:
     available = (
         ""
@@ -274,20 +295,28 @@ def _killed(before: DeviceState, after: DeviceState | None) -> str:
 def check_tensors(artifact: Artifact, run: RunnerRun) -> None:
     """Raise ResultError unless the model on the device has the inputs and outputs that the bundle
     says, by type and shape."""
-    for kind, actual, expected in (
+    for kind, tensors, specs in (
         ("inputs", run.inputs, artifact.inputs),
         ("outputs", run.outputs, artifact.outputs),
     ):
-        if [_signature(tensor) for tensor in actual] != [_signature(tensor) for tensor in expected]:
-            shown = (
-                ", ".join(f"{dtype}{list(shape)}" for dtype, shape in map(_signature, actual))
-                or "none"
-            )
+        if len(tensors) != len(specs) or not all(map(_is, tensors, specs)):
+            shown = ", ".join(f"{each.dtype}{list(each.shape)}" for each in tensors) or "none"
             raise ResultError(
                 f"the model on the device has other {kind} than the bundle says:"
                 f" {printable(shown)}",
                 hint="deploy the bundle again",
             )
+
+
+def _is(tensor: TensorInfo, spec: TensorSpec) -> bool:
+    """Where a size is dynamic, any is right: the runner set what it was told, or it failed."""
+    free = {size.axis for size in spec.dynamic}
+    fixed = [axis for axis in range(len(spec.shape)) if axis not in free]
+    return (
+        tensor.dtype == spec.dtype
+        and len(tensor.shape) == len(spec.shape)
+        and all(tensor.shape[axis] == spec.shape[axis] for axis in fixed)
+    )
 
 
 def read_outputs(
@@ -378,7 +407,3 @@ def _state_or_none(device: Device) -> DeviceState | None:
         return collect_state(device)
     except EdgekitError:
         return None
-
-
-def _signature(tensor: TensorInfo | TensorSpec) -> tuple[str, tuple[int, ...]]:
-    return tensor.dtype, tuple(tensor.shape)

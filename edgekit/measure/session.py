@@ -158,6 +158,7 @@ def _require(bundle: Bundle, target: Target, extras: Extras) -> None:
         task_of(bundle)
     if extras.need_own_runner:
         _require_own_runners(bundle, target)
+    _require_call(bundle, target)
     require_signature(bundle, target)
 
 
@@ -171,6 +172,19 @@ def _require_own_runners(bundle: Bundle, target: Target) -> None:
                 " runners"
             ),
         )
+
+
+def _require_call(bundle: Bundle, target: Target) -> None:
+    """Raises UsageError where another runner would run something else of a file."""
+    for artifact in bundle.manifest.artifacts:
+        kind = target.runners.kind(artifact.runtime)
+        is_chosen = artifact.signature is not None or any(s.is_resized for s in artifact.inputs)
+        if is_chosen and kind != "edgekit":
+            raise UsageError(
+                f"{target.name}: {kind} does not take a signature or a shape, and"
+                f" {artifact.key} is measured with them",
+                hint="leave the kind out of the target's runners",
+            )
 
 
 def _lease_seconds(target: Target, extras: Extras) -> float:

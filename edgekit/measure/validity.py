@@ -11,6 +11,8 @@ from itertools import pairwise
 from statistics import median
 
 from edgekit import stats
+from edgekit.bundle.manifest import Artifact
+from edgekit.data.source import times
 from edgekit.devices.facts import DeviceFacts, DeviceState
 from edgekit.devices.probe import Probe
 from edgekit.measure.measurement import Controlled, MeasurementNote
@@ -134,7 +136,7 @@ def artifact_notes(
             {"level": level, "code": code, "text": f"{key}: {text}", "artifact": key}
         )
 
-    notes = []
+    notes = [note("note", "call", text) for text in [_call(result.artifact)] if text]
     if result.runner_kind != "edgekit":
         text = (
             f"measured by {result.runner_kind}, which reports means and compares no outputs: to"
@@ -193,6 +195,13 @@ def artifact_notes(
             )
         )
     return notes
+
+
+def _call(artifact: Artifact) -> str:
+    """What was run of a file that can be called in several ways."""
+    shapes = [f"{spec.name} {times(spec.shape)}" for spec in artifact.inputs if spec.dynamic]
+    parts = [f"signature {artifact.signature}"] if artifact.signature else []
+    return ", ".join([*parts, *([f"with {' and '.join(shapes)}"] if shapes else [])])
 
 
 def throttling(before: DeviceState, after: DeviceState) -> str:

@@ -12,6 +12,7 @@ from edgekit.bundle.directory import Bundle, open_bundle
 from edgekit.bundle.foreign_model import is_model, open_model
 from edgekit.devices.target import AdbTarget, LocalTarget, SshTarget, Target
 from edgekit.devices.target_files import as_target
+from edgekit.errors import UsageError
 from edgekit.measure.interleaving import Keep, keep_nothing
 from edgekit.measure.settings import Settings, settings_with
 from edgekit.recipe.stored import stored_sections
@@ -25,18 +26,29 @@ AnyTargets = AnyTarget | Sequence[AnyTarget]
 
 
 @contextmanager
-def opened_bundle(bundle: AnyBundle) -> Iterator[Bundle]:
-    """A bundle while the block runs; for a model file one with random inputs.
+def opened_bundle(
+    bundle: AnyBundle,
+    *,
+    signature: str | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+) -> Iterator[Bundle]:
+    """A bundle while the block runs; for a model file one with random inputs, with the signature
+    and the shapes that `open_model` takes.
 
-    Raises UsageError (no bundle there), ResultError (a manifest that is not acceptable), ModelError
-    (not a model that edgekit can run)."""
-    if isinstance(bundle, Bundle):
-        yield bundle
-    elif is_model(Path(bundle)):
-        with open_model(bundle) as opened:
+    Raises UsageError (no bundle there; a signature or shapes for what is no model file),
+    ResultError (a manifest that is not acceptable), ModelError (not a model that edgekit can
+    run)."""
+    if not isinstance(bundle, Bundle) and is_model(Path(bundle)):
+        with open_model(bundle, signature=signature, shapes=shapes) as opened:
             yield opened
-    else:
-        yield open_bundle(bundle)
+        return
+    opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
+    if signature is not None or shapes:
+        raise UsageError(
+            f"{opened.path}: a bundle is measured as it was built",
+            hint="a signature and shapes can be chosen for a .tflite or .pte file",
+        )
+    yield opened
 
 
 def read_targets(targets: AnyTargets) -> list[Target]:

@@ -56,6 +56,133 @@ def test_the_same_from_python(models: Models, desk: str) -> None:
     assert not place.exists()
 
 
+def bench_json(
+    arguments: list[str], desk: str, capsys: pytest.CaptureFixture[str]
+) -> tuple[int, dict[str, Any]]:
+    code = run(["bench", *arguments, "--target", desk, "--runs", "1", "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.torch
+def test_bench_of_one_of_several_signatures(
+    callable_models: Models, desk: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file, tokens in (("signatures.tflite", "tokens"), ("methods.pte", "input0")):
+        model = str(callable_models[0] / file)
+        code, measured = bench_json([model, "--signature", "step"], desk, capsys)
+        assert code == 0
+        [artifact] = measured["artifacts"]
+        assert artifact["signature"] == "step"
+        assert artifact["inputs"][tokens] == [1, 1, 8]
+        assert artifact["summary"]["p50"]["ms"] > 0
+        assert [note["text"] for note in measured["notes"] if note["code"] == "call"] == [
+            f"{file}: signature step"
+        ]
+    assert run(["results", "show", "latest"]) == 0
+    assert "signature step" in capsys.readouterr().out
+
+
+@pytest.mark.torch
+def test_bench_in_a_shape_of_ones_choice(
+    callable_models: Models, desk: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = callable_models[0]
+    for file, options, shapes in (
+        ("dynamic.pte", [], {"input0": [1, 3, 96, 128]}),
+        ("dynamic.pte", ["--shape", "input0=1,3,40,50"], {"input0": [1, 3, 40, 50]}),
+        (
+            "free.tflite",
+            ["--shape", "args_0=5,4", "--shape", "args_1=5,4"],
+            {"args_0": [5, 4], "args_1": [5, 4]},
+        ),
+    ):
+        code, measured = bench_json([str(folder / file), *options], desk, capsys)
+        assert code == 0
+        [artifact] = measured["artifacts"]
+        assert (artifact["signature"], artifact["inputs"]) == (None, shapes)
+        [note] = [note["text"] for note in measured["notes"] if note["code"] == "call"]
+        assert all("×".join(map(str, shape)) in note for shape in shapes.values())
+
+
+@pytest.mark.torch
+def test_a_shape_that_only_the_runtime_refuses(
+    callable_models: Models, desk: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A `.pte` does not say which of its sizes are free: here the channels are not."""
+    model = str(callable_models[0] / "dynamic.pte")
+    code, answer = bench_json([model, "--shape", "input0=1,2,96,128"], desk, capsys)
+    assert code == 8
+    assert "shape" in answer["hint"]
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["signatures.tflite"], "it has several signatures: prefill, step"),
+        (["methods.pte"], "it has several signatures: prefill, step"),
+        (["signatures.tflite", "--signature", "nope"], "no signature 'nope'"),
+        (["dynamic.pte", "--signature", "nope"], "no signature 'nope'"),
+        (["dynamic.pte", "--shape", "x=1,3,40,50"], "it has no input 'x'"),
+        (["dynamic.pte", "--shape", "input0=1,3,97,128"], "cannot have the shape 1×3×97×128"),
+        (["dynamic.pte", "--shape", "input0=3,96,128"], "cannot have the shape 3×96×128"),
+        (["signatures.tflite", "--signature", "step", "--shape", "tokens=1,2,8"], "1×2×8"),
+        (["free.tflite", "--shape", "args_0=5,3"], "cannot have the shape 5×3"),
+        (["dynamic.pte", "--shape", "input0=1,3,0,50"], "--shape: expected"),
+        (["dynamic.pte", "--shape", "1,3,40,50"], "--shape: expected"),
+        (["dynamic.pte", "--shape", "input0=1", "--shape", "input0=1"], "--shape: expected"),
+    ],
+)
+def test_what_cannot_be_chosen(
+    callable_models: Models,
+    arguments: list[str],
+    message: str,
+    desk: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file, *options = arguments
+    code, answer = bench_json([str(callable_models[0] / file), *options], desk, capsys)
+    assert code == 2
+    assert message in answer["error"]
+    assert answer["hint"]
+
+
+@pytest.mark.torch
+def test_another_call_is_another_bundle(callable_models: Models) -> None:
+    """Also where the random inputs have the same bytes."""
+    folder = callable_models[0]
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("dynamic.pte", {"shapes": {"input0": (1, 3, 40, 50)}}),
+        ("dynamic.pte", {"shapes": {"input0": (1, 3, 50, 40)}}),
+        ("signatures.tflite", {"signature": "prefill"}),
+        ("signatures.tflite", {"signature": "step"}),
+    ]
+    ids = []
+    for file, options in calls:
+        with edgekit.open_model(folder / file, **options) as bundle:
+            ids.append(bundle.manifest.id)
+    assert len(set(ids)) == len(calls)
+
+
+@pytest.mark.torch
+def test_show(callable_models: Models, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = callable_models[0]
+    assert run(["bundle", "show", str(folder / "signatures.tflite")]) == 0
+    shown = capsys.readouterr().out
+    assert "signatures.tflite, signature prefill" in shown
+    assert "1×16×8" in shown
+    assert run(["bundle", "show", str(folder / "dynamic.pte")]) == 0
+    assert "1×(1 to 3)×(1 to 96)×(1 to 128)" in capsys.readouterr().out
+    assert run(["bundle", "show", str(folder / "methods.pte"), "--json"]) == 0
+    artifacts = json.loads(capsys.readouterr().out)["artifacts"]
+    assert [artifact["signature"] for artifact in artifacts] == ["prefill", "step"]
+    with edgekit.open_model(folder / "free.tflite") as bundle:
+        assert run(["bundle", "show", str(bundle.path)]) == 0
+        assert "(1 or more)×4" in capsys.readouterr().out
+        assert run(["bench", str(bundle.path), "--shape", "args_0=5,4"]) == 2
+        assert "a bundle is measured as it was built" in capsys.readouterr().err
+
+
 @pytest.mark.torch
 def test_the_same_model_is_the_same_bundle(models: Models, tmp_path: Path) -> None:
     first, second = (wrap_model(models[0] / "int8.tflite", tmp_path / name) for name in "ab")

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from edgekit.bundle.model_file import read_signature
+from edgekit.bundle.manifest import DynamicSize
+from edgekit.bundle.model_file import read_signatures
 from edgekit.errors import ModelError
 
 Models = tuple[Path, dict[str, Any]]
@@ -23,12 +24,12 @@ def test_tflite_as_its_interpreter_sees_it(models: Models, name: str) -> None:
 
     path = models[0] / f"{name}.tflite"
     interpreter = Interpreter(model_path=str(path))
-    signature = read_signature(path.read_bytes())
+    [signature] = read_signatures(path.read_bytes())
     for specs, expected in (
         (signature.inputs, interpreter.get_input_details()),
         (signature.outputs, interpreter.get_output_details()),
     ):
-        assert [spec.name for spec in specs] == [tensor["name"] for tensor in expected]
+        assert [spec.file_name for spec in specs] == [tensor["name"] for tensor in expected]
         assert [spec.dtype for spec in specs] == [tensor["dtype"].__name__ for tensor in expected]
         assert [spec.shape for spec in specs] == [tuple(tensor["shape"]) for tensor in expected]
         quantized = [
@@ -41,6 +42,47 @@ def test_tflite_as_its_interpreter_sees_it(models: Models, name: str) -> None:
 
 
 @pytest.mark.torch
+def test_signatures_as_the_interpreter_sees_them(callable_models: Models) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    path = callable_models[0] / "signatures.tflite"
+    interpreter = Interpreter(model_path=str(path))
+    signatures = read_signatures(path.read_bytes())
+    listed = interpreter.get_signature_list()
+    assert {signature.name for signature in signatures} == set(listed) == {"prefill", "step"}
+    for signature in signatures:
+        runner = interpreter.get_signature_runner(signature.name)
+        assert signature.by_name
+        for specs, details in (
+            (signature.inputs, runner.get_input_details()),
+            (signature.outputs, runner.get_output_details()),
+        ):
+            assert [spec.name for spec in specs] == sorted(details)
+            for spec in specs:
+                assert spec.file_name == details[spec.name]["name"]
+                assert spec.shape == tuple(details[spec.name]["shape"])
+
+
+@pytest.mark.torch
+def test_methods_of_a_pte(callable_models: Models) -> None:
+    signatures = read_signatures((callable_models[0] / "methods.pte").read_bytes())
+    tokens = {signature.name: signature.inputs[0].shape for signature in signatures}
+    assert tokens == {"prefill": (1, 16, 8), "step": (1, 1, 8)}
+    assert all(signature.by_name for signature in signatures)
+
+
+@pytest.mark.torch
+def test_sizes_that_are_dynamic(callable_models: Models) -> None:
+    [images] = read_signatures((callable_models[0] / "dynamic.pte").read_bytes())
+    assert images.inputs[0].shape == (1, 3, 96, 128)
+    largest = [(size.axis, size.max) for size in images.inputs[0].dynamic]
+    assert largest == [(1, 3), (2, 96), (3, 128)]
+    [rows] = read_signatures((callable_models[0] / "free.tflite").read_bytes())
+    assert [spec.shape for spec in rows.inputs] == [(1, 4), (1, 4)]
+    assert [spec.dynamic for spec in rows.inputs] == [(DynamicSize(axis=0),)] * 2
+
+
+@pytest.mark.torch
 @pytest.mark.parametrize("name", ["convolution", "two"])
 def test_pte_as_it_was_exported(models: Models, name: str) -> None:
     from executorch.exir import schema
@@ -48,7 +90,7 @@ def test_pte_as_it_was_exported(models: Models, name: str) -> None:
 
     data = (models[0] / f"{name}.pte").read_bytes()
     plan = deserialize_pte_binary(data).program.execution_plan[0]
-    signature = read_signature(data)
+    [signature] = read_signatures(data)
     for specs, indices in ((signature.inputs, plan.inputs), (signature.outputs, plan.outputs)):
         tensors = [plan.values[index].val for index in indices]
         assert [spec.shape for spec in specs] == [
@@ -66,11 +108,15 @@ def test_pte_as_it_was_exported(models: Models, name: str) -> None:
 
 @pytest.mark.torch
 @pytest.mark.parametrize(
-    "file", ["convolution.tflite", "int8.tflite", "convolution.pte", "two.pte"]
+    "file",
+    ["convolution.tflite", "int8.tflite", "convolution.pte", "two.pte", "signatures.tflite"],
 )
-def test_damaged_files_are_refused_or_read(models: Models, file: str) -> None:
+def test_damaged_files_are_refused_or_read(
+    models: Models, callable_models: Models, file: str
+) -> None:
     """Nothing but ModelError, whatever the bytes are."""
-    data = (models[0] / file).read_bytes()
+    folder = models[0] if (models[0] / file).exists() else callable_models[0]
+    data = (folder / file).read_bytes()
     chance = random.Random(0)
     refused = 0
     for _ in range(600):
@@ -79,7 +125,7 @@ def test_damaged_files_are_refused_or_read(models: Models, file: str) -> None:
             broken[chance.randrange(min(len(data), 4000))] = chance.randrange(256)
         for candidate in (bytes(broken), bytes(broken[: chance.randrange(len(data))])):
             try:
-                read_signature(candidate)
+                read_signatures(candidate)
             except ModelError:
                 refused += 1
     assert refused > 100
@@ -98,5 +144,5 @@ def test_damaged_files_are_refused_or_read(models: Models, file: str) -> None:
 )
 def test_what_is_no_model(data: bytes) -> None:
     with pytest.raises(ModelError) as raised:
-        read_signature(data)
+        read_signatures(data)
     assert raised.value.hint

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edgekit.bundle.directory import Bundle
+from edgekit.bundle.manifest import Artifact
 from edgekit.devices.target import LocalTarget
 from edgekit.devices.target_files import load_target
 from edgekit.errors import EdgekitError, ResultError, RunnerError, UsageError
@@ -17,6 +19,7 @@ from edgekit.measure.session import Extras
 from tests.support.measured import bench, make_bundle
 
 CAPTURED = Path(__file__).parents[1] / "captured" / "other-runners"
+INPUT = {"name": "x", "dtype": "float32", "shape": [1, 2]}
 RUN = {"runs": 2, "warmup_min_seconds": 0, "min_seconds": 0}
 
 
@@ -148,6 +151,29 @@ def test_one_that_fails_is_named(bundle: Bundle, target: LocalTarget, tmp_path: 
 def test_they_measure_latency_only(bundle: Bundle, target: LocalTarget) -> None:
     with pytest.raises(UsageError, match="latency only"):
         bench(bundle, target, extras=Extras(profile=True), **RUN)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_refused"),
+    [
+        ({"signature": "step"}, True),
+        ({"inputs": [{**INPUT, "dynamic": [{"axis": 1, "max": 3}]}]}, True),
+        ({"inputs": [{**INPUT, "dynamic": [{"axis": 1, "max": 2}]}]}, False),
+    ],
+)
+def test_they_take_no_signature_and_no_shape(
+    bundle: Bundle, target: LocalTarget, changes: dict[str, Any], is_refused: bool
+) -> None:
+    """A program that was never told of it must not measure something else."""
+    first, *others = bundle.manifest.artifacts
+    changed = Artifact.model_validate({**first.model_dump(), **changes})
+    manifest = bundle.manifest.model_copy(update={"artifacts": (changed, *others)})
+    call = bundle.model_copy(update={"manifest": manifest})
+    if is_refused:
+        with pytest.raises(UsageError, match="does not take a signature or a shape"):
+            bench(call, target, **RUN)  # type: ignore[arg-type]
+    else:
+        assert bench(call, target, **RUN).artifacts  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import contextlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,6 +64,19 @@ class Running(nn.Module):
         return 2 * total, total
 
 
+class Scaled(nn.Module):
+    """Inputs and outputs whose names are not in the order of the alphabet, of which two are alike
+    where there is a single token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(8, 1)
+
+    def forward(self, tokens: Tensor, scale: Tensor) -> dict[str, Tensor]:
+        logits = self.linear(tokens) * scale
+        return {"logits": logits, "best": logits.amax(1, keepdim=True) - 1}
+
+
 MODELS: dict[str, tuple[type[nn.Module], list[tuple[int, ...]]]] = {
     "convolution": (Convolution, [(1, 3, 16, 16)]),
     "two": (TwoByTwo, [(1, 4), (1,)]),
@@ -115,6 +129,89 @@ def write_tflite(name: str, path: Path) -> list[Sample]:
     with contextlib.redirect_stdout(io.StringIO()):
         litert_torch.convert(model, example(samples)).export(str(path))
     return samples
+
+
+TOKENS = {"prefill": 16, "step": 1}
+"""Signatures of one model, or methods, by how many tokens they take."""
+
+
+def write_signatures_tflite(path: Path) -> dict[str, list[Sample]]:
+    """Samples of each signature, inputs and outputs in the order of their names."""
+    import litert_torch
+
+    model, inputs = _scaled()
+    converter: Any = litert_torch
+    for name, (tokens, scale) in inputs.items():
+        sample = {"tokens": tokens, "scale": scale}
+        converter = converter.signature(name, model, sample_kwargs=sample)
+    with contextlib.redirect_stdout(io.StringIO()):
+        converter.convert().export(str(path))
+    samples = {}
+    for name, (tokens, scale) in inputs.items():
+        outputs = model(tokens, scale)
+        listed = [outputs["best"].numpy(), outputs["logits"].numpy()]
+        samples[name] = [Sample([scale.numpy(), tokens.numpy()], listed)]
+    return samples
+
+
+def write_methods_pte(path: Path) -> dict[str, list[Sample]]:
+    """Samples of each method, inputs and outputs in the order of the model."""
+    from executorch.exir import to_edge_transform_and_lower
+
+    model, inputs = _scaled()
+    programs = {name: torch.export.export(model, call) for name, call in inputs.items()}
+    path.write_bytes(to_edge_transform_and_lower(programs).to_executorch().buffer)
+    return {
+        name: [Sample([each.numpy() for each in call], [y.numpy() for y in model(*call).values()])]
+        for name, call in inputs.items()
+    }
+
+
+def _scaled() -> tuple[nn.Module, dict[str, tuple[Tensor, Tensor]]]:
+    torch.manual_seed(7)
+    model = Scaled().eval().requires_grad_(False)
+    return model, {
+        name: (torch.randn(1, count, 8), torch.randn(1, 1, 1)) for name, count in TOKENS.items()
+    }
+
+
+SIDES = ((32, 40), (48, 64), (96, 128))
+"""Heights and widths of images that a model with dynamic sizes is tried with: the smallest, one
+between, the largest."""
+
+
+def write_dynamic_pte(path: Path, *, delegate: bool) -> dict[tuple[int, int], list[Sample]]:
+    """A convolutional network for images of the sizes in SIDES, with samples of each."""
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import to_edge_transform_and_lower
+    from torch.export import Dim, export
+
+    torch.manual_seed(7)
+    model = Convolution().features.eval().requires_grad_(False)
+    (low, narrow), between, (high, wide) = SIDES
+    free = {2: Dim("height", min=low, max=high), 3: Dim("width", min=narrow, max=wide)}
+    program = export(model, (torch.randn(1, 3, *between),), dynamic_shapes=(free,))
+    lowered = to_edge_transform_and_lower(
+        program, partitioner=[XnnpackPartitioner()] if delegate else []
+    ).to_executorch()
+    path.write_bytes(lowered.buffer)
+    images = {sides: torch.randn(1, 3, *sides) for sides in SIDES}
+    return {
+        sides: [Sample([image.numpy()], [model(image).numpy()])] for sides, image in images.items()
+    }
+
+
+def write_free_tflite(source: Path, path: Path) -> None:
+    """A `.tflite` whose first axis may have any size, as TensorFlow's converter writes it."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as tfl
+
+    model = tfl.ModelT.InitFromPackedBuf(source.read_bytes())
+    for tensor in model.subgraphs[0].tensors:
+        tensor.shapeSignature = [-1, *tensor.shape[1:]]
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    path.write_bytes(builder.Output())
 
 
 def write_int8_tflite(path: Path) -> None:

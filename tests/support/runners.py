@@ -77,6 +77,25 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     return directory, samples
 
 
+@pytest.fixture(scope="session")
+def callable_models(
+    models: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any]]:
+    """Models that can be called in several ways, and the samples of each by name, and by how it is
+    called."""
+    from tests.support import runner_models as make
+
+    directory = tmp_path_factory.mktemp("callable")
+    samples: dict[str, Any] = {
+        "signatures.tflite": make.write_signatures_tflite(directory / "signatures.tflite"),
+        "methods.pte": make.write_methods_pte(directory / "methods.pte"),
+        "dynamic.pte": make.write_dynamic_pte(directory / "dynamic.pte", delegate=True),
+        "portable.pte": make.write_dynamic_pte(directory / "portable.pte", delegate=False),
+    }
+    make.write_free_tflite(models[0] / "running.tflite", directory / "free.tflite")
+    return directory, samples
+
+
 def inputs_file(path: Path, samples: Sequence[Any]) -> tuple[str, ...]:
     """Write what a runner reads, and return the arguments that say so."""
     path.write_bytes(b"".join(sample.input_bytes for sample in samples))

@@ -33,7 +33,7 @@ def run(options: Options, protocol: Protocol, runtime: Any, start_ns: int | None
     if not os.path.isfile(options.model):
         raise Failure(EXIT_LOAD, options.model + ": no such file")
     start = now_ns()
-    model = Model(runtime, options.model, options.threads)
+    model = Model(runtime, options)
     load_ns = now_ns() - start
     protocol.send(
         "load",

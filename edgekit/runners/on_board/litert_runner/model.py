@@ -8,24 +8,26 @@ import math
 from typing import Any
 
 from .failure import EXIT_LOAD, Failure
+from .graph import open_graph
+from .options import Options
 
 DTYPES = ("float32", "float16", "int8", "uint8", "int16", "int32", "int64", "bool")
 
 
 class Model:
-    """An interpreter with its tensors allocated, and a buffer that holds one sample: the inputs one
-    after the other."""
+    """A graph with its tensors allocated, and a buffer that holds one sample: the inputs one after
+    the other."""
 
-    def __init__(self, runtime: Any, path: str, threads: int) -> None:
+    def __init__(self, runtime: Any, options: Options) -> None:
         import numpy  # only here: the memory baseline is taken with it loaded, by the runtime
 
         try:
-            self._interpreter = runtime.Interpreter(model_path=path, num_threads=threads)
-            self._interpreter.allocate_tensors()
+            interpreter = runtime.Interpreter(model_path=options.model, num_threads=options.threads)
+            graph = open_graph(interpreter, options.signature, options.shapes)
         except (RuntimeError, ValueError) as error:
             raise Failure(EXIT_LOAD, f"cannot load the model: {error}") from None
-        self._inputs = self._interpreter.get_input_details()
-        self._outputs = self._interpreter.get_output_details()
+        self._graph = graph
+        self._inputs, self._outputs = graph.inputs(), graph.outputs()
         sizes = [
             math.prod(map(int, detail["shape"])) * dtype_of(detail).itemsize
             for detail in self._inputs
@@ -51,8 +53,8 @@ class Model:
     def run(self) -> None:
         """One inference, which is what is timed: hand over the inputs, invoke."""
         for index, view in self._views:
-            self._interpreter.set_tensor(index, view)
-        self._interpreter.invoke()
+            self._graph.set(index, view)
+        self._graph.invoke()
 
     def require_states(self, states: list[tuple[int, int]]) -> None:
         """Raises Failure unless each output can feed its input."""
@@ -67,7 +69,7 @@ class Model:
         """Hand an output over to an input: as it is, or in the input's integers where its scale is
         another one (computed in 32 bits, as on the build host)."""
         state, output = described(self._inputs[number]), described(self._outputs[source])
-        values = self._interpreter.get_tensor(int(self._outputs[source]["index"]))
+        values = self._graph.get(int(self._outputs[source]["index"]))
         view = self._views[number][1]
         if all(state[key] == output[key] for key in ("dtype", "scale", "zero_point")):
             view[...] = values
@@ -75,9 +77,7 @@ class Model:
             view[...] = quantized(real(values, output), state)
 
     def outputs(self) -> list[bytes]:
-        return [
-            self._interpreter.get_tensor(int(detail["index"])).tobytes() for detail in self._outputs
-        ]
+        return [self._graph.get(int(detail["index"])).tobytes() for detail in self._outputs]
 
     def fill_pseudo_random(self) -> None:
         """Hashed element numbers (SplitMix64): the same bytes in both runners. Floats lie in [-1,

@@ -13,6 +13,7 @@ usage: litert_runner --model PATH --nonce HEX [--inputs FILE --samples K] [--out
                         [--min-ns N] [--max-ns N] [--mode measure|evaluate|sustain]
                         [--cpus N,N…] [--window-ns N] [--probes PATH:PATH…]
                         [--states INPUT:OUTPUT,… --steps N]
+                        [--signature NAME] [--shapes INPUT:NxN…,…]
 """
 MOST_ITERATIONS = 1 << 20  # of one phase: bounds what a tiny model prints
 HOUR_NS = 3_600_000_000_000
@@ -34,6 +35,8 @@ OPTIONS = (
     "--probes",
     "--states",
     "--steps",
+    "--signature",
+    "--shapes",
 )
 
 
@@ -66,6 +69,8 @@ class Options:
         ]
         self.states = [pair_of_numbers(pair) for pair in parts(options, "--states")]
         self.steps = whole_number(options, "--steps", 1, 1, 1 << 31)
+        self.signature = options.get("--signature", "")
+        self.shapes = dict(input_shape(pair) for pair in parts(options, "--shapes"))
         self.probes = [path for path in options.get("--probes", "").split(":") if path]
         require(
             self.mode in ("measure", "evaluate", "sustain"),
@@ -108,6 +113,18 @@ def pair_of_numbers(text: str) -> tuple[int, int]:
     require(len(numbers) == 2, f"--states: expected INPUT:OUTPUT, got '{text}'")
     first, second = (whole_number({"--states": part}, "--states", 0, 0, 1023) for part in numbers)
     return first, second
+
+
+def input_shape(text: str) -> tuple[int, list[int]]:
+    """An input by its number, and the shape that it is to have."""
+    number, colon, sizes = text.partition(":")
+    require(colon, f"--shapes: expected INPUT:NxN…, got '{text}'")
+    shape = [
+        whole_number({"--shapes": size}, "--shapes", 0, 1, (1 << 31) - 1)
+        for size in sizes.split("x")
+        if size
+    ]
+    return whole_number({"--shapes": number}, "--shapes", 0, 0, 1023), shape
 
 
 def whole_number(options: dict[str, str], name: str, default: int, low: int, high: int) -> int:

@@ -190,7 +190,7 @@ void run(const Options& o, const Protocol& protocol, const std::optional<int64_t
   const int64_t model_bytes = file_bytes(path);
   const auto tracer = o.mode == Mode::profile ? std::make_unique<Tracer>() : nullptr;
   std::optional<Model> model;
-  const int64_t load_ns = timed([&] { model.emplace(path, tracer.get()); });
+  const int64_t load_ns = timed([&] { model.emplace(path, o.signature, o.shapes, tracer.get()); });
   protocol.send(protocol.line("load")
                     .add("ns", load_ns)
                     .add("start_ns", start_ns)

@@ -21,6 +21,7 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -41,8 +42,6 @@ namespace edgekit {
 
 namespace et = executorch::runtime;
 namespace etensor = executorch::aten;
-
-constexpr const char* kMethod = "forward";
 
 // The last error that the runtime logged; its numeric codes alone say little.
 inline char last_log[512] = "";
@@ -111,32 +110,48 @@ inline const char* dtype_name(etensor::ScalarType type) {
   throw Failure(Exit::load, "the model has an input or output of ScalarType " + number + ", which edgekit does not know");
 }
 
-// An input or output as it was planned: a dense, row-major block of bytes.
+using Shape = std::vector<int64_t>;
+
+// An input or output: a dense, row-major block of bytes, as large as it was planned, or an input as small as it is asked for.
 struct Slot {
   std::string name;
   const char* dtype;
-  std::vector<int64_t> shape;
+  Shape shape;
   size_t bytes;
   bool planned;
 };
 
+// Another shape for an input, at most as large as the one that it has.
+inline void resize(Slot& slot, const Shape& shape) {
+  if (shape.size() != slot.shape.size()) throw Failure(Exit::load, "--shapes: " + slot.name + " has another number of dimensions");
+  int64_t most = 1, elements = 1;
+  for (const int64_t size : slot.shape) most *= size;
+  for (const int64_t size : shape) {
+    if (size > most / elements) throw Failure(Exit::load, "--shapes: the model was planned for a smaller " + slot.name);
+    elements *= size;
+  }
+  slot.bytes = slot.bytes / static_cast<size_t>(most) * static_cast<size_t>(elements);
+  slot.shape = shape;
+}
+
 class Model {
  public:
-  // `tracer`, if there is one, hears of every operator.
-  Model(const std::string& path, et::EventTracer* tracer) {
+  // `shapes` are those of inputs by their numbers that are not as large as planned. `tracer`, if there is one, hears of every operator.
+  Model(const std::string& path, const std::string& method_name, const std::map<size_t, Shape>& shapes, et::EventTracer* tracer) {
     using executorch::extension::MmapDataLoader;
     auto* loader = new et::Result<MmapDataLoader>(MmapDataLoader::from(path.c_str(), MmapDataLoader::MlockConfig::NoMlock));
     check(loader->error(), Exit::load, "cannot open the model");
     auto* program = new et::Result<et::Program>(et::Program::load(&loader->get()));
     check(program->error(), Exit::load, "not an ExecuTorch program of this version");
-    auto* meta = new et::Result<et::MethodMeta>((*program)->method_meta(kMethod));
-    check(meta->error(), Exit::load, "the program has no method 'forward'");
+    auto* meta = new et::Result<et::MethodMeta>((*program)->method_meta(method_name.c_str()));
+    check(meta->error(), Exit::load, ("the program has no method '" + method_name + "'").c_str());
     require_backends(**meta);
     plan(**meta);
-    auto* method = new et::Result<et::Method>((*program)->load_method(kMethod, memory_, tracer));
-    check(method->error(), Exit::load, "cannot load the method 'forward'");
+    auto* method = new et::Result<et::Method>((*program)->load_method(method_name.c_str(), memory_, tracer));
+    check(method->error(), Exit::load, ("cannot load the method '" + method_name + "'").c_str());
     method_ = &method->get();
-    for (size_t i = 0; i < (*meta)->num_inputs(); ++i) add_input(i, (*meta)->input_tag(i), (*meta)->input_tensor_meta(i));
+    for (size_t i = 0; i < (*meta)->num_inputs(); ++i) add_input(i, (*meta)->input_tag(i), (*meta)->input_tensor_meta(i), shapes);
+    if (!shapes.empty() && shapes.rbegin()->first >= inputs_.size()) throw Failure(Exit::load, "--shapes: the model has fewer inputs");
     for (size_t i = 0; i < (*meta)->num_outputs(); ++i) add_output(i, (*meta)->output_tag(i), (*meta)->output_tensor_meta(i));
   }
 
@@ -202,9 +217,11 @@ class Model {
     return {name, dtype_name(info->scalar_type()), {info->sizes().begin(), info->sizes().end()}, info->nbytes(), info->is_memory_planned()};
   }
 
-  void add_input(size_t i, const et::Result<et::Tag>& tag, const et::Result<et::TensorInfo>& info) {
+  void add_input(size_t i, const et::Result<et::Tag>& tag, const et::Result<et::TensorInfo>& info, const std::map<size_t, Shape>& shapes) {
     inputs_.push_back(slot("input", i, tag, info));
-    const std::vector<int64_t>& shape = inputs_.back().shape;
+    const auto chosen = shapes.find(i);
+    if (chosen != shapes.end()) resize(inputs_.back(), chosen->second);
+    const Shape& shape = inputs_.back().shape;
     auto& layout = *layouts_.emplace_back(std::make_unique<Layout>());
     int32_t stride = 1;
     for (size_t k = shape.size(); k-- > 0; stride *= layout.sizes[k]) {

@@ -20,6 +20,7 @@ constexpr const char* kUsage =
     "usage: edgekit_runner --model PATH --nonce HEX [--inputs FILE --samples K] [--outputs FILE] [--threads T] [--warmup-min-ns N]\n"
     "                      [--min-iterations N] [--min-ns N] [--max-ns N] [--mode measure|evaluate|profile|sustain]\n"
     "                      [--cpus N,N…] [--window-ns N] [--probes PATH:PATH…] [--states INPUT:OUTPUT,… --steps N]\n"
+    "                      [--signature METHOD] [--shapes INPUT:NxN…,…]\n"
     "       edgekit_runner --version\n";
 
 enum class Mode { measure, evaluate, profile, sustain };
@@ -31,6 +32,8 @@ struct State {
 
 struct Options {
   std::string model;
+  std::string signature;                           // the method
+  std::map<size_t, std::vector<int64_t>> shapes;  // of inputs by their numbers, where they are not the largest
   std::string nonce;
   std::string inputs;   // empty: pseudo-random data
   std::string outputs;  // empty: not written
@@ -67,7 +70,7 @@ inline void require(bool condition, const std::string& message) {
 inline std::map<std::string, std::string> pairs(int argc, char** argv) {
   static const char* const known[] = {"--model", "--nonce", "--inputs", "--samples", "--outputs", "--threads", "--warmup-min-ns",
                                       "--min-iterations", "--min-ns", "--max-ns", "--mode", "--cpus", "--window-ns", "--probes", "--states",
-                                      "--steps"};
+                                      "--steps", "--signature", "--shapes"};
   std::map<std::string, std::string> found;
   for (int i = 1; i < argc; i += 2) {
     const std::string name = argv[i];
@@ -108,6 +111,18 @@ inline std::vector<State> parse_states(const std::string& text) {
   return states;
 }
 
+inline std::map<size_t, std::vector<int64_t>> parse_shapes(const std::string& text) {
+  std::map<size_t, std::vector<int64_t>> shapes;
+  for (const std::string& pair : parts(text, ',')) {
+    const std::vector<std::string> halves = parts(pair, ':');
+    require(halves.size() == 2, "--shapes: expected INPUT:NxN…, got '" + pair + "'");
+    std::vector<int64_t> shape;
+    for (const std::string& size : parts(halves[1], 'x')) shape.push_back(whole_number("--shapes", size, 1, std::numeric_limits<int32_t>::max()));
+    shapes[static_cast<size_t>(whole_number("--shapes", halves[0], 0, 1023))] = shape;
+  }
+  return shapes;
+}
+
 inline Options parse_options(int argc, char** argv) {
   const auto given = pairs(argc, argv);
   const auto text = [&](const char* name, const char* otherwise) {
@@ -122,6 +137,8 @@ inline Options parse_options(int argc, char** argv) {
   Options o;
   o.model = text("--model", "");
   o.nonce = text("--nonce", "");
+  o.signature = text("--signature", "forward");
+  o.shapes = parse_shapes(text("--shapes", ""));
   o.inputs = text("--inputs", "");
   o.outputs = text("--outputs", "");
   o.mode = parse_mode(text("--mode", "measure"));
