@@ -137,6 +137,12 @@ NOT_RUN = {
     "edgekit run recipes/quickstart.yaml --target pi5-desk": (
         "needs a card and a board (tests/devices/test_flashed_card.py)"
     ),
+    "edgekit bench model.tflite --signature decode": (
+        "needs a file with several (tests/bundle/test_foreign_model.py)"
+    ),
+    "edgekit bench model.pte --shape": (
+        "needs a file of dynamic sizes (tests/bundle/test_foreign_model.py)"
+    ),
     "python tools/flash_pi.py": "needs a card and an image (tests/devices/test_flashed_card.py)",
     "python tools/provision_android.py": ("needs phones (tests/devices/test_provision_android.py)"),
 }
