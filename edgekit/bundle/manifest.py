@@ -84,6 +84,12 @@ class TensorSpec(Part):
         ),
     )
 
+    @model_validator(mode="after")
+    def _axes_are_there(self) -> Self:
+        if any(size.axis >= len(self.shape) for size in self.dynamic):
+            raise ValueError("a dynamic size of an axis that the tensor does not have")
+        return self
+
     @property
     def is_resized(self) -> bool:
         """Whether a runner has to be told the shape: of itself it takes the largest, or 1 where

@@ -8,8 +8,8 @@ program.fbs (ET12). The file is somebody else's: whatever does not follow them i
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast, get_args
 
 from flatbuffers import number_types as kinds
@@ -66,8 +66,11 @@ class ModelSignature:
 
 
 def read_signatures(data: bytes) -> tuple[ModelSignature, ...]:
-    """All signatures of a `.tflite` (without any its main graph, named ""), or all methods of a
-    `.pte`, in the order of the file. Raises ModelError."""
+    """The signatures of a `.tflite` (without any its main graph, named ""), or the methods of a
+    `.pte`, in the order of the file. Of several, those that edgekit cannot run are left out, as
+    methods that only return a number.
+
+    Raises ModelError."""
     reader = {TFLITE: _tflite, PTE: _pte}.get(data[4:8])
     if reader is None:
         raise ModelError(
@@ -75,28 +78,45 @@ def read_signatures(data: bytes) -> tuple[ModelSignature, ...]:
             hint="give a file that a converter wrote",
         )
     try:
-        signatures = reader(Reader(data, struct.unpack_from("<I", data)[0]))
-        _check_names(signatures)
+        return reader(Reader(data, struct.unpack_from("<I", data)[0]))
     except (struct.error, IndexError, TypeError, ValueError, OverflowError) as error:
         raise ModelError(
             f"damaged or cut off: {error}", hint="export or download it again"
         ) from None
-    if not all(signature.inputs and signature.outputs for signature in signatures):
+
+
+def _runnable(
+    ways: Sequence[Reader], read: Callable[[Reader], ModelSignature]
+) -> tuple[ModelSignature, ...]:
+    """The ways to call a file that can be run. Raises ModelError, where there are none, for the
+    first."""
+    signatures: list[ModelSignature] = []
+    refused: list[ModelError] = []
+    for way in ways:
+        try:
+            signatures.append(_checked(read(way)))
+        except ModelError as error:
+            refused.append(error)
+    if refused and not signatures:
+        raise refused[0]
+    return tuple(signatures)
+
+
+def _checked(signature: ModelSignature) -> ModelSignature:
+    if not signature.inputs or not signature.outputs:
         raise ModelError("it has no inputs or no outputs", hint="give a model that can be run")
-    return signatures
-
-
-def _check_names(signatures: Sequence[ModelSignature]) -> None:
-    names = [signature.name for signature in signatures if signature.by_name]
-    if len(names) > MOST_SIGNATURES or not all(0 < len(name) <= LONGEST_NAME for name in names):
-        raise ValueError("signatures without a name, or too many")
+    if signature.by_name and not 0 < len(signature.name) <= LONGEST_NAME:
+        raise ValueError("a signature without a name, or with a very long one")
+    return signature
 
 
 def _tflite(model: Reader) -> tuple[ModelSignature, ...]:
-    graphs, definitions = model.tables(2), model.tables(7)[: MOST_SIGNATURES + 1]
+    graphs, definitions = model.tables(2), model.tables(7)
+    if len(definitions) > MOST_SIGNATURES:
+        raise ValueError("too many signatures")
     if len(definitions) > 1:
-        return tuple(_tflite_by_name(graphs, definition) for definition in definitions)
-    return (_tflite_main(graphs[0], definitions[0] if definitions else None),)
+        return _runnable(definitions, lambda definition: _tflite_by_name(graphs, definition))
+    return (_checked(_tflite_main(graphs[0], definitions[0] if definitions else None)),)
 
 
 def _tflite_main(graph: Reader, definition: Reader | None) -> ModelSignature:
@@ -154,10 +174,15 @@ def _tflite_spec(tensor: Reader, name: str | None) -> TensorSpec:
 
 def _pte(program: Reader) -> tuple[ModelSignature, ...]:
     plans = program.tables(1)
-    return tuple(_pte_method(plan, several=len(plans) > 1) for plan in plans)
+    if not 0 < len(plans) <= MOST_SIGNATURES:
+        raise ValueError("no methods, or too many")
+    methods = _runnable(plans, _pte_method)
+    return tuple(
+        replace(method, by_name=len(methods) > 1 or method.name != PTE_METHOD) for method in methods
+    )
 
 
-def _pte_method(plan: Reader, *, several: bool) -> ModelSignature:
+def _pte_method(plan: Reader) -> ModelSignature:
     values = plan.tables(2)
     inputs = plan.numbers(3, kinds.Int32Flags)
     outputs = plan.numbers(4, kinds.Int32Flags)
@@ -165,7 +190,7 @@ def _pte_method(plan: Reader, *, several: bool) -> ModelSignature:
         plan.text(0),
         tuple(_pte_spec(values[index], f"input{place}") for place, index in enumerate(inputs)),
         tuple(_pte_spec(values[index], f"output{place}") for place, index in enumerate(outputs)),
-        by_name=several or plan.text(0) != PTE_METHOD,
+        by_name=True,
     )
 
 

@@ -81,6 +81,14 @@ def test_what_is_listed_twice_is_refused(bundle: Path, what: str) -> None:
         open_bundle(bundle)
 
 
+def test_a_dynamic_size_is_of_an_axis_that_is_there(bundle: Path) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest["artifacts"][0]["inputs"][0]["dynamic"] = [{"axis": 2, "max": 9}]
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ResultError, match="an axis that the tensor does not have"):
+        open_bundle(bundle)
+
+
 def test_a_huge_manifest_is_not_read(bundle: Path) -> None:
     with (bundle / "manifest.json").open("r+b") as stream:
         stream.truncate(2 << 30)

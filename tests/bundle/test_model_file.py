@@ -65,6 +65,7 @@ def test_signatures_as_the_interpreter_sees_them(callable_models: Models) -> Non
 
 @pytest.mark.torch
 def test_methods_of_a_pte(callable_models: Models) -> None:
+    """Without the one that only returns a number."""
     signatures = read_signatures((callable_models[0] / "methods.pte").read_bytes())
     tokens = {signature.name: signature.inputs[0].shape for signature in signatures}
     assert tokens == {"prefill": (1, 16, 8), "step": (1, 1, 8)}
