@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.bundle.manifest import Delegation, TensorSpec
-from edgekit.bundle.tensors import dequantize, quantize
+from edgekit.sample_steps.tensors import dequantize, quantize
 from edgekit.states import STATELESS, States, stepped
 
 Arrays = dict[str, NDArray[Any]]

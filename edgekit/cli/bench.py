@@ -98,8 +98,8 @@ def bench(
         typer.Option(
             "--pipeline",
             help=(
-                "Also how long a sample takes before and after the inference, on this machine:"
-                " normalising, and the task's decoding."
+                "Also how long a sample takes before and after the inference: normalising, and the"
+                " task's decoding. On the device where it has Python and numpy, else here."
             ),
         ),
     ] = False,

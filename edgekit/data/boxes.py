@@ -1,6 +1,5 @@
-"""Boxes as targets: what is wrong with one, how far two overlap, and all of an image as rows of one
-fixed shape. Owns the form that the task detection takes; where boxes come from is the source's.
-Imports no torch."""
+"""Boxes as targets: what is wrong with one, and all of an image as rows of one fixed shape. Owns
+the form that the task detection takes; where boxes come from is the source's. Imports no torch."""
 
 from __future__ import annotations
 
@@ -18,8 +17,6 @@ NO_OBJECT = -1
 
 Objects = NDArray[np.float32]
 """The objects of one image, of shape (N, 5): class, x1, y1, x2, y2."""
-Corners = NDArray[np.floating]
-"""Boxes of shape (N, 4): x1, y1, x2, y2 in pixels."""
 
 
 def box_fault(
@@ -62,16 +59,3 @@ def target(objects: Objects, place: Letterbox, rows: int) -> NDArray[np.float32]
     filled[: len(objects), 0] = objects[:, 0]
     filled[: len(objects), 1:] = place.boxes(np.clip(objects[:, 1:], 0, limits))
     return filled
-
-
-def overlaps(boxes: Corners, others: Corners) -> NDArray[np.float64]:
-    """Intersection over union of each with each, of shape (boxes, others)."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    both = np.clip(high - low, 0, None).prod(-1)
-    union = _areas(boxes)[:, None] + _areas(others)[None, :] - both
-    return np.asarray(np.divide(both, union, out=np.zeros_like(both), where=union > 0))
-
-
-def _areas(boxes: Corners) -> NDArray[np.float64]:
-    return np.asarray((boxes[:, 2:] - boxes[:, :2]).prod(-1))

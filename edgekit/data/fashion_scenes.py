@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from edgekit.data.boxes import NO_OBJECT, overlaps
+from edgekit.data.boxes import NO_OBJECT
 from edgekit.data.fashion_mnist import CLASSES, files, garments
 from edgekit.data.source import Outline, Request, Source, times
 from edgekit.errors import ModelError
+from edgekit.sample_steps.decoding.boxes import overlaps
 
 NAME = "fashion_scenes"
 TARGETS = {"boxes": "detection", "masks": "segmentation"}

@@ -41,7 +41,8 @@ __all__ = [
     "verify",
 ]
 
-RUNTIMES_KEPT = 4
+RUNTIMES_KEPT = 6
+"""Two generations of both runtimes and the program that times a sample's steps."""
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from edgekit.bundle.directory import Bundle
 from edgekit.bundle.manifest import Evaluation, EvaluationTensor, TensorSpec
-from edgekit.bundle.tensors import quantize
 from edgekit.errors import ModelError, ResultError, UsageError
 from edgekit.measure.extra_results import DeviceEvaluation
 from edgekit.measure.extra_runs import Bench
 from edgekit.measure.runner_process import Placed, real_values
 from edgekit.metrics import MetricValue
+from edgekit.sample_steps.tensors import quantize
 from edgekit.stats import decibels
 from edgekit.stats.fidelity import MOST_DB
 from edgekit.tasks.scoring import Agreement, Scores

@@ -102,14 +102,16 @@ class DeviceEvaluation(Part):
     data_sha256: str = ""
 
 
-class HostSteps(Part):
+class SampleSteps(Part):
     """What edgekit does to a sample beside the inference, medians of one sample: `pre_ns` from raw
     values to what the model takes, `post_ns` from its outputs to the task's answer.
 
-    `where` is `device` when the measured device is the machine that measures, else `host`.
-    `without_post` says why there is no `post_ns`."""
+    `where` both were timed: on the measured device, or on the host, the machine that measures;
+    `host_because` says why there, and is empty in older results. `without_post` says why there is
+    no `post_ns`."""
 
     where: Literal["device", "host"]
+    host_because: str = ""
     pre_ns: Annotated[float, Field(ge=0)]
     post_ns: Annotated[float, Field(ge=0)] | None = None
     without_post: str = ""

@@ -6,7 +6,8 @@ invocation.py."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pydantic import BaseModel
@@ -60,7 +61,7 @@ class Bench:
         if every_s and not self.probes:
             watch += ["--window-ns", str(round(every_s * 1e9))]
         self.before_run()
-        try:
+        with self.naming(placed, what):
             made = attempt(
                 *(self.device, placed, settings, collect_state(self.device)),
                 timeout_s=timeouts.run_seconds + seconds,
@@ -70,13 +71,19 @@ class Bench:
             )
             if made.error:
                 raise made.error
+        return made
+
+    @contextmanager
+    def naming(self, placed: Placed, what: str) -> Iterator[None]:
+        """What goes wrong within it names the device, the artifact and the pass."""
+        try:
+            yield
         except EdgekitError as error:
             raise type(error)(
                 f"{self.device.name}: {placed.artifact.key}, {what}: {error.message}",
                 hint=error.hint,
                 details=error.details,
             ) from error
-        return made
 
 
 def profile(bench: Bench, placed: Placed) -> Profile:

@@ -134,9 +134,7 @@ def attempt(
             max_stderr_bytes=MAX_PRINTED_BYTES,
         )
         if not done.ok:
-            return Attempt(
-                _run(placed, None), failed(done, _run(placed, None), before, collect_state(device))
-            )
+            return Attempt(_run(placed, None), failed(done, None, before, collect_state(device)))
         reported = parse((done.stdout + b"\n" + done.stderr).decode("utf-8", "replace"))
     except TransportError as error:
         return Attempt(_run(placed, None), given_up(error, before, collect_state(device)))

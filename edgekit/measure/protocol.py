@@ -1,5 +1,6 @@
-"""What a runner on a device says, read as untrusted input. Owns the reading of runner protocol 1
-(its lines: lines.py); starts no runner and judges no number.
+"""What a runner on a device says, read as untrusted input. Owns what the lines of runner protocol 1
+tell together (a line: protocol_lines.py, its reading: protocol_text.py); starts no runner and
+judges no number.
 
 A runner prints one JSON object a line: `{"edgekit":1,"nonce":HEX,"type":…}`. Sizes are capped
 before anything is parsed; every line must follow its model exactly and carry the nonce of this run;
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from edgekit.errors import ResultError, RunnerError
 from edgekit.measure.protocol_lines import (
@@ -35,13 +36,8 @@ from edgekit.measure.protocol_lines import (
     WindowLine,
     WindowValues,
 )
-from edgekit.sanitize import printable
+from edgekit.measure.protocol_text import bad_line, parsed_lines
 
-MAX_OUTPUT_BYTES = 64 << 20
-MAX_LINE_BYTES = 128 << 10
-MAX_LINES = 20_000
-MAX_BRACKETS = 512
-"""Opening brackets in a line: bounds how deeply it can be nested before a parser sees it."""
 MAX_SAMPLES = 5_000_000
 
 MAX_WINDOWS = 15_000
@@ -109,10 +105,7 @@ def parse_runner_output(
 
     Raises ResultError (output that does not follow the protocol, or stops early), RunnerError (the
     runner reported a failure of its own)."""
-    lines = [
-        (number, _parse_line(number, line, nonce))
-        for number, line in enumerate(_split(stdout, truncated), 1)
-    ]
+    lines = parsed_lines(stdout, nonce, _LINE)
     _check_order(lines)
     run = _assemble(lines)
     if run.load and model_bytes is not None and run.load.model_bytes != model_bytes:
@@ -133,41 +126,6 @@ def parse_runner_output(
     return replace(run, complete=True)
 
 
-def _split(stdout: bytes, truncated: bool) -> list[bytes]:
-    """The terminated lines. What follows the last newline was cut off and is no line."""
-    if len(stdout) > MAX_OUTPUT_BYTES:
-        raise ResultError(
-            f"the runner printed more than {MAX_OUTPUT_BYTES >> 20} MiB", hint="lower max_seconds"
-        )
-    lines = stdout.split(b"\n", MAX_LINES + 1)[:-1]
-    if len(lines) > MAX_LINES:
-        raise ResultError(f"the runner printed more than {MAX_LINES} lines")
-    return lines
-
-
-def _parse_line(number: int, line: bytes, nonce: str) -> AnyLine:
-    if len(line) > MAX_LINE_BYTES:
-        raise _bad(number, f"longer than {MAX_LINE_BYTES >> 10} KiB")
-    if line.count(b"[") + line.count(b"{") > MAX_BRACKETS:
-        raise _bad(number, "nested too deeply, or too many parts")
-    try:
-        parsed = _LINE.validate_json(line)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise _bad(number, f"{where}: {first['msg']}" if where else first["msg"]) from None
-    if parsed.nonce != nonce:
-        raise _bad(number, "carries the nonce of another run")
-    return parsed
-
-
-def _bad(number: int, reason: str) -> ResultError:
-    return ResultError(
-        f"line {number} of the runner's output: {printable(reason)}",
-        hint="this is not what a healthy runner of this version prints",
-    )
-
-
 def _kind(line: AnyLine) -> str:
     """What may occur once, except samples."""
     if isinstance(line, MemoryLine):
@@ -185,30 +143,30 @@ def _check_order(lines: Sequence[tuple[int, AnyLine]]) -> None:
     for number, line in lines:
         kind = _kind(line)
         if number == 1 and kind != "hello":
-            raise _bad(number, f"{kind} before hello")
+            raise bad_line(number, f"{kind} before hello")
         if seen & {"end", "error"}:
-            raise _bad(number, f"{kind} after the end")
+            raise bad_line(number, f"{kind} after the end")
         if kind in seen and not isinstance(line, SamplesLine | WindowLine | OperatorLine):
-            raise _bad(number, f"{kind} a second time")
+            raise bad_line(number, f"{kind} a second time")
         if kind in listed:
             listed[kind] += 1
             if listed[kind] > {"window": MAX_WINDOWS, "operator": MAX_OPERATORS}[kind]:
-                raise _bad(number, f"too many lines of this type: {kind}")
+                raise bad_line(number, f"too many lines of this type: {kind}")
         if isinstance(line, WindowLine):
             if line.at_ns < last[0] or line.iterations < last[1]:
-                raise _bad(number, "windows out of order")
+                raise bad_line(number, "windows out of order")
             if len(line.ns) > line.iterations - last[1]:
-                raise _bad(number, "a window with more times than inferences")
+                raise bad_line(number, "a window with more times than inferences")
             last = (line.at_ns, line.iterations)
         if isinstance(line, SamplesLine):
             if line.offset != counted[line.phase]:
-                raise _bad(
+                raise bad_line(
                     number,
                     f"{line.phase} samples start at {line.offset}, expected {counted[line.phase]}",
                 )
             counted[line.phase] += len(line.ns)
             if counted[line.phase] > MAX_SAMPLES:
-                raise _bad(number, f"more than {MAX_SAMPLES} samples")
+                raise bad_line(number, f"more than {MAX_SAMPLES} samples")
         seen.add(kind)
 
 
@@ -227,14 +185,14 @@ def _gap(lines: Sequence[tuple[int, AnyLine]], required: Sequence[str], truncate
 def _check_counts(lines: Sequence[tuple[int, AnyLine]], run: RunnerRun, mode: Mode) -> None:
     number, end = lines[-1]
     if not isinstance(end, EndLine):
-        raise _bad(number, f"{_kind(end)} where end was expected")
+        raise bad_line(number, f"{_kind(end)} where end was expected")
     counted = run.windows[-1].iterations if mode == "sustain" else len(run.steady_ns)
     if any(len(operator.ns) > counted for operator in run.operators):
-        raise _bad(number, "an operator with more times than inferences")
+        raise bad_line(number, "an operator with more times than inferences")
     if mode == "evaluate" and run.output_file:
         counted = run.output_file.samples
     if end.iterations != counted or counted == 0:
-        raise _bad(number, f"claims {end.iterations} iterations, {counted} were reported")
+        raise bad_line(number, f"claims {end.iterations} iterations, {counted} were reported")
 
 
 def _assemble(lines: Sequence[tuple[int, AnyLine]]) -> RunnerRun:

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.bundle.manifest import Artifact, TensorSpec
-from edgekit.bundle.tensors import dequantize
 from edgekit.devices import CompletedProgram, Device
 from edgekit.devices.fact_scripts import collect_state
 from edgekit.devices.facts import DeviceState
@@ -29,10 +28,12 @@ from edgekit.errors import (
     RunnerError,
     TransportError,
 )
-from edgekit.measure.protocol import MAX_OUTPUT_BYTES, Mode, RunnerRun, parse_runner_output
+from edgekit.measure.protocol import Mode, RunnerRun, parse_runner_output
 from edgekit.measure.protocol_lines import TensorInfo
+from edgekit.measure.protocol_text import MAX_OUTPUT_BYTES
 from edgekit.measure.runs import RunnerKind
 from edgekit.measure.settings import Settings
+from edgekit.sample_steps.tensors import dequantize
 from edgekit.sanitize import printable
 from edgekit.stats import Fidelity, fidelity
 
@@ -176,7 +177,7 @@ def attempt(
         return Attempt(_kept(b"", nonce), error)
     if not done.ok:
         partial = _kept(done.stdout, nonce)
-        failure = failed(done, partial, before, _state_or_none(device))
+        failure = failed(done, partial.error, before, _state_or_none(device))
         return Attempt(partial, _with_shape_hint(failure, placed.artifact))
     try:
         size = placed.artifact.file.bytes
@@ -212,9 +213,9 @@ def given_up(error: TransportError, before: DeviceState, after: DeviceState) -> 
 
 
 def failed(
-    done: CompletedProgram, partial: RunnerRun, before: DeviceState, after: DeviceState | None
+    done: CompletedProgram, reported: str | None, before: DeviceState, after: DeviceState | None
 ) -> RunnerError:
-    """A run that ended badly, in words: what the runner said itself, else how it was ended."""
+    """A run that ended badly, in words: what the runner reported itself, else how it was ended."""
     details: dict[str, object] = {"stderr": last_lines(done.stderr, 20)}
     if done.signal == signal.SIGKILL or done.exit_code == KILLED_EXIT_CODE:
         return RunnerError(
@@ -237,13 +238,11 @@ def failed(
             f"the runner was ended by {name}{_said(done.stderr)}", hint=hint, details=details
         )
     text = (
-        f"the runner reported: {partial.error}"
-        if partial.error
+        f"the runner reported: {reported}"
+        if reported
         else f"the runner ended with exit code {done.exit_code}{_said(done.stderr)}"
     )
-    return RunnerError(
-        text, hint=_remedy(partial.error or last_lines(done.stderr, 1)), details=details
-    )
+    return RunnerError(text, hint=_remedy(reported or last_lines(done.stderr, 1)), details=details)
 
 
 def _remedy(message: str) -> str:

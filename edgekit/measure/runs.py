@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from edgekit.bundle.manifest import Artifact
 from edgekit.devices.facts import CpuTime, DeviceState
-from edgekit.measure.extra_results import DeviceEvaluation, Energy, HostSteps, Profile, Sustained
+from edgekit.measure.extra_results import DeviceEvaluation, Energy, Profile, SampleSteps, Sustained
 from edgekit.measure.protocol_lines import HelloValues, MemoryMark, WindowValues
 from edgekit.stats import ClusteredShare, Fidelity, clustered_share
 
@@ -111,7 +111,7 @@ class ArtifactResult(Part):
     sustained: Sustained | None = None
     evaluation: DeviceEvaluation | None = None
     energy: Energy | None = None
-    pipeline: HostSteps | None = None
+    pipeline: SampleSteps | None = None
     runner_kind: RunnerKind = "edgekit"
 
     @property

@@ -29,9 +29,10 @@ from edgekit.measure.evaluation import (
     task_of,
     whole_series,
 )
-from edgekit.measure.host_steps import host_steps
 from edgekit.measure.interleaving import Keep, hand_over, keep_nothing, measure_in_turn
 from edgekit.measure.measurement import Measurement
+from edgekit.measure.pipeline_program import StepsProgram, place_program
+from edgekit.measure.pipeline_times import pipeline_times
 from edgekit.measure.placement import outputs_path, place
 from edgekit.measure.runner_process import Placed
 from edgekit.measure.settings import LONGEST_S, Settings
@@ -62,8 +63,8 @@ class Side:
 class Extras:
     """What is found out of each artifact after the latency runs, in processes of its own: the time
     by operator; the curve of a run of `sustained_seconds` (at most 3600); the task's metrics on the
-    first `evaluation_samples` of the bundle's evaluation set; the energy of an inference; and on
-    the machine that measures, the time of a sample before and after the inference."""
+    first `evaluation_samples` of the bundle's evaluation set; the energy of an inference; and the
+    time of a sample before and after the inference."""
 
     profile: bool = False
     sustained_seconds: float | None = None
@@ -121,6 +122,10 @@ def bench(
             place(side.bundle, side.keys, target, device, lock, progress, activate=activate)
             for side in sides
         ]
+        artifacts = [each.artifact for there in placed for each in there]
+        steps = (
+            place_program(artifacts, target, device, lock, progress) if extras.pipeline else None
+        )
         lease_s = _lease_seconds(target, extras)
         try:
             with _governed(device, lock, target.control):
@@ -136,7 +141,9 @@ def bench(
                 where = extra_runs.Bench(
                     target, device, settings, measured[0].probes, lambda: lock.renew(lease_s)
                 )
-                measured = _with_extras(measured, where, sides, placed, extras, keep, progress)
+                measured = _with_extras(
+                    measured, where, sides, placed, extras, steps, keep, progress
+                )
         finally:
             with suppress(EdgekitError):
                 device.run(
@@ -210,6 +217,7 @@ def _with_extras(
     sides: Sequence[Side],
     placed: Sequence[Sequence[Placed]],
     extras: Extras,
+    steps: StepsProgram | None,
     keep: Keep,
     progress: Progress,
 ) -> tuple[Measurement, ...]:
@@ -218,7 +226,7 @@ def _with_extras(
     completed = list(measured)
     with meter(where.target, where.device) if extras.energy else nullcontext(None) as power:
         for number, (side, there) in enumerate(zip(sides, placed, strict=True)):
-            passes = _passes(side.bundle, extras, power, progress)
+            passes = _passes(side.bundle, extras, steps, power, progress)
             try:
                 for step in _run_passes(completed[number], where, there, passes, progress):
                     completed[number] = step
@@ -232,7 +240,11 @@ def _with_extras(
 
 
 def _passes(
-    bundle: Bundle, extras: Extras, power: Meter | None, progress: Progress
+    bundle: Bundle,
+    extras: Extras,
+    steps: StepsProgram | None,
+    power: Meter | None,
+    progress: Progress,
 ) -> dict[str, extra_runs.Pass]:
     """What runs once more of each artifact, by the field of ArtifactResult that it fills."""
     passes: dict[str, extra_runs.Pass] = {}
@@ -246,8 +258,8 @@ def _passes(
         passes["evaluation"] = partial(
             evaluate, bundle=bundle, samples=count, on_samples=on_samples
         )
-    if extras.pipeline:
-        passes["pipeline"] = partial(host_steps, bundle=bundle)
+    if steps is not None:
+        passes["pipeline"] = partial(pipeline_times, bundle=bundle, program=steps)
     if power is not None:
         passes["energy"] = partial(measure_energy, open_meter=power)
     return passes

@@ -18,7 +18,7 @@ from edgekit.tasks.task import load_task
 if TYPE_CHECKING:
     from edgekit.data.dataset import Dataset, Split
 
-CODE = ("data", "registry", "states.py", "pipeline/data.py")
+CODE = ("data", "registry", "sample_steps/decoding", "states.py", "pipeline/data.py")
 """What a saved split depends on besides the recipe and its data."""
 
 

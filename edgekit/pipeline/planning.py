@@ -21,6 +21,7 @@ STAGE_SOURCES = (
     "models",
     "data",
     "tasks",
+    "sample_steps/decoding",
     "metrics",
     "registry",
     "compress",
@@ -35,6 +36,7 @@ EXPORT_SOURCES = (
     "models",
     "data",
     "tasks",
+    "sample_steps/decoding",
     "metrics",
     "stats",
     "registry",
@@ -44,7 +46,7 @@ EXPORT_SOURCES = (
     "patches",
     "backends",
     "export",
-    "bundle/tensors.py",
+    "sample_steps/tensors.py",
 )
 TRAINING_LIBRARIES = ("torch", "torchvision", "torchao", "torch-pruning", "numpy")
 

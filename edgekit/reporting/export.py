@@ -73,6 +73,7 @@ def rows(measurement: Measurement) -> Iterator[dict[str, Any]]:
             "arena_bytes": result.arena_bytes,
             "pre_ms": result.pipeline.pre_ns / 1e6 if result.pipeline else None,
             "post_ms": _post_ms(result),
+            "pre_post_where": result.pipeline.where if result.pipeline else None,
             "energy_joules": result.energy.joules if result.energy else None,
             "notes": " ".join(
                 note.code for note in measurement.notes if note.artifact in (None, result.key)

@@ -176,20 +176,19 @@ def pipeline_times(measurement: Measurement, result: ArtifactResult) -> Iterator
     yield numbers.significant(sum(known) / 1e6) if whole else DASH
 
 
-def elsewhere(measurement: Measurement) -> str:
-    """Said where the steps did not run on the measured device; else empty."""
-    of_host = any(each.pipeline and each.pipeline.where == "host" for each in measurement.artifacts)
-    if not of_host:
-        return ""
-    return (
-        f"pre and post were timed on this machine, not on {printable(measurement.target)}: the"
-        " runners there hold no code of tasks"
-    )
+def where_timed(measurement: Measurement) -> str:
+    """On which machine the steps ran, and why not on the measured device."""
+    name = printable(measurement.target)
+    steps = [each.pipeline for each in measurement.artifacts if each.pipeline]
+    if all(each.where == "device" for each in steps):
+        return f"pre and post were timed on {name}, in numpy"
+    reasons = dict.fromkeys(each.host_because for each in steps if each.host_because)
+    because = f": {printable('; '.join(reasons), limit=300)}" if reasons else ""
+    return f"pre and post were timed on this machine, not on {name}{because}"
 
 
 def _about_steps(measurement: Measurement) -> Iterator[Text]:
-    if remark := elsewhere(measurement):
-        yield plain(remark, limit=300)
+    yield plain(where_timed(measurement), limit=400)
     reasons = (each.pipeline.without_post for each in measurement.artifacts if each.pipeline)
     for reason in dict.fromkeys(filter(None, reasons)):
         yield plain(f"no time after the inference: {reason}", limit=300)

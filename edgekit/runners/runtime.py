@@ -67,9 +67,10 @@ class RuntimeFile:
 
 @dataclass(frozen=True)
 class Runtime:
-    """A runner with all it needs. `version` is that of the runtime library."""
+    """A runner with all it needs. `version` is that of the runtime library, `format` what its
+    artifacts need, or the name of a program that runs none."""
 
-    format: RuntimeName
+    format: str
     version: str
     arch: str
     files: tuple[RuntimeFile, ...]

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from edgekit.bundle.pictures import Classes, ClassShare, CountTable, Marks
 from edgekit.errors import ModelError
 from edgekit.metrics import MetricKind
+from edgekit.sample_steps.decoding.scores import softmax
 from edgekit.tasks.classification_names import TOP1_NAME, TOP5_NAME
+from edgekit.tasks.decoding import Decoding
 from edgekit.tasks.drawing import Size
-from edgekit.tasks.outputs import confusion, first, softmax
+from edgekit.tasks.outputs import confusion, first
 from edgekit.tasks.task import Outputs
 
 if TYPE_CHECKING:
@@ -60,8 +62,8 @@ LIKELIEST = 3
 
 @dataclass(frozen=True)
 class Classification:
-    """See edgekit.tasks.task.Task, Decodes in edgekit.tasks.decoding, and Draws
-    and CountsAnswers in edgekit.tasks.drawing."""
+    """See edgekit.tasks.task.Task, NamesDecoding in edgekit.tasks.decoding, and Draws and
+    CountsAnswers in edgekit.tasks.drawing."""
 
     metrics: tuple[MetricKind, ...] = (TOP1, TOP5, BALANCED, WORST)
     agreement_label: str = "same top-1"
@@ -146,8 +148,9 @@ class Classification:
             return None
         return np.asarray(scores.argmax(1) == other_scores.argmax(1), dtype=np.float64)
 
-    def decoded(self, outputs: Outputs) -> object:
-        return softmax(first(outputs)).argmax(1)
+    @property
+    def decoding(self) -> Decoding:
+        return Decoding("top_classes")
 
     def drawn(self, outputs: Outputs, size: Size | None) -> Sequence[Marks]:
         """The likeliest classes; nothing where the outputs are no scores of classes."""

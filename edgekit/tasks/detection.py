@@ -18,21 +18,16 @@ from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from edgekit.bundle.pictures import CountTable, Marks
-from edgekit.data.boxes import overlaps
 from edgekit.errors import ModelError
 from edgekit.metrics import MetricKind
 from edgekit.metrics.detection import NOTHING
-from edgekit.tasks.boxes import Boxes, anchor_boxes, decoded, without_overlap
+from edgekit.sample_steps.decoding.boxes import overlaps
+from edgekit.sample_steps.decoding.objects import Detector
+from edgekit.tasks.decoding import Decoding
 from edgekit.tasks.detection_drawing import counts_by_place, drawn_boxes
 from edgekit.tasks.drawing import Size as ImageSize
 from edgekit.tasks.matching import match_records
-from edgekit.tasks.outputs import (
-    refuse_smoothing,
-    require,
-    require_same_shape,
-    sigmoid,
-    softmax,
-)
+from edgekit.tasks.outputs import refuse_smoothing, require, require_same_shape
 from edgekit.tasks.task import Outputs
 
 if TYPE_CHECKING:
@@ -41,8 +36,6 @@ if TYPE_CHECKING:
 Size = tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
-CANDIDATES = 300
-"""Boxes of an image that are looked at, from the highest score on."""
 SHOWN = 0.3
 """The score from which a detection counts in `agreement`."""
 SAME_PLACE = 0.5
@@ -103,10 +96,29 @@ class Detection:
     def agreement_label(self) -> str:
         return "same objects"
 
+    @property
+    def decoding(self) -> Decoding:
+        """Boxes, and the choice among those that overlap."""
+        layout = {
+            "image": self.image,
+            "grids": self.grids,
+            "anchors": self.anchors,
+            "box_weights": self.box_weights,
+            "background": self.background,
+            "min_score": self.min_score,
+            "max_overlap": self.max_overlap,
+            "most": self.most,
+        }
+        return Decoding("objects", layout)
+
     @cached_property
-    def anchor_boxes(self) -> Boxes:
+    def _detector(self) -> Detector:
+        return Detector(**self.decoding.args)
+
+    @property
+    def anchor_boxes(self) -> NDArray[np.float64]:
         """Of shape (anchors, 4), in pixels."""
-        return anchor_boxes(self.image, self.grids, self.anchors)
+        return self._detector.anchor_boxes
 
     def loss(
         self, outputs: Mapping[str, Tensor], targets: Tensor, *, label_smoothing: float = 0.0
@@ -190,18 +202,7 @@ class Detection:
     def detections(self, outputs: Outputs) -> list[NDArray[np.float64]]:
         """For each sample the (class, score, x1, y1, x2, y2) of what is detected, from the highest
         score on."""
-        deltas, scores = self._heads(outputs)
-        boxes = decoded(deltas, self.anchor_boxes, self.box_weights, self.image)
-        likely = softmax(scores)[..., 1:] if self.background else sigmoid(scores)
-        return [self._chosen(*image) for image in zip(boxes, likely, strict=True)]
-
-    def _chosen(self, boxes: Boxes, likely: NDArray[np.float64]) -> NDArray[np.float64]:
-        anchor, number = np.nonzero(likely >= self.min_score)
-        scores = likely[anchor, number]
-        best = np.argsort(-scores, kind="stable")[:CANDIDATES]
-        anchor, number, scores = anchor[best], number[best], scores[best]
-        chosen = without_overlap(boxes[anchor], scores, number, self.max_overlap)[: self.most]
-        return np.column_stack([number[chosen], scores[chosen], boxes[anchor[chosen]]])
+        return self._detector.detections(*self._heads(outputs))
 
     def agreement(self, outputs: Outputs, others: Outputs) -> NDArray[np.float64] | None:
         """The share of what two models detect that both do: of the same class, at the same place
@@ -212,10 +213,6 @@ class Detection:
     @property
     def error_label(self) -> str:
         return "share not matched"
-
-    def decoded(self, outputs: Outputs) -> object:
-        """Boxes, and the choice among those that overlap."""
-        return self.detections(outputs)
 
     def drawn(self, outputs: Outputs, size: ImageSize | None) -> Sequence[Marks]:
         """What is detected with a score of 0.3 or more."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.bundle.pictures import Box, Boxes, CountTable
-from edgekit.data.boxes import overlaps
+from edgekit.sample_steps.decoding.boxes import overlaps
 
 Detections = NDArray[np.float64]
 

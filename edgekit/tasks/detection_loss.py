@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import box_iou, sigmoid_focal_loss
-
-from edgekit.tasks.boxes import Boxes
 
 LEAST_OVERLAP = 0.5
 NEGATIVES = 3
@@ -22,7 +22,7 @@ def detection_loss(
     scores: Tensor,
     targets: Tensor,
     *,
-    anchors: Boxes,
+    anchors: NDArray[np.float64],
     weights: Sequence[float],
     background: bool,
 ) -> Tensor:

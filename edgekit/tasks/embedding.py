@@ -14,6 +14,8 @@ from pydantic.dataclasses import dataclass
 from edgekit.bundle.pictures import CountTable
 from edgekit.errors import ModelError
 from edgekit.metrics import MetricKind
+from edgekit.sample_steps.decoding.scores import unit_vectors
+from edgekit.tasks.decoding import Decoding
 from edgekit.tasks.outputs import confusion, first, refuse_smoothing, require
 from edgekit.tasks.task import Outputs
 
@@ -113,7 +115,7 @@ class Embedding:
 
     def score(self, outputs: Outputs, targets: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Vectors of length 1 with their classes, to be scored together."""
-        vectors = _normalised(first(outputs))
+        vectors = unit_vectors(first(outputs))
         return {GATHERED: np.concatenate([vectors, np.asarray(targets)[:, None]], axis=1)}
 
     def score_together(self, gathered: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -144,15 +146,16 @@ class Embedding:
 
     def agreement(self, outputs: Outputs, others: Outputs) -> NDArray[np.float64] | None:
         """1 where the two vectors point the same way."""
-        cosines = (_normalised(first(outputs)) * _normalised(first(others))).sum(1)
+        cosines = (unit_vectors(first(outputs)) * unit_vectors(first(others))).sum(1)
         return np.asarray(cosines >= SAME, dtype=np.float64)
 
-    def decoded(self, outputs: Outputs) -> object:
-        return _normalised(first(outputs))
+    @property
+    def decoding(self) -> Decoding:
+        return Decoding("unit_vectors")
 
     def counted(self, outputs: Outputs, targets: NDArray[Any]) -> CountTable | None:
         """The class of each sample, and of the one that is nearest to it."""
-        vectors = _normalised(first(outputs)).astype(np.float32)
+        vectors = unit_vectors(first(outputs)).astype(np.float32)
         nearest = []
         for start in range(0, len(vectors), CHUNK):
             similar = vectors[start : start + CHUNK] @ vectors.T
@@ -161,11 +164,6 @@ class Embedding:
             nearest.append(similar.argmax(axis=1))
         classes = int(targets.max()) + 1
         return confusion(targets, targets[np.concatenate(nearest)], classes, columns="nearest")
-
-
-def _normalised(vectors: NDArray[Any]) -> NDArray[np.float64]:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float64)
 
 
 def _check_width(shape: tuple[int, ...]) -> None:

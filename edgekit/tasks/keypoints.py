@@ -16,6 +16,8 @@ from pydantic.dataclasses import dataclass
 from edgekit.bundle.pictures import Marks, Point, Points
 from edgekit.errors import ModelError
 from edgekit.metrics import MetricKind
+from edgekit.sample_steps.decoding.points import points
+from edgekit.tasks.decoding import Decoding
 from edgekit.tasks.drawing import Size
 from edgekit.tasks.outputs import first, refuse_smoothing, require, require_same_shape
 from edgekit.tasks.task import Outputs
@@ -133,11 +135,11 @@ class Keypoints:
     def score(self, outputs: Outputs, targets: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """NME: the mean distance of the visible points, over the diagonal of their box, of each
         sample that has one. PCK: how many of them are near, of how many."""
-        points = self.points(first(outputs))
+        places = self.points(first(outputs))
         visible = targets[..., 2] > 0
         diagonal = _diagonals(targets)
         usable = diagonal > 0
-        distance = np.linalg.norm(points - targets[..., :2], axis=-1)
+        distance = np.linalg.norm(places - targets[..., :2], axis=-1)
         relative = np.where(visible, distance, 0.0) / np.where(usable, diagonal, 1.0)[:, None]
         count = np.where(usable, visible.sum(1), 0)
         error = np.where(usable, relative.sum(1) / np.maximum(count, 1), 0.0)
@@ -149,17 +151,18 @@ class Keypoints:
 
     def agreement(self, outputs: Outputs, others: Outputs) -> NDArray[np.float64] | None:
         """The share of the points that are near each other, by the diagonal of the first's box."""
-        points, other_points = self.points(first(outputs)), self.points(first(others))
-        diagonal = np.linalg.norm(np.ptp(points, axis=1), axis=-1)
-        near = np.linalg.norm(points - other_points, axis=-1) <= NEAR * diagonal[:, None]
+        places, other_places = self.points(first(outputs)), self.points(first(others))
+        diagonal = np.linalg.norm(np.ptp(places, axis=1), axis=-1)
+        near = np.linalg.norm(places - other_places, axis=-1) <= NEAR * diagonal[:, None]
         return np.asarray(near.mean(axis=1), dtype=np.float64)
 
     @property
     def error_label(self) -> str:
         return "NME"
 
-    def decoded(self, outputs: Outputs) -> object:
-        return self.points(first(outputs))
+    @property
+    def decoding(self) -> Decoding:
+        return Decoding("points", {"stride": self.stride})
 
     def drawn(self, outputs: Outputs, size: Size | None) -> Sequence[Marks]:
         return [
@@ -179,23 +182,8 @@ class Keypoints:
         return np.asarray(self.score(outputs, targets)[NME.name][:, 0], dtype=np.float64)
 
     def points(self, answered: NDArray[Any]) -> NDArray[np.float64]:
-        """Coordinates as they are; of heat maps the middle of the highest cell, moved by a quarter
-        towards its higher neighbour (Newell et al. 2016, arXiv:1603.06937, §3)."""
-        if answered.ndim == 3:
-            return np.asarray(answered, dtype=np.float64)
-        flat = answered.reshape(*answered.shape[:2], -1)
-        rows, columns = np.divmod(flat.argmax(-1), answered.shape[3])
-        padded = np.pad(answered, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
-        sample, point = np.ogrid[: len(answered), : answered.shape[1]]
-
-        def neighbours(down: int, right: int) -> NDArray[np.float64]:
-            after = padded[sample, point, rows + 1 + down, columns + 1 + right]
-            before = padded[sample, point, rows + 1 - down, columns + 1 - right]
-            return np.asarray(np.sign(after - before) / 4)
-
-        x = columns + 0.5 + neighbours(0, 1)
-        y = rows + 0.5 + neighbours(1, 0)
-        return np.stack([x, y], axis=-1) * self.stride
+        """In pixels of the input, of coordinates or heat maps."""
+        return points(answered, self.stride)
 
 
 def _diagonals(targets: NDArray[Any]) -> NDArray[np.float64]:

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from edgekit.bundle.pictures import Classes, ClassShare, CountTable, Marks
 from edgekit.errors import ModelError
 from edgekit.metrics import MetricKind
+from edgekit.sample_steps.decoding.scores import sigmoid
+from edgekit.tasks.decoding import Decoding
 from edgekit.tasks.drawing import Size
-from edgekit.tasks.outputs import first, refuse_smoothing, require, require_same_shape, sigmoid
+from edgekit.tasks.outputs import first, refuse_smoothing, require, require_same_shape
 from edgekit.tasks.task import Outputs
 
 if TYPE_CHECKING:
@@ -119,8 +121,9 @@ class Multilabel:
         same = (first(outputs) > 0) == (first(others) > 0)
         return np.asarray(same.mean(axis=1), dtype=np.float64)
 
-    def decoded(self, outputs: Outputs) -> object:
-        return sigmoid(first(outputs)) > 0.5
+    @property
+    def decoding(self) -> Decoding:
+        return Decoding("likely_classes")
 
     def drawn(self, outputs: Outputs, size: Size | None) -> Sequence[Marks]:
         """The classes that are found."""

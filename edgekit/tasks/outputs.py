@@ -30,17 +30,6 @@ def confusion(
     )
 
 
-def softmax(scores: NDArray[Any]) -> NDArray[np.float64]:
-    """Probabilities of classes from their scores, over the last axis."""
-    powers = np.exp(np.asarray(scores, dtype=np.float64) - scores.max(-1, keepdims=True))
-    return np.asarray(powers / powers.sum(-1, keepdims=True))
-
-
-def sigmoid(scores: NDArray[Any]) -> NDArray[np.float64]:
-    """Probabilities from logits, one by one."""
-    return np.asarray(0.5 * (1 + np.tanh(np.asarray(scores, dtype=np.float64) / 2)))
-
-
 def require(right: NDArray[np.bool_], rule: str) -> None:
     """Whether all values of each sample, of shape (samples, …), are right. Raises ModelError naming
     the first sample that has others, and the `rule`."""

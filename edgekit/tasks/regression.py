@@ -14,6 +14,8 @@ from pydantic.dataclasses import dataclass
 from edgekit.bundle.pictures import Marks, Numbers
 from edgekit.errors import ModelError
 from edgekit.metrics import MetricKind
+from edgekit.sample_steps.decoding.scores import rows_of
+from edgekit.tasks.decoding import Decoding
 from edgekit.tasks.drawing import Size
 from edgekit.tasks.outputs import first, refuse_smoothing, require, require_same_shape
 from edgekit.tasks.task import Outputs
@@ -93,16 +95,15 @@ class Regression:
             )
         require(np.isfinite(targets), "it is NaN or infinite")
         if outputs:
-            rows = _rows(targets)
-            _check_shape(rows.shape[1:], (int(np.prod(first(outputs))),))
+            _check_shape(rows_of(targets).shape[1:], (int(np.prod(first(outputs))),))
 
     def classes_of(self, outputs: Mapping[str, tuple[int, ...]]) -> int | None:
         return None
 
     def score(self, outputs: Outputs, targets: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Errors: their mean size for each sample, their squares, and with the targets for R²."""
-        expected = _rows(targets).astype(np.float64)
-        errors = _rows(first(outputs)) - expected
+        expected = rows_of(targets).astype(np.float64)
+        errors = rows_of(first(outputs)) - expected
         return {
             "mae": np.abs(errors).mean(axis=1),
             "rmse": errors**2,
@@ -113,30 +114,27 @@ class Regression:
         """1 where all numbers are within the tolerance; None without one."""
         if self.tolerance is None:
             return None
-        apart = np.abs(_rows(first(outputs)) - _rows(first(others)))
+        apart = np.abs(rows_of(first(outputs)) - rows_of(first(others)))
         return np.asarray(apart.max(axis=1) <= self.tolerance, dtype=np.float64)
 
     @property
     def error_label(self) -> str:
         return f"error in {self.unit}" if self.unit else "error"
 
-    def decoded(self, outputs: Outputs) -> object:
-        return _rows(first(outputs))
+    @property
+    def decoding(self) -> Decoding:
+        return Decoding("numbers")
 
     def drawn(self, outputs: Outputs, size: Size | None) -> Sequence[Marks]:
         return self.drawn_targets(first(outputs))
 
     def drawn_targets(self, targets: NDArray[Any]) -> Sequence[Marks]:
-        return [Numbers(values=row, unit=self.unit) for row in _rows(targets).tolist()]
+        return [Numbers(values=row, unit=self.unit) for row in rows_of(targets).tolist()]
 
     def errors(self, outputs: Outputs, targets: NDArray[Any]) -> NDArray[np.float64]:
         """The mean size of a sample's errors."""
-        apart = _rows(first(outputs)) - _rows(targets).astype(np.float64)
+        apart = rows_of(first(outputs)) - rows_of(targets).astype(np.float64)
         return np.asarray(np.abs(apart).mean(axis=1), dtype=np.float64)
-
-
-def _rows(values: NDArray[Any]) -> NDArray[Any]:
-    return values.reshape(len(values), -1)
 
 
 def _check_shape(targets: tuple[int, ...], predicted: tuple[int, ...]) -> None:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from edgekit.bundle.pictures import CountTable, Marks, Mask
 from edgekit.errors import ModelError
 from edgekit.metrics import MetricKind
+from edgekit.sample_steps.decoding.masks import masks
+from edgekit.tasks.decoding import Decoding
 from edgekit.tasks.drawing import Size
 from edgekit.tasks.outputs import first, require, require_same_shape
 from edgekit.tasks.task import Outputs
@@ -59,12 +61,16 @@ class Segmentation:
         scores = first(outputs)
         _check_scores(tuple(scores.shape[1:]))
         _check_classes(int(scores.shape[1]), targets[targets != IGNORED])
-        masks = targets.long()
-        resized = functional.interpolate(scores, masks.shape[1:], mode="bilinear")
+        expected = targets.long()
+        resized = functional.interpolate(scores, expected.shape[1:], mode="bilinear")
         losses = functional.cross_entropy(
-            resized, masks, ignore_index=IGNORED, label_smoothing=label_smoothing, reduction="sum"
+            resized,
+            expected,
+            ignore_index=IGNORED,
+            label_smoothing=label_smoothing,
+            reduction="sum",
         )
-        return losses / (masks != IGNORED).sum().clamp(min=1)
+        return losses / (expected != IGNORED).sum().clamp(min=1)
 
     def distillation_loss(
         self, student: Mapping[str, Tensor], teacher: Mapping[str, Tensor], temperature: float
@@ -118,15 +124,15 @@ class Segmentation:
 
     def agreement(self, outputs: Outputs, others: Outputs) -> NDArray[np.float64] | None:
         """The share of the pixels with the same class, at the size of the scores."""
-        pairs = zip(_masks(first(outputs)), _masks(first(others)), strict=True)
+        pairs = zip(masks(first(outputs)), masks(first(others)), strict=True)
         return np.array([(mask == other).mean() for mask, other in pairs], dtype=np.float64)
 
-    def decoded(self, outputs: Outputs) -> object:
-        """Masks at the size of the scores."""
-        return list(_masks(first(outputs)))
+    @property
+    def decoding(self) -> Decoding:
+        return Decoding("masks")
 
     def drawn(self, outputs: Outputs, size: Size | None) -> Sequence[Marks]:
-        return [Mask.of(mask) for mask in _masks(first(outputs), size)]
+        return [Mask.of(mask) for mask in masks(first(outputs), size)]
 
     def drawn_targets(self, targets: NDArray[Any]) -> Sequence[Marks]:
         return [Mask.of(mask) for mask in targets]
@@ -151,36 +157,10 @@ SEGMENTATION = Segmentation()
 def _confusions(scores: NDArray[Any], targets: NDArray[Any]) -> Iterator[NDArray[np.int64]]:
     """For each sample how many pixels of each true class (rows) have which class (columns)."""
     classes = scores.shape[1]
-    for mask, predicted in zip(targets, _masks(scores, targets.shape[1:]), strict=True):
+    for mask, predicted in zip(targets, masks(scores, targets.shape[1:]), strict=True):
         counted = mask != IGNORED
         pairs = mask[counted].astype(np.int64) * classes + predicted[counted]
         yield np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
-
-
-def _masks(
-    scores: NDArray[Any], size: tuple[int, ...] | None = None
-) -> Iterator[NDArray[np.int64]]:
-    """The class of the highest score of each pixel, sample by sample: scores of all samples at the
-    size of the masks can be large."""
-    for sample in scores:
-        yield resized(sample, size or sample.shape[1:]).argmax(axis=0)
-
-
-def resized(scores: NDArray[Any], size: tuple[int, ...]) -> NDArray[np.float64]:
-    """Scores of shape (classes, h, w) at another size, bilinearly, as torch's interpolate does
-    without align_corners: pixels are squares, and the border repeats."""
-    values = np.asarray(scores, dtype=np.float64)
-    for axis, length in ((1, size[0]), (2, size[1])):
-        had = values.shape[axis]
-        if had == length:
-            continue
-        at = np.clip((np.arange(length) + 0.5) * had / length - 0.5, 0, had - 1)
-        low = np.floor(at).astype(np.int64)
-        high = np.minimum(low + 1, had - 1)
-        part = (at - low).reshape((-1, 1) if axis == 1 else (1, -1))
-        below, above = values.take(low, axis), values.take(high, axis)
-        values = below + part * (above - below)
-    return values
 
 
 def _check_scores(shape: tuple[int, ...]) -> None:

@@ -60,7 +60,7 @@ def bench(
         accuracy_samples: Also the task's metrics on the first samples of the bundle's evaluation
             set, at most all of them.
         energy: Also the energy of an inference, by the target's power sensor.
-        pipeline: Also how long a sample takes before and after the inference, on this machine.
+        pipeline: Also how long a sample takes before and after the inference; see `where`.
         store: Whether the measurements go to the results database. They are returned either way.
         progress: Told where the work is.
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from edgekit.data.boxes import overlaps
 from edgekit.data.dataset import Dataset
 from edgekit.data.fashion_mnist import DEBIAN_FOLDER
 from edgekit.data.fashion_scenes import BACKGROUND, CLOTH, MOST_OVERLAP, outline
 from edgekit.data.load import load_dataset
 from edgekit.errors import ModelError
+from edgekit.sample_steps.decoding.boxes import overlaps
 from edgekit.tasks.segmentation import SEGMENTATION
 from tests.support.splits import one_input
 from tests.support.tiers import cannot_run

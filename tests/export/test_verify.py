@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from edgekit.backends.host_model import Arrays, HostModel
 from edgekit.bundle.manifest import TensorSpec
-from edgekit.bundle.tensors import dequantize, quantize
 from edgekit.errors import ExportError
 from edgekit.export import verify
 from edgekit.export.verify import (
@@ -25,6 +24,7 @@ from edgekit.export.verify import (
     reference_bytes,
     require,
 )
+from edgekit.sample_steps.tensors import dequantize, quantize
 from edgekit.tasks.classification import CLASSIFICATION
 from tests.support.splits import one_input_split
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.errors import ResultError, RunnerError
-from edgekit.measure import protocol
+from edgekit.measure import protocol, protocol_text
 from edgekit.measure.protocol import parse_runner_output
 
 NONCE = "5eed" * 8
@@ -348,7 +348,7 @@ def test_hostile_values_are_refused(index: int, values: dict[str, Any]) -> None:
         b'{"a":' * 400 + b"1" + b"}" * 400 + b"\n",
         b"[" * 500 + b"]" * 500 + b"\n",
         b"9" * 100_000 + b"\n",
-        b"x" * (protocol.MAX_LINE_BYTES + 1) + b"\n",
+        b"x" * (protocol_text.MAX_LINE_BYTES + 1) + b"\n",
         b'{"edgekit":1,"nonce":"' + NONCE.encode() + b'","type":"samples","\x1b[31m":1}\n',
     ],
 )
@@ -362,9 +362,9 @@ def test_hostile_lines_are_refused(hostile: bytes) -> None:
 
 def test_caps_come_before_parsing() -> None:
     with pytest.raises(ResultError, match="MiB"):
-        parse_runner_output(b"\0" * (protocol.MAX_OUTPUT_BYTES + 1), nonce=NONCE)
+        parse_runner_output(b"\0" * (protocol_text.MAX_OUTPUT_BYTES + 1), nonce=NONCE)
     with pytest.raises(ResultError, match="lines"):
-        parse_runner_output(b"\n" * (protocol.MAX_LINES + 2), nonce=NONCE)
+        parse_runner_output(b"\n" * (protocol_text.MAX_LINES + 2), nonce=NONCE)
 
 
 @given(noise=st.binary(max_size=300), at=st.integers(0, 15))

@@ -35,7 +35,6 @@ from edgekit.errors import (
     UsageError,
 )
 from edgekit.measure.measurement import Measurement
-from edgekit.measure.protocol import parse_runner_output
 from edgekit.measure.runner_process import failed, real_values
 from edgekit.measure.session import Extras
 from tests.support.measured import bench, make_bundle
@@ -488,7 +487,6 @@ def test_a_reboot_is_noticed(bundle: Bundle, tmp_path: Path) -> None:
 def test_an_out_of_memory_kill_is_named_as_such(
     before: int | None, after: int | None, words: str
 ) -> None:
-    nothing = parse_runner_output(b"", nonce="", allow_incomplete=True)
     states = (DeviceState(oom_kills=before, available_bytes=5 << 20), DeviceState(oom_kills=after))
     for exit_code, number in ((None, 9), (137, None)):
         done = CompletedProgram(
@@ -499,7 +497,7 @@ def test_an_out_of_memory_kill_is_named_as_such(
             stderr=b"",
             seconds=1.0,
         )
-        assert words in failed(done, nothing, *states).message
+        assert words in failed(done, None, *states).message
 
 
 def test_outputs_are_split_and_dequantized() -> None:

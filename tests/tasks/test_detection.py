@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 
 from edgekit.bundle.manifest import NamedTask
-from edgekit.data.boxes import overlaps
 from edgekit.errors import ModelError, UsageError
 from edgekit.installing import install_command
 from edgekit.metrics.detection import average_precision
-from edgekit.tasks.boxes import without_overlap
+from edgekit.sample_steps.decoding.boxes import overlaps, without_overlap
 from edgekit.tasks.detection import Detection
 from edgekit.tasks.matching import coco_evaluation, match_records
 from edgekit.tasks.scoring import Scores, agreement_percent

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from edgekit.errors import ModelError
+from edgekit.sample_steps.decoding.masks import resized
 from edgekit.tasks.scoring import Scores, agreement_percent
-from edgekit.tasks.segmentation import SEGMENTATION, resized
+from edgekit.tasks.segmentation import SEGMENTATION
 
 
 def scores_of(masks: np.ndarray, classes: int) -> np.ndarray:

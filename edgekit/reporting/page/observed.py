@@ -12,7 +12,7 @@ from edgekit.measure.probes import series
 from edgekit.measure.runs import ArtifactResult, OutputCheck
 from edgekit.metrics import named_metric
 from edgekit.reporting import numbers
-from edgekit.reporting.extra_results import elsewhere, metric_kinds, pipeline_times
+from edgekit.reporting.extra_results import metric_kinds, pipeline_times, where_timed
 from edgekit.reporting.page.build import decibels, metric_cell
 from edgekit.reporting.page.style import RUNTIME_LABELS, flag, mark, styles
 from edgekit.reporting.page.values import (
@@ -307,7 +307,7 @@ def pipeline_block(measurement: Measurement, command: str) -> Block:
         ("artifact", "pre ms", "inference ms", "post ms", "all ms"),
         rows,
         title="Before and after the inference",
-        caption=". ".join(filter(None, ("Medians of one sample", elsewhere(measurement)))),
+        caption=f"Medians of one sample; {where_timed(measurement)}",
     )
 
 
