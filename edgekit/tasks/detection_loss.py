@@ -90,7 +90,7 @@ def _assigned(anchors: Tensor, boxes: Tensor) -> Tensor:
 
 
 def _encoded(boxes: Tensor, anchors: Tensor) -> Tensor:
-    """The inverse of edgekit.tasks.boxes.decoded, without the weights."""
+    """The inverse of boxes_of in edgekit.sample_steps.decoding.boxes, without the weights."""
     sizes, box_sizes = anchors[:, 2:] - anchors[:, :2], boxes[:, 2:] - boxes[:, :2]
     shift = (boxes[:, :2] + boxes[:, 2:] - anchors[:, :2] - anchors[:, 2:]) / 2 / sizes
     return torch.cat([shift, (box_sizes / sizes).log()], dim=1)

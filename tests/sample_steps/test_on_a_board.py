@@ -73,7 +73,8 @@ def test_a_board_answers_as_the_task_does(
     decoding, decode = board_decoding_of(task), decoding_of(task)
     assert decoding
     assert decode
-    np.savez(tmp_path / "outputs.npz", **outputs)
+    arrays: dict[str, Any] = dict(outputs)
+    np.savez(tmp_path / "outputs.npz", **arrays)
     plan = json.dumps({"name": decoding.name, "args": dict(decoding.args)})
     place = str(Path(command[-1]).parents[1])
     argv = [sys.executable, "-IB", "-c", ANSWER, place, str(tmp_path / "outputs.npz"), plan]
