@@ -81,6 +81,15 @@ def test_what_was_not_timed_is_said(bundle: Bundle) -> None:
     assert [cell.text for cell in block.rows[0]][-2:] == ["n/a", "–"]
 
 
+def test_an_older_result_says_no_reason(bundle: Bundle) -> None:
+    plain = make_measurement(bundle)
+    old = json.loads('{"where": "host", "pre_ns": 1000.0, "post_ns": 2000.0}')
+    results = plain.model_dump()["artifacts"]
+    results[0]["pipeline"] = old
+    measured = Measurement.model_validate({**plain.model_dump(), "artifacts": results})
+    assert "pre and post were timed on this machine, not on pi4\n" in shown(measured)
+
+
 def test_a_model_without_a_task_has_no_second_step(bundle: Bundle, tmp_path: Path) -> None:
     write_manifest(bundle.path, bundle.manifest.model_copy(update={"task": None}))
     desk = make_desk(tmp_path, bundle)
