@@ -6,8 +6,12 @@ from __future__ import annotations
 import functools
 import io
 import re
+import shutil
 import subprocess
 import wave
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +49,12 @@ def speak(
 def version() -> str:
     """The program and its data, for whoever keeps what it spoke. Raises ModelError, see `speak`."""
     return _output(["--version"]).decode(errors="replace").strip()
+
+
+def program_files(args: Mapping[str, Any]) -> Sequence[Path]:
+    """The program, which a source that speaks depends on whatever its arguments are."""
+    program = shutil.which(PROGRAM)
+    return () if program is None else (Path(program),)
 
 
 def _check_range(what: str, value: int, allowed: tuple[int, int]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.data.espeak import speak
+from edgekit.data.espeak import program_files, speak
 from edgekit.data.source import Request, Source, times
 from edgekit.errors import ModelError
 
@@ -153,4 +153,4 @@ def _humming(length: int, random: np.random.Generator) -> NDArray[np.float64]:
 
 KINDS_OF_NOISE = (_white, _pink, _humming)
 
-SPEECH_IN_NOISE = Source(load=load, suppliers=("numpy", "scipy"))
+SPEECH_IN_NOISE = Source(load=load, suppliers=("numpy", "scipy"), files=program_files)

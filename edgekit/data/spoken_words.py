@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.cache import Cache, cache_root, content_key, source_digest
-from edgekit.data.espeak import PROGRAM, speak, version
+from edgekit.data.espeak import program_files, speak, version
 from edgekit.data.source import Outline, Request, Source
 from edgekit.errors import ModelError
 
@@ -211,9 +210,4 @@ def outline(args: Mapping[str, Any], base: Path) -> Outline:
     return Outline((1, RATE), classes=len(classes))
 
 
-def files(args: Mapping[str, Any]) -> Sequence[Path]:
-    program = shutil.which(PROGRAM)
-    return () if program is None else (Path(program),)
-
-
-SPOKEN_WORDS = Source(load=load, outline=outline, suppliers=("scipy",), files=files)
+SPOKEN_WORDS = Source(load=load, outline=outline, suppliers=("scipy",), files=program_files)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from edgekit.data.espeak import PROGRAM, speak
+from edgekit.data.fingerprint import dataset_fingerprint
 from edgekit.errors import ModelError
 from tests.support.tiers import cannot_run
 
@@ -84,3 +85,18 @@ def test_without_the_program_or_with_a_broken_one(
         broken.chmod(0o755)
         with pytest.raises(ModelError, match=message):
             speak("yes", **PLAIN)
+
+
+@pytest.mark.parametrize("source", ["spoken_words", "speech_in_noise"])
+def test_another_program_is_other_data(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cache must not give what another version spoke."""
+    program = tmp_path / PROGRAM
+    monkeypatch.setenv("PATH", str(tmp_path))
+    fingerprints = [dataset_fingerprint(source, {}, tmp_path)]
+    for text in ("#!/bin/sh\n", "#!/bin/sh\n# newer\n"):
+        program.write_text(text)
+        program.chmod(0o755)
+        fingerprints.append(dataset_fingerprint(source, {}, tmp_path))
+    assert len(set(fingerprints)) == 3
