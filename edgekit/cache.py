@@ -6,21 +6,24 @@ build resumes after its last finished stage.
     CACHE/partial/KEY/       a stage under way (epoch checkpoints)
     CACHE/partial/KEY.lock   held while it is
 
-An entry appears by one rename, so an entry that exists is complete. A key is a hash of everything
-that determines the result: settings, the key of what it continues from, fingerprints of model and
-data, library versions, and the source of edgekit that does the work. No torch here: a build that is
-fully cached must not pay for importing it."""
+An entry appears by one rename, so an entry that exists is complete. It holds the hash of each of
+its files, and what is read of it is checked against these first: a damaged entry is computed anew.
+A key is a hash of everything that determines the result: settings, the key of what it continues
+from, fingerprints of model and data, library versions, and the source of edgekit that does the
+work. No torch here: a build that is fully cached must not pay for importing it."""
 
 from __future__ import annotations
 
 import fcntl
 import functools
 import hashlib
+import json
+import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -28,7 +31,7 @@ from typing import Any
 import platformdirs
 
 from edgekit.errors import BusyError
-from edgekit.hashing import canonical_json
+from edgekit.hashing import canonical_json, sha256_file
 
 LIBRARIES = (
     "torch",
@@ -41,6 +44,9 @@ LIBRARIES = (
     "ai-edge-litert",
     "numpy",
 )
+
+HASHES = "hashes.json"
+"""The file of an entry that holds the hashes of its others, by name."""
 
 
 def cache_root() -> Path:
@@ -87,9 +93,19 @@ class Cache:
     def __init__(self, root: Path, kind: str) -> None:
         self._root, self._entries, self._partial = root, root / kind, root / "partial"
 
-    def get(self, key: str) -> Path | None:
+    def get(self, key: str, *names: str) -> Path | None:
+        """The entry of a key, with its files as they were put there. `names` are those that the
+        caller is going to read; without any, all files are looked at.
+
+        A damaged entry is none, nor is one that an older edgekit wrote without hashes: it is
+        computed anew, and `put` replaces it."""
         entry = self._entries / key
-        return entry if entry.is_dir() else None
+        if not entry.is_dir():
+            return None
+        if _is_whole(entry, names):
+            return entry
+        logging.getLogger(__name__).warning("%s is damaged and is computed anew", entry)
+        return None
 
     def _make(self) -> None:
         """The directories, on first writing: looking leaves no trace."""
@@ -118,10 +134,13 @@ class Cache:
             (self._partial / f"{key}.lock").unlink(missing_ok=True)
 
     def put(self, key: str, directory: Path) -> Path:
-        """Make `directory` the entry of `key` by one rename. An entry that is there already wins:
-        its content is the same by construction."""
+        """Make `directory` the entry of `key` by one rename. A whole entry that is there already
+        wins: its content is the same by construction."""
         self._make()
         entry = self._entries / key
+        (directory / HASHES).write_bytes(canonical_json(_hashes(directory)))
+        if entry.is_dir() and not _is_whole(entry):
+            self._drop(entry)
         try:
             directory.rename(entry)
         except OSError:
@@ -130,7 +149,35 @@ class Cache:
             shutil.rmtree(directory)
         return entry
 
+    def _drop(self, entry: Path) -> None:
+        """Take an entry away at once, so that nobody meets a part of it."""
+        aside = self.scratch()
+        with suppress(FileNotFoundError):  # another process was first
+            entry.rename(aside)
+        shutil.rmtree(aside)
+
     def scratch(self) -> Path:
         """A fresh directory on the same file system, to be filled and given to `put`."""
         self._make()
         return Path(tempfile.mkdtemp(prefix="entry-", dir=self._partial))
+
+
+def _is_whole(entry: Path, names: Sequence[str] = ()) -> bool:
+    """Whether the files of these names, or all files, are those that were put there."""
+    try:
+        written = (entry / HASHES).read_bytes()
+        if not names:
+            return written == canonical_json(_hashes(entry))
+        hashes = json.loads(written)
+        return all(hashes[name] == sha256_file(entry / name) for name in names)
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return False
+
+
+def _hashes(directory: Path) -> dict[str, str]:
+    """The hash of each file below a directory, but of the hashes themselves."""
+    return {
+        str(path.relative_to(directory)): sha256_file(path)
+        for path in directory.rglob("*")
+        if path.is_file() and path != directory / HASHES
+    }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from edgekit.cache import Cache, content_key, source_digest
+from edgekit.cache import HASHES, Cache, content_key, source_digest
 from edgekit.errors import BusyError
 
 
@@ -30,6 +31,55 @@ def test_an_entry_appears_whole(tmp_path: Path) -> None:
     assert (cache.put("k", scratch) / "file").read_text() == "content"
     assert cache.get("k") is not None
     assert not scratch.exists()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda entry: flip(entry / "inner" / "weights"),
+        lambda entry: (entry / "inner" / "weights").write_bytes(b"cont"),
+        lambda entry: (entry / "inner" / "weights").unlink(),
+        lambda entry: (entry / "surplus").touch(),
+        lambda entry: flip(entry / HASHES),
+        lambda entry: (entry / HASHES).unlink(),
+    ],
+    ids=["flipped bit", "cut", "missing", "surplus", "hashes flipped", "of an edgekit without"],
+)
+def test_a_damaged_entry_is_no_entry_and_is_replaced(
+    tmp_path: Path, damage: Callable[[Path], object], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Case 66 of the faults."""
+    cache = Cache(tmp_path, "stages")
+    entry = filled(cache)
+    assert cache.get("k") == entry
+    damage(entry)
+    assert cache.get("k") is None
+    assert "is damaged and is computed anew" in caplog.text
+    assert filled(cache) == cache.get("k") == entry
+    assert not list((tmp_path / "partial").iterdir()), "what was damaged is gone"
+
+
+def test_what_is_not_read_is_not_looked_at(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, "stages")
+    entry = filled(cache)
+    flip(entry / "inner" / "weights")
+    assert cache.get("k", "row") == entry
+    assert cache.get("k", "row", "inner/weights") is None
+    assert cache.get("k", "missing") is None
+
+
+def filled(cache: Cache) -> Path:
+    scratch = cache.scratch()
+    (scratch / "inner").mkdir()
+    (scratch / "inner" / "weights").write_bytes(b"content")
+    (scratch / "row").write_bytes(b"row")
+    return cache.put("k", scratch)
+
+
+def flip(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[3] ^= 1
+    file.write_bytes(content)
 
 
 def test_the_first_entry_wins(tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ import json
 import os
 import zlib
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
-from edgekit.bundle.format1 import upgraded_manifest
+from edgekit.bundle.format1 import is_format1, upgraded_manifest
 from edgekit.bundle.manifest import Artifact, BundleFile, Manifest, Part
 from edgekit.errors import ResultError, UsageError
 from edgekit.hashing import canonical_json, sha256_file
@@ -26,6 +27,10 @@ ID_RULES = 1
 """Which rules make a bundle's id. They outlive a manifest format: the same artifacts keep their
 id."""
 MAX_MANIFEST_BYTES = 64 << 20
+CONTENT_SHA256 = "content_sha256"
+"""The key in a manifest file that holds the hash of all other keys: verdicts rest on numbers that
+the id does not cover. Whoever alters them on purpose can hash them again; against that there are
+signatures."""
 
 
 class Bundle(Part):
@@ -88,8 +93,10 @@ def _chosen(artifact: Artifact) -> list[object]:
 def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Write atomically: a bundle directory with a manifest is complete."""
     staged = directory / f".{MANIFEST}.{os.getpid()}"
+    values = json.loads(manifest.model_dump_json())
+    values[CONTENT_SHA256] = content_sha256(values)
     with staged.open("w", encoding="utf-8") as stream:
-        stream.write(manifest.model_dump_json(indent=1))
+        stream.write(json.dumps(values, indent=1, ensure_ascii=False))
         stream.flush()
         os.fsync(stream.fileno())
     staged.replace(directory / MANIFEST)
@@ -148,8 +155,20 @@ def open_bundle(path: str | Path, *, verify: bool = True) -> Bundle:
 
 def read_manifest(data: bytes) -> Manifest:
     """A manifest of this format or of an earlier one. Raises ValueError or RecursionError for what
-    is neither."""
-    return Manifest.model_validate(upgraded_manifest(json.loads(data)))
+    is neither, and for one that was altered after it was written."""
+    values = json.loads(data)
+    if is_format1(values):  # which has no hash of its own
+        return Manifest.model_validate(upgraded_manifest(values))
+    written_sha256 = values.pop(CONTENT_SHA256, None) if isinstance(values, dict) else None
+    manifest = Manifest.model_validate(values)
+    if written_sha256 != content_sha256(values):
+        raise ValueError("it was altered after it was written")
+    return manifest
+
+
+def content_sha256(values: dict[str, Any]) -> str:
+    """The hash of a manifest's values, without that of the hash itself."""
+    return hashlib.sha256(canonical_json(values)).hexdigest()
 
 
 def _verify_files(bundle: Bundle) -> None:
@@ -181,4 +200,6 @@ def _first(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return f"{'.'.join(str(p) for p in first['loc'])}: {first['msg']}"
-    return "nested too deeply" if isinstance(error, RecursionError) else "not JSON"
+    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
+        return "not JSON"
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)

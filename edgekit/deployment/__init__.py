@@ -27,6 +27,7 @@ from edgekit.errors import DeviceError
 from edgekit.hashing import canonical_json, sha256_file
 from edgekit.progress import Progress, silent
 from edgekit.runners.runtime import Runtime
+from edgekit.sanitize import printable
 
 __all__ = [
     "DeployReport",
@@ -268,6 +269,7 @@ def _read_back(device: Device, workdir: str, which: str) -> VerifiedBundle:
     text = "\n".join(call(device, READ_BACK, workdir, which, timeout_s=HASHING_S))
     tree = re.search(r"^tree bundles/([0-9a-f]{12}-([0-9a-f]{32}))$", text, re.MULTILINE)
     links = re.findall(r"^link (?:\.\./)+objects/([0-9a-f]{64}) (.+)$", text, re.MULTILINE)
+    names = re.findall(r"^link \S* (.+)$", text, re.MULTILINE)
     intact = {
         name
         for digest, name in re.findall(r"^([0-9a-f]{64}) [ *]([0-9a-f]{64})$", text, re.MULTILINE)
@@ -283,6 +285,13 @@ def _read_back(device: Device, workdir: str, which: str) -> VerifiedBundle:
             f"{device.name}: {which} bundle {tree[1]}: altered or missing:"
             f" {', '.join(damaged[:5])}",
             hint="deploy again",
+        )
+    surplus = sorted(set(names) - {name for _, name in links} - {".objects"})
+    if surplus:
+        raise DeviceError(
+            f"{device.name}: {which} bundle {tree[1]}: holds more than was deployed:"
+            f" {', '.join(map(printable, surplus[:5]))}",
+            hint="deploy again, which removes it",
         )
     if _digest_of({name: digest for digest, name in links}) != tree[2]:
         raise DeviceError(

@@ -28,20 +28,25 @@ for line in $lines; do
   target=${line%% *} name=${line#* }
   object=objects/${target##*/}
   [ -f "$object" ] || fail "$root/$object is gone"
-  echo "${target##*/}" || exit 65
+  echo "${target##*/}" && echo "$name" >&3 || exit 65
   [ "$mode" != 755 ] || [ -x "$object" ] || { changed=yes && chmod 755 "$object"; } || exit 65
   if [ -L "$tree/$name" ] && [ "$tree/$name" -ef "$object" ]; then continue; fi
   changed=yes
   case $name in */*) [ -d "$tree/${name%/*}" ] || mkdir -p "$tree/${name%/*}" || exit 65 ;; esac
   rm -f "$tree/$name" && ln -s "$target" "$tree/$name" || exit 65
-done >"staging/list.$$" || exit 65
+done >"staging/list.$$" 3>"staging/names.$$" || exit 65
 set +f
 unset IFS
+if [ "$tree" = "$2" ] && [ "${2%/*}" = bundles ]; then
+  echo .objects >>"staging/names.$$"
+  find "$tree" ! -type d | while IFS= read -r path; do echo "${path#"$tree"/}"; done |
+    grep -vxFf "staging/names.$$" | while IFS= read -r name; do rm -f "$tree/$name"; done
+fi
 if [ ! -f "$tree/.objects" ] || [ "$(cat "staging/list.$$")" != "$(cat "$tree/.objects")" ]; then
   changed=yes
   mv -f "staging/list.$$" "$tree/.objects" || exit 65
 fi
-rm -f "staging/lines.$$" "staging/list.$$"
+rm -f "staging/lines.$$" "staging/list.$$" "staging/names.$$"
 [ -z "$changed" ] || to_disk
 [ "$tree" = "$2" ] || mv "$tree" "$2" || exit 65
 touch "$2"
@@ -52,7 +57,8 @@ done
 )
 """WORKDIR TREE COUNT; COUNT lines `MODE LINK NAME` on standard input. Makes a tree of links by one
 rename, from those that were unpacked to staging/tree and what they lack, or mends the one that is
-there. That one is the last used then, also where the clock was set back since."""
+there. What a bundle's tree holds besides is removed; a runtime may have written to its own. That
+one is the last used then, also where the clock was set back since."""
 _SWITCH = r"""
 link() { rm -f "$2.new" && ln -s "$1" "$2.new" || exit 65; }
 swap() {
@@ -107,12 +113,12 @@ cd "$root" || exit 65
 tree=$(readlink "$2") || fail "no bundle is $2"
 echo "tree $tree"
 cd "$tree" || exit 65
-find . -type l | while read -r name; do echo "link $(readlink "$name") ${name#./}"; done
+find . ! -type d | while IFS= read -r name; do echo "link $(readlink "$name") ${name#./}"; done
 cd "$root/objects" && hashes <"$root/$tree/.objects"
 """
 )
-"""WORKDIR current|previous. Prints `tree TREE`, `link TARGET NAME` for every file of the bundle,
-and `HASH  OBJECT` as read from the disk."""
+"""WORKDIR current|previous. Prints `tree TREE`, `link TARGET NAME` for whatever is in it (without a
+TARGET what is no link), and `HASH  OBJECT` as read from the disk."""
 COLLECT = (
     HEAD
     + r"""

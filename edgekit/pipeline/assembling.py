@@ -1,9 +1,10 @@
 """A bundle from what the cache holds of its exports: written beside its final place, and renamed
-there."""
+there. A damaged one in that place is moved out of the way."""
 
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import subprocess
 import tempfile
@@ -25,7 +26,7 @@ from edgekit.bundle.manifest import (
     TraceRow,
 )
 from edgekit.cache import library_versions
-from edgekit.errors import ExportError
+from edgekit.errors import ExportError, ResultError
 from edgekit.export.arrays_file import read_arrays
 from edgekit.pipeline.data import states_of
 from edgekit.pipeline.evaluation import evaluation_set, write_evaluation
@@ -40,6 +41,22 @@ def artifact_of(entry: Path) -> Artifact:
     return Artifact.model_validate_json((entry / "result.json").read_bytes())
 
 
+def assembled(loaded: LoadedRecipe, output: Path, artifacts: tuple[Artifact, ...]) -> Bundle | None:
+    """The bundle of these artifacts that is in `output` already, if it is whole."""
+    final = _place(loaded, output, artifacts)
+    if not (final / MANIFEST).is_file():
+        return None
+    try:
+        return open_bundle(final)
+    except ResultError:
+        return None
+
+
+def _place(loaded: LoadedRecipe, output: Path, artifacts: tuple[Artifact, ...]) -> Path:
+    identity = bundle_id(recipe_sha256(loaded.recipe), artifacts)
+    return output / f"{loaded.recipe.name}-{identity[:12]}"
+
+
 def assemble(
     loaded: LoadedRecipe,
     cache: Path,
@@ -47,14 +64,14 @@ def assemble(
     trace: tuple[TraceRow, ...],
     entries: Sequence[Path],
 ) -> Bundle:
-    """Write the bundle beside its final place and rename it there. A bundle with the same id is
+    """Write the bundle beside its final place and rename it there. A whole one with the same id is
     left as it is."""
     artifacts = tuple(artifact_of(entry) for entry in entries)
+    if (ready := assembled(loaded, output, artifacts)) is not None:
+        return ready
     sha256 = recipe_sha256(loaded.recipe)
     identity = bundle_id(sha256, artifacts)
-    final = output / f"{loaded.recipe.name}-{identity[:12]}"
-    if (final / MANIFEST).is_file():
-        return open_bundle(final)
+    final = _place(loaded, output, artifacts)
     outputs = {
         artifact.key: read_arrays(entry / "outputs.npz")
         for artifact, entry in zip(artifacts, entries, strict=True)
@@ -100,8 +117,8 @@ def assemble(
             shutil.copyfile(sources[file.name] / file.name, staged / file.name)
         write_manifest(staged, opened.manifest)
         staged.chmod(0o755)
-        if final.exists():  # left behind without a manifest: not a bundle
-            shutil.rmtree(final)
+        if final.exists():
+            _move_aside(final)
         staged.rename(final)
     except OSError as error:
         raise ExportError(
@@ -112,6 +129,20 @@ def assemble(
         if "staged" in locals():
             shutil.rmtree(staged, ignore_errors=True)
     return open_bundle(final)
+
+
+def _move_aside(final: Path) -> None:
+    """Nothing that a person may have put into a directory is lost, but what a build left behind
+    without a manifest is no bundle."""
+    if not (final / MANIFEST).is_file():
+        shutil.rmtree(final)
+        return
+    aside = final.with_name(f"{final.name}.damaged")
+    shutil.rmtree(aside, ignore_errors=True)
+    final.rename(aside)
+    logging.getLogger(__name__).warning(
+        "%s was damaged and is written anew; the damaged one is %s", final, aside.name
+    )
 
 
 def _files(artifact: Artifact) -> tuple[BundleFile, ...]:

@@ -24,9 +24,9 @@ from edgekit.bundle.manifest import (
 from edgekit.cache import Cache, cache_root
 from edgekit.errors import ExportError, ModelError
 from edgekit.export.processes import ExportJob, export_artifacts
-from edgekit.pipeline.assembling import artifact_of, assemble
+from edgekit.pipeline.assembling import artifact_of, assemble, assembled
 from edgekit.pipeline.data import saved_test_split
-from edgekit.pipeline.planning import Plan, PlannedExport, PlannedStage, plan
+from edgekit.pipeline.planning import Plan, PlannedExport, PlannedStage, checked_whole, plan
 from edgekit.progress import Progress, silent
 from edgekit.recipe.lineage import stage_name
 from edgekit.recipe.load import LoadedRecipe, as_loaded
@@ -79,12 +79,24 @@ def build(
     loaded = as_loaded(recipe, overrides)
     cache = cache_root()
     planned = plan(loaded, cache=cache)
+    opened = _assembled(loaded, planned, Path(output))
+    if opened is None:
+        planned = checked_whole(planned, cache)
     rows = _run_stages(loaded, planned, cache, progress)
     parallel = parallel_exports or min(4, os.cpu_count() or 1)
     artifacts = _export(loaded, planned, cache, progress, parallel)
     trace = tuple(_complete(row, loaded.recipe, artifacts) for row in rows)
-    opened = assemble(loaded, cache, Path(output), trace, artifacts)
+    if opened is None:
+        opened = assemble(loaded, cache, Path(output), trace, artifacts)
     return BuildResult(opened, trace, sum(export.cached is not None for export in planned.exports))
+
+
+def _assembled(loaded: LoadedRecipe, planned: Plan, output: Path) -> Bundle | None:
+    """The bundle, where it and everything it is of is there already."""
+    entries = [export.cached for export in planned.exports if export.cached]
+    if len(entries) < len(planned.exports) or not all(stage.cached for stage in planned.stages):
+        return None
+    return assembled(loaded, output, tuple(artifact_of(entry) for entry in entries))
 
 
 def _run_stages(
@@ -139,7 +151,7 @@ def _export(
 def _checkpoint(planned: Plan, export: PlannedExport, cache: Path) -> Path:
     """Where the stage that is exported lies in the cache, now that all stages have run."""
     stage = planned.stages[export.stage]
-    checkpoint = Cache(cache, "stages").get(stage.key)
+    checkpoint = Cache(cache, "stages").get(stage.key, "checkpoint.json")
     if checkpoint is None:
         raise ModelError(
             f"stage {stage.name} left nothing in the cache",

@@ -4,7 +4,7 @@ the keys; runs nothing and imports no torch."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,8 @@ class Plan:
 
 
 def plan(loaded: LoadedRecipe, *, cache: Path | None = None) -> Plan:
-    """The keys of every stage and export, and which of them the cache holds. Imports no torch.
+    """The keys of every stage and export, and which of them the cache holds. Of each entry only the
+    file that says what it is was checked. Imports no torch.
 
     Raises ModelError when the model's or the data's own files cannot be found.
     """
@@ -120,7 +121,12 @@ def plan(loaded: LoadedRecipe, *, cache: Path | None = None) -> Plan:
         key = content_key(before, settings, teachers, own_code)
         stages.append(
             PlannedStage(
-                index, stage_name(recipe, index), stage.stage, parent, key, stage_cache.get(key)
+                index,
+                stage_name(recipe, index),
+                stage.stage,
+                parent,
+                key,
+                stage_cache.get(key, "trace.json"),
             )
         )
     backends = [load_backend(name, base) for name in recipe.export.backends]
@@ -139,9 +145,32 @@ def plan(loaded: LoadedRecipe, *, cache: Path | None = None) -> Plan:
                 source_digest(*EXPORT_SOURCES),
             )
             exports.append(
-                PlannedExport(index, stage.export, backend, file_name, key, artifact_cache.get(key))
+                PlannedExport(
+                    index,
+                    stage.export,
+                    backend,
+                    file_name,
+                    key,
+                    artifact_cache.get(key, "result.json"),
+                )
             )
     return Plan(tuple(stages), tuple(exports))
+
+
+def checked_whole(planned: Plan, cache: Path) -> Plan:
+    """The same plan for a build that reads more than what entries are: those with any damaged file
+    are no longer in it."""
+    stages, artifacts = Cache(cache, "stages"), Cache(cache, "artifacts")
+    return Plan(
+        tuple(
+            replace(stage, cached=stages.get(stage.key)) if stage.cached else stage
+            for stage in planned.stages
+        ),
+        tuple(
+            replace(export, cached=artifacts.get(export.key)) if export.cached else export
+            for export in planned.exports
+        ),
+    )
 
 
 def _teachers(settings: dict[str, Any]) -> list[str]:

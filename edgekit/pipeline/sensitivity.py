@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from edgekit.cache import Cache, cache_root
 from edgekit.compress.quantize.layer_sensitivity import LayerSensitivity
 from edgekit.errors import UsageError
-from edgekit.pipeline.planning import PlannedStage, plan
+from edgekit.pipeline.planning import PlannedStage, checked_whole, plan
 from edgekit.progress import Progress, silent
 from edgekit.recipe.load import LoadedRecipe, as_loaded
 from edgekit.yaml_documents.validation import closest
@@ -78,7 +78,7 @@ def sensitivity(
         (16, ())
     """
     loaded = as_loaded(recipe, overrides)
-    planned = plan(loaded)
+    planned = checked_whole(plan(loaded), cache_root())
     chosen = _wanted(loaded, planned.stages, stage)
     from edgekit.compress.quantize.sensitivity import cheapest_float
     from edgekit.pipeline.stages import Stages

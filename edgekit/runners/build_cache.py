@@ -1,10 +1,12 @@
 """Finished runtimes in the cache: a directory that appears by one rename, with a listing of its
-files. Owns that listing and who may write."""
+files and their hashes. Owns that listing, whether what is there is still it, and who may write."""
 
 from __future__ import annotations
 
 import fcntl
 import json
+import logging
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,6 +22,23 @@ LISTING = "files.json"
 POLL_S = 0.1
 
 
+def is_ready(home: Path) -> bool:
+    """Whether a runtime is there, with all its files as they were listed. A damaged one is removed,
+    and made anew."""
+    if not home.is_dir():
+        return False
+    try:
+        if all(
+            describe_file(file.path, file.name, file.mode) == file for file in read_listing(home)
+        ):
+            return True
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        pass  # a damaged listing
+    logging.getLogger(__name__).warning("%s is damaged and is made anew", home)
+    shutil.rmtree(home)
+    return False
+
+
 @contextmanager
 def building(home: Path, doing: str, progress: Progress) -> Iterator[Path | None]:
     """A scratch directory that becomes `home` by one rename when the block is done; None when
@@ -29,7 +48,7 @@ def building(home: Path, doing: str, progress: Progress) -> Iterator[Path | None
         while not _locked(lock):
             progress(f"wait for another process that {doing}", 0, 0)
             time.sleep(POLL_S)
-        if home.is_dir():
+        if is_ready(home):
             yield None
             return
         with tempfile.TemporaryDirectory(

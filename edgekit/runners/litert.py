@@ -16,7 +16,7 @@ from edgekit.cache import content_key
 from edgekit.errors import RunnerError
 from edgekit.installing import install_command
 from edgekit.progress import Progress
-from edgekit.runners.build_cache import building, read_listing, write_listing
+from edgekit.runners.build_cache import building, is_ready, read_listing, write_listing
 from edgekit.runners.python_packing import pack, packing_digest
 from edgekit.runners.runtime import DIRECTORY, Platform, Runtime, describe_file, host_platform
 from edgekit.runners.wheels import fetch_wheels
@@ -79,7 +79,7 @@ def board_runtime(platform: Platform, cache: Path, progress: Progress) -> Runtim
     )
     key = content_key(CHOICES, packing_digest(), [path.read_text() for path in _sources()], about)
     home = cache / "runtimes" / f"litert-{platform.arch}-py{platform.python_version}-{key[:12]}"
-    if not home.is_dir():
+    if not is_ready(home):
         wheels = _wheels(platform, platform.python_version, platform.glibc, cache, progress)
         with building(home, "packs the LiteRT runtime", progress) as build:
             if build is not None:

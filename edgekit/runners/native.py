@@ -26,7 +26,7 @@ from edgekit.errors import DeviceError, RunnerError, TransportError
 from edgekit.hashing import sha256_file
 from edgekit.installing import install_command
 from edgekit.progress import Progress, silent
-from edgekit.runners.build_cache import building, read_listing, write_listing
+from edgekit.runners.build_cache import building, is_ready, read_listing, write_listing
 from edgekit.runners.elf import HEADER_BYTES, elf_machine
 from edgekit.runners.own_libc import with_own_libc
 from edgekit.runners.runtime import DIRECTORY, Platform, Runtime, older, public_version
@@ -105,7 +105,7 @@ def native_runner(
         / "runtimes"
         / f"executorch-{version}-{arch}-{'portable' if portable else 'native'}-{key[:12]}"
     )
-    if not home.is_dir():
+    if not is_ready(home):
         compiler = _compiler(arch, portable, cache)
         with building(home, "compiles the runner", progress) as build:
             if build is not None:
@@ -145,7 +145,7 @@ def executorch_for(arch: str, cache: Path, progress: Progress = silent) -> Path:
         return installed
     version = wanted_version()
     home = cache / "wheels" / f"executorch-{version}-{arch}"
-    if not home.is_dir():
+    if not is_ready(home):
         python = (  # the libraries are the same in all of them
             f"{sys.version_info[0]}.{sys.version_info[1]}"
         )
@@ -165,8 +165,10 @@ def executorch_for(arch: str, cache: Path, progress: Progress = silent) -> Path:
                 wheel.extractall(
                     scratch, [name for name in wheel.namelist() if name.startswith(parts)]
                 )
+            unpacked = Path(scratch) / "executorch"
+            write_listing(unpacked)
             if not home.is_dir():
-                (Path(scratch) / "executorch").rename(home)
+                unpacked.rename(home)
     return home
 
 

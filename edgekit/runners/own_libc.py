@@ -16,7 +16,7 @@ from edgekit.cache import content_key
 from edgekit.errors import RunnerError
 from edgekit.hashing import sha256_file
 from edgekit.progress import Progress
-from edgekit.runners.build_cache import building, read_listing, write_listing
+from edgekit.runners.build_cache import building, is_ready, read_listing, write_listing
 from edgekit.runners.runtime import DIRECTORY, Runtime
 
 LOADERS = {"x86_64": "ld-linux-x86-64.so.2", "aarch64": "ld-linux-aarch64.so.1"}
@@ -36,7 +36,7 @@ def with_own_libc(runtime: Runtime, cache: Path, progress: Progress) -> Runtime:
     """The same runtime with its own C library below `lib`. Raises RunnerError: this machine has
     none for the architecture."""
     libraries = system_libraries(runtime.arch)
-    cached = sorted((cache / "runtimes").glob(f"libc-{runtime.arch}-*[0-9a-f]"))
+    cached = [] if libraries else _cached(runtime.arch, cache)
     if not libraries and not cached:
         packages = " ".join(
             f"{name}-{DEBIAN_NAMES[runtime.arch]}-cross"
@@ -51,7 +51,7 @@ def with_own_libc(runtime: Runtime, cache: Path, progress: Progress) -> Runtime:
         if libraries
         else cached[-1]
     )
-    if not home.is_dir():
+    if not is_ready(home):
         with building(home, "copies a C library", progress) as build:
             if build is not None:
                 (build / "lib").mkdir()
@@ -68,6 +68,12 @@ def with_own_libc(runtime: Runtime, cache: Path, progress: Progress) -> Runtime:
         files=(*runtime.files, *read_listing(home)),
         command=(*through, runtime.command[-1]),
     )
+
+
+def _cached(arch: str, cache: Path) -> list[Path]:
+    """C libraries that another machine brought along in its cache."""
+    homes = sorted((cache / "runtimes").glob(f"libc-{arch}-*[0-9a-f]"))
+    return [home for home in homes if is_ready(home)]
 
 
 def system_libraries(arch: str) -> list[Path]:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import logging
 import shutil
 import sys
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -47,16 +50,30 @@ def fetch_wheels(
     home = (
         cache / "wheels" / f"{arch}-py{python}-{hashlib.sha256(request.encode()).hexdigest()[:12]}"
     )
-    if not home.is_dir():
-        home.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        scratch = Path(tempfile.mkdtemp(prefix=".fetch-", dir=home.parent))
-        try:
-            _download(requirements, arch, python, glibc, scratch, progress)
-            if not home.is_dir():
-                scratch.rename(home)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+    wheels = sorted(home.glob("*.whl"))
+    if wheels and all(map(_is_whole, wheels)):
+        return tuple(wheels)
+    if home.is_dir():
+        logging.getLogger(__name__).warning("%s is damaged and is fetched anew", home)
+        shutil.rmtree(home)
+    home.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    scratch = Path(tempfile.mkdtemp(prefix=".fetch-", dir=home.parent))
+    try:
+        _download(requirements, arch, python, glibc, scratch, progress)
+        if not home.is_dir():
+            scratch.rename(home)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
     return tuple(sorted(home.glob("*.whl")))
+
+
+def _is_whole(wheel: Path) -> bool:
+    """Whether all that a wheel holds has its checksum."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError):
+        return False
 
 
 def platform_tags(arch: str, glibc: str) -> list[str]:

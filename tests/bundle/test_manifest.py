@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from edgekit.bundle.directory import bundle_id, open_bundle
+from edgekit.bundle.directory import CONTENT_SHA256, bundle_id, content_sha256, open_bundle
 from edgekit.errors import ResultError, UsageError
 from tests.support.measured import make_bundle
 
@@ -108,10 +110,51 @@ def test_a_file_of_another_size_is_not_even_hashed(bundle: Path, size: object) -
 
 def test_a_changed_hash_changes_the_id(bundle: Path) -> None:
     manifest = json.loads((bundle / "manifest.json").read_text())
+    del manifest[CONTENT_SHA256]
     manifest["artifacts"][0]["file"]["sha256"] = "f" * 64
+    manifest[CONTENT_SHA256] = content_sha256(manifest)
     (bundle / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ResultError, match="its id does not follow"):
         open_bundle(bundle)
+
+
+def test_every_number_and_key_that_is_altered_is_noticed(bundle: Path) -> None:
+    """Case 67 of the faults: each value changed, each key renamed, taken out or added."""
+    file = bundle / "manifest.json"
+    whole = json.loads(file.read_text())
+    alterations = list(altered(whole))
+    assert len(alterations) > 100
+    for where, manifest in alterations:
+        assert manifest != whole, where
+        file.write_text(json.dumps(manifest))
+        with pytest.raises(ResultError) as raised:
+            open_bundle(bundle)
+        assert raised.value.exit_code == 9, where
+    file.write_text(json.dumps(whole))
+    open_bundle(bundle)
+
+
+def altered(value: Any, where: str = "manifest") -> Iterator[tuple[str, Any]]:
+    """Copies of JSON data, each with one change, and where it is."""
+    if isinstance(value, dict):
+        yield f"{where} with one key more", {**value, "surplus": 1}
+        for key, inner in value.items():
+            others = {name: other for name, other in value.items() if name != key}
+            yield f"{where} without {key}", others
+            yield f"{where} with {key} renamed", {**others, f"{key}_": inner}
+            for place, changed in altered(inner, f"{where}.{key}"):
+                yield place, {**value, key: changed}
+    elif isinstance(value, list):
+        yield f"{where} with one more", [*value, value[-1] if value else 1]
+        for index, inner in enumerate(value):
+            for place, changed in altered(inner, f"{where}[{index}]"):
+                yield place, [*value[:index], changed, *value[index + 1 :]]
+    elif isinstance(value, bool):
+        yield where, not value
+    elif isinstance(value, str):
+        yield where, f"{value}0"
+    else:
+        yield where, 0 if value is None else value + 1
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,30 @@ def test_verify_sees_every_kind_of_damage(shell: str, old: Bundle, store: Path) 
         verify(device, str(store))
     assert deploy(old, device, str(store)).bytes_moved == 12  # mends content
     assert verify(device, str(store)).files == 7
+
+
+@pytest.mark.parametrize(
+    "put",
+    [
+        lambda tree: (tree / "notes.txt").write_text("surplus"),
+        lambda tree: (tree / "reference" / " odd name").write_text("surplus"),
+        lambda tree: (tree / "elsewhere").symlink_to("/etc/hostname"),
+        lambda tree: (tree / "extra.pte").symlink_to(os.readlink(tree / "int8.pte")),
+        lambda tree: os.mkfifo(tree / "pipe"),
+    ],
+    ids=["file", "file in a folder", "link elsewhere", "link to content", "pipe"],
+)
+def test_more_than_was_deployed_is_not_whole(
+    shell: str, old: Bundle, store: Path, put: Callable[[Path], object]
+) -> None:
+    device = LocalDevice()
+    deploy(old, device, str(store))
+    put(store / "current")
+    with pytest.raises(DeviceError, match=r"more than was deployed|not the deployed ones"):
+        verify(device, str(store))
+    assert deploy(old, device, str(store)).bytes_moved == 0  # and removes it
+    assert verify(device, str(store)).files == 7
+    assert live(store) == contents(old.path)
 
 
 def test_old_bundles_and_their_content_are_collected(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 
 import edgekit
 from edgekit.devices.target import LocalTarget
-from edgekit.errors import ExportError, ModelError
+from edgekit.errors import ExportError, ModelError, ResultError
 from edgekit.pipeline.build import BuildResult
 from edgekit.pipeline.planning import plan
 from edgekit.recipe.load import load_recipe
@@ -202,6 +203,79 @@ def test_a_full_disk_leaves_no_half_bundle(
         assert list(small.iterdir()) == []
     finally:
         subprocess.run(["umount", str(small)], check=True)
+
+
+@pytest.fixture
+def own_cache(workshop: Path, built: BuildResult, tmp_path: Path) -> Path:
+    """A copy of the cache, to be damaged. The bundle is of that cache's build."""
+    assert built.bundle.path.parent.parent == workshop
+    return Path(shutil.copytree(workshop / "cache", tmp_path / "cache"))
+
+
+def test_what_is_damaged_in_the_cache_is_computed_anew(
+    own_cache: Path,
+    recipe: Path,
+    built: BuildResult,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A bit flips in weights, in the outputs of an artifact, in what a stage is said to have given,
+    and in the saved test split."""
+    monkeypatch.setenv("EDGEKIT_CACHE", str(own_cache))
+    outputs = next((own_cache / "artifacts").glob("*/outputs.npz"))
+    [inputs] = (own_cache / "tests").glob("*/input_0.npy")
+    damaged = [*(own_cache / "stages").glob("*/weights.safetensors"), outputs, inputs]
+    for file in damaged:
+        flip(file)
+    again = edgekit.build(recipe, output=tmp_path / "out")
+    for file in damaged:
+        assert f"{file.parent} is damaged and is computed anew" in caplog.text
+    assert ([row.reused for row in again.trace], again.reused_exports) == ([False, False], 3)
+    assert contents(again.bundle.path) == contents(built.bundle.path)
+    caplog.clear()
+    edgekit.build(recipe, output=tmp_path / "again")
+    assert not caplog.text, "what was damaged is replaced"
+
+
+def test_a_damaged_bundle_is_written_anew(
+    own_cache: Path,
+    recipe: Path,
+    built: BuildResult,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """`build the bundle again` is what the error says, so that must help. What a person put beside
+    the files of a bundle is not lost."""
+    monkeypatch.setenv("EDGEKIT_CACHE", str(own_cache))
+    bundle = Path(shutil.copytree(built.bundle.path, tmp_path / built.bundle.path.name))
+    flip(bundle / "int8.pte")
+    (bundle / "notes.txt").write_text("mine")
+    with pytest.raises(ResultError, match="does not match its hash"):
+        edgekit.open_bundle(bundle)
+    assert edgekit.build(recipe, output=tmp_path).bundle.path == bundle
+    assert "is written anew" in caplog.text
+    assert contents(bundle) == contents(built.bundle.path)
+    assert (tmp_path / f"{bundle.name}.damaged" / "notes.txt").read_text() == "mine"
+
+
+def contents(bundle: Path) -> tuple[dict[str, bytes], dict[str, object]]:
+    """All files, and what the manifest says, without what differs from one build to the next."""
+    files = {
+        str(file.relative_to(bundle)): file.read_bytes()
+        for file in bundle.rglob("*")
+        if file.is_file()
+    }
+    manifest = json.loads(files.pop("manifest.json"))
+    told_by_the_clock = {"created", "trace", "content_sha256"}
+    return files, {key: manifest[key] for key in manifest.keys() - told_by_the_clock}
+
+
+def flip(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
 
 
 @pytest.mark.usefixtures("_cache")

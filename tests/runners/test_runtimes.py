@@ -20,6 +20,7 @@ from edgekit.errors import RunnerError
 from edgekit.installing import install_command
 from edgekit.progress import silent
 from edgekit.runners import native, own_libc
+from edgekit.runners.build_cache import LISTING
 from edgekit.runners.native import PINNED, executorch_version, installed_executorch, native_runner
 from edgekit.runners.own_libc import with_own_libc
 from edgekit.runners.runtime import Platform, host_platform, runtime_for
@@ -89,6 +90,29 @@ def test_compiled_once(compiler: Path) -> None:
     assert all(file.path.stat().st_size == file.bytes for file in first.files)
     assert first.argv("/x") == ("env", "LD_LIBRARY_PATH=/x", "/x/edgekit_runner")
     assert first.version == executorch_version(installed())
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "missing", "no listing", "no JSON"])
+def test_a_damaged_runtime_is_made_anew(
+    compiler: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = native_runner()
+    program = next(file.path for file in first.files if file.name == "edgekit_runner")
+    if damage == "flipped":
+        program.write_bytes(bytes([program.read_bytes()[0] ^ 1]) + program.read_bytes()[1:])
+    elif damage == "cut":
+        program.write_bytes(program.read_bytes()[:-1])
+    elif damage == "missing":
+        program.unlink()
+    elif damage == "no listing":
+        (program.parent / LISTING).unlink()
+    else:
+        (program.parent / LISTING).write_text("[1]")
+    assert native_runner() == first
+    assert "is damaged and is made anew" in caplog.text
+    assert calls(compiler) == 2
+    assert native_runner() == first
+    assert calls(compiler) == 2
 
 
 def test_changed_sources_are_compiled_again(

@@ -41,6 +41,25 @@ def test_fetched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert fetch(tmp_path, "thing") == [wheel.name]
 
 
+@pytest.mark.parametrize("damage", ["flipped", "cut", "missing"])
+def test_a_damaged_wheel_is_fetched_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    only_index(tmp_path / "index", monkeypatch)
+    whole = make_wheel(tmp_path / "index", "thing-1.0", TAG, {"thing.py": "x = 1\n" * 99})
+    fetch(tmp_path, "thing")
+    [kept] = (tmp_path / "cache").rglob("*.whl")
+    content = bytearray(whole.read_bytes())
+    content[60] ^= 1
+    if damage == "missing":
+        kept.unlink()
+    else:
+        kept.write_bytes(content if damage == "flipped" else content[:-9])
+    assert fetch(tmp_path, "thing") == [whole.name]
+    assert "is damaged and is fetched anew" in caplog.text
+    assert kept.read_bytes() == whole.read_bytes()
+
+
 @pytest.mark.parametrize(
     ("glibc", "python", "arch"),
     [("2.27", "3.11", "aarch64"), ("2.36", "3.9", "aarch64"), ("2.36", "3.11", "armv7l")],
