@@ -153,6 +153,7 @@ if TYPE_CHECKING:
     from edgekit.workflow.run import run as run
     from edgekit.workflow.selftest import SelfTestResult as SelfTestResult
     from edgekit.workflow.selftest import selftest as selftest
+    from edgekit.workflow.storing import NotStored as NotStored
     from edgekit.workflow.sweep import SweepCandidate as SweepCandidate
     from edgekit.workflow.sweep import SweepResult as SweepResult
     from edgekit.workflow.sweep import sweep as sweep
@@ -291,6 +292,7 @@ HOMES = {
     "TargetsFailed": "edgekit.workflow.fleet",
     "BenchFailed": "edgekit.workflow.bench",
     "DeployFailed": "edgekit.workflow.deploy",
+    "NotStored": "edgekit.workflow.storing",
     "RunFailed": "edgekit.workflow.run",
 }
 """The module that each name is imported from."""

@@ -27,6 +27,7 @@ from edgekit.devices.target_files import (
 )
 from edgekit.errors import IdentityError, UsageError
 from edgekit.sanitize import printable
+from edgekit.whole_file import write_whole
 
 TEMPLATE = """\
 # yaml-language-server: $schema=target.schema.json
@@ -268,10 +269,8 @@ def _text(target: Target, facts: DeviceFacts) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    staged = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        staged.write_text(text, encoding="utf-8")
-        staged.replace(path)
+        write_whole(path, text)
     except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror}") from None
+        raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None

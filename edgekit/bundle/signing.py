@@ -8,7 +8,8 @@ Keys are PEM files, and the signature is 64 raw bytes, so that OpenSSL can check
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from edgekit.bundle.directory import MANIFEST, SIGNATURE, Bundle, open_bundle, read_manifest
 from edgekit.devices.target import Target
 from edgekit.errors import ResultError, UsageError
+from edgekit.whole_file import whole_file
 
 SIGNATURE_BYTES = 64
 KEYGEN = "`edgekit bundle keygen FILE` makes a pair"
@@ -46,12 +48,11 @@ def keygen(file: str | Path) -> tuple[Path, Path]:
     key = Ed25519PrivateKey.generate()
     pem = serialization.Encoding.PEM
     plain = serialization.NoEncryption()
-    _write_new(private, key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain), 0o600)
-    _write_new(
-        public,
-        key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo),
-        0o644,
+    public_bytes = key.public_key().public_bytes(
+        pem, serialization.PublicFormat.SubjectPublicKeyInfo
     )
+    private_bytes = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
+    _write_new({public: (public_bytes, 0o644), private: (private_bytes, 0o600)})
     return private, public
 
 
@@ -88,6 +89,7 @@ def sign(bundle: str | Path, key: str | Path) -> Path:
         staged.write_bytes(signature)
         staged.replace(opened.path / SIGNATURE)
     except OSError as error:
+        staged.unlink(missing_ok=True)
         raise UsageError(
             f"{opened.path / SIGNATURE}: cannot be written: {error.strerror}"
         ) from None
@@ -164,13 +166,23 @@ def _load(file: str | Path, load: Callable[[bytes], object]) -> object:
         return None
 
 
-def _write_new(path: Path, content: bytes, mode: int) -> None:
+def _write_new(files: Mapping[Path, tuple[bytes, int]]) -> None:
+    """Write all files with their modes, or none. Raises UsageError: one is there already, or cannot
+    be written."""
+    named: list[Path] = []
     try:
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as stream:
-            stream.write(content)
-    except FileExistsError:
-        raise UsageError(
-            f"{path} is there already, and a key is never overwritten", hint="choose another name"
-        ) from None
+        with ExitStack() as stack:
+            for path, (content, mode) in files.items():
+                # The name is taken first, so that a file of somebody else's is never replaced.
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
+                named.append(path)
+                stack.enter_context(whole_file(path)).write_bytes(content)
     except OSError as error:
+        for ours in named:
+            ours.unlink(missing_ok=True)
+        if isinstance(error, FileExistsError):
+            raise UsageError(
+                f"{path} is there already, and a key is never overwritten",
+                hint="choose another name",
+            ) from None
         raise UsageError(f"{path}: cannot be written: {error.strerror}") from None

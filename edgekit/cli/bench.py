@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +14,7 @@ import edgekit
 from edgekit.cli.console import stdout
 from edgekit.cli.live import live_progress
 from edgekit.cli.options import Json
+from edgekit.cli.unstored import measured, print_json
 from edgekit.errors import UsageError
 from edgekit.sanitize import printable
 
@@ -146,7 +147,8 @@ def bench(
     with opened_bundle(bundle, signature=signature, shapes=parse_shapes(shapes or [])) as opened:
         try:
             with live_progress(quiet=as_json) as progress:
-                measurements = edgekit.bench(
+                measure = partial(
+                    edgekit.bench,
                     opened,
                     names,
                     settings=settings,
@@ -157,15 +159,20 @@ def bench(
                     pipeline=pipeline,
                     progress=progress,
                 )
+                measurements, problem = measured(measure)
         except BenchFailed as failed:
             if not as_json:
                 _print_tables(opened, failed.measurements)
             raise
     if as_json:
         answers = {name: measurement.as_dict() for name, measurement in measurements.items()}
-        print(json.dumps({"targets": answers} if len(names) > 1 else next(iter(answers.values()))))
-    else:
-        _print_tables(opened, measurements)
+        print_json(
+            {"targets": answers} if len(names) > 1 else next(iter(answers.values())), problem
+        )
+        return
+    _print_tables(opened, measurements)
+    if problem:
+        raise problem
 
 
 def _print_tables(bundle: Bundle, measurements: dict[str, Measurement]) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +13,8 @@ import edgekit
 from edgekit.cli.console import stdout
 from edgekit.cli.live import live_progress
 from edgekit.cli.options import Json, Output, Overrides, RecipeFile
-from edgekit.errors import GateFailed
+from edgekit.cli.unstored import measured, print_json
+from edgekit.errors import EdgekitError, GateFailed
 
 if TYPE_CHECKING:
     from edgekit.measure.measurement import Measurement
@@ -45,7 +46,7 @@ def build(
     with live_progress(quiet=as_json) as progress:
         result = edgekit.build(recipe, overrides=overrides or (), output=output, progress=progress)
     verdicts = edgekit.judge(result.bundle)
-    show(result, {}, verdicts, as_json=as_json)
+    show(result, {}, verdicts, None, as_json=as_json)
 
 
 def run(
@@ -77,18 +78,20 @@ def run(
 
     try:
         with live_progress(quiet=as_json) as progress:
-            result = edgekit.run(
+            measure = partial(
+                edgekit.run,
                 recipe,
                 targets=target or ["local"],
                 overrides=overrides or (),
                 output=output,
                 progress=progress,
             )
+            result, problem = measured(measure)
     except RunFailed as failed:
         if not as_json:
             print_tables(failed.result.build, failed.result.measurements, failed.result.verdicts)
         raise
-    show(result.build, result.measurements, result.verdicts, as_json=as_json)
+    show(result.build, result.measurements, result.verdicts, problem, as_json=as_json)
 
 
 def _show_plan(
@@ -107,14 +110,18 @@ def show(
     result: BuildResult,
     measurements: dict[str, Measurement],
     verdicts: tuple[JudgedLimit, ...],
+    problem: EdgekitError | None,
     *,
     as_json: bool,
 ) -> None:
-    """Print a finished build or run; a budget that is not met is exit code 1."""
+    """Print a finished build or run; a budget that is not met is exit code 1. Raises `problem`,
+    which came after it."""
     if as_json:
-        print(json.dumps(as_dict(result, measurements, verdicts)))
+        print_json(as_dict(result, measurements, verdicts), problem)
     else:
         print_tables(result, measurements, verdicts)
+    if problem:
+        raise problem
     failed = [verdict for verdict in verdicts if not verdict.ok]
     if failed and as_json:
         raise typer.Exit(GateFailed.exit_code)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +15,7 @@ from edgekit.cli.bench import given_settings, parse_samples
 from edgekit.cli.console import stdout
 from edgekit.cli.live import live_progress
 from edgekit.cli.options import Json
+from edgekit.cli.unstored import measured, print_json
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -88,12 +89,14 @@ def compare(
     """
     from edgekit.reporting import verdicts
 
+    problem = None
     if stored:
         compared = _stored(a, b, margin)
     else:
         samples = None if accuracy is None else parse_samples(accuracy)
         with _sides(a, b) as (first, second, pairs), live_progress(quiet=as_json) as progress:
-            compared = edgekit.compare(
+            measure = partial(
+                edgekit.compare,
                 first,
                 second,
                 target,
@@ -103,12 +106,15 @@ def compare(
                 accuracy_samples=samples,
                 progress=progress,
             )
+            compared, problem = measured(measure)
     if as_json:
-        print(json.dumps(compared.as_dict()))
+        print_json(compared.as_dict(), problem)
         return
     console = stdout()
     for part in verdicts.comparison(compared):
         console.print(part)
+    if problem:
+        raise problem
 
 
 @contextmanager

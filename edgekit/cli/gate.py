@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,8 @@ from edgekit.cli.bench import given_settings
 from edgekit.cli.console import stdout
 from edgekit.cli.live import live_progress
 from edgekit.cli.options import Json
-from edgekit.errors import GateFailed, UsageError
+from edgekit.cli.unstored import measured, print_json
+from edgekit.errors import EdgekitError, GateFailed, UsageError
 
 SUMMARY_FILE = "GITHUB_STEP_SUMMARY"
 BundlePath = Annotated[
@@ -87,30 +89,34 @@ def gate(
 
     Example: edgekit gate build/net-0123456789ab --baseline main --target pi5 --junit gate.xml
     """
-    from edgekit.reporting import gate_files, verdicts
+    from edgekit.cli.verdict_files import VerdictFiles
+    from edgekit.reporting import verdicts
 
-    summary = _summary_file() if github_summary else None
-    with live_progress(quiet=as_json) as progress:
-        gated = edgekit.gate(
-            bundle,
-            baseline,
-            target,
-            artifacts=artifact,
-            settings=given_settings(runs=runs),
-            progress=progress,
-        )
-    if junit:
-        _write(junit, gate_files.junit(gated), "w")
-    if markdown:
-        _write(markdown, gate_files.markdown(gated), "w")
-    if summary:
-        _write(summary, gate_files.markdown(gated), "a")
+    files = VerdictFiles(junit, markdown, _summary_file() if github_summary else None)
+    files.begin()
+    measure = partial(
+        edgekit.gate,
+        bundle,
+        baseline,
+        target,
+        artifacts=artifact,
+        settings=given_settings(runs=runs),
+    )
+    try:
+        with live_progress(quiet=as_json) as progress:
+            gated, problem = measured(partial(measure, progress=progress))
+    except EdgekitError as error:
+        files.fail(error)
+        raise
+    problem = files.write(gated) or problem
     if as_json:
-        print(json.dumps(gated.as_dict()))
+        print_json(gated.as_dict(), problem)
     else:
         console = stdout()
         for part in verdicts.gate(gated):
             console.print(part)
+    if problem:
+        raise problem
     if not gated.passed and as_json:
         raise typer.Exit(GateFailed.exit_code)
     if not gated.passed:
@@ -125,14 +131,6 @@ def _summary_file() -> Path:
             hint="use --markdown FILE outside GitHub's runners",
         )
     return Path(path)
-
-
-def _write(path: Path, text: str, mode: str) -> None:
-    try:
-        with path.open(mode, encoding="utf-8") as stream:
-            stream.write(text)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 @app.command("set")

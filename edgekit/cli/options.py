@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from edgekit.errors import UsageError
+from edgekit.whole_file import write_whole
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, no progress.")]
 RecipeFile = Annotated[
@@ -74,7 +75,7 @@ def write_schema(schema: dict[str, Any], output: Path | None, *, markdown_by: st
         print(text)
         return
     try:
-        output.write_text(text + "\n", encoding="utf-8")
+        write_whole(output, text + "\n")
     except OSError as error:
         raise UsageError(
             f"cannot write {output}: {error.strerror or error}", hint="choose another --output"

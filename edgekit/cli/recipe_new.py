@@ -16,6 +16,7 @@ import typer
 from edgekit.cli.console import stdout
 from edgekit.cli.options import Json, write_schema
 from edgekit.errors import ModelError, UsageError
+from edgekit.whole_file import write_whole
 
 CHECKPOINTS = (".safetensors", ".pt", ".pth")
 ARTIFACTS = (".tflite", ".pte")
@@ -227,9 +228,9 @@ def _write(file: Path, text: str) -> None:
 
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
+        write_schema(recipe_json_schema(), file.with_name("recipe.schema.json"))
+        write_whole(file, text)
     except OSError as error:
         raise UsageError(
             f"cannot write {file}: {error.strerror or error}", hint="choose another place"
         ) from None
-    write_schema(recipe_json_schema(), file.with_name("recipe.schema.json"))

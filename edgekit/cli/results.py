@@ -16,8 +16,9 @@ import typer
 from edgekit import store
 from edgekit.cli.console import stdout
 from edgekit.cli.options import Json
-from edgekit.errors import UsageError
+from edgekit.errors import StoreError, UsageError
 from edgekit.sanitize import printable
+from edgekit.whole_file import whole_file
 
 if TYPE_CHECKING:
     from edgekit.measure.measurement import Measurement
@@ -124,15 +125,16 @@ def export(
     if format is Format.parquet and output is None:
         raise UsageError("--format parquet needs --output FILE", hint="it is not text")
     with _opened(db) as results:
-        measurements = _wanted(results, identities)
+        chosen = _Chosen(results, identities)
         if format is Format.parquet and output is not None:
-            write_parquet(measurements, output)
-            return
-        with _sink(output) as stream:
-            if format is Format.csv:
-                write_csv(measurements, stream)
-            else:
-                write_jsonl(measurements, stream, raw=raw)
+            write_parquet(chosen, output)
+        else:
+            with _sink(output) as stream:
+                if format is Format.csv:
+                    write_csv(chosen, stream)
+                else:
+                    write_jsonl(chosen, stream, raw=raw)
+        chosen.require_all()
 
 
 @app.command("log-mlflow")
@@ -158,18 +160,42 @@ def log_mlflow(
     from edgekit.reporting.mlflow_log import log_mlflow
 
     with _opened(db) as results:
-        made = log_mlflow(
-            _wanted(results, identities), experiment=experiment, tracking_uri=tracking_uri
-        )
+        chosen = _Chosen(results, identities)
+        made = log_mlflow(chosen, experiment=experiment, tracking_uri=tracking_uri)
+        chosen.require_all()
     print(json.dumps({"logged": made}) if as_json else f"logged {made} run{'s' * (made != 1)}")
 
 
-def _wanted(results: Store, identities: list[str] | None) -> Iterator[Measurement]:
-    """By ids, else all, the oldest first."""
-    return (
-        results.load(identity)
-        for identity in identities or [row.id for row in reversed(results.rows())]
-    )
+class _Chosen:
+    """Measurements by ids, else all, the oldest first. Of all, those that cannot be read are left
+    out, and named at the end."""
+
+    def __init__(self, results: Store, identities: list[str] | None) -> None:
+        self._results = results
+        self._named = bool(identities)
+        self._identities = identities or [row.id for row in reversed(results.rows())]
+        self._unreadable: list[StoreError] = []
+
+    def __iter__(self) -> Iterator[Measurement]:
+        for identity in self._identities:
+            try:
+                measurement = self._results.load(identity)
+            except StoreError as error:
+                if self._named:
+                    raise
+                self._unreadable.append(error)
+                continue
+            yield measurement
+
+    def require_all(self) -> None:
+        """Raises StoreError when something was left out."""
+        if self._unreadable:
+            listed = "".join(f"\n{error.message}" for error in self._unreadable)
+            raise StoreError(
+                f"{len(self._unreadable)} of {len(self._identities)} measurements were left"
+                f" out:{listed}",
+                hint=self._unreadable[0].hint,
+            )
 
 
 @app.command()
@@ -231,8 +257,10 @@ def _sink(output: Path | None) -> Iterator[IO[str]]:
         yield sys.stdout
         return
     try:
-        stream = output.open("w", encoding="utf-8", newline="")
+        with (
+            whole_file(output) as staged,
+            staged.open("w", encoding="utf-8", newline="") as stream,
+        ):
+            yield stream
     except OSError as error:
-        raise UsageError(f"{output}: cannot be written: {error.strerror}") from None
-    with stream:
-        yield stream
+        raise UsageError(f"{output}: cannot be written: {error.strerror or error}") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +12,7 @@ import edgekit
 from edgekit.cli.console import stdout
 from edgekit.cli.live import live_progress
 from edgekit.cli.options import Json
+from edgekit.cli.unstored import measured, print_json
 from edgekit.errors import GateFailed, UsageError
 
 
@@ -53,7 +54,8 @@ def selftest(
     if not aa:
         raise UsageError("which self-test?", hint="--aa measures an artifact against itself")
     with live_progress(quiet=as_json) as progress:
-        tested = edgekit.selftest(
+        measure = partial(
+            edgekit.selftest,
             bundle,
             target,
             artifact=artifact,
@@ -61,12 +63,15 @@ def selftest(
             resamples=resamples,
             progress=progress,
         )
+        tested, problem = measured(measure)
     if as_json:
-        print(json.dumps(tested.as_dict()))
+        print_json(tested.as_dict(), problem)
     else:
         console = stdout()
         for part in verdicts.selftest(tested):
             console.print(part)
+    if problem:
+        raise problem
     if not tested.ok and as_json:
         raise typer.Exit(GateFailed.exit_code)
     if not tested.ok:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +15,7 @@ import edgekit
 from edgekit.cli.console import stdout
 from edgekit.cli.live import live_progress
 from edgekit.cli.options import Json, Output, Overrides, RecipeFile
+from edgekit.cli.unstored import measured, print_json
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def sweep(
     local"""
     values = dict(_values(text) for text in over)
     with live_progress(quiet=as_json) as progress:
-        swept = edgekit.sweep(
+        measure = partial(
+            edgekit.sweep,
             recipe,
             values,
             target=target,
@@ -62,10 +64,13 @@ def sweep(
             output=output,
             progress=progress,
         )
+        swept, problem = measured(measure)
     if as_json:
-        print(json.dumps(swept.as_dict()))
+        print_json(swept.as_dict(), problem)
     else:
         _print(swept, list(values))
+    if problem:
+        raise problem
     if swept.failures:
         raise typer.Exit(swept.failures[0][1].exit_code)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -15,6 +14,7 @@ from platformdirs import user_config_path
 
 from edgekit.devices.ssh_config import Login
 from edgekit.errors import IdentityError
+from edgekit.whole_file import write_whole
 
 Standing = Literal["known", "unknown", "changed"]
 
@@ -67,13 +67,11 @@ def record(login: Login, key: paramiko.PKey, file: Path) -> None:
     A line about this machine alone goes; one that names others too stays, for their sake. Raises
     IdentityError."""
     line = f"{login.known_as} {key.get_name()} {key.get_base64()}"
-    staged = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         before = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
         others = [other for other in before if other.partition(" ")[0] != login.known_as]
-        staged.write_text("".join(f"{text}\n" for text in (line, *others)), encoding="utf-8")
-        staged.replace(file)
+        write_whole(file, "".join(f"{text}\n" for text in (line, *others)))
     except (OSError, ValueError) as error:
         raise IdentityError(
             f"{file}: the host key cannot be recorded: {error}", hint="check the file's permissions"

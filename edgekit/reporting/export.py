@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -17,6 +16,7 @@ from edgekit.measure.runs import ArtifactResult
 from edgekit.metrics import MetricValue
 from edgekit.sanitize import csv_cell
 from edgekit.stats import ClusteredShare, QuantileEstimate
+from edgekit.whole_file import whole_file
 
 
 def rows(measurement: Measurement) -> Iterator[dict[str, Any]]:
@@ -188,12 +188,10 @@ def write_parquet(measurements: Iterable[Measurement], path: Path) -> None:
         (key, kinds.get(key, pa.string() if key in texts or key == "machine" else pa.float64()))
         for key in names
     ]
-    staged = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        parquet.write_table(pa.Table.from_pylist(listed, schema=pa.schema(fields)), staged)
-        staged.replace(path)
+        with whole_file(path) as staged:
+            parquet.write_table(pa.Table.from_pylist(listed, schema=pa.schema(fields)), staged)
     except OSError as error:
-        staged.unlink(missing_ok=True)
         raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 

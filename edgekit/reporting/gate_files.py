@@ -55,6 +55,21 @@ def junit(gated: GateResult) -> str:
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 
+def junit_error(reason: str) -> str:
+    """One test case with an error: there is no verdict."""
+    suite = ElementTree.Element(
+        "testsuite", name="edgekit gate", tests="1", failures="0", errors="1", skipped="0"
+    )
+    case = ElementTree.SubElement(suite, "testcase", classname="edgekit", name="gate")
+    ElementTree.SubElement(case, "error", message=printable(reason, limit=500))
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def markdown_error(reason: str) -> str:
+    """A heading, and why there is no verdict."""
+    return f"### edgekit gate: ERROR\n\n{_cell(reason)}\n"
+
+
 def markdown(gated: GateResult) -> str:
     """A heading, the verdict, and a table."""
     names = [f"{m.bundle_name} {m.bundle_id[:12]}" for m in (gated.candidate, gated.baseline)]

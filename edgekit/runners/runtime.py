@@ -20,6 +20,7 @@ from edgekit.cache import cache_root
 from edgekit.errors import RunnerError
 from edgekit.hashing import sha256_file
 from edgekit.progress import Progress, silent
+from edgekit.whole_file import write_whole
 
 RUNTIMES = {
     "executorch": "edgekit.runners.native:provide",
@@ -147,7 +148,7 @@ def prepare(
         }
         path = offline_cache / "runtimes.json"
         known = json.loads(path.read_text()) if path.is_file() else {}
-        path.write_text(json.dumps(known | listing, indent=1) + "\n")
+        write_whole(path, json.dumps(known | listing, indent=1) + "\n")
     return runtimes
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edgekit.measure.measurement import Measurement
     from edgekit.store.results import Store
 
-__all__ = ["open_store", "save"]
+__all__ = ["open_store", "require_writable", "save"]
 
 
 def open_store(url: str | None = None) -> Store:
@@ -45,6 +45,13 @@ def open_store(url: str | None = None) -> Store:
     from edgekit.store.results import Store
 
     return Store(url)
+
+
+def require_writable(url: str | None = None) -> None:
+    """Find out whether a measurement could be stored now. Raises StoreError."""
+    from edgekit.store.results import require_writable
+
+    require_writable(url)
 
 
 def save(measurement: Measurement, url: str | None = None) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, false, select
 from sqlalchemy.exc import IntegrityError
 
 from edgekit.errors import StoreError, UsageError
@@ -192,6 +192,13 @@ class Store:
                 for row in connection.execute(query)
             ]
 
+    def require_writable(self) -> None:
+        """Raises StoreError when nothing can be stored: no right to write, no space."""
+        spool.require_writable(self.spool)
+        if self._engine.dialect.name == "sqlite":  # a server's tables may be for adding only
+            with translated(self.url), self._engine.begin() as connection:
+                connection.execute(delete(measurements).where(false()))
+
     def load(self, prefix: str) -> Measurement:
         """A whole measurement by its id or the start of it. Raises UsageError (none or several),
         StoreError (damaged, or of a newer edgekit)."""
@@ -265,6 +272,12 @@ class Store:
                 ).first()
                 is not None
             )
+
+
+def require_writable(url: str | None = None) -> None:
+    """See edgekit.store.require_writable."""
+    with Store(url) as store:
+        store.require_writable()
 
 
 def save(measurement: Measurement, url: str | None = None) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,10 @@ from edgekit.store.database import sqlite_file
 
 if TYPE_CHECKING:
     from edgekit.measure.measurement import Measurement
+
+
+TRIAL_BYTES = 1 << 20
+"""A measurement is seldom larger."""
 
 
 def spool_directory(url: URL) -> Path:
@@ -52,6 +57,20 @@ def write(directory: Path, measurement: Measurement) -> Path:
             f"{directory}: the measurement could not be kept: {error.strerror}", hint=hint
         ) from None
     return path
+
+
+def require_writable(directory: Path) -> None:
+    """Find out whether there is a right and space to write. Raises StoreError."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.NamedTemporaryFile(dir=directory, prefix=".try-") as trial:
+            trial.write(bytes(TRIAL_BYTES))
+            trial.flush()
+    except OSError as error:
+        raise StoreError(
+            f"{directory}: measurements cannot be kept: {error.strerror}",
+            hint="free some space or set EDGEKIT_DB",
+        ) from None
 
 
 def waiting(directory: Path) -> list[Path]:

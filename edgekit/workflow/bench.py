@@ -15,10 +15,10 @@ from edgekit.workflow.inputs import (
     AnyBundle,
     AnyTargets,
     bench_settings,
-    keep_in,
     opened_bundle,
     read_targets,
 )
+from edgekit.workflow.storing import Storing
 
 
 class BenchFailed(TargetsFailed):
@@ -70,6 +70,9 @@ def bench(
     Raises:
         UsageError: No such bundle, target or setting, or a value out of range.
         BenchFailed: Some of several targets failed; it holds the measurements of the others.
+        StoreError: The results database cannot be used, which is found out before anything is
+            measured.
+        NotStored: It could not be used after that; `result` is what would have been returned.
         TransportError, IdentityError, DeviceError, BusyError: The device cannot be used.
         RunnerError, ResultError: A run failed, or what came back is not acceptable.
 
@@ -79,6 +82,7 @@ def bench(
         True
     """
     boards = read_targets(targets)
+    storing = Storing(store)
     extras = Extras(profile, sustained_seconds, accuracy_samples, energy, pipeline)
     with opened_bundle(bundle) as opened:
         work = partial(
@@ -87,10 +91,10 @@ def bench(
             settings=bench_settings(opened, settings),
             extras=extras,
             activate=True,
-            keep=keep_in(store),
+            keep=storing.keep,
         )
         outcomes = on_each(boards, work, progress=progress)
     measurements = {name: measured for name, (measured,) in outcomes.done.items()}
     if outcomes.failures:
-        raise BenchFailed(outcomes.failures, measurements)
-    return measurements
+        raise storing.noted(BenchFailed(outcomes.failures, measurements))
+    return storing.ended(measurements)

@@ -18,7 +18,8 @@ from edgekit.measure.session import Extras, Side
 from edgekit.progress import Progress, silent
 from edgekit.verdict.paired import Deadline, Pair, observe
 from edgekit.verdict.rules import Finding, compared
-from edgekit.workflow.inputs import AnyBundle, bench_settings, keep_in, opened_bundle
+from edgekit.workflow.inputs import AnyBundle, bench_settings, opened_bundle
+from edgekit.workflow.storing import Storing
 
 MARGIN_PERCENT = 5.0
 NOT_INTERLEAVED = "not interleaved: not proof"
@@ -93,6 +94,7 @@ def compare(
         ['worse']
     """
     board = as_target(target)
+    storing = Storing(store)
     with opened_bundle(a) as first, opened_bundle(first if b is None else b) as second:
         if pairs is None:
             pairs = own_pairs(first) if b is None else common_pairs(first, second)
@@ -105,12 +107,14 @@ def compare(
             board,
             bench_settings(second, settings),
             extras=Extras(evaluation_samples=accuracy_samples),
-            keep=keep_in(store),
+            keep=storing.keep,
             progress=progress,
         )
         agreement = _agreement(first, pairs) if first.manifest.id == second.manifest.id else ()
     findings = _findings(measured_a, measured_b, pairs, margin_percent)
-    return CompareResult(measured_a, measured_b, findings, margin_percent, agreement=agreement)
+    return storing.ended(
+        CompareResult(measured_a, measured_b, findings, margin_percent, agreement=agreement)
+    )
 
 
 def _agreement(bundle: Bundle, pairs: Sequence[Pair]) -> tuple[ArtifactAgreement, ...]:

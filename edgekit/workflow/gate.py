@@ -30,7 +30,8 @@ from edgekit.verdict.quantities import (
     SIZE,
 )
 from edgekit.verdict.rules import Finding, gated
-from edgekit.workflow.inputs import AnyBundle, bench_settings, keep_in, opened_bundle
+from edgekit.workflow.inputs import AnyBundle, bench_settings, opened_bundle
+from edgekit.workflow.storing import Storing
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,7 @@ def gate(
         'worse than the baseline: fp32.pte latency_p50'
     """
     board = as_target(target)
+    storing = Storing(store)
     with opened_bundle(bundle) as candidate, opened_bundle(_named(baseline)) as before:
         judged = limits or stored_sections(candidate.manifest.recipe).gate
         chosen = bench_settings(candidate, settings)
@@ -192,13 +194,15 @@ def gate(
             board,
             chosen,
             extras=Extras(evaluation_samples=_evaluation_samples(candidate, before, judged)),
-            keep=keep_in(store),
+            keep=storing.keep,
             progress=progress,
         )
         new = () if artifacts else _only_in(candidate, before)
         missing = () if artifacts else _only_in(before, candidate)
     findings = gate_findings(measured_before, measured_after, keys, judged)
-    return GateResult(measured_before, measured_after, findings, judged, new, missing)
+    return storing.ended(
+        GateResult(measured_before, measured_after, findings, judged, new, missing)
+    )
 
 
 def judged_again(candidate: Measurement, baseline: Measurement, limits: Gate) -> GateResult:

@@ -16,7 +16,6 @@ from edgekit.errors import UsageError
 from edgekit.measure.interleaving import Keep, keep_nothing
 from edgekit.measure.settings import Settings, settings_with
 from edgekit.recipe.stored import stored_sections
-from edgekit.store import save
 
 AnyBundle = Bundle | str | Path
 """A bundle, its directory, or a `.tflite` or `.pte` file that edgekit did not build."""
@@ -71,8 +70,3 @@ def bench_settings(bundle: Bundle, changes: Mapping[str, float] | None) -> Setti
     of_budget = [limits.deadline_ms for limits in sections.budget.variants.values()]
     deadline_ms = sections.gate.deadline_ms or min(filter(None, of_budget), default=None)
     return settings.model_copy(update={"deadline_ms": deadline_ms})
-
-
-def keep_in(store: bool) -> Keep:
-    """Where measurements go: the results database, or nowhere but to the caller."""
-    return save if store else keep_nothing

@@ -17,8 +17,9 @@ from edgekit.recipe.load import LoadedRecipe, as_loaded
 from edgekit.verdict.budget import JudgedLimit
 from edgekit.workflow.bench import BenchFailed
 from edgekit.workflow.fleet import on_each, require_distinct
-from edgekit.workflow.inputs import AnyTargets, bench_settings, keep_in, read_targets
+from edgekit.workflow.inputs import AnyTargets, bench_settings, read_targets
 from edgekit.workflow.judge import judge
+from edgekit.workflow.storing import Storing
 
 
 @dataclass(frozen=True)
@@ -80,17 +81,18 @@ def run(
     loaded = as_loaded(recipe, overrides)
     boards = read_targets(targets)
     require_distinct(boards)
+    storing = Storing(store)
     built = build(loaded, output=output, progress=progress)
     work = partial(
         session.bench,
         [Side.whole(built.bundle)],
         settings=bench_settings(built.bundle, None),
         activate=True,
-        keep=keep_in(store),
+        keep=storing.keep,
     )
     outcomes = on_each(boards, work, progress=progress)
     measurements = {name: measured for name, (measured,) in outcomes.done.items()}
     result = RunResult(built, measurements, judge(built.bundle, measurements))
     if outcomes.failures:
-        raise RunFailed(outcomes.failures, result)
-    return result
+        raise storing.noted(RunFailed(outcomes.failures, result))
+    return storing.ended(result)

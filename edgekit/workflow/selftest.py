@@ -16,7 +16,8 @@ from edgekit.measure.session import Side
 from edgekit.progress import Progress, silent
 from edgekit.stats.compare import FULL_RUNS
 from edgekit.stats.errors import POWER_RUNS, ErrorRates, error_rates
-from edgekit.workflow.inputs import AnyBundle, bench_settings, keep_in, opened_bundle
+from edgekit.workflow.inputs import AnyBundle, bench_settings, opened_bundle
+from edgekit.workflow.storing import Storing
 
 MOST_FALSE_POSITIVES = 0.05
 LEAST_POWER = 0.8
@@ -81,6 +82,7 @@ def selftest(
     if runs < FULL_RUNS:
         raise UsageError(f"{runs} runs are too few for a self-test", hint=f"at least {FULL_RUNS}")
     board = as_target(target)
+    storing = Storing(store)
     with opened_bundle(bundle) as opened:
         key = artifact or opened.manifest.artifacts[0].key
         side = Side(opened, (key,))
@@ -88,7 +90,7 @@ def selftest(
             (side, side),
             board,
             bench_settings(opened, {**(settings or {}), "runs": runs}),
-            keep=keep_in(store),
+            keep=storing.keep,
             progress=progress,
         )
     rates = error_rates(
@@ -96,4 +98,4 @@ def selftest(
         measured_b.artifacts[0].run_medians_ns,
         resamples=resamples,
     )
-    return SelfTestResult(key, measured_a, measured_b, rates)
+    return storing.ended(SelfTestResult(key, measured_a, measured_b, rates))

@@ -24,7 +24,8 @@ from edgekit.pipeline.build import BuildResult, build
 from edgekit.progress import Progress, silent
 from edgekit.recipe.load import LoadedRecipe, load_recipe
 from edgekit.stats import QuantileEstimate
-from edgekit.workflow.inputs import bench_settings, keep_in
+from edgekit.workflow.inputs import bench_settings
+from edgekit.workflow.storing import Storing
 
 MOST_COMBINATIONS = 64
 
@@ -126,6 +127,7 @@ def sweep(
     """
     combinations = _combinations(over)
     board = None if target is None else as_target(target)
+    storing = Storing(store and board is not None)
     recipes = [
         load_recipe(recipe, overrides=[*overrides, *_as_overrides(combination)])
         for combination in combinations
@@ -140,11 +142,11 @@ def sweep(
             [side for _, side in sides],
             board,
             bench_settings(built[0][1].bundle, None),
-            keep=keep_in(store),
+            keep=storing.keep,
             progress=progress,
         )
     candidates = _candidates(sides, measured, shared=len(combinations) > 1)
-    return SweepResult(_ranked(candidates), measured, tuple(failures))
+    return storing.ended(SweepResult(_ranked(candidates), measured, tuple(failures)))
 
 
 def _combinations(over: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:

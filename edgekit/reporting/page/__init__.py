@@ -15,14 +15,13 @@ document   the file
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.errors import UsageError
+from edgekit.whole_file import write_whole
 
 if TYPE_CHECKING:
     from edgekit.bundle.directory import Bundle
@@ -125,12 +124,8 @@ def _chosen(store: Store, bundle: Bundle | None, prefixes: Sequence[str]) -> lis
 
 def _written(path: Path, text: str) -> Path:
     """The whole file or the one that was there before."""
-    staged = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        staged.write_text(text, encoding="utf-8", newline="\n")
-        staged.replace(path)
+        write_whole(path, text)
     except OSError as error:
-        with suppress(OSError):
-            staged.unlink()
-        raise UsageError(f"{path}: cannot be written: {error.strerror}") from None
+        raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
     return path
