@@ -27,6 +27,7 @@ from edgekit.export.processes import ExportJob, export_artifacts
 from edgekit.pipeline.assembling import artifact_of, assemble, assembled
 from edgekit.pipeline.data import saved_test_split
 from edgekit.pipeline.planning import Plan, PlannedExport, PlannedStage, checked_whole, plan
+from edgekit.pipeline.same_data import require_same_test, require_same_train
 from edgekit.progress import Progress, silent
 from edgekit.recipe.lineage import stage_name
 from edgekit.recipe.load import LoadedRecipe, as_loaded
@@ -108,6 +109,7 @@ def _run_stages(
     from edgekit.pipeline.stages import Stages  # torch from here on
 
     stages = Stages(loaded, planned, Cache(cache, "stages"), progress)
+    require_same_train(loaded, cache, stages.data.train)
     return tuple(
         _cached_row(stage) if stage.cached else stages.run(stage) for stage in planned.stages
     )
@@ -129,6 +131,8 @@ def _export(
     outputs = {export.key: store.scratch() for export in missing}
     try:
         test = saved_test_split(loaded, cache) if missing else Path()
+        if missing:
+            require_same_test(loaded, cache, test)
         jobs = [
             _job(loaded, _checkpoint(planned, export, cache), export, test, outputs[export.key])
             for export in missing

@@ -15,6 +15,7 @@ from edgekit.cache import Cache, cache_root
 from edgekit.compress.quantize.layer_sensitivity import LayerSensitivity
 from edgekit.errors import UsageError
 from edgekit.pipeline.planning import PlannedStage, checked_whole, plan
+from edgekit.pipeline.same_data import require_same_train
 from edgekit.progress import Progress, silent
 from edgekit.recipe.load import LoadedRecipe, as_loaded
 from edgekit.yaml_documents.validation import closest
@@ -85,6 +86,11 @@ def sensitivity(
 
     stages = Stages(loaded, planned, Cache(cache_root(), "stages"), progress)
     network, looked_at = partly_quantized(stages, chosen.index, samples)
+    require_same_train(loaded, cache_root(), stages.data.train)
+    graph = stages.checkpoint(chosen.index).model
+    assert isinstance(graph, GraphModule)
+    batch = stages.data.test.at(slice(0, samples))
+    network = PartlyQuantized(graph, batch, stages.data.test.states)
     sensitivities, snr_db = network.sensitivities(progress), network.snr_db()
     keep_float, reached = (
         ((), snr_db)
