@@ -14,7 +14,7 @@ work. No torch here: a build that is fully cached must not pay for importing it.
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import functools
 import hashlib
 import json
@@ -28,10 +28,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
-from edgekit.errors import BusyError
+from edgekit.errors import BusyError, EdgekitError, ExportError
+from edgekit.file_lock import try_lock
 from edgekit.hashing import canonical_json, sha256_file
+from edgekit.places import cache_directory
 
 LIBRARIES = (
     "torch",
@@ -45,13 +45,43 @@ LIBRARIES = (
     "numpy",
 )
 
+FULL_BYTES = 64 << 10
+"""A disk with less is full: libraries have errors of their own for that."""
 HASHES = "hashes.json"
 """The file of an entry that holds the hashes of its others, by name."""
 
 
 def cache_root() -> Path:
-    """`EDGEKIT_CACHE`, or the user's cache directory."""
-    return Path(os.environ.get("EDGEKIT_CACHE") or platformdirs.user_cache_dir("edgekit"))
+    """`EDGEKIT_CACHE`, or the user's cache directory. Raises UsageError: there is none."""
+    return cache_directory()
+
+
+@contextmanager
+def writing_to(root: Path) -> Iterator[None]:
+    """What goes wrong in the block because a cache cannot be written becomes an ExportError that
+    says so, whatever a library made of it."""
+    try:
+        yield
+    except EdgekitError:
+        raise
+    except Exception as error:
+        reason = _unwritable(root, error)
+        if not reason:
+            raise
+        raise ExportError(
+            f"the cache {root} cannot be written: {reason}",
+            hint="free some space there, or set EDGEKIT_CACHE to a directory of yours",
+        ) from None
+
+
+def _unwritable(root: Path, error: Exception) -> str:
+    """Why a cache cannot be written; empty where an error has another reason."""
+    if isinstance(error, OSError):
+        in_cache = str(error.filename or "").startswith(str(root))
+        if in_cache or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            return error.strerror or str(error)
+    place = next((place for place in (root, *root.parents) if place.is_dir()), root)
+    return os.strerror(errno.ENOSPC) if shutil.disk_usage(place).free < FULL_BYTES else ""
 
 
 def content_key(*parts: Any) -> str:
@@ -122,13 +152,11 @@ class Cache:
         self._make()
         work = self._partial / key
         with (self._partial / f"{key}.lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not try_lock(lock):
                 raise BusyError(
                     f"another process is computing {what}",
                     hint="wait for it; its result will be re-used",
-                ) from None
+                )
             work.mkdir(exist_ok=True, mode=0o700)
             yield work
             (self._partial / f"{key}.lock").unlink(missing_ok=True)

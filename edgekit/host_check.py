@@ -70,7 +70,7 @@ def doctor() -> CheckReport:
         *_installation(),
         *_compiler(),
         *_programs(),
-        *_cache(cache_root()),
+        *_cache(),
         *_database(),
     )
     return CheckReport(
@@ -199,7 +199,12 @@ def _said(program: str, argument: str) -> str:
     return next(iter((done.stdout or done.stderr).splitlines()), "").strip()[:100]
 
 
-def _cache(root: Path) -> Iterator[CheckItem]:
+def _cache() -> Iterator[CheckItem]:
+    try:
+        root = cache_root()
+    except UsageError as error:
+        yield CheckItem("cache", "problem", error.message, error.hint, ExportError.exit_code)
+        return
     place = next(path for path in (root, *root.absolute().parents) if path.is_dir())
     if not os.access(place, os.W_OK):
         yield CheckItem(

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edgekit.cache import cache_root
-from edgekit.errors import Defect
+from edgekit.errors import Defect, EdgekitError
 from edgekit.sanitize import printable, without_secrets
 from edgekit.version import __version__
 
@@ -25,7 +25,7 @@ def defect_of(error: Exception, arguments: Sequence[str]) -> Defect:
     what = printable(f"{type(error).__name__}: {without_secrets(str(error))}")
     try:
         file = _written(report)
-    except OSError:
+    except (OSError, EdgekitError):
         return Defect(
             f"a defect of edgekit: {what}",
             hint="run it again with --debug, and attach what it prints to a report",
@@ -48,11 +48,11 @@ def _report(error: Exception, arguments: Sequence[str]) -> str:
 def _written(report: str) -> Path:
     """In the cache, else among temporary files. mkstemp gives the mode 0600."""
     when = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-")
-    folder = cache_root() / "defects"
     try:
+        folder = cache_root() / "defects"
         folder.mkdir(parents=True, exist_ok=True)
         number, path = tempfile.mkstemp(".txt", when, folder)
-    except OSError:
+    except (OSError, EdgekitError):
         number, path = tempfile.mkstemp(".txt", f"edgekit-defect-{when}")
     with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as stream:
         stream.write(report)

@@ -19,6 +19,7 @@ from edgekit.devices import CompletedProgram, Progress
 from edgekit.devices.pipes import CHUNK_BYTES, Pipes
 from edgekit.devices.pump import Capped, Limits, pump, slices
 from edgekit.errors import DeadlinePassed, DeviceError, ResultError, UsageError
+from edgekit.places import home
 from edgekit.sanitize import SECRET_VARIABLE
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class LocalDevice:
     ) -> None:
         with host_file(local, "rb") as source, self._translated(remote, "write"):
             flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
-            with open(os.open(Path.home() / remote, flags, mode), "wb") as sink:
+            with open(os.open(_home() / remote, flags, mode), "wb") as sink:
                 _require_plain_file(sink)
                 sink.truncate(0)
                 os.fchmod(sink.fileno(), mode)
@@ -110,7 +111,7 @@ class LocalDevice:
         with (
             self._translated(remote, "read"),
             open(
-                os.open(Path.home() / remote, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb"
+                os.open(_home() / remote, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb"
             ) as source,
         ):
             _require_plain_file(source)
@@ -156,6 +157,11 @@ class LocalDevice:
             ) from None
 
 
+def _home() -> Path:
+    """Where relative paths begin, as after a login: the root where there is no home."""
+    return home() or Path("/")
+
+
 @contextmanager
 def _process_group(device: str, argv: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
     """A started program in its own session. However the block is left, no process of its group is
@@ -164,14 +170,14 @@ def _process_group(device: str, argv: Sequence[str]) -> Iterator[subprocess.Pope
         environment = {
             name: value for name, value in os.environ.items() if not SECRET_VARIABLE.search(name)
         }
-        pipe, home = subprocess.PIPE, Path.home()
+        pipe = subprocess.PIPE
         process = subprocess.Popen(
             argv,
             stdin=pipe,
             stdout=pipe,
             stderr=pipe,
             start_new_session=True,
-            cwd=home,
+            cwd=_home(),
             bufsize=0,
             env=environment,
         )

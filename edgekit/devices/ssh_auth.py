@@ -21,6 +21,7 @@ from paramiko.pkey import UnknownKeyType
 
 from edgekit.devices.ssh_config import Login
 from edgekit.errors import IdentityError
+from edgekit.places import below_home
 
 DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 PASSWORD = "EDGEKIT_SSH_PASSWORD"
@@ -75,9 +76,9 @@ class Authentication:
             )
         if not self._login.identity_files:
             for name in DEFAULT_KEYS:
-                file = Path.home() / ".ssh" / name
-                if file.is_file() and (key := self._load(file)):
-                    yield str(file), key
+                for file in below_home(".ssh", name):
+                    if file.is_file() and (key := self._load(file)):
+                        yield str(file), key
 
     def _load(self, file: Path) -> paramiko.PKey | None:
         """The key in a file, decrypted by a passphrase asked for on a terminal; None for one that

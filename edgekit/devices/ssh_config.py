@@ -7,7 +7,6 @@ refused, because it is a shell string; ProxyJump does the same for SSH."""
 
 from __future__ import annotations
 
-import getpass
 import glob
 import os
 import re
@@ -17,6 +16,7 @@ from pathlib import Path
 import paramiko
 
 from edgekit.errors import IdentityError, UsageError
+from edgekit.places import below_home, user_name
 
 MAX_INCLUDES = 16
 MAX_JUMPS = 8
@@ -65,8 +65,8 @@ def resolve(
     """Apply the user's SSH configuration to a host or alias; what is given here has priority.
 
     Raises IdentityError: an unreadable configuration, jump hosts that lead in a circle, a
-    ProxyCommand."""
-    path = config or Path.home() / ".ssh" / "config"
+    ProxyCommand. Raises UsageError: the system has no name for this user."""
+    path = config or next(iter(below_home(".ssh", "config")), Path(os.devnull))
     try:
         settings = (
             paramiko.SSHConfig.from_text("\n".join(_lines(path)))
@@ -119,6 +119,7 @@ def _resolve(
         raise IdentityError(
             f"{host}: the jump hosts lead in a circle", hint="check ProxyJump in ~/.ssh/config"
         )
+    own_name = user_name()  # which paramiko asks for, too
     configured = settings.lookup(host)
     via = configured.get("proxyjump", "none") if jumps is None else jumps
     if "proxycommand" in configured and via == "none":
@@ -130,7 +131,7 @@ def _resolve(
     return Login(
         host=configured.get("hostname", host),
         port=port or int(configured.get("port", 22)),
-        user=user or configured.get("user") or getpass.getuser(),
+        user=user or configured.get("user") or own_name,
         identity_files=tuple(os.path.expanduser(file) for file in files),
         identities_only=configured.get("identitiesonly", "no") == "yes",
         jump=_through(settings, via, (*seen, host)),
@@ -151,13 +152,12 @@ def _lines(path: Path, depth: int = 0) -> list[str]:
     """A configuration with what it includes in place (paramiko leaves that out). After an Include,
     the block around it goes on."""
     lines, block = [], "Host *"
+    base = next(iter(below_home(".ssh")), path.parent)
     for line in path.read_text(encoding="utf-8").splitlines():
         keyword, _, rest = line.strip().replace("=", " ", 1).partition(" ")
         if keyword.lower() == "include" and depth < MAX_INCLUDES:
             for pattern in rest.replace('"', "").split():
-                for file in sorted(
-                    glob.glob(str(Path.home() / ".ssh" / os.path.expanduser(pattern)))
-                ):
+                for file in sorted(glob.glob(str(base / os.path.expanduser(pattern)))):
                     lines += [*_lines(Path(file), depth + 1), block]
             continue
         if keyword.lower() in ("host", "match"):

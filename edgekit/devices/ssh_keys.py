@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 import paramiko
-from platformdirs import user_config_path
 
 from edgekit.devices.ssh_config import Login
 from edgekit.errors import IdentityError
+from edgekit.places import below_home, config_directory
 from edgekit.whole_file import write_whole
 
 Standing = Literal["known", "unknown", "changed"]
@@ -26,9 +26,10 @@ def known_hosts_files(own: str | None = None) -> tuple[Path, ...]:
     and the system's."""
     if own is not None:
         return (Path(own),)
+    own_directory = config_directory()
     return (
-        user_config_path("edgekit") / "known_hosts",
-        Path.home() / ".ssh" / "known_hosts",
+        *((own_directory / "known_hosts",) if own_directory else ()),
+        *below_home(".ssh", "known_hosts"),
         Path("/etc/ssh/ssh_known_hosts"),
     )
 

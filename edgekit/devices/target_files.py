@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_config_path
 from pydantic import TypeAdapter, ValidationError
 
 from edgekit.devices.target import LocalTarget, Target
 from edgekit.errors import UsageError
+from edgekit.places import config_directory
 from edgekit.yaml_documents.problems import Problem, quoted, refuse
 from edgekit.yaml_documents.validation import check, closest
 from edgekit.yaml_documents.yaml_file import Document, read_yaml
@@ -83,9 +83,10 @@ def new_target(name: str, values: dict[str, Any]) -> Target:
     return target
 
 
-def target_directories() -> tuple[Path, Path]:
+def target_directories() -> tuple[Path, ...]:
     """Where targets are looked for by name, in this order."""
-    return Path("targets"), user_config_path("edgekit") / "targets"
+    own = config_directory()
+    return Path("targets"), *((own / "targets",) if own else ())
 
 
 def target_names() -> list[str]:

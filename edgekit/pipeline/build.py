@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from edgekit.bundle.directory import Bundle
 from edgekit.bundle.manifest import (
     TraceRow,
 )
-from edgekit.cache import Cache, cache_root
+from edgekit.cache import Cache, cache_root, writing_to
 from edgekit.errors import ExportError, ModelError
 from edgekit.export.processes import ExportJob, export_artifacts
 from edgekit.pipeline.assembling import artifact_of, assemble, assembled
@@ -32,6 +33,9 @@ from edgekit.progress import Progress, silent
 from edgekit.recipe.lineage import stage_name
 from edgekit.recipe.load import LoadedRecipe, as_loaded
 from edgekit.recipe.schema import Recipe
+
+TRIAL_BYTES = 64 << 10
+"""No bundle is smaller."""
 
 
 @dataclass(frozen=True)
@@ -79,17 +83,42 @@ def build(
     """
     loaded = as_loaded(recipe, overrides)
     cache = cache_root()
+    with writing_to(cache):
+        return _build(loaded, cache, Path(output), progress, parallel_exports)
+
+
+def _build(
+    loaded: LoadedRecipe,
+    cache: Path,
+    output: Path,
+    progress: Progress,
+    parallel_exports: int | None,
+) -> BuildResult:
     planned = plan(loaded, cache=cache)
-    opened = _assembled(loaded, planned, Path(output))
+    opened = _assembled(loaded, planned, output)
     if opened is None:
         planned = checked_whole(planned, cache)
+        _require_output(output)
     rows = _run_stages(loaded, planned, cache, progress)
     parallel = parallel_exports or min(4, os.cpu_count() or 1)
     artifacts = _export(loaded, planned, cache, progress, parallel)
     trace = tuple(_complete(row, loaded.recipe, artifacts) for row in rows)
     if opened is None:
-        opened = assemble(loaded, cache, Path(output), trace, artifacts)
+        opened = assemble(loaded, cache, output, trace, artifacts)
     return BuildResult(opened, trace, sum(export.cached is not None for export in planned.exports))
+
+
+def _require_output(output: Path) -> None:
+    """Find out before a training whether a bundle can be written. Raises ExportError."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output) as trial:
+            trial.write(bytes(TRIAL_BYTES))
+    except OSError as error:
+        raise ExportError(
+            f"{output}: bundles cannot be written there: {error.strerror or error}",
+            hint="free space, or choose another --output",
+        ) from None
 
 
 def _assembled(loaded: LoadedRecipe, planned: Plan, output: Path) -> Bundle | None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from edgekit.cache import Cache, content_key, source_digest
 from edgekit.data.saved_arrays import open_arrays
 from edgekit.errors import ModelError
+from edgekit.export.arrays_file import read_arrays, write_arrays
 from edgekit.pipeline.data import data_key
 from edgekit.recipe.load import LoadedRecipe
 
@@ -62,17 +63,16 @@ def _require_same(
     entry = store.get(key)
     if entry is None:
         scratch = store.scratch()
-        np.savez(scratch / FILE, **samples)
+        write_arrays(scratch / FILE, samples)
         store.put(key, scratch)
         return
-    with np.load(entry / FILE) as before:
-        if not _alike(dict(before), samples):
-            raise ModelError(
-                f"data {loaded.recipe.data.name}: the {part} split is not what it was when it was"
-                " loaded before",
-                hint="a source must give the same samples each time: give its random numbers a"
-                " fixed seed",
-            )
+    if not _alike(read_arrays(entry / FILE), samples):
+        raise ModelError(
+            f"data {loaded.recipe.data.name}: the {part} split is not what it was when it was"
+            " loaded before",
+            hint="a source must give the same samples each time: give its random numbers a fixed"
+            " seed",
+        )
 
 
 def _some(inputs: Mapping[str, NDArray[Any]], targets: NDArray[Any] | None) -> Arrays:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit.cache import Cache, cache_root
+from edgekit.cache import Cache, cache_root, writing_to
 from edgekit.compress.quantize.layer_sensitivity import LayerSensitivity
 from edgekit.errors import UsageError
 from edgekit.pipeline.planning import PlannedStage, checked_whole, plan
@@ -88,6 +88,11 @@ def sensitivity(
     network, looked_at = partly_quantized(stages, chosen.index, samples)
     require_same_train(loaded, cache_root(), stages.data.train)
     graph = stages.checkpoint(chosen.index).model
+    cache = cache_root()
+    with writing_to(cache):
+        stages = Stages(loaded, planned, Cache(cache, "stages"), progress)
+        require_same_train(loaded, cache, stages.data.train)
+        graph = stages.checkpoint(chosen.index).model
     assert isinstance(graph, GraphModule)
     batch = stages.data.test.at(slice(0, samples))
     network = PartlyQuantized(graph, batch, stages.data.test.states)

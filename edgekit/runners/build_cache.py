@@ -3,7 +3,6 @@ files and their hashes. Owns that listing, whether what is there is still it, an
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import shutil
@@ -13,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO
 
+from edgekit.file_lock import try_lock
 from edgekit.progress import Progress
 from edgekit.runners.runtime import RuntimeFile, describe_file
 
@@ -45,7 +44,7 @@ def building(home: Path, doing: str, progress: Progress) -> Iterator[Path | None
     another process made `home` in the meantime."""
     home.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with open(f"{home}.lock", "w") as lock:
-        while not _locked(lock):
+        while not try_lock(lock):
             progress(f"wait for another process that {doing}", 0, 0)
             time.sleep(POLL_S)
         if is_ready(home):
@@ -58,15 +57,6 @@ def building(home: Path, doing: str, progress: Progress) -> Iterator[Path | None
             build.mkdir()
             yield build
             build.rename(home)
-
-
-def _locked(lock: IO[str]) -> bool:
-    """Whether the lock could be taken now. The kernel frees it when its holder ends, however."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def write_listing(build: Path) -> None:

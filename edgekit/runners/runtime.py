@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import cast
 
 from edgekit.bundle.manifest import RuntimeName
-from edgekit.cache import cache_root
+from edgekit.cache import cache_root, writing_to
 from edgekit.errors import RunnerError
 from edgekit.hashing import sha256_file
 from edgekit.progress import Progress, silent
@@ -102,12 +102,10 @@ def runtime_for(
     nothing to build it from, no compiler, no packages for that architecture, C library or
     Python."""
     module, _, function = RUNTIMES[format].partition(":")
-    runtime = cast(
-        Runtime,
-        getattr(importlib.import_module(module), function)(
-            platform, cache or cache_root(), progress
-        ),
-    )
+    place = cache or cache_root()
+    provide = getattr(importlib.import_module(module), function)
+    with writing_to(place):
+        runtime = cast(Runtime, provide(platform, place, progress))
     _require_same_version(runtime, exported_by or {})
     return runtime
 

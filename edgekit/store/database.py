@@ -16,13 +16,13 @@ from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platformdirs import user_data_path
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from edgekit.errors import StoreError
 from edgekit.installing import install_command
+from edgekit.places import data_directory, expanded
 from edgekit.sanitize import printable
 from edgekit.store.tables import HEAD, VERSION_TABLE
 
@@ -39,11 +39,9 @@ MIGRATION_LOCK = 0xED6E
 def database_url(location: str | None = None) -> URL:
     """The URL given, or EDGEKIT_DB, or results.db in the user's data directory; a path means an
     SQLite file. Raises StoreError."""
-    written = (
-        location or os.environ.get(ENVIRONMENT) or str(user_data_path("edgekit") / "results.db")
-    )
+    written = location or os.environ.get(ENVIRONMENT) or str(data_directory() / "results.db")
     if "://" not in written:
-        return URL.create("sqlite", database=str(Path(written).expanduser().absolute()))
+        return URL.create("sqlite", database=str(expanded(written, "the results database")))
     try:
         url = make_url(written)
     except (ArgumentError, ValueError):

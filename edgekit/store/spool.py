@@ -12,10 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platformdirs import user_data_path
 from sqlalchemy.engine import URL
 
 from edgekit.errors import StoreError
+from edgekit.places import data_directory
 from edgekit.store.database import sqlite_file
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def spool_directory(url: URL) -> Path:
     if file:
         return file.with_name(f"{file.name}.spool")
     name = hashlib.sha256(url.set(password=None).render_as_string().encode()).hexdigest()[:16]
-    return user_data_path("edgekit") / "spool" / name
+    return data_directory() / "spool" / name
 
 
 def write(directory: Path, measurement: Measurement) -> Path:

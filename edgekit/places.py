@@ -1,0 +1,82 @@
+"""Where a user's files are: the home directory, and the directories for caches, data and settings.
+A service or a container may have none of them."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import platformdirs
+
+from edgekit.errors import UsageError
+
+
+def home() -> Path | None:
+    """The home directory; None where HOME is not set and the system does not know the user, or
+    where there is no such directory."""
+    try:
+        place = Path.home()
+    except RuntimeError:
+        return None
+    return place if place.is_dir() else None
+
+
+def below_home(*parts: str) -> tuple[Path, ...]:
+    """The path of something below the home directory; none without one."""
+    place = home()
+    return () if place is None else (place.joinpath(*parts),)
+
+
+def cache_directory() -> Path:
+    """`EDGEKIT_CACHE`, else the user's. Raises UsageError."""
+    written = os.environ.get("EDGEKIT_CACHE")
+    if written:
+        return expanded(written, "EDGEKIT_CACHE")
+    return _of_user(platformdirs.user_cache_dir, "EDGEKIT_CACHE")
+
+
+def data_directory() -> Path:
+    """For what must not be lost. Raises UsageError."""
+    return _of_user(platformdirs.user_data_dir, "EDGEKIT_DB")
+
+
+def config_directory() -> Path | None:
+    """For settings; None where there is no place for them."""
+    try:
+        return Path(platformdirs.user_config_dir("edgekit"))
+    except RuntimeError:
+        return None
+
+
+def expanded(path: str, what: str) -> Path:
+    """An absolute path, with `~` replaced. Raises UsageError: whose home that is, is not known."""
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError:
+        raise UsageError(
+            f"{what}: {path}: that home directory is not known", hint="write an absolute path"
+        ) from None
+
+
+def user_name() -> str:
+    """Who the user is. Raises UsageError: the system has no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # by version of Python
+        raise UsageError(
+            f"the system has no name for user {os.getuid()}, and SSH needs one",
+            hint="set USER to a name, such as USER=pi",
+        ) from None
+
+
+def _of_user(directory: Callable[[str], str], variable: str) -> Path:
+    try:
+        return Path(directory("edgekit"))
+    except RuntimeError:
+        raise UsageError(
+            f"there is no home directory: HOME is not set, and the system has none for user"
+            f" {os.getuid()}",
+            hint=f"set HOME, or {variable}",
+        ) from None
