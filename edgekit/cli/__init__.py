@@ -34,6 +34,7 @@ from edgekit.cli import (
     sweep,
     target,
 )
+from edgekit.cli.streams import drop_output, forgiving, output_works
 from edgekit.errors import EdgekitError, Interrupted, OutputError, UsageError
 from edgekit.prose import paragraphs
 from edgekit.version import __version__
@@ -117,11 +118,11 @@ def options(
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the code of its class of error. Ctrl-C cleans up first; a
     second one ends the process at once."""
-    if sys.stdout is None or sys.stderr is None:  # closed by the caller: nothing can be told
+    if sys.stdout is None:  # closed by the caller: nothing can be shown
         sys.exit(OutputError.exit_code)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # a locale that lacks ✓ or µ is no reason to fail
-            stream.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdout, TextIOWrapper):  # a locale that lacks ✓ or µ is no reason to fail
+        sys.stdout.reconfigure(errors="backslashreplace")
+    sys.stderr = forgiving(sys.stderr)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -146,15 +147,13 @@ def run(arguments: list[str]) -> int:
     except EdgekitError as error:
         if debug:
             traceback.print_exc()
-        tell(error, as_json=as_json)
-        return error.exit_code
+        return _told(error, as_json=as_json)
     except (KeyboardInterrupt, typer.Abort):
         code = Interrupted.exit_code
     except ClickException as error:
         if as_json:
-            tell(UsageError(error.format_message()), as_json=True)
-        else:
-            error.show()
+            return _told(UsageError(error.format_message()), as_json=True)
+        error.show()
         return UsageError.exit_code
     except SystemExit as ended:
         # rich ends with 1 where the reader of the output has gone, Typer's completion with 0.
@@ -162,32 +161,38 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         return _unforeseen(error, arguments, as_json=as_json, debug=debug)
     if code == Interrupted.exit_code:  # as Typer too makes of a KeyboardInterrupt
-        tell(
-            Interrupted(
-                "interrupted", hint="finished stages are kept; the same command goes on from there"
-            ),
-            as_json=as_json,
+        interrupted = Interrupted(
+            "interrupted", hint="finished stages are kept; the same command goes on from there"
         )
+        return _told(interrupted, as_json=as_json)
     # The code of typer.Exit, else what the command returned: nothing.
     return code if isinstance(code, int) else 0
 
 
 def _unforeseen(error: Exception, arguments: list[str], *, as_json: bool, debug: bool) -> int:
     """The exit code of a command that ended with an exception of another library."""
-    from edgekit.cli.defects import defect_of, output_works  # here, so that --help stays fast
+    from edgekit.cli.defects import defect_of  # here, so that --help stays fast
 
     if isinstance(error, OSError) and not output_works():
         return _lost_output(error)
     if debug:
         traceback.print_exc()
-    defect = defect_of(error, arguments)
-    tell(defect, as_json=as_json)
-    return defect.exit_code
+    return _told(defect_of(error, arguments), as_json=as_json)
+
+
+def _told(error: EdgekitError, *, as_json: bool) -> int:
+    """Tell an error, on stderr where stdout cannot be written. Its exit code."""
+    try:
+        tell(error, as_json=as_json)
+        sys.stdout.flush()
+    except OSError:
+        drop_output()
+        if as_json:  # else it was told on stderr
+            tell(error, as_json=False)
+    return error.exit_code
 
 
 def _lost_output(error: Exception) -> int:
-    from edgekit.cli.defects import drop_output
-
     drop_output()
     if isinstance(error, BrokenPipeError):  # as for any program whose reader has gone
         return READER_IS_GONE

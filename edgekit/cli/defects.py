@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import shlex
-import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
@@ -57,22 +56,3 @@ def _written(report: str) -> Path:
     with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as stream:
         stream.write(report)
     return Path(path)
-
-
-def output_works() -> bool:
-    """Whether standard output takes more. A line is written to find out: Python drops what it could
-    not write, and then has nothing to complain of."""
-    try:
-        sys.stdout.write("\n")
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        return False
-    return True
-
-
-def drop_output() -> None:
-    """Send the rest of the output nowhere: Python writes what is left when it ends, and would
-    complain again."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)

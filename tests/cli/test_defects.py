@@ -110,6 +110,52 @@ def test_a_closed_output() -> None:
     assert done.returncode == 74
 
 
+@pytest.mark.parametrize("json", [[], ["--json"]])
+@pytest.mark.parametrize("stream", ["stdout", "stderr", "both"])
+def test_an_error_that_cannot_be_told_keeps_its_code(stream: str, json: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "edgekit.cli", "deploy", "/nowhere", "-t", "local", *json],
+            stdout=subprocess.PIPE if stream == "stderr" else full,
+            stderr=subprocess.PIPE if stream == "stdout" else full,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert "Traceback" not in f"{done.stdout}{done.stderr}"
+    if stream == "stdout":
+        assert "/nowhere" in done.stderr
+
+
+@pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full", "2> >(true)"])
+def test_what_is_said_beside_the_answer_may_be_lost(redirection: str) -> None:
+    """Progress and warnings are no reason to lose what was asked for."""
+    command = ["bash", "-c", f'"$@" {redirection}', "bash", *LIST]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 0
+    assert "local" in done.stdout
+
+
+def test_progress_that_cannot_be_shown_ends_nothing() -> None:
+    code = (
+        "import sys\n"
+        "from edgekit.cli.streams import forgiving\n"
+        "sys.stderr = forgiving(sys.stderr)\n"
+        "from edgekit.cli.live import live_progress\n"
+        "with live_progress(quiet=False) as progress:\n"
+        "    for task in 'abc': progress(task, 1, 1, 'x' * 9000)\n"
+        "print('measured')"
+    )
+    for redirection in ("2>/dev/full", "2> >(true)"):
+        done = subprocess.run(
+            ["bash", "-c", f'"$@" {redirection}', "bash", sys.executable, "-c", code],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (0, "measured\n")
+
+
 def test_a_locale_without_the_signs() -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run(LIST, env=environment, capture_output=True, text=True, check=False)
