@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from edgekit.cache import Cache, cache_root
 from edgekit.errors import EdgekitError
 from edgekit.linting.document_rules import LintFinding, error_finding, origin_near
-from edgekit.pipeline.planning import Plan, PlannedStage, plan
+from edgekit.pipeline.planning import Plan, PlannedStage, checked_whole, plan
 from edgekit.progress import silent
 from edgekit.recipe.load import LoadedRecipe
 
@@ -20,7 +20,7 @@ LOW_DB = 20.0
 def precision_findings(loaded: LoadedRecipe) -> Iterator[LintFinding]:
     """Each output with less than LOW_DB, and which layers to leave in float for it."""
     try:
-        planned = plan(loaded)
+        planned = checked_whole(plan(loaded), cache_root())
         for stage in planned.stages:
             if loaded.recipe.stages[stage.index].entry.scheme.in_graph and stage.cached is not None:
                 yield from _lossy_outputs(loaded, planned, stage)

@@ -79,23 +79,16 @@ def sensitivity(
         (16, ())
     """
     loaded = as_loaded(recipe, overrides)
-    planned = checked_whole(plan(loaded), cache_root())
+    cache = cache_root()
+    planned = checked_whole(plan(loaded, cache=cache), cache)
     chosen = _wanted(loaded, planned.stages, stage)
     from edgekit.compress.quantize.sensitivity import cheapest_float
     from edgekit.pipeline.stages import Stages
 
-    stages = Stages(loaded, planned, Cache(cache_root(), "stages"), progress)
-    network, looked_at = partly_quantized(stages, chosen.index, samples)
-    require_same_train(loaded, cache_root(), stages.data.train)
-    graph = stages.checkpoint(chosen.index).model
-    cache = cache_root()
     with writing_to(cache):
         stages = Stages(loaded, planned, Cache(cache, "stages"), progress)
         require_same_train(loaded, cache, stages.data.train)
-        graph = stages.checkpoint(chosen.index).model
-    assert isinstance(graph, GraphModule)
-    batch = stages.data.test.at(slice(0, samples))
-    network = PartlyQuantized(graph, batch, stages.data.test.states)
+        network, looked_at = partly_quantized(stages, chosen.index, samples)
     sensitivities, snr_db = network.sensitivities(progress), network.snr_db()
     keep_float, reached = (
         ((), snr_db)

@@ -12,7 +12,13 @@ from pydantic import ValidationError
 from edgekit.errors import UsageError
 from edgekit.recipe.format1 import upgraded_data
 from edgekit.recipe.limits import Bench, Budget, Gate, Verify
+from edgekit.sanitize import printable
 from edgekit.version import __version__
+
+OF_THE_MODEL = {"name", "description", "seed", "deterministic", "task", "model", "inputs", "data"}
+OF_THE_WORK = {"stages", "training", "export", "verify", "budget", "bench", "gate"}
+KEYS = {"edgekit"} | OF_THE_MODEL | OF_THE_WORK
+"""Of a recipe. The schema itself takes long to import."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,9 @@ def stored_sections(recipe: Mapping[str, Any]) -> StoredSections:
     Raises UsageError for keys or values that this version of edgekit does not know.
     """
     data = upgraded_data(recipe)
+    unknown = sorted(data.keys() - KEYS)
+    if unknown:
+        raise _refused(f"{printable(unknown[0])}: not known")
     try:
         return StoredSections(
             verify=Verify.model_validate(data.get("verify", {})),
@@ -41,8 +50,11 @@ def stored_sections(recipe: Mapping[str, Any]) -> StoredSections:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise UsageError(
-            f"the bundle's recipe: {error.title.lower()}.{key}: {first['msg']};"
-            f" this is edgekit {__version__}",
-            hint="use the edgekit that built the bundle, or build it again",
-        ) from None
+        raise _refused(f"{error.title.lower()}.{printable(key)}: {first['msg']}") from None
+
+
+def _refused(reason: str) -> UsageError:
+    return UsageError(
+        f"the bundle's recipe: {reason}; this is edgekit {__version__}",
+        hint="use the edgekit that built the bundle, or build it again",
+    )

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from edgekit.metrics import MetricValue, headline, named_metric
+from edgekit.recipe.stored import stored_sections
 from edgekit.reporting import numbers
 from edgekit.reporting.tables import DASH
 
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 
 def baseline_variant(manifest: Manifest) -> str:
     """The variant that ratios and drops refer to: the budget's baseline, else the first."""
-    named = manifest.recipe.get("budget", {}).get("baseline")
+    named = stored_sections(manifest.recipe).budget.baseline
     if named:
-        return str(named)
+        return named
     return manifest.artifacts[0].variant if manifest.artifacts else ""
 
 

@@ -13,7 +13,6 @@ from edgekit.bundle.foreign_model import is_model, open_model
 from edgekit.devices.target import AdbTarget, LocalTarget, SshTarget, Target
 from edgekit.devices.target_files import as_target
 from edgekit.errors import UsageError
-from edgekit.measure.interleaving import Keep, keep_nothing
 from edgekit.measure.settings import Settings, settings_with
 from edgekit.recipe.stored import stored_sections
 
