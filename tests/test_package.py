@@ -117,6 +117,39 @@ def test_the_wheel_works_in_an_empty_environment(installed: Path, tmp_path: Path
     )
 
 
+@pytest.mark.parametrize(
+    ("arguments", "extra"),
+    [
+        (["build", "quickstart.yaml"], "export"),
+        (["run", "quickstart.yaml", "--target", "local"], "export"),
+        (["sweep", "quickstart.yaml", "--over", "seed=1,2"], "export"),
+        (["sensitivity", "quickstart.yaml", "--stage", "int8"], "export"),
+        (["results", "export", "--format", "parquet", "-o", "results.parquet"], "parquet"),
+        (["results", "log-mlflow"], "mlflow"),
+        (["results", "list", "--db", "postgresql://user@host/database"], "postgres"),
+    ],
+    ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else value,
+)
+def test_an_extra_that_is_missing_is_named(
+    installed: Path, tmp_path: Path, arguments: list[str], extra: str
+) -> None:
+    """Case 69 of the faults."""
+    shutil.copy(ROOT / "recipes" / "quickstart.yaml", tmp_path)
+    done = subprocess.run(
+        [installed / "edgekit", *arguments, *([] if arguments[0] == "results" else ["--json"])],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]},
+        timeout=120,
+    )
+    told = done.stdout + done.stderr
+    assert done.returncode == 2, told
+    assert f"[{extra}]" in told
+    assert "Traceback" not in told
+    assert not (tmp_path / "build").exists()
+
+
 def test_a_base_install_is_light(installed: Path) -> None:
     output = call(
         installed / "python",

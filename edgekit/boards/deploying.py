@@ -16,7 +16,7 @@ from edgekit.deployment import DeployReport, VerifiedBundle
 from edgekit.devices import Device, connect
 from edgekit.devices.target import Target
 from edgekit.devices.target_files import as_target
-from edgekit.errors import RunnerError
+from edgekit.errors import RunnerError, UsageError
 from edgekit.progress import Progress, silent
 from edgekit.runners.board_platform import platform_of
 from edgekit.runners.runtime import RUNTIME_NAMES, Runtime, as_dict, prepare
@@ -158,6 +158,7 @@ def setup(
 
     Raises:
         RunnerError: A runtime cannot be had for this board.
+        UsageError: No such target; or this machine lacks the extra for its own runtime.
         EdgekitError: As `deploy` raises it.
 
     Example:
@@ -168,7 +169,7 @@ def setup(
     """
     loaded = as_target(target)
     runtimes: list[Runtime] = []
-    refused: list[RunnerError] = []
+    refused: list[RunnerError | UsageError] = []
     with reached(loaded, device, cancel) as board:
         platform = platform_of(loaded, board)
         for format in formats:
@@ -181,7 +182,7 @@ def setup(
                     offline_cache=Path(offline_cache) if offline_cache else None,
                     progress=progress,
                 )
-            except RunnerError as error:
+            except (RunnerError, UsageError) as error:
                 refused.append(error)
         if runtimes:
             with deployment.hold(board, loaded.workdir) as lock:
@@ -193,7 +194,7 @@ def setup(
         installed = (
             f" (installed: {', '.join(runtime.format for runtime in runtimes)})" if runtimes else ""
         )
-        raise RunnerError(
+        raise type(refused[0])(
             f"{loaded.name}: {'; '.join(error.message for error in refused)}{installed}",
             hint=refused[0].hint,
         )

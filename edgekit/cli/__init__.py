@@ -172,12 +172,13 @@ def run(arguments: list[str]) -> int:
 def _unforeseen(error: Exception, arguments: list[str], *, as_json: bool, debug: bool) -> int:
     """The exit code of a command that ended with an exception of another library."""
     from edgekit.cli.defects import defect_of  # here, so that --help stays fast
+    from edgekit.extras import missing_extra
 
     if isinstance(error, OSError) and not output_works():
         return _lost_output(error)
     if debug:
         traceback.print_exc()
-    return _told(defect_of(error, arguments), as_json=as_json)
+    return _told(missing_extra(error) or defect_of(error, arguments), as_json=as_json)
 
 
 def _told(error: EdgekitError, *, as_json: bool) -> int:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from edgekit.bundle.directory import Bundle
 from edgekit.bundle.manifest import Evaluation, EvaluationTensor, TensorSpec
 from edgekit.errors import ModelError, ResultError, UsageError
+from edgekit.extras import naming_extras
 from edgekit.measure.extra_results import DeviceEvaluation
 from edgekit.measure.extra_runs import Bench
 from edgekit.measure.runner_process import Placed, real_values
@@ -106,17 +107,42 @@ def evaluate(
             for spec in placed.artifact.inputs
         ]
         expected = [_values(bundle, tensor, *rows) for tensor in outputs]
-        returned = _outputs(bench, placed, sent)
-        targets = _values(bundle, evaluation.targets, *rows) if evaluation.targets else None
-        try:
-            progress.add(expected, returned, targets)
-        except ModelError as error:
-            raise UsageError(
-                f"{bundle.path}: the evaluation set: {error.message}",
-                hint=error.hint or "build the bundle again",
-            ) from None
+        _add(progress, bundle, expected, _outputs(bench, placed, sent), *rows)
         on_samples(stop)
     return progress.result(data_sha256=_data_sha256(evaluation, samples))
+
+
+def rehearse(bundle: Bundle) -> None:
+    """Score what the build host's first artifact answered to the first samples: what the task does
+    not have on this machine, and targets that do not suit it, are found out before anything is
+    measured. Raises UsageError."""
+    evaluation, artifact = require_evaluation(bundle), bundle.manifest.artifacts[0]
+    rows = (0, whole_series(evaluation, 1))
+    outputs = matched(evaluation.outputs[artifact.key], artifact.outputs)
+    expected = [_values(bundle, tensor, *rows) for tensor in outputs]
+    returned = [values.reshape(rows[1], -1).astype(np.float64) for values in expected]
+    with naming_extras():
+        _add(_Progress(task_of(bundle), artifact.outputs), bundle, expected, returned, *rows)
+
+
+def _add(
+    progress: _Progress,
+    bundle: Bundle,
+    expected: Sequence[NDArray[Any]],
+    returned: Sequence[NDArray[np.float64]],
+    first: int,
+    count: int,
+) -> None:
+    """Score a chunk against the targets of the set. Raises UsageError: they do not suit."""
+    evaluation = require_evaluation(bundle)
+    targets = _values(bundle, evaluation.targets, first, count) if evaluation.targets else None
+    try:
+        progress.add(expected, returned, targets)
+    except ModelError as error:
+        raise UsageError(
+            f"{bundle.path}: the evaluation set: {error.message}",
+            hint=error.hint or "build the bundle again",
+        ) from None
 
 
 def _data_inputs(

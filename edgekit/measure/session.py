@@ -25,6 +25,7 @@ from edgekit.measure import extra_runs
 from edgekit.measure.energy import Meter, measure_energy, meter
 from edgekit.measure.evaluation import (
     evaluate,
+    rehearse,
     require_evaluation,
     task_of,
     whole_series,
@@ -159,8 +160,7 @@ def bench(
 def _require(bundle: Bundle, target: Target, extras: Extras) -> None:
     """Raises UsageError and ResultError for what cannot be measured, before a board is touched."""
     if extras.evaluation_samples is not None:
-        require_evaluation(bundle)
-        task_of(bundle)
+        rehearse(bundle)
     if extras.pipeline and bundle.manifest.task is not None:
         task_of(bundle)
     if extras.need_own_runner:

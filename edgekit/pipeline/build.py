@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgekit.backends.lookup import load_backend
 from edgekit.bundle.directory import Bundle
 from edgekit.bundle.manifest import (
     TraceRow,
@@ -25,6 +26,7 @@ from edgekit.bundle.manifest import (
 from edgekit.cache import Cache, cache_root, writing_to
 from edgekit.errors import ExportError, ModelError
 from edgekit.export.processes import ExportJob, export_artifacts
+from edgekit.extras import naming_extras, require_modules
 from edgekit.pipeline.assembling import artifact_of, assemble, assembled
 from edgekit.pipeline.data import saved_test_split
 from edgekit.pipeline.planning import Plan, PlannedExport, PlannedStage, checked_whole, plan
@@ -34,6 +36,7 @@ from edgekit.recipe.lineage import stage_name
 from edgekit.recipe.load import LoadedRecipe, as_loaded
 from edgekit.recipe.schema import Recipe
 
+TRAINING_MODULES = ("torch", "safetensors")
 TRIAL_BYTES = 64 << 10
 """No bundle is smaller."""
 
@@ -71,7 +74,7 @@ def build(
         The bundle, what happened in each stage, and how many exports came from the cache.
 
     Raises:
-        UsageError: The recipe is not valid.
+        UsageError: The recipe is not valid, or an extra that it needs is not installed.
         ModelError: The model, its weights or its data cannot be used.
         ExportError: An artifact cannot be made, or does not compute what the model computes.
         BusyError: Another process computes the same stage.
@@ -83,7 +86,7 @@ def build(
     """
     loaded = as_loaded(recipe, overrides)
     cache = cache_root()
-    with writing_to(cache):
+    with writing_to(cache), naming_extras():
         return _build(loaded, cache, Path(output), progress, parallel_exports)
 
 
@@ -98,6 +101,7 @@ def _build(
     opened = _assembled(loaded, planned, output)
     if opened is None:
         planned = checked_whole(planned, cache)
+        _require_modules(planned, loaded)
         _require_output(output)
     rows = _run_stages(loaded, planned, cache, progress)
     parallel = parallel_exports or min(4, os.cpu_count() or 1)
@@ -106,6 +110,14 @@ def _build(
     if opened is None:
         opened = assemble(loaded, cache, output, trace, artifacts)
     return BuildResult(opened, trace, sum(export.cached is not None for export in planned.exports))
+
+
+def _require_modules(planned: Plan, loaded: LoadedRecipe) -> None:
+    """Find out before a training whether all that is to be computed can be. Raises UsageError."""
+    modules = [] if all(stage.cached for stage in planned.stages) else [*TRAINING_MODULES]
+    for name in dict.fromkeys(each.backend for each in planned.exports if each.cached is None):
+        modules += [*TRAINING_MODULES, *load_backend(name, loaded.path.parent).libraries]
+    require_modules(modules)
 
 
 def _require_output(output: Path) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from edgekit.cache import Cache, cache_root, writing_to
 from edgekit.compress.quantize.layer_sensitivity import LayerSensitivity
 from edgekit.errors import UsageError
+from edgekit.extras import require_modules
 from edgekit.pipeline.planning import PlannedStage, checked_whole, plan
 from edgekit.pipeline.same_data import require_same_train
 from edgekit.progress import Progress, silent
@@ -82,6 +83,7 @@ def sensitivity(
     cache = cache_root()
     planned = checked_whole(plan(loaded, cache=cache), cache)
     chosen = _wanted(loaded, planned.stages, stage)
+    require_modules(["torch", "safetensors"])
     from edgekit.compress.quantize.sensitivity import cheapest_float
     from edgekit.pipeline.stages import Stages
 

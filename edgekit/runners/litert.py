@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 from edgekit.cache import content_key
-from edgekit.errors import RunnerError
+from edgekit.errors import RunnerError, UsageError
 from edgekit.installing import install_command
 from edgekit.progress import Progress
 from edgekit.runners.build_cache import building, is_ready, read_listing, write_listing
@@ -44,11 +44,11 @@ def provide(platform: Platform, cache: Path, progress: Progress) -> Runtime:
 
 def litert_runtime(platform: Platform | None = None) -> Runtime:
     """The runner for this machine's own Python, with the package that is installed in it. Raises
-    RunnerError: none is."""
+    UsageError: none is."""
     platform = platform or host_platform()
     package = next((name for name in PACKAGES if importlib.util.find_spec(name)), None)
     if package is None or platform.python is None:
-        raise RunnerError(
+        raise UsageError(
             "LiteRT is not installed",
             hint=f"{install_command('export')}, or pip install ai-edge-litert",
         )

@@ -22,7 +22,7 @@ from pathlib import Path
 from edgekit.cache import cache_root, content_key
 from edgekit.cancel import Cancel
 from edgekit.devices.local import LocalDevice
-from edgekit.errors import DeviceError, RunnerError, TransportError
+from edgekit.errors import DeviceError, RunnerError, TransportError, UsageError
 from edgekit.hashing import sha256_file
 from edgekit.installing import install_command
 from edgekit.progress import Progress, silent
@@ -175,7 +175,7 @@ def executorch_for(arch: str, cache: Path, progress: Progress = silent) -> Path:
 def _installed_or_refuse() -> Path:
     installed = installed_executorch()
     if installed is None:
-        raise RunnerError(
+        raise UsageError(
             "executorch is not installed; its runner is built from it",
             hint=install_command("export"),
         )

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
-from edgekit.errors import StoreError
+from edgekit.errors import StoreError, UsageError
 from edgekit.installing import install_command
 from edgekit.places import data_directory, expanded
 from edgekit.sanitize import printable
@@ -116,7 +116,7 @@ def translated(url: URL) -> Iterator[None]:
             hint="use SQLite or PostgreSQL",
         ) from None
     except ModuleNotFoundError as error:
-        raise StoreError(
+        raise UsageError(
             f"{shown(url)}: the driver {error.name} is not installed",
             hint=install_command("postgres"),
         ) from None
