@@ -78,6 +78,6 @@ def test_what_a_task_lacks_is_found_out_before_anything_is_measured(
     desk = make_desk(tmp_path, open_bundle(bundle.path))
     command = ["bench", str(bundle.path), "-t", str(desk), "--accuracy", "all", "--json"]
     assert run(command) == 2
-    told = json.loads(capsys.readouterr().out)
-    assert "soundfile" in told["error"]
+    answer = json.loads(capsys.readouterr().out)
+    assert "soundfile" in answer["error"]
     assert not (tmp_path / "device").exists(), "nothing was deployed"

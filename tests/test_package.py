@@ -117,6 +117,12 @@ def test_the_wheel_works_in_an_empty_environment(installed: Path, tmp_path: Path
     )
 
 
+def test_recipes_are_written_without_an_extra(installed: Path, tmp_path: Path) -> None:
+    arguments = ["--from", "small_cnn", "--data", "digits", "--method", "fp16"]
+    call(installed / "edgekit", "recipe", "new", "mine.yaml", *arguments, cwd=tmp_path)
+    call(installed / "edgekit", "recipe", "lint", "mine.yaml", cwd=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("arguments", "extra"),
     [
@@ -143,10 +149,10 @@ def test_an_extra_that_is_missing_is_named(
         env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]},
         timeout=120,
     )
-    told = done.stdout + done.stderr
-    assert done.returncode == 2, told
-    assert f"[{extra}]" in told
-    assert "Traceback" not in told
+    printed = done.stdout + done.stderr
+    assert done.returncode == 2, printed
+    assert f"[{extra}]" in printed
+    assert "Traceback" not in printed
     assert not (tmp_path / "build").exists()
 
 

@@ -60,7 +60,7 @@ def nameless(tmp_path: Path) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize(
-    ("command", "code", "told"),
+    ("command", "code", "text"),
     [
         (["target", "list"], 0, ""),
         (["target", "schema"], 0, ""),
@@ -74,13 +74,13 @@ def nameless(tmp_path: Path) -> tuple[str, ...]:
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_user_without_a_home_and_a_name(
-    command: list[str], code: int, told: str, nameless: tuple[str, ...], tmp_path: Path
+    command: list[str], code: int, text: str, nameless: tuple[str, ...], tmp_path: Path
 ) -> None:
     (tmp_path / "board.yaml").write_text(TARGET)
     done = edgekit(*command, cwd=tmp_path, prefix=nameless)
     words = f"{done.stdout} {done.stderr}"
     assert done.returncode == code, words
-    assert told in " ".join(words.split())
+    assert text in " ".join(words.split())
     assert "Traceback" not in words
     assert not list(tmp_path.glob("~*"))
 

@@ -118,5 +118,5 @@ def test_a_damaged_measurement_does_not_keep_the_others_from_being_exported(
     assert run(["results", "export", "--format", "jsonl", "-o", str(tmp_path / "out")]) == 10
     lines = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
     assert {line["measurement"] for line in lines} == {ids[0], ids[2]}
-    told = capsys.readouterr().err
-    assert ids[1] in told
+    printed = capsys.readouterr().err
+    assert ids[1] in printed

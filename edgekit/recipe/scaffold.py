@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -179,9 +180,15 @@ def unknown_data(data: str) -> str:
 
 
 def data_choices() -> dict[str, Outline]:
-    """The built-in sources that need no arguments, each with what its samples are like."""
-    outlines = {name: outline_of(name, {}, Path.cwd()) for name in SOURCES}
-    return {name: outline for name, outline in outlines.items() if outline is not None}
+    """The built-in sources that need no arguments, each with what its samples are like; without
+    those that need an extra which is not installed."""
+    outlines: dict[str, Outline] = {}
+    for name in SOURCES:
+        with suppress(ModuleNotFoundError):
+            outline = outline_of(name, {}, Path.cwd())
+            if outline is not None:
+                outlines[name] = outline
+    return outlines
 
 
 def _note(model: str) -> str:

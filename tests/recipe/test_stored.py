@@ -83,6 +83,6 @@ def test_commands_end_in_one_line(
     bundle = make_bundle(tmp_path / "net", recipe={"edgekit": 2, "budget": {"carats": 1}})
     store.save(make_measurement(bundle))
     assert run([part.replace("{}", str(bundle.path)) for part in command]) == 2
-    told = capsys.readouterr().err
-    assert "budget.carats" in told
-    assert "this is edgekit" in told
+    printed = capsys.readouterr().err
+    assert "budget.carats" in printed
+    assert "this is edgekit" in printed

@@ -48,16 +48,16 @@ def test_a_damaged_wheel_is_fetched_again(
     only_index(tmp_path / "index", monkeypatch)
     whole = make_wheel(tmp_path / "index", "thing-1.0", TAG, {"thing.py": "x = 1\n" * 99})
     fetch(tmp_path, "thing")
-    [kept] = (tmp_path / "cache").rglob("*.whl")
+    [in_cache] = (tmp_path / "cache").rglob("*.whl")
     content = bytearray(whole.read_bytes())
     content[60] ^= 1
     if damage == "missing":
-        kept.unlink()
+        in_cache.unlink()
     else:
-        kept.write_bytes(content if damage == "flipped" else content[:-9])
+        in_cache.write_bytes(content if damage == "flipped" else content[:-9])
     assert fetch(tmp_path, "thing") == [whole.name]
     assert "is damaged and is fetched anew" in caplog.text
-    assert kept.read_bytes() == whole.read_bytes()
+    assert in_cache.read_bytes() == whole.read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -55,8 +55,8 @@ def test_what_cannot_be_stored_is_shown(
     desk: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    given = arguments(command, fast, slow, desk)
-    assert run(given) == StoreError.exit_code
+    argv = arguments(command, fast, slow, desk)
+    assert run(argv) == StoreError.exit_code
     shown = capsys.readouterr()
     assert "fp32.pte" in shown.out
     assert "file is not a database" in shown.err
@@ -69,10 +69,10 @@ def test_one_object_of_json_holds_both(
     lost: Path, fast: Bundle, slow: Bundle, desk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run([*arguments("bench", fast, slow, desk), "--json"]) == StoreError.exit_code
-    told = json.loads(capsys.readouterr().out)
-    assert told["exit_code"] == 10
-    assert Path(told["spool"]).is_file()
-    assert told["result"]["bundle_name"] == fast.manifest.name
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["exit_code"] == 10
+    assert Path(answer["spool"]).is_file()
+    assert answer["result"]["bundle_name"] == fast.manifest.name
 
 
 def test_from_python_the_error_holds_the_result(lost: Path, fast: Bundle, desk: Path) -> None:
@@ -114,9 +114,9 @@ def test_files_of_a_verdict_never_keep_an_old_one(
     files = {name: tmp_path / name for name in ("gate.xml", "gate.md", "summary.md")}
     for file in files.values():
         file.write_text("all green\n")
-    given = ["--junit", str(files["gate.xml"]), "--markdown", str(files["gate.md"])]
+    options = ["--junit", str(files["gate.xml"]), "--markdown", str(files["gate.md"])]
     nowhere = ["gate", str(fast.path), "--baseline", "nobody", "--target", str(desk)]
-    assert run([*nowhere, *given]) == 2
+    assert run([*nowhere, *options]) == 2
     suite = ElementTree.fromstring(files["gate.xml"].read_text())
     assert (suite.attrib["errors"], suite.attrib["failures"]) == ("1", "0")
     [error] = suite.findall("testcase/error")
@@ -136,8 +136,8 @@ def test_a_verdict_file_that_cannot_be_written_costs_no_measurement(
 ) -> None:
     nowhere = str(tmp_path / "missing" / "file")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", nowhere)
-    given = [option] if option == "--github-summary" else [option, nowhere]
-    assert run([*arguments("gate", fast, slow, desk), *given]) == 2
+    options = [option] if option == "--github-summary" else [option, nowhere]
+    assert run([*arguments("gate", fast, slow, desk), *options]) == 2
     assert not (desk.parent / "device").exists(), "nothing was deployed"
 
 
