@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +13,7 @@ import edgekit
 from edgekit.cli.console import stdout
 from edgekit.cli.live import live_progress
 from edgekit.cli.options import Json
-from edgekit.cli.unstored import measured, print_json
+from edgekit.cli.unstored import print_json
 from edgekit.errors import UsageError
 from edgekit.sanitize import printable
 
@@ -144,11 +143,11 @@ def bench(
         runs=QUICK_RUNS if quick else runs, threads=threads, deadline_ms=deadline_ms
     )
     names = targets or ["local"]
+    problem = None
     with opened_bundle(bundle, signature=signature, shapes=parse_shapes(shapes or [])) as opened:
         try:
             with live_progress(quiet=as_json) as progress:
-                measure = partial(
-                    edgekit.bench,
+                measurements = edgekit.bench(
                     opened,
                     names,
                     settings=settings,
@@ -159,7 +158,8 @@ def bench(
                     pipeline=pipeline,
                     progress=progress,
                 )
-                measurements, problem = measured(measure)
+        except edgekit.NotStored as unstored:
+            measurements, problem = unstored.result, unstored
         except BenchFailed as failed:
             if not as_json:
                 _print_tables(opened, failed.measurements)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +12,7 @@ import edgekit
 from edgekit.cli.console import stdout
 from edgekit.cli.live import live_progress
 from edgekit.cli.options import Json, Output, Overrides, RecipeFile
-from edgekit.cli.unstored import measured, print_json
+from edgekit.cli.unstored import print_json
 from edgekit.errors import EdgekitError, GateFailed
 
 if TYPE_CHECKING:
@@ -76,17 +75,18 @@ def run(
         return
     from edgekit.workflow.run import RunFailed  # here, so that --help does not wait for the schema
 
+    problem = None
     try:
         with live_progress(quiet=as_json) as progress:
-            measure = partial(
-                edgekit.run,
+            result = edgekit.run(
                 recipe,
                 targets=target or ["local"],
                 overrides=overrides or (),
                 output=output,
                 progress=progress,
             )
-            result, problem = measured(measure)
+    except edgekit.NotStored as unstored:
+        result, problem = unstored.result, unstored
     except RunFailed as failed:
         if not as_json:
             print_tables(failed.result.build, failed.result.measurements, failed.result.verdicts)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +14,7 @@ from edgekit.cli.bench import given_settings, parse_samples
 from edgekit.cli.console import stdout
 from edgekit.cli.live import live_progress
 from edgekit.cli.options import Json
-from edgekit.cli.unstored import measured, print_json
+from edgekit.cli.unstored import print_json
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -95,18 +94,19 @@ def compare(
     else:
         samples = None if accuracy is None else parse_samples(accuracy)
         with _sides(a, b) as (first, second, pairs), live_progress(quiet=as_json) as progress:
-            measure = partial(
-                edgekit.compare,
-                first,
-                second,
-                target,
-                pairs=pairs,
-                settings=given_settings(runs=runs, deadline_ms=deadline_ms),
-                margin_percent=margin,
-                accuracy_samples=samples,
-                progress=progress,
-            )
-            compared, problem = measured(measure)
+            try:
+                compared = edgekit.compare(
+                    first,
+                    second,
+                    target,
+                    pairs=pairs,
+                    settings=given_settings(runs=runs, deadline_ms=deadline_ms),
+                    margin_percent=margin,
+                    accuracy_samples=samples,
+                    progress=progress,
+                )
+            except edgekit.NotStored as unstored:
+                compared, problem = unstored.result, unstored
     if as_json:
         print_json(compared.as_dict(), problem)
         return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +14,7 @@ from edgekit.cli.bench import given_settings
 from edgekit.cli.console import stdout
 from edgekit.cli.live import live_progress
 from edgekit.cli.options import Json
-from edgekit.cli.unstored import measured, print_json
+from edgekit.cli.unstored import print_json
 from edgekit.errors import EdgekitError, GateFailed, UsageError
 
 SUMMARY_FILE = "GITHUB_STEP_SUMMARY"
@@ -94,17 +93,19 @@ def gate(
 
     files = VerdictFiles(junit, markdown, _summary_file() if github_summary else None)
     files.begin()
-    measure = partial(
-        edgekit.gate,
-        bundle,
-        baseline,
-        target,
-        artifacts=artifact,
-        settings=given_settings(runs=runs),
-    )
+    problem: EdgekitError | None = None
     try:
         with live_progress(quiet=as_json) as progress:
-            gated, problem = measured(partial(measure, progress=progress))
+            gated = edgekit.gate(
+                bundle,
+                baseline,
+                target,
+                artifacts=artifact,
+                settings=given_settings(runs=runs),
+                progress=progress,
+            )
+    except edgekit.NotStored as unstored:
+        gated, problem = unstored.result, unstored
     except EdgekitError as error:
         files.fail(error)
         raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,7 @@ import edgekit
 from edgekit.cli.console import stdout
 from edgekit.cli.live import live_progress
 from edgekit.cli.options import Json
-from edgekit.cli.unstored import measured, print_json
+from edgekit.cli.unstored import print_json
 from edgekit.errors import GateFailed, UsageError
 
 
@@ -53,17 +52,19 @@ def selftest(
 
     if not aa:
         raise UsageError("which self-test?", hint="--aa measures an artifact against itself")
+    problem = None
     with live_progress(quiet=as_json) as progress:
-        measure = partial(
-            edgekit.selftest,
-            bundle,
-            target,
-            artifact=artifact,
-            runs=runs,
-            resamples=resamples,
-            progress=progress,
-        )
-        tested, problem = measured(measure)
+        try:
+            tested = edgekit.selftest(
+                bundle,
+                target,
+                artifact=artifact,
+                runs=runs,
+                resamples=resamples,
+                progress=progress,
+            )
+        except edgekit.NotStored as unstored:
+            tested, problem = unstored.result, unstored
     if as_json:
         print_json(tested.as_dict(), problem)
     else:

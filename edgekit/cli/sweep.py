@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +14,7 @@ import edgekit
 from edgekit.cli.console import stdout
 from edgekit.cli.live import live_progress
 from edgekit.cli.options import Json, Output, Overrides, RecipeFile
-from edgekit.cli.unstored import measured, print_json
+from edgekit.cli.unstored import print_json
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,17 +53,19 @@ def sweep(
     Example: edgekit sweep recipes/quickstart.yaml --over stages.pruned.macs=0.3,0.5,0.7 --target
     local"""
     values = dict(_values(text) for text in over)
+    problem = None
     with live_progress(quiet=as_json) as progress:
-        measure = partial(
-            edgekit.sweep,
-            recipe,
-            values,
-            target=target,
-            overrides=overrides or (),
-            output=output,
-            progress=progress,
-        )
-        swept, problem = measured(measure)
+        try:
+            swept = edgekit.sweep(
+                recipe,
+                values,
+                target=target,
+                overrides=overrides or (),
+                output=output,
+                progress=progress,
+            )
+        except edgekit.NotStored as unstored:
+            swept, problem = unstored.result, unstored
     if as_json:
         print_json(swept.as_dict(), problem)
     else:
