@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgekit.measure.probes import extremes
-from edgekit.metrics import MetricKind, named_metric
+from edgekit.metrics import MetricKind, MetricValue
 from edgekit.reporting import numbers
 from edgekit.reporting.tables import DASH, MEANINGLESS, new_table, number_columns, plain, spaced
 from edgekit.sanitize import printable
@@ -118,27 +118,30 @@ def sustained_table(measurement: Measurement, mark: str) -> Table:
 
 
 def evaluation_table(measurement: Measurement) -> Table:
-    """The task's metrics of the artifact on the device, and how far it is from the same artifact on
-    the build host."""
-    table = new_table("Metrics on the device", "artifact")
-    kinds = metric_kinds(measurement)
-    headings = [numbers.metric_heading(kind) for kind in kinds]
-    number_columns(table, "samples", *headings, "as on the host %", "max abs error", "SNR dB")
-    for result in measurement.artifacts:
-        evaluation = result.evaluation
+    """The task's metrics of each artifact on the device, a row for each, and how far it is from the
+    same artifact on the build host."""
+    evaluations = {result.key: result.evaluation for result in measurement.artifacts}
+    samples = max(evaluation.samples for evaluation in evaluations.values() if evaluation)
+    table = new_table(f"Metrics on the device, {samples} samples", "artifact", "metric")
+    number_columns(table, "value (95 %)", "as on the host %", "max abs error", "SNR dB")
+    for key, evaluation in evaluations.items():
         if evaluation is None:
             continue
-        metrics = [numbers.metric(named_metric(evaluation.metrics, kind.name)) for kind in kinds]
         same = evaluation.agreement_percent
-        table.add_row(
-            plain(result.key),
-            str(evaluation.samples),
-            *metrics,
+        fidelity = (
             numbers.NOT_AVAILABLE if same is None else f"{same:.2f}",
             f"{evaluation.max_abs_error:.3g}",
             "equal" if evaluation.snr_db is None else f"{evaluation.snr_db:.1f}",
         )
+        first, *others = evaluation.metrics or (None,)
+        table.add_row(plain(key), _labelled(first), numbers.metric(first), *fidelity)
+        for metric in others:
+            table.add_row("", _labelled(metric), numbers.metric(metric))
     return table
+
+
+def _labelled(metric: MetricValue | None) -> Text:
+    return plain(f"{metric.label} {metric.unit}".strip() if metric else DASH)
 
 
 def metric_kinds(measurement: Measurement) -> list[MetricKind]:

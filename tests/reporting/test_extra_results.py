@@ -117,9 +117,10 @@ def test_metrics_and_energy(measurement: Measurement) -> None:
         sensor="ina226", joules=0.0123, gross_joules=0.02, idle_watts=2.5, inferences=100
     )
     text = shown(observed(measurement, evaluation=evaluation, energy=energy))
-    assert "top-1 % (95 %)" in text
-    assert "90.00 (86.7–92.6)" in text
-    assert "99.75" in text
+    assert "Metrics on the device, 400 samples" in text
+    assert next(line for line in text.splitlines() if "top-1" in line).split() == [
+        *("fp32.pte", "top-1", "%", "90.00", "(86.7–92.6)", "99.75", "0.25", "equal")
+    ]
     assert next(line for line in text.splitlines() if "ina226" in line).split() == [
         "fp32.pte",
         "ina226",
@@ -131,3 +132,23 @@ def test_metrics_and_energy(measurement: Measurement) -> None:
     assert "energy is not available: no sensor" in shown(
         observed(measurement, energy=Energy(unavailable="no sensor"))
     )
+
+
+def test_a_task_with_many_metrics_fits_eighty_columns(measurement: Measurement) -> None:
+    """Each has a row, so that no number is broken in two."""
+    kinds = [
+        top1(360, 400).model_copy(update={"name": f"m{i}", "label": f"metric {i}"})
+        for i in range(5)
+    ]
+    evaluation = DeviceEvaluation(
+        samples=400,
+        metrics=tuple(kinds),
+        agreement_percent=99.75,
+        max_abs_error=1.9e-05,
+        snr_db=132.2,
+    )
+    several = observed(measurement, evaluation=evaluation)
+    text = printed(*observations(several), width=80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.count("(86.7–92.6)") == 5
+    assert [line for line in text.splitlines() if "metric 4" in line]
