@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import zlib
 from pathlib import Path
@@ -135,13 +136,19 @@ def open_bundle(path: str | Path, *, verify: bool = True) -> Bundle:
             f"{directory / MANIFEST}: larger than {MAX_MANIFEST_BYTES >> 20} MiB",
             hint="build the bundle again",
         )
+    data = (directory / MANIFEST).read_bytes()
     try:
-        manifest = read_manifest((directory / MANIFEST).read_bytes())
+        manifest = read_manifest(data)
     except (ValueError, RecursionError) as error:
         raise ResultError(
             f"{directory / MANIFEST}: not a valid manifest: {_first(error)}",
             hint="build the bundle again",
         ) from None
+    if CONTENT_SHA256.encode() not in data:
+        logging.getLogger(__name__).warning(
+            "%s: of format 1, where an altered number is not noticed; build the bundle again",
+            directory / MANIFEST,
+        )
     bundle = Bundle(path=directory, manifest=manifest)
     if bundle_id(manifest.recipe_sha256, manifest.artifacts) != manifest.id:
         raise ResultError(
