@@ -14,13 +14,12 @@ from edgekit.errors import UsageError
 
 
 def home() -> Path | None:
-    """The home directory; None where HOME is not set and the system does not know the user, or
-    where there is no such directory."""
+    """The home directory, which need not be there; None where HOME is not set and the system does
+    not know the user."""
     try:
-        place = Path.home()
+        return Path.home()
     except RuntimeError:
         return None
-    return place if place.is_dir() else None
 
 
 def below_home(*parts: str) -> tuple[Path, ...]:

@@ -37,6 +37,7 @@ from edgekit.cli.live import live_progress
 from edgekit.deployment import deploy, provision
 from edgekit.devices.local import LocalDevice
 from edgekit.runners.runtime import prepare
+from edgekit.whole_file import write_whole
 
 WORKDIR = "/opt/edgekit"
 TARGET = """\
@@ -118,7 +119,8 @@ def main(
         placed = place(opened, disk, progress) if opened else 0
     host, _, port = (address or f"{hostname}.local").partition(":")
     targets.mkdir(exist_ok=True)
-    (targets / f"{name}.known_hosts").write_text(host_key.known_hosts_line(host, int(port or 22)))
+    line = host_key.known_hosts_line(host, int(port or 22))
+    write_whole(targets / f"{name}.known_hosts", line)
     content = TARGET.format(
         name=name,
         description=json.dumps(f"Flashed by tools/flash_pi.py from {image.name}."),
@@ -128,7 +130,7 @@ def main(
         more=identity(ssh_key) + signature(release_key) + timings(disk),
         workdir=WORKDIR if opened else "~/edgekit",
     )
-    (targets / f"{name}.yaml").write_text(content)
+    write_whole(targets / f"{name}.yaml", content)
     print(
         f"{device}: {written.bytes:,} bytes of {image.name}, read back (SHA-256"
         f" {written.sha256[:16]}…); first boot by {mechanism}; {placed:,} bytes placed"

@@ -26,6 +26,7 @@ from rich.table import Table
 import edgekit
 from edgekit.bundle.directory import Bundle
 from edgekit.errors import EdgekitError
+from edgekit.whole_file import write_whole
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ def provision(
             name, adb=serial, allow_network=allow_network, directory=directory, replace=True
         )
         if demanded:
-            file.write_text(f"{file.read_text()}require_signature: {json.dumps(demanded)}\n")
+            key = json.dumps(demanded)
+            write_whole(file, f"{file.read_text()}require_signature: {key}\n")
         target, machine = edgekit.load_target(file), added.facts.machine or ""
         with closing(edgekit.connect(target)) as device:
             if any(artifact.runtime == "executorch" for artifact in bundle.manifest.artifacts):

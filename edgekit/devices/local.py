@@ -159,7 +159,8 @@ class LocalDevice:
 
 def _home() -> Path:
     """Where relative paths begin, as after a login: the root where there is no home."""
-    return home() or Path("/")
+    place = home()
+    return place if place and place.is_dir() else Path("/")
 
 
 @contextmanager
@@ -170,6 +171,7 @@ def _process_group(device: str, argv: Sequence[str]) -> Iterator[subprocess.Pope
         environment = {
             name: value for name, value in os.environ.items() if not SECRET_VARIABLE.search(name)
         }
+        environment.setdefault("HOME", str(_home()))
         pipe = subprocess.PIPE
         process = subprocess.Popen(
             argv,

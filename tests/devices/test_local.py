@@ -44,3 +44,12 @@ def test_an_escaped_writer_does_not_hold_up_the_end() -> None:
     )
     assert done.ok
     assert done.seconds < 2
+
+
+def test_without_home_in_the_environment_programs_have_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The default workdir begins with `~/`, and must not land in the root directory."""
+    monkeypatch.delenv("HOME")
+    done = LocalDevice().run(["sh", "-c", 'echo "$HOME"'], timeout_s=10)
+    assert done.stdout.decode().strip() == str(Path.home())
