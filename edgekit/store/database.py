@@ -107,7 +107,8 @@ def make_engine(url: URL) -> Engine:
 
 @contextmanager
 def translated(url: URL) -> Iterator[None]:
-    """Foreign exceptions become a StoreError that names the database and no password."""
+    """Foreign exceptions become a StoreError that names the database and no password; a missing
+    extra is a UsageError."""
     try:
         yield
     except NoSuchModuleError:
@@ -116,10 +117,10 @@ def translated(url: URL) -> Iterator[None]:
             hint="use SQLite or PostgreSQL",
         ) from None
     except ModuleNotFoundError as error:
-        raise UsageError(
-            f"{shown(url)}: the driver {error.name} is not installed",
-            hint=install_command("postgres"),
-        ) from None
+        message = f"{shown(url)}: the driver {error.name} is not installed"
+        if error.name != "psycopg":
+            raise StoreError(message, hint="use SQLite or PostgreSQL") from None
+        raise UsageError(message, hint=install_command("postgres")) from None
     except DBAPIError as error:
         raise _store_error(url, str(error.orig)) from None
     except SQLAlchemyError as error:
