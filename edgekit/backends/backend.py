@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from edgekit.bundle.manifest import Delegation, RuntimeName
+from edgekit.bundle.manifest import Delegation, DynamicSize, RuntimeName
 from edgekit.compress.remarks import Remark
 from edgekit.compress.scheme import Scheme
 from edgekit.errors import ExportError
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from edgekit.backends.host_model import HostModel
+
+
+Dynamic = Mapping[str, tuple[DynamicSize, ...]]
+"""Sizes that may change, by the name of the input. Axes count the batch."""
+
+ALL_FIXED: Dynamic = {}
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,34 @@ class Backend(Protocol):
         """What `lower` would run into with a float model, without lowering it: what cannot be
         converted, and what would not run in the delegate. Raises ExportError as `lower` does."""
         ...
+
+
+@runtime_checkable
+class DynamicBackend(Protocol):
+    """What a backend has besides, whose files can take inputs of several sizes."""
+
+    def lower_dynamic(
+        self,
+        model: nn.Module,
+        example: Mapping[str, Tensor],
+        dynamic: Dynamic,
+        *,
+        scheme: Scheme,
+        keep_float: Sequence[str],
+    ) -> Lowered:
+        """As `lower` of a backend. Raises ExportError, too, for a model that fixes a size which is
+        to be dynamic."""
+        ...
+
+
+def require_dynamic(backend: Backend) -> DynamicBackend:
+    """Raises ExportError for a backend whose files have fixed sizes."""
+    if not isinstance(backend, DynamicBackend):
+        raise ExportError(
+            f"backend {backend.name} makes files of fixed sizes, and an input has dynamic sizes",
+            hint="leave out `dynamic` of the input, or the backend in export.backends",
+        )
+    return backend
 
 
 def described(scheme: Scheme) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit.backends.backend import Lowered, unsupported
+from edgekit.backends.backend import ALL_FIXED, Dynamic, Lowered, unsupported
 from edgekit.backends.xnnpack import XNNPACK
 from edgekit.bundle.manifest import RuntimeName
 from edgekit.compress.remarks import Remark
@@ -43,10 +43,21 @@ class PortableBackend:
         scheme: Scheme,
         keep_float: Sequence[str],
     ) -> Lowered:
+        return self.lower_dynamic(model, example, ALL_FIXED, scheme=scheme, keep_float=keep_float)
+
+    def lower_dynamic(
+        self,
+        model: nn.Module,
+        example: Mapping[str, Tensor],
+        dynamic: Dynamic,
+        *,
+        scheme: Scheme,
+        keep_float: Sequence[str],
+    ) -> Lowered:
         from edgekit.backends.pte.lowering import lower
 
         self.require(scheme)
-        return lower(model, example, scheme, keep_float, partitioners=[])
+        return lower(model, example, scheme, keep_float, partitioners=[], dynamic=dynamic)
 
     def open(
         self, path: Path, *, inputs: Sequence[str], outputs: Sequence[str], threads: int

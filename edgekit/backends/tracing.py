@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, fx, nn
-from torch.export import ExportedProgram
+from torch.export import Dim, ExportedProgram
 from torch.utils._pytree import tree_unflatten
 
+from edgekit.backends.backend import ALL_FIXED, Dynamic
 from edgekit.captured_graph import WEIGHT_ARGUMENTS, layer_of
 from edgekit.errors import ExportError
 from edgekit.models.outputs import named_outputs
@@ -38,23 +39,59 @@ class Weight:
         return str(self.values.dtype)
 
 
-def trace(model: nn.Module, example: Mapping[str, Tensor]) -> ExportedProgram:
-    """The program of `model` for inputs of exactly `example`'s shapes, in `example`'s order.
+BRANCHES = "data-dependent control flow in forward must be rewritten with torch.where or torch.cond"
+FIXES_SIZES = (
+    "the forward must work in every size from min to max (some need a `multiple_of`); where it asks"
+    " for sizes itself, the graph of static int8 keeps those of training: leave out `dynamic`"
+)
 
-    Raises ExportError: control flow that depends on values, or anything else `torch.export` cannot
-    follow."""
+
+def trace(
+    model: nn.Module, example: Mapping[str, Tensor], dynamic: Dynamic = ALL_FIXED
+) -> ExportedProgram:
+    """The program of `model` for inputs of exactly `example`'s shapes but for `dynamic` sizes, in
+    `example`'s order.
+
+    Raises ExportError: control flow that depends on values, a size that is to be dynamic and that
+    the model fixes, or anything else `torch.export` cannot follow."""
+    shapes = _shapes(example, dynamic) if dynamic else None
     try:
         with torch.no_grad():
-            return torch.export.export(model, tuple(example.values()), strict=False)
+            return torch.export.export(
+                model, tuple(example.values()), dynamic_shapes=shapes, strict=False
+            )
     # torch.export fails in many ways, and the model's own code runs in it.
     except Exception as error:
         raise ExportError(
             f"torch.export cannot trace the model: {first_line(error)}",
-            hint=(
-                "data-dependent control flow in forward must be rewritten with torch.where or"
-                " torch.cond"
-            ),
+            hint=FIXES_SIZES if dynamic else BRANCHES,
         ) from error
+
+
+def _shapes(example: Mapping[str, Tensor], dynamic: Dynamic) -> tuple[dict[int, Any], ...]:
+    """Sizes as torch.export takes them: a multiple of a number between two bounds."""
+    return tuple(
+        {
+            size.axis: size.multiple_of
+            * Dim(
+                f"size{place}_{size.axis}",
+                min=size.min // size.multiple_of,
+                max=None if size.max is None else size.max // size.multiple_of,
+            )
+            for size in dynamic.get(name, ())
+        }
+        for place, name in enumerate(example)
+    )
+
+
+def without_guards(graph: fx.GraphModule) -> fx.GraphModule:
+    """A captured graph that no longer refuses other sizes than it was captured with. Changes the
+    graph."""
+    for node in list(graph.graph.nodes):
+        if node.op == "call_module" and node.target == "_guards_fn":
+            graph.graph.erase_node(node)
+    graph.recompile()
+    return graph
 
 
 def output_names(program: ExportedProgram) -> tuple[str, ...]:

@@ -45,13 +45,14 @@ Dtype = Literal["float32", "float16", "int8", "uint8", "int16", "int32", "int64"
 
 
 class DynamicSize(Part):
-    """A size of a tensor that may be another one at each inference, by the axis that it is of."""
+    """A size that may be another one at each inference, by the axis that it is of."""
 
     axis: Annotated[int, Field(ge=0, le=31)]
     min: Annotated[int, Field(ge=1)] = 1
     max: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="null: the file sets no limit."
     )
+    multiple_of: Annotated[int, Field(ge=1)] = 1
 
 
 class TensorSpec(Part):
@@ -267,9 +268,11 @@ class Evaluation(Part):
 
 class ModelInput(Part):
     """One input of the model for one sample, without the batch, and how raw values become what the
-    model takes: (value - mean) / std for each channel. A state is fed from an output instead."""
+    model takes: (value - mean) / std for each channel. A state is fed from an output instead.
+    `shape` is that of the data, where sizes are dynamic."""
 
     shape: tuple[int, ...]
+    dynamic: tuple[DynamicSize, ...] = ()
     dtype: Dtype = "float32"
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from edgekit.backends.backend import Backend, Lowered
+from edgekit.backends.backend import ALL_FIXED, Backend, Dynamic, Lowered, require_dynamic
 from edgekit.backends.host_model import Arrays, HostModel, length
 from edgekit.bundle.directory import describe_file
 from edgekit.bundle.manifest import Artifact, Delegation, TensorSpec, Verification
@@ -29,6 +29,7 @@ from edgekit.data.dataset import Split, example_call
 from edgekit.errors import ExportError
 from edgekit.export.arrays_file import write_arrays
 from edgekit.export.publish import publish, staging, write
+from edgekit.export.sizes import sized, verified_host
 from edgekit.export.verify import (
     Thresholds,
     compare,
@@ -63,14 +64,16 @@ def export_artifact(
     test: Split,
     thresholds: Thresholds,
     output: Path,
+    dynamic: Dynamic = ALL_FIXED,
     threads: int = 1,
     step: Callable[[str], None] = lambda name: None,
 ) -> Artifact:
     """Export an eager model (or a prepared graph where `scheme` is in the graph) and publish it in
     `output` if it proves to be the model.
 
-    `step` is told what is being done. Nothing appears in `output` unless everything succeeded, and
-    what was there before stays until then.
+    Where sizes are `dynamic`, it is compared in the smallest and the largest too, and its reference
+    has the largest. `step` is told what is being done. Nothing appears in `output` unless
+    everything succeeded, and what was there before stays until then.
 
     Raises ExportError: cannot be traced, lowered, loaded or written; does not hold the model's
     weights; differs from eager PyTorch beyond `thresholds`. Raises ModelError: a `keep_float`
@@ -78,7 +81,7 @@ def export_artifact(
     samples = _samples(test, thresholds.samples)
     example = example_call(test, 1)
     step("lower")
-    lowered = backend.lower(model, example, scheme=scheme, keep_float=keep_float)
+    lowered = _lower(backend, model, example, dynamic, scheme, keep_float)
     name = purpose.file_name
     try:
         with staging(output) as staged:
@@ -88,8 +91,12 @@ def export_artifact(
                 staged / name, inputs=list(example), outputs=lowered.outputs, threads=threads
             )
             verification, outputs, dtypes = _verify(lowered, host, samples, test, task, thresholds)
+            if dynamic:
+                host = verified_host(lowered, host, samples, dynamic, thresholds)
             step("write")
-            calls = reference_calls(host, samples, test.states, thresholds.samples)
+            calls = reference_calls(
+                host, sized(samples, dynamic, "max"), test.states, thresholds.samples
+            )
             files = _write_reference(staged, name, host, calls)
             artifact = Artifact(
                 variant=purpose.variant,
@@ -114,6 +121,21 @@ def export_artifact(
             hint="free disk space there and run again",
         ) from None
     return artifact
+
+
+def _lower(
+    backend: Backend,
+    model: nn.Module,
+    example: Mapping[str, Tensor],
+    dynamic: Dynamic,
+    scheme: Scheme,
+    keep_float: Sequence[str],
+) -> Lowered:
+    if not dynamic:
+        return backend.lower(model, example, scheme=scheme, keep_float=keep_float)
+    return require_dynamic(backend).lower_dynamic(
+        model, example, dynamic, scheme=scheme, keep_float=keep_float
+    )
 
 
 def _verify(

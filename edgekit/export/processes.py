@@ -17,12 +17,13 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from edgekit.backends.backend import Dynamic
 from edgekit.bundle.manifest import Artifact
 from edgekit.errors import EdgekitError, ExportError
 from edgekit.export.publish import clear_staging
@@ -39,7 +40,8 @@ class ExportJob:
     saved in `test` (edgekit.data.saved), into `output`.
 
     `base` is the recipe's directory; `backend` is a name as in the recipe; `key` is the artifact's
-    file name; `verify` are the fields of `verify.Thresholds`.
+    file name; `verify` are the fields of `verify.Thresholds`; `dynamic` are sizes that may change,
+    by the name of the input, whose axes count the batch.
     """
 
     checkpoint: Path
@@ -51,6 +53,7 @@ class ExportJob:
     key: str
     verify: Mapping[str, Any]
     output: Path
+    dynamic: Dynamic = field(default_factory=dict)
 
 
 @dataclass

@@ -74,8 +74,9 @@ class OutputAgreement:
         return min((each.cosine for each in self.outputs.values()), default=1.0)
 
 
-def compare(reference: Arrays, outputs: Arrays, task: Task) -> OutputAgreement:
-    """Compare outputs of shape (N, …), each by its name and over all its values."""
+def compare(reference: Arrays, outputs: Arrays, task: Task | None) -> OutputAgreement:
+    """Compare outputs of shape (N, …), each by its name and over all its values; without a task, as
+    numbers alone."""
     real = {name: values for name, values in reference.items() if values.dtype.kind == "f"}
     return OutputAgreement(
         samples=length(reference),
@@ -85,8 +86,8 @@ def compare(reference: Arrays, outputs: Arrays, task: Task) -> OutputAgreement:
             for name, values in reference.items()
             if name not in real
         },
-        answers_percent=agreement_percent(task, reference, outputs),
-        answers_label=task.agreement_label,
+        answers_percent=agreement_percent(task, reference, outputs) if task else None,
+        answers_label=task.agreement_label if task else "",
     )
 
 

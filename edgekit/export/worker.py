@@ -63,6 +63,7 @@ def run(job: ExportJob, *, threads: int, step: Callable[[str], None]) -> None:
         task=load_task(job.task, job.base),
         test=test,
         thresholds=Thresholds(**job.verify),
+        dynamic=job.dynamic,
         output=job.output,
         threads=threads,
         step=step,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgekit.backends import BACKENDS
-from edgekit.backends.backend import Backend
+from edgekit.backends.backend import Backend, require_dynamic
 from edgekit.backends.lookup import load_backend, runs
 from edgekit.compress.remarks import Place, Remark, Severity
 from edgekit.compress.scheme import Scheme
@@ -59,6 +59,7 @@ def lint_text(loaded: LoadedRecipe) -> Iterator[LintFinding]:
         yield from _schemes(loaded, index)
         lint = functools.partial(stage.entry.lint, stage, _place(loaded, index))
         yield from method_findings(loaded, index, lint)
+    yield from _dynamic_sizes(loaded)
     yield from _quick(loaded)
 
 
@@ -167,6 +168,19 @@ def _schemes(loaded: LoadedRecipe, index: int) -> Iterator[LintFinding]:
                 f"take {other} instead, or use another method" if other else error.hint,
                 ValueEdit(path, other) if other else None,
             )
+
+
+def _dynamic_sizes(loaded: LoadedRecipe) -> Iterator[LintFinding]:
+    """Backends whose files have fixed sizes, where an input has dynamic ones."""
+    recipe = loaded.recipe
+    if not any(section.dynamic for section in recipe.inputs.values()):
+        return
+    for position, name in enumerate(recipe.export.backends):
+        try:
+            require_dynamic(load_backend(name, loaded.path.parent))
+        except ExportError as error:
+            origin = origin_near(loaded, "export", "backends", position)
+            yield LintFinding("fixed-sizes", "error", origin, error.message, error.hint)
 
 
 def _other_backend(backend: Backend, scheme: Scheme, names: Sequence[str]) -> str | None:

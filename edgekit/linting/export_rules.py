@@ -10,6 +10,7 @@ from edgekit.backends.lookup import load_backend, runs
 from edgekit.compress.sections import QuantizeBase
 from edgekit.errors import EdgekitError
 from edgekit.linting.document_rules import LintFinding, error_finding, finding, origin_near
+from edgekit.pipeline.planning import dynamic_sizes
 from edgekit.prose import some
 from edgekit.recipe.lineage import stage_name
 from edgekit.recipe.load import LoadedRecipe
@@ -25,6 +26,8 @@ def export_findings(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator
         return
     if stage.entry.scheme.activations == "static":
         yield from _guarded(loaded, index, lambda: _stays_float(loaded, index, seen))
+    if dynamic_sizes(loaded.recipe):
+        yield from _guarded(loaded, index, lambda: _fixes_sizes(loaded, index, seen))
     for name in loaded.recipe.export.backends:
         yield from _guarded(loaded, index, functools.partial(_predicted, loaded, index, seen, name))
 
@@ -53,6 +56,20 @@ def _predicted(loaded: LoadedRecipe, index: int, seen: Preview, name: str) -> It
     example = rows(seen.example, slice(1))
     for remark in backend.predict(model, example, scheme=scheme, keep_float=keep_float):
         yield finding(loaded, index, remark)
+
+
+def _fixes_sizes(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[LintFinding]:
+    """Raises ExportError for a network that does not run in every size that is to be dynamic, or
+    whose graph would not."""
+    from edgekit.backends.tracing import trace, without_guards
+    from edgekit.captured_graph import capture
+    from edgekit.models.calling import rows
+
+    model = seen.models[stage_name(loaded.recipe, index)].eval()
+    if loaded.recipe.stages[index].entry.scheme.in_graph:
+        model = without_guards(capture(model, seen.example))
+    trace(model, rows(seen.example, slice(1)), dynamic_sizes(loaded.recipe))
+    yield from ()
 
 
 def _stays_float(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[LintFinding]:

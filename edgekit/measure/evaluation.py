@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.bundle.directory import Bundle
-from edgekit.bundle.manifest import Evaluation, EvaluationTensor, TensorSpec
+from edgekit.bundle.manifest import Artifact, Evaluation, EvaluationTensor, TensorSpec
 from edgekit.errors import ModelError, ResultError, UsageError
 from edgekit.extras import naming_extras
 from edgekit.measure.extra_results import DeviceEvaluation
@@ -96,8 +96,9 @@ def evaluate(
     samples = whole_series(evaluation, samples)
     inputs = _data_inputs(evaluation, placed.artifact.inputs)
     outputs = matched(evaluation.outputs[placed.artifact.key], placed.artifact.outputs)
-    progress = _Progress(task, placed.artifact.outputs)
-    placed = replace(placed, steps=evaluation.steps)
+    artifact = _at_sizes(placed.artifact, inputs, outputs)
+    placed = replace(placed, steps=evaluation.steps, artifact=artifact)
+    progress = _Progress(task, artifact.outputs)
     for start, stop in _chunks(samples, placed.artifact.inputs, evaluation.steps):
         rows = (start, stop - start)
         sent = [
@@ -122,7 +123,8 @@ def rehearse(bundle: Bundle) -> None:
     expected = [_values(bundle, tensor, *rows) for tensor in outputs]
     returned = [values.reshape(rows[1], -1).astype(np.float64) for values in expected]
     with naming_extras():
-        _add(_Progress(task_of(bundle), artifact.outputs), bundle, expected, returned, *rows)
+        specs = _outputs_at_sizes(artifact.outputs, outputs)
+        _add(_Progress(task_of(bundle), specs), bundle, expected, returned, *rows)
 
 
 def _add(
@@ -143,6 +145,32 @@ def _add(
             f"{bundle.path}: the evaluation set: {error.message}",
             hint=error.hint or "build the bundle again",
         ) from None
+
+
+def _at_sizes(
+    artifact: Artifact, inputs: Mapping[str, EvaluationTensor], outputs: Sequence[EvaluationTensor]
+) -> Artifact:
+    """An artifact as it is called with the samples of the set, where its sizes are dynamic."""
+    return artifact.model_copy(
+        update={
+            "inputs": tuple(
+                _at_size(spec, inputs[spec.name]) if spec.dynamic else spec
+                for spec in artifact.inputs
+            ),
+            "outputs": _outputs_at_sizes(artifact.outputs, outputs),
+        }
+    )
+
+
+def _outputs_at_sizes(
+    specs: Sequence[TensorSpec], tensors: Sequence[EvaluationTensor]
+) -> tuple[TensorSpec, ...]:
+    pairs = zip(specs, tensors, strict=True)
+    return tuple(_at_size(spec, tensor) if spec.dynamic else spec for spec, tensor in pairs)
+
+
+def _at_size(spec: TensorSpec, tensor: EvaluationTensor) -> TensorSpec:
+    return spec.model_copy(update={"shape": (1, *tensor.shape)})
 
 
 def _data_inputs(

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgekit.backends.backend import require_dynamic
 from edgekit.backends.lookup import load_backend
 from edgekit.bundle.directory import Bundle
 from edgekit.bundle.manifest import (
@@ -29,7 +30,14 @@ from edgekit.export.processes import ExportJob, export_artifacts
 from edgekit.extras import naming_extras, require_modules
 from edgekit.pipeline.assembling import artifact_of, assemble, assembled
 from edgekit.pipeline.data import saved_test_split
-from edgekit.pipeline.planning import Plan, PlannedExport, PlannedStage, checked_whole, plan
+from edgekit.pipeline.planning import (
+    Plan,
+    PlannedExport,
+    PlannedStage,
+    checked_whole,
+    dynamic_sizes,
+    plan,
+)
 from edgekit.pipeline.same_data import require_same_test, require_same_train
 from edgekit.progress import Progress, silent
 from edgekit.recipe.lineage import stage_name
@@ -98,6 +106,9 @@ def _build(
     parallel_exports: int | None,
 ) -> BuildResult:
     planned = plan(loaded, cache=cache)
+    if dynamic_sizes(loaded.recipe):
+        for name in loaded.recipe.export.backends:
+            require_dynamic(load_backend(name, loaded.path.parent))
     opened = _assembled(loaded, planned, output)
     if opened is None:
         planned = checked_whole(planned, cache)
@@ -219,6 +230,7 @@ def _job(
         key=export.file_name,
         verify=recipe.verify.model_dump(),
         output=output,
+        dynamic=dynamic_sizes(recipe),
     )
 
 

@@ -8,13 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from edgekit.backends.backend import Dynamic
 from edgekit.backends.lookup import backend_fingerprint, file_names, load_backend
+from edgekit.bundle.manifest import DynamicSize
 from edgekit.cache import Cache, cache_root, content_key, library_versions, source_digest
 from edgekit.compress.fingerprint import method_fingerprint
 from edgekit.data.fingerprint import dataset_fingerprint
 from edgekit.models.fingerprint import model_fingerprint, resolve_weights
 from edgekit.recipe.lineage import parent_of, stage_name
 from edgekit.recipe.load import LoadedRecipe
+from edgekit.recipe.schema import Recipe
 from edgekit.tasks.task import task_fingerprint
 
 STAGE_SOURCES = (
@@ -105,7 +108,10 @@ def plan(loaded: LoadedRecipe, *, cache: Path | None = None) -> Plan:
         task_fingerprint(recipe.task, base),
         [
             recipe.model.model_dump(mode="json"),
-            [[name, part.model_dump(mode="json")] for name, part in recipe.inputs.items()],
+            [
+                [name, part.model_dump(mode="json", exclude={"dynamic"})]
+                for name, part in recipe.inputs.items()
+            ],
             recipe.data.model_dump(mode="json"),
         ],
         [recipe.seed, recipe.deterministic, recipe.training.device],
@@ -130,6 +136,7 @@ def plan(loaded: LoadedRecipe, *, cache: Path | None = None) -> Plan:
             )
         )
     backends = [load_backend(name, base) for name in recipe.export.backends]
+    dynamic = dynamic_sizes(recipe)
     exports = []
     for index, stage in enumerate(recipe.stages):
         if not stage.export:
@@ -141,6 +148,7 @@ def plan(loaded: LoadedRecipe, *, cache: Path | None = None) -> Plan:
                 stages[index].key,
                 [stage.export, backend, file_name, backend_fingerprint(backend, base)],
                 recipe.verify.model_dump(),
+                *([_plain(dynamic)] if dynamic else []),
                 versions,
                 source_digest(*EXPORT_SOURCES),
             )
@@ -171,6 +179,22 @@ def checked_whole(planned: Plan, cache: Path) -> Plan:
             for export in planned.exports
         ),
     )
+
+
+def dynamic_sizes(recipe: Recipe) -> Dynamic:
+    """Sizes that may change on the device, by the name of the input, whose axes count the batch."""
+    return {
+        name: tuple(
+            DynamicSize.model_validate({**size.model_dump(), "axis": size.axis + 1})
+            for size in section.dynamic
+        )
+        for name, section in recipe.inputs.items()
+        if section.dynamic
+    }
+
+
+def _plain(dynamic: Dynamic) -> dict[str, Any]:
+    return {name: [size.model_dump() for size in sizes] for name, sizes in dynamic.items()}
 
 
 def _teachers(settings: dict[str, Any]) -> list[str]:

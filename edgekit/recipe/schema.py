@@ -11,6 +11,7 @@ prune → finetune → qat. `export: NAME` on a stage publishes its result as th
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, create_model, model_validator
@@ -108,6 +109,25 @@ class Model(Section):
     )
 
 
+class DynamicAxis(Section):
+    """A size of an input that may be another one at each inference on the device."""
+
+    axis: Annotated[int, Field(ge=0)] = Field(
+        description="Which size of `shape`, counted from 0: of an image 1 is the height.",
+        examples=[1],
+    )
+    min: Count = Field(description="The smallest.", examples=[64])
+    max: Count = Field(
+        description="The largest: memory is planned for it, and devices are measured with it.",
+        examples=[256],
+    )
+    multiple_of: Count = Field(
+        default=1,
+        description="The sizes between are multiples of it, such as the stride of the network.",
+        examples=[32],
+    )
+
+
 class Input(Section):
     """One input tensor of one sample as the model sees it, without the batch dimension. Where the
     model has a state, one step of a sample."""
@@ -131,6 +151,14 @@ class Input(Section):
         description="Divided by per channel after `mean`.",
         examples=[[0.25, 0.25, 0.25]],
     )
+    dynamic: tuple[DynamicAxis, ...] = Field(
+        default=(),
+        description=(
+            "Sizes that may change on the device, for backends that can (`xnnpack`, `portable`)."
+            " Training, calibration and evaluation use `shape`."
+        ),
+        examples=[[{"axis": 1, "min": 64, "max": 256, "multiple_of": 32}]],
+    )
     from_output: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
         default=None,
         description=(
@@ -147,8 +175,20 @@ class Input(Section):
         for key in ("mean", "std"):
             if getattr(self, key) is not None:
                 raise invalid("a state is not normalised: the model made it", key=key)
+        if self.dynamic:
+            raise invalid("a state has the size that the model gave it", key="dynamic")
         if self.dtype != "float32":
             raise invalid(f"a state is float32, not {self.dtype}", key="dtype")
+        return self
+
+    @model_validator(mode="after")
+    def _dynamic_sizes_hold_that_of_the_data(self) -> Self:
+        axes = [size.axis for size in self.dynamic]
+        if len(axes) != len(set(axes)):
+            raise invalid("an axis is listed twice", key="dynamic")
+        for size in self.dynamic:
+            if problem := _problem_with(size, self.shape):
+                raise invalid(problem, key="dynamic")
         return self
 
     @model_validator(mode="after")
@@ -162,6 +202,23 @@ class Input(Section):
                     f"expected one value per channel: {channels}, got {len(values)}", key=key
                 )
         return self
+
+
+def _problem_with(size: DynamicAxis, shape: Sequence[int]) -> str:
+    """Why a size cannot be dynamic so; empty where it can."""
+    if size.axis >= len(shape):
+        return f"there is no axis {size.axis}: shape has {len(shape)} sizes"
+    own = shape[size.axis]
+    if own == 1:
+        return f"axis {size.axis}: a size of 1 cannot be dynamic, as torch.export takes it as fixed"
+    if not size.min <= own <= size.max or size.min == size.max:
+        return f"axis {size.axis}: {own}, the size of the data, is not between min and max"
+    if any(each % size.multiple_of for each in (size.min, own, size.max)):
+        return (
+            f"axis {size.axis}: {size.min}, {own} and {size.max} are not all multiples of"
+            f" {size.multiple_of}"
+        )
+    return ""
 
 
 class Data(Section):

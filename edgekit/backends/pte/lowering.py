@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 
-from edgekit.backends.backend import Lowered
+from edgekit.backends.backend import ALL_FIXED, Dynamic, Lowered
 from edgekit.backends.proof import prove
 from edgekit.backends.pte.contents import read_pte
 from edgekit.backends.pte.delegation import (
@@ -28,7 +28,14 @@ from edgekit.backends.pte.delegation import (
     operator_name,
     partitioner_reasons,
 )
-from edgekit.backends.tracing import Weight, first_line, output_names, trace, weights
+from edgekit.backends.tracing import (
+    Weight,
+    first_line,
+    output_names,
+    trace,
+    weights,
+    without_guards,
+)
 from edgekit.bundle.manifest import Delegation
 from edgekit.captured_graph import layer_of
 from edgekit.compress.layers import CONVOLUTIONS, kept_float, layers_with_weights
@@ -46,18 +53,23 @@ def lower(
     keep_float: Sequence[str],
     *,
     partitioners: Sequence[Any],
+    dynamic: Dynamic = ALL_FIXED,
 ) -> Lowered:
     """Lower an eager model, or a prepared graph where the scheme is in the graph, for inputs of
-    `example`'s shapes. `partitioners` give operators to delegates; without any, everything runs in
-    portable kernels.
+    `example`'s shapes but for `dynamic` sizes. `partitioners` give operators to delegates; without
+    any, everything runs in portable kernels.
 
     Raises ExportError: cannot be traced or lowered, an operator without a kernel in the runtime
     (named with its module), a scheme that a layer cannot honour, weights that are not in the file.
     Raises ModelError for a `keep_float` pattern that matches nothing."""
     if _is_stored_smaller(scheme):
-        return _with_stored_weights(model.eval(), example, scheme, keep_float, partitioners)
+        return _with_stored_weights(
+            model.eval(), example, scheme, keep_float, partitioners, dynamic
+        )
     source = _prepare(model, example, scheme, keep_float)
-    program = trace(source, example)
+    if dynamic and isinstance(source, fx.GraphModule):
+        source = without_guards(source)
+    program = trace(source, example, dynamic)
     graph_weights, names = weights(program), output_names(program)
     data, delegation = _lower(program, partitioners)
     reference = source if scheme.in_graph else model
@@ -88,6 +100,7 @@ def _with_stored_weights(
     scheme: Scheme,
     keep_float: Sequence[str],
     partitioners: Sequence[Any],
+    dynamic: Dynamic,
 ) -> Lowered:
     """The float model with smaller weights in the file."""
     float_layers = kept_float(model, keep_float)
@@ -97,7 +110,7 @@ def _with_stored_weights(
 
         require_no_convolutions(model, float_layers)
         source = bias_after(rewrite_lstm(model, keep=keep_float), float_layers)
-    program = trace(source, example)
+    program = trace(source, example, dynamic)
     graph_weights, names = weights(program), output_names(program)
     with weight_storage(storage, float_layers):
         data, delegation = _lower(program, partitioners)
