@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from edgekit.backends.backend import Dynamic, Lowered
 from edgekit.backends.host_model import Arrays, HostModel
+from edgekit.backends.tracing import FIXES_SIZES, first_line
 from edgekit.bundle.manifest import DynamicSize, TensorSpec
 from edgekit.data.source import times
 from edgekit.errors import ExportError
@@ -31,6 +32,22 @@ def sized(samples: Mapping[str, Tensor], dynamic: Dynamic, bound: Bound) -> dict
     return resized
 
 
+def require_runs(model: nn.Module, example: Mapping[str, Tensor], dynamic: Dynamic) -> None:
+    """Raises ExportError for a network, or its graph, that does not run in the smallest and the
+    largest sizes."""
+    bounds: tuple[Bound, ...] = ("min", "max")
+    for bound in bounds:
+        samples = sized(example, dynamic, bound)
+        try:
+            with torch.no_grad():
+                model(*samples.values())
+        except Exception as error:  # whatever the model's own code stumbles over
+            raise ExportError(
+                f"with {_shapes(samples)} the model does not run: {first_line(error)}",
+                hint=FIXES_SIZES,
+            ) from error
+
+
 def verified_host(
     lowered: Lowered,
     host: HostModel,
@@ -44,6 +61,7 @@ def verified_host(
     Raises ExportError: an artifact that takes less than it should, or that differs from eager
     PyTorch there."""
     _require_largest(host.inputs, dynamic)
+    require_runs(lowered.reference, {name: x[:1] for name, x in samples.items()}, dynamic)
     few = {name: values[:REFERENCE_SAMPLES] for name, values in samples.items()}
     smallest = _verified(lowered, host, sized(few, dynamic, "min"), thresholds)
     largest = _verified(lowered, host, sized(few, dynamic, "max"), thresholds)
@@ -88,8 +106,11 @@ def _verified(
     try:
         require(compare(eager_outputs(lowered.reference, samples), outputs, None), thresholds)
     except ExportError as error:
-        shapes = " and ".join(f"{name} {times(each.shape[1:])}" for name, each in samples.items())
         raise ExportError(
-            f"with {shapes}: {error.message}", hint=error.hint, details=error.details
+            f"with {_shapes(samples)}: {error.message}", hint=error.hint, details=error.details
         ) from None
     return outputs
+
+
+def _shapes(samples: Mapping[str, Tensor]) -> str:
+    return " and ".join(f"{name} {times(each.shape[1:])}" for name, each in samples.items())

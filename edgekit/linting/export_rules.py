@@ -63,12 +63,15 @@ def _fixes_sizes(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[Li
     whose graph would not."""
     from edgekit.backends.tracing import trace, without_guards
     from edgekit.captured_graph import capture
+    from edgekit.export.sizes import require_runs
     from edgekit.models.calling import rows
 
     model = seen.models[stage_name(loaded.recipe, index)].eval()
     if loaded.recipe.stages[index].entry.scheme.in_graph:
         model = without_guards(capture(model, seen.example))
-    trace(model, rows(seen.example, slice(1)), dynamic_sizes(loaded.recipe))
+    example, dynamic = rows(seen.example, slice(1)), dynamic_sizes(loaded.recipe)
+    require_runs(model, example, dynamic)
+    trace(model, example, dynamic)
     yield from ()
 
 
