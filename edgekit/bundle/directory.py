@@ -146,7 +146,8 @@ def open_bundle(path: str | Path, *, verify: bool = True) -> Bundle:
         ) from None
     if CONTENT_SHA256.encode() not in data:
         logging.getLogger(__name__).warning(
-            "%s: of format 1, where an altered number is not noticed; build the bundle again",
+            "%s: of an earlier edgekit, where an altered number is not noticed; build the bundle"
+            " again",
             directory / MANIFEST,
         )
     bundle = Bundle(path=directory, manifest=manifest)
@@ -164,11 +165,12 @@ def read_manifest(data: bytes) -> Manifest:
     """A manifest of this format or of an earlier one. Raises ValueError or RecursionError for what
     is neither, and for one that was altered after it was written."""
     values = json.loads(data)
-    if is_format1(values):  # which has no hash of its own
+    if is_format1(values):
         return Manifest.model_validate(upgraded_manifest(values))
+    # The first manifests of format 2 had no hash of their own, as those of format 1.
     written_sha256 = values.pop(CONTENT_SHA256, None) if isinstance(values, dict) else None
     manifest = Manifest.model_validate(values)
-    if written_sha256 != content_sha256(values):
+    if written_sha256 not in (None, content_sha256(values)):
         raise ValueError("it was altered after it was written")
     return manifest
 

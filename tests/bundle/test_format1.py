@@ -34,7 +34,7 @@ def test_it_is_of_format_1() -> None:
 
 def test_it_says_that_nothing_covers_its_numbers(caplog: pytest.LogCaptureFixture) -> None:
     open_bundle(OLD)
-    assert "of format 1, where an altered number is not noticed" in caplog.text
+    assert "of an earlier edgekit, where an altered number is not noticed" in caplog.text
 
 
 def test_it_opens_whole_and_keeps_its_id(old: Bundle) -> None:
