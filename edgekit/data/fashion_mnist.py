@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
 from edgekit.data.source import Outline, Request, Source
 from edgekit.errors import ModelError
+from edgekit.places import cache_directory
 
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts its files."""
@@ -94,7 +94,7 @@ def _read_idx(path: Path) -> NDArray[np.uint8]:
 def _downloaded() -> Path:
     from torchvision.datasets import FashionMNIST
 
-    root = Path(platformdirs.user_cache_dir("edgekit")) / "datasets"
+    root = cache_directory() / "datasets"
     try:
         FashionMNIST(str(root), download=True)
     except Exception as error:  # torchvision passes on whatever the network raises
