@@ -64,6 +64,8 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "convolutions": (lambda: Convolutions().eval(), IMAGE),
     "attention": (lambda: Attention().eval(), SERIES),
 }
+BY_DAY = "image"
+"""The shortcuts hold for all or for none as long as torch's version is the same."""
 
 
 def lowered(backend: Backend, net: nn.Module, shape: tuple[int, ...], scheme: Scheme) -> bytes:
@@ -72,7 +74,10 @@ def lowered(backend: Backend, net: nn.Module, shape: tuple[int, ...], scheme: Sc
     return backend.lower(net, example, scheme=scheme, keep_float=()).data
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name == BY_DAY else pytest.mark.nightly) for name in NETS],
+)
 @pytest.mark.parametrize("backend", [XNNPACK, LITERT], ids=lambda backend: backend.name)
 def test_equal_bytes(name: str, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     make, shape = NETS[name]
@@ -87,6 +92,7 @@ def test_equal_bytes(name: str, backend: Backend, monkeypatch: pytest.MonkeyPatc
     assert lowered(backend, net, shape, FLOAT) == fast
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("method", ["dynamic", "fp16"])
 def test_equal_bytes_of_quantized_models(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fast = lowered(XNNPACK, series_net(), SERIES, SCHEMES[method])
