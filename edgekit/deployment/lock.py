@@ -153,6 +153,8 @@ def _take(device: Device, workdir: str) -> Lock:
     for _ in range(ATTEMPTS):
         read_at_s = _now_s()
         state = _read(device, workdir)
+        if state.number and not state.content:
+            continue  # it was released, or taken, between finding the newest entry and reading it
         if not _is_void(state):
             break
         lock = Lock(device, state, read_at_s)

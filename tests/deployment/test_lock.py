@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -168,3 +169,20 @@ def test_two_deployments_at_once(old: Bundle, new: Bundle, store: Path) -> None:
     assert "done" in outcomes.values()
     winners = [bundle for bundle in (old, new) if outcomes[bundle.manifest.id] == "done"]
     assert live(store) in [contents(bundle.path) for bundle in winners]
+
+
+def test_an_entry_that_goes_while_it_is_looked_at_is_not_someone(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the program of a holder that was killed a moment ago still puts the next entry."""
+    put(store, "free")
+    readlink = tmp_path / "bin" / "readlink"
+    readlink.parent.mkdir()
+    readlink.write_text(
+        f'#!/bin/sh\n[ ! -L lock.7 ] || mv lock.7 lock.8\nexec {shutil.which("readlink")} "$@"\n'
+    )
+    readlink.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{readlink.parent}:{os.environ['PATH']}")
+    with hold(LocalDevice(), str(store)):
+        assert newest(store).startswith("held ")
+    assert newest(store) == "free"
