@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import zlib
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from edgekit.bundle.format1 import is_format1, upgraded_manifest
 from edgekit.bundle.manifest import Artifact, BundleFile, Manifest, Part
 from edgekit.errors import ResultError, UsageError
 from edgekit.hashing import canonical_json, sha256_file
+from edgekit.whole_file import write_whole
 
 MANIFEST = "manifest.json"
 SIGNATURE = f"{MANIFEST}.sig"
@@ -93,14 +93,9 @@ def _chosen(artifact: Artifact) -> list[object]:
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Write atomically: a bundle directory with a manifest is complete."""
-    staged = directory / f".{MANIFEST}.{os.getpid()}"
     values = json.loads(manifest.model_dump_json())
     values[CONTENT_SHA256] = content_sha256(values)
-    with staged.open("w", encoding="utf-8") as stream:
-        stream.write(json.dumps(values, indent=1, ensure_ascii=False))
-        stream.flush()
-        os.fsync(stream.fileno())
-    staged.replace(directory / MANIFEST)
+    write_whole(directory / MANIFEST, json.dumps(values, indent=1, ensure_ascii=False))
 
 
 def open_bundle(path: str | Path, *, verify: bool = True) -> Bundle:

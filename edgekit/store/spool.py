@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from sqlalchemy.engine import URL
 from edgekit.errors import StoreError
 from edgekit.places import data_directory
 from edgekit.store.database import sqlite_file
+from edgekit.whole_file import write_whole
 
 if TYPE_CHECKING:
     from edgekit.measure.measurement import Measurement
@@ -40,18 +40,11 @@ def write(directory: Path, measurement: Measurement) -> Path:
     """Write and flush to disk, under its final name only when whole. Raises StoreError: the
     measurement is then nowhere."""
     path = directory / f"{measurement.id}.json"
-    staged = directory / f".{measurement.id}.{os.getpid()}"
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with staged.open("w", encoding="utf-8") as stream:
-            stream.write(measurement.model_dump_json())
-            stream.flush()
-            os.fsync(stream.fileno())
-        staged.replace(path)
+        write_whole(path, measurement.model_dump_json())
         _sync(directory)
     except OSError as error:
-        with suppress(OSError):
-            staged.unlink()
         hint = "free some space or set EDGEKIT_DB, and measure again"
         raise StoreError(
             f"{directory}: the measurement could not be kept: {error.strerror}", hint=hint
