@@ -30,7 +30,7 @@ from tests.support.measured import bench
 from tests.support.tiers import cannot_run
 from tools.emulation import machine
 
-pytestmark = [pytest.mark.device, pytest.mark.slow, pytest.mark.torch]
+pytestmark = [pytest.mark.device, pytest.mark.nightly, pytest.mark.torch]
 ROOT = Path(__file__).parents[2]
 
 

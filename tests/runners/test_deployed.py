@@ -32,7 +32,7 @@ def test_provisioned_runtimes_run(
     assert parse_runner_output(done.stdout, nonce=NONCE).complete
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_portable_program_does_the_same(
     models: tuple[Path, dict[str, Any]],
     tmp_path: Path,
