@@ -90,7 +90,7 @@ class StreamedSplit:
             collate_fn=_unchanged,
             generator=torch.Generator().manual_seed(seed),  # the caller's draws stay as they are
         )
-        for batch in _alive(loader, self.where):
+        for batch in alive(loader, self.where):
             if isinstance(batch, EdgekitError):
                 raise batch
             yield batch
@@ -152,7 +152,7 @@ class _Reader(TorchDataset[Batch | EdgekitError]):
             return error
 
 
-def _alive(loader: DataLoader[Any], where: str) -> Iterator[Any]:
+def alive(loader: Iterable[Any], where: str) -> Iterator[Any]:
     """The loader's batches. Raises ModelError for a worker that was killed."""
     try:
         with _signal_handler_as_before():
@@ -161,10 +161,17 @@ def _alive(loader: DataLoader[Any], where: str) -> Iterator[Any]:
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        raise ModelError(
-            f"{where}: a process that reads samples was killed: {str(error).splitlines()[0]}",
-            hint="set data.workers: 0, or make /dev/shm larger",
-        ) from None
+        raise _killed(where, str(error).splitlines()[0]) from None
+    except (EOFError, ConnectionError, FileNotFoundError):
+        # The worker is asked for the memory of a batch that it has announced.
+        raise _killed(where, "it had just read a batch") from None
+
+
+def _killed(where: str, what: str) -> ModelError:
+    return ModelError(
+        f"{where}: a process that reads samples was killed: {what}",
+        hint="set data.workers: 0, or make /dev/shm larger",
+    )
 
 
 @contextmanager

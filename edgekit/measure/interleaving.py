@@ -21,7 +21,7 @@ from edgekit.devices.control import cool_down
 from edgekit.devices.fact_scripts import collect_both, collect_state
 from edgekit.devices.facts import DeviceState
 from edgekit.devices.target import Target
-from edgekit.errors import EdgekitError, RunnerError
+from edgekit.errors import EdgekitError
 from edgekit.measure import other_runners
 from edgekit.measure.measurement import Measurement
 from edgekit.measure.probes import device_probes
@@ -33,7 +33,14 @@ from edgekit.measure.records import (
     run_of,
     utc_now,
 )
-from edgekit.measure.runner_process import Placed, attempt, read_outputs, watching
+from edgekit.measure.runner_process import (
+    Placed,
+    attempt,
+    read_outputs,
+    reboot_error,
+    rebooted,
+    watching,
+)
 from edgekit.measure.settings import Settings
 from edgekit.progress import Progress, silent
 
@@ -192,8 +199,6 @@ def _compare_outputs(turn: _Turn, device: Device, report: RunnerRun) -> None:
 def _state_after(before: DeviceState, device: Device) -> DeviceState:
     """The device's state after a run. Raises RunnerError when it started anew meanwhile."""
     after = collect_state(device)
-    if before.boot_id != after.boot_id:
-        raise RunnerError(
-            "the device rebooted during the run", hint="check its power supply and temperature"
-        )
+    if rebooted(before, after):
+        raise reboot_error()
     return after

@@ -199,10 +199,8 @@ def attempt(
 def given_up(error: TransportError, before: DeviceState, after: DeviceState) -> EdgekitError:
     """A run that was given up although the device answers: it started anew, the connection was lost
     for a moment, or the program hung."""
-    if before.boot_id and after.boot_id and before.boot_id != after.boot_id:
-        return RunnerError(
-            "the device rebooted during the run", hint="check its power supply and temperature"
-        )
+    if rebooted(before, after):
+        return reboot_error()
     if not isinstance(error, DeadlinePassed):
         return error
     hint = (
@@ -212,10 +210,24 @@ def given_up(error: TransportError, before: DeviceState, after: DeviceState) -> 
     return RunnerError(f"the runner did not finish: {error.message}", hint=hint)
 
 
+def rebooted(before: DeviceState, after: DeviceState) -> bool:
+    """Whether the device started anew in between, as far as it tells."""
+    return bool(before.boot_id and after.boot_id and before.boot_id != after.boot_id)
+
+
+def reboot_error() -> RunnerError:
+    return RunnerError(
+        "the device rebooted during the run", hint="check its power supply and temperature"
+    )
+
+
 def failed(
     done: CompletedProgram, reported: str | None, before: DeviceState, after: DeviceState | None
 ) -> RunnerError:
-    """A run that ended badly, in words: what the runner reported itself, else how it was ended."""
+    """A run that ended badly, in words: what the runner reported itself, else how it was ended. A
+    device that starts anew kills all programs first, and may still tell how they ended."""
+    if after is not None and rebooted(before, after):
+        return reboot_error()
     details: dict[str, object] = {"stderr": last_lines(done.stderr, 20)}
     if done.signal == signal.SIGKILL or done.exit_code == KILLED_EXIT_CODE:
         return RunnerError(

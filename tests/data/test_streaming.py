@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from torch.utils.data import Dataset as TorchDataset
 from edgekit.compress.training.evaluate import evaluate
 from edgekit.data.dataset import ArraySplit, Split, in_turn, shuffled
 from edgekit.data.saved import open_split, save_split
-from edgekit.data.streaming import StreamedSplit, streamed_split
+from edgekit.data.streaming import StreamedSplit, alive, streamed_split
 from edgekit.errors import ModelError
 from edgekit.models.create import create_model
 from edgekit.tasks.classification import CLASSIFICATION
@@ -187,6 +187,22 @@ def test_a_process_that_is_killed_is_an_error() -> None:
     with pytest.raises(ModelError, match="a process that reads samples was killed") as caught:
         list(streamed(fatal, workers=1).batches(in_turn(SAMPLES, 5)))
     assert "data.workers: 0" in caught.value.hint
+
+
+@pytest.mark.parametrize("error", [EOFError, ConnectionRefusedError, FileNotFoundError])
+def test_a_process_that_dies_while_its_batch_is_taken(error: type[Exception]) -> None:
+    """What torch lets through when the process is no longer there to hand over the memory of a
+    batch, and not yet gone. That instant cannot be met at will."""
+
+    class Dying:
+        def __iter__(self) -> Iterator[Any]:
+            yield "a batch"
+            raise error
+
+    batches = alive(Dying(), "data own")
+    assert next(batches) == "a batch"
+    with pytest.raises(ModelError, match="data own: a process that reads samples was killed"):
+        next(batches)
 
 
 def test_samples_without_targets() -> None:

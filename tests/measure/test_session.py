@@ -500,6 +500,14 @@ def test_an_out_of_memory_kill_is_named_as_such(
         assert words in failed(done, None, *states).message
 
 
+def test_a_device_that_started_anew_and_still_told_how_the_runner_ended() -> None:
+    done = CompletedProgram(
+        argv=("runner",), exit_code=137, signal=None, stdout=b"", stderr=b"", seconds=1.0
+    )
+    states = (DeviceState(boot_id="before"), DeviceState(boot_id="after"))
+    assert "the device rebooted during the run" in failed(done, None, *states).message
+
+
 def test_outputs_are_split_and_dequantized() -> None:
     specs = (
         TensorSpec(name="a", dtype="int8", shape=(1, 2), scale=0.5, zero_point=-3),
