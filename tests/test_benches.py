@@ -22,7 +22,7 @@ NO_SCRIPTS = {"paired.py", "proxy.py", "servers.py"}
 
 
 def test_they_are_all_here() -> None:
-    assert len(BENCHES) == 15
+    assert len(BENCHES) == 16
     assert {bench.name for bench in BENCHES} > NO_SCRIPTS
 
 

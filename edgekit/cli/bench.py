@@ -180,7 +180,7 @@ def _print_tables(bundle: Bundle, measurements: dict[str, Measurement]) -> None:
     from edgekit.reporting.extra_results import observations
 
     console = stdout()
-    for part in terminal.summary(bundle.manifest, (), measurements, ()):
+    for part in terminal.summary(bundle.manifest, (), {}, measurements, ()):
         console.print(part)
     for measurement in measurements.values():
         for part in observations(measurement):

@@ -138,7 +138,9 @@ def print_tables(
     from edgekit.reporting import terminal  # here, so that --help does not wait for numpy
 
     console = stdout()
-    for part in terminal.summary(result.bundle.manifest, result.trace, measurements, verdicts):
+    for part in terminal.summary(
+        result.bundle.manifest, result.trace, result.export_seconds, measurements, verdicts
+    ):
         console.print(part)
     console.print(f"bundle: {result.bundle.path}", highlight=False, soft_wrap=True)
 
@@ -150,6 +152,7 @@ def as_dict(
         "bundle": str(result.bundle.path),
         "manifest": result.bundle.manifest.model_dump(mode="json", exclude={"recipe"}),
         "trace": [row.model_dump(mode="json") for row in result.trace],
+        "export_seconds": result.export_seconds,
         "measurements": {name: measurement.as_dict() for name, measurement in measurements.items()},
         "budget": {
             "met": all(verdict.ok for verdict in verdicts),

@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -31,6 +32,8 @@ from edgekit.progress import Progress, silent
 from edgekit.tasks.task import NamedTask
 
 STEPS = ("load", "lower", "verify", "write")
+END = "end"
+"""What a child says after its last step."""
 TAIL_LINES = 8
 
 
@@ -56,15 +59,28 @@ class ExportJob:
     dynamic: Dynamic = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Export:
+    """A finished export: its artifact, and the seconds that each step took, in their order."""
+
+    artifact: Artifact
+    seconds: Mapping[str, float]
+
+
 @dataclass
 class _Child:
-    """An export that was ordered. `log` is what it printed, `step` what it said last that it does;
-    it is to end before `deadline`, by the monotonic clock."""
+    """An export that was ordered. `log` is what it printed, `begun` when it began its steps; it is
+    to end before `deadline`. Times are of the monotonic clock."""
 
     job: ExportJob
     log: Path
     deadline: float
-    step: str = "start"
+    begun: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def step(self) -> str:
+        """What it does."""
+        return next(reversed(self.begun), "start")
 
 
 def export_artifacts(
@@ -73,8 +89,8 @@ def export_artifacts(
     parallel: int = 2,
     timeout_s: float = 3600,
     progress: Progress = silent,
-) -> list[Artifact]:
-    """Run all exports, `parallel` at a time, and give their artifacts in the jobs' order.
+) -> list[Export]:
+    """Run all exports, `parallel` at a time, and give what they made in the jobs' order.
 
     Raises ExportError (exit 4) naming variant, backend and step, for a child that refuses, crashes,
     is killed, or takes longer than `timeout_s`; with the last lines it printed in `details`. Raises
@@ -88,19 +104,34 @@ def export_artifacts(
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgekit-export-")))
         server = stack.enter_context(_fork_server())
         waiting, running = list(reversed(jobs)), dict[str, _Child]()
+        seconds: dict[str, Mapping[str, float]] = {}
         while waiting or running:
             while waiting and len(running) < parallel:
                 child = _order(server, waiting.pop(), scratch, parallel, timeout_s)
                 running[child.job.key] = child
             child, message = _receive(server, running, timeout_s)
-            if isinstance(message, str):
-                child.step = message
-                progress(child.job.key, STEPS.index(message), len(STEPS), message)
+            if isinstance(message, tuple):
+                step, at = message
+                child.begun[step] = at
+                if step != END:
+                    progress(child.job.key, STEPS.index(step), len(STEPS), step)
             else:
                 _raise_for(child, message)
                 del running[child.job.key]
+                seconds[child.job.key] = _seconds(child.begun)
                 progress(child.job.key, len(STEPS), len(STEPS), "done")
-    return [Artifact.model_validate_json((job.output / "result.json").read_bytes()) for job in jobs]
+    return [Export(_artifact(job), seconds[job.key]) for job in jobs]
+
+
+def _seconds(begun: Mapping[str, float]) -> dict[str, float]:
+    """How long each step took, now that the last one has ended."""
+    return {
+        step: round(following - at, 3) for (step, at), (_, following) in pairwise(begun.items())
+    }
+
+
+def _artifact(job: ExportJob) -> Artifact:
+    return Artifact.model_validate_json((job.output / "result.json").read_bytes())
 
 
 @contextmanager
@@ -147,9 +178,9 @@ def _order(
 
 def _receive(
     server: Connection, running: Mapping[str, _Child], timeout_s: float
-) -> tuple[_Child, str | int | EdgekitError]:
-    """The next message and the child that it is about: a step it begins, its exit code, or the
-    error that edgekit refuses with. Raises ExportError when a child is late."""
+) -> tuple[_Child, tuple[str, float] | int | EdgekitError]:
+    """The next message and the child that it is about: a step that it began and when, its exit
+    code, or the error that edgekit refuses with. Raises ExportError when a child is late."""
     child = min(running.values(), key=lambda child: child.deadline)
     if not server.poll(max(0.0, child.deadline - time.monotonic())):
         raise _failure(

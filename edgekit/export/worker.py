@@ -1,8 +1,8 @@
 """One export in a process of its own, forked by fork_server.py.
 
 A converter that crashes or eats all memory takes this process with it and nothing else. It sends
-the name of each step, and the EdgekitError that it refuses with. Exit code 0 means that
-`result.json` is in the output directory."""
+the name of each step and when that began, and the EdgekitError that it refuses with. Exit code 0
+means that `result.json` is in the output directory."""
 
 from __future__ import annotations
 
@@ -10,20 +10,26 @@ import ctypes
 import json
 import signal
 import sys
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 from edgekit import errors
 from edgekit.errors import EdgekitError, ExportError
-from edgekit.export.processes import ExportJob
+from edgekit.export.processes import END, ExportJob
 
 PR_SET_PDEATHSIG = 1
 
 
 def main(job: ExportJob, threads: int, parent: Connection) -> None:
     die_with_parent()
+
+    def step(name: str) -> None:
+        parent.send((name, time.monotonic()))  # the same clock in all processes
+
     try:
-        run(job, threads=threads, step=parent.send)
+        run(job, threads=threads, step=step)
+        step(END)
     except EdgekitError as error:
         # the caller may not be able to import a class of the user's own
         kind = type(error) if type(error).__module__ == errors.__name__ else ExportError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -42,6 +42,16 @@ def trace_table(rows: Sequence[TraceRow]) -> Table:
             seconds,
         )
     return table
+
+
+def export_times(seconds: Mapping[str, Mapping[str, float]]) -> RenderableType:
+    """How long each export took, and which step most of it."""
+    return Group(*(plain(_export_time(key, steps), limit=200) for key, steps in seconds.items()))
+
+
+def _export_time(key: str, steps: Mapping[str, float]) -> str:
+    longest = max(steps, key=lambda step: steps[step])
+    return f"exported {key} in {sum(steps.values()):.1f} s, {longest} {steps[longest]:.1f} s"
 
 
 def artifact_table(artifacts: Sequence[Artifact], baseline: str) -> Table:

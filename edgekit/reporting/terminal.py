@@ -12,7 +12,7 @@ from rich.text import Text
 
 from edgekit.reporting import numbers
 from edgekit.reporting.against_baseline import baseline_variant
-from edgekit.reporting.build_tables import artifact_table, comparisons, trace_table
+from edgekit.reporting.build_tables import artifact_table, comparisons, export_times, trace_table
 from edgekit.reporting.measurement_tables import (
     distribution_table,
     measurement_section,
@@ -30,14 +30,17 @@ if TYPE_CHECKING:
 def summary(
     manifest: Manifest,
     trace: Sequence[TraceRow],
+    export_seconds: Mapping[str, Mapping[str, float]],
     measurements: Mapping[str, Measurement],
     verdicts: Sequence[JudgedLimit],
 ) -> Iterator[RenderableType]:
-    """Everything a build or run has to show, top to bottom: trace, artifacts, each target,
-    verdict."""
+    """Everything a build or run has to show, top to bottom: trace, how long exports took,
+    artifacts, each target, verdict."""
     baseline = baseline_variant(manifest)
     if trace:
         yield spaced(trace_table(trace))
+    if export_seconds:
+        yield spaced(export_times(export_seconds))
     yield spaced(artifact_table(manifest.artifacts, baseline), comparisons(manifest.comparisons))
     for measurement in measurements.values():
         yield measurement_section(measurement, baseline)

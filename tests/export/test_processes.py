@@ -121,9 +121,11 @@ def saved_data(base: Path) -> Path:
 def test_both_runtimes_at_once_equal_to_exports_in_this_process(base: Path, tmp_path: Path) -> None:
     messages: list[tuple[str, float, float, str]] = []
     jobs = [job(base, backend=backend) for backend in ("xnnpack", "litert")]
-    artifacts = export_artifacts(
-        jobs, parallel=2, progress=lambda *message: messages.append(message)
-    )
+    exports = export_artifacts(jobs, parallel=2, progress=lambda *message: messages.append(message))
+    for export in exports:
+        assert list(export.seconds) == ["load", "lower", "verify", "write"]
+        assert 0.01 < sum(export.seconds.values()) < 600
+    artifacts = [export.artifact for export in exports]
     assert [artifact.key for artifact in artifacts] == ["tiny.pte", "tiny.tflite"]
     model = create_model("own_export_nets:net", {}, seed=0, base=base)
     data = load_dataset("own_export_nets:data", {}, inputs=one_input((1, 8, 8)), seed=0, base=base)
@@ -193,8 +195,8 @@ def test_a_child_that_ended_before_anyone_looked(base: Path, tmp_path: Path) -> 
             os.kill(server, signal.SIGCONT)
 
     quiet = job(base, factory="says", args={"pid_file": str(tmp_path / "pid")})
-    (artifact,) = export_artifacts([quiet], progress=progress)
-    assert artifact.key == "tiny.pte"
+    (export,) = export_artifacts([quiet], progress=progress)
+    assert export.artifact.key == "tiny.pte"
     assert texts == ["load", "lower", "verify", "write", "done"]
 
 

@@ -135,7 +135,7 @@ CHECKS = [
 
 
 def test_everything_fits_a_hundred_columns(bundle: Bundle) -> None:
-    shown = drawn(terminal.summary(bundle.manifest, TRACE, {"pi4": measured(bundle)}, CHECKS))
+    shown = drawn(terminal.summary(bundle.manifest, TRACE, {}, {"pi4": measured(bundle)}, CHECKS))
     shown += drawn(terminal.measurement_report(measured(bundle)))
     assert max(map(len, shown.splitlines())) <= 100
     for key in KEYS:
@@ -153,6 +153,12 @@ def test_the_trace(bundle: Bundle) -> None:
         " ".join(line(shown, "pruned_int8").split())
         == "pruned_int8 quantize qat 1.14 M 73.0 151 M n/a n/a n/a cached"
     )
+
+
+def test_how_long_exports_took(bundle: Bundle) -> None:
+    seconds = {"fp32.pte": {"load": 0.5, "lower": 180.0, "verify": 3.25, "write": 0.01}}
+    shown = drawn(terminal.summary(bundle.manifest, (), seconds, {}, ()))
+    assert line(shown, "exported").strip() == "exported fp32.pte in 183.8 s, lower 180.0 s"
 
 
 def test_artifacts_against_the_baseline_of_their_backend(bundle: Bundle) -> None:

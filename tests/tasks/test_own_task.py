@@ -124,7 +124,9 @@ def test_the_build_holds_its_metric(built: BuildResult) -> None:
     assert int8.agreement_percent is not None
     assert manifest.comparisons[0].agreement_label == "within a pixel"
     assert [row.metrics[0].name for row in built.trace] == ["mae", "mae"]
-    text = printed(*terminal.summary(manifest, built.trace, {}, ()), width=120)
+    text = printed(
+        *terminal.summary(manifest, built.trace, built.export_seconds, {}, ()), width=120
+    )
     assert "MAE px (95 %)" in text
     assert "within a pixel on" in text
 
