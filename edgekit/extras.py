@@ -24,6 +24,7 @@ EXTRAS = dict.fromkeys(OF_EXPORT, "export") | {
     "pyarrow": "parquet",
     "skimage": "data",
     "soundfile": "audio",
+    "tomli_w": "flash",
     "zstandard": "flash",
 }
 """Extra by module."""

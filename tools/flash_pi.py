@@ -7,9 +7,9 @@ a target file that already trusts it.
 
 DEVICE may also be a file, which then stands for a card. What was on it is lost. Interrupted at any
 point, the same command starts again. The password of a wireless network is taken from
-EDGEKIT_WIFI_PASSWORD. Copy this script and change it. What is imported from `edgekit` is its public
-API. The other imports are internal and may change with any version: cards, runtimes and stores have
-no public functions."""
+EDGEKIT_WIFI_PASSWORD; without it, the network is an open one. Copy this script and change it. What
+is imported from `edgekit` is its public API. The other imports are internal and may change with any
+version: cards, runtimes and stores have no public functions."""
 
 from __future__ import annotations
 
@@ -36,6 +36,9 @@ from edgekit.cli import tell
 from edgekit.cli.live import live_progress
 from edgekit.deployment import deploy, provision
 from edgekit.devices.local import LocalDevice
+from edgekit.devices.ssh_config import split_address
+from edgekit.devices.target_files import new_target
+from edgekit.extras import require_modules
 from edgekit.runners.runtime import prepare
 from edgekit.whole_file import write_whole
 
@@ -44,13 +47,13 @@ TARGET = """\
 # yaml-language-server: $schema=target.schema.json
 # edgekit run recipes/quickstart.yaml --target {name}
 edgekit: 1
-name: {name}
+name: "{name}"
 description: {description}
 kind: ssh
-host: {host}
+host: "{host}"
 port: {port}
-user: {user}
-known_hosts: {name}.known_hosts
+user: "{user}"
+known_hosts: "{name}.known_hosts"
 {more}workdir: {workdir}
 """
 
@@ -68,7 +71,9 @@ def main(
         typer.Option(help="Public key that may log in. May be repeated.", show_default=False),
     ],
     user: Annotated[str, typer.Option(help="The board's first user.")] = "pi",
-    wifi: Annotated[str | None, typer.Option(help="Name of a wireless network.")] = None,
+    wifi: Annotated[
+        str | None, typer.Option(help="Name of a wireless network; needs --wifi-country.")
+    ] = None,
     wifi_country: Annotated[str | None, typer.Option(help="Two letters, such as DE.")] = None,
     bundle: Annotated[
         Path | None, typer.Option(help="A bundle to place on the card, with the runtimes it needs.")
@@ -100,10 +105,10 @@ def main(
         hostname,
         user,
         flash.read_public_keys(ssh_key),
-        wifi_ssid=wifi,
-        wifi_password=os.environ.get("EDGEKIT_WIFI_PASSWORD"),
-        wifi_country=wifi_country,
+        wireless(wifi, wifi_country),
     )
+    host, port = reached(name, user, address or f"{hostname}.local")
+    require_modules(["tomli_w"])
     disk = flash.open_disk(device, max_bytes=max_gb * flash.GB)
     if not yes:
         if not sys.stdin.isatty():
@@ -117,15 +122,14 @@ def main(
         host_key = flash.new_host_key()
         mechanism = flash.prepare_first_boot(disk, first_boot, host_key)
         placed = place(opened, disk, progress) if opened else 0
-    host, _, port = (address or f"{hostname}.local").partition(":")
     targets.mkdir(exist_ok=True)
-    line = host_key.known_hosts_line(host, int(port or 22))
+    line = host_key.known_hosts_line(host, port)
     write_whole(targets / f"{name}.known_hosts", line)
     content = TARGET.format(
         name=name,
-        description=json.dumps(f"Flashed by tools/flash_pi.py from {image.name}."),
+        description=yaml_text(f"Flashed by tools/flash_pi.py from {image.name}."),
         host=host,
-        port=port or 22,
+        port=port,
         user=user,
         more=identity(ssh_key) + signature(release_key) + timings(disk),
         workdir=WORKDIR if opened else "~/edgekit",
@@ -138,12 +142,34 @@ def main(
     print(f"put it in, then: edgekit target check {name}")
 
 
+def reached(name: str, user: str, address: str) -> tuple[str, int]:
+    """Host and port of the board. Raises UsageError: no address, or not to be written in a target
+    file of that name."""
+    _, host, port = split_address(address)
+    new_target(name, {"kind": "ssh", "host": host, "user": user})
+    return host, port or 22
+
+
+def wireless(name: str | None, country: str | None) -> flash.Wifi | None:
+    """The network to join. Bytes in its name that are no UTF-8 arrive as they were typed."""
+    if name is None:
+        if country is not None:
+            raise UsageError("--wifi-country without a network", hint="--wifi gives its name")
+        return None
+    return flash.Wifi(os.fsencode(name), os.environ.get("EDGEKIT_WIFI_PASSWORD"), country or "")
+
+
+def yaml_text(text: str) -> str:
+    """A text in double quotes. JSON's own escapes of what is beyond ASCII are none of YAML's."""
+    return json.dumps(text, ensure_ascii=False)
+
+
 def identity(public_keys: list[Path]) -> str:
     """The target's line for the first private key that lies beside its public one; none where they
     are all kept by an agent."""
     private = (key.absolute().with_suffix("") for key in public_keys if key.suffix == ".pub")
     private_key = next((key for key in private if key.is_file()), None)
-    return f"identity_file: {json.dumps(str(private_key))}\n" if private_key else ""
+    return f"identity_file: {yaml_text(str(private_key))}\n" if private_key else ""
 
 
 def demanded(file: Path) -> str | None:
@@ -153,17 +179,13 @@ def demanded(file: Path) -> str | None:
 
 
 def signature(public_key: Path | str | None) -> str:
-    return f"require_signature: {json.dumps(os.path.abspath(public_key))}\n" if public_key else ""
+    return f"require_signature: {yaml_text(os.path.abspath(public_key))}\n" if public_key else ""
 
 
 def timings(disk: flash.Disk) -> str:
     """The target's label for a board that only an emulator starts."""
     reason = flash.read_emulation(disk)
-    return (
-        f"timings: meaningless\ntimings_reason: {json.dumps(reason, ensure_ascii=False)}\n"
-        if reason
-        else ""
-    )
+    return f"timings: meaningless\ntimings_reason: {yaml_text(reason)}\n" if reason else ""
 
 
 def place(bundle: Bundle, disk: flash.Disk, progress: Progress) -> int:

@@ -34,7 +34,7 @@ TEMPLATE = """\
 # edgekit bench BUNDLE --target {name}
 # Written on {date} from what the board reports. `edgekit target check {name}` checks it again.
 edgekit: 1
-name: {name}
+name: {quoted_name}
 description: {description}
 kind: {kind}
 {address}
@@ -257,6 +257,7 @@ def _text(target: Target, facts: DeviceFacts) -> str:
     )
     return TEMPLATE.format(
         name=target.name,
+        quoted_name=json.dumps(target.name),  # YAML takes 1234 for a number
         date=datetime.now(UTC).date(),
         description=json.dumps(printable(description), ensure_ascii=False),
         kind=target.kind,

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,9 +27,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import LiteralScalarString
 
 from edgekit.errors import DeviceError
+from edgekit.extras import naming_extras
 from edgekit.flash.disk import Disk
 from edgekit.flash.filesystem import Entry, Ext4, Fat, boot_partition, root_partition
+from edgekit.flash.names import check_host_name, check_pi_user_name, check_user_name
 from edgekit.flash.store import FIRST_USER
+from edgekit.flash.wifi import Wifi, netplan_section, supplicant_conf, toml_section
 
 SEED = "/var/lib/cloud/seed/nocloud"
 KEY_FILES = "/etc/ssh/ssh_host_ed25519_key"
@@ -43,14 +45,16 @@ NO_PASSWORD = "*"
 @dataclass(frozen=True)
 class FirstBoot:
     """What the board is to be. `ssh_public_keys` are lines of an authorized_keys file. Nobody can
-    log in by password."""
+    log in by password. Raises UsageError: a name that no system takes."""
 
     hostname: str
     user: str
     ssh_public_keys: tuple[str, ...]
-    wifi_ssid: str | None = None
-    wifi_password: str | None = None
-    wifi_country: str | None = None
+    wifi: Wifi | None = None
+
+    def __post_init__(self) -> None:
+        check_host_name(self.hostname)
+        check_user_name(self.user)
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,8 @@ def new_host_key() -> HostKey:
 def prepare_first_boot(disk: Disk, settings: FirstBoot, host_key: HostKey) -> str:
     """Write what the image's first boot reads, and the host key; returns the mechanism's name.
 
-    Raises DeviceError: none of the known mechanisms is in the image.
+    Raises DeviceError: none of the known mechanisms is in the image. UsageError: the image's
+    mechanism cannot hand on a name.
     """
     boot = boot_partition(disk)
     root = root_partition(disk)
@@ -133,27 +138,24 @@ def cloud_init_files(settings: FirstBoot, host_key: HostKey) -> dict[str, bytes]
             {"instance-id": f"edgekit-{instance}", "local-hostname": settings.hostname}
         ),
     }
-    if settings.wifi_ssid is not None:
-        point = {"password": settings.wifi_password} if settings.wifi_password else {}
-        wireless = {
-            "dhcp4": True,
-            "optional": True,
-            "regulatory-domain": settings.wifi_country,
-            "access-points": {settings.wifi_ssid: point},
-        }
-        wired = {"dhcp4": True, "optional": True}
+    if settings.wifi is not None:
         network = {
             "version": 2,
-            "ethernets": {"eth0": wired},
-            "wifis": {"wlan0": {k: v for k, v in wireless.items() if v is not None}},
+            "ethernets": {"eth0": {"dhcp4": True, "optional": True}},
+            "wifis": {"wlan0": netplan_section(settings.wifi)},
         }
         files["network-config"] = _yaml(network)
     return files
 
 
 def custom_toml(settings: FirstBoot) -> bytes:
-    """Of Raspberry Pi OS Bookworm."""
-    sections: dict[str, dict[str, object]] = {
+    """Of Raspberry Pi OS Bookworm. Raises UsageError: the extra `flash` is not installed, or the
+    system does not take the user's name."""
+    check_pi_user_name(settings.user)
+    with naming_extras():
+        import tomli_w
+    sections: dict[str, object] = {
+        "config_version": 1,
         "system": {"hostname": settings.hostname},
         "user": {"name": settings.user, "password": NO_PASSWORD, "password_encrypted": True},
         "ssh": {
@@ -162,22 +164,9 @@ def custom_toml(settings: FirstBoot) -> bytes:
             "authorized_keys": list(settings.ssh_public_keys),
         },
     }
-    if settings.wifi_ssid is not None:
-        wireless = {
-            "ssid": settings.wifi_ssid,
-            "password": settings.wifi_password,
-            "password_encrypted": False,
-            "country": settings.wifi_country,
-        }
-        sections["wlan"] = {key: value for key, value in wireless.items() if value is not None}
-    lines = ["config_version = 1"]
-    for name, values in sections.items():
-        lines += [
-            "",
-            f"[{name}]",
-            *(f"{key} = {json.dumps(value)}" for key, value in values.items()),
-        ]  # such values are the same in TOML as in JSON
-    return ("\n".join(lines) + "\n").encode()
+    if settings.wifi is not None:
+        sections["wlan"] = toml_section(settings.wifi)
+    return tomli_w.dumps(sections).encode()
 
 
 def _cloud_init(boot: Fat | None, root: Ext4, settings: FirstBoot, host_key: HostKey) -> None:
@@ -203,6 +192,7 @@ def _userconf(boot: Fat | None, root: Ext4, settings: FirstBoot, host_key: HostK
     """The user is renamed at the first boot, and its home directory with it; the keys go to where
     it is until then."""
     assert boot is not None
+    check_pi_user_name(settings.user)
     boot.write("/userconf.txt", f"{settings.user}:{NO_PASSWORD}\n".encode())
     boot.write("/ssh", b"\n")
     keys = "".join(f"{key}\n" for key in settings.ssh_public_keys).encode()
@@ -213,19 +203,8 @@ def _userconf(boot: Fat | None, root: Ext4, settings: FirstBoot, host_key: HostK
             Entry("/etc/hostname", content=f"{settings.hostname}\n".encode()),
         ]
     )
-    if settings.wifi_ssid is not None:
-        secret = (
-            f"psk={json.dumps(settings.wifi_password)}"
-            if settings.wifi_password
-            else "key_mgmt=NONE"
-        )
-        network = f"network={{\n  ssid={json.dumps(settings.wifi_ssid)}\n  {secret}\n}}\n"
-        country = f"country={settings.wifi_country}\n" if settings.wifi_country else ""
-        boot.write(
-            "/wpa_supplicant.conf",
-            "ctrl_interface=DIR=/var/run/wpa_supplicant"
-            f" GROUP=netdev\nupdate_config=1\n{country}{network}".encode(),
-        )
+    if settings.wifi is not None:
+        boot.write("/wpa_supplicant.conf", supplicant_conf(settings.wifi))
 
 
 _MECHANISMS: dict[str, Callable[[Fat | None, Ext4], bool]] = {

@@ -74,6 +74,7 @@ def test_add_from_python(address: str) -> None:
     with pytest.raises(UsageError, match="there already"):
         edgekit.add_target("a", ssh=address, directory="elsewhere")
     assert edgekit.add_target("a", ssh=address, directory="elsewhere", replace=True) == added
+    assert edgekit.add_target("1234", ssh=address, directory="elsewhere").target.name == "1234"
 
 
 @pytest.mark.device

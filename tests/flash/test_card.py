@@ -18,6 +18,7 @@ from edgekit.errors import DeviceError, UsageError
 from edgekit.flash import (
     FirstBoot,
     HostKey,
+    Wifi,
     install_store,
     new_host_key,
     prepare_first_boot,
@@ -28,6 +29,7 @@ from edgekit.flash.disk import Disk
 from edgekit.flash.filesystem import Entry, boot_partition, partitions, root_partition
 from edgekit.flash.firstboot import KEY_FILES, REGENERATE_KEYS, SEED, custom_toml
 from edgekit.flash.platform import parse_status
+from edgekit.flash.wifi import supplicant_conf
 from tests.support.bundles import write_bundle
 from tests.support.cards import BOOT, ROOT, STATUS, is_clean, on_root
 
@@ -35,9 +37,7 @@ ME = FirstBoot(
     "desk",
     "eve",
     ("ssh-ed25519 AAAA me",),
-    wifi_ssid='my "net"',
-    wifi_password="s3cret: #",
-    wifi_country="DE",
+    Wifi(b'my "net"', "s3cret: #", "DE"),
 )
 CLOUD = {"etc/cloud/cloud.cfg": "# here"}
 MakeCard = Callable[..., Disk]
@@ -148,15 +148,16 @@ def test_raspberry_pi_os_bookworm(make_card: MakeCard) -> None:
     boot = boot_partition(card)
     assert boot
     settings = tomllib.loads(boot.read("/custom.toml").decode())
+    assert ME.wifi
     assert settings["ssh"] == {
         "enabled": True,
         "password_authentication": False,
         "authorized_keys": list(ME.ssh_public_keys),
     }
     assert settings["wlan"] == {
-        "ssid": 'my "net"',
-        "password": "s3cret: #",
-        "password_encrypted": False,
+        "ssid": "109;121;32;34;110;101;116;34;",
+        "password": ME.wifi.key,
+        "password_encrypted": True,
         "country": "DE",
     }
     assert "wlan" not in tomllib.loads(custom_toml(FirstBoot("a", "b", ())).decode())
@@ -171,6 +172,8 @@ def test_raspberry_pi_os_bullseye(make_card: MakeCard) -> None:
     assert boot
     assert boot.read("/userconf.txt") == b"eve:*\n"
     assert boot.exists("/ssh")
+    assert ME.wifi
+    assert boot.read("/wpa_supplicant.conf") == supplicant_conf(ME.wifi)
     assert root.read("/home/pi/.ssh/authorized_keys") == b"ssh-ed25519 AAAA me\n"
     assert "Mode:  0600" in on_root(card, "stat /home/pi/.ssh/authorized_keys")
 

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import gzip
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from edgekit import keygen, load_target, sign
-from edgekit.flash import new_host_key
+from edgekit.flash import Wifi, new_host_key
 from edgekit.flash.disk import Disk
-from edgekit.flash.filesystem import root_partition
+from edgekit.flash.filesystem import boot_partition, root_partition
 from edgekit.flash.firstboot import KEY_FILES, SEED
+from edgekit.flash.wifi import supplicant_conf
 from tests.support.bundles import write_bundle
 
 SCRIPT = Path(__file__).parents[2] / "tools" / "flash_pi.py"
 
 
-def flash(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def flash(
+    directory: Path, *arguments: str | bytes, wifi_password: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    environment = {k: v for k, v in os.environ.items() if k != "EDGEKIT_WIFI_PASSWORD"}
+    if wifi_password is not None:
+        environment["EDGEKIT_WIFI_PASSWORD"] = wifi_password
     return subprocess.run(
         [sys.executable, str(SCRIPT), *arguments],
         cwd=directory,
+        env=environment,
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
@@ -144,3 +152,51 @@ def test_mistakes_are_one_line_without_a_traceback(
             False,
         ), done.stderr
     assert not (tmp_path / "targets").exists()
+
+
+def test_what_cannot_work_is_refused_before_the_card_is_touched(tmp_path: Path) -> None:
+    """A board with it would never be seen on the network, or its target could not be read."""
+    (tmp_path / "me.pub").write_text(new_host_key().public)
+    usual = ("os.img", "card", "--ssh-key", "me.pub", "--yes")
+    desk, net = ("--hostname", "desk"), ("--wifi", "net", "--wifi-country", "DE")
+    cases: list[tuple[tuple[str, ...], str | None, str]] = [
+        ((*desk, *net), "", "is empty"),
+        ((*desk, "--wifi", "net"), "password", "--wifi-country takes two capital letters"),
+        ((*desk, "--wifi-country", "DE"), "password", "--wifi-country without a network"),
+        ((*desk, "--address", "host:port"), None, "is not an address of a machine"),
+        ((*desk, "--target-name", "../desk"), None, "name: expected up to 64 letters"),
+    ]
+    for arguments, password, message in cases:
+        done = flash(tmp_path, *usual, *arguments, wifi_password=password)
+        assert (done.returncode, message in done.stderr, "Traceback" in done.stderr) == (
+            2,
+            True,
+            False,
+        ), done.stderr
+    assert not (tmp_path / "card").exists()
+    assert not (tmp_path / "targets").exists()
+
+
+def test_a_target_is_readable_whatever_its_names(
+    make_card: Callable[..., Disk], tmp_path: Path
+) -> None:
+    """A host name of digits, a key in a folder beyond ASCII, a network name that is no UTF-8."""
+    image, key = make_card({}, {"usr/lib/userconf-pi/userconf": "#!"}, "os.img").path, "📶/me.pub"
+    (tmp_path / "📶").mkdir()
+    (tmp_path / key).write_text(new_host_key().public)
+    (tmp_path / key).with_suffix("").write_text("private")
+    network = ("--wifi", b"caf\xe9", "--wifi-country", "DE")
+    done = flash(
+        tmp_path,
+        *(str(image), "card", "--hostname", "1234", "--ssh-key", key, "--yes", *network),
+        wifi_password='a"b\\c123',
+    )
+    assert done.returncode == 0, done.stderr
+    target = load_target(tmp_path / "targets" / "1234.yaml")
+    assert target.kind == "ssh"
+    assert (target.name, target.host) == ("1234", "1234.local")
+    assert target.identity_file == str(tmp_path / "📶" / "me")
+    boot = boot_partition(Disk(tmp_path / "card", None, True))
+    assert boot
+    expected = supplicant_conf(Wifi(b"caf\xe9", 'a"b\\c123', "DE"))
+    assert boot.read("/wpa_supplicant.conf") == expected
