@@ -1,6 +1,6 @@
 """The doctor: is a board ready to measure on, what is missing, and the command that fixes it. Owns
-what is looked at, and in which order; changes nothing on the board. The judgements are in
-check_items.py."""
+what is looked at, and in which order; leaves the board as it was. The judgements are in
+check_items.py and store_items.py."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edgekit.boards import check_items
+from edgekit.boards import check_items, store_items
 from edgekit.boards.adding import address_of
 from edgekit.boards.check_items import CheckItem
 from edgekit.boards.deploying import AnyTarget
@@ -93,8 +93,9 @@ def _answers(target: Target, device: Device) -> Iterator[CheckItem]:
     store = parse_store(answer)
     yield check_items.of_clock(store.clock, now, target)
     yield check_items.of_tools(store.missing_tools, target)
-    yield check_items.of_disk(store.free_kib, store.writable, target)
-    yield from check_items.of_store(store, target)
+    yield store_items.of_disk(store, target)
+    yield store_items.of_programs(store, target)
+    yield from store_items.of_store(store, target)
     yield from _guarded(
         "state", lambda: check_items.of_state(parse_facts(answer), parse_state(answer), target)
     )

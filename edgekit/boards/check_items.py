@@ -1,31 +1,28 @@
 """What a board's answers mean for measuring: an item each, with the command that fixes it. Pure:
-asks no board.
+asks no board. What they mean for deployment is store_items.py's.
 
 What the board offers no probe for is `unknown`, which is not `ok`. Each item of level `problem`
 has the exit code of its class of error."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from edgekit.boards import advice
-from edgekit.boards.store_probe import StoreProbe
-from edgekit.bundle.manifest import RuntimeName
 from edgekit.devices.facts import DeviceFacts, DeviceState
 from edgekit.devices.target import Target
-from edgekit.errors import DeviceError, ResultError
-from edgekit.measure.validity import BUSY_LOAD_PER_CPU, can_tell_throttling, throttling
-from edgekit.runners.native import OLDEST_GLIBC, wanted_version
-from edgekit.runners.runtime import VERSIONS_BELONG_TOGETHER, Platform, older
+from edgekit.devices.thermal import matching_zones
+from edgekit.errors import DeviceError
+from edgekit.measure.throttling import can_tell_throttling, throttling
+from edgekit.measure.validity import BUSY_LOAD_PER_CPU
+from edgekit.runners.native import OLDEST_GLIBC
+from edgekit.runners.runtime import Platform, older
 
 Level = Literal["ok", "note", "unknown", "warning", "problem"]
 
-SUFFIXES: dict[RuntimeName, str] = {"executorch": ".pte", "litert": ".tflite"}
 CLOCK_S = 60
-DISK_WARNING_BYTES, DISK_PROBLEM_BYTES = 500 << 20, 50 << 20
 MEMORY_WARNING_BYTES = 200 << 20
 HOT_C = 75.0
 
@@ -104,68 +101,6 @@ def of_tools(missing: Sequence[str], target: Target) -> CheckItem:
     )
 
 
-def of_disk(free_kib: int | None, writable: bool, target: Target) -> CheckItem:
-    where = target.workdir
-    if not writable:
-        fix = "set workdir in the target to a directory that its user may write to"
-        text = f"{where} cannot be written to"
-        return CheckItem("disk", "problem", text, fix, DeviceError.exit_code)
-    if free_kib is None:
-        return CheckItem("disk", "unknown", f"{where} can be written to; free space is unknown")
-    text = f"{free_kib >> 10} MiB free for {where}"
-    if free_kib < DISK_PROBLEM_BYTES >> 10:
-        fix = "free some space, or set workdir in the target to another disk"
-        return CheckItem("disk", "problem", text, fix, DeviceError.exit_code)
-    if free_kib < DISK_WARNING_BYTES >> 10:
-        return CheckItem("disk", "warning", text, "free some space")
-    return CheckItem("disk", "ok", text)
-
-
-def of_store(store: StoreProbe, target: Target) -> Iterator[CheckItem]:
-    """The bundles and runtimes that are on the board."""
-    deploy = f"edgekit deploy BUNDLE --target {target.name}"
-    for link, missing, fix in (
-        ("current", "none yet", deploy),
-        ("previous", "none: nothing to roll back to", ""),
-    ):
-        check = f"{link} bundle"
-        tree = store.links.get(link)
-        name = re.fullmatch(r"bundles/([0-9a-f]{12})-[0-9a-f]{32}", tree or "")
-        if tree is None:
-            yield CheckItem(check, "note", missing, fix)
-        elif name is None:
-            yield CheckItem(check, "problem", "not one of edgekit's", deploy, ResultError.exit_code)
-        else:
-            yield CheckItem(check, "ok", name[1])
-    for format in SUFFIXES:
-        yield of_runtime(format, store.runtimes, target)
-
-
-def of_runtime(format: RuntimeName, installed: Sequence[str], target: Target) -> CheckItem:
-    """The runtime for a format. A .pte and the runtime that runs it belong together, so a version
-    other than the one this machine exports with is pointed out."""
-    check = f"runtime for {SUFFIXES[format]}"
-    if program := target.runners.program(format):
-        return CheckItem(check, "ok", f"your own: {program}")
-    matches = (
-        re.fullmatch(rf"{format}-([0-9][0-9A-Za-z.]*)-([a-z0-9_]+)-[0-9a-f]{{32}}", name)
-        for name in installed
-    )
-    runtimes = sorted({(match[1], match[2]) for match in matches if match})
-    setup = f"edgekit target setup {target.name}"
-    if not runtimes:
-        text = "not installed yet; `edgekit bench` installs it when it is needed"
-        return CheckItem(check, "note", text, setup)
-    text = ", ".join(f"{format} {version} ({arch})" for version, arch in runtimes)
-    exporter = wanted_version() if format in VERSIONS_BELONG_TOGETHER else None
-    if exporter is not None and exporter not in {version for version, _ in runtimes}:
-        text += (
-            f"; this machine exports for {exporter}, and `edgekit bench` installs that when needed"
-        )
-        return CheckItem(check, "note", text, setup)
-    return CheckItem(check, "ok", text)
-
-
 def of_state(facts: DeviceFacts, state: DeviceState, target: Target) -> Iterator[CheckItem]:
     """How fit the board is to be measured."""
     names = [name for name in (facts.machine, facts.cpu, facts.system) if name]
@@ -173,7 +108,7 @@ def of_state(facts: DeviceFacts, state: DeviceState, target: Target) -> Iterator
     yield _memory(state)
     yield _load(facts, state)
     yield _governor(state, target)
-    yield _temperature(state)
+    yield of_temperature(state, target)
     yield of_throttling(state)
 
 
@@ -205,11 +140,19 @@ def _governor(state: DeviceState, target: Target) -> CheckItem:
     return CheckItem("governor", "warning", text, advice.set_governor(target))
 
 
-def _temperature(state: DeviceState) -> CheckItem:
+def of_temperature(state: DeviceState, target: Target) -> CheckItem:
+    """The hottest zone, by the name that `control.cool_down.zone` takes."""
+    asked = target.control.cool_down
+    if asked and asked.zone and not matching_zones(state, asked.zone):
+        names = ", ".join(state.temperatures_c) or "none"
+        fix = "change control.cool_down.zone in the target, or leave it out"
+        text = f"no thermal zone {asked.zone!r}, there are: {names}"
+        return CheckItem("temperature", "problem", text, fix, DeviceError.exit_code)
     if not state.temperatures_c:
         return CheckItem("temperature", "unknown", "the board does not tell")
     zone, hottest_c = max(state.temperatures_c.items(), key=lambda item: item[1])
-    text = f"{hottest_c:.0f} °C ({zone})"
+    unit = ", in whole degrees" if zone in state.whole_degree_zones else ""
+    text = f"{hottest_c:.0f} °C ({zone}{unit})"
     if hottest_c >= HOT_C:
         return CheckItem("temperature", "warning", text, "cool it, or let it rest")
     return CheckItem("temperature", "ok", text)

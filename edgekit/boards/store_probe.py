@@ -1,5 +1,6 @@
-"""What deployment finds on a board: its clock, the tools there, free space, and what is in the
-store. Asks only; findings.py judges."""
+"""What deployment finds on a board: its clock, the tools there, free space, whether a program
+starts where runtimes are kept, and what is in the store. Leaves nothing behind. The judgements are
+in check_items.py and store_items.py."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 
 from edgekit.devices.fact_parsing import parse_sources
 from edgekit.devices.fact_scripts import Section
+from edgekit.sanitize import printable
 
 FILES = (
     "cat",
@@ -36,6 +38,26 @@ echo "root:$root"
 [ -w "${place:-/}" ] && echo "writable:yes"
 set -- $(df -Pk "${place:-/}" 2>/dev/null | tail -n 1)
 echo "free:$4"
+echo "mount:$6"
+while read -r device mount type options rest; do
+  [ "$mount" != "$6" ] || { echo "type:$type"; echo "options:$options"; }
+done </proc/mounts
+try=$place/.edgekit-check.$$  # of this process alone, so that nobody else can have put it there
+if said=$( (umask 077 && mkdir "$try") 2>&1); then
+  # `cat` names the reason of an error, which the printf of some shells does not.
+  program="#!$(command -v sh)
+echo starts:yes"
+  if said=$( { echo "$program" | cat >"$try/program"; } 2>&1); then
+    chmod 700 "$try/program"
+    "$try/program" 2>/dev/null || echo "refused:$?"
+  else
+    echo "unwritten:$said"
+  fi
+  rm -f "$try/program"
+  rmdir "$try"
+else
+  echo "unwritten:$said"
+fi
 for link in current previous; do
   if [ -L "$root/$link" ]; then echo "$link:$(readlink "$root/$link")"; fi
 done
@@ -47,14 +69,31 @@ done
 
 
 @dataclass(frozen=True)
+class Mount:
+    """The mount that the work directory lies on, or will: where, of which type, with which options.
+    Empty: not known."""
+
+    point: str = ""
+    filesystem: str = ""
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class StoreProbe:
     """What a board answered. `clock` is seconds since 1970; `links` are the targets of the store's
-    `current` and `previous`, by name; None and empty: not known, not there."""
+    `current` and `previous`, by name; None and empty: not known, not there.
+
+    `starts` is whether a program of two lines started in the work directory, None where it could
+    not be written, and `unwritten` why; `refused` is the exit code of its start."""
 
     clock: int | None
     missing_tools: tuple[str, ...]
     free_kib: int | None
     writable: bool
+    mount: Mount
+    starts: bool | None
+    refused: int | None
+    unwritten: str
     links: dict[str, str]
     runtimes: tuple[str, ...]
 
@@ -71,9 +110,21 @@ def parse_store(answer: bytes) -> StoreProbe:
         missing_tools=tuple(tool for tool in sources.get("missing", ()) if tool in TOOLS),
         free_kib=_number(sources, "free"),
         writable="writable" in sources,
+        mount=_mount(sources),
+        starts="starts" in sources if {"starts", "refused"} & set(sources) else None,
+        refused=_number(sources, "refused"),
+        unwritten=printable(sources.get("unwritten", ("",))[-1].rpartition(": ")[2]),
         links={link: sources[link][0] for link in ("current", "previous") if link in sources},
         runtimes=sources.get("runtime", ()),
     )
+
+
+def _mount(sources: dict[str, tuple[str, ...]]) -> Mount:
+    """Of several mounts at one place the last is the one that is seen."""
+    point, filesystem, options = (
+        printable(sources.get(key, ("",))[-1].strip()) for key in ("mount", "type", "options")
+    )
+    return Mount(point, filesystem, tuple(options.split(",")) if options else ())
 
 
 def _number(sources: dict[str, tuple[str, ...]], key: str) -> int | None:

@@ -184,6 +184,7 @@ def _process_group(device: str, argv: Sequence[str]) -> Iterator[subprocess.Pope
             env=environment,
         )
     except (OSError, ValueError) as error:
+        error_number = error.errno if isinstance(error, OSError) else None
         known = {
             errno.ENOENT: "no such program",
             errno.EACCES: "not executable",
@@ -194,7 +195,11 @@ def _process_group(device: str, argv: Sequence[str]) -> Iterator[subprocess.Pope
             if isinstance(error, OSError) and error.filename == argv[0]
             else None
         )
-        raise DeviceError(f"{device}: cannot start {argv[0]!r}: {reason or error}") from None
+        hint = "is it on a noexec mount? then set `workdir` in the target to another one"
+        raise DeviceError(
+            f"{device}: cannot start {argv[0]!r}: {reason or error}",
+            hint=hint if error_number == errno.EACCES else "",
+        ) from None
     try:
         yield process
     finally:

@@ -33,14 +33,8 @@ from edgekit.measure.records import (
     run_of,
     utc_now,
 )
-from edgekit.measure.runner_process import (
-    Placed,
-    attempt,
-    read_outputs,
-    reboot_error,
-    rebooted,
-    watching,
-)
+from edgekit.measure.run_failures import reboot_error, rebooted
+from edgekit.measure.runner_process import Placed, attempt, read_outputs, watching
 from edgekit.measure.settings import Settings
 from edgekit.progress import Progress, silent
 

@@ -18,7 +18,8 @@ from edgekit.devices.facts import DeviceState
 from edgekit.errors import DeviceError, ResultError, TransportError
 from edgekit.measure.protocol import RunnerRun
 from edgekit.measure.protocol_lines import LoadValues
-from edgekit.measure.runner_process import Attempt, Placed, failed, given_up
+from edgekit.measure.run_failures import failed, given_up
+from edgekit.measure.runner_process import Attempt, Placed
 from edgekit.measure.settings import Settings
 
 OtherRunner = Literal["executor_runner", "benchmark_model"]

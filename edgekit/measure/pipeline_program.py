@@ -21,7 +21,8 @@ from edgekit.errors import ResultError, RunnerError, TransportError
 from edgekit.measure.extra_runs import Bench
 from edgekit.measure.protocol_lines import Count, ErrorLine, Line, Nanoseconds
 from edgekit.measure.protocol_text import bad_line, parsed_lines
-from edgekit.measure.runner_process import Placed, failed, given_up
+from edgekit.measure.run_failures import failed, given_up
+from edgekit.measure.runner_process import Placed
 from edgekit.progress import Progress
 from edgekit.runners.board_platform import platform_of
 from edgekit.runners.runtime import runtime_for

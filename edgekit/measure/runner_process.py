@@ -1,11 +1,9 @@
-"""One process of a runner on a device: its command line, what came of it, and in plain words why it
-failed. Knows no statistics and no session."""
+"""One process of a runner on a device: its command line, and what came of it. Why it failed is put
+in words by run_failures.py. Knows no statistics and no session."""
 
 from __future__ import annotations
 
-import re
 import secrets
-import signal
 import tempfile
 import time
 from collections.abc import Sequence
@@ -16,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.bundle.manifest import Artifact, TensorSpec
-from edgekit.devices import CompletedProgram, Device
+from edgekit.devices import Device
 from edgekit.devices.fact_scripts import collect_state
 from edgekit.devices.facts import DeviceState
 from edgekit.devices.probe import Probe
 from edgekit.errors import (
-    DeadlinePassed,
     DeviceError,
     EdgekitError,
     ResultError,
@@ -31,13 +28,13 @@ from edgekit.errors import (
 from edgekit.measure.protocol import Mode, RunnerRun, parse_runner_output
 from edgekit.measure.protocol_lines import TensorInfo
 from edgekit.measure.protocol_text import MAX_OUTPUT_BYTES
+from edgekit.measure.run_failures import failed, given_up
 from edgekit.measure.runs import RunnerKind
 from edgekit.measure.settings import Settings
 from edgekit.sample_steps.tensors import dequantize
 from edgekit.sanitize import printable
 from edgekit.stats import Fidelity, fidelity
 
-KILLED_EXIT_CODE = 128 + signal.SIGKILL
 MAX_STDERR_BYTES = 64 << 10
 
 
@@ -196,111 +193,12 @@ def attempt(
     return Attempt(run, heard_s=heard[0] if heard else None)
 
 
-def given_up(error: TransportError, before: DeviceState, after: DeviceState) -> EdgekitError:
-    """A run that was given up although the device answers: it started anew, the connection was lost
-    for a moment, or the program hung."""
-    if rebooted(before, after):
-        return reboot_error()
-    if not isinstance(error, DeadlinePassed):
-        return error
-    hint = (
-        "lower bench.max_seconds, or raise timeouts.run_seconds or timeouts.no_progress_seconds in"
-        " the target"
-    )
-    return RunnerError(f"the runner did not finish: {error.message}", hint=hint)
-
-
-def rebooted(before: DeviceState, after: DeviceState) -> bool:
-    """Whether the device started anew in between, as far as it tells."""
-    return bool(before.boot_id and after.boot_id and before.boot_id != after.boot_id)
-
-
-def reboot_error() -> RunnerError:
-    return RunnerError(
-        "the device rebooted during the run", hint="check its power supply and temperature"
-    )
-
-
-def failed(
-    done: CompletedProgram, reported: str | None, before: DeviceState, after: DeviceState | None
-) -> RunnerError:
-    """A run that ended badly, in words: what the runner reported itself, else how it was ended. A
-    device that starts anew kills all programs first, and may still tell how they ended."""
-    if after is not None and rebooted(before, after):
-        return reboot_error()
-    details: dict[str, object] = {"stderr": last_lines(done.stderr, 20)}
-    if done.signal == signal.SIGKILL or done.exit_code == KILLED_EXIT_CODE:
-        return RunnerError(
-            _killed(before, after),
-            hint="free memory on the device, or use a smaller model",
-            details=details,
-        )
-    if done.signal is not None:
-        name = (
-            signal.Signals(done.signal).name
-            if done.signal in set(signal.Signals)
-            else f"signal {done.signal}"
-        )
-        hint = (
-            "the runtime may be built for another CPU"
-            if name == "SIGILL"
-            else "the runtime crashed; see its messages with --debug"
-        )
-        return RunnerError(
-            f"the runner was ended by {name}{_said(done.stderr)}", hint=hint, details=details
-        )
-    text = (
-        f"the runner reported: {reported}"
-        if reported
-        else f"the runner ended with exit code {done.exit_code}{_said(done.stderr)}"
-    )
-    return RunnerError(text, hint=_remedy(reported or last_lines(done.stderr, 1)), details=details)
-
-
-def _remedy(message: str) -> str:
-    """For what the kernel or the dynamic loader say of a program that does not fit, or a library
-    that is missing or too old."""
-    if "Exec format error" in message:
-        return (
-            "the program is for another architecture than the device's: build it for that, or let"
-            " edgekit provide its own"
-        )
-    if "cannot open shared object file" in message:
-        return (
-            "install the library on the device; if it is one of edgekit's own, run again: what is"
-            " missing is sent again"
-        )
-    if re.search(r"version .?[A-Z]+_[0-9.]+.? not found", message):
-        return (
-            "the device's system is older than the runtime: update it, or use a runner of its own"
-            " (runners.executorch.program in the target)"
-        )
-    return ""
-
-
 def _with_shape_hint(error: RunnerError, artifact: Artifact) -> RunnerError:
     """A `.pte` does not say which of its sizes are free, so that a shape may be refused late."""
     if error.hint or not any(spec.is_resized for spec in artifact.inputs):
         return error
     hint = "the model may not take the shape that was chosen: try the one it was exported with"
     return RunnerError(error.message, hint=hint, details=error.details)
-
-
-def _killed(before: DeviceState, after: DeviceState | None) -> str:
-    available = (
-        ""
-        if before.available_bytes is None
-        else f"; {before.available_bytes >> 20} MiB were available before the run"
-    )
-    counts = (before.oom_kills, after.oom_kills if after else None)
-    if counts[0] is None or counts[1] is None:
-        return (
-            "the runner was killed (SIGKILL), most likely because the device ran out of"
-            f" memory{available}"
-        )
-    if counts[1] > counts[0]:
-        return f"the kernel killed the runner because the device ran out of memory{available}"
-    return "the runner was killed from outside (SIGKILL; the kernel counts no out-of-memory kill)"
 
 
 def check_tensors(artifact: Artifact, run: RunnerRun) -> None:
@@ -389,17 +287,6 @@ def real_values(
         (values if spec.scale is None else dequantize(values, spec)).astype(np.float64)
         for values, spec in zip(raw, specs, strict=True)
     ]
-
-
-def last_lines(stderr: bytes, count: int) -> str:
-    """The last lines a program printed, made harmless for a terminal."""
-    lines = stderr.decode("utf-8", "replace").strip().splitlines()
-    return "\n".join(printable(line) for line in lines[-count:])
-
-
-def _said(stderr: bytes) -> str:
-    last = last_lines(stderr, 1)
-    return f": {last}" if last else ""
 
 
 def _kept(stdout: bytes, nonce: str) -> RunnerRun:

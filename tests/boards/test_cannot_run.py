@@ -152,6 +152,16 @@ def test_no_python_on_the_board(board_of: Board, tmp_path: Path) -> None:
             "exit code 126: .*Exec format error",
             "another architecture",
         ),
+        ("sh: 1: exec: runner: Permission denied", 126, "Permission denied", "noexec mount"),
+        (
+            (
+                "ImportError: _pywrap.so: failed to map segment from shared object: Operation not"
+                " permitted"
+            ),
+            1,
+            "failed to map segment",
+            "noexec mount",
+        ),
     ],
 )
 def test_what_the_loader_says(

@@ -13,15 +13,17 @@ from pathlib import Path
 import pytest
 
 import edgekit
-from edgekit.boards import advice, check_items
+from edgekit.boards import advice, check_items, store_items
 from edgekit.boards.check import CheckReport
 from edgekit.boards.check_items import CheckItem, Level
+from edgekit.boards.store_probe import StoreProbe, parse_store
 from edgekit.bundle.directory import Bundle
 from edgekit.bundle.manifest import RuntimeName
 from edgekit.cli import run
 from edgekit.devices.fact_parsing import parse_facts, parse_state
 from edgekit.devices.facts import DeviceState
 from edgekit.devices.target import AdbTarget, LocalTarget, SshTarget
+from edgekit.devices.target_sections import Control, CoolDown
 from edgekit.runners.native import wanted_version
 from edgekit.runners.runtime import Platform
 from tests.support.targets import write_target
@@ -54,7 +56,7 @@ def test_a_board(pi: SshTarget, old: Bundle, capsys: pytest.CaptureFixture[str])
         "temperature",
         "throttling",
     } <= set(findings)
-    assert findings["tools"]["level"] == findings["disk"]["level"] == "ok"
+    assert findings["tools"]["level"] == findings["programs"]["level"] == "ok"
     assert findings["current bundle"]["fix"] == "edgekit deploy BUNDLE --target pi"
     edgekit.deploy(old, pi)
     assert by_check(edgekit.check("pi").items)["current bundle"].text == old.manifest.id[:12]
@@ -89,8 +91,9 @@ def test_this_machine(tmp_path: Path) -> None:
         LocalTarget(edgekit=1, name="desk", kind="local", workdir=str(tmp_path / "store"))
     )
     assert report.exit_code == 0
-    assert by_check(report.items)["disk"].level == "ok"
-    assert not (tmp_path / "store").exists(), "a doctor changes nothing"
+    assert by_check(report.items)["disk"].level in ("ok", "warning"), "a tmpfs is one"
+    assert by_check(report.items)["programs"].level == "ok"
+    assert list(tmp_path.iterdir()) == [], "a doctor leaves nothing behind"
 
 
 def test_installed_runtimes() -> None:
@@ -127,7 +130,7 @@ def test_installed_runtimes() -> None:
         ),
     )
     for format, installed, level, text in cases:
-        item = check_items.of_runtime(format, installed, PI)
+        item = store_items.of_runtime(format, installed, PI)
         assert (item.level, item.text.startswith(text)) == (level, True), item
         assert bool(item.fix) == (level == "note")
 
@@ -195,6 +198,18 @@ def test_states_of_other_boards() -> None:
     } == {"unknown"}
 
 
+def test_the_temperature() -> None:
+    whole = DeviceState(
+        temperatures_c={"cpu_thermal 0": 45.0}, whole_degree_zones=("cpu_thermal 0",)
+    )
+    item = check_items.of_temperature(whole, PI)
+    assert (item.level, item.text) == ("ok", "45 °C (cpu_thermal 0, in whole degrees)")
+    waiting = Control(cool_down=CoolDown(below_c=50, zone="cpu-thermal"))
+    item = check_items.of_temperature(whole, PI.model_copy(update={"control": waiting}))
+    assert (item.level, item.exit_code) == ("problem", 7)
+    assert item.text == "no thermal zone 'cpu-thermal', there are: cpu_thermal 0"
+
+
 def test_throttled_in_the_past() -> None:
     assert (
         "since it was started"
@@ -213,9 +228,50 @@ def test_the_clock() -> None:
     assert check_items.of_clock(None, now, PI).level == "unknown"
 
 
-@pytest.mark.parametrize(("free_mib", "level"), [(10_000, "ok"), (200, "warning"), (10, "problem")])
-def test_the_disk(free_mib: int, level: str) -> None:
-    assert check_items.of_disk(free_mib << 10, True, PI).level == level
+def probed(**answers: str) -> StoreProbe:
+    """What a board answered, each source on a line."""
+    usual = {"writable": "yes", "free": str(10_000 << 10), "starts": "yes", "mount": "/home"}
+    lines = {**usual, "type": "ext4", "options": "rw,relatime", **answers}
+    return parse_store("".join(f"{key}:{value}\n" for key, value in lines.items()).encode())
+
+
+@pytest.mark.parametrize(
+    ("answers", "level", "words"),
+    [
+        ({}, "ok", "10000 MiB free"),
+        ({"free": str(200 << 10)}, "warning", "200 MiB free"),
+        ({"free": str(10 << 10)}, "problem", "10 MiB free"),
+        ({"type": "tmpfs"}, "warning", "in memory (tmpfs): gone after a restart"),
+        (
+            {"options": "ro,relatime", "unwritten": "mkdir: x: Read-only file system"},
+            "problem",
+            "cannot be written to: /home is mounted read-only",
+        ),
+        (
+            {"unwritten": "mkdir: cannot create directory: No space left on device"},
+            "problem",
+            "cannot be written to: No space left on device",
+        ),
+    ],
+)
+def test_the_disk(answers: dict[str, str], level: str, words: str) -> None:
+    item = store_items.of_disk(probed(**answers), PI)
+    assert (item.level, words in item.text, item.exit_code) == (
+        level,
+        True,
+        7 if level == "problem" else 0,
+    )
+
+
+def test_programs_that_do_not_start() -> None:
+    stopped = parse_store(b"refused:126\nmount:/home\ntype:ext4\noptions:rw,nosuid,noexec\n")
+    item = store_items.of_programs(stopped, PI)
+    assert (item.level, item.exit_code) == ("problem", 7)
+    assert item.text == "~/edgekit is on a noexec mount (/home): no program starts there"
+    assert "workdir" in item.fix
+    by_policy = parse_store(b"refused:126\nmount:/home\ntype:ext4\noptions:rw,nosuid\n")
+    assert "exit code 126" in store_items.of_programs(by_policy, PI).text
+    assert store_items.of_programs(parse_store(b"clock:1\n"), PI).level == "unknown"
 
 
 def test_remedies_are_commands_that_arrive_whole() -> None:

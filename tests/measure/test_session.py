@@ -35,7 +35,8 @@ from edgekit.errors import (
     UsageError,
 )
 from edgekit.measure.measurement import Measurement
-from edgekit.measure.runner_process import failed, real_values
+from edgekit.measure.run_failures import failed
+from edgekit.measure.runner_process import real_values
 from edgekit.measure.session import Extras
 from tests.support.measured import bench, make_bundle
 from tests.support.sessions import SETTINGS, TARGET, outputs_of, place, run, with_program
