@@ -12,13 +12,14 @@ device is cool changes nothing."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from edgekit.devices import Device
 from edgekit.devices.fact_scripts import collect_state
 from edgekit.devices.facts import CPUFREQ, DeviceState
+from edgekit.devices.thermal import hottest_c, matching_zones, stuck_zones
 from edgekit.errors import DeviceError, EdgekitError
 from edgekit.sanitize import printable
 
@@ -94,12 +95,13 @@ done <"$saved"
 @dataclass(frozen=True)
 class CoolDown:
     """How a wait went: the hottest zone before and after it in °C (None: no zone tells), and the
-    seconds it took."""
+    seconds it took. `stuck_zones` never moved and did not count; by °C."""
 
     before_c: float | None
     after_c: float | None
     seconds: float
     reached: bool
+    stuck_zones: Mapping[str, float]
 
 
 def restore_governors(device: Device, root: str) -> None:
@@ -126,33 +128,52 @@ def governors(
 
 def cool_down(
     device: Device,
-    state: DeviceState,
+    states: Sequence[DeviceState],
     below_c: float,
     timeout_s: float,
     *,
+    zone: str | None = None,
     wait: Callable[[float], None] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> tuple[CoolDown, DeviceState]:
-    """Wait until the hottest thermal zone is below a temperature, or the time is over. Returns how
-    it went, and the state at its end. Raises KeyboardInterrupt when the device's work is cancelled.
-    """
+    """Wait until the hottest thermal zone is below a temperature, or the time is over.
+
+    `states` are those of the session until now, the newest last; with them, zones that never move
+    are recognised. With `zone` only the zones of that name count, stuck or not.
+
+    Returns how it went, and the state at its end. Raises DeviceError: there is no such zone.
+    KeyboardInterrupt: the device's work is cancelled."""
     wait = wait or device.cancel.sleep
-    began, before_c = clock(), hottest_c(state)
-    while _is_hot(state, below_c) and clock() - began < timeout_s:
+    _require_zone(device, states[-1], zone)
+    readings, began = list(states), clock()
+    before_c = _counted_c(readings, len(states), zone)
+    now_c = before_c
+    while now_c is not None and now_c >= below_c and clock() - began < timeout_s:
         wait(min(POLL_S, timeout_s))
-        state = collect_state(device)
-    after_c = hottest_c(state)
-    reached = after_c is not None and after_c < below_c
-    return CoolDown(before_c, after_c, clock() - began, reached), state
+        readings.append(collect_state(device))
+        now_c = _counted_c(readings, len(states), zone)
+    stuck = {} if zone else stuck_zones(readings, worked=len(states) > 1)
+    reached = now_c is not None and now_c < below_c
+    return CoolDown(before_c, now_c, clock() - began, reached, stuck), readings[-1]
 
 
-def _is_hot(state: DeviceState, below_c: float) -> bool:
-    now_c = hottest_c(state)
-    return now_c is not None and now_c >= below_c
+def _counted_c(readings: Sequence[DeviceState], of_runs: int, zone: str | None) -> float | None:
+    """The hottest of what counts in the newest state. The first `of_runs` readings have runs
+    between them."""
+    newest = readings[-1]
+    if zone is not None:
+        others = set(newest.temperatures_c) - set(matching_zones(newest, zone))
+        return hottest_c(newest, without=others)
+    return hottest_c(newest, without=stuck_zones(readings, worked=of_runs > 1))
 
 
-def hottest_c(state: DeviceState) -> float | None:
-    return max(state.temperatures_c.values(), default=None)
+def _require_zone(device: Device, state: DeviceState, zone: str | None) -> None:
+    if zone is not None and not matching_zones(state, zone):
+        names = ", ".join(state.temperatures_c) or "none"
+        raise DeviceError(
+            f"{device.name}: there is no thermal zone {zone!r} (there are: {names})",
+            hint="change `control.cool_down.zone` in the target, or leave it out",
+        )
 
 
 def _shell(device: Device, script: str, root: str, *arguments: str) -> None:

@@ -22,6 +22,7 @@ from edgekit.devices.facts import (
     DeviceFacts,
     DeviceState,
 )
+from edgekit.devices.thermal import zone_reading
 from edgekit.errors import ResultError
 from edgekit.sanitize import printable
 
@@ -194,6 +195,7 @@ def _state(sources: Sources) -> DeviceState:
         for kind in ("memory", "cpu")
     )
     stat = _first(sources, "/proc/stat")
+    zones = _zones(sources)
     thermal_status, hal_temperatures = parse_thermalservice(sources.get("thermalservice", ()))
     return DeviceState(
         boot_id=_text(_first(sources, "/proc/sys/kernel/random/boot_id")),
@@ -207,9 +209,10 @@ def _state(sources: Sources) -> DeviceState:
         clocks=tuple(
             _clock(policy, files, sources) for policy, files in _groups(sources, CPUFREQ).items()
         ),
-        temperatures_c=_temperatures(sources)
+        temperatures_c={name: celsius for name, (celsius, _) in zones.items()}
         or hal_temperatures
         or parse_firmware_temperature(_first(sources, "measure_temp") or ""),
+        whole_degree_zones=tuple(name for name, (_, whole) in zones.items() if whole),
         cooling=tuple(
             _cooling(files)
             for files in _groups(sources, "/sys/class/thermal/cooling_device").values()
@@ -245,14 +248,17 @@ def _cooling(files: Mapping[str, str]) -> Cooling:
     )
 
 
-def _temperatures(sources: Sources) -> dict[str, float]:
-    """Degrees Celsius by zone. The zone's number keeps zones of one type apart."""
-    zones = _groups(sources, "/sys/class/thermal/thermal_zone")
-    return {
-        f"{_text(files.get('type')) or 'zone'} {zone}": int(files["temp"]) / 1000
-        for zone, files in zones.items()
+def _zones(sources: Sources) -> dict[str, tuple[float, bool]]:
+    """What `zone_reading` makes of each thermal zone. The zone's number keeps zones of one type
+    apart."""
+    zones = {
+        f"{_text(files.get('type')) or 'zone'} {number}": zone_reading(
+            files.get("type", ""), int(files["temp"])
+        )
+        for number, files in _groups(sources, "/sys/class/thermal/thermal_zone").items()
         if files.get("temp")
     }
+    return {name: reading for name, reading in zones.items() if reading is not None}
 
 
 def _groups(sources: Sources, prefix: str) -> dict[str, dict[str, str]]:

@@ -95,8 +95,9 @@ class BatteryState(Part):
 
 
 class DeviceState(Part):
-    """How a device is doing at one moment. `throttled_flags` come from Raspberry Pi's
-    `vcgencmd get_throttled`, `thermal_status` from Android."""
+    """How a device is doing at one moment. `temperatures_c` are by thermal zone, and
+    `whole_degree_zones` those whose files hold whole degrees. `throttled_flags` come from Raspberry
+    Pi's `vcgencmd get_throttled`, `thermal_status` from Android."""
 
     boot_id: str | None = None
     load_1min: Annotated[float, Field(ge=0, le=1e6)] | None = None
@@ -108,6 +109,7 @@ class DeviceState(Part):
     affinity: str | None = None
     clocks: tuple[Clock, ...] = ()
     temperatures_c: dict[str, float] = {}
+    whole_degree_zones: tuple[str, ...] = ()
     cooling: tuple[Cooling, ...] = ()
     throttled_flags: Annotated[int, Field(ge=0, lt=1 << 32)] | None = None
     thermal_status: Annotated[int, Field(ge=0, le=10)] | None = None

@@ -129,6 +129,14 @@ class CoolDown(Section):
     below_c: Annotated[float, Field(ge=-40, le=150, allow_inf_nan=False)] = Field(
         description="°C.", examples=[50]
     )
+    zone: Annotated[str, Field(min_length=1, max_length=130)] | None = Field(
+        default=None,
+        description=(
+            "Only this thermal zone counts: a type, or a type and its number, as `edgekit target"
+            " check` prints it. Default: all that are temperatures and move."
+        ),
+        examples=["cpu-thermal"],
+    )
     timeout_seconds: Positive = Field(
         default=300.0, description="After that the run starts anyway, and the measurement notes it."
     )

@@ -22,7 +22,7 @@ from edgekit.measure.profiling import profile_of
 from edgekit.measure.protocol import Mode
 from edgekit.measure.runner_process import Attempt, Placed, attempt, watching
 from edgekit.measure.settings import Settings
-from edgekit.measure.validity import throttling
+from edgekit.measure.throttling import throttling
 
 Pass = Callable[["Bench", Placed], BaseModel]
 PROFILED_INFERENCES = 256

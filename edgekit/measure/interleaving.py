@@ -167,13 +167,11 @@ def _named(where: str) -> Iterator[None]:
 def _cooled_state(board: DeviceRecord, target: Target, device: Device) -> DeviceState:
     """The device's state before a run, after a wait for it to cool where the target asks for
     one."""
-    if target.control.cool_down is None:
+    asked = target.control.cool_down
+    if asked is None:
         return board.states[-1]
     waited, state = cool_down(
-        device,
-        board.states[-1],
-        target.control.cool_down.below_c,
-        target.control.cool_down.timeout_seconds,
+        device, board.states, asked.below_c, asked.timeout_seconds, zone=asked.zone
     )
     board.waits.append(waited)
     return state

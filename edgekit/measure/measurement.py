@@ -41,13 +41,15 @@ class MeasurementNote(Part):
 
 class Controlled(Part):
     """What the target's `control` changed while it was measured; how long runs waited for the
-    device to cool, and how many waited in vain."""
+    device to cool, and how many waited in vain. `stuck_zones` are thermal zones, by °C, that did
+    not count because they never moved."""
 
     governor: str | None = None
     cpus: tuple[int, ...] = ()
     cool_below_c: float | None = None
     cooled_seconds: float = 0.0
     still_hot_runs: int = 0
+    stuck_zones: dict[str, float] = Field(default_factory=dict)
 
 
 class Measurement(Part):

@@ -38,7 +38,7 @@ def device_probes(state: DeviceState) -> tuple[Probe, ...]:
             kind="temperature_c",
             name=zone,
             path=f"/sys/class/thermal/thermal_zone{zone.rpartition(' ')[2]}/temp",
-            scale=1e-3,
+            scale=1.0 if zone in state.whole_degree_zones else 1e-3,
         )
         for zone in zones
     ]

@@ -194,6 +194,7 @@ def _controlled(device: DeviceRecord, control: Control) -> Controlled:
         cool_below_c=control.cool_down.below_c if control.cool_down else None,
         cooled_seconds=sum(wait.seconds for wait in device.waits),
         still_hot_runs=sum(not wait.reached for wait in device.waits),
+        stuck_zones=dict(device.waits[-1].stuck_zones) if device.waits else {},
     )
 
 

@@ -19,6 +19,7 @@ from edgekit.measure.measurement import Controlled, MeasurementNote
 from edgekit.measure.probes import extremes
 from edgekit.measure.runs import ArtifactResult, MeasuredRun, OutputCheck
 from edgekit.measure.summary import summarise
+from edgekit.measure.throttling import can_tell_throttling, other_cooling, throttling
 from edgekit.stats.compare import FULL_RUNS
 
 BUSY_LOAD_PER_CPU = 0.5
@@ -29,9 +30,6 @@ OVERHEAD_FRACTION = 0.01
 OTHERS_SHARE = 0.05
 STOLEN_SHARE = 0.01
 CLOCK_FRACTION = 0.95
-LIVE_FLAGS = {0: "under-voltage", 1: "clock capped", 2: "throttled", 3: "soft temperature limit"}
-"""Bits of Raspberry Pi's get_throttled; each has happened since boot when the bit 16 higher is
-set."""
 
 
 def session_notes(
@@ -67,6 +65,7 @@ def session_notes(
         )
     if states:
         notes += _before_the_first_run(facts, states[0])
+    notes += _notes_about_sensors(states)
     pressure = max(
         (s.memory_pressure_percent for s in states[1:] if s.memory_pressure_percent is not None),
         default=0.0,
@@ -122,6 +121,9 @@ def run_notes(
             f" {controlled.cool_below_c:g} °C"
         )
         notes.append(MeasurementNote(level="warning", code="hot", text=text))
+    for zone, celsius in controlled.stuck_zones.items():
+        text = f"the thermal zone {zone} did not count: it read {celsius:g} °C all the time"
+        notes.append(MeasurementNote(level="note", code="stuck_zone", text=text))
     return notes
 
 
@@ -204,43 +206,6 @@ def _call(artifact: Artifact) -> str:
     return ", ".join([*parts, *([f"with {' and '.join(shapes)}"] if shapes else [])])
 
 
-def throttling(before: DeviceState, after: DeviceState) -> str:
-    """How a device throttled between two moments, or an empty string when no probe says so."""
-    if flags := _throttled_flags(before, after):
-        return flags
-    if cooling := _cooling(before, after):
-        return cooling
-    status = max(before.thermal_status or 0, after.thermal_status or 0)
-    return f"Android thermal status {status}" if status else ""
-
-
-def _throttled_flags(before: DeviceState, after: DeviceState) -> str:
-    """Live at either moment, or happened in between."""
-    first, last = before.throttled_flags or 0, after.throttled_flags or 0
-    bits = first | last | (last >> 16 & ~(first >> 16))
-    return ", ".join(name for bit, name in LIVE_FLAGS.items() if bits >> bit & 1)
-
-
-def _cooling(before: DeviceState, after: DeviceState) -> str:
-    """A means of cooling that slows the device: one that changed in between, or a capped CPU clock.
-    A fan slows nothing."""
-    for was, now in zip(before.cooling, after.cooling, strict=False):
-        if "fan" in now.name.lower():
-            continue
-        changed = now.state > was.state or (now.transitions or 0) > (was.transitions or 0)
-        if changed or (
-            max(was.state, now.state) > 0 and ("cpufreq" in now.name or now.name == "Processor")
-        ):
-            return f"cooling by {now.name}"
-    return ""
-
-
-def can_tell_throttling(state: DeviceState) -> bool:
-    return (
-        state.throttled_flags is not None or bool(state.cooling) or state.thermal_status is not None
-    )
-
-
 def mismatch(check: OutputCheck, snr_min_db: float, cosine_min: float) -> str:
     """Why an output is not that of the artifact on the build host, or an empty string."""
     if not check.finite:
@@ -283,6 +248,24 @@ def _before_the_first_run(facts: DeviceFacts, state: DeviceState) -> list[Measur
                 text=f"the CPU's frequency is governed by {', '.join(governors)}",
             )
         )
+    return notes
+
+
+def _notes_about_sensors(states: Sequence[DeviceState]) -> list[MeasurementNote]:
+    """What a reader of temperatures and cooling should know, and what judges nothing."""
+    names = [name for before, after in pairwise(states) for name in other_cooling(before, after)]
+    notes = [
+        MeasurementNote(
+            level="note",
+            code="cooling",
+            text=f"{name} was used for cooling: it is not the processor's",
+        )
+        for name in dict.fromkeys(names)
+    ]
+    whole = dict.fromkeys(zone for state in states for zone in state.whole_degree_zones)
+    if whole:
+        text = f"temperatures of {', '.join(whole)} are in whole degrees, as the device reports"
+        notes.append(MeasurementNote(level="note", code="whole_degrees", text=text))
     return notes
 
 

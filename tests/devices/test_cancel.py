@@ -94,7 +94,7 @@ def test_during_a_cool_down(device: Device, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(control, "POLL_S", 3600.0)
     hot = DeviceState(temperatures_c={"cpu 0": 90.0})
     with cancelled(device.cancel):
-        control.cool_down(device, hot, below_c=-40.0, timeout_s=3600.0)
+        control.cool_down(device, [hot], below_c=-40.0, timeout_s=3600.0)
 
 
 def test_waits_as_usual_once_it_was_noticed() -> None:

@@ -104,27 +104,76 @@ def test_nothing_to_govern(tmp_path: Path, root: Path) -> None:
     assert list(root.iterdir()) == []
 
 
-class Cooling(LocalDevice):
-    """A device that is a degree cooler each time it is asked."""
+class Scripted(LocalDevice):
+    """A device with two thermal zones that answers with the next reading each time it is asked; the
+    last one stays."""
 
-    now_c = 62.0
+    def __init__(self, *readings: tuple[float, float]) -> None:
+        super().__init__("board")
+        self.readings = list(readings)
 
     def run(self, argv: object, **options: object) -> CompletedProgram:
-        self.now_c -= 1
+        cpu_c, pseudo_c = self.readings.pop(0) if len(self.readings) > 1 else self.readings[0]
         done = super().run(["true"], timeout_s=10)
-        return replace(
-            done, stdout=b"/sys/class/thermal/thermal_zone0/temp:%d\n" % int(self.now_c * 1000)
+        zone = "/sys/class/thermal/thermal_zone"
+        answer = (
+            f"{zone}0/type:cpu\n{zone}0/temp:{cpu_c * 1000:.0f}\n"
+            f"{zone}1/type:pseudo\n{zone}1/temp:{pseudo_c * 1000:.0f}\n"
         )
+        return replace(done, stdout=answer.encode())
+
+
+def at(cpu_c: float, pseudo_c: float) -> DeviceState:
+    return DeviceState(temperatures_c={"cpu 0": cpu_c, "pseudo 1": pseudo_c})
 
 
 def test_it_waits_until_the_device_is_cool() -> None:
-    hot = DeviceState(temperatures_c={"cpu 0": 62.0, "gpu 1": 40.0})
+    hot = at(62.0, 40.0)
     waits: list[float] = []
-    cooling, state = cool_down(Cooling(), hot, 60.0, 300.0, wait=waits.append)
+    board = Scripted((61, 39), (60, 38), (59, 37))
+    cooling, state = cool_down(board, [hot], 60.0, 300.0, wait=waits.append)
     assert (cooling.before_c, cooling.after_c, cooling.reached) == (62.0, 59.0, True)
-    assert state.temperatures_c == {"zone 0": 59.0}
+    assert state.temperatures_c == {"cpu 0": 59.0, "pseudo 1": 37.0}
     assert len(waits) == 3
-    cooling, _ = cool_down(Cooling(), hot, 60.0, 0.0, wait=waits.append)
+    cooling, _ = cool_down(Scripted((61, 40)), [hot], 60.0, 0.0, wait=waits.append)
     assert not cooling.reached
-    cooling, _ = cool_down(Cooling(), DeviceState(), 60.0, 300.0, wait=waits.append)
+    cooling, _ = cool_down(board, [DeviceState()], 60.0, 300.0, wait=waits.append)
     assert (cooling.reached, cooling.before_c) == (False, None)
+
+
+def test_a_zone_that_never_moves_is_not_waited_for() -> None:
+    """Beside one that moves it is known after a few readings; alone, once something ran."""
+    waits: list[float] = []
+    board = Scripted((48, 75), (47, 75), (46, 75), (45, 75))
+    cooling, _ = cool_down(board, [at(49, 75)], 50.0, 300.0, wait=waits.append)
+    assert (cooling.reached, cooling.after_c, len(waits)) == (True, 46.0, 3)
+    assert cooling.stuck_zones == {"pseudo 1": 75.0}
+    states = [at(c, 75) for c in (49, 51, 50, 52)]
+    cooling, _ = cool_down(Scripted((49, 75)), states, 50.0, 300.0, wait=waits.append)
+    assert (cooling.before_c, cooling.reached, len(waits)) == (52, True, 4)
+
+
+def test_a_device_at_rest_is_not_taken_for_one_that_is_stuck() -> None:
+    """Before anything ran, a steady temperature above the limit is one to wait for."""
+    waits: list[float] = []
+    ticks = iter(range(99))
+    cooling, _ = cool_down(
+        Scripted((70, 75)), [at(70, 75)], 50.0, 9.0, wait=waits.append, clock=lambda: next(ticks)
+    )
+    assert (cooling.reached, cooling.stuck_zones) == (False, {})
+    assert len(waits) > 5
+
+
+def test_a_zone_can_be_chosen() -> None:
+    waits: list[float] = []
+    cooling, _ = cool_down(
+        Scripted((55, 75), (49, 75)), [at(62, 75)], 50.0, 300.0, zone="cpu", wait=waits.append
+    )
+    assert (cooling.before_c, cooling.after_c, cooling.reached) == (62.0, 49.0, True)
+    assert len(waits) == 2
+    cooling, _ = cool_down(
+        Scripted((49, 75)), [at(49, 75)] * 9, 50.0, 0.0, zone="pseudo 1", wait=waits.append
+    )
+    assert (cooling.before_c, cooling.reached) == (75.0, False), "named, it counts in any case"
+    with pytest.raises(DeviceError, match=r"no thermal zone 'gpu' \(there are: cpu 0, pseudo 1\)"):
+        cool_down(Scripted((49, 75)), [at(49, 75)], 50.0, 300.0, zone="gpu")

@@ -20,6 +20,7 @@ from edgekit.devices.fact_scripts import FACTS, STATE, Section, ask, script_of
 from edgekit.devices.facts import BatteryState, Clock, Cooling, DeviceFacts, DeviceState
 from edgekit.devices.local import LocalDevice
 from edgekit.errors import ResultError
+from edgekit.measure.probes import device_probes
 
 CAPTURED = Path(__file__).parents[1] / "captured"
 BOARDS = sorted(p.parent.name for p in CAPTURED.glob("*/facts.txt"))
@@ -121,6 +122,51 @@ def test_the_firmware_s_temperature_where_the_kernel_has_none(
     assert parse_state(f"measure_temp:{text}\n".encode()).temperatures_c == expected
     zone = b"/sys/class/thermal/thermal_zone0/temp:50000\n"
     assert parse_state(zone + f"measure_temp:{text}\n".encode()).temperatures_c == {"zone 0": 50.0}
+
+
+def zones(*readings: tuple[str, int]) -> DeviceState:
+    """The state of a device with these thermal zones: type and content of `temp`."""
+    lines = [
+        f"/sys/class/thermal/thermal_zone{number}/{line}\n"
+        for number, (kind, raw) in enumerate(readings)
+        for line in (f"type:{kind}", f"temp:{raw}")
+    ]
+    return parse_state("".join(lines).encode())
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw", "celsius", "whole"),
+    [
+        ("cpu-thermal", 48199, 48.199, False),
+        ("cpu_thermal", 45, 45.0, True),
+        ("cpu-thermal", 125000, 125.0, False),
+        ("soc-thermal", 1000, 1.0, False),
+        ("cpu-thermal", 0, None, False),
+        ("cpu-thermal", -40000, None, False),
+        ("cpu-thermal", -1, None, False),
+        ("cpu-thermal", 128000, None, False),
+        ("battery", 332, None, False),
+        ("cpu-thermal", 2147483647, None, False),
+        ("lmh-dcvs-00", 75000, None, False),
+        ("pm8150b-ibat-lvl0", 1200, None, False),
+        ("vbat-too-low0", 4012, None, False),
+        ("pm8350b-bcl-lvl1", 20000, None, False),
+        ("soc", 57, None, False),
+    ],
+)
+def test_what_a_thermal_zone_reads(kind: str, raw: int, celsius: float | None, whole: bool) -> None:
+    state = zones((kind, raw))
+    name = f"{kind} 0"
+    assert state.temperatures_c == ({} if celsius is None else {name: celsius})
+    assert state.whole_degree_zones == ((name,) if whole else ())
+
+
+def test_a_zone_in_whole_degrees_is_watched_in_them() -> None:
+    probes = device_probes(zones(("cpu_thermal", 45), ("gpu-thermal", 45000)))
+    assert [(probe.name, probe.scale) for probe in probes] == [
+        ("cpu_thermal 0", 1.0),
+        ("gpu-thermal 1", 1e-3),
+    ]
 
 
 @pytest.mark.parametrize(

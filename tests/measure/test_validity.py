@@ -15,14 +15,8 @@ from edgekit.measure.measurement import Controlled
 from edgekit.measure.probes import device_probes
 from edgekit.measure.protocol_lines import WindowValues
 from edgekit.measure.runs import ArtifactResult, OutputCheck
-from edgekit.measure.validity import (
-    artifact_notes,
-    can_tell_throttling,
-    mismatch,
-    run_notes,
-    session_notes,
-    throttling,
-)
+from edgekit.measure.throttling import can_tell_throttling, slows_the_processor, throttling
+from edgekit.measure.validity import artifact_notes, mismatch, run_notes, session_notes
 from tests.support.measured import CAPTURED, make_bundle, make_measurement
 
 PI = DeviceFacts(cpus=4)
@@ -72,6 +66,14 @@ def test_raspberry_pi_flags(before: int | None, after: int | None, reason: str) 
         ("TCC Offset", (5, None), (5, None), False),
         ("intel_powerclamp", (-1, None), (-1, None), False),
         ("pwm-fan", (0, 1), (3, 9), False),
+        ("panel0-backlight", (0, 1), (40, 9), False),
+        ("TFN1", (0, None), (1, None), False),
+        ("iwlwifi_1", (0, None), (3, None), False),
+        ("bms", (0, None), (2, None), False),
+        ("cpu-isolate3", (0, None), (1, None), True),
+        ("thermal-idle-0", (0, None), (20, None), True),
+        ("thermal-pause-0F", (0, None), (1, None), True),
+        ("intel_powerclamp", (-1, None), (25, None), True),
     ],
 )
 def test_linux_cooling(
@@ -82,6 +84,60 @@ def test_linux_cooling(
         for s, t in (before, after)
     ]
     assert throttling(*states) == (f"cooling by {name}" if slowed else "")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("panel0-backlight", "TFN1", "pwm-fan", "cpu-fan", "CPU FAN 1", "iwlwifi_1", "bms"),
+        *("battery", "usb", "wlan", "gpu", "thermal-devfreq-0", "modem_lte_dsc", "cdsp", "hvx"),
+        *("TCC Offset", "B0D4-charger", "mdss-backlight", "led:flash", "PCHC"),
+    ],
+)
+def test_what_is_not_the_processor_s_does_not_invalidate(name: str) -> None:
+    """Also where it is on before the first run and all the time."""
+    off, on = (DeviceState(cooling=(Cooling(name=name, state=s),)) for s in (0, 40))
+    assert not slows_the_processor(name)
+    assert [throttling(*pair) for pair in ((off, on), (on, on), (on, off))] == ["", "", ""]
+    assert not can_tell_throttling(off), "it shows nothing about the processor"
+
+
+def test_other_cooling_is_a_note() -> None:
+    off, dimmed = (
+        DeviceState(
+            throttled_flags=0,
+            cooling=(Cooling(name="panel0-backlight", state=s), Cooling(name="fan", state=s)),
+        )
+        for s in (0, 40)
+    )
+    notes = session_notes(PI, [off, dimmed, dimmed])
+    assert [(note.level, note.text) for note in notes if note.code == "cooling"] == [
+        ("note", "panel0-backlight was used for cooling: it is not the processor's")
+    ]
+    assert not [note for note in notes if note.level == "invalid"]
+
+
+def test_a_driver_that_comes_or_goes_moves_no_state_to_another_device() -> None:
+    """The kernel numbers cooling devices anew; their order says nothing then."""
+    cap, capped = (Cooling(name="cpufreq-cpu0", state=s) for s in (0, 2))
+    panel = Cooling(name="panel0-backlight", state=40)
+    plain = DeviceState(cooling=(cap, cap))
+    assert throttling(plain, DeviceState(cooling=(panel, cap, cap))) == ""
+    assert throttling(DeviceState(cooling=(panel, cap, cap)), plain) == ""
+    assert throttling(plain, DeviceState(cooling=(panel, cap, capped))) == "cooling by cpufreq-cpu0"
+    assert throttling(DeviceState(), DeviceState(cooling=(capped,))) == "cooling by cpufreq-cpu0"
+    assert throttling(DeviceState(), plain) == ""
+
+
+def test_a_reader_is_told_of_odd_sensors() -> None:
+    states = [DeviceState(temperatures_c={"cpu 0": 45.0}, whole_degree_zones=("cpu 0",))] * 3
+    assert [n.text for n in session_notes(PI, states) if n.code == "whole_degrees"] == [
+        "temperatures of cpu 0 are in whole degrees, as the device reports"
+    ]
+    controlled = Controlled(cool_below_c=50, stuck_zones={"pseudo 1": 75.0})
+    assert [(n.level, n.text) for n in run_notes([], (), controlled)] == [
+        ("note", "the thermal zone pseudo 1 did not count: it read 75 °C all the time")
+    ]
 
 
 def test_android_thermal_status() -> None:
