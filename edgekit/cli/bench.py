@@ -126,7 +126,8 @@ def bench(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Deploy a bundle to a target, measure every artifact of it there, and store the result.
+    """Send a bundle to a target, measure every artifact of it there, and store the result. What is
+    live on the target stays so.
 
     Settings not given here come from the recipe in the bundle. A model that edgekit did not build
     is measured with random inputs; whether its outputs are right is then not known. Several targets

@@ -45,8 +45,9 @@ def bench(
     store: bool = True,
     progress: Progress = silent,
 ) -> dict[str, Measurement]:
-    """Deploy a bundle to each target, measure every artifact of it there, and store the results.
+    """Send a bundle to each target, measure every artifact of it there, and store the results.
 
+    The bundle that is live on a target stays so; what was sent for measuring is removed again.
     Several targets are measured at the same time, and one that fails does not stop the others. What
     was measured before a failure or Ctrl-C is stored, too, marked incomplete.
 
@@ -90,7 +91,6 @@ def bench(
             [Side.whole(opened)],
             settings=bench_settings(opened, settings),
             extras=extras,
-            activate=True,
             keep=storing.keep,
         )
         outcomes = on_each(boards, work, progress=progress)
