@@ -11,7 +11,7 @@ import typer
 
 import edgekit
 from edgekit.cli.console import stdout
-from edgekit.cli.live import live_progress
+from edgekit.cli.live import live_progress, telling_long_work
 from edgekit.cli.options import Json
 from edgekit.cli.unstored import print_json
 from edgekit.errors import UsageError
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from edgekit.measure.measurement import Measurement
 
 QUICK_RUNS = 3
+QUICK_SECONDS = 60.0
 SIZES = re.compile(r"[1-9][0-9]{0,8}(,[1-9][0-9]{0,8})*")
 UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600}
 
@@ -147,7 +148,8 @@ def bench(
     problem = None
     with opened_bundle(bundle, signature=signature, shapes=parse_shapes(shapes or [])) as opened:
         try:
-            with live_progress(quiet=as_json) as progress:
+            with live_progress(quiet=as_json) as drawn:
+                progress = telling_long_work(drawn, QUICK_SECONDS) if quick else drawn
                 measurements = edgekit.bench(
                     opened,
                     names,

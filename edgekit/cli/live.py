@@ -3,6 +3,7 @@ now and then in a long one."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from rich.progress import Progress as RichProgress
 from edgekit.progress import Progress, silent
 
 LOG_EVERY_S = 30.0
+REMARK = 40
+"""The longest text that stands beside a bar; what a task says at its end may be longer."""
 
 
 @contextmanager
@@ -49,9 +52,29 @@ def _drawn(console: Console) -> Iterator[Progress]:
         def progress(task: str, done: float, total: float, text: str = "") -> None:
             if task not in tasks:
                 tasks[task] = bars.add_task(task, total=None, text="")
+            if len(text) > REMARK and done >= total:  # there is no room for it beside a bar
+                bars.console.print(f"{task}: {text}", highlight=False, markup=False)
+                text = ""
             bars.update(tasks[task], completed=done, total=total or None, text=text)  # type: ignore[arg-type]
 
         yield progress
+
+
+def telling_long_work(progress: Progress, expected_s: float) -> Progress:
+    """The same progress, which says once how long it will take, if that is much longer than one
+    expects."""
+    begun: dict[str, float] = {}
+    told: set[str] = set()
+
+    def telling(task: str, done: float, total: float, text: str = "") -> None:
+        passed_s = time.monotonic() - begun.setdefault(task, time.monotonic())
+        if task not in told and 0 < done < total and passed_s / done * total > expected_s:
+            told.add(task)
+            minutes = passed_s / done * total / 60
+            print(f"{task}: this will take about {minutes:.0f} minutes", file=sys.stderr)
+        progress(task, done, total, text)
+
+    return telling
 
 
 def _logged(console: Console) -> Progress:

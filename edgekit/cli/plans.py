@@ -18,6 +18,7 @@ from edgekit.errors import ModelError
 from edgekit.installing import install_command
 
 if TYPE_CHECKING:
+    from edgekit.data.split_folders import FolderContents
     from edgekit.devices.target import Target
     from edgekit.pipeline.stage_estimate import StageEstimate
     from edgekit.recipe import explain as plans
@@ -34,6 +35,7 @@ def show_plan(
     plan = edgekit.explain(
         loaded, cached={stage.name: stage.cached is not None for stage in planned(loaded).stages}
     )
+    contents, no_data = _contents(loaded)
     estimates: tuple[StageEstimate, ...] = ()
     reason = (
         "" if importlib.util.find_spec("torch") else f"it needs torch: {install_command('export')}"
@@ -47,20 +49,17 @@ def show_plan(
         answer: dict[str, Any] = dataclasses.asdict(plan) | {
             "estimates": [_as_json(estimate) for estimate in estimates],
             "no_estimate": reason,
+            "data": contents and dataclasses.asdict(contents),
+            "no_data": no_data,
         }
-        print(
-            json.dumps(
-                answer
-                | (
-                    {"targets": [target.model_dump(mode="json") for target in targets]}
-                    if targets
-                    else {}
-                )
-            )
-        )
+        if targets:
+            answer["targets"] = [target.model_dump(mode="json") for target in targets]
+        print(json.dumps(answer))
         return
     console = stdout(highlight=False)
     console.print(stage_tree(plan))
+    if contents or no_data:
+        console.print(f"\ndata: {escape(contents.text() if contents else no_data)}")
     if estimates:
         console.print("\nEstimate, before training; sizes are what the weights alone take")
         console.print(estimate_table(estimates))
@@ -73,6 +72,17 @@ def show_plan(
         )
     console.print()
     console.print(value_table(plan))
+
+
+def _contents(loaded: LoadedRecipe) -> tuple[FolderContents | None, str]:
+    """What the folder of the data holds, or why it cannot be used; nothing for other data."""
+    from edgekit.data.outline import contents_of  # here, so that --help does not wait for it
+
+    named = loaded.recipe.data
+    try:
+        return contents_of(named.name, named.args, loaded.path.parent), ""
+    except ModelError as error:
+        return None, error.message
 
 
 def _as_json(estimate: StageEstimate) -> dict[str, Any]:
@@ -95,10 +105,10 @@ def stage_tree(plan: plans.ExplainedRecipe) -> Tree:
 def estimate_table(estimates: Sequence[StageEstimate]) -> Table:
     """A line a stage; one that cannot be done says why."""
     from edgekit.reporting.numbers import amount, size
+    from edgekit.reporting.tables import new_table, number_columns
 
-    table = Table(box=None, pad_edge=False)
-    for column in ("stage", "params", "MACs", "size ≥", "activations ≥"):
-        table.add_column(column, justify="left" if column == "stage" else "right")
+    table = new_table("", "stage")
+    number_columns(table, "params", "MACs", "size ≥", "activations ≥")
     table.add_column("")
     for estimate in estimates:
         problem = f"[red]{escape(estimate.problem.message)}[/]" if estimate.problem else ""
@@ -115,7 +125,11 @@ def estimate_table(estimates: Sequence[StageEstimate]) -> Table:
 
 def value_table(plan: plans.ExplainedRecipe) -> Table:
     """Every value with its origin; defaults are dimmed."""
-    table = Table("key", "value", "origin", box=None, pad_edge=False)
+    from edgekit.reporting.tables import new_table
+
+    table = new_table("", "key")
+    table.add_column("value", overflow="fold")
+    table.add_column("origin", overflow="fold")
     for value in plan.values:
         style = "dim" if value.origin == "default" else ""
         table.add_row(

@@ -204,6 +204,8 @@ def _measured_only(source: str, as_json: bool) -> None:
 def _relative(path: str, file: Path) -> str:
     """A path from the working directory, as the recipe beside `file` must call it; one that is
     elsewhere is made absolute."""
+    if path.startswith("~/"):
+        return path
     relative = os.path.relpath(path, file.parent)
     return (
         os.path.abspath(path)

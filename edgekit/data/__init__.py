@@ -12,9 +12,12 @@ of these, or a user's own as `package.module:object`.
     outline         what is known of data before any sample is loaded
     saved           a split as files, which other processes map instead of loading the data again
     fingerprint     what the data depend on, for the cache
+    summary         what was understood of data, in one line
     images          what the sources of images share
+    pixels          an image file as pixels of 8 bits
     letterbox       how an image comes to lie in an input, with its boxes, masks and points
     boxes           boxes as targets
+    split_folders   which folders are splits, which files are samples, and what is left out
     class_folders   files in a folder for each class
     image_pairs     images with a file beside each
     coco_json       COCO's annotation files, checked

@@ -110,6 +110,7 @@ def _of_dtype(
     tensor: Tensor, spec: InputSpec, called: str, where: str, numbers: Sequence[int] | None
 ) -> Tensor:
     if spec.dtype == "float32":
+        _require_pixels(tensor, spec, where)
         values = tensor if tensor.dtype == torch.uint8 else tensor.to(torch.float32)
         return _finite(values, f"{where}: sample", numbers)
     dtype = getattr(torch, spec.dtype)
@@ -123,6 +124,17 @@ def _of_dtype(
     if not torch.equal(cast.to(tensor.dtype), tensor):
         raise ModelError(f"{where}: values do not fit into {spec.dtype}, which {called} is")
     return cast
+
+
+def _require_pixels(tensor: Tensor, spec: InputSpec, where: str) -> None:
+    """Raises ModelError for images of integers whose range nothing tells."""
+    is_integer = not (tensor.is_floating_point() or tensor.is_complex())
+    if len(spec.shape) == 3 and is_integer and tensor.dtype not in (torch.uint8, torch.bool):
+        raise ModelError(
+            f"{where}: images of {_dtype_name(tensor)}, of which nothing says what is white",
+            hint="give pixels as uint8, which are scaled from 0…255 to 0…1, or floats as the mean"
+            " and std of the recipe's input expect them",
+        )
 
 
 def _finite(tensor: Tensor, what: str, numbers: Sequence[int] | None) -> Tensor:

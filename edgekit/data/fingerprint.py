@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.data import SOURCES
+from edgekit.data.source import with_home
 from edgekit.registry.dependencies import add, add_distributions, add_sources, files_below, plain
 
 
@@ -18,7 +19,8 @@ def dataset_fingerprint(name: str, args: Mapping[str, Any], base: Path) -> str:
     source comes from, and the Python sources of a user's own."""
     digest = hashlib.sha256()
     add(digest, "data", name, plain(args))
-    places = [base / value for value in args.values() if isinstance(value, str) and value]
+    paths = with_home(args).values()
+    places = [base / value for value in paths if isinstance(value, str) and value]
     if name in SOURCES:
         source = SOURCES.resolve(name)
         add_distributions(digest, source.suppliers)

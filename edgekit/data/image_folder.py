@@ -1,5 +1,5 @@
-"""Your own images, a folder for each class: PATH/train/CLASS/*.jpg beside PATH/test/… or
-PATH/val/…, or PATH/CLASS/*.jpg, split by class and seed.
+"""Your own images, a folder for each class: PATH/train/CLASS/*.jpg beside PATH/test/…, PATH/val/…
+and the like, or PATH/CLASS/*.jpg, split by class and seed.
 
 Owns whether they are held in memory; the folders are in class_folders.py, how an image is decoded
 in images.py."""
@@ -22,6 +22,7 @@ from edgekit.data.images import (
     read_image,
 )
 from edgekit.data.source import LARGE_BYTES, Outline, Request, Source
+from edgekit.data.split_folders import FolderContents
 
 NAME = "image_folder"
 
@@ -58,6 +59,11 @@ class ImageFiles:
     files: Files
     shape: tuple[int, ...]
 
+    @property
+    def targets(self) -> list[int]:
+        """The class of each image, as torchvision's datasets have it."""
+        return [label for _, label in self.files]
+
     def __len__(self) -> int:
         return len(self.files)
 
@@ -74,4 +80,9 @@ def outline(args: Mapping[str, Any], base: Path) -> Outline | None:
     return Outline((3, 32, 32), classes=len(ClassFolders(NAME, base / path, SUFFIXES).classes()))
 
 
-IMAGE_FOLDER = Source(load=load, outline=outline, suppliers=("pillow",))
+def contents(args: Mapping[str, Any], base: Path) -> FolderContents | None:
+    path = args.get("path")
+    return ClassFolders(NAME, base / path, SUFFIXES).contents() if isinstance(path, str) else None
+
+
+IMAGE_FOLDER = Source(load=load, outline=outline, contents=contents, suppliers=("pillow",))

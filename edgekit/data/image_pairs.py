@@ -1,9 +1,10 @@
 """Images with a file beside each, in folders of their own: PATH/train/images and PATH/train/masks,
-or PATH/images/train and PATH/masks/train; test or val likewise. Owns finding the files and the
-names of classes; what is in a file is the source's. Imports no torch."""
+or PATH/images/train and PATH/masks/train; test, val and the like likewise. Owns finding the files
+and the names of classes; what is in a file is the source's. Imports no torch."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,14 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from edgekit.data.images import SUFFIXES
+from edgekit.data.split_folders import (
+    HELD_OUT,
+    TRAIN,
+    FolderContents,
+    files_below,
+    other_files,
+    split_folders,
+)
 from edgekit.errors import ModelError
 
 Pairs = list[tuple[Path, Path]]
@@ -21,13 +30,18 @@ Pairs = list[tuple[Path, Path]]
 def image_pairs(root: Path, beside: str, suffix: str, source: str) -> tuple[Pairs, Pairs]:
     """Images for training and for testing with their files, which lie in folders called `beside`
     and end in `suffix`. Raises ModelError: a folder or the images are not there."""
-    if not root.is_dir():
-        raise ModelError(
-            f"data {source}: no such folder {root}",
-            hint="data.args.path is relative to the recipe",
-        )
-    train = _pairs(root, ("train",), beside, suffix, source)
-    return train, _pairs(root, ("test", "val"), beside, suffix, source)
+    train, test = _places(root, beside, source)
+    return _in_folder(*train, suffix, source), _in_folder(*test, suffix, source)
+
+
+def pairs_contents(root: Path, beside: str, source: str) -> FolderContents:
+    """How many images there are, and what lies among them. Raises ModelError as `image_pairs`."""
+    count, others = 0, Counter[str]()
+    for images, _ in _places(root, beside, source):
+        files, of_folder = files_below(images, SUFFIXES)
+        count += len(files)
+        others.update(of_folder)
+    return FolderContents(count, (), other_files(others))
 
 
 def class_names(root: Path, classes: Sequence[str] | None, source: str) -> tuple[str, ...]:
@@ -42,22 +56,32 @@ def class_names(root: Path, classes: Sequence[str] | None, source: str) -> tuple
     return tuple(map(str, names))
 
 
-def _pairs(root: Path, parts: Sequence[str], beside: str, suffix: str, source: str) -> Pairs:
-    for part in parts:
-        for images, others in (
-            (root / part / "images", root / part / beside),
-            (root / "images" / part, root / beside / part),
-        ):
-            if images.is_dir():
-                return _in_folder(images, others, suffix, source)
+def _places(root: Path, beside: str, source: str) -> tuple[tuple[Path, Path], tuple[Path, Path]]:
+    """Where the images for training are, and what belongs to them; the same for testing."""
+    if not root.is_dir():
+        raise ModelError(
+            f"data {source}: no such folder {root}",
+            hint="data.args.path is relative to the recipe",
+        )
+    return _place(root, TRAIN, beside, source), _place(root, HELD_OUT, beside, source)
+
+
+def _place(root: Path, names: Sequence[str], beside: str, source: str) -> tuple[Path, Path]:
+    for split in split_folders(root, names):
+        if (split / "images").is_dir():
+            return split / "images", split / beside
+    if (root / "images").is_dir():
+        for images in split_folders(root / "images", names):
+            return images, root / beside / images.name
     raise ModelError(
-        f"data {source}: there is no folder {root / parts[0] / 'images'}",
-        hint=f"images lie in train/images and test/images, and what belongs to them in {beside}",
+        f"data {source}: there is no folder {root / names[0] / 'images'}",
+        hint=f"images lie in train/images and test/images, and what belongs to them in {beside};"
+        f" test may be called {', '.join(HELD_OUT[1:])}",
     )
 
 
 def _in_folder(images: Path, others: Path, suffix: str, source: str) -> Pairs:
-    files = sorted(file for file in images.rglob("*") if file.suffix.lower() in SUFFIXES)
+    files, _ = files_below(images, SUFFIXES)
     if not files:
         raise ModelError(
             f"data {source}: no images below {images}", hint=f"images end in {', '.join(SUFFIXES)}"

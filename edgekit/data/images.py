@@ -1,10 +1,10 @@
-"""What the sources of images share: padding, splitting by class, decoding, cropping. Where an image
-with boxes, masks or points comes to lie is in letterbox.py. Imports torch only to decode."""
+"""What the sources of images share: padding, splitting by class, decoding, cropping. What pixels a
+file has is in pixels.py, where an image with boxes, masks or points comes to lie in letterbox.py.
+Imports torch only to decode."""
 
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from edgekit.data.pixels import eight_bits, opened
 from edgekit.data.source import times
 from edgekit.errors import ModelError
+from edgekit.machine_limits import usable_cores, usable_memory_bytes
 
 if TYPE_CHECKING:
-    from PIL import Image
     from torch import Tensor
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -71,14 +72,14 @@ def check_channels(shape: Sequence[int], name: str) -> None:
 
 
 def check_memory(count: int, shape: Sequence[int], name: str) -> None:
-    """Raises ModelError when so many images of a shape would fill half of the memory."""
-    needed = count * math.prod(shape) / 1e6
-    installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e6
-    if needed > installed / 2:
+    """Raises ModelError when so many images of a shape would fill half of the memory. The processes
+    that export do not hold them again: they map the test samples from a file."""
+    needed, usable = count * math.prod(shape) / 1e6, usable_memory_bytes() / 1e6
+    if needed > usable / 2:
         raise ModelError(
             f"data {name}: {count:,} images of {times(shape)} need {needed:,.0f} MB, more than half"
-            " of this machine's memory",
-            hint="set data.train_limit and data.test_limit",
+            f" of the {usable:,.0f} MB of memory that this machine or its container allows",
+            hint="set data.args.stream: true, or data.train_limit and data.test_limit",
         )
 
 
@@ -96,7 +97,7 @@ def decoded(paths: Sequence[Path], shape: Sequence[int], name: str) -> Tensor:
             return error.message
         return None
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         damaged = [text for text in pool.map(decode, range(len(paths))) if text]
     if damaged:
         rest = f" and {len(damaged) - 10} more" if len(damaged) > 10 else ""
@@ -111,19 +112,7 @@ def read_image(path: Path, channels: int) -> Tensor:
     RGB for three. Raises ModelError that names a file which cannot be decoded."""
     from torchvision.transforms.v2 import functional
 
-    return functional.pil_to_tensor(opened(path).convert("L" if channels == 1 else "RGB"))
-
-
-def opened(path: Path) -> Image.Image:
-    """An image, decoded and turned upright. Raises ModelError that names a file which cannot be."""
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(path) as image:
-            return ImageOps.exif_transpose(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = str(error).splitlines()[0]
-        raise ModelError(f"damaged image {path} ({reason})", hint="remove or replace it") from None
+    return functional.pil_to_tensor(eight_bits(opened(path), channels, path))
 
 
 def covering(pixels: Tensor, shape: Sequence[int]) -> Tensor:

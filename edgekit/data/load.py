@@ -18,7 +18,7 @@ from edgekit.data.checks import (
     targets_of_steps,
 )
 from edgekit.data.dataset import ArraySplit, Dataset, Split
-from edgekit.data.source import InputSpec, Request, Source, times
+from edgekit.data.source import InputSpec, Request, Source, times, with_home
 from edgekit.data.streaming import is_streamed, streamed_split
 from edgekit.errors import ModelError
 from edgekit.registry.factory import call_factory
@@ -58,7 +58,8 @@ def load_dataset(
     samples that do not fit `inputs`, NaN or infinite values, not one target for each sample."""
     request = Request(inputs, seed, base or Path.cwd(), train_limit, test_limit)
     _check_specs(inputs)
-    train, test, classes = _splits(_call(name, args, request), name, inputs, workers, states)
+    returned = _call(name, with_home(args), request)
+    train, test, classes = _splits(returned, name, inputs, workers, states)
     names = _class_names(classes, (train, test), name)
     return Dataset(train.limited(train_limit, seed), test.limited(test_limit, seed), names)
 

@@ -1,5 +1,5 @@
 """Your own images with a mask for each, for segmentation: PATH/train/images/*.jpg and
-PATH/train/masks/*.png of the same names, and PATH/test or PATH/val likewise.
+PATH/train/masks/*.png of the same names, and PATH/test, PATH/val and the like likewise.
 
 Owns reading a mask; where the files lie is in image_pairs.py."""
 
@@ -13,16 +13,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.data.image_pairs import Pairs, class_names, image_pairs
-from edgekit.data.images import check_channels, opened, read_image
+from edgekit.data.image_pairs import Pairs, class_names, image_pairs, pairs_contents
+from edgekit.data.images import check_channels, read_image
 from edgekit.data.letterbox import IGNORED, letterbox
+from edgekit.data.pixels import opened
 from edgekit.data.source import Outline, Request, Source
+from edgekit.data.split_folders import FolderContents
 from edgekit.errors import ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 NAME = "mask_folder"
+MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L", "I;16N")
+"""Pillow's modes that hold numbers and no colours."""
 
 
 def load(request: Request, *, path: str, classes: Sequence[str] | None = None) -> tuple[Any, ...]:
@@ -70,19 +74,19 @@ class MaskedImages:
 def read_mask(path: Path, classes: int) -> NDArray[np.uint8]:
     """The class of each pixel, of shape (height, width)."""
     image = opened(path)
-    if image.mode not in ("1", "L", "P"):
+    if image.mode not in MODES:
         raise ModelError(
             f"{path}: a mask of colours (Pillow's mode {image.mode}), not of class numbers",
-            hint="save masks as grey or palette PNG of 8 bits, each pixel the number of its class",
+            hint="save masks as grey or palette PNG, each pixel the number of its class",
         )
-    mask = np.array(image, dtype=np.uint8)
-    beyond = np.setdiff1d(mask[mask >= classes], [IGNORED])
+    mask = np.array(image).astype(np.int64)
+    beyond = np.setdiff1d(mask[(mask < 0) | (mask >= classes)], [IGNORED])
     if beyond.size:
         raise ModelError(
             f"{path}: the mask has class {beyond[0]}, but there are {classes} classes",
             hint=f"classes are numbered from 0; {IGNORED} is for pixels that do not count",
         )
-    return mask
+    return mask.astype(np.uint8)
 
 
 def _pairs_with_masks(root: Path) -> tuple[Pairs, Pairs]:
@@ -111,4 +115,9 @@ def outline(args: Mapping[str, Any], base: Path) -> Outline | None:
     return Outline((3, 128, 128), classes=len(names))
 
 
-MASK_FOLDER = Source(load=load, outline=outline, suppliers=("pillow",))
+def contents(args: Mapping[str, Any], base: Path) -> FolderContents | None:
+    path = args.get("path")
+    return pairs_contents(base / path, "masks", NAME) if isinstance(path, str) else None
+
+
+MASK_FOLDER = Source(load=load, outline=outline, contents=contents, suppliers=("pillow",))

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.data import SOURCES
-from edgekit.data.source import Outline, Source
+from edgekit.data.source import Outline, Source, with_home
+from edgekit.data.split_folders import FolderContents
 from edgekit.registry.factory import OwnObject
 
 
@@ -20,6 +21,14 @@ def outline_of(name: str, args: Mapping[str, Any], base: Path) -> Outline | None
     if not isinstance(source, Source):
         return None
     if name in SOURCES:
-        return source.outline(args, base)
+        return source.outline(with_home(args), base)
     with OwnObject("data", name, base).runs("outline"):
-        return source.outline(args, base)
+        return source.outline(with_home(args), base)
+
+
+def contents_of(name: str, args: Mapping[str, Any], base: Path) -> FolderContents | None:
+    """What a built-in source finds in its folder, by names alone; None where it reads none.
+
+    Raises ModelError: no such source, or a folder that cannot be used."""
+    source = SOURCES.resolve(name, base) if name in SOURCES else None
+    return source.contents(with_home(args), base) if isinstance(source, Source) else None

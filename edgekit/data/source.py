@@ -15,10 +15,13 @@ A plain function that takes the recipe's `data.args` and returns the same is a s
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from edgekit.data.split_folders import FolderContents
 
 LARGE_BYTES = 256_000_000
 """Sources that can do both read samples that take more than this while they are used, and hold
@@ -77,6 +80,10 @@ def no_outline(args: Mapping[str, Any], base: Path) -> Outline | None:
     return None
 
 
+def no_contents(args: Mapping[str, Any], base: Path) -> FolderContents | None:
+    return None
+
+
 def no_files(args: Mapping[str, Any]) -> Sequence[Path]:
     return ()
 
@@ -92,14 +99,27 @@ class Source:
     are of shape (samples, steps, …). Only here may torch be imported.
 
     `outline(args, base)` says what the samples will be like, or None; it raises ModelError where
-    `load` surely would. `suppliers` are the distributions whose version decides what is loaded.
-    `files(args)` are files and folders that are read without an argument naming them. Both go into
-    the key of the cache, for sources in the table; of a user's own, its Python sources do."""
+    `load` surely would. `contents(args, base)` says what a folder of files holds, by their names
+    alone, and is asked of sources in the table. `suppliers` are the distributions whose version
+    decides what is loaded. `files(args)` are files and folders that are read without an argument
+    naming them. Both go into the key of the cache, for sources in the table; of a user's own, its
+    Python sources do."""
 
     load: Callable[..., Any]
     outline: Callable[[Mapping[str, Any], Path], Outline | None] = no_outline
+    contents: Callable[[Mapping[str, Any], Path], FolderContents | None] = no_contents
     suppliers: tuple[str, ...] = ()
     files: Callable[[Mapping[str, Any]], Sequence[Path]] = no_files
+
+
+def with_home(args: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments as sources get them: of those that begin with `~/`, the path that is meant."""
+    return {
+        name: os.path.expanduser(value)
+        if isinstance(value, str) and (value == "~" or value.startswith("~/"))
+        else value
+        for name, value in args.items()
+    }
 
 
 def times(shape: Sequence[int]) -> str:

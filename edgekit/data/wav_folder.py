@@ -1,5 +1,5 @@
 """Your own recordings, a folder of WAV files for each word or class: PATH/train/CLASS/*.wav beside
-PATH/test/… or PATH/val/…, or PATH/CLASS/*.wav, split by class and seed.
+PATH/test/…, PATH/val/… and the like, or PATH/CLASS/*.wav, split by class and seed.
 
 Owns reading a recording; the folders are in class_folders.py."""
 
@@ -17,11 +17,14 @@ from numpy.typing import NDArray
 
 from edgekit.data.class_folders import ClassFolders, Files
 from edgekit.data.source import Outline, Request, Source
+from edgekit.data.split_folders import FolderContents
 from edgekit.errors import ModelError
 from edgekit.installing import install_command
 
 NAME = "wav_folder"
 SUFFIXES = (".wav",)
+LOUDEST = 16.0
+"""A file of floats may go beyond 1 where it is too loud, but not so far."""
 
 
 def load(request: Request, *, path: str, rate: int, test_fraction: float = 0.2) -> tuple[Any, ...]:
@@ -53,6 +56,11 @@ class Recordings:
     shape: tuple[int, ...]
     rate: int
 
+    @property
+    def targets(self) -> list[int]:
+        """The class of each recording, as torchvision's datasets have it."""
+        return [label for _, label in self.files]
+
     def __len__(self) -> int:
         return len(self.files)
 
@@ -80,6 +88,11 @@ def read_recording(path: Path, rate: int) -> NDArray[np.float32]:
         )
     if len(values) == 0:
         raise ModelError(f"{path}: the recording is empty", hint="remove or replace it")
+    if not (loudest := float(np.abs(values).max())) < LOUDEST:  # also NaN
+        raise ModelError(
+            f"{path}: the recording reaches {loudest:g}, and recordings are within -1…1",
+            hint="a file of floats was written without scaling: divide it, or replace it",
+        )
     mean: NDArray[np.float32] = values.mean(axis=1, dtype=np.float32)
     return mean
 
@@ -101,4 +114,9 @@ def outline(args: Mapping[str, Any], base: Path) -> Outline | None:
     return Outline((1, rate), classes=len(ClassFolders(NAME, base / path, SUFFIXES).classes()))
 
 
-WAV_FOLDER = Source(load=load, outline=outline, suppliers=("soundfile",))
+def contents(args: Mapping[str, Any], base: Path) -> FolderContents | None:
+    path = args.get("path")
+    return ClassFolders(NAME, base / path, SUFFIXES).contents() if isinstance(path, str) else None
+
+
+WAV_FOLDER = Source(load=load, outline=outline, contents=contents, suppliers=("soundfile",))

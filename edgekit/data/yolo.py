@@ -1,6 +1,7 @@
 """Images with labels as YOLO's tools write them, for detection: PATH/train/images/*.jpg and
-PATH/train/labels/*.txt of the same names, or PATH/images/train and PATH/labels/train; test or val
-likewise. Each line of a label is one object: class cx cy w h, in fractions of the image.
+PATH/train/labels/*.txt of the same names, or PATH/images/train and PATH/labels/train; test, val,
+valid and the like likewise. Each line of a label is one object: class cx cy w h, in fractions of
+the image.
 
 Owns reading labels; where the files lie is in image_pairs.py."""
 
@@ -15,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.data.boxes import Objects, box_fault, row_count, target
-from edgekit.data.image_pairs import class_names, image_pairs
+from edgekit.data.image_pairs import class_names, image_pairs, pairs_contents
 from edgekit.data.images import check_channels, read_image
 from edgekit.data.letterbox import letterbox
 from edgekit.data.source import Outline, Request, Source
+from edgekit.data.split_folders import FolderContents
 from edgekit.errors import ModelError
 
 if TYPE_CHECKING:
@@ -133,4 +135,9 @@ def outline(args: Mapping[str, Any], base: Path) -> Outline | None:
     return Outline((3, 128, 128), classes=len(names))
 
 
-YOLO = Source(load=load, outline=outline, suppliers=("pillow",))
+def contents(args: Mapping[str, Any], base: Path) -> FolderContents | None:
+    path = args.get("path")
+    return pairs_contents(base / path, "labels", NAME) if isinstance(path, str) else None
+
+
+YOLO = Source(load=load, outline=outline, contents=contents, suppliers=("pillow",))

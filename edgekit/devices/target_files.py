@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from edgekit.devices.target import LocalTarget, Target
 from edgekit.errors import UsageError
 from edgekit.places import config_directory
+from edgekit.yaml_documents.fields import beside
 from edgekit.yaml_documents.problems import Problem, quoted, refuse
 from edgekit.yaml_documents.validation import check, closest
 from edgekit.yaml_documents.yaml_file import Document, read_yaml
@@ -124,8 +125,6 @@ def _with_absolute_paths(target: Target, directory: Path) -> Target:
         for key in ("require_signature", "identity_file", "known_hosts")
     }
     absolute = {
-        key: str(directory / os.path.expanduser(value))
-        for key, value in written.items()
-        if value is not None
+        key: str(beside(directory, value)) for key, value in written.items() if value is not None
     }
     return target.model_copy(update=absolute)

@@ -28,6 +28,7 @@ from edgekit.backends.backend import Dynamic
 from edgekit.bundle.manifest import Artifact
 from edgekit.errors import EdgekitError, ExportError
 from edgekit.export.publish import clear_staging
+from edgekit.machine_limits import usable_cores
 from edgekit.progress import Progress, silent
 from edgekit.tasks.task import NamedTask
 
@@ -170,7 +171,7 @@ def _order(
 ) -> _Child:
     """Have a child forked, which may use its part of the processors."""
     child = _Child(job, scratch / f"{job.key}.log", time.monotonic() + timeout_s)
-    threads = max(1, (os.cpu_count() or 1) // parallel)
+    threads = max(1, usable_cores() // parallel)
     with suppress(ConnectionError):  # the server is gone, as `_receive` will say
         server.send((job, threads, child.log))
     return child

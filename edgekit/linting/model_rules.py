@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit.data.outline import outline_of
+from edgekit.data.outline import contents_of, outline_of
 from edgekit.devices.target import Target
 from edgekit.devices.target_files import as_target
 from edgekit.errors import EdgekitError
@@ -175,6 +175,7 @@ def _data(loaded: LoadedRecipe, seen: Preview) -> Iterator[LintFinding]:
     except EdgekitError as error:
         yield error_finding("data", origin_near(loaded, "data"), error)
         return
+    yield from _left_out(loaded)
     classes = outline.classes if outline is not None and outline.labelled else 0
     outputs = call(seen.models[stage_name(recipe, 0)], seen.example)
     shapes = {name: tuple(values.shape[1:]) for name, values in outputs.items()}
@@ -195,6 +196,15 @@ def _data(loaded: LoadedRecipe, seen: Preview) -> Iterator[LintFinding]:
             f"num_classes: {classes}",
             edit,
         )
+
+
+def _left_out(loaded: LoadedRecipe) -> Iterator[LintFinding]:
+    """Files of the data that are no samples."""
+    named = loaded.recipe.data
+    contents = contents_of(named.name, named.args, loaded.path.parent)
+    if contents and contents.left_out:
+        message = f"of the data is left out: {', '.join(contents.left_out)}"
+        yield LintFinding("left-out", "note", origin_near(loaded, "data"), message)
 
 
 def _training_samples(loaded: LoadedRecipe) -> int | None:

@@ -13,6 +13,7 @@ from edgekit.models import MODELS
 from edgekit.models.traits import TRAITS
 from edgekit.registry.dependencies import add, add_distributions, add_file, add_sources, plain
 from edgekit.registry.factory import module_file, suggestion
+from edgekit.yaml_documents.fields import beside
 
 
 def resolve_weights(spec: str, base: Path) -> Path:
@@ -22,7 +23,7 @@ def resolve_weights(spec: str, base: Path) -> Path:
     Raises ModelError: no such file or package, or a FILE that leads out of its package.
     """
     if not spec.startswith("package:"):
-        path = base / spec
+        path = beside(base, spec)
         if not path.is_file():
             raise ModelError(
                 f"{path}: no such weights file", hint="model.weights is relative to the recipe"

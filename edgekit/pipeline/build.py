@@ -10,7 +10,6 @@ part is cached takes no longer than reading it."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -28,6 +27,7 @@ from edgekit.cache import Cache, cache_root, writing_to
 from edgekit.errors import ExportError, ModelError
 from edgekit.export.processes import ExportJob, export_artifacts
 from edgekit.extras import naming_extras, require_modules
+from edgekit.machine_limits import usable_cores, usable_memory_bytes
 from edgekit.pipeline.assembling import artifact_of, assemble, assembled
 from edgekit.pipeline.data import saved_test_split
 from edgekit.pipeline.planning import (
@@ -45,6 +45,8 @@ from edgekit.recipe.load import LoadedRecipe, as_loaded
 from edgekit.recipe.schema import Recipe
 
 TRAINING_MODULES = ("torch", "safetensors")
+EXPORT_BYTES = 1_500_000_000
+"""What a process that exports a small network takes: torch, TensorFlow, and two copies of it."""
 TRIAL_BYTES = 64 << 10
 """No bundle is smaller."""
 
@@ -79,7 +81,8 @@ def build(
         overrides: Values to replace, as `key.path=value`.
         output: The directory to write the bundle into.
         progress: Told where the work is.
-        parallel_exports: How many child processes export at a time. Default: one a core, at most 4.
+        parallel_exports: How many child processes export at a time. Default: one a core, at most 4,
+            and no more than fit into the memory.
 
     Returns:
         The bundle, what happened in each stage, and how many exports came from the cache.
@@ -118,7 +121,7 @@ def _build(
         _require_modules(planned, loaded)
         _require_output(output)
     rows = _run_stages(loaded, planned, cache, progress)
-    parallel = parallel_exports or min(4, os.cpu_count() or 1)
+    parallel = parallel_exports or _parallel_exports()
     artifacts, export_seconds = _export(loaded, planned, cache, progress, parallel)
     trace = tuple(_complete(row, loaded.recipe, artifacts) for row in rows)
     if opened is None:
@@ -133,6 +136,12 @@ def _require_modules(planned: Plan, loaded: LoadedRecipe) -> None:
     for name in dict.fromkeys(each.backend for each in planned.exports if each.cached is None):
         modules += [*TRAINING_MODULES, *load_backend(name, loaded.path.parent).libraries]
     require_modules(modules)
+
+
+def _parallel_exports() -> int:
+    """How many processes may export at a time: as many as there are processors, and as fit into the
+    memory."""
+    return max(1, min(4, usable_cores(), usable_memory_bytes() // EXPORT_BYTES))
 
 
 def _require_output(output: Path) -> None:

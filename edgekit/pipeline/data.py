@@ -3,11 +3,13 @@ torch when data is loaded."""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.cache import Cache, content_key, source_digest
 from edgekit.data.fingerprint import dataset_fingerprint
+from edgekit.data.outline import contents_of
 from edgekit.data.source import InputSpec
 from edgekit.errors import ModelError
 from edgekit.recipe.load import LoadedRecipe
@@ -71,6 +73,18 @@ def data_of(loaded: LoadedRecipe) -> Dataset:
             ) from None
 
     return Dataset(checked("train", data.train), checked("test", data.test), data.classes)
+
+
+def understood(loaded: LoadedRecipe, data: Dataset) -> tuple[str, ...]:
+    """What was understood of the data in one line, and what is odd about its values, which is also
+    logged."""
+    from edgekit.data.summary import summary, value_warnings
+
+    named = loaded.recipe.data
+    warnings = tuple(value_warnings(data.train))
+    for warning in warnings:
+        logging.getLogger(__name__).warning("data %s: %s", named.name, warning)
+    return summary(data, contents_of(named.name, named.args, loaded.path.parent)), *warnings
 
 
 def data_key(loaded: LoadedRecipe) -> str:

@@ -29,7 +29,7 @@ from edgekit.models.calling import Inputs, batch_size, call, require_states
 from edgekit.models.create import create_model
 from edgekit.models.fingerprint import resolve_weights
 from edgekit.models.weights import load_weights
-from edgekit.pipeline.data import data_of, saved_test_split, states_of
+from edgekit.pipeline.data import data_of, saved_test_split, states_of, understood
 from edgekit.pipeline.trace import sizes_of, trace_row
 from edgekit.progress import Progress
 from edgekit.recipe.load import LoadedRecipe
@@ -57,7 +57,10 @@ class Stages:
         self.device = training_device(loaded.recipe.training.device)
         self.task = load_task(loaded.recipe.task, loaded.path.parent)
         fit.deterministic(loaded.recipe.seed, strict=loaded.recipe.deterministic)
-        self.data = _with_saved_test(loaded, data_of(loaded))
+        data = data_of(loaded)
+        self.understood = understood(loaded, data)
+        progress(f"data {loaded.recipe.data.name}", 1, 1, self.understood[0])
+        self.data = _with_saved_test(loaded, data)
         # Two real samples: shapes for tracing, and numbers that exercise batch norm.
         self.example = example_call(self.data.train)
         self._checkpoints: dict[int, Checkpoint] = {}
@@ -72,6 +75,8 @@ class Stages:
             before = self._parent(planned)
             context = self._context(planned, directory)
             result, notes = _result(context, before, stage, self.loaded.path.parent)
+            if planned.parent is None:
+                notes = (*notes, *(f"data: {text}" for text in self.understood))
             row = trace_row(
                 planned,
                 None if planned.parent is None else self.plan.stages[planned.parent].name,

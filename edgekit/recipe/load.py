@@ -28,7 +28,7 @@ from edgekit.recipe.format1 import is_format1, upgraded
 from edgekit.recipe.lineage import lineage, links_in, names, parent_of, stage_name
 from edgekit.recipe.schema import Recipe, recipe_type
 from edgekit.recipe.stage_types import own_methods
-from edgekit.yaml_documents.fields import check_local_path
+from edgekit.yaml_documents.fields import beside, check_local_path
 from edgekit.yaml_documents.problems import KeyPath, Origin, Problem, describe, quoted, refuse
 from edgekit.yaml_documents.validation import check, closest
 from edgekit.yaml_documents.yaml_compose import MAX_DEPTH
@@ -134,7 +134,7 @@ def with_bases(
     reason, hint = _refusal(base, path, chain)
     if reason:
         refuse([*document.problems, Problem(origin, f"extends: {reason}", hint)])
-    under = with_bases(path.parent / base, chain, origin)
+    under = with_bases(beside(path.parent, base), chain, origin)
     if is_format1(document.data) and not is_format1(under.data):
         refuse(
             [
@@ -159,7 +159,7 @@ def _refusal(base: Any, path: Path, chain: tuple[Path, ...]) -> tuple[str, str]:
         check_local_path(base)
     except PydanticCustomError as error:
         return error.message(), str((error.context or {}).get("hint", ""))
-    if os.path.realpath(path.parent / base) in map(os.path.realpath, chain):
+    if os.path.realpath(beside(path.parent, base)) in map(os.path.realpath, chain):
         return f"a circle: {' → '.join([*(file.name for file in chain), Path(base).name])}", ""
     return (
         f"more than {MAX_EXTENDS} recipes extend each other" if len(chain) > MAX_EXTENDS else ""

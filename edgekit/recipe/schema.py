@@ -10,7 +10,7 @@ prune → finetune → qat. `export: NAME` on a stage publishes its result as th
 
 from __future__ import annotations
 
-import os
+import posixpath
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -21,6 +21,7 @@ from edgekit.backends import DEFAULT_BACKENDS
 from edgekit.bundle.pictures import MAX_SAMPLES
 from edgekit.compress import METHODS
 from edgekit.data import SOURCES
+from edgekit.machine_limits import usable_cores
 from edgekit.models import MODELS
 from edgekit.recipe.limits import Bench, Budget, Gate, Verify
 from edgekit.recipe.stage_types import Own, stage_union
@@ -43,6 +44,8 @@ else:
     """Any stage with a method of the tables."""
 
 MAX_STAGES = 100
+PATH_STARTS = ("/", "./", "../", "~", "$")
+"""What an argument of data begins with that is surely a path."""
 EXAMPLE_STAGES = (
     {"stage": "train", "epochs": 10, "export": "fp32"},
     {"stage": "quantize", "method": next(iter(METHODS["quantize"])), "export": "int8"},
@@ -61,6 +64,8 @@ def _check_weights(text: str) -> str:
     if not name or not file or file.startswith("/"):
         raise invalid("expected `package:NAME/FILE`")
     check_local_path(file)
+    if posixpath.normpath(file).split("/")[0] == "..":
+        raise invalid("a path that leaves its package")
     return text
 
 
@@ -252,17 +257,19 @@ class Data(Section):
     @property
     def processes(self) -> int:
         """How many processes read samples."""
-        return min(8, os.cpu_count() or 1) if self.workers is None else self.workers
+        return min(8, usable_cores()) if self.workers is None else self.workers
 
     @model_validator(mode="after")
-    def _path_is_safe(self) -> Self:
-        path = self.args.get("path")
-        try:
-            if isinstance(path, str):
-                check_local_path(path)
-        except PydanticCustomError as error:
-            context = error.context or {}
-            raise invalid(context["message"], context["hint"], key="args.path") from None
+    def _paths_mean_one_place(self) -> Self:
+        for name, value in self.args.items():
+            if not isinstance(value, str) or not (name == "path" or value.startswith(PATH_STARTS)):
+                continue
+            try:
+                check_local_path(value)
+            except PydanticCustomError as error:
+                context = error.context or {}
+                key = f"args.{name}"
+                raise invalid(context["message"], context["hint"], key=key) from None
         return self
 
 

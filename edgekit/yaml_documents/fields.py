@@ -3,9 +3,10 @@ neither recipes nor targets."""
 
 from __future__ import annotations
 
-import posixpath
+import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import (
@@ -64,20 +65,26 @@ class Matches:
 
 
 def check_local_path(text: str) -> str:
-    """Refuse a path with control characters or shell syntax, and a relative one that leaves the
-    directory it is relative to."""
+    """Refuse a path with control characters, or one in which something would have to be expanded:
+    only `~/` at its start is."""
     if re.search(r"[\x00-\x1f\x7f]", text):
         raise invalid("a path with a newline or another control character")
     if re.search(r"\$[({]|`", text):
         raise invalid("a path with shell syntax, which is never expanded", "write the path out")
-    if text.startswith("~") and not text.startswith("~/"):
-        raise invalid("a path in the home of another user", "write the absolute path")
-    if posixpath.normpath(text).split("/")[0] == "..":
+    if variable := re.search(r"\$[A-Za-z_][A-Za-z0-9_]*|%[A-Za-z_][A-Za-z0-9_]*%", text):
         raise invalid(
-            "a relative path that leaves the directory of its file",
-            "write the absolute path, or move the file",
+            f"a path with the variable {variable[0]}, which is never expanded",
+            "write the path out; `~/` at its start is your home directory",
         )
+    if text.startswith("~") and text != "~" and not text.startswith("~/"):
+        raise invalid("a path in the home of another user", "write the absolute path")
     return text
+
+
+def beside(directory: Path, written: str) -> Path:
+    """What a path in a file means: relative to the file's directory, or with `~/` below the home
+    directory."""
+    return directory / os.path.expanduser(written)
 
 
 LocalPath = Annotated[str, Field(min_length=1), AfterValidator(check_local_path)]

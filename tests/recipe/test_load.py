@@ -335,9 +335,9 @@ def test_what_is_not_a_readable_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("weights", "text"),
     [
-        ("../net.pt", "leaves the directory of its file"),
-        ("a/../../net.pt", "leaves the directory of its file"),
-        ("package:x/../../y.pt", "leaves the directory of its file"),
+        ("package:x/../../y.pt", "a path that leaves its package"),
+        ("$HOME/x", "the variable $HOME, which is never expanded"),
+        ("%USERPROFILE%/x", "the variable %USERPROFILE%, which is never expanded"),
         ("a\\nb", "a newline or another control character"),
         ("$(touch x)", "shell syntax"),
         ("${HOME}/x", "shell syntax"),
@@ -365,7 +365,17 @@ def test_paths_that_are_refused(tmp_path: Path, weights: str, text: str) -> None
 
 @pytest.mark.parametrize(
     "weights",
-    ["net.pt", "a/b/../net.pt", "/opt/../net.pt", "package:a_b/c/d.pth", "./x $HOME.pt", "a..b"],
+    [
+        "net.pt",
+        "a/b/../net.pt",
+        "/opt/../net.pt",
+        "package:a_b/c/d.pth",
+        "./x $1.pt",
+        "a..b",
+        "../net.pt",
+        "a/../../net.pt",
+        "~/net.pt",
+    ],
 )
 def test_paths_that_are_taken(tmp_path: Path, weights: str) -> None:
     loaded = load_recipe(
@@ -437,7 +447,7 @@ def test_places_of_what_was_replaced_are_forgotten(tmp_path: Path) -> None:
         ("5", 10, "extends: expected the file name of another recipe, got 5"),
         ("[a, b]", 10, "extends: expected the file name of another recipe, got a list"),
         ("", 1, "extends: expected the file name of another recipe, got nothing"),
-        ("../x.yaml", 10, "extends: a relative path that leaves the directory of its file"),
+        ("$HOME/x.yaml", 10, "extends: a path with the variable $HOME, which is never expanded"),
         ("recipe.yaml", 10, "extends: a circle: recipe.yaml → recipe.yaml"),
         (".", 10, "it is a directory"),
     ],
