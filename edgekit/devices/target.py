@@ -13,6 +13,7 @@ from pydantic import Field, TypeAdapter, model_validator
 
 from edgekit.devices.target_sections import Control, DevicePath, PowerSensor, Runners, Timeouts
 from edgekit.yaml_documents.fields import LocalPath, Matches, Name, Section, invalid
+from edgekit.yaml_documents.schema_choices import told_apart
 from edgekit.yaml_documents.schema_help import documented
 
 Host = Annotated[
@@ -178,7 +179,7 @@ def target_json_schema() -> dict[str, Any]:
         >>> edgekit.target_json_schema()["title"]
         'edgekit target'
     """
-    schema = documented(TypeAdapter(Target).json_schema(by_alias=True))
+    schema = told_apart(documented(TypeAdapter(Target).json_schema(by_alias=True)))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "edgekit target",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edgekit.recipe.schema import Recipe
+from edgekit.yaml_documents.schema_choices import told_apart
 from edgekit.yaml_documents.schema_help import documented
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -41,12 +42,8 @@ def recipe_json_schema() -> dict[str, Any]:
         definition = definitions.get(part.get("$ref", "").rpartition("/")[2], {})
         if "required" in definition:
             complete["properties"][name] = {"required": definition.pop("required")}
-    # One list of all stages and methods: editors do not look for choices in lists within lists.
-    items = properties["stages"]["items"]
-    properties["stages"]["items"] = {
-        "oneOf": [choice for part in items["oneOf"] for choice in part.get("oneOf", [part])]
-    }
     definitions["OneShot"]["required"] = ["kind"]  # has a default in Python only
+    told_apart(schema, own=("method",))
     description = "A model, what is done to it stage by stage, and what the result must keep."
     head = {"$schema": DIALECT, "title": "edgekit recipe", "description": description}
     schema["properties"] = {"extends": extends, **properties}

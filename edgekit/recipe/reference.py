@@ -69,13 +69,12 @@ def _kind(value: dict[str, Any]) -> str:
         return f"`{value['const']}`"
     if "enum" in value:
         return ", ".join(f"`{choice}`" for choice in value["enum"])
-    for union in ("anyOf", "oneOf"):
-        if union in value:
-            return " or ".join(
-                dict.fromkeys(
-                    _kind(choice) for choice in value[union] if choice.get("type") != "null"
-                )
-            )
+    choices = value.get("anyOf") or [
+        rule["then"] for rule in value.get("allOf", ()) if "$ref" in rule["then"]
+    ]
+    if choices:
+        kinds = (_kind(choice) for choice in choices if choice.get("type") != "null")
+        return " or ".join(dict.fromkeys(kinds))
     kind = str(value.get("type", "anything"))
     if kind == "array" and isinstance(value.get("items"), dict):
         return f"list of {_kind(value['items'])}"

@@ -131,6 +131,34 @@ def test_a_typo_is_underlined_at_its_place(
     assert any(says in mark["message"] for mark in here)
 
 
+@pytest.mark.parametrize(
+    ("stage", "line", "column", "says"),
+    [
+        ("stage: quantize\n    method: qta", 11, 12, "ptq"),
+        (
+            "stage: quantize\n    method: ptq\n    calibration_sample: 8",
+            12,
+            4,
+            "calibration_sample",
+        ),
+        ("stage: prune\n    mehtod: n_m", 11, 4, "mehtod"),
+        ("stage: prune\n    method: n_m\n    m: 0", 12, 7, "minimum"),
+        ("stage: trian", 10, 11, "train"),
+    ],
+)
+def test_a_fault_in_a_stage_is_underlined_alone(
+    server: LanguageServer, tmp_path: Path, stage: str, line: int, column: int, says: str
+) -> None:
+    """And not the whole stage as "not valid under any of the given schemas"."""
+    path = written(tmp_path, f"{RECIPE}  - {stage}\n")
+    marks = server.open(path)
+    here = [mark for mark in marks if mark["range"]["start"] == {"line": line, "character": column}]
+    assert any(says in mark["message"] for mark in here), marks
+    for mark in marks:
+        assert mark["range"]["start"]["line"] >= 10, mark
+        assert "any of" not in mark["message"]
+
+
 def test_targets_too(server: LanguageServer, tmp_path: Path) -> None:
     path = written(
         tmp_path, "edgekit: 1\nname: pi5\nkind: ssh\nhost: pi.local\nusre: pi\n", "target"

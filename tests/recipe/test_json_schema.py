@@ -67,14 +67,45 @@ def test_an_editor_finds_what_it_shows(schema: dict[str, Any]) -> None:
     assert sections["Train"]["properties"]["stage"]["const"] == "train"
     assert {"stage", "method", "sparsity"} <= set(sections["PruneUnstructured"]["required"])
     stages = [
-        sections[part["$ref"].rpartition("/")[2]]["properties"]
-        for part in schema["properties"]["stages"]["items"]["oneOf"]
+        sections[rule["then"]["$ref"].rpartition("/")[2]]["properties"]
+        for rule in schema["properties"]["stages"]["items"]["allOf"]
+        if "$ref" in rule["then"]
     ]
     assert (
         len({(stage["stage"]["const"], stage.get("method", {}).get("const")) for stage in stages})
         == len(stages)
         == 11
     )
+
+
+def test_a_fault_in_a_stage_is_one_error_at_its_key(schema: dict[str, Any]) -> None:
+    """Not that the whole stage fits none of eleven kinds."""
+    for stage, path, message in (
+        ("stage: train, epoch: 1", ["stages", 0], "'epoch' was unexpected"),
+        ("stage: train, epochs: 0", ["stages", 0, "epochs"], "0 is less than"),
+        ("stage: quantize, method: ptq, lr: 1", ["stages", 0], "'lr' was unexpected"),
+        ("stage: quantize, method: qta", ["stages", 0, "method"], "'qta'"),
+        ("stage: quantize", ["stages", 0], "'method' is a required property"),
+        ("stage: trian", ["stages", 0, "stage"], "'trian' is not one of"),
+        ("sgae: train", ["stages", 0], "'stage' is a required property"),
+        (
+            "stage: prune, method: n_m, schedule: {kind: one_shot, stps: 1}",
+            ["stages", 0, "schedule"],
+            "'stps' was unexpected",
+        ),
+    ):
+        text = HEAD + f"stages: [{{{stage}}}]\n"
+        errors = Draft202012Validator(schema).iter_errors(parse_yaml(text, "recipe.yaml").data)
+        assert any(
+            list(error.absolute_path) == path and message in error.message for error in errors
+        ), stage
+        assert not any("not valid under any" in error.message for error in errors)
+
+
+def test_a_method_of_ones_own_is_left_to_the_loader(schema: dict[str, Any]) -> None:
+    own = "stages: [{stage: prune, method: my_prune:HALF, export: a, strength: 2}]\n"
+    assert accepts(schema, HEAD + own)
+    assert not accepts(schema, HEAD + own.replace("my_prune:HALF", "my_prune"))
 
 
 def test_every_key_has_a_description_and_an_example() -> None:
