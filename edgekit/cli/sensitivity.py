@@ -90,10 +90,10 @@ def _tell_kept(report: SensitivityReport, reach: float) -> None:
 
 def _table(report: SensitivityReport) -> Table:
     from edgekit.reporting.numbers import amount
+    from edgekit.reporting.tables import new_table, number_columns
 
-    table = Table(box=None, pad_edge=False)
-    for column in ("layer", "weights", "only it int8", "all but it int8"):
-        table.add_column(column, justify="left" if column == "layer" else "right")
+    table = new_table("", "layer")
+    number_columns(table, "weights", "only it int8", "all but it int8")
     for layer in report.layers:
         table.add_row(
             escape(layer.name),

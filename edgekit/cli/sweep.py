@@ -122,13 +122,11 @@ def _print(swept: SweepResult, keys: Sequence[str]) -> None:
 
 def _table(candidates: Sequence[SweepCandidate], keys: Sequence[str]) -> Table:
     from edgekit.reporting.numbers import estimate_ms, metric, metric_heading, size
+    from edgekit.reporting.tables import new_table, number_columns
 
-    table = Table(box=None, pad_edge=False)
-    for column in ("", *keys, "artifact"):
-        table.add_column(escape(column), overflow="fold")
+    table = new_table("", *map(escape, ("", *keys, "artifact")))
     headline = next((candidate.headline for candidate in candidates if candidate.headline), None)
-    for column in ("size", metric_heading(headline), "p50 ms (95 %)"):
-        table.add_column(column, justify="right")
+    number_columns(table, "size", metric_heading(headline), "p50 ms (95 %)")
     for candidate in candidates:
         settings = [escape(candidate.settings.get(key, "any")) for key in keys]
         table.add_row(

@@ -6,13 +6,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from edgekit.reporting.numbers import size
-from edgekit.reporting.tables import plain
+from edgekit.reporting.tables import new_table, plain
 from edgekit.sanitize import printable
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ STYLES = {
 
 def target_table(targets: Sequence[ListedTarget]) -> Table:
     """One a line; a file that cannot be used says why."""
-    table = _table("Targets", "name", "kind", "address")
+    table = new_table("Targets", "name", "kind", "address")
     table.add_column("file", overflow="fold")
     for target in targets:
         problem = Text(f"\n{printable(target.problem)}", style="red") if target.problem else Text()
@@ -47,7 +46,7 @@ def target_table(targets: Sequence[ListedTarget]) -> Table:
 def check_report(report: CheckReport) -> Iterator[RenderableType]:
     """What was found, then the remedies: commands a line each, whole, so that they can be
     copied."""
-    table = _table(f"{printable(report.target)} ({printable(report.address)})", "check", "")
+    table = new_table(f"{printable(report.target)} ({printable(report.address)})", "check", "")
     table.add_column("found", overflow="fold")
     for item in report.items:
         table.add_row(
@@ -81,18 +80,3 @@ def deployment(name: str, report: DeployReport, *, dry_run: bool) -> str:
         f"{name}: {report.bundle_id[:12]} is current; {moved} sent, {report.reused} were there,"
         f" {report.seconds:.1f} s"
     )
-
-
-def _table(title: str, *columns: str) -> Table:
-    """A table whose first columns do not wrap."""
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 0, 0, 1),
-        title=Text(title, style="bold"),
-        title_justify="left",
-    )
-    for column in columns:
-        table.add_column(column, no_wrap=True)
-    return table

@@ -12,7 +12,7 @@ from rich.text import Text
 from edgekit.metrics import headline
 from edgekit.reporting import numbers
 from edgekit.reporting.against_baseline import baseline_of, first_headline, headline_drop
-from edgekit.reporting.tables import DASH, new_table, number_columns, plain
+from edgekit.reporting.tables import DASH, new_table, number_columns, plain, without_empty
 from edgekit.sanitize import printable
 
 if TYPE_CHECKING:
@@ -56,14 +56,20 @@ def _export_time(key: str, steps: Mapping[str, float]) -> str:
 
 def artifact_table(artifacts: Sequence[Artifact], baseline: str) -> Table:
     """Size and headline metric of each artifact, against the baseline variant's artifact of the
-    same format."""
-    table = new_table(f"Artifacts, against {printable(baseline)} of the same format", "artifact")
+    same format. What nothing is known of, as of a model that edgekit did not build, is left
+    out."""
+    pairs = [baseline_of(artifact, artifacts, baseline) for artifact in artifacts]
+    alone = all(
+        base is None or base.key == artifact.key
+        for artifact, base in zip(artifacts, pairs, strict=True)
+    )
+    against = "" if alone else f", against {printable(baseline)} of the same format"
+    table = new_table(f"Artifacts{against}", "artifact")
     metric = numbers.metric_heading(first_headline(artifact.verification for artifact in artifacts))
     number_columns(
         table, "size", "deflated", "smaller", metric, "drop", "as eager %", "delegated %"
     )
-    for artifact in artifacts:
-        base = baseline_of(artifact, artifacts, baseline)
+    for artifact, base in zip(artifacts, pairs, strict=True):
         check = artifact.verification
         file = artifact.file
         smaller = (
@@ -85,7 +91,7 @@ def artifact_table(artifacts: Sequence[Artifact], baseline: str) -> Table:
             agreement,
             delegated_share(artifact),
         )
-    return table
+    return without_empty(table, DASH, numbers.NOT_AVAILABLE)
 
 
 def comparisons(pairs: Iterable[ArtifactAgreement], where: str = "") -> RenderableType:

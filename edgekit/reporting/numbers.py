@@ -4,11 +4,14 @@ is 1,000,000 bytes."""
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from edgekit.metrics import MetricKind, MetricValue
 from edgekit.stats import ClusteredShare, MedianRatio, QuantileEstimate
 
 NOT_AVAILABLE = "n/a"
+MOST_DIGITS = 13
+"""More digits than usual than a number has."""
 
 
 def size(count: int | None) -> str:
@@ -35,12 +38,12 @@ def amount(count: int) -> str:
     return f"{significant(value)} {prefix}" if prefix else f"{value:.0f}"
 
 
-def significant(value: float) -> str:
+def significant(value: float, digits: int = 3) -> str:
     """Three significant digits without an exponent: 0.304, 4.01, 38.4, 1240."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
-    rounded = float(f"{value:.3g}")
-    return f"{rounded:.{max(0, 2 - math.floor(math.log10(abs(rounded))))}f}"
+    rounded = float(f"{value:.{digits}g}")
+    return f"{rounded:.{max(0, digits - 1 - math.floor(math.log10(abs(rounded))))}f}"
 
 
 def milliseconds(value: float | None) -> str:
@@ -85,16 +88,6 @@ def metric_heading(kind: MetricKind | None) -> str:
     return f"{kind.label} {kind.unit} (95 %)" if kind.unit else f"{kind.label} (95 %)"
 
 
-def amount_of(value: float, kind: MetricKind) -> str:
-    """A value of a metric with its unit."""
-    return with_unit(f"{value:.{kind.decimals}f}", kind.unit)
-
-
-def difference_of(value: float, kind: MetricKind) -> str:
-    """A difference of two values of a metric with its unit."""
-    return with_unit(f"{value:.{kind.decimals}f}", kind.difference_unit)
-
-
 def with_unit(text: str, unit: str) -> str:
     return f"{text} {unit}" if unit else text
 
@@ -113,20 +106,43 @@ def misses(value: ClusteredShare | None) -> str:
     return f"{share:.2f}" + (f" ({low:.2f}–{high:.2f})" if value.groups > 1 else "")
 
 
-def limit(name: str, value: float | None, kind: MetricKind | None = None) -> str:
-    """The value of a budget's limit: of a metric of this kind in its unit, of others in the unit
-    that the name ends with."""
-    if value is None:
-        return NOT_AVAILABLE
+def limits(
+    name: str, allowed: float, measured: float | None, kind: MetricKind | None = None
+) -> tuple[str, str]:
+    """What a budget's limit allows and what was measured: of a metric of this kind in its unit, of
+    others in the unit that the name ends with. Both have the digits that decide: 2.000× and
+    1.996×."""
+    if measured is None:
+        return _limit(name, allowed, kind, 0), NOT_AVAILABLE
+    more = more_digits(allowed, measured, lambda value, more: _limit(name, value, kind, more))
+    return _limit(name, allowed, kind, more), _limit(name, measured, kind, more)
+
+
+def more_digits(limit: float, value: float, shown: Callable[[float, int], str]) -> int:
+    """How many digits more than usual it takes until a value that is not its limit does not look
+    like it. `shown` is how a value is written with so many more."""
+    return next(
+        (
+            more
+            for more in range(MOST_DIGITS)
+            if limit == value or shown(limit, more) != shown(value, more)
+        ),
+        0,
+    )
+
+
+def _limit(name: str, value: float, kind: MetricKind | None, more: int) -> str:
+    """A value with some digits more than usual."""
     if kind is not None:
-        drop = name.endswith(".max_drop")
-        return difference_of(value, kind) if drop else amount_of(value, kind)
+        unit = kind.difference_unit if name.endswith(".max_drop") else kind.unit
+        return with_unit(f"{value:.{kind.decimals + more}f}", unit)
     if name.endswith("_bytes"):
-        return size(round(value))
+        return f"{round(value):,} B" if more else size(round(value))
     units = {
-        "_percent": f"{value:.2f} %",
-        "_points": f"{value:.2f} points",
-        "_ms": f"{significant(value)} ms",
-        "_ratio": f"{value:.2f}×",
+        "_percent": f"{value:.{2 + more}f} %",
+        "_points": f"{value:.{2 + more}f} points",
+        "_ms": f"{significant(value, 3 + more)} ms",
+        "_ratio": f"{value:.{2 + more}f}×",
     }
-    return next((text for suffix, text in units.items() if name.endswith(suffix)), f"{value:g}")
+    usual = f"{value:.{more}f}" if more else f"{value:g}"
+    return next((text for suffix, text in units.items() if name.endswith(suffix)), usual)

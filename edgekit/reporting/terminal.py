@@ -1,4 +1,4 @@
-"""What a command shows on a terminal of 100 columns, top to bottom. Owns layout only; the tables
+"""What a command shows on a terminal, top to bottom. Owns layout only; the tables
 are in build_tables.py and measurement_tables.py."""
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from edgekit.reporting.measurement_tables import (
     measurement_section,
     memory_table,
 )
-from edgekit.reporting.tables import new_table, number_columns, plain, spaced
+from edgekit.reporting.tables import new_table, number_columns, plain, spaced, without_empty
 
 if TYPE_CHECKING:
     from edgekit.bundle.manifest import Manifest, TraceRow
@@ -65,9 +65,12 @@ def measurement_report(measurement: Measurement) -> Iterator[RenderableType]:
 
 def results_table(rows: Sequence[MeasurementRow]) -> Table:
     """Stored measurements, one a line."""
-    table = new_table("Measurements", "id", "created (UTC)")
-    for column in ("bundle", "target", "machine", "artifacts", "runs", "remarks"):
-        table.add_column(column, overflow="fold")
+    table = new_table("Measurements", "id")
+    for column in ("created (UTC)", "bundle", "bundle id", "target"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("remarks")
+    number_columns(table, "artifacts", "runs")
+    table.add_column("machine", no_wrap=True)
     for row in rows:
         flags = {
             "failed": bool(row.failure),
@@ -76,31 +79,32 @@ def results_table(rows: Sequence[MeasurementRow]) -> Table:
             "timings meaningless": row.timings == "meaningless",
         }
         remarks = Text(", ".join(flag for flag, set_ in flags.items() if set_), style="yellow")
-        names = (
+        table.add_row(
+            plain(row.id[:12]),
+            plain(row.created[:16].replace("T", " ")),
             plain(row.bundle_name),
+            plain(row.bundle_id[:12]),
             plain(row.target),
-            plain(row.machine),
+            remarks,
             str(len(row.artifacts)),
             str(row.runs),
+            plain(row.machine),
         )
-        table.add_row(
-            plain(row.id[:12]), plain(row.created[:16].replace("T", " ")), *names, remarks
-        )
-    return table
+    return without_empty(table)
 
 
 def budget_table(verdicts: Sequence[JudgedLimit]) -> Table:
     """Each limit of the budget against what was measured."""
     table = new_table("Budget", "verdict", "artifact", "limit")
     number_columns(table, "allowed", "measured")
-    table.add_column("note", overflow="fold")
+    table.add_column("note")
     for verdict in verdicts:
         met = Text("met", style="green") if verdict.ok else Text("NOT MET", style="bold red")
-        values = (
-            numbers.limit(verdict.limit, verdict.allowed, verdict.metric),
-            numbers.limit(verdict.limit, verdict.measured, verdict.metric),
-        )
         table.add_row(
-            met, plain(verdict.artifact), plain(verdict.limit), *values, plain(verdict.note)
+            met,
+            plain(verdict.artifact),
+            plain(verdict.limit),
+            *numbers.limits(verdict.limit, verdict.allowed, verdict.measured, verdict.metric),
+            plain(verdict.note),
         )
-    return table
+    return without_empty(table)

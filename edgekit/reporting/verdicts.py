@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
@@ -86,7 +86,10 @@ def selftest(tested: SelfTestResult) -> Iterator[RenderableType]:
 
 def baselines_table(baselines: Sequence[Baseline]) -> RenderableType:
     """Names and what they stand for."""
-    table = new_table("Baselines", "name", "bundle", "id", "set", "from")
+    table = new_table("Baselines", "name")
+    for column in ("bundle", "id", "set"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("from", overflow="fold")
     for baseline in baselines:
         table.add_row(
             plain(baseline.name),
@@ -141,10 +144,20 @@ def change(finding: Finding) -> str:
         return numbers.NOT_AVAILABLE
     if finding.scale == "difference":
         return _difference(finding, finding.mid)
-    shown = f"{finding.mid:.3f}×"
+    digits = 3 + _more_digits(finding, lambda bound, more: f"{100 * (bound - 1):.{1 + more}f}")
+    shown = f"{finding.mid:.{digits}f}×"
     if finding.low is None or finding.high is None or finding.low == finding.high:
         return shown
-    return f"{shown} ({finding.low:.3f}–{finding.high:.3f})"
+    return f"{shown} ({finding.low:.{digits}f}–{finding.high:.{digits}f})"
+
+
+def _more_digits(finding: Finding, shown: Callable[[float, int], str]) -> int:
+    """How many digits more than usual it takes until no bound that is not the margin looks like
+    it."""
+    bounds = [bound for bound in (finding.low, finding.mid, finding.high) if bound is not None]
+    if finding.margin is None:
+        return 0
+    return max((numbers.more_digits(finding.margin, bound, shown) for bound in bounds), default=0)
 
 
 def _difference(finding: Finding, worse_by: float) -> str:
@@ -152,6 +165,7 @@ def _difference(finding: Finding, worse_by: float) -> str:
     low = finding.low
     high = finding.high
     digits = finding.decimals
+    digits += _more_digits(finding, lambda bound, more: f"{bound:.{finding.decimals + more}f}")
     if finding.higher_is_better:
         worse_by = 0 - worse_by
         low = None if finding.high is None else 0 - finding.high
@@ -165,7 +179,7 @@ def _difference(finding: Finding, worse_by: float) -> str:
 def _table(findings: tuple[Finding, ...], title: str, *, allowed: bool = False) -> RenderableType:
     table = new_table(title, "artifact", "metric")
     number_columns(table, "A", "B", "B / A (95 %)", *(("allowed",) if allowed else ()))
-    table.add_column("verdict", overflow="fold")
+    table.add_column("verdict")
     for finding in findings:
         words = verdict_words(finding)
         if (

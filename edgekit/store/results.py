@@ -34,6 +34,7 @@ class MeasurementRow:
     created: str
     session: str
     bundle_name: str
+    bundle_id: str
     target: str
     machine: str | None
     artifacts: tuple[str, ...]

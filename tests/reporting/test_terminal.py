@@ -12,10 +12,13 @@ from rich.console import RenderableType
 from edgekit.bundle.directory import Bundle
 from edgekit.bundle.manifest import ArtifactAgreement, TraceRow
 from edgekit.measure.measurement import Measurement, MeasurementNote
-from edgekit.reporting import build_tables, measurement_tables, numbers, terminal
+from edgekit.reporting import build_tables, measurement_tables, numbers, terminal, verdicts
+from edgekit.reporting.tables import new_table, number_columns
 from edgekit.stats import MedianRatio, QuantileEstimate
+from edgekit.store.baselines import Baseline
 from edgekit.store.results import MeasurementRow
 from edgekit.verdict.budget import JudgedLimit
+from edgekit.verdict.rules import Finding
 from tests.support.measured import make_bundle, make_measurement, top1
 from tests.support.terminal import printed
 
@@ -143,6 +146,119 @@ def test_everything_fits_a_hundred_columns(bundle: Bundle) -> None:
     assert "…" not in shown
 
 
+ROW = MeasurementRow(
+    id="0a1b2c3d4e5f" * 2,
+    created="2026-11-28T17:22:00.000+00:00",
+    session="1",
+    bundle_name="fashion_mnist_mobilenetv2_qat",
+    bundle_id="5f19b536d428" * 5,
+    target="pi5-kitchen",
+    machine="Raspberry Pi 4 Model B Rev 1.5",
+    artifacts=("fp32.pte", "int8.pte"),
+    runs=10,
+    quick=True,
+    valid=False,
+    timings="meaningless",
+    failure="",
+)
+
+
+def words(text: str) -> set[str]:
+    return {word for word in text.split() if word.strip("─")}
+
+
+@pytest.mark.parametrize("width", [80, 72, 60])
+def test_no_word_and_no_number_is_broken_on_a_narrow_terminal(width: int, bundle: Bundle) -> None:
+    long_name = bundle.manifest.artifacts[0].model_copy(update={"variant": "pruned-int8-mixed"})
+    parts = [
+        *terminal.summary(bundle.manifest, TRACE, {"pi4": measured(bundle)}, CHECKS),
+        *terminal.measurement_report(measured(bundle)),
+        build_tables.artifact_table([*bundle.manifest.artifacts, long_name], "fp32"),
+        terminal.results_table([ROW]),
+        verdicts.baselines_table(
+            [
+                Baseline(
+                    name="main",
+                    bundle_name="fashion_mnist_mobilenetv2_qat",
+                    bundle_id="5f19b536d428" * 5,
+                    created="2026-11-28T17:22:00",
+                    directory="/srv",
+                )
+            ]
+        ),
+    ]
+    narrow = printed(*parts, width=width)
+    assert max(len(row.rstrip()) for row in narrow.splitlines()) <= width
+    assert words(narrow) <= words(printed(*parts, width=400))
+    assert "…" not in narrow
+
+
+def test_a_table_that_is_too_wide_goes_on_below_its_names() -> None:
+    table = new_table("Numbers", "artifact")
+    number_columns(table, "first", "second", "third")
+    table.add_row("int8.pte", "1", "2", "3")
+    assert [row.rstrip() for row in printed(table, width=24).splitlines()] == [
+        "Numbers",
+        "artifact  first  second",
+        "───────────────────────",
+        "int8.pte      1       2",
+        "",
+        "artifact  third",
+        "───────────────",
+        "int8.pte      3",
+    ]
+
+
+def test_a_list_of_results_tells_builds_apart(bundle: Bundle) -> None:
+    for width in (80, 160):
+        assert "5f19b536d428" in printed(terminal.results_table([ROW]), width=width)
+
+
+def test_a_model_that_edgekit_did_not_build_has_no_empty_columns(bundle: Bundle) -> None:
+    foreign = bundle.manifest.artifacts[0]
+    verification = foreign.verification.model_copy(
+        update={"metrics": (), "agreement_percent": None}
+    )
+    foreign = foreign.model_copy(update={"verification": verification, "variant": "tokens"})
+    shown = drawn([build_tables.artifact_table([foreign], "tokens")])
+    assert shown.splitlines()[:2] == ["Artifacts", "artifact     size  deflated"]
+    assert "against" not in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed", "measured", "shown"),
+    [
+        ("size_min_shrink_ratio", 2.0, 1.9961, ("2.000×", "1.996×")),
+        ("size_min_shrink_ratio", 2.0, 2.0, ("2.00×", "2.00×")),
+        ("size_min_shrink_ratio", 2.0, 3.49, ("2.00×", "3.49×")),
+        ("size_max_bytes", 2_500_000, 2_500_400, ("2,500,000 B", "2,500,400 B")),
+        ("latency_p50_max_ms", 5.0, 5.0004, ("5.0000 ms", "5.0004 ms")),
+        ("runtimes_min_agreement_percent", 99.5, 99.4996, ("99.5000 %", "99.4996 %")),
+        ("deadline_max_miss_percent", 1.0, None, ("1.00 %", "n/a")),
+        ("unknown", 1.0, 1.0000004, ("1.0000000", "1.0000004")),
+    ],
+)
+def test_numbers_that_decide_have_the_digits_that_decide(
+    name: str, allowed: float, measured: float | None, shown: tuple[str, str]
+) -> None:
+    assert numbers.limits(name, allowed, measured) == shown
+    kind = top1(9200, 10_000)
+    assert numbers.limits("metrics.top1.min", 92.0, 91.9996, kind) == ("92.0000 %", "91.9996 %")
+
+
+@pytest.mark.parametrize(
+    ("low", "shown"),
+    [
+        (1.0504, "1.0600× (1.0504–1.0700)"),
+        (1.05, "1.060× (1.050–1.070)"),
+        (1.0499996, "1.0600000× (1.0499996–1.0700000)"),
+    ],
+)
+def test_a_bound_near_the_margin_does_not_look_like_it(low: float, shown: str) -> None:
+    finding = Finding("a.pte", "latency_p50", "worse", 1.0, 1.06, low, 1.06, 1.07, margin=1.05)
+    assert verdicts.change(finding) == shown
+
+
 def test_the_trace(bundle: Bundle) -> None:
     shown = drawn([build_tables.trace_table(TRACE)])
     assert (
@@ -170,7 +286,6 @@ def test_artifacts_against_the_baseline_of_their_backend(bundle: Bundle) -> None
         "(90.6–91.7)",
         "0.80",
         "98.4",
-        "n/a",
     ]
     assert line(shown, "int8.tflite").split()[8] == "0.80"
 
@@ -256,6 +371,7 @@ def test_hostile_text_is_inert(bundle: Bundle) -> None:
         bundle, target=HOSTILE, failure=HOSTILE, bundle_name=HOSTILE, notes=(note,), device=device
     )
     row = MeasurementRow(
+        HOSTILE,
         HOSTILE,
         HOSTILE,
         HOSTILE,

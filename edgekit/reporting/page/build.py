@@ -210,8 +210,7 @@ def budget_section(verdicts: Sequence[JudgedLimit] | None) -> Section:
             Cell("met", tone="good") if verdict.ok else Cell("not met", tone="bad"),
             verdict.artifact,
             verdict.limit.replace("_", " "),
-            numbers.limit(verdict.limit, verdict.allowed, verdict.metric),
-            numbers.limit(verdict.limit, verdict.measured, verdict.metric),
+            *numbers.limits(verdict.limit, verdict.allowed, verdict.measured, verdict.metric),
             verdict.note,
         )
         for verdict in verdicts
