@@ -5,6 +5,7 @@ that what a user's own factory takes is the user's to fill in."""
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -25,6 +26,9 @@ from edgekit.yaml_documents.validation import closest
 TORCHVISION = "torchvision.models:"
 OWN_ARGUMENTS = "  # args: {num_classes: 10}      # what your callable takes\n"
 DEFAULT_TASK = Outline.task
+EVALUATION_BYTES = 20_000_000
+SMALLEST_EVALUATION = 20
+FLOAT_BYTES = 4
 OTHER = Traits(channels=3, smallest_image=32)
 """What is taken for granted of networks that are not built in."""
 
@@ -48,6 +52,7 @@ data:
 {first}{stages}
 export:
   backends: [{backends}]
+  evaluation_set: {evaluated} # test samples, by which `edgekit gate` compares two builds
 budget:                           # the verdict of a run; exit code 1 when it is not met
   baseline: fp32
   variants:
@@ -116,10 +121,10 @@ def new_recipe(
     _require_match(model, data, sample)
     starter = STARTERS[chosen]
     variant = variant_of(starter)
-    budget = [
-        "    fp32: {}",
-        *([f"    {variant}: {{size_min_shrink_ratio: {starter.shrink_ratio}}}"] if variant else []),
-    ]
+    budget = ["    fp32: {}"]
+    if variant:
+        such = f"{variant}: {{size_min_shrink_ratio: {starter.shrink_ratio}}}"
+        budget.append(f"    # {such}   # limits are yours to set; small nets shrink less")
     labelled = known is None or known.labelled
     arguments = _arguments(model, sample, known.classes if known else classes)
     written_arguments = ""
@@ -146,8 +151,15 @@ def new_recipe(
         first=IMPORT if weights or not labelled else TRAIN.format(epochs=epochs),
         stages=starter.stages.format(fewer=max(1, epochs // 3)),
         backends=", ".join(backends),
+        evaluated=f"{_evaluated(sample)}".ljust(15),
         budget="\n".join(budget),
     )
+
+
+def _evaluated(sample: Sequence[int]) -> int:
+    """How many test samples to put into the bundle: 1,000, or what 20 MB hold."""
+    most = EVALUATION_BYTES // (FLOAT_BYTES * math.prod(sample))
+    return max(SMALLEST_EVALUATION, min(1000, most))
 
 
 def default_method(model: str) -> str:

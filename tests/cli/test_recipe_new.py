@@ -172,3 +172,23 @@ def test_it_asks_on_a_terminal_and_again_for_what_cannot_be() -> None:
         "digits",
         "fp16",
     )
+
+
+@pytest.mark.parametrize("method", STARTERS)
+def test_no_limit_stands_in_a_new_recipe_that_a_small_net_misses(method: str) -> None:
+    """What a net shrinks to is not known before it is built: limits are written as comments."""
+    text = new_recipe("mine.yaml", method=method)
+    Path("mine.yaml").write_text(text)
+    budget = load_recipe("mine.yaml").recipe.budget
+    assert {
+        name: limits.model_dump(exclude_defaults=True) for name, limits in budget.variants.items()
+    } == {"fp32": {}}
+    assert ("# " in text.partition("fp32: {}")[2]) or method == "none"
+
+
+@pytest.mark.parametrize(
+    ("shape", "samples"), [((1, 8, 8), 1000), ((3, 224, 224), 33), ((3, 2000, 2000), 20)]
+)
+def test_a_new_recipe_has_an_evaluation_set(shape: tuple[int, ...], samples: int) -> None:
+    Path("mine.yaml").write_text(new_recipe("mine.yaml", model="mobilenet_v2", shape=shape))
+    assert load_recipe("mine.yaml").recipe.export.evaluation_set == samples
