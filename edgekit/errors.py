@@ -22,7 +22,11 @@ where the foreign library is called."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+ERROR_NUMBER = re.compile(r"\[Errno (?:None|-?[0-9]+)\] ")
+FIRST_NAME = re.compile(r"([^\s:]+): ")
 
 
 class EdgekitError(Exception):
@@ -36,10 +40,22 @@ class EdgekitError(Exception):
     def __init__(
         self, message: str, *, hint: str = "", details: dict[str, Any] | None = None
     ) -> None:
+        message = _said_once(message)
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.details = details or {}
+
+
+def _said_once(message: str) -> str:
+    """A message through which several layers may have gone: without the system's number of an
+    error, and with the name that it begins with no second time."""
+    message = ERROR_NUMBER.sub("", message)
+    name = FIRST_NAME.match(message)
+    if name is None:
+        return message
+    first = message[: name.end()]
+    return first + message[name.end() - 1 :].replace(f" {name[1]}: ", " ")[1:]
 
 
 class GateFailed(EdgekitError):

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from edgekit.devices.target import SshTarget
+from edgekit.devices.target_files import load_target
 from tools.emulation import commands, machine
 
 TOOL = Path(__file__).parents[1] / "tools" / "emulated_pi"
@@ -59,3 +61,17 @@ def test_a_process_id_of_somebody_else(home: Path) -> None:
 def test_a_damaged_process_file(home: Path, content: str) -> None:
     (home / "pid").write_text(content)
     assert commands.stop() == "it does not run"
+
+
+def test_its_target_is_found_from_anywhere(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also with another cache, and on another port than the target in the checkout has."""
+    file = commands._target(2950)
+    monkeypatch.chdir(tmp_path)
+    target = load_target(str(file))
+    assert isinstance(target, SshTarget)
+    assert (target.port, target.identity_file) == (2950, str(home / "user_key"))
+    assert target.known_hosts == str(home / "known_hosts")
+    schema = file.read_text().splitlines()[0].partition("$schema=")[2]
+    assert Path(schema).is_file()

@@ -171,7 +171,7 @@ def words(text: str) -> set[str]:
 def test_no_word_and_no_number_is_broken_on_a_narrow_terminal(width: int, bundle: Bundle) -> None:
     long_name = bundle.manifest.artifacts[0].model_copy(update={"variant": "pruned-int8-mixed"})
     parts = [
-        *terminal.summary(bundle.manifest, TRACE, {"pi4": measured(bundle)}, CHECKS),
+        *terminal.summary(bundle.manifest, TRACE, {}, {"pi4": measured(bundle)}, CHECKS),
         *terminal.measurement_report(measured(bundle)),
         build_tables.artifact_table([*bundle.manifest.artifacts, long_name], "fp32"),
         terminal.results_table([ROW]),

@@ -13,10 +13,12 @@ from edgekit import runners
 from edgekit.cache import cache_root
 from edgekit.progress import Progress, silent
 from edgekit.runners.native import wanted_version
+from edgekit.whole_file import write_whole
 from tools.emulation import image, machine
 from tools.emulation.programs import ADMIN_PATH
 
 PORT = 2922
+TARGET = Path(__file__).parents[2] / "targets" / "emulated-pi.yaml"
 NOT_OF_THE_IMAGE = ("__main__.py", "__pycache__", "commands.py")
 """What lies beside the sources of the image and does not change it."""
 PROGRAMS = {
@@ -75,15 +77,25 @@ def start(port: int = PORT, progress: Progress = silent) -> str:
     looks. Raises RuntimeError."""
     build(progress)
     if (up := machine.running(home(), home() / "image")) is not None:
-        return f"it runs already: ssh port {up.port}, pid {up.pid}"
+        return f"it runs already: ssh port {up.port}, pid {up.pid}; target: {_target(up.port)}"
     started = time.monotonic()
     up = machine.start(home() / "image", home(), port)
     shutil.copyfile(home() / "image" / "user_key", home() / "user_key")
     (home() / "user_key").chmod(0o600)
     return (
         f"started in {time.monotonic() - started:.1f} s: ssh port {up.port}, pid {up.pid}; target:"
-        " emulated-pi. Its timings mean nothing."
+        f" {_target(up.port)}. Its timings mean nothing."
     )
+
+
+def _target(port: int) -> Path:
+    """The target file, written beside the board's keys: --target takes it from anywhere, also with
+    another cache and another port than those in targets/."""
+    text = TARGET.read_text(encoding="utf-8").replace("$schema=", f"$schema={TARGET.parent}/")
+    text = text.replace(f"port: {PORT}", f"port: {port}")
+    file = home() / TARGET.name
+    write_whole(file, text.replace("~/.cache/edgekit/emulated-pi/", ""))
+    return file
 
 
 def stop() -> str:
