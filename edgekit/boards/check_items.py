@@ -18,7 +18,8 @@ from edgekit.errors import DeviceError
 from edgekit.measure.throttling import can_tell_throttling, throttling
 from edgekit.measure.validity import BUSY_LOAD_PER_CPU
 from edgekit.runners.native import OLDEST_GLIBC
-from edgekit.runners.runtime import Platform, older
+from edgekit.runners.needs import PINNED_NEEDS, unmet
+from edgekit.runners.runtime import RUNTIMES, Platform, older
 
 Level = Literal["ok", "note", "unknown", "warning", "problem"]
 
@@ -45,7 +46,7 @@ def of_platform(board: Platform, target: Target) -> Iterator[CheckItem]:
     if board.is_host:
         yield CheckItem("python", "ok", f"{board.python}")
         return
-    yield _c_library(board.glibc)
+    yield c_library(board)
     if board.python_version is None:
         text = f"{target.runners.litert.python} does not start; .tflite needs it"
         fix = advice.install(target, "python3") or "deploy .pte files only"
@@ -66,16 +67,31 @@ def _architecture(arch: str) -> CheckItem:
     return CheckItem("architecture", "problem", text, fix, DeviceError.exit_code)
 
 
-def _c_library(glibc: str | None) -> CheckItem:
-    if glibc is None:
+def c_library(board: Platform) -> CheckItem:
+    """What the runtimes' libraries need, as it stands in their files, against what is there."""
+    if board.glibc is None:
         fix = (
             "set runners.executorch.program in the target to a runner of yours; .tflite needs glibc"
         )
         return CheckItem("C library", "warning", "not glibc", fix)
-    if older(glibc, OLDEST_GLIBC):
-        text = f"glibc {glibc}, the runtimes need {OLDEST_GLIBC}"
+    text = f"glibc {board.glibc}"
+    if board.glibcxx:
+        text += f", libstdc++ with GLIBCXX_{board.glibcxx}"
+    if older(board.glibc, OLDEST_GLIBC):
+        text += f"; the runtimes need {OLDEST_GLIBC}"
         return CheckItem("C library", "warning", text, "install a newer system, such as Debian 12")
-    return CheckItem("C library", "ok", f"glibc {glibc}")
+    lacking = {
+        runtime: unmet(PINNED_NEEDS.get((runtime, board.arch), {}), board.libraries)
+        for runtime in RUNTIMES
+    }
+    if lacking["executorch"]:
+        text += f"; .pte needs {lacking['executorch']}"
+        return CheckItem("C library", "warning", text, "install a newer system, such as Debian 12")
+    if lacking["litert"]:
+        text += f"; LiteRT in the version that exports needs {lacking['litert']}"
+        fix = "install a newer system, such as Debian 12; an older LiteRT is taken if one fits"
+        return CheckItem("C library", "warning", text, fix)
+    return CheckItem("C library", "ok", text)
 
 
 def of_clock(clock: int | None, now: float, target: Target) -> CheckItem:

@@ -7,6 +7,7 @@ kernel below 32-bit programs is common on boards."""
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from edgekit.devices import Device
 from edgekit.devices.fact_parsing import parse_sources
@@ -14,6 +15,7 @@ from edgekit.devices.fact_scripts import Section, ask
 from edgekit.devices.target import Target
 from edgekit.errors import DeviceError
 from edgekit.runners.elf import elf_machine
+from edgekit.runners.needs import newest
 from edgekit.runners.runtime import Platform, host_platform
 
 TIMEOUT_S = 60.0
@@ -21,6 +23,11 @@ SCRIPT = r"""
 echo "machine:$(uname -m)"
 echo "elf:$(head -c 20 /proc/self/exe | od -An -v -t x1 | tr -d ' \n')"
 echo "glibc:$(getconf GNU_LIBC_VERSION 2>/dev/null)"
+for file in /usr/lib/*/libstdc++.so.6 /usr/lib64/libstdc++.so.6 /usr/lib/libstdc++.so.6; do
+  [ -r "$file" ] || continue
+  symbols=$(LC_ALL=C tr -c 'A-Za-z0-9_.' '\n' <"$file" | grep -E '^(GLIBCXX|CXXABI)_[0-9.]+$')
+  echo "libstdcxx:$(head -c 20 "$file" | od -An -v -t x1 | tr -d ' \n')" $symbols
+done
 "$1" -I -c '
 import sys
 print("python:%d.%d" % sys.version_info[:2])
@@ -66,6 +73,7 @@ def parse_platform(
             f"{device}: its architecture is unknown", hint="`uname -m` must work on the device"
         )
     version = _matching(r"3\.[0-9]{1,2}", answers.get("python", ""))
+    symbols = newest(_symbols(capture, arch))
     return Platform(
         arch=arch,
         python=python if version else None,
@@ -75,14 +83,31 @@ def parse_platform(
         python_version=version,
         numpy=_matching(r"[0-9]+(\.[0-9]+)*", answers.get("numpy", "")),
         litert_package=litert_package,
+        glibcxx=symbols.get("GLIBCXX"),
+        cxxabi=symbols.get("CXXABI"),
     )
+
+
+def _symbols(capture: bytes, arch: str) -> Iterator[str]:
+    """The versions of symbols of the C++ library for an architecture; a machine may have it for
+    several."""
+    for line in parse_sources(capture).get("libstdcxx", ()):
+        header, _, symbols = line.partition(" ")
+        machine = _elf_machine(header)
+        if machine == arch or (machine == "arm" and arch in ("armv6l", "armv7l")):
+            yield from symbols.split()
+
+
+def _elf_machine(header: str) -> str | None:
+    """The architecture in the first bytes of an ELF file, as hexadecimal digits."""
+    digits = _matching(r"[0-9a-f]{40}", header)
+    return elf_machine(bytes.fromhex(digits)) if digits else None
 
 
 def _arch(elf: str, machine: str) -> str | None:
     """The program's own; the kernel's name where the header cannot be read, or for the kind of
     32-bit ARM."""
-    header = _matching(r"[0-9a-f]{40}", elf)
-    program = elf_machine(bytes.fromhex(header)) if header else None
+    program = _elf_machine(elf)
     if program == "arm":
         return machine if machine in ("armv6l", "armv7l") else "armv7l"
     return program or _matching(r"[a-z0-9_]{1,20}", machine)

@@ -17,6 +17,7 @@ from edgekit.errors import RunnerError, UsageError
 from edgekit.installing import install_command
 from edgekit.progress import Progress
 from edgekit.runners.build_cache import building, is_ready, read_listing, write_listing
+from edgekit.runners.needs import needs_of_wheel, unmet
 from edgekit.runners.python_packing import pack, packing_digest
 from edgekit.runners.runtime import DIRECTORY, Platform, Runtime, describe_file, host_platform
 from edgekit.runners.wheels import fetch_wheels
@@ -76,6 +77,8 @@ def board_runtime(platform: Platform, cache: Path, progress: Progress) -> Runtim
         platform.glibc,
         platform.litert_package,
         platform.arch == "armv7l" and platform.numpy,
+        platform.glibcxx,
+        platform.cxxabi,
     )
     key = content_key(CHOICES, packing_digest(), [path.read_text() for path in _sources()], about)
     home = cache / "runtimes" / f"litert-{platform.arch}-py{platform.python_version}-{key[:12]}"
@@ -123,7 +126,7 @@ def _wheels(
         )
         needed = [r for r in requirements if not (own_numpy and r.startswith("numpy"))]
         try:
-            return fetch_wheels(
+            wheels = fetch_wheels(
                 needed,
                 arch=platform.arch,
                 python=python,
@@ -131,6 +134,8 @@ def _wheels(
                 cache=cache,
                 progress=progress,
             )
+            _require_libraries(wheels, platform)
+            return wheels
         except RunnerError as error:
             refused.append(error)
     message = (
@@ -143,6 +148,18 @@ def _wheels(
         else refused[-1].hint
     )
     raise RunnerError(message, hint=hint, details={"tried": [error.message for error in refused]})
+
+
+def _require_libraries(wheels: tuple[Path, ...], platform: Platform) -> None:
+    """Raises RunnerError for the first wheel whose files need a newer C or C++ library, whatever
+    its tag says."""
+    for wheel in wheels:
+        if lacking := unmet(needs_of_wheel(wheel), platform.libraries):
+            name, version = wheel.name.split("-")[:2]
+            raise RunnerError(
+                f"{name} {version} needs {lacking} of the device's libraries",
+                hint="update the system on the device, such as to Debian 12",
+            )
 
 
 def _version_of(wheels: tuple[Path, ...]) -> str:

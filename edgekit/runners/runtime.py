@@ -20,6 +20,7 @@ from edgekit.cache import cache_root, writing_to
 from edgekit.errors import RunnerError
 from edgekit.hashing import sha256_file
 from edgekit.progress import Progress, silent
+from edgekit.runners.needs import needs_of_files, unmet
 from edgekit.whole_file import write_whole
 
 RUNTIMES = {
@@ -43,7 +44,8 @@ class Platform:
     `arch` is that of its programs, which may differ from its kernel's; `glibc` the version of its C
     library, None if it has another or none that can be used; `python` how to start its Python, None
     if it has none, `python_version` such as `3.11`; `numpy` the version installed there;
-    `litert_package` the LiteRT package to provide (`auto`: the newest that has a wheel for it)."""
+    `litert_package` the LiteRT package to provide (`auto`: the newest that has a wheel for it);
+    `glibcxx` and `cxxabi` the newest symbols of its C++ library, None where they are not known."""
 
     arch: str
     python: str | None = None
@@ -52,6 +54,13 @@ class Platform:
     python_version: str | None = None
     numpy: str | None = None
     litert_package: str = "auto"
+    glibcxx: str | None = None
+    cxxabi: str | None = None
+
+    @property
+    def libraries(self) -> dict[str, str | None]:
+        """The versions of its C and C++ libraries, by the kind of their symbols."""
+        return {"GLIBC": self.glibc, "GLIBCXX": self.glibcxx, "CXXABI": self.cxxabi}
 
 
 @dataclass(frozen=True)
@@ -107,7 +116,21 @@ def runtime_for(
     with writing_to(place):
         runtime = cast(Runtime, provide(platform, place, progress))
     _require_same_version(runtime, exported_by or {})
+    _require_libraries(runtime, platform)
     return runtime
+
+
+def _require_libraries(runtime: Runtime, platform: Platform) -> None:
+    """Raises RunnerError where files of a runtime need a newer C or C++ library than a machine has.
+    One without glibc gets its own."""
+    if platform.is_host or platform.glibc is None:
+        return
+    lacking = unmet(needs_of_files(file.path for file in runtime.files), platform.libraries)
+    if lacking:
+        raise RunnerError(
+            f"{runtime.format} {runtime.version} needs {lacking} of the device's libraries",
+            hint="update the system on the device, such as to Debian 12",
+        )
 
 
 def _require_same_version(runtime: Runtime, exported_by: Mapping[str, str]) -> None:

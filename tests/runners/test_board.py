@@ -46,6 +46,19 @@ def test_32_bit_programs_on_a_64_bit_kernel() -> None:
     assert parse_platform(capture("armv6l", "arm"), python="python3").arch == "armv6l"
 
 
+def test_the_libraries_of_the_architecture_of_its_programs() -> None:
+    """A board may have the C++ library of two architectures."""
+    arm, arm64 = (capture("x", elf).decode().split("elf:")[1] for elf in ("arm", "aarch64"))
+    lines = [
+        "glibc:glibc 2.31",
+        f"libstdcxx:{arm} GLIBCXX_3.4.30 CXXABI_1.3.13 CXXABI_ARM_1.3.3",
+        f"libstdcxx:{arm64} GLIBCXX_3.4.9 GLIBCXX_3.4.28 CXXABI_1.3.12 GLIBCXX_$(reboot)",
+        "libstdcxx:zz GLIBCXX_9.9",
+    ]
+    board = parse_platform(capture("aarch64", "aarch64", *lines), python="python3")
+    assert (board.glibcxx, board.cxxabi) == ("3.4.28", "1.3.12")
+
+
 def test_a_phone_has_neither_python_nor_glibc() -> None:
     assert parse_platform(capture("aarch64", "aarch64", "glibc:"), python="python3") == Platform(
         "aarch64"
