@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import pwd
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +26,29 @@ def home() -> Path | None:
 def below_home(*parts: str) -> tuple[Path, ...]:
     """The path of something below the home directory; none without one."""
     place = home()
+    return () if place is None else (place.joinpath(*parts),)
+
+
+def system_home() -> Path | None:
+    """The home directory that the system has for this user, whatever HOME says."""
+    try:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        return None
+
+
+def ssh_home() -> Path | None:
+    """Whose `.ssh` counts: that of HOME where it has one, else that of the system's home directory,
+    which is where `ssh` itself looks."""
+    place = home()
+    if place is not None and (place / ".ssh").is_dir():
+        return place
+    return system_home() or place
+
+
+def below_ssh_home(*parts: str) -> tuple[Path, ...]:
+    """The path of something below `ssh_home`; none without one."""
+    place = ssh_home()
     return () if place is None else (place.joinpath(*parts),)
 
 

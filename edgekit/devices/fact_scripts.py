@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from edgekit.devices import Device
 from edgekit.devices.fact_parsing import parse_facts, parse_state
 from edgekit.devices.facts import DeviceFacts, DeviceState
+from edgekit.devices.shell import last_line
 from edgekit.errors import DeviceError
 
 MAX_ANSWER_BYTES = 1 << 20
@@ -75,8 +76,9 @@ def ask(device: Device, *sections: Section) -> bytes:
     )
     if not done.ok:
         raise DeviceError(
-            f"{device.name}: its shell cannot read /proc and /sys (exit code {done.exit_code})",
-            hint="see `edgekit target check`",
+            f"{device.name}: its shell cannot read /proc and /sys (exit code {done.exit_code}):"
+            f" {last_line(done.stderr)}",
+            hint="it must be a POSIX shell: `sh -c true` on the board must work",
         )
     return done.stdout
 

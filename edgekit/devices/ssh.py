@@ -1,9 +1,10 @@
 """A device over SSH: programs and files through exec channels only, so that a board needs nothing
 but sshd, a POSIX shell and `cat`.
 
-Every program runs as `exec sh -c 'print the marker line; exec "$@"' edgekit ARGV…`. The login shell
-may print anything before the marker line. The line names the process group, which is killed on a
-deadline. `exec` keeps the program's own exit status or signal. ARGV is quoted in one place.
+Every program runs as `exec sh -c 'print the marker line; exec "$@"'`. The login shell may print
+anything before the marker line; when there is no such line, that is shown. The line names the
+process group, which is killed on a deadline. `exec` keeps the program's own exit status or signal.
+ARGV is quoted in one place (ssh_shell.py).
 
 A program may be silent for any time, a link may not: the server is asked for a sign of life now and
 then, and a connection over which none comes is closed. A program that runs when a connection is
@@ -18,7 +19,6 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import shlex
 import signal
 import threading
 import time
@@ -29,7 +29,7 @@ from typing import BinaryIO, cast
 import paramiko
 
 from edgekit.cancel import Cancel
-from edgekit.devices import CompletedProgram, Progress
+from edgekit.devices import CompletedProgram, Progress, ssh_shell
 from edgekit.devices.pump import Capped, Limits, file_chunks, pump, slices
 from edgekit.devices.shell import KILL, PULL, PUSH, absolute, last_line
 from edgekit.devices.ssh_streams import CHUNK_BYTES, GONE, MarkedOutput, Streams
@@ -43,11 +43,6 @@ are few."""
 LAST_WORDS_S = 5.0
 """How long a connection gets to end a program, or to close a channel, before it is given up
 itself."""
-WRAPPER = (
-    'read -r a b c d group rest <"/proc/$$/stat"; printf "%s %s\\n" "$1" "$group $rest"; shift;'
-    ' exec "$@"'
-)
-
 Reach = Callable[[bool], Sequence[paramiko.SSHClient]]
 """Makes an authenticated client, and those it is tunnelled through after it; whether the user may
 be asked for anything."""
@@ -170,9 +165,9 @@ class SshDevice:
     ) -> CompletedProgram:
         limits = Limits(time.monotonic(), timeout_s, no_progress_s)
         marker = secrets.token_hex(8)
-        command = "exec " + shlex.join(["sh", "-c", WRAPPER, "edgekit", marker, *argv])
         channel = self._open(timeout_s, self.cancel)
         marked = MarkedOutput(marker, stdout)
+        command = ssh_shell.command(marker, argv)
         streams = Streams(channel, command, stdin, marked, stderr, self._require_link)
         try:
             pump(streams, f"{self.name}: {argv[0]}", limits, self.cancel)
@@ -183,11 +178,13 @@ class SshDevice:
         except DeadlinePassed as error:
             streams.await_group(marked, LAST_WORDS_S)
             self._kill(marked)
-            error.details = {"argv": list(argv), "stderr": last_line(stderr.data)}
-            raise
+            message = error.message + _instead(marked, stderr)
+            details: dict[str, object] = {"argv": list(argv), "stderr": last_line(stderr.data)}
+            raise DeadlinePassed(message, hint=error.hint, details=details) from None
         except TransportError as error:
             self._kill(marked)
-            raise type(error)(f"{self.name}: {argv[0]}: {error.message}", hint=error.hint) from None
+            message = f"{self.name}: {argv[0]}: {error.message}{_instead(marked, stderr)}"
+            raise type(error)(message, hint=error.hint) from None
         except BaseException:
             if self._transport():
                 streams.await_group(marked, LAST_WORDS_S)
@@ -195,11 +192,8 @@ class SshDevice:
             raise
         finally:
             self._hang_up(channel)
-        if marked.group is None and channel.exit_status == 0:
-            raise TransportError(
-                f"{self.name}: the login shell did not run the program",
-                hint="the device's login shell must run `exec sh -c …`",
-            )
+        if not marked.started_program:
+            raise ssh_shell.not_started(self.name, marked.prelude, bytes(stderr.data))
         return self._completed(argv, channel, stdout, stderr, time.monotonic() - limits.started)
 
     def _completed(
@@ -272,7 +266,8 @@ class SshDevice:
             return
         # Over another connection it may be another group: numbers are used again after a reboot.
         started = "" if self._transport() else marked.started
-        command = "exec " + shlex.join(["sh", "-c", KILL, "edgekit", str(marked.group), started])
+        argv = ["sh", "-c", KILL, "edgekit", str(marked.group), started]
+        command = ssh_shell.command("", argv)
         try:
             channel = self._open(LAST_WORDS_S, Cancel())
             ignored = Capped(0)
@@ -294,3 +289,9 @@ class SshDevice:
         closing.join(LAST_WORDS_S)
         if closing.is_alive():
             self._drop()
+
+
+def _instead(marked: MarkedOutput, stderr: Capped) -> str:
+    """What the login printed in place of starting the program, for the end of a message."""
+    answer = ssh_shell.answer(marked.prelude, bytes(stderr.data))
+    return f"; the login answers: {answer}" if answer and not marked.started_program else ""

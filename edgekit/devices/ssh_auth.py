@@ -1,14 +1,16 @@
 """Logging in to a server: keys of the agent, key files, then a password. Owns the order of
 attempts and all prompts.
 
-Nothing asks without a terminal, and no secret is kept: a password comes from EDGEKIT_SSH_PASSWORD
-or a prompt, a key's passphrase from a prompt only."""
+A key that cannot be used is left out with a warning, and the next is tried. Nothing asks without a
+terminal, and no secret is kept: a password comes from EDGEKIT_SSH_PASSWORD or a prompt, a key's
+passphrase from a prompt only."""
 
 from __future__ import annotations
 
-import base64
 import getpass
+import logging
 import os
+import socket
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -16,18 +18,22 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import paramiko
-from paramiko.agent import Agent, AgentKey
-from paramiko.pkey import UnknownKeyType
+from paramiko.agent import AgentKey, AgentSSH
 
+from edgekit.devices import ssh_key_files
 from edgekit.devices.ssh_config import Login
+from edgekit.devices.ssh_key_files import Encrypted, Unusable, public_part
 from edgekit.errors import IdentityError
-from edgekit.places import below_home
+from edgekit.places import below_ssh_home
 
 DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 PASSWORD = "EDGEKIT_SSH_PASSWORD"
 PROMPTS = 3
+AGENT_S = 30.0
+"""An agent may ask its user before it signs."""
 _asking = threading.Lock()
 """Several targets are reached at once, and there is one terminal."""
+_warned: set[str] = set()
 
 
 class Authentication:
@@ -36,8 +42,11 @@ class Authentication:
 
     def __init__(self, login: Login, where: str, *, ask: bool) -> None:
         self._login, self._where, self._prompts = login, where, PROMPTS if ask else 0
+        self._named = [Path(file) for file in login.identity_files or ()]
         self._locked: list[Path] = []
         """Key files that are encrypted, and could not be used for it."""
+        self._unusable: dict[Path, str] = {}
+        """Key files that cannot be used, and why."""
 
     def authenticate(self, transport: paramiko.Transport) -> None:
         """Raises IdentityError with what was tried, and what paramiko raises when the connection
@@ -48,7 +57,7 @@ class Authentication:
             return
         except paramiko.BadAuthenticationType as answer:
             allowed = set(answer.allowed_types)
-        with _agent() as agent:
+        with _agent(self._login.agent) as agent:
             if "publickey" in allowed:
                 for label, key in self._keys(agent):
                     tried.append(label)
@@ -64,41 +73,41 @@ class Authentication:
     def _keys(self, agent: Sequence[AgentKey]) -> Iterator[tuple[str, paramiko.PKey]]:
         """The keys named for this machine, from the agent before the file; then the agent's others;
         then the usual files."""
-        named = [Path(file) for file in self._login.identity_files if Path(file).is_file()]
-        publics = [public for file in named if (public := _public(file))]
-        yield from (("a key of the agent", key) for key in agent if key.asbytes() in publics)
-        for file in named:
-            if key := self._load(file):
+        publics = {file: public_part(file) for file in self._named}
+        in_agent = {key.asbytes() for key in agent}
+        yield from (
+            ("a key of the agent", key) for key in agent if key.asbytes() in publics.values()
+        )
+        for file, public in publics.items():
+            if file.is_file() and public not in in_agent and (key := self._load(file)):
                 yield str(file), key
         if not self._login.identities_only:
             yield from (
-                ("a key of the agent", key) for key in agent if key.asbytes() not in publics
+                ("a key of the agent", key)
+                for key in agent
+                if key.asbytes() not in publics.values()
             )
-        if not self._login.identity_files:
+        if self._login.identity_files is None:
             for name in DEFAULT_KEYS:
-                for file in below_home(".ssh", name):
+                for file in below_ssh_home(".ssh", name):
                     if file.is_file() and (key := self._load(file)):
                         yield str(file), key
 
     def _load(self, file: Path) -> paramiko.PKey | None:
         """The key in a file, decrypted by a passphrase asked for on a terminal; None for one that
-        stays locked."""
+        stays locked or cannot be used."""
         try:
-            return paramiko.PKey.from_path(file)
-        except (
-            paramiko.PasswordRequiredException,
-            TypeError,
-        ):  # TypeError: how the library below says that a passphrase is missing
+            return ssh_key_files.load(file)
+        except Encrypted:
             self._locked.append(file)
-        except (paramiko.SSHException, UnknownKeyType, ValueError, OSError) as error:
-            raise IdentityError(
-                f"{self._where}: {file}: not a private key that can be used: {error}",
-                hint="is it the .pub file?",
-            ) from None
+        except Unusable as reason:
+            self._unusable[file] = str(reason)
+            _warn(f"{file}: {reason}")
+            return None
         for passphrase in _ask(f"Passphrase of {file}: ", self._prompts):
             try:
-                key = paramiko.PKey.from_path(file, passphrase.encode())  # type: ignore[arg-type]  # it wants bytes, whatever it declares
-            except (paramiko.SSHException, ValueError):
+                key = ssh_key_files.load(file, passphrase)
+            except (Encrypted, Unusable):
                 continue
             self._locked.remove(file)
             return key
@@ -111,22 +120,24 @@ class Authentication:
             yield from _ask(f"Password of {self._where}: ", self._prompts)
 
     def _refused(self, tried: Sequence[str], allowed: set[str]) -> IdentityError:
+        reason, hint = self._reason(tried, allowed)
         details: dict[str, object] = {"tried": list(tried), "allowed": sorted(allowed)}
+        return IdentityError(f"{self._where}: login refused: {reason}", hint=hint, details=details)
+
+    def _reason(self, tried: Sequence[str], allowed: set[str]) -> tuple[str, str]:
+        """Why nothing let the user in, and what to do."""
         if self._locked:
             names = ", ".join(map(str, self._locked))
-            hint = f"load it into the agent: ssh-add {self._locked[0]}"
-            return IdentityError(
-                f"{self._where}: login refused: the private key {names} is encrypted",
-                hint=hint,
-                details=details,
+            return (
+                f"the private key {names} is encrypted",
+                f"load it into the agent: ssh-add {self._locked[0]}",
             )
-        missing = [file for file in self._login.identity_files if not Path(file).is_file()]
+        if self._unusable and not tried:
+            file, reason = next(iter(self._unusable.items()))
+            return f"{file}: {reason}", "check identity_file, or IdentityFile in ~/.ssh/config"
+        missing = [file for file in self._named if not file.is_file()]
         if missing and not tried:
-            return IdentityError(
-                f"{self._where}: login refused: there is no key file {missing[0]}",
-                hint="check identity_file",
-                details=details,
-            )
+            return f"there is no key file {missing[0]}", "check identity_file"
         what = (
             f"tried {', '.join(dict.fromkeys(tried))}"
             if tried
@@ -137,11 +148,7 @@ class Authentication:
             if "password" in allowed
             else "check the user and the key"
         )
-        return IdentityError(
-            f"{self._where}: login refused: {what}",
-            hint=f"{way}; `ssh` with the same settings must work without a prompt",
-            details=details,
-        )
+        return what, f"{way}; `ssh` with the same settings must work without a prompt"
 
 
 def _accepted(transport: paramiko.Transport, user: str, proof: paramiko.PKey | str) -> bool:
@@ -162,28 +169,31 @@ def _accepted(transport: paramiko.Transport, user: str, proof: paramiko.PKey | s
     return not further_steps
 
 
+class _Agent(AgentSSH):
+    """An ssh-agent behind a socket. paramiko's own takes no other than that of SSH_AUTH_SOCK."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        super().__init__()
+        self._connect(connection)  # type: ignore[attr-defined]  # not in paramiko's stubs
+
+
 @contextmanager
-def _agent() -> Iterator[Sequence[AgentKey]]:
+def _agent(place: str | None) -> Iterator[Sequence[AgentKey]]:
     """The keys of the agent, if there is one, while the block runs."""
-    try:
-        agent = Agent()
-    except (paramiko.SSHException, OSError):
-        yield ()
-        return
-    try:
-        yield agent.get_keys()
-    finally:
-        agent.close()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(AGENT_S)
+        try:
+            connection.connect(os.environ.get("SSH_AUTH_SOCK", "") if place is None else place)
+            keys = _Agent(connection).get_keys()
+        except (paramiko.SSHException, OSError, ValueError):
+            keys = ()
+        yield keys
 
 
-def _public(file: Path) -> bytes | None:
-    """The public part of a key file as its neighbour `.pub` has it; by it a key is found in the
-    agent without its passphrase."""
-    try:
-        _, data = Path(f"{file}.pub").read_text(encoding="utf-8").split()[:2]
-        return base64.b64decode(data)
-    except (OSError, ValueError):
-        return None
+def _warn(text: str) -> None:
+    if text not in _warned:
+        _warned.add(text)
+        logging.getLogger(__name__).warning("warning: %s; this key is left out", text)
 
 
 def _ask(prompt: str, times: int) -> Iterator[str]:

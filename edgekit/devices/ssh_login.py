@@ -1,18 +1,17 @@
 """Logging in to a board over SSH: jump hosts, host keys, authentication. Runs
 nothing on the board.
 
-An unknown or changed host key is an IdentityError before anything is sent. Settings are resolved in
-ssh_config.py, known keys kept by ssh_keys.py, and ssh_auth.py proves who we are."""
+A host key that is unknown, changed or revoked is an IdentityError before anything is sent. Settings
+are resolved in ssh_config.py, known keys kept by ssh_keys.py, and ssh_auth.py proves who we are."""
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from typing import Any
 
 import paramiko
 
@@ -20,14 +19,14 @@ from edgekit.cancel import Cancel
 from edgekit.devices.ssh import SshDevice
 from edgekit.devices.ssh_auth import Authentication
 from edgekit.devices.ssh_config import Login, resolve
+from edgekit.devices.ssh_errors import compare, refused_key, translated
 from edgekit.devices.ssh_keys import (
+    KnownKeys,
     Standing,
     fingerprint,
     known_hosts_files,
     known_keys,
-    load_known_hosts,
     record,
-    standing,
 )
 from edgekit.devices.ssh_transport import Transport
 from edgekit.devices.target import SshTarget
@@ -45,8 +44,6 @@ __all__ = [
     "trust",
     "trust_target",
 ]
-
-UNREACHABLE = "is the board on, reachable, and sshd running on that port?"
 
 
 @dataclass(frozen=True)
@@ -96,13 +93,12 @@ def connect(
     """
     timeouts = timeouts or Timeouts()
     cancel = cancel or Cancel()
-    files = known_hosts_files(known_hosts)
     connect_s = timeouts.connect_seconds
 
     def reach(ask: bool) -> list[paramiko.SSHClient]:
         clients: list[paramiko.SSHClient] = []
         try:
-            _open(name, login, clients, connect_s, files, cancel, ask=ask)
+            _open(name, login, clients, connect_s, known_hosts, cancel, ask=ask)
         except BaseException:
             _close(clients)
             raise
@@ -137,19 +133,21 @@ def trust(
     Returns all of them, the board's last. The board itself is not logged in to; a jump host is,
     once its key is trusted. Raises IdentityError (not confirmed, login refused by a jump host),
     TransportError (no SSH server answers)."""
-    connect_s, files = (timeouts or Timeouts()).connect_seconds, known_hosts_files(known_hosts)
+    connect_s = (timeouts or Timeouts()).connect_seconds
     shown_keys = []
     for hop in login.hops:
-        key = _offered_key(name, hop, connect_s, files)
-        host_key = HostKey(
-            hop.known_as, key.get_name(), fingerprint(key), standing(hop, key, files)
-        )
+        key = _offered_key(name, hop, connect_s, known_hosts)
+        files = known_hosts_files(hop, known_hosts)
+        known = known_keys(hop, files)
+        host_key = HostKey(hop.known_as, key.get_name(), fingerprint(key), known.standing(key))
+        if host_key.standing == "revoked":
+            raise refused_key(name, f"{name} ({hop})", hop, key, known)
         if host_key.standing != "known":
             if not confirm(host_key):
                 raise IdentityError(
                     f"{name}: the host key {host_key.fingerprint} of {host_key.machine} was not"
                     " trusted",
-                    hint=_compare(name),
+                    hint=compare("run this again"),
                 )
             record(hop, key, files[0])
         shown_keys.append(host_key)
@@ -161,7 +159,7 @@ def _open(
     login: Login,
     clients: list[paramiko.SSHClient],
     connect_s: float,
-    files: Sequence[Path],
+    known_hosts: str | None,
     cancel: Cancel,
     *,
     ask: bool = True,
@@ -170,11 +168,11 @@ def _open(
     where = f"{name} ({login})"
     jump = None
     if login.jump is not None:
-        jump = _open(name, login.jump, clients, connect_s, files, cancel, ask=ask)
+        jump = _open(name, login.jump, clients, connect_s, known_hosts, cancel, ask=ask)
     client = paramiko.SSHClient()
     clients.insert(0, client)
-    load_known_hosts(files, client.get_host_keys())
-    client.set_missing_host_key_policy(_Refuse())
+    known = known_keys(login, known_hosts_files(login, known_hosts))
+    client.set_missing_host_key_policy(_Verify(name, where, login, known))
     try:
         way = _way_to(login, jump, where, connect_s, cancel)
         with cancel.ending(partial(_hang_up, way)):
@@ -187,13 +185,13 @@ def _open(
                 auth_timeout=connect_s,
                 channel_timeout=connect_s,
                 sock=way,
-                transport_factory=Transport,
+                transport_factory=partial(_transport, known.kinds),
                 auth_strategy=Authentication(login, where, ask=ask),  # type: ignore[arg-type]  # what it uses of one
             )
     except EdgekitError:
         raise
     except Exception as error:
-        raise _translated(error, where, name, login) from None
+        raise translated(error, where, login) from None
     return client
 
 
@@ -202,7 +200,7 @@ def _way_to(
 ) -> socket.socket | paramiko.Channel:
     """A connection to a server: over TCP, or through a jump host."""
     if jump is None:
-        return dial(login.host, login.port, connect_s, cancel)
+        return dial(login.host, login.port, connect_s, cancel, login.route)
     with cancel.ending(jump.close):
         return _tunnel(jump, login, where, connect_s)
 
@@ -232,7 +230,9 @@ def _hang_up(way: socket.socket | paramiko.Channel) -> None:
             way.close()
 
 
-def _offered_key(name: str, login: Login, connect_s: float, files: Sequence[Path]) -> paramiko.PKey:
+def _offered_key(
+    name: str, login: Login, connect_s: float, known_hosts: str | None
+) -> paramiko.PKey:
     """The key a server shows, of a kind that is known of it if it has one. Does not authenticate to
     it."""
     clients: list[paramiko.SSHClient] = []
@@ -240,13 +240,11 @@ def _offered_key(name: str, login: Login, connect_s: float, files: Sequence[Path
     try:
         jump = None
         if login.jump is not None:
-            jump = _open(name, login.jump, clients, connect_s, files, Cancel())
+            jump = _open(name, login.jump, clients, connect_s, known_hosts, Cancel())
+        known = known_keys(login, known_hosts_files(login, known_hosts))
         with _way_to(login, jump, where, connect_s, Cancel()) as way:
-            transport = Transport(way)
+            transport = _transport(known.kinds, way)
             transport.banner_timeout = connect_s
-            known = known_keys(login, files)
-            options = transport.get_security_options()
-            options.key_types = sorted(options.key_types, key=lambda kind: kind not in known)
             try:
                 transport.start_client(timeout=connect_s)
                 return transport.get_remote_server_key()
@@ -255,7 +253,7 @@ def _offered_key(name: str, login: Login, connect_s: float, files: Sequence[Path
     except EdgekitError:
         raise
     except Exception as error:
-        raise _translated(error, where, name, login) from None
+        raise translated(error, where, login) from None
     finally:
         _close(clients)
 
@@ -266,50 +264,24 @@ def _close(clients: Sequence[paramiko.SSHClient]) -> None:
             client.close()
 
 
-class _Refuse(paramiko.MissingHostKeyPolicy):
+class _Verify(paramiko.MissingHostKeyPolicy):
+    """Lets nothing but known keys pass. paramiko asks it about every key, as it knows none
+    itself."""
+
+    def __init__(self, name: str, where: str, login: Login, known: KnownKeys) -> None:
+        self._name, self._where, self._login, self._known = name, where, login, known
+
     def missing_host_key(
         self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey
     ) -> None:
-        raise _UnknownKey(f"{key.get_name()} {fingerprint(key)}")
+        if self._known.standing(key) != "known":
+            raise refused_key(self._name, self._where, self._login, key, self._known)
 
 
-class _UnknownKey(Exception):
-    """Carries the fingerprint of the key a server showed."""
-
-
-def _compare(name: str) -> str:
-    return (
-        "compare it with what `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` prints on the"
-        f" machine itself, then `edgekit target trust {name}`"
-    )
-
-
-def _translated(error: Exception, where: str, name: str, login: Login) -> EdgekitError:
-    if isinstance(error, _UnknownKey):
-        return IdentityError(f"{where}: unknown host key {error}", hint=_compare(name))
-    if isinstance(error, paramiko.BadHostKeyException):
-        shown, expected = (
-            f"{key.get_name()} {fingerprint(key)}" for key in (error.key, error.expected_key)
-        )
-        hint = (
-            f"if the machine was reinstalled: `edgekit target trust {name}`; "
-            f"`ssh-keygen -R {login.known_as}` for OpenSSH; if not, someone may be intercepting the"
-            " connection"
-        )
-        return IdentityError(
-            f"{where}: the host key CHANGED: {shown}, known is {expected}", hint=hint
-        )
-    if isinstance(error, paramiko.AuthenticationException):
-        hint = "check the user and the key; `ssh` with the same settings must work without a prompt"
-        return IdentityError(f"{where}: login refused: {error}", hint=hint)
-    if isinstance(error, socket.gaierror):
-        return TransportError(
-            f"{where}: no such host: {login.host}",
-            hint="check the name, or use the board's IP address",
-        )
-    reason = (
-        os.strerror(error.errno)
-        if isinstance(error, OSError) and isinstance(error.errno, int) and error.errno > 0
-        else error
-    )
-    return TransportError(f"{where}: {str(reason) or type(error).__name__}", hint=UNREACHABLE)
+def _transport(kinds: set[str], *args: Any, **options: Any) -> Transport:
+    """A transport that asks for host keys of known kinds first."""
+    transport = Transport(*args, **options)
+    preferred = {*kinds, *(("rsa-sha2-512", "rsa-sha2-256") if "ssh-rsa" in kinds else ())}
+    security = transport.get_security_options()
+    security.key_types = sorted(security.key_types, key=lambda kind: kind not in preferred)
+    return transport

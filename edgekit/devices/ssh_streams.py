@@ -27,7 +27,7 @@ process is."""
 
 class MarkedOutput:
     """Standard output behind the wrapper's marker line. What comes before that line is the login
-    shell's and is dropped; what comes after goes on to `sink`.
+    shell's and is dropped, and is `prelude` until then; what comes after goes on to `sink`.
 
     The line says which process group the program is (`group`), and when its first process was
     started (`started`, in ticks since boot)."""
@@ -38,6 +38,14 @@ class MarkedOutput:
         self.started = ""
         self._marker: bytes | None = marker.encode() + b" "
         self._prelude = bytearray()
+
+    @property
+    def started_program(self) -> bool:
+        return self._marker is None
+
+    @property
+    def prelude(self) -> bytes:
+        return bytes(self._prelude)
 
     def add(self, chunk: bytes) -> None:
         if self._marker is not None:

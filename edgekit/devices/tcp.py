@@ -7,31 +7,69 @@ import os
 import selectors
 import socket
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from edgekit.cancel import Cancel
 from edgekit.devices import SLICE_S
 
+FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
 
-def dial(host: str, port: int, timeout_s: float, cancel: Cancel) -> socket.socket:
+
+@dataclass(frozen=True)
+class Route:
+    """By which way a machine is reached: `family` is `any`, `inet` or `inet6`; `address` and
+    `interface` are this machine's own, empty for what the system chooses."""
+
+    family: str = "any"
+    address: str = ""
+    interface: str = ""
+
+
+ANY_ROUTE = Route()
+
+
+def dial(
+    host: str, port: int, timeout_s: float, cancel: Cancel, route: Route = ANY_ROUTE
+) -> socket.socket:
     """A connection to the first address of a host that answers, each given `timeout_s`.
 
-    Raises OSError: no such host, or what the last address answered. KeyboardInterrupt: cancelled.
+    Raises OSError: no such host, or what each address answered. KeyboardInterrupt: cancelled.
     """
-    failure: OSError = OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
-    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM):
-        connection = socket.socket(family, kind, protocol)
+    family = FAMILIES.get(route.family, socket.AF_UNSPEC)
+    failures: dict[str, OSError] = {}
+    for kind, _, protocol, _, address in socket.getaddrinfo(host, port, family, socket.SOCK_STREAM):
         try:
-            _connect(connection, address, time.monotonic() + timeout_s, cancel)
+            return _connected(kind, protocol, address, route, time.monotonic() + timeout_s, cancel)
         except OSError as error:
-            connection.close()
-            failure = error
-        except BaseException:
-            connection.close()
-            raise
-        else:
-            return connection
-    raise failure
+            failures[str(address[0])] = error
+    if len(failures) == 1:
+        raise next(iter(failures.values()))
+    reasons = [f"{address}: {error.strerror or error}" for address, error in failures.items()]
+    raise OSError(f"none of its addresses answers ({'; '.join(reasons)})")
+
+
+def _connected(
+    family: int, protocol: int, address: Any, route: Route, deadline: float, cancel: Cancel
+) -> socket.socket:
+    connection = socket.socket(family, socket.SOCK_STREAM, protocol)
+    try:
+        _leave_by(connection, route)
+        _connect(connection, address, deadline, cancel)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _leave_by(connection: socket.socket, route: Route) -> None:
+    if route.interface:
+        if not hasattr(socket, "SO_BINDTODEVICE"):
+            raise OSError(errno.ENOTSUP, "this system cannot choose an interface (BindInterface)")
+        name = route.interface.encode() + b"\0"
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name)
+    if route.address:
+        connection.bind((route.address, 0))
 
 
 def _connect(connection: socket.socket, address: Any, deadline: float, cancel: Cancel) -> None:

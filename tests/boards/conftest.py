@@ -30,7 +30,6 @@ def here(tmp_path: Path, trusting: None, monkeypatch: pytest.MonkeyPatch) -> Pat
 def address(here: Path, ssh_server: Server) -> str:
     """As `target add --ssh` takes it; the key is one of the usual ones."""
     key = Path.home() / ".ssh" / "id_ed25519"
-    key.parent.mkdir(parents=True)
     key.write_bytes((ssh_server.directory / "user_key").read_bytes())
     key.chmod(0o600)
     return f"{ssh_server.user}@127.0.0.1:{ssh_server.port}"

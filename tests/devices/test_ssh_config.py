@@ -101,11 +101,39 @@ def test_what_is_refused(config: Path, host: str, message: str) -> None:
     assert raised.value.hint
 
 
-@pytest.mark.parametrize("content", [b"Host a\n  Port many\n", b"Host \xff\n"])
-def test_a_broken_configuration(config: Path, content: bytes) -> None:
-    config.write_bytes(content)
-    with pytest.raises(IdentityError, match="config"):
+BROKEN = {
+    "Host a\n  Port many\n": "config:2: Port: expected a number, not 'many'",
+    "Host a\n\n  User\n": "config:3: user: a value is missing",
+    'Host "a': "config:1: a quote is not closed",
+    "Match host\n": "config:1: Match host: a pattern is missing",
+    '"Host" a\n': "config:1: this is not a setting",
+    "Include config\n": "config:1: too many files include each other",
+    "Match localnetwork 10.8.0.0/16\n User ops\n": "config:1: Match localnetwork: this is not",
+    "Match host a exec true\n User ops\n": "config:1: Match exec: this is not understood",
+    "Host *\n CanonicalizeHostname yes\n": "config:2: canonicalizehostname: this is not",
+    "Host *\n Jump\x1b[31mHost bastion\n": r"config:2: jump.\[31mhost: this is not understood",
+    "Host *\n RevokedHostKeys /keys\n": "config:2: revokedhostkeys: this is not understood",
+}
+
+
+@pytest.mark.parametrize("content", BROKEN)
+def test_what_is_not_understood_is_refused_with_its_line(config: Path, content: str) -> None:
+    config.write_text(content)
+    with pytest.raises(IdentityError, match=BROKEN[content]) as raised:
         resolve("a")
+    assert raised.value.hint
+    assert "\x1b" not in raised.value.message
+
+
+def test_it_is_refused_only_where_it_applies(config: Path) -> None:
+    """What is wrong with another host's settings is nobody's business here; nor what the user says
+    is to be left alone."""
+    config.write_bytes(
+        b"Host \xff\n  Colour blue\nMatch host b localnetwork 10.8.0.0/16\n  User ops\n"
+        b"Match originalhost b exec false\n  User ops\n"
+        b"Host *\n  IgnoreUnknown Colo*\n  Colour blue\n  CanonicalizeHostname no\n  User me\n"
+    )
+    assert resolve("a").user == "me"
 
 
 ADDRESSES = {

@@ -150,9 +150,8 @@ def test_openssh_reads_the_file(target: SshTarget, ssh_server: Server) -> None:
 
 def test_keys_of_the_user_count_without_an_own_file(target: SshTarget, tmp_path: Path) -> None:
     by_default = target.model_copy(update={"known_hosts": None})
-    own, users, _ = known_hosts_files()
+    own, users = known_hosts_files(resolve("127.0.0.1"))[:2]
     trust_target(target, lambda key: True)
-    users.parent.mkdir(parents=True)
     shutil.move(str(target.known_hosts), users)
     assert echoed(by_default) == b"in\n"
     assert not own.exists()
@@ -166,7 +165,6 @@ def test_through_a_jump_host(
     """Every setting comes from ~/.ssh/config, and the key of each machine on the way is trusted by
     itself."""
     config = Path.home() / ".ssh" / "config"
-    config.parent.mkdir(parents=True)
     config.write_text(
         f"Host the-board\n  HostName 127.0.0.1\n  Port {ssh_server.port}\n  User"
         f" {ssh_server.user}\n  IdentityFile {ssh_server.directory}/user_key\n  ProxyJump"

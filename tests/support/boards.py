@@ -59,7 +59,8 @@ def own_adb_server(adb_environment: dict[str, str], monkeypatch: pytest.MonkeyPa
 @pytest.fixture
 def trusting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A home directory of its own, so that neither the user's keys and configuration nor known
-    hosts play a part."""
+    hosts play a part. With a `.ssh` in it, as else `ssh` would be asked, which reads the user's."""
+    (tmp_path / "home" / ".ssh").mkdir(parents=True)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home" / ".config"))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)

@@ -40,6 +40,7 @@ def board() -> Iterator[Server]:
         tempfile.TemporaryDirectory(prefix="edgekit-bench-") as home,
         sshd.running(Path(home), "Subsystem sftp internal-sftp") as server,
     ):
+        Path(home, ".ssh").mkdir()  # else `ssh` is asked, which reads the user's
         os.environ.update(HOME=home, XDG_CONFIG_HOME=f"{home}/.config")
         os.environ.pop("SSH_AUTH_SOCK", None)
         place = Path(f"~{server.user}").expanduser() / PLACE
