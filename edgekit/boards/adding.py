@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,8 +32,8 @@ from edgekit.whole_file import write_whole
 
 TEMPLATE = """\
 # yaml-language-server: $schema=target.schema.json
-# edgekit bench BUNDLE --target {name}
-# Written on {date} from what the board reports. `edgekit target check {name}` checks it again.
+# edgekit bench BUNDLE --target {called}
+# Written on {date} from what the board reports. `edgekit target check {called}` checks it again.
 edgekit: 1
 name: {quoted_name}
 description: {description}
@@ -124,7 +125,7 @@ def add_target(
         trust_target(target, confirm)
     with closing(connect(target)) as device:
         facts = collect(device)
-    _write(path, _text(target, facts))
+    _write(path, _text(target, facts, called(path)))
     _write(
         path.with_name("target.schema.json"),
         json.dumps(target_json_schema(), indent=1, ensure_ascii=False) + "\n",
@@ -204,6 +205,13 @@ def list_targets() -> list[ListedTarget]:
     return [_listed(name) for name in target_names()]
 
 
+def called(path: Path) -> str:
+    """How commands call the target in a file: by its name where they look for it, else by its
+    path."""
+    places = [directory.resolve() for directory in target_directories()]
+    return path.stem if path.parent.resolve() in places else str(path)
+
+
 def address_of(target: Target) -> str:
     """How a target is reached, in a word or two."""
     if target.kind == "ssh":
@@ -243,8 +251,9 @@ def _address(
     }
 
 
-def _text(target: Target, facts: DeviceFacts) -> str:
-    """The file. The board's own text is not trusted: it is made printable and quoted."""
+def _text(target: Target, facts: DeviceFacts, called: str) -> str:
+    """The file of a target that commands call so. The board's own text is not trusted: it is made
+    printable and quoted."""
     memory = f"{facts.memory_bytes / 1e9:.1f} GB" if facts.memory_bytes else None
     cpu = facts.cpu
     if cpu and facts.cpus and "×" not in cpu:
@@ -256,8 +265,8 @@ def _text(target: Target, facts: DeviceFacts) -> str:
         include={"user", "host", "port", "identity_file", "serial", "allow_network"},
     )
     return TEMPLATE.format(
-        name=target.name,
         quoted_name=json.dumps(target.name),  # YAML takes 1234 for a number
+        called=printable(shlex.quote(called)),
         date=datetime.now(UTC).date(),
         description=json.dumps(printable(description), ensure_ascii=False),
         kind=target.kind,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -106,7 +107,10 @@ def add(
     ] = None,
     adb: Annotated[
         str | None,
-        typer.Option(metavar="SERIAL", help="Reach it by adb; `adb devices` shows serials."),
+        typer.Option(
+            metavar="SERIAL",
+            help="Reach it by adb; `adb devices` shows serials, `adb devices -l` USB ports.",
+        ),
     ] = None,
     allow_network: Annotated[
         bool,
@@ -132,9 +136,15 @@ def add(
 
     Example: edgekit target add pi5 --ssh pi@raspberrypi.local
     """
-    from edgekit.boards.adding import confirmed_by
+    from edgekit.boards.adding import called, confirmed_by
 
-    command = " ".join(["edgekit target add", name, *(["--ssh", ssh] if ssh else [])])
+    options = {"--ssh": ssh, "--identity-file": identity_file and str(identity_file)}
+    if directory != Path("targets"):
+        options["--directory"] = str(directory)
+    words = [word for option, value in options.items() if value for word in (option, value)]
+    command = shlex.join(
+        ["edgekit", "target", "add", name, *words, *(["--replace"] if replace else [])]
+    )
     added = edgekit.add_target(
         name,
         ssh=ssh,
@@ -157,7 +167,7 @@ def add(
         )
     else:
         _say(f"{added.path}: {added.target.description}")
-        _say(f"next: edgekit target check {name}")
+        _say(f"next: edgekit target check {shlex.quote(called(added.path))}")
 
 
 @app.command()
@@ -170,7 +180,7 @@ def trust(
 
     Example: edgekit target trust pi5 --fingerprint
     SHA256:mVPwvezndPv/ARoIadVY98vAC0g+P/5633yTC4d/wXE"""
-    confirm = _asking(f"edgekit target trust {name}", yes=yes)
+    confirm = _asking(shlex.join(["edgekit", "target", "trust", name]), yes=yes)
     keys = edgekit.trust(name, confirm=confirm, fingerprints=tuple(fingerprints or ()))
     if as_json:
         print(json.dumps({"target": name, "host_keys": [dataclasses.asdict(key) for key in keys]}))

@@ -31,7 +31,7 @@ from edgekit.devices.local import host_file
 from edgekit.devices.pipes import Pipes
 from edgekit.devices.pump import Capped, Limits, file_chunks, pump, slices
 from edgekit.devices.shell import KILL, PULL, PUSH, absolute, last_line
-from edgekit.devices.target import AdbTarget
+from edgekit.devices.target import AdbTarget, is_network
 from edgekit.devices.target_sections import Timeouts
 from edgekit.errors import DeadlinePassed, DeviceError, ResultError, TransportError
 from edgekit.sanitize import printable
@@ -67,7 +67,7 @@ def connect(target: AdbTarget, cancel: Cancel | None = None) -> AdbDevice:
     cancel = cancel or Cancel()
     server = adb_server.AdbServer(cancel)
     serial = server.connect(target.name, target.serial, target.timeouts.connect_seconds)
-    if adb_server.is_network(serial):
+    if is_network(serial):
         if not target.allow_network:
             hint = (
                 "prefer USB, as anyone on its network can reach it too; or set `allow_network:"
@@ -339,11 +339,11 @@ class AdbDevice:
 
     def _explain(self, prelude: bytes, retry: bool) -> None:
         """Why a program did not start: raises, or returns when it is worth another attempt."""
-        states = self._server.devices()
+        states = self._server.devices(self.serial)
         state = states.get(self.serial)
         if retry and state == "device":
             return
-        if retry and state in (None, "offline") and adb_server.is_network(self.serial):
+        if retry and state in (None, "offline") and is_network(self.serial):
             state = self._server.reconnect(self.serial, self._timeouts.connect_seconds)
             if state == "device":
                 return

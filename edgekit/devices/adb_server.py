@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from edgekit.cancel import Cancel
 from edgekit.devices.local import LocalDevice
+from edgekit.devices.target import is_network
 from edgekit.errors import DeviceError, EdgekitError, IdentityError, TransportError
 from edgekit.sanitize import printable
 
@@ -22,6 +24,12 @@ ANSWER_S = 20.0
 SETTLE_S = 5.0
 """How long a server that was just started may take to find the devices that are plugged in."""
 POLL_S = 0.1
+SHARED = "shared"
+"""In place of a state: several devices have this serial."""
+NAMELESS = "(no serial number)"
+"""What adb prints for the serial of a device that has none."""
+_reconnecting = threading.Lock()
+BY_PORT = "name it by its USB port: `serial: usb:1-2`; `adb devices -l` shows which it is"
 
 
 def find_adb() -> str:
@@ -61,13 +69,16 @@ class AdbServer:
             raise TransportError(f"adb {arguments[0]}: {error.message}", hint=hint) from None
         return (done.stdout + done.stderr).decode("utf-8", "replace")
 
-    def devices(self) -> dict[str, str]:
-        """Serial to state of what is connected. Starts adb's server when there is none, and then
-        waits a little for devices to turn up."""
+    def devices(self, serial: str | None = None) -> dict[str, str]:
+        """Serial to state of what is connected; where `serial` is a USB port, that of the ports
+        too. Starts adb's server when there is none, and then waits a little for devices to turn
+        up."""
         fresh = "started" in self.ask("start-server")
         until = time.monotonic() + (SETTLE_S if fresh else 0)
         while True:
             states = parse_devices(self.ask("devices"))
+            if serial and serial.startswith("usb:"):
+                states |= parse_ports(self.ask("devices", "-l"))
             ready = bool(states) and all(state == "device" for state in states.values())
             if ready or time.monotonic() >= until:
                 return states
@@ -75,11 +86,13 @@ class AdbServer:
 
     def connect(self, name: str, serial: str | None, timeout_s: float) -> str:
         """The serial of a device that is ready; one that is offline or missing and on the network
-        is connected again, once.
+        is connected again, once. Without a serial it is that in ANDROID_SERIAL, as for adb itself,
+        else the only device.
 
         Raises TransportError (none, several, missing, offline), IdentityError (unauthorized),
         DeviceError (not in Android)."""
-        states = self.devices()
+        serial = serial or os.environ.get("ANDROID_SERIAL")
+        states = self.devices(serial)
         serial = serial or only_serial(states)
         state = states.get(serial)
         if state in ("authorizing", "connecting"):
@@ -91,17 +104,21 @@ class AdbServer:
         return serial
 
     def reconnect(self, serial: str, timeout_s: float) -> str | None:
-        """Connect a device on the network again, and return its state."""
-        self.ask("disconnect", serial)
-        self.ask("connect", serial, timeout_s=timeout_s + ANSWER_S)
-        return self._settled(serial, timeout_s)
+        """Connect a device on the network again, and return its state. One at a time, as the one
+        would cut what the other has just connected."""
+        with _reconnecting:
+            if self.devices().get(serial) == "device":
+                return "device"
+            self.ask("disconnect", serial)
+            self.ask("connect", serial, timeout_s=timeout_s + ANSWER_S)
+            return self._settled(serial, timeout_s)
 
     def _settled(self, serial: str, timeout_s: float) -> str | None:
         """The state of a device when it stops changing, at the latest after `timeout_s`; None when
         adb does not list it."""
         until = time.monotonic() + timeout_s
         while True:
-            state = self.devices().get(serial)
+            state = self.devices(serial).get(serial)
             changing = state in ("authorizing", "connecting", "offline")
             if not changing or time.monotonic() >= until:
                 return state
@@ -113,16 +130,22 @@ def parse_devices(text: str) -> dict[str, str]:
 
     States are those of adb: `device` is ready, then `offline`, `unauthorized`, `authorizing`,
     `connecting`, `recovery`, `sideload`, `bootloader`, and `no permissions` with a remark."""
-    states = {}
+    states: dict[str, str] = {}
     for line in text.splitlines():
-        if match := re.fullmatch(r"(\S+)\s+([a-z][^\t]*?)\s*", line):
-            states[match[1]] = match[2]
-    return {serial: state for serial, state in states.items() if serial not in ("List", "*")}
+        serial, _, state = line.partition("\t")
+        if serial and state.strip():
+            shared = serial in states and not state.startswith("no permissions")
+            states[serial] = SHARED if shared else state.strip()
+    return states
 
 
-def is_network(serial: str) -> bool:
-    """Whether a device is reached over TCP: `HOST:PORT`, or found by mDNS."""
-    return ":" in serial or "._adb" in serial
+def parse_ports(text: str) -> dict[str, str]:
+    """USB port (`usb:1-2`) to state from what `adb devices -l` prints."""
+    lines = (
+        re.search(r"\s(no permissions.*|\S+)\s+(usb:\S+)(?:\s|$)", line)
+        for line in text.splitlines()
+    )
+    return {match[2]: match[1] for match in lines if match}
 
 
 def only_serial(states: Mapping[str, str]) -> str:
@@ -139,6 +162,8 @@ def only_serial(states: Mapping[str, str]) -> str:
         raise TransportError(
             f"adb sees several devices: {names}", hint="set `serial` in the target to one of them"
         )
+    if NAMELESS in states:
+        raise TransportError("adb sees one device, and it has no serial number", hint=BY_PORT)
     return next(iter(states))
 
 
@@ -151,6 +176,8 @@ def not_ready(name: str, serial: str, state: str | None, states: Mapping[str, st
             f" adb sees: {others}" if others else " adb sees no device"
         )
         return TransportError(f"{where}: adb does not see it", hint=hint)
+    if state == SHARED:
+        return TransportError(f"{where}: several devices have this serial", hint=BY_PORT)
     if state in ("unauthorized", "authorizing"):
         hint = (
             "unlock it and accept the question `Allow USB debugging?`; if none comes, plug it in"

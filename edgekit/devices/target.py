@@ -6,7 +6,6 @@ A target never holds a secret: keys stay with the ssh agent, in key files, or in
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, TypeAdapter, model_validator
@@ -32,8 +31,17 @@ User = Annotated[
 ]
 Serial = Annotated[
     str,
-    Matches(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}", "expected a serial as `adb devices` prints it"),
+    Matches(
+        r"[A-Za-z0-9_]([ -~]{0,126}[!-~])?",
+        "expected a serial as `adb devices` prints it, or a USB port as `adb devices -l` does",
+    ),
 ]
+
+
+def is_network(serial: str) -> bool:
+    """Whether adb reaches a device over TCP: `HOST:PORT`, or found by mDNS. `usb:…` is a port of
+    this machine."""
+    return not serial.startswith("usb:") and (":" in serial or "._adb" in serial)
 
 
 class TargetBase(Section):
@@ -134,8 +142,11 @@ class AdbTarget(TargetBase):
     kind: Literal["adb"]
     serial: Serial | None = Field(
         default=None,
-        description="As `adb devices` prints it. Default: the only device there is.",
-        examples=["emulator-5554"],
+        description=(
+            "As `adb devices` prints it, or the USB port as `adb devices -l` does. Default: the one"
+            " in ANDROID_SERIAL, else the only device there is."
+        ),
+        examples=["emulator-5554", "usb:1-2"],
     )
     allow_network: bool = Field(
         default=False,
@@ -152,7 +163,7 @@ class AdbTarget(TargetBase):
     def _reached_as_allowed(self) -> Self:
         if self.workdir.startswith("~"):
             raise invalid("adb knows no home directory: expected an absolute path", key="workdir")
-        if self.serial and re.search(r":|\._adb", self.serial) and not self.allow_network:
+        if self.serial and is_network(self.serial) and not self.allow_network:
             hint = (
                 "prefer USB, as anyone on its network can reach it too; or set `allow_network:"
                 " true`"

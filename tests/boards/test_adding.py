@@ -4,6 +4,7 @@ real SSH server."""
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -54,6 +55,29 @@ def test_add_by_fingerprint(
         json.loads(Path("targets/target.schema.json").read_text())["title"] == "edgekit target"
     ), "an editor finds it"
     assert load_target(uncommented(text)) == target, "what is commented out says the defaults"
+
+
+@pytest.mark.device
+def test_the_remedy_has_all_that_was_given(
+    address: str, ssh_server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is run as it is shown, and so is what comes next."""
+    key, place = Path("my key"), Path("my boards")
+    key.write_bytes((ssh_server.directory / "user_key").read_bytes())
+    key.chmod(0o600)
+    options = ["--identity-file", str(key), "--directory", str(place), "--replace"]
+    assert run(["target", "add", "pi5", "--ssh", address, *options]) == 6
+    remedy = capsys.readouterr().err.replace("\n", " ").partition("then: edgekit ")[2]
+    command = shlex.split(remedy)
+    assert command[:5] == ["target", "add", "pi5", "--ssh", address]
+    assert run(command) == 0
+    added = load_target(place / "pi5.yaml")
+    assert isinstance(added, SshTarget)
+    assert added.identity_file == str(key.absolute())
+    following = capsys.readouterr().out.partition("next: edgekit ")[2]
+    assert shlex.split(following) == ["target", "check", "my boards/pi5.yaml"]
+    assert following.strip() in (place / "pi5.yaml").read_text()
+    assert run(shlex.split(following)) == 0
 
 
 def uncommented(text: str) -> Path:
@@ -129,7 +153,7 @@ def test_what_a_board_says_of_itself_is_only_text(here: Path) -> None:
         machine='evil"\nkind: local\n\x1b[31m: {}', system="# no comment", arch="aarch64"
     )
     target = new_target("a", {"kind": "adb", "serial": "1:2", "allow_network": True})
-    Path("a.yaml").write_text(_text(target, facts))
+    Path("a.yaml").write_text(_text(target, facts, "a"))
     loaded = load_target("a.yaml")
     assert isinstance(loaded, AdbTarget)
     assert (loaded.serial, loaded.allow_network) == ("1:2", True)

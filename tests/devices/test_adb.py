@@ -148,8 +148,9 @@ def test_the_program_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 @pytest.mark.device
 def test_no_device_and_a_missing_one(server: None) -> None:
     assert refused(target(None)).exit_code == 5
-    error = refused(target("no-such-serial"))
-    assert (error.exit_code, "does not see" in error.message) == (5, True)
+    for serial in ("no-such-serial", "usb:9-9"):
+        error = refused(target(serial))
+        assert (error.exit_code, "does not see" in error.message) == (5, True)
     error = refused(target("127.0.0.1:1"))
     assert error.exit_code == 5
 
