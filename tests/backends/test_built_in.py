@@ -20,6 +20,7 @@ from edgekit.errors import ExportError, ModelError
 from edgekit.export.arrays_file import read_arrays
 from edgekit.export.artifact import Purpose, export_artifact
 from edgekit.export.verify import Thresholds
+from edgekit.stats.fidelity import snr_db
 from edgekit.tasks.classification import CLASSIFICATION
 from tests.support.export_nets import (
     IMAGE,
@@ -83,6 +84,24 @@ def test_float(backend: str, tmp_path: Path) -> None:
     accuracy = artifact.verification.metrics[0]
     assert (accuracy.name, accuracy.right, accuracy.samples) == ("top1", 36, 40)
     assert (artifact.arena_bytes is not None) == (backend == "xnnpack")
+
+
+@pytest.mark.parametrize("backend", [*BACKENDS, "portable"])
+@pytest.mark.parametrize("method", [None, "dynamic"])
+def test_a_network_in_training_mode(backend: str, method: str | None, tmp_path: Path) -> None:
+    """As a checkpoint gives it. What ships, and what that is compared with, is in eval mode: batch
+    norm in training mode gives other outputs, and each call changes its statistics."""
+    net = conv_net()
+    chosen, image = load_backend(backend), torch.rand(1, *IMAGE)
+    expected = net.eval()(image)
+    scheme = FLOAT if method is None else SCHEMES[method]
+    lowered = chosen.lower(net.train(), {"image": image}, scheme=scheme, keep_float=())
+    assert torch.equal(lowered.reference(image), expected)
+    file = tmp_path / f"v.{chosen.suffix}"
+    file.write_bytes(lowered.data)
+    host = chosen.open(file, inputs=["image"], outputs=lowered.outputs, threads=1)
+    (outputs,) = host({"image": image.numpy()}).values()
+    assert snr_db(expected.detach().numpy(), outputs) > 25
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -94,7 +94,7 @@ stage, base, backend, side, shortcuts, output = sys.argv[1:]
 if shortcuts == "without":
     lowering.usable = lambda: False
 image = torch.zeros(1, 3, int(side), int(side))
-network = checkpoint.load(Path(stage), torch.cat([image, image]), base=Path(base)).model
+network = checkpoint.load(Path(stage), {"image": torch.cat([image, image])}, base=Path(base)).model
 started = time.perf_counter()
 scheme = Scheme("int8", "static", in_graph=True)
 file = load_backend(backend).lower(network, {"image": image}, scheme=scheme, keep_float=())

@@ -102,7 +102,7 @@ from edgekit.compress.scheme import Scheme
 
 stage, out = map(Path, sys.argv[1:])
 for name, backend in (("int8.pte", "xnnpack"), ("int8.tflite", "litert")):
-    trained = checkpoint.load(stage, torch.zeros(2, 3, 224, 224), base=out)
+    trained = checkpoint.load(stage, {"input": torch.zeros(2, 3, 224, 224)}, base=out)
     example = {"input": torch.zeros(1, 3, 224, 224)}
     scheme = Scheme("int8", "static", in_graph=True)
     lowered = load_backend(backend).lower(trained.model, example, scheme=scheme, keep_float=())

@@ -62,10 +62,10 @@ def lower(
     Raises ExportError: cannot be traced or lowered, an operator without a kernel in the runtime
     (named with its module), a scheme that a layer cannot honour, weights that are not in the file.
     Raises ModelError for a `keep_float` pattern that matches nothing."""
+    if not scheme.in_graph:
+        model = model.eval()  # it is the reference, too
     if _is_stored_smaller(scheme):
-        return _with_stored_weights(
-            model.eval(), example, scheme, keep_float, partitioners, dynamic
-        )
+        return _with_stored_weights(model, example, scheme, keep_float, partitioners, dynamic)
     source = _prepare(model, example, scheme, keep_float)
     if dynamic and isinstance(source, fx.GraphModule):
         source = without_guards(source)
@@ -132,7 +132,7 @@ def _prepare(
         from edgekit.compress.quantize.pt2e import convert, prepare_dynamic
 
         return convert(prepare_dynamic(model, example, keep_float=keep_float), fold=True)
-    return model.eval()
+    return model
 
 
 def require_no_convolutions(model: nn.Module, float_layers: frozenset[str]) -> None:
