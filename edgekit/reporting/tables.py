@@ -30,26 +30,26 @@ class FittedTable(Table):
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width
         widths = [_width(column, console) + GAP for column in self.columns]
-        if sum(widths) - GAP <= width:
-            yield from super().__rich_console__(console, options)
-            return
         names = _names_that_fit(widths, self.names, width)
-        groups = list(_groups(widths, names, width))
-        for place, group in enumerate(groups):
+        # rich wraps a title at the width of the table: of a narrow one, stray words are left.
+        if self.title:
+            yield self.title
+        for place, group in enumerate(_groups(widths, names, width)):
             if place:
                 yield Text()
             part = Table(box=self.box, show_edge=False, pad_edge=False, padding=self.padding)
-            part.title_justify = part.caption_justify = "left"
-            part.title = self.title if place == 0 else None
-            part.caption = self.caption if place == len(groups) - 1 else None
             _fill(part, [self.columns[index] for index in (*range(names), *group)])
             for column in part.columns if widths[0] + PROSE > width else ():
                 column.no_wrap, column.overflow = False, "fold"  # a name that fills the terminal
             yield from console.render(part, options)
+        if self.caption:
+            yield self.caption
 
 
 def _names_that_fit(widths: Sequence[int], most: int, width: int) -> int:
     """How many of the first columns can stand before each of the others; at least one."""
+    if sum(widths) - GAP <= width:
+        return most
     for names in range(most, 1, -1):
         if sum(widths[:names]) + max(widths[names:], default=0) - GAP <= width:
             return names
@@ -102,8 +102,7 @@ def new_table(title: str, *columns: str, caption: str | None = None) -> FittedTa
     table = FittedTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 0, 0, 1))
     table.names = len(columns)
     table.title = Text(title, style="bold")
-    table.caption = Text(caption) if caption else None
-    table.title_justify = table.caption_justify = "left"
+    table.caption = Text(caption, style="italic dim") if caption else None
     for column in columns:
         table.add_column(column, no_wrap=True)
     return table

@@ -19,6 +19,7 @@ from edgekit.bundle.manifest import RuntimeName
 from edgekit.cache import cache_root, writing_to
 from edgekit.errors import RunnerError
 from edgekit.hashing import sha256_file
+from edgekit.places import expanded
 from edgekit.progress import Progress, silent
 from edgekit.runners.needs import needs_of_files, unmet
 from edgekit.whole_file import write_whole
@@ -159,6 +160,8 @@ def prepare(
     `offline_cache` is a directory that can be carried to a machine without internet and given there
     again; in it, `runtimes.json` lists every file a device gets, with its size and SHA-256.
     Default: the user's cache. Raises RunnerError."""
+    if offline_cache is not None:  # pip and zig run elsewhere
+        offline_cache = expanded(str(offline_cache), "offline_cache")
     runtimes = tuple(
         runtime_for(format, platform, cache=offline_cache, progress=progress) for format in formats
     )

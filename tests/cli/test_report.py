@@ -16,7 +16,7 @@ import edgekit
 from edgekit import store
 from edgekit.bundle.directory import Bundle
 from edgekit.cli import run
-from edgekit.store.tables import artifact_results, measurements
+from edgekit.store.tables import artifact_results, bodies, measurements
 from tests.support.measured import make_bundle, make_measurement
 
 
@@ -114,3 +114,17 @@ def test_reporting_never_imports_torch(bundle: Bundle, tmp_path: Path) -> None:
         " sys.exit('torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=120)
+
+
+def test_a_damaged_measurement_does_not_hide_the_others(
+    bundle: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is left out and named; where it is asked for, it is the error."""
+    damaged = f"{2:032x}"
+    with create_engine(f"sqlite:///{tmp_path / 'results.db'}").begin() as connection:
+        connection.execute(bodies.delete().where(bodies.c.measurement_id == damaged))
+        connection.execute(insert(bodies), {"measurement_id": damaged, "body": b"junk"})
+    path = edgekit.report(bundle.path, output=tmp_path / "page.html")
+    assert f"{3:032x}" in path.read_text(encoding="utf-8")
+    assert "left out" in caplog.text
+    assert run(["report", "-m", damaged, "-o", str(tmp_path / "named.html")]) == 10

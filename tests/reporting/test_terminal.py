@@ -209,6 +209,16 @@ def test_a_table_that_is_too_wide_goes_on_below_its_names() -> None:
     ]
 
 
+def test_titles_and_captions_leave_no_stray_words() -> None:
+    """They are as wide as the terminal, however narrow their table is."""
+    title, caption = "What each of the two builds gave", "† meaningless: runs under qemu"
+    table = new_table(title, "artifact", caption=caption)
+    number_columns(table, "size")
+    table.add_row("a", "1")
+    shown = [row.rstrip() for row in printed(table, width=40).splitlines()]
+    assert (shown[0], shown[-1]) == (title, caption)
+
+
 def test_a_list_of_results_tells_builds_apart(bundle: Bundle) -> None:
     for width in (80, 160):
         assert "5f19b536d428" in printed(terminal.results_table([ROW]), width=width)

@@ -119,7 +119,8 @@ def test_prepared_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         ("numpy-2.4.6", ABI, "manylinux_2_28_aarch64"),
     )
     carried = tmp_path / "carried"
-    (runtime,) = prepare(BOARD, formats=["litert"], offline_cache=carried)
+    monkeypatch.chdir(tmp_path)  # pip runs elsewhere: a relative directory is the caller's
+    (runtime,) = prepare(BOARD, formats=["litert"], offline_cache=Path("carried"))
     only_index(tmp_path / "nothing", monkeypatch)
     assert prepare(BOARD, formats=["litert"], offline_cache=carried) == (runtime,)
     text = (carried / "runtimes.json").read_text()

@@ -15,12 +15,13 @@ document   the file
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit.errors import UsageError
+from edgekit.errors import StoreError, UsageError
 from edgekit.whole_file import write_whole
 
 if TYPE_CHECKING:
@@ -77,9 +78,7 @@ def report(
             for measurement in shown
         }
         beside = {
-            measurement.id: [
-                store.load(identity) for identity in store.beside(measurement.id)[:MOST]
-            ]
+            measurement.id: _readable(store, store.beside(measurement.id)[:MOST])[0]
             for measurement in shown
         }
     by_target = {measurement.target: measurement for measurement in reversed(shown)}
@@ -111,7 +110,12 @@ def _chosen(store: Store, bundle: Bundle | None, prefixes: Sequence[str]) -> lis
                 hint=f"give at most {MOST} by --measurement",
             )
         identities = identities[:MOST]
-    measurements = [store.load(identity) for identity in identities]
+    if prefixes:
+        measurements = [store.load(identity) for identity in identities]
+    else:
+        measurements, problems = _readable(store, identities)
+        if problems and not measurements:
+            raise problems[0]
     for measurement in measurements:
         if bundle and measurement.bundle_id != bundle.manifest.id:
             text = (
@@ -120,6 +124,22 @@ def _chosen(store: Store, bundle: Bundle | None, prefixes: Sequence[str]) -> lis
             )
             raise UsageError(text, hint="leave the bundle out to see it alone")
     return measurements
+
+
+def _readable(
+    store: Store, identities: Sequence[str]
+) -> tuple[list[Measurement], list[StoreError]]:
+    """The measurements that can be read, and why others, which are named in the log, cannot: a
+    damaged one is no reason to show none."""
+    measurements: list[Measurement] = []
+    problems: list[StoreError] = []
+    for identity in identities:
+        try:
+            measurements.append(store.load(identity))
+        except StoreError as error:
+            problems.append(error)
+            logging.getLogger(__name__).warning("left out: %s", error.message)
+    return measurements, problems
 
 
 def _written(path: Path, text: str) -> Path:

@@ -42,29 +42,34 @@ def glance_table(
     measurements: Sequence[Measurement],
     met: Mapping[str, bool],
 ) -> Table:
-    """An artifact a line: size, headline metric, and for each target the median and how much faster
-    it is than the baseline."""
+    """An artifact a line, and where there are several targets a line for each: size, headline
+    metric, the median and how much faster it is than the baseline. However many targets there are,
+    it is no wider."""
     several = len(measurements) > 1
     metric = first_headline(artifact.verification for artifact in artifacts)
-    columns = ["artifact", "size", "smaller", metric_heading(metric)]
-    for measurement in measurements:
-        where = f" on {measurement.target}" if several else ""
-        columns += [f"p50 ms{where}", f"faster{where}", f"peak memory{where}"]
+    columns = ["artifact", *(["target"] if several else [])]
+    columns += ["size", "smaller", metric_heading(metric)]
+    if measurements:
+        columns += ["p50 ms", "faster", "peak memory"]
     if met:
         columns.append("budget")
     rows = tuple(
-        _glance_row(artifact, artifacts, baseline, measurements, met) for artifact in artifacts
+        _glance_row(artifact, artifacts, baseline, measurement, met, several=several)
+        for artifact in artifacts
+        for measurement in (measurements or (None,))
     )
     flags = dict.fromkeys(f"{m.target}: {flag(m)}" for m in measurements if flag(m))
-    return Table(tuple(columns), rows, caption="; ".join(flags))
+    return Table(tuple(columns), rows, caption="; ".join(flags), names=1 + several)
 
 
 def _glance_row(
     artifact: Artifact,
     artifacts: Sequence[Artifact],
     baseline: str,
-    measurements: Sequence[Measurement],
+    measurement: Measurement | None,
     met: Mapping[str, bool],
+    *,
+    several: bool,
 ) -> tuple[Cell, ...]:
     base = baseline_of(artifact, artifacts, baseline)
     verified = artifact.verification
@@ -76,28 +81,30 @@ def _glance_row(
     )
     row = [
         Cell(artifact.key),
+        *([Cell(measurement.target)] if several and measurement else []),
         Cell(numbers.size(artifact.file.bytes)),
         Cell(smaller),
         metric_cell(headline(verified.metrics)),
     ]
-    for measurement in measurements:
-        summary = measurement.summaries.get(artifact.key)
-        useless = mark(measurement)
-        dim = bool(useless) or bool(measurement.unjudged(artifact.key))
-        ratio = (
-            DASH
-            if base is None or alone
-            else numbers.ratio(measurement.latency_ratio(base.key, artifact.key))
-        )
-        times = [
-            with_interval(numbers.estimate_ms(summary.p50 if summary else None)),
-            with_interval(ratio),
-        ]
-        row += [marked_cell(cell, useless, dim=dim) for cell in times]
-        row.append(Cell(numbers.size(summary.peak_bytes if summary else None)))
+    if measurement:
+        row += _measured_cells(artifact.key, measurement, None if base is None or alone else base)
     if met:
         row.append(_budget_cell(met.get(artifact.key, met.get(artifact.variant))))
     return cells(*row)
+
+
+def _measured_cells(key: str, measurement: Measurement, base: Artifact | None) -> list[Cell]:
+    """Median, speed-up against another artifact where there is one, and memory."""
+    summary = measurement.summaries.get(key)
+    useless = mark(measurement)
+    dim = bool(useless) or bool(measurement.unjudged(key))
+    ratio = numbers.ratio(measurement.latency_ratio(base.key, key)) if base else DASH
+    times = [
+        with_interval(numbers.estimate_ms(summary.p50 if summary else None)),
+        with_interval(ratio),
+    ]
+    peak = Cell(numbers.size(summary.peak_bytes if summary else None))
+    return [*(marked_cell(cell, useless, dim=dim) for cell in times), peak]
 
 
 def _budget_cell(met: bool | None) -> Cell:

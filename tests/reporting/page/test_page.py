@@ -16,7 +16,7 @@ from edgekit.bundle.directory import Bundle
 from edgekit.bundle.manifest import ArtifactAgreement
 from edgekit.measure.measurement import Measurement
 from edgekit.recipe.load import load_recipe, recipe_sha256, resolved
-from edgekit.reporting.page import build, content, document, values
+from edgekit.reporting.page import build, content, document, overview, values
 from edgekit.store.results import HistoryEntry
 from edgekit.verdict.budget import JudgedLimit
 from edgekit.workflow.judge import judge
@@ -357,3 +357,22 @@ def test_anchors_are_unique_with_several_targets(bundle: Bundle, measurement: Me
     assert {str(attributes["href"])[1:] for tag, attributes in parsed.tags if tag == "a"} <= set(
         names
     )
+
+
+def test_at_a_glance_is_no_wider_with_many_targets(tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path / "bundle")
+    several = [
+        make_measurement(bundle, number=number, target=f"board{number}") for number in range(1, 5)
+    ]
+    table = overview.glance_table(bundle.manifest.artifacts, "fp32", several, {})
+    assert table.columns[:3] == ("artifact", "target", "size")
+    assert len(table.columns) == 8
+    assert [(row[0].text, row[1].text) for row in table.rows[:2]] == [
+        ("fp32.pte", "board1"),
+        ("fp32.pte", "board2"),
+    ]
+    alone = overview.glance_table(bundle.manifest.artifacts, "fp32", several[:1], {})
+    assert "target" not in alone.columns
+    unmeasured = overview.glance_table(bundle.manifest.artifacts, "fp32", [], {})
+    assert "p50 ms" not in unmeasured.columns
+    assert len(unmeasured.rows) == len(bundle.manifest.artifacts)
