@@ -7,6 +7,8 @@ Exit codes are those of edgekit/errors.py. Results go to stdout, progress and er
 from __future__ import annotations
 
 import json
+import os
+import re
 import signal
 import sys
 import traceback
@@ -129,6 +131,13 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(run(arguments))
 
 
+def _with_home(argument: str) -> str:
+    """`--output=~/x` as it is meant: shells put the home directory only where a word begins."""
+    option, _, value = argument.partition("=~/")
+    is_path = re.fullmatch(r"--[a-z][a-z-]*", option) and value
+    return f"{option}={os.path.expanduser('~')}/{value}" if is_path else argument
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     raise KeyboardInterrupt
@@ -137,6 +146,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def run(arguments: list[str]) -> int:
     """The exit code of a command. With `--debug` an error's traceback is shown as well."""
     as_json, debug = "--json" in arguments, "--debug" in arguments
+    arguments = [_with_home(argument) for argument in arguments]
     try:
         code = app(
             [argument for argument in arguments if argument != "--debug"],
@@ -151,6 +161,8 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         code = Interrupted.exit_code
     except ClickException as error:
+        if arguments[:1] == ["gate"]:
+            _no_verdict(arguments, error.format_message())
         if as_json:
             return _told(UsageError(error.format_message()), as_json=True)
         error.show()
@@ -167,6 +179,13 @@ def run(arguments: list[str]) -> int:
         return _told(interrupted, as_json=as_json)
     # The code of typer.Exit, else what the command returned: nothing.
     return code if isinstance(code, int) else 0
+
+
+def _no_verdict(arguments: list[str], reason: str) -> None:
+    """Leave no verdict of an earlier gate where a later one was asked for in a wrong way."""
+    from edgekit.cli.verdict_files import named_in  # here, so that --help stays fast
+
+    named_in(arguments).fail(UsageError(reason))
 
 
 def _unforeseen(error: Exception, arguments: list[str], *, as_json: bool, debug: bool) -> int:

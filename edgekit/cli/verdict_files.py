@@ -3,7 +3,9 @@ is a verdict, they say that there is none, and never what an earlier gate decide
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from edgekit.errors import EdgekitError, UsageError
@@ -58,6 +60,18 @@ class VerdictFiles:
                     stream.write(summary)
             except OSError as error:
                 raise _refused(self.summary, error) from None
+
+
+def named_in(arguments: Sequence[str]) -> VerdictFiles:
+    """The files that a command line names which cannot be understood as a whole. What is added to
+    is left alone."""
+    paths = {
+        option: Path(value)
+        for before, argument in pairwise(["", *arguments])
+        for option, value in [argument.split("=", 1) if "=" in argument else (before, argument)]
+        if not value.startswith("-")
+    }
+    return VerdictFiles(paths.get("--junit"), paths.get("--markdown"), None)
 
 
 def _refused(path: Path, error: OSError) -> UsageError:

@@ -16,7 +16,7 @@ import pytest
 import typer
 
 import edgekit
-from edgekit.cli import app, run
+from edgekit.cli import _with_home, app, run
 
 
 def test_help_lists_the_commands_and_imports_no_torch() -> None:
@@ -161,3 +161,21 @@ def test_installed_completion_completes_in_bash(tmp_path: Path) -> None:
     )
     done = subprocess.run(["bash", "-c", ask], env=home, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["validate"], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("argument", "meant"),
+    [
+        ("--output=~/out", "--output=/home/me/out"),
+        ("--set=a=~/b", "--set=a=~/b"),
+        ("a=~/b", "a=~/b"),
+        ("~/x", "~/x"),
+        ("--output=x~/y", "--output=x~/y"),
+    ],
+)
+def test_a_home_directory_behind_an_equals_sign(
+    argument: str, meant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shells leave it as it is, and a directory called ~ is never meant."""
+    monkeypatch.setenv("HOME", "/home/me")
+    assert _with_home(argument) == meant

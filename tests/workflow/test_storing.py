@@ -124,6 +124,21 @@ def test_files_of_a_verdict_never_keep_an_old_one(
     assert files["gate.md"].read_text().startswith("### edgekit gate: ERROR")
 
 
+def test_a_command_line_that_is_wrong_leaves_no_old_verdict_either(tmp_path: Path) -> None:
+    junit, markdown = tmp_path / "gate.xml", tmp_path / "gate.md"
+    for file in (junit, markdown):
+        file.write_text("all green\n")
+    options = ["--junit", str(junit), f"--markdown={markdown}", "--baselin", "main"]
+    assert run(["gate", "build/net", *options]) == 2
+    suite = ElementTree.fromstring(junit.read_text())
+    assert (suite.attrib["errors"], suite.attrib["failures"]) == ("1", "0")
+    assert markdown.read_text().startswith("### edgekit gate: ERROR")
+    assert run(["bench", "build/net", "--junit", str(markdown)]) == 2
+    assert markdown.read_text().startswith("### edgekit gate: ERROR"), "bench has no such file"
+    assert run(["gate", "build/net", "--junit", "--baselin"]) == 2
+    assert not Path("--baselin").exists()
+
+
 @pytest.mark.parametrize("option", ["--junit", "--markdown", "--github-summary"])
 def test_a_verdict_file_that_cannot_be_written_costs_no_measurement(
     option: str,
