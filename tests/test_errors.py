@@ -10,7 +10,7 @@ from edgekit.errors import DeviceError, TransportError
 
 
 @pytest.mark.parametrize(
-    ("message", "told"),
+    ("message", "shown"),
     [
         (
             "pi5: cannot be reached: [Errno None] Unable to connect to port 22 on 10.0.0.7",
@@ -25,9 +25,9 @@ from edgekit.errors import DeviceError, TransportError
         ("", ""),
     ],
 )
-def test_a_board_is_named_once_and_no_number_is_shown(message: str, told: str) -> None:
+def test_a_board_is_named_once_and_no_number_is_shown(message: str, shown: str) -> None:
     error = TransportError(message)
-    assert (error.message, str(error)) == (told, told)
+    assert (error.message, str(error)) == (shown, shown)
 
 
 def test_the_systems_own_errors() -> None:

@@ -64,12 +64,12 @@ def telling_long_work(progress: Progress, expected_s: float) -> Progress:
     """The same progress, which says once how long it will take, if that is much longer than one
     expects."""
     begun: dict[str, float] = {}
-    told: set[str] = set()
+    announced: set[str] = set()
 
     def telling(task: str, done: float, total: float, text: str = "") -> None:
         passed_s = time.monotonic() - begun.setdefault(task, time.monotonic())
-        if task not in told and 0 < done < total and passed_s / done * total > expected_s:
-            told.add(task)
+        if task not in announced and 0 < done < total and passed_s / done * total > expected_s:
+            announced.add(task)
             minutes = passed_s / done * total / 60
             print(f"{task}: this will take about {minutes:.0f} minutes", file=sys.stderr)
         progress(task, done, total, text)
