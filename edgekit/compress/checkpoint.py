@@ -5,7 +5,8 @@ for the architecture in JSON.
     weights.safetensors   the state of the model, or of its prepared graph (fake-quant and
                           observer state included)
     masks.safetensors     0/1 masks of unstructured pruning, if any
-    checkpoint.json       which model, which channels were pruned, how it is quantized
+    checkpoint.json       which model, which channels were pruned, how it is quantized, and the
+                          versions that its modules gave their part of the state
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from edgekit.compress.quantize.graph_state import graph_state, load_graph_state
 from edgekit.compress.scheme import Scheme
 from edgekit.models.calling import Inputs
 from edgekit.models.create import create_model
+from edgekit.models.state import load_state, module_versions
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ def save(checkpoint: Checkpoint, directory: Path) -> None:
             "seed": checkpoint.spec.seed,
         },
         "pruning_history": checkpoint.pruning_history,
+        "module_versions": module_versions(checkpoint.model),
         "quantization": None if quantization is None else dataclasses.asdict(quantization),
     }
     (directory / "checkpoint.json").write_text(json.dumps(description), encoding="utf-8")
@@ -106,7 +109,7 @@ def load(directory: Path, example: Inputs, *, base: Path) -> Checkpoint:
         load_graph_state(graph, state)
         model = graph
     else:
-        model.load_state_dict(state)
+        load_state(model, state, description["module_versions"])
     masks_file = directory / "masks.safetensors"
     return Checkpoint(
         spec,

@@ -7,9 +7,9 @@ from __future__ import annotations
 import pickle
 import warnings
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from edgekit.errors import ModelError
+from edgekit.models.state import Versions, load_state, module_versions
 
 NESTS = ("state_dict", "model_state_dict", "model")
 """Keys under which training programs keep the weights beside other state."""
@@ -24,24 +25,35 @@ NESTS = ("state_dict", "model_state_dict", "model")
 SAFE_WAYS = (
     "save the weights with safetensors.torch.save_file, or torch.save(model.state_dict(), path)"
 )
+COUNTERS = ("n_averaged",)
+"""What torch's AveragedModel keeps beside the weights."""
+BATCH_COUNTER = "num_batches_tracked"
 SHOWN = 10
+T = TypeVar("T")
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
+def load_weights(model: nn.Module, path: Path) -> str:
     """Load weights into a model, all of them or none. No code from the file is run.
 
     Accepts `.safetensors` and `torch.save` files holding a state dict, also nested under
-    `state_dict`, `model_state_dict` or `model`, and with the `module.` prefix of DataParallel.
-    Values are cast to the model's floating type.
+    `state_dict`, `model_state_dict` or `model`. A prefix that all names share, such as `module.`,
+    `model.` or `_orig_mod.`, is taken off where the rest then fits. Values are cast to the model's
+    floating type. Returns that prefix, "" where there is none.
 
     Raises ModelError: unreadable, empty or truncated; holds code or an exported program; missing,
     surplus or wrongly shaped tensors (all named, the first ten of each); NaN or infinite values.
     """
-    state = _state_dict(_read(path), path)
+    state, versions = _state_dict(_read(path), path)
+    prefix = _prefix(model, state)
+    state = _without(prefix, state)
     _check_names(model, state, path)
     _check_values(model, state, path)
+    # A file without versions was written by the same network, as far as anybody knows.
+    known = _without(prefix, {f"{name}.": each for name, each in versions.items()})
+    names = {name.removesuffix("."): each for name, each in known.items()}
     # The names are checked; only counters of batch norm, absent in old files, may be missing.
-    model.load_state_dict(state, strict=False)
+    load_state(model, state, names or module_versions(model), strict=False)
+    return prefix
 
 
 def _read(path: Path) -> Any:
@@ -90,8 +102,8 @@ def _read_torch(path: Path) -> Any:
         ) from None
 
 
-def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
-    """The tensors by name, out of their nest and without the prefix of DataParallel."""
+def _state_dict(content: Any, path: Path) -> tuple[dict[str, Tensor], Versions]:
+    """The tensors by name, out of their nest, and the versions of the modules that wrote them."""
     for nest in NESTS:
         if isinstance(content, Mapping) and isinstance(content.get(nest), Mapping):
             content = content[nest]
@@ -101,19 +113,47 @@ def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
     others = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
     if others:
         raise ModelError(f"{path}: besides tensors it holds {_some(others)}", hint=SAFE_WAYS)
-    names = [str(name) for name in content]
-    prefix = "module." if all(name.startswith("module.") for name in names) else ""
+    versions = getattr(content, "_metadata", None)
+    state = {str(name): tensor for name, tensor in content.items()}
+    return state, versions if isinstance(versions, Mapping) else {}
+
+
+def _prefix(model: nn.Module, state: Mapping[str, Tensor]) -> str:
+    """What all names begin with that those of the model do not, where the rest is the model's."""
+    names = [name for name in state if name not in COUNTERS]
+    own = {name for name in model.state_dict() if not name.endswith(BATCH_COUNTER)}
+    for prefix in _shared_prefixes(names):
+        rest = {name.removeprefix(prefix) for name in names}
+        if own <= rest:
+            return prefix
+    return ""
+
+
+def _shared_prefixes(names: Sequence[str]) -> Iterator[str]:
+    """From none to the longest: "", "model.", "model.net."."""
+    yield ""
+    prefix = ""
+    for parts in zip(*(name.split(".")[:-1] for name in names), strict=False):
+        if len(set(parts)) > 1:
+            return
+        prefix += f"{parts[0]}."
+        yield prefix
+
+
+def _without(prefix: str, values: Mapping[str, T]) -> dict[str, T]:
+    """By names without the prefix. What a wrapper counts besides is left out with its prefix."""
+    if not prefix:
+        return dict(values)
     return {
-        name.removeprefix(prefix): tensor
-        for name, tensor in zip(names, content.values(), strict=True)
+        name.removeprefix(prefix): value
+        for name, value in values.items()
+        if name.startswith(prefix)
     }
 
 
 def _check_names(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
     own = model.state_dict()
-    missing = [
-        name for name in own if name not in state and not name.endswith("num_batches_tracked")
-    ]
+    missing = [name for name in own if name not in state and not name.endswith(BATCH_COUNTER)]
     surplus = [name for name in state if name not in own]
     common = own.keys() & state.keys()
     shapes = [
@@ -135,6 +175,9 @@ def _check_names(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> N
     problems = [f"{what}: {_some(names)}" for what, names in names_by_problem if names]
     if problems:
         hint = "check model.name and model.args: these are weights of another network"
+        prefixes = list(_shared_prefixes(list(state)))
+        if len(prefixes) > 1:
+            hint += f"; all names begin with {prefixes[-1]}, also without it they do not fit"
         raise ModelError(f"{path}: does not fit the model; {'; '.join(problems)}", hint=hint)
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
+import logging
 import shutil
 import time
 from pathlib import Path
@@ -39,6 +40,9 @@ from edgekit.tasks.task import load_task
 
 if TYPE_CHECKING:
     from edgekit.pipeline.planning import Plan, PlannedStage
+
+
+LOG = logging.getLogger(__name__)
 
 
 class Stages:
@@ -173,7 +177,9 @@ def _original(loaded: LoadedRecipe, example: Inputs) -> Checkpoint:
     spec = ModelSpec(model.name, model.args, loaded.recipe.seed, base)
     network = create_model(spec.name, spec.args, seed=spec.seed, base=base)
     if model.weights:
-        load_weights(network, resolve_weights(model.weights, base))
+        prefix = load_weights(network, resolve_weights(model.weights, base))
+        if prefix:
+            LOG.warning("%s: read without %s, with which all names begin", model.weights, prefix)
     outputs = check_forward(network, example, model.name)
     require_states(states_of(loaded.recipe), outputs)
     return Checkpoint(spec, network)

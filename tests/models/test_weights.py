@@ -58,16 +58,38 @@ def test_both_formats_and_the_old_one(tmp_path: Path) -> None:
         ), name
 
 
+PREFIXES = ("module.", "model.", "_orig_mod.", "model._orig_mod.", "net.backbone.")
+"""Of DataParallel, Lightning, torch.compile, both, and a wrapper of the user's own."""
+
+
 @pytest.mark.parametrize("nest", ["state_dict", "model", "model_state_dict"])
-def test_nested_and_with_the_prefix_of_data_parallel(nest: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_nested_and_with_a_prefix_that_all_names_share(
+    nest: str, prefix: str, tmp_path: Path
+) -> None:
     source, model = net(1), net(2)
     torch.save(
-        {nest: {f"module.{key}": value for key, value in source.state_dict().items()}, "epoch": 3},
+        {nest: {prefix + key: value for key, value in source.state_dict().items()}, "epoch": 3},
         tmp_path / "w.pth",
     )
-    load_weights(model, tmp_path / "w.pth")
+    assert load_weights(model, tmp_path / "w.pth") == prefix
     key = "0.weight"
     assert torch.equal(model.get_parameter(key), source.get_parameter(key))
+
+
+def test_an_averaged_model_and_one_whose_own_names_share_a_prefix(tmp_path: Path) -> None:
+    averaged = torch.optim.swa_utils.AveragedModel(net(1))
+    torch.save(averaged.state_dict(), tmp_path / "ema.pth")
+    assert load_weights(net(2), tmp_path / "ema.pth") == "module."
+    inner = nn.ModuleDict({"module": net(1)})
+    torch.save(inner.state_dict(), tmp_path / "own.pth")
+    assert load_weights(nn.ModuleDict({"module": net(2)}), tmp_path / "own.pth") == ""
+
+
+def test_a_prefix_that_is_not_all_that_differs_is_named(tmp_path: Path) -> None:
+    torch.save({"encoder.0.weight": torch.ones(3, 4)}, tmp_path / "w.pth")
+    error = assert_refused(net(), tmp_path / "w.pth", "does not fit the model")
+    assert "all names begin with encoder.0., also without it" in error.hint
 
 
 def test_half_precision_is_cast_and_old_files_without_counters_load(tmp_path: Path) -> None:

@@ -9,12 +9,15 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 
 from edgekit.errors import ModelError
+from edgekit.models.state import require_tensors
 
 
 def graph_state(graph: nn.Module) -> dict[str, Tensor]:
     """Everything that a prepared graph or an eager model has learned, by name: parameters,
-    statistics, observers and switches."""
-    return {name: tensor.detach() for name, tensor in graph.state_dict().items()}
+    statistics, observers and switches. Raises ModelError for state that is no tensor."""
+    state = graph.state_dict()
+    require_tensors(state)
+    return {name: tensor.detach() for name, tensor in state.items()}
 
 
 def load_graph_state(graph: GraphModule, state: Mapping[str, Tensor]) -> None:
