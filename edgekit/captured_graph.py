@@ -8,9 +8,10 @@ heads, step counters of batch norm) for ever in the graph."""
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -45,6 +46,19 @@ BATCH_NORM = torch.ops.aten.batch_norm.default
 DROPOUT = (torch.ops.aten.dropout.default, torch.ops.aten.dropout_.default)
 
 
+@contextlib.contextmanager
+def unfused_attention() -> Iterator[None]:
+    """Within it, nn.MultiheadAttention and nn.TransformerEncoderLayer compute by their parts. In
+    eval mode without gradients they would run as one operator, which no backend has a kernel for
+    and whose products are not counted."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
 def capture(model: nn.Module, example: Mapping[str, Tensor]) -> GraphModule:
     """The graph of a copy of the model, for any batch from 1 to MAX_BATCH; `example` is a batch by
     input name. Parameters keep their names.
@@ -57,7 +71,7 @@ def capture(model: nn.Module, example: Mapping[str, Tensor]) -> GraphModule:
     )
     samples = Dim("batch", min=1, max=MAX_BATCH)
     try:
-        with warnings.catch_warnings():
+        with unfused_attention(), warnings.catch_warnings():
             warnings.filterwarnings(
                 "ignore", message=r"The tensor attributes .* were assigned during export"
             )  # nn.LSTM's own list of weights

@@ -18,7 +18,7 @@ from torch.export import Dim, ExportedProgram
 from torch.utils._pytree import tree_unflatten
 
 from edgekit.backends.backend import ALL_FIXED, Dynamic
-from edgekit.captured_graph import WEIGHT_ARGUMENTS, layer_of
+from edgekit.captured_graph import WEIGHT_ARGUMENTS, layer_of, unfused_attention
 from edgekit.errors import ExportError
 from edgekit.models.outputs import named_outputs
 
@@ -56,7 +56,7 @@ def trace(
     the model fixes, or anything else `torch.export` cannot follow."""
     shapes = _shapes(example, dynamic) if dynamic else None
     try:
-        with torch.no_grad():
+        with torch.no_grad(), unfused_attention():
             return torch.export.export(
                 model, tuple(example.values()), dynamic_shapes=shapes, strict=False
             )

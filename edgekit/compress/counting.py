@@ -8,8 +8,10 @@ from collections.abc import Iterator
 
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from edgekit.captured_graph import unfused_attention
 from edgekit.models.calling import Inputs, batch_size
 
 
@@ -21,6 +23,8 @@ def count_macs_params(model: nn.Module, example: Inputs) -> tuple[int, int]:
     with (
         evaluating(model),
         torch.no_grad(),
+        unfused_attention(),
+        sdpa_kernel(SDPBackend.MATH),  # the CPU's fused one is opaque to the counter
         warnings.catch_warnings(),
         FlopCounterMode(display=False) as counter,
     ):

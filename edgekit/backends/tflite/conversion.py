@@ -24,6 +24,7 @@ from edgekit.backends.tflite.contents import read_tflite
 from edgekit.backends.tflite.lowerings import require_lowerings
 from edgekit.backends.tflite.weight_quantization import with_smaller_weights
 from edgekit.backends.tracing import Weight, first_line, output_names, trace, weights
+from edgekit.captured_graph import unfused_attention
 from edgekit.compress.layers import kept_float
 from edgekit.compress.scheme import FLOAT, Scheme
 from edgekit.errors import ExportError
@@ -121,7 +122,7 @@ def _convert(model: nn.Module, example: Mapping[str, Tensor], *, int8: bool) -> 
     graph_weights, names = weights(program), output_names(program)
     inputs = tuple(example.values())
     try:
-        with fast_litert(model, program):
+        with fast_litert(model, program), unfused_attention():
             converted = litert_torch.convert(model, inputs, quant_config=config)
             return Converted(bytes(converted.model_content()), graph_weights, names)
     # The converter fails in many ways; an operator that it does not know is the likeliest.
