@@ -37,7 +37,6 @@ LIBRARIES = (
     "torch",
     "torchvision",
     "torchao",
-    "torch-pruning",
     "executorch",
     "litert-torch",
     "ai-edge-quantizer",

@@ -12,7 +12,7 @@ from edgekit.installing import install_command
 
 OF_EXPORT = (
     *("ai_edge_litert", "ai_edge_quantizer", "executorch", "litert_torch", "safetensors", "scipy"),
-    *("sklearn", "torch", "torch_pruning", "torchao", "torchvision", "ziglang"),
+    *("sklearn", "torch", "torchao", "torchvision", "ziglang"),
 )
 EXTRAS = dict.fromkeys(OF_EXPORT, "export") | {
     "PIL": "report",

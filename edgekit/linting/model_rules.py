@@ -4,9 +4,9 @@ and the rules about layers and data. Others are in board_rules.py, budget_rules.
 export_rules.py; those of one method are in compress/, those that need no model in
 document_rules.py.
 
-Knowledge is asked for, not kept in lists: which channels hang together is DepGraph's, what is
-quantized the quantizer's, what falls back the partitioner's, and what a board has packages for the
-package index's."""
+Knowledge is asked for, not kept in lists: which channels hang together is asked of the network,
+what is quantized of the quantizer, what falls back of the partitioner, and what a board has
+packages for of the package index."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ EXPORT_SOURCES = (
     "export",
     "sample_steps/tensors.py",
 )
-TRAINING_LIBRARIES = ("torch", "torchvision", "torchao", "torch-pruning", "numpy")
+TRAINING_LIBRARIES = ("torch", "torchvision", "torchao", "numpy")
 
 
 @dataclass(frozen=True)

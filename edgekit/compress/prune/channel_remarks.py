@@ -1,7 +1,7 @@
 """What can be said of structured pruning once the network is there: which of the layers a recipe
 names can lose channels, alone or only with others.
 
-Which layers belong together is DepGraph's answer (dependencies.py)."""
+Which layers belong together is dependencies.py's answer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import nn
 from edgekit.compress.layers import layers_with_weights
 from edgekit.compress.patterns import matches
 from edgekit.compress.prune.channel_removal import channel_groups
-from edgekit.compress.prune.dependencies import makes_channels
+from edgekit.compress.prune.dependencies import Followed, makes_channels
 from edgekit.compress.prune.structured_section import PruneStructured
 from edgekit.compress.remarks import Remark
 from edgekit.models.calling import Inputs
@@ -25,13 +25,27 @@ def channel_remarks(
 ) -> Iterator[Remark]:
     """Layers that the recipe names to be pruned, and whose channels cannot go, or not as it
     says."""
-    layers, groups = layers_with_weights(model), channel_groups(model, example)
+    layers, plan = layers_with_weights(model), channel_groups(model, example)
+    groups = [group.members for group in plan.groups]
+    yield from _whole(plan)
     yield from _fixed(section, layers, frozenset(name for group in groups for name in group))
     for group in groups:
         with_weights = [name for name in group if name in layers]
         yield from _named_in_part(section, with_weights, layers)
         yield from _whole_with_another(section, with_weights)
         yield from _at_odds(section, with_weights)
+
+
+def _whole(plan: Followed) -> Iterator[Remark]:
+    """Layers that stay whole whatever the recipe names."""
+    for group in plan.whole:
+        yield Remark(
+            "stays-whole",
+            "note",
+            ("method",),
+            f"the channels of {some(group.members)} stay whole: they cannot be followed through"
+            f" {group.reason}",
+        )
 
 
 def _fixed(

@@ -1,9 +1,8 @@
-"""Removal of whole channels, with everything that depends on them. Owns the groups of layers that
-lose channels together, and the removal.
+"""Removal of whole channels, with everything that depends on them. Owns which groups of layers a
+recipe's settings mean, and the history of what was removed.
 
-Which layers depend on each other is torch-pruning's DepGraph (Fang et al. 2023, arXiv:2301.12900);
-how many channels go is channels.py. torch-pruning's own pruner is not used: it rounds channel
-counts down only, and lets a layer fall below its limit in a single step."""
+Which layers depend on each other is dependencies.py's; how many channels go is channels.py's, which
+ones importance.py's, and weight_cutting.py cuts them out."""
 
 from __future__ import annotations
 
@@ -12,24 +11,28 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-import torch
-import torch_pruning as tp
-from torch import Tensor, nn
+from torch import nn
 
-from edgekit.compress.counting import count_macs_params, evaluating
-from edgekit.compress.patterns import require_matches
+from edgekit.compress.counting import count_macs_params
+from edgekit.compress.patterns import matches, require_matches
+from edgekit.compress.prune.channel_flow import Flow
+from edgekit.compress.prune.channel_tracing import trace_channels
 from edgekit.compress.prune.channels import Group, History, choose
 from edgekit.compress.prune.dependencies import (
     CHANNEL_MAKERS,
-    dependencies,
-    equal_parts,
-    is_prunable,
-    members,
+    ChannelGroup,
+    Followed,
+    followed,
+    makes_channels,
     not_followed,
+    problem_without,
+    source_name,
 )
-from edgekit.compress.prune.importance import Importance, LossBatches, ranking
-from edgekit.errors import EdgekitError, ModelError, UsageError
-from edgekit.models.calling import Inputs, call
+from edgekit.compress.prune.importance import Importance, LossBatches, group_scores
+from edgekit.compress.prune.weight_cutting import cut
+from edgekit.errors import ModelError, UsageError
+from edgekit.models.calling import Inputs
+from edgekit.prose import some
 
 
 def prune_structured(
@@ -63,14 +66,20 @@ def prune_structured(
     schedule, [] in the first one: ratios then count from the channels before all of them, and a
     step in which rounding leaves nothing to do is no error.
 
-    Raises ModelError: a pattern that matches nothing, nothing to prune, a target out of reach,
-    recurrent layers, channels that cannot be followed. The model is then unchanged. Raises
-    UsageError unless exactly one of ratio and macs is given."""
+    Layers whose channels cannot be followed stay whole (`followed` names them).
+
+    Raises ModelError: a pattern that matches nothing, nothing to prune, a target out of reach, no
+    channels that can be followed. The model is then unchanged. Raises UsageError unless exactly one
+    of ratio and macs is given."""
     if (ratio is None) == (macs is None):
         raise UsageError("structured pruning needs `ratio` or `macs`, one of the two")
     per_layer = dict(per_layer or {})
-    groups = _groups(
-        model, example, importance, include, exclude, tuple(per_layer), loss_batches, earlier or ()
+    plan = _followed(model, example, include, exclude)
+    groups = _scored(model, plan, importance, loss_batches, earlier or ())
+    require_matches(
+        [name for group in groups for name in group.members],
+        tuple(per_layer),
+        purpose="per_layer, among the layers that can be pruned",
     )
     at = functools.partial(
         choose,
@@ -80,16 +89,20 @@ def prune_structured(
         per_layer=per_layer,
         round_to=round_to,
     )
-    history = at(ratio) if ratio is not None else _search(model, example, at, macs or 0.0)
+    history = at(ratio) if ratio is not None else _search(model, example, plan, at, macs or 0.0)
     if not history and earlier is None and (ratio or macs or any(per_layer.values())):
         raise ModelError(
             "nothing was pruned: no layer has channels to spare",
             hint=f"lower round_to ({round_to}), or raise the ratio",
         )
-    # A model that DepGraph gets wrong is found out on a copy: the model itself may not be left
-    # with some of its layers pruned and others not.
-    _check(model, example, history)
-    replay(model, example, history)
+    # A flow that is wrong is found out on a copy: the model itself may not be left with some of its
+    # layers pruned and others not.
+    heads = _heads(plan.flow, history)
+    problem = problem_without(model, example, plan.flow, heads)
+    if problem is not None:
+        raise not_followed(problem)
+    history = _in_turn(plan.base, history)
+    cut(model, plan.flow, heads)
     return history
 
 
@@ -99,96 +112,125 @@ def replay(model: nn.Module, example: Inputs, history: Sequence[Sequence[Any]]) 
 
     Raises ModelError when the history does not fit the model.
     """
-    with dependencies(model, example) as graph:
-        try:
-            graph.load_pruning_history([list(entry) for entry in history])
-        except (AttributeError, KeyError, IndexError, ValueError, RuntimeError) as error:
-            raise ModelError(
-                f"the pruning history does not fit the model: {error}",
-                hint="it was made with another model",
-            ) from None
+    flow = trace_channels(model, example)
+    removed: set[int] = set()
+    try:
+        places = _places(flow)
+        for name, _, indices in history:
+            axis = flow.axes[places[name]]
+            left = axis.channels[~flow.ties.tied_to(removed)[axis.channels]]
+            removed |= set(flow.ties.heads(left[indices]).tolist())
+        cut(model, flow, removed)
+    except (KeyError, IndexError, ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"the pruning history does not fit the model: {error}",
+            hint="it was made with another model",
+        ) from None
 
 
-def channel_groups(model: nn.Module, example: Inputs) -> tuple[tuple[str, ...], ...]:
-    """The layers whose output channels can be removed, in groups that can only lose them together.
-    Raises ModelError as `prune_structured` does."""
-    return tuple(
-        group.members for group in _groups(model, example, "magnitude", ("*",), (), (), None, ())
+def channel_groups(model: nn.Module, example: Inputs) -> Followed:
+    """The layers whose output channels can be removed, in groups that can only lose them together,
+    and those that stay whole. Raises ModelError as `prune_structured` does."""
+    return _followed(model, example, ("*",), ())
+
+
+def _followed(
+    model: nn.Module, example: Inputs, include: Sequence[str], exclude: Sequence[str]
+) -> Followed:
+    """The groups that may be pruned: `include` names every layer that makes their channels,
+    `exclude` names none of their layers."""
+    layers = [name for name, layer in model.named_modules() if isinstance(layer, CHANNEL_MAKERS)]
+    require_matches(layers, include, purpose="layers to prune")
+    require_matches(
+        [name for name, _ in model.named_modules() if name], exclude, purpose="layers not to prune"
     )
 
+    def may_go(group: ChannelGroup) -> bool:
+        makers = [name for name in group.members if makes_channels(model.get_submodule(name))]
+        return all(matches(name, include) for name in makers) and not any(
+            matches(name, exclude) for name in group.members
+        )
 
-def _groups(
-    model: nn.Module,
-    example: Inputs,
-    importance: Importance,
-    include: Sequence[str],
-    exclude: Sequence[str],
-    own_ratio: Sequence[str],
-    loss_batches: LossBatches | None,
-    earlier: Sequence[Sequence[Any]],
-) -> list[Group]:
-    """The groups that may be pruned, with their scores."""
+    plan = followed(model, example, may_go)
+    if not plan.groups:
+        raise _nothing_left(model, plan, layers)
+    return plan
+
+
+def _nothing_left(model: nn.Module, plan: Followed, layers: Sequence[str]) -> ModelError:
     recurrent = [
         name
         for name, layer in model.named_modules()
         if isinstance(layer, nn.RNNBase | nn.RNNCellBase)
     ]
     if recurrent:
-        raise ModelError(
+        return ModelError(
             f"channels cannot be followed through the recurrent layer {recurrent[0]}",
             hint="use method: unstructured, or build the model smaller",
         )
-    layers = [name for name, layer in model.named_modules() if isinstance(layer, CHANNEL_MAKERS)]
-    require_matches(layers, include, purpose="layers to prune")
-    require_matches(
-        [name for name, _ in model.named_modules() if name], exclude, purpose="layers not to prune"
+    if plan.whole:
+        whole = plan.whole[0]
+        return not_followed(f"those of {some(whole.members)} stay whole ({whole.reason})")
+    return ModelError(
+        "the model has no channels that can be pruned",
+        hint=f"layers: {', '.join(layers[:5]) or '(none)'}; look at include and exclude",
     )
-    rank = ranking(model, importance, loss_batches)
-    groups = []
-    with dependencies(model, example) as graph, torch.no_grad():
-        for group in graph.get_all_groups(root_module_types=list(CHANNEL_MAKERS)):
-            if is_prunable(graph, group, include, exclude):
-                groups += _scored(graph, group, rank, earlier)
-    model.zero_grad(set_to_none=True)  # the gradients of importance taylor
-    if not groups:
-        names = ", ".join(layers[:5]) or "(none)"
-        raise ModelError(
-            "the model has no channels that can be pruned",
-            hint=f"layers: {names}; look at include and exclude",
-        )
-    require_matches(
-        [name for group in groups for name in group.members],
-        own_ratio,
-        purpose="per_layer, among the layers that can be pruned",
-    )
-    return groups
 
 
 def _scored(
-    graph: tp.DependencyGraph,
-    group: Any,
-    rank: Callable[[Any], Tensor | None],
+    model: nn.Module,
+    plan: Followed,
+    importance: Importance,
+    loss_batches: LossBatches | None,
     earlier: Sequence[Sequence[Any]],
 ) -> list[Group]:
-    """The group with its scores; empty when the importance does not rank it."""
-    scores = rank(group)
-    if scores is None:
-        return []
-    layers = members(graph, group)
-    copies = equal_parts(graph, group)
-    if len(scores) % copies:
-        return []
-    # One choice removes a channel from each of the equal parts: its score is the mean of theirs.
-    # A group without any signal (weights or gradients all zero) is divided by its zero mean.
-    scores = torch.nan_to_num(scores.float()).view(copies, -1).mean(0)
-    root = graph._module2name[group[0].dep.target.module]
-    # Ratios count from the channels before the first step of a schedule.
-    removed = sum(len(indices) for name, _, indices in earlier if name == root)
-    return [Group(root, tuple(layers), scores.cpu(), copies, len(scores) + removed // copies)]
+    """The groups with their scores, without those that the importance does not rank."""
+    scores = group_scores(model, plan.flow, plan.groups, importance, loss_batches)
+    groups = []
+    for group, worth in zip(plan.groups, scores, strict=True):
+        if worth is not None:
+            # Ratios count from the channels before the first step of a schedule.
+            removed = sum(len(indices) for name, _, indices in earlier if name == group.root)
+            before = len(worth) + removed // group.copies
+            groups.append(
+                Group(group.root, group.members, worth, group.copies, before, group.channels)
+            )
+    return groups
+
+
+def _places(flow: Flow) -> dict[str, tuple[str, int]]:
+    """The place in a flow of each layer that a history may name."""
+    return {source_name(place): place for place in flow.sources}
+
+
+def _heads(flow: Flow, history: History) -> set[int]:
+    """The channels of a history whose indices all count from before it."""
+    places = _places(flow)
+    return {
+        head
+        for name, _, indices in history
+        for head in flow.ties.heads(flow.axes[places[name]].channels[indices]).tolist()
+    }
+
+
+def _in_turn(flow: Flow, history: History) -> History:
+    """The history whose indices count what the entries before have left: of a layer whose channels
+    are in several groups, some may be gone by then."""
+    places, removed, entries = _places(flow), set[int](), []
+    for name, _, indices in history:
+        axis = flow.axes[places[name]]
+        left = (~flow.ties.tied_to(removed)[axis.channels]).nonzero().flatten().tolist()
+        entries.append([name, True, [left.index(index) for index in indices]])
+        removed |= set(flow.ties.heads(axis.channels[indices]).tolist())
+    return entries
 
 
 def _search(
-    model: nn.Module, example: Inputs, at: Callable[[float], History], target: float
+    model: nn.Module,
+    example: Inputs,
+    plan: Followed,
+    at: Callable[[float], History],
+    target: float,
 ) -> History:
     """The history of the smallest ratio that leaves at most `target` of the multiply-accumulates,
     by bisection."""
@@ -198,7 +240,7 @@ def _search(
     def fraction(history: History) -> float:
         key = str(history)
         if key not in measured:
-            measured[key] = _check(model, example, history) / whole
+            measured[key] = _macs_after(model, example, plan.flow, history) / whole
         return measured[key]
 
     # Rounding to whole blocks of channels makes the count fall in steps: many ratios have the same
@@ -221,22 +263,12 @@ def _search(
     return best
 
 
-def _check(model: nn.Module, example: Inputs, history: History) -> int:
+def _macs_after(model: nn.Module, example: Inputs, flow: Flow, history: History) -> int:
     """Multiply-accumulates after a history, tried on a copy. Raises ModelError when the copy does
-    not run, or answers in another shape."""
+    not run."""
     trial = copy.deepcopy(model)
     try:
-        replay(trial, example, history)
-        with evaluating(trial), evaluating(model), torch.no_grad():
-            before, after = _shapes(model, example), _shapes(trial, example)
-    except EdgekitError:
-        raise
+        cut(trial, flow, _heads(flow, history))
+        return count_macs_params(trial, example)[0]
     except Exception as error:  # whatever the pruned model stumbles over
         raise not_followed(f"{type(error).__name__}: {error}".splitlines()[0]) from None
-    if before != after:
-        raise not_followed("the pruned model answers in another shape")
-    return count_macs_params(trial, example)[0]
-
-
-def _shapes(model: nn.Module, example: Inputs) -> dict[str, torch.Size]:
-    return {name: output.shape for name, output in call(model, example).items()}

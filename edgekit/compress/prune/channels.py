@@ -13,27 +13,31 @@ from torch import Tensor, argsort
 from edgekit.compress.patterns import matches
 
 History = list[list[Any]]
-"""[layer name, whether its outputs are meant, channel indices] in the order of removal, as
-torch-pruning keeps it: plain JSON values."""
+"""[layer name, whether its outputs are meant, channel indices] in the order of removal: plain JSON
+values. Indices count what the entries before have left."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Layers whose output channels go together, headed by `root`. `scores` rank the choices: a
-    choice is one channel of the root, or, where channels are grouped, one of each of its `copies`
-    parts. `before` is how many choices there were before the steps that came earlier."""
+    """Layers whose output channels go together, headed by `root`. `scores` rank the choices: what
+    can go alone, mostly one channel of the root, or, where channels are grouped, one of each of its
+    `copies` parts. `channels` has the channels of each choice by layer; `before` is how many
+    choices there were before the steps that came earlier."""
 
     root: str
     members: tuple[str, ...]
     scores: Tensor
     copies: int
     before: int
+    channels: tuple[Mapping[str, Sequence[int]], ...]
 
-    def indices(self, removed: Sequence[int]) -> list[int]:
-        """The root's channels that stand for the removed choices."""
-        return sorted(
-            choice + part * len(self.scores) for choice in removed for part in range(self.copies)
-        )
+    def entries(self, removed: Sequence[int]) -> History:
+        """The channels that stand for the removed choices."""
+        indices: dict[str, list[int]] = {}
+        for choice in removed:
+            for layer, channels in self.channels[choice].items():
+                indices.setdefault(layer, []).extend(channels)
+        return [[layer, True, sorted(channels)] for layer, channels in indices.items()]
 
 
 def choose(
@@ -65,14 +69,14 @@ def choose(
         removals |= _global_counts(
             [group for group in groups if group.root not in own], ratio, max_layer_ratio
         )
-    history = []
+    history: History = []
     for group in groups:
         count = len(group.scores) - _remaining(
             group, len(group.scores) - removals[group.root], max_layer_ratio, round_to
         )
         if count > 0:
             weakest = argsort(group.scores, stable=True)[:count].tolist()
-            history.append([group.root, True, group.indices(weakest)])
+            history += group.entries(weakest)
     return history
 
 

@@ -1,109 +1,132 @@
-"""Which layers lose channels together. Asks torch-pruning's DepGraph (Fang et al. 2023,
-arXiv:2301.12900), and owns reading its answers: who makes the channels of a group, which groups may
-be pruned, how many equal parts a group must lose alike."""
+"""Which layers lose channels together, and which channels cannot go at all. Reads what
+channel_flow.py found out about a network, and tries it: channels that the pruned network does not
+carry to where the flow says stay whole.
+
+Such are channels that an attention mixes, or that a forward with fixed numbers cuts."""
 
 from __future__ import annotations
 
-import contextlib
-import math
-import warnings
-from collections.abc import Iterator, Sequence
-from typing import Any
+import copy
+import random
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-import torch
-import torch_pruning as tp
-from torch import Tensor, nn
+from torch import nn
 
-from edgekit.compress.counting import evaluating
-from edgekit.compress.patterns import matches
+from edgekit.compress.prune.channel_flow import OUTPUT, Flow, Place
+from edgekit.compress.prune.channel_tracing import require_same_flow, trace_channels
+from edgekit.compress.prune.ties import ChannelsDiffer, Ties
+from edgekit.compress.prune.weight_cutting import cut, is_depthwise
 from edgekit.errors import ModelError
-from edgekit.models.calling import Inputs, call
+from edgekit.models.calling import Inputs
 
 CHANNEL_MAKERS = (nn.modules.conv._ConvNd, nn.Linear)
+TRIAL_SHARE = 3
+"""One of so many channels goes in a trial."""
+DIFFER = "with fewer channels, others meet than before"
 
 
-@contextlib.contextmanager
-def dependencies(model: nn.Module, example: Inputs) -> Iterator[tp.DependencyGraph]:
-    """The dependency graph of a model. Raises ModelError when it cannot be traced."""
-    # DepGraph follows autograd's graph from the outputs back to the weights. A frozen parameter has
-    # no node there, so gradients are on for all of them as long as the graph is in use.
-    frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
-    for name in frozen:
-        model.get_parameter(name).requires_grad_(True)
+@dataclass(frozen=True)
+class ChannelGroup:
+    """Layers whose channels go together, headed by `root`. `members` make, filter or normalise
+    them. A choice is what can go alone: `heads` has its head, and `channels` the channels that it
+    stands for by layer, as a history lists them. `copies` is how many of the root's they are."""
+
+    root: str
+    members: tuple[str, ...]
+    heads: tuple[int, ...]
+    channels: tuple[Mapping[str, Sequence[int]], ...]
+    copies: int
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Layers whose channels all stay, and why."""
+
+    members: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Followed:
+    """The groups of a network. `whole` are those that cannot be followed; those that make the
+    model's outputs are in neither. `flow` ties what must go together; a history of channels is
+    replayed by `base`, which ties no equal parts."""
+
+    flow: Flow
+    base: Flow
+    groups: tuple[ChannelGroup, ...]
+    whole: tuple[Whole, ...]
+
+
+def followed(
+    model: nn.Module,
+    example: Inputs,
+    may_go: Callable[[ChannelGroup], bool] = lambda group: True,
+) -> Followed:
+    """The groups of a model that `may_go`, by a batch of inputs.
+
+    Raises ModelError when the model does not run."""
     try:
-        with evaluating(model), torch.enable_grad(), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Unwrapped parameters detected")
-            yield _traced(model, example)
-    finally:
-        for name in frozen:
-            model.get_parameter(name).requires_grad_(False)
+        flow = trace_channels(model, example)
+    except ModelError:
+        raise
+    except Exception as error:  # whatever the user's own forward stumbles over
+        raise not_followed(_first_line(error)) from None
+    base = flow.ties.copy()
+    groups, whole = _groups(flow, base)
+    asked = [group for group in groups if may_go(group)]
+    problems: dict[str, str] = {}
+    if _problem(model, example, flow, asked):
+        # The forward may cut channels into parts that must lose the same.
+        tied = replace(flow, ties=base.copy())
+        _tie_parts(tied, {head for group in asked for head in group.heads})
+        if _problem(model, example, tied, _asked(tied, base, may_go)):
+            tied = replace(flow, ties=base.copy())
+            problems = _failing(model, example, flow, asked)
+            heads = {head for group in asked if group.root in problems for head in group.heads}
+            if _tie_parts(tied, heads):
+                problems = _failing(model, example, tied, _asked(tied, base, may_go))
+        flow = tied
+        groups, whole = _groups(flow, base)
+        asked = [group for group in groups if may_go(group)]
+    whole += [
+        Whole(group.members, problems[group.root]) for group in asked if group.root in problems
+    ]
+    rest = tuple(group for group in asked if group.root not in problems)
+    return Followed(flow, replace(flow, ties=base), rest, tuple(whole))
 
 
-def _traced(model: nn.Module, example: Inputs) -> tp.DependencyGraph:
-    try:
-        return tp.DependencyGraph().build_dependency(
-            model, dict(example), forward_fn=_differentiable_outputs
-        )
-    except Exception as error:  # whatever the tracer stumbles over
-        raise not_followed(f"{type(error).__name__}: {error}".splitlines()[0]) from None
-
-
-def _differentiable_outputs(model: nn.Module, inputs: Inputs) -> list[Tensor]:
-    """Class numbers and masks have no gradient to follow."""
-    return [output for output in call(model, inputs).values() if output.requires_grad]
+def _asked(flow: Flow, base: Ties, may_go: Callable[[ChannelGroup], bool]) -> list[ChannelGroup]:
+    return [group for group in _groups(flow, base)[0] if may_go(group)]
 
 
 def not_followed(reason: str) -> ModelError:
-    """The error for a model whose channels DepGraph gets wrong or not at all."""
+    """The error for a model whose channels are followed wrong or not at all."""
     hint = "exclude the layers around reshapes and attention, or use method: unstructured"
     return ModelError(f"the model's channels cannot be followed: {reason}", hint=hint)
 
 
-def is_prunable(
-    graph: tp.DependencyGraph, group: Any, include: Sequence[str], exclude: Sequence[str]
-) -> bool:
-    """Whether a group may lose channels: none of them is one of the model's outputs, `include`
-    names every layer that makes them, and `exclude` names no layer in the group."""
-    # A node without successors in the graph is an output of the model.
-    makes_an_output = any(
-        not dep.target.outputs for dep, _ in group if graph.is_out_channel_pruning_fn(dep.handler)
-    )
-    if makes_an_output:
-        return False
-    layers = members(graph, group)
-    makers = [name for name, layer in layers.items() if makes_channels(layer)]
-    return all(matches(name, include) for name in makers) and not any(
-        matches(name, exclude) for name in layers
-    )
+def problem_without(
+    model: nn.Module, example: Inputs, flow: Flow, removed: Iterable[int]
+) -> str | None:
+    """What is wrong with the model without these channels, tried on a copy."""
+    trial, heads = copy.deepcopy(model), set(removed)
+    try:
+        require_same_flow(trial, example, cut(trial, flow, heads))
+    except ChannelsDiffer:
+        return DIFFER
+    except Exception as error:  # whatever the pruned model stumbles over
+        return _first_line(error)
+    return None
 
 
-def members(graph: tp.DependencyGraph, group: Any) -> dict[str, nn.Module]:
-    """The layers whose output channels a group removes, by name."""
-    # A group lists the layers that lose inputs too: these follow, and are not named. Operators
-    # such as a reshape are no modules, and the model itself may stand there without a name.
-    names = graph._module2name
-    layers = [dep.target.module for dep, _ in group if graph.is_out_channel_pruning_fn(dep.handler)]
-    return {
-        names[layer]: layer for layer in layers if isinstance(layer, nn.Module) and names.get(layer)
-    }
-
-
-def equal_parts(graph: tp.DependencyGraph, group: Any) -> int:
-    """Into how many equal parts grouped convolutions and norms in the group divide the channels;
-    each part must lose as many."""
-    # Two layers of 4 and 6 parts only agree on channels that come in 12 equal parts: the least
-    # common multiple. A depthwise convolution has a part for each channel and would forbid all
-    # pruning; it has no channels of its own and loses those of the layer before it.
-    parts = 1
-    for dep, _ in group:
-        layer = dep.target.module
-        if isinstance(layer, nn.Module) and not is_depthwise(layer):
-            pruner = graph.get_pruner_of_module(layer)
-            if graph.is_out_channel_pruning_fn(dep.handler):
-                parts = math.lcm(parts, int(pruner.get_out_channel_groups(layer)))
-            else:
-                parts = math.lcm(parts, int(pruner.get_in_channel_groups(layer)))
-    return parts
+def source_name(place: Place) -> str:
+    """What a history calls the layer that makes channels: by the layer's name where they are its
+    `weight`'s, else by the parameter's."""
+    layer, _, key = place[0].rpartition(".")
+    return layer if key == "weight" else place[0]
 
 
 def makes_channels(layer: nn.Module) -> bool:
@@ -112,5 +135,103 @@ def makes_channels(layer: nn.Module) -> bool:
     return isinstance(layer, CHANNEL_MAKERS) and not is_depthwise(layer)
 
 
-def is_depthwise(layer: nn.Module) -> bool:
-    return isinstance(layer, nn.modules.conv._ConvNd) and layer.groups == layer.out_channels > 1
+def _groups(flow: Flow, base: Ties) -> tuple[list[ChannelGroup], list[Whole]]:
+    """The groups in the order in which a run makes their channels; and those that cannot go, but
+    for outputs. `base` are the ties without those of equal parts."""
+    fixed, owners, listed = _fixed(flow), _owners(flow), _listed(flow, base)
+    groups, whole, seen = [], [], {0}
+    for place in flow.sources:
+        heads = flow.ties.heads(flow.axes[place].channels).tolist()
+        fresh = tuple(dict.fromkeys(head for head in heads if head not in seen))
+        seen |= set(fresh)
+        members = tuple(dict.fromkeys(name for head in fresh for name in owners[head] if name))
+        reasons = {fixed[head] for head in fresh if head in fixed}
+        times = Counter(heads)
+        counts = {times[head] for head in fresh}
+        if len(counts) > 1:
+            reasons.add("they go in unequal parts")
+        if fresh and not reasons:
+            channels = tuple(listed[head] for head in fresh)
+            groups.append(ChannelGroup(source_name(place), members, fresh, channels, counts.pop()))
+        elif fresh and OUTPUT not in reasons:
+            whole.append(Whole(members, sorted(reasons)[0]))
+    return groups, whole
+
+
+def _fixed(flow: Flow) -> dict[int, str]:
+    """Why channels cannot go, by head."""
+    fixed: dict[int, str] = {}
+    for channel, reason in flow.fixed.items():
+        head = flow.ties.head(channel)
+        fixed[head] = OUTPUT if fixed.get(head) == OUTPUT else reason
+    return fixed
+
+
+def _owners(flow: Flow) -> Mapping[int, Mapping[str, None]]:
+    """The layers that channels are of, by head."""
+    owners: dict[int, dict[str, None]] = defaultdict(dict)
+    for (name, _), axis in flow.axes.items():
+        if axis.own:
+            for head in flow.ties.heads(axis.channels.unique()).tolist():
+                owners[head][name.rpartition(".")[0]] = None
+    return owners
+
+
+def _listed(flow: Flow, base: Ties) -> Mapping[int, Mapping[str, Sequence[int]]]:
+    """The channels that stand for each head, by layer: of all that are tied anyway, those of the
+    first layer."""
+    listed: dict[int, dict[str, list[int]]] = defaultdict(dict)
+    places: dict[int, Place] = {}
+    for place in flow.sources:
+        channels, name = flow.axes[place].channels, source_name(place)
+        tied_by = zip(
+            flow.ties.heads(channels).tolist(), base.heads(channels).tolist(), strict=True
+        )
+        for index, (head, tied) in enumerate(tied_by):
+            if places.setdefault(tied, place) == place:
+                listed[head].setdefault(name, []).append(index)
+    return listed
+
+
+def _problem(
+    model: nn.Module, example: Inputs, flow: Flow, groups: Sequence[ChannelGroup]
+) -> str | None:
+    """What is wrong when all of these groups lose channels."""
+    removed = [head for group in groups for head in _sample(group)]
+    return problem_without(model, example, flow, removed) if removed else None
+
+
+def _failing(
+    model: nn.Module, example: Inputs, flow: Flow, groups: Sequence[ChannelGroup]
+) -> dict[str, str]:
+    """What is wrong with each group that cannot lose channels, by its root: all are tried together,
+    and by halves where that fails."""
+    reason = _problem(model, example, flow, groups)
+    if reason is None:
+        return {}
+    if len(groups) == 1:
+        return {groups[0].root: reason}
+    half = len(groups) // 2
+    return _failing(model, example, flow, groups[:half]) | _failing(
+        model, example, flow, groups[half:]
+    )
+
+
+def _sample(group: ChannelGroup) -> list[int]:
+    """Channels at no regular distance, so that no cut into parts gets them right by chance."""
+    count = min(len(group.heads) - 1, max(1, len(group.heads) // TRIAL_SHARE))
+    return random.Random(len(group.heads)).sample(group.heads, count)
+
+
+def _tie_parts(flow: Flow, heads: set[int]) -> bool:
+    """Tie the parts into which these channels are cut. False where they are not."""
+    cut_parts = [
+        parts for parts in flow.splits if heads & set(flow.ties.heads(parts).flatten().tolist())
+    ]
+    for parts in cut_parts:
+        flow.ties.tie_rows(parts)
+    return bool(cut_parts)
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -36,14 +36,24 @@ def _run(context: StageContext, checkpoint: Checkpoint, section: PruneStructured
     steps = schedule.steps if isinstance(schedule, Iterative) else 1
     removed: list[Any] = []
     macs_before, _ = count_macs_params(model, context.example)
+    notes = _whole(model, context.example)
     for step in range(1, steps + 1):
         removed += _remove(context, model, section, step=step, steps=steps, earlier=removed)
         if isinstance(schedule, Iterative):
             train_between(context, model, schedule.train, step=step, steps=steps)
     macs, _ = count_macs_params(model, context.example)
     history = (*checkpoint.pruning_history, *removed)
-    note = f"{macs / macs_before:.1%} of the MACs left"
-    return dataclasses.replace(checkpoint, pruning_history=history), (note,)
+    notes = (f"{macs / macs_before:.1%} of the MACs left", *notes)
+    return dataclasses.replace(checkpoint, pruning_history=history), notes
+
+
+def _whole(model: nn.Module, example: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """A note on layers whose channels cannot be followed."""
+    from edgekit.compress.prune.channel_removal import channel_groups
+    from edgekit.prose import some
+
+    members = [name for group in channel_groups(model, example).whole for name in group.members]
+    return (f"whole, as their channels cannot be followed: {some(members)}",) if members else ()
 
 
 def _remove(

@@ -13,9 +13,9 @@ from edgekit.yaml_documents.fields import Count, invalid
 
 class PruneStructured(PruneBase):
     """Remove whole channels, with everything that depends on them: the model gets smaller and
-    faster.
+    faster. Layers whose channels cannot be followed stay whole, and are named.
 
-    DepGraph, Fang et al. 2023, arXiv:2301.12900.
+    After DepGraph, Fang et al. 2023, arXiv:2301.12900.
     """
 
     importance: Literal["magnitude", "taylor", "lamp", "bn_scale", "random"] = Field(

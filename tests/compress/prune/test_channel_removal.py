@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from edgekit.compress.counting import count_macs_params
 from edgekit.compress.prune.channel_removal import prune_structured, replay
-from edgekit.compress.prune.dependencies import dependencies
+from edgekit.compress.prune.channel_tracing import trace_channels
+from edgekit.compress.prune.dependencies import followed
 from edgekit.errors import ModelError, UsageError
 from edgekit.models.create import create_model
 from tests.support.compress_nets import batch, named, seeded
@@ -29,21 +30,20 @@ def losses(model: nn.Module) -> Iterator[Tensor]:
 
 def silenced(model: nn.Module, example: Tensor, history: list[list[Any]]) -> nn.Module:
     """The unpruned model, in which the channels of a history are made to be zero: what a pruned
-    model must compute."""
+    model must compute. No layer of it may be in two groups."""
     model = copy.deepcopy(model)
-    with dependencies(model, named(example)) as graph, torch.no_grad():
-        for name, _, indices in history:
-            layer = model.get_submodule(name)
-            for dep, channels in graph.get_pruning_group(
-                layer, graph.get_pruner_of_module(layer).prune_out_channels, indices
-            ):
-                made_by = dep.target.module
-                if graph.is_out_channel_pruning_fn(dep.handler) and isinstance(
-                    made_by, nn.Conv2d | nn.Linear | nn.BatchNorm2d
-                ):
-                    for key in ("weight", "bias", "running_mean"):
-                        if getattr(made_by, key, None) is not None:
-                            getattr(made_by, key)[channels] = 0
+    flow = trace_channels(model, named(example))
+    gone = flow.ties.tied_to(
+        {
+            head
+            for name, _, indices in history
+            for head in flow.ties.heads(flow.axes[f"{name}.weight", 0].channels[indices]).tolist()
+        }
+    )
+    for (name, axis), entry in flow.axes.items():
+        if entry.own and axis == 0 and not name.endswith("running_var"):
+            with torch.no_grad():
+                model.state_dict()[name][gone[entry.channels]] = 0
     return model
 
 
@@ -236,25 +236,145 @@ def test_recurrent_layers_are_refused_by_name() -> None:
 
 
 class Shuffle(nn.Module):
-    """Channels that cross over between two convolutions: torch-pruning cannot follow them."""
+    """Channels that cross over between two convolutions."""
 
-    def __init__(self) -> None:
+    def __init__(self, parts: int, *, counts: bool) -> None:
         super().__init__()
-        self.first, self.second, self.head = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 1), nn.Linear(8, 2)
+        self.parts, self.counts = parts, counts
+        self.first, self.second = nn.Conv2d(3, 24, 1), nn.Conv2d(24, 8, 1)
+        self.head = nn.Linear(8, 2)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.first(x)
-        x = x.reshape(len(x), 2, 4, *x.shape[2:]).transpose(1, 2).reshape(x.shape)
-        logits: Tensor = self.head(self.second(x).mean((2, 3)))
+        rest = -1 if self.counts else 24 // self.parts
+        x = x.reshape(len(x), self.parts, rest, *x.shape[2:])
+        x = x.transpose(1, 2).flatten(1, 2)
+        logits: Tensor = self.head(self.second(x).relu().mean((2, 3)))
         return logits
 
 
-def test_channels_that_cannot_be_followed_leave_the_model_whole() -> None:
-    model = Shuffle()
-    with pytest.raises(ModelError, match="cannot be followed"):
-        prune_structured(model, named(batch(2, 3, 4, 4)), ratio=0.4, round_to=1)
-    assert model.first.out_channels == 8
-    assert model(batch(2, 3, 4, 4)).shape == (2, 2)
+def pruned_right(model: nn.Module, *shape: int, ratio: float = 0.4) -> list[list[Any]]:
+    """Prunes a model without batch norm, and shows by numbers that it computes what the whole one
+    does without those channels."""
+    example = batch(*shape)
+    pruned = copy.deepcopy(model.eval())
+    history = prune_structured(pruned, named(example), ratio=ratio, round_to=1)
+    expected = without(model, example, history)(example)
+    assert (pruned(example) - expected).abs().max() < 1e-4 * expected.abs().max()
+    fresh = copy.deepcopy(model)
+    replay(fresh, named(example), json.loads(json.dumps(history)))
+    fresh.load_state_dict(pruned.state_dict())
+    assert torch.equal(fresh.eval()(example), pruned(example))
+    return history
+
+
+def without(model: nn.Module, example: Tensor, history: list[list[Any]]) -> nn.Module:
+    """The unpruned model in which nothing takes the channels of a history any more."""
+    silent = copy.deepcopy(model)
+    flow = trace_channels(silent, named(example))
+    removed: set[int] = set()
+    for name, _, indices in history:
+        axis = next(flow.axes[place] for place in flow.sources if place[0] == f"{name}.weight")
+        left = axis.channels[~flow.ties.tied_to(removed)[axis.channels]]
+        removed |= set(flow.ties.heads(left[indices]).tolist())
+    gone = flow.ties.tied_to(removed)
+    for (name, position), entry in flow.axes.items():
+        if not entry.own:
+            with torch.no_grad():
+                silent.get_parameter(name).movedim(position, 0)[gone[entry.channels]] = 0
+    return silent
+
+
+def test_a_shuffle_of_channels_is_followed() -> None:
+    history = pruned_right(Shuffle(2, counts=True), 2, 3, 4, 4)
+    assert {name for name, _, _ in history} == {"first", "second"}
+
+
+def test_channels_that_cannot_be_followed_stay_whole_and_are_named() -> None:
+    """Its forward has a fixed number of channels."""
+    model = Shuffle(2, counts=False)
+    (whole,) = followed(model, named(batch(2, 3, 4, 4))).whole
+    assert (whole.members, "shape" in whole.reason) == (("first",), True)
+    assert {name for name, _, _ in pruned_right(model, 2, 3, 4, 4)} == {"second"}
+    assert model.first.out_channels == 24
+    with pytest.raises(ModelError, match="cannot be followed: those of first stay whole"):
+        prune_structured(model, named(batch(2, 3, 4, 4)), ratio=0.4, round_to=1, include=["first"])
+
+
+class Upscaler(nn.Module):
+    """What small decoders are made of: depthwise, transposed and grouped convolutions, a pixel
+    shuffle, parts of channels, and a sum over one of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 16, 3, padding=1)
+        self.depthwise = nn.Conv2d(16, 32, 3, padding=1, groups=16)
+        self.up = nn.ConvTranspose2d(32, 24, 2, stride=2)
+        self.up_depthwise = nn.ConvTranspose2d(24, 24, 3, padding=1, groups=24)
+        self.grouped = nn.Conv2d(24, 48, 1, groups=4)
+        self.up_grouped = nn.ConvTranspose2d(48, 32, 1, groups=4)
+        self.expand = nn.Conv2d(32, 64, 1)
+        self.shuffle = nn.PixelShuffle(2)
+        self.left, self.right = nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 1)
+        self.slope = nn.PReLU(8)
+        self.head = nn.Conv2d(16, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = nn.functional.silu(self.depthwise(nn.functional.silu(self.stem(x))))
+        x = self.grouped(self.up_depthwise(self.up(x)).relu())
+        left, right = self.shuffle(self.expand(self.up_grouped(x).relu())).chunk(2, dim=1)
+        x = torch.cat([self.slope(self.left(left)), self.right(right)], dim=1)
+        return self.head(x * torch.sigmoid(x.mean((2, 3), keepdim=True)))
+
+
+def test_depthwise_transposed_and_grouped_convolutions_and_a_pixel_shuffle_are_followed() -> None:
+    model = Upscaler()
+    assert followed(model, named(batch(2, 3, 4, 4))).whole == ()
+    history = pruned_right(model, 2, 3, 4, 4)
+    assert {name for name, _, _ in history} == {
+        "stem",
+        "up",
+        "grouped",
+        "up_grouped",
+        "expand",
+        "left",
+        "right",
+    }
+
+
+class Mixer(nn.Module):
+    """Tokens with a learned position and a class token, a norm of the features, and an attention
+    with a fixed number of features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 24, 2, stride=2)
+        self.token = nn.Parameter(batch(1, 1, 24))
+        self.place = nn.Parameter(batch(1, 5, 24))
+        self.norm = nn.LayerNorm(24)
+        self.qkv, self.out = nn.Linear(24, 72), nn.Linear(24, 24)
+        self.wide, self.narrow = nn.Linear(24, 48), nn.Linear(48, 24)
+        self.head = nn.Linear(24, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.token.expand(len(x), -1, -1), x], dim=1) + self.place
+        q, k, v = self.qkv(self.norm(x)).reshape(len(x), 5, 3, 4, 6).permute(2, 0, 3, 1, 4)
+        attended = (q @ k.transpose(-2, -1)).softmax(-1) @ v
+        x = x + self.out(attended.transpose(1, 2).reshape(len(x), 5, 24))
+        x = x + self.narrow(nn.functional.gelu(self.wide(x)))
+        return self.head(x[:, 0])
+
+
+def test_attention_stays_whole_and_the_features_around_it_go() -> None:
+    model = Mixer()
+    (whole,) = followed(model, named(batch(2, 3, 4, 4))).whole
+    assert whole.members == ("qkv",)
+    pruned = copy.deepcopy(model)
+    history = prune_structured(pruned, named(batch(2, 3, 4, 4)), ratio=0.25, round_to=1)
+    assert [name for name, _, _ in history] == ["patches", "wide"]
+    assert pruned.token.shape == (1, 1, 18)
+    assert (pruned.norm.normalized_shape, pruned.qkv.weight.shape) == ((18,), (72, 18))
 
 
 @pytest.mark.parametrize(
@@ -282,3 +402,18 @@ def test_macs_of_mobilenet_v2_are_the_published_300_million() -> None:
         create_model("mobilenet_v2", {}, seed=0), named(batch(1, 3, 224, 224))
     )
     assert (macs, parameters) == (300_774_272, 3_504_872)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("shufflenet_v2_x0_5", 64), ("mnasnet0_5", 64), ("regnet_y_400mf", 64), ("densenet121", 64)],
+)
+def test_mobile_nets_of_torchvision_are_followed_as_a_whole(name: str, size: int) -> None:
+    model = create_model(name, {"num_classes": 5}, seed=0).eval()
+    example = named(batch(2, 3, size, size))
+    assert followed(model, example).whole == ()
+    whole, _ = count_macs_params(model, example)
+    prune_structured(model, example, ratio=0.5, round_to=1)
+    assert count_macs_params(model, example)[0] < 0.5 * whole
+    assert model(*example.values()).shape == (2, 5)

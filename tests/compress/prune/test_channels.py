@@ -23,9 +23,12 @@ def group(
         if scores
         else torch.rand(channels // copies, generator=torch.Generator().manual_seed(len(root)))
     )
-    return Group(
-        root, (root,), values, copies, before if before is not None else channels // copies
+    choices = tuple(
+        {root: [choice + part * len(values) for part in range(copies)]}
+        for choice in range(len(values))
     )
+    whole = channels // copies if before is None else before
+    return Group(root, (root,), values, copies, whole, choices)
 
 
 def removed(groups: list[Group], ratio: float, **changes: object) -> dict[str, int]:
