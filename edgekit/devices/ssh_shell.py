@@ -1,9 +1,9 @@
 """What is sent to a login shell so that it starts a program, and what it means when it does not.
 Owns no connection.
 
-The login shell may be any that knows `exec`, words in single quotes, and `;` in them: sh, bash,
-zsh, fish, csh. What some of them would change in single quotes is written in octal, and `sh` reads
-it (POSIX, printf, %b)."""
+The login shell may be any that knows `exec` and words in single quotes: sh, bash, zsh, fish, csh.
+Where some of them would change what is in the quotes, it is written in octal, and `sh` reads it
+(POSIX, printf, %b), which takes the board one process more."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from collections.abc import Sequence
 from edgekit.errors import DeviceError, EdgekitError, IdentityError
 from edgekit.sanitize import printable
 
-WRAPPER = (
-    'read -r a b c d group rest <"/proc/$$/stat"; printf "%s %s\\n" "$1" "$group $rest";'
-    ' eval "set -- $(printf %b "$2")"; exec "$@"'
-)
+MARK = 'read -r a b c d group rest <"/proc/$$/stat"; printf "%s %s\\n" "$1" "$group $rest"; shift; '
+START = MARK + 'exec "$@"'
+READ_AND_START = MARK + 'eval "set -- $(printf %b "$1")"; exec "$@"'
 CHANGED_IN_QUOTES = re.compile(r"[\n\\'!]")
 """csh ends a line at a newline and replaces `!`; fish and csh take a backslash for their own."""
 SHOWN_LINES = 3
@@ -27,8 +26,11 @@ EXPIRED = re.compile(r"password (has )?expired|password change required|change y
 def command(marker: str, argv: Sequence[str]) -> str:
     """What the login shell gets. The program's standard output begins with a line of its own: the
     marker, the process group, and the rest of /proc/PID/stat."""
-    encoded = CHANGED_IN_QUOTES.sub(lambda match: f"\\0{ord(match[0]):03o}", shlex.join(argv))
-    return "exec " + shlex.join(["sh", "-c", WRAPPER, "edgekit", marker, encoded])
+    script, words = START, list(argv)
+    if any(CHANGED_IN_QUOTES.search(word) for word in argv):
+        octal = CHANGED_IN_QUOTES.sub(lambda match: f"\\0{ord(match[0]):03o}", shlex.join(argv))
+        script, words = READ_AND_START, [octal]
+    return "exec " + shlex.join(["sh", "-c", script, "edgekit", marker, *words])
 
 
 def answer(stdout: bytes, stderr: bytes) -> str:
