@@ -192,14 +192,14 @@ def _ignored(values: dict[str, list[str]]) -> list[str]:
 def _lines(file: Path) -> Iterator[Line]:
     text = file.read_text(encoding="utf-8", errors="surrogateescape")
     for number, written in enumerate(text.split("\n"), 1):
-        match = re.match(r"\s*([^\s=#\"]+)(?:\s*=\s*|\s+|$)(.*)", written, re.DOTALL)
-        if match is None:
-            if written.strip() and not written.strip().startswith("#"):
-                raise Line(file, number, "", ()).refused("this is not a setting")
+        line = Line(file, number, "", ())
+        if not written.strip() or written.strip().startswith("#"):
             continue
-        line = Line(file, number, match[1].lower(), ())
+        match = re.match(r"\s*([^\s=#\"]+)(?:\s*=\s*|\s+|$)(.*)", written, re.DOTALL)
+        if match is None or "\0" in written:
+            raise line.refused("this is not a setting")
         try:
-            yield Line(file, number, line.keyword, split_words(match[2]))
+            yield Line(file, number, match[1].lower(), split_words(match[2]))
         except ValueError:
             raise line.refused("a quote is not closed") from None
 

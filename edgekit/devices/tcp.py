@@ -63,13 +63,17 @@ def _connected(
 
 
 def _leave_by(connection: socket.socket, route: Route) -> None:
-    if route.interface:
-        if not hasattr(socket, "SO_BINDTODEVICE"):
-            raise OSError(errno.ENOTSUP, "this system cannot choose an interface (BindInterface)")
-        name = route.interface.encode() + b"\0"
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name)
-    if route.address:
-        connection.bind((route.address, 0))
+    try:
+        if route.interface:
+            name = route.interface.encode() + b"\0"
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name)
+        if route.address:
+            connection.bind((route.address, 0))
+    except (OSError, AttributeError) as error:  # AttributeError: no such option but on Linux
+        own = {"BindInterface": route.interface, "BindAddress": route.address}
+        chosen = ", ".join(f"{keyword} {value}" for keyword, value in own.items() if value)
+        reason = getattr(error, "strerror", None) or "not possible on this system"
+        raise OSError(f"{chosen}: {reason}") from None
 
 
 def _connect(connection: socket.socket, address: Any, deadline: float, cancel: Cancel) -> None:

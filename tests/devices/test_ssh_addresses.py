@@ -108,5 +108,11 @@ def test_the_way_that_is_configured(
         assert connection.family == socket.AF_INET
     with pytest.raises(ConnectionRefusedError):  # the other family is not tried
         dial("pi5.local", port_of(server), 2, Cancel(), Route("inet6"))
-    with pytest.raises(OSError, match="No such device"):
-        dial("pi5.local", port_of(server), 2, Cancel(), Route("inet", interface="nowhere7"))
+    for own, message in {
+        Route("inet", interface="nowhere7"): "BindInterface nowhere7: No such device",
+        Route("inet", address="192.0.2.9"): "BindAddress 192.0.2.9: Cannot assign",
+        Route("inet", address="nowhere.invalid"): "BindAddress nowhere.invalid: ",
+    }.items():
+        login = Login("pi5.local", port_of(server), "pi", route=own)
+        with pytest.raises(TransportError, match=message):
+            connect("pi5", login)

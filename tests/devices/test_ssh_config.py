@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from edgekit.devices.ssh_config import Login, resolve, split_address
-from edgekit.errors import IdentityError, UsageError
+from edgekit.errors import EdgekitError, IdentityError, UsageError
 from tests.support.tiers import cannot_run
 
 CONFIG = """\
@@ -107,6 +110,7 @@ BROKEN = {
     'Host "a': "config:1: a quote is not closed",
     "Match host\n": "config:1: Match host: a pattern is missing",
     '"Host" a\n': "config:1: this is not a setting",
+    "# x\nInclude ~a\0*\n": "config:2: this is not a setting",
     "Include config\n": "config:1: too many files include each other",
     "Match localnetwork 10.8.0.0/16\n User ops\n": "config:1: Match localnetwork: this is not",
     "Match host a exec true\n User ops\n": "config:1: Match exec: this is not understood",
@@ -173,3 +177,25 @@ def test_openssh_understands_the_same(config: Path, host: str) -> None:
         expected["port"],
         expected["user"],
     )
+
+
+KEYWORDS = (
+    "Host",
+    "Match host",
+    "Match user",
+    "Match final",
+    "Include",
+    "Port",
+    "ProxyJump",
+    "Tag",
+)
+WORDS = st.text("ab2*!=,'\"\\# %~${}[]:@-/\t\r\0\x1b\udcff", max_size=8)
+LINES = st.builds("{} {}\n".format, st.sampled_from(KEYWORDS), WORDS)
+
+
+@given(st.lists(LINES, max_size=6).map("".join))
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_configuration_is_a_traceback(config: Path, text: str) -> None:
+    config.write_text(text, errors="surrogateescape")
+    with contextlib.suppress(EdgekitError):
+        assert resolve("a").known_as

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import paramiko
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from paramiko.message import Message
 
 from edgekit.devices import ssh_keys
@@ -237,6 +239,37 @@ def test_what_is_recorded_replaces_what_the_file_says(tmp_path: Path) -> None:
         *others,
     ]
     assert known_keys(login, [file]).standing(new) == "known"
+
+
+NAMES = st.one_of(
+    st.sampled_from(("board", "[board]:2222", "|1|", "@revoked board", "@cert-authority *")),
+    st.text("bord|1=*?!,[]:2@ \t\0\udcff", max_size=12),
+)
+KINDS = st.sampled_from(("ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256", "ssh-dss", "1024", ""))
+BLOBS = st.binary(max_size=60).map(lambda data: base64.b64encode(data).decode())
+LINES = st.builds("{} {} {}\n".format, NAMES, KINDS, BLOBS)
+
+
+def framed(kind: str, rest: bytes) -> str:
+    """A blob that says of which kind it is, and then anything."""
+    return base64.b64encode(len(kind).to_bytes(4) + kind.encode() + rest).decode()
+
+
+FRAMED = st.builds(
+    lambda name, kind, rest: f"{name} {kind} {framed(kind, rest)}\n",
+    NAMES,
+    KINDS,
+    st.binary(max_size=60),
+)
+
+
+@given(st.lists(st.one_of(LINES, FRAMED), max_size=6).map("".join))
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_file_is_a_traceback(tmp_path: Path, text: str) -> None:
+    (tmp_path / "known").write_text(text, errors="surrogateescape")
+    login = Login("board", 2222, "me")
+    assert known_keys(login, [tmp_path / "known"]).standing(a_key()) in ("unknown", "changed")
+    record(login, a_key(), tmp_path / "known")
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
