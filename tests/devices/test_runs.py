@@ -292,7 +292,7 @@ def test_a_link_that_breaks_during_a_run(board: Board, link: Proxy) -> None:
     cutting = threading.Thread(target=cut)
     cutting.start()
     with pytest.raises(
-        TransportError, match=r"pi: fp32\.pte, run 1 of 2: pi: .*runner: the connection broke"
+        TransportError, match=r"pi: fp32\.pte, run 1 of 2: .*runner: the connection broke"
     ):
         bench(board.bundle, board.target, **FAST)
     cutting.join()
