@@ -68,6 +68,22 @@ class MeasuredRun(Part):
             default=None,
         )
 
+    @property
+    def model_bytes(self) -> int | None:
+        """What the model adds to the runner: the largest resident size once there is a model, less
+        that of the empty runner; None where the device does not tell.
+
+        A peak that stood before the model was loaded is the runner's: a device may not let a
+        process reset it."""
+        empty = self.memory_at("baseline")
+        later = [mark for mark in self.memory if mark.mark != "baseline"]
+        if empty is None or not later:
+            return None
+        peaks = [mark.peak_rss_bytes for mark in later if mark.peak_rss_bytes is not None]
+        of_the_model = [peak for peak in peaks if peak > (empty.peak_rss_bytes or 0)]
+        largest = max([*(mark.rss_bytes for mark in later), *of_the_model])
+        return max(0, largest - empty.rss_bytes)
+
 
 RunnerKind = Literal["edgekit", "executor_runner", "benchmark_model"]
 

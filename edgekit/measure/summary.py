@@ -32,7 +32,8 @@ class ArtifactSummary:
     `p50` is the median of the runs' medians with its interval over runs; `mad_ns` their median
     absolute deviation; `p90`, `p95` and `p99` are of all counted samples together, None below their
     floors. Stages, memory and `overhead_ns` (the runner's own timing, per inference, which is in
-    every sample) are medians over runs; `peak_bytes` is the largest of any run. `misses` are the
+    every sample) are medians over runs, and so is `model_bytes`, what the model adds to the runner
+    at its peak; `peak_bytes` is the largest of any run. `misses` are the
     samples that took longer than the deadline of the settings, None without one."""
 
     key: str
@@ -53,6 +54,7 @@ class ArtifactSummary:
     steady_anon_bytes: int | None
     steady_file_bytes: int | None
     peak_bytes: int | None
+    model_bytes: int | None
     outliers: Outliers
     unsteady_runs: int
     misses: ClusteredShare | None = None
@@ -100,6 +102,7 @@ def summarise(result: ArtifactResult, deadline_ms: float | None = None) -> Artif
         peak_bytes=max(
             (run.peak_bytes for run in runs if run.peak_bytes is not None), default=None
         ),
+        model_bytes=_median_bytes([run.model_bytes for run in runs]),
         outliers=stats.outliers(pooled),
         unsteady_runs=sum(1 for run in steadiness if run and not run.steady),
         misses=None if deadline_ms is None else result.deadline_misses(deadline_ms),
@@ -142,6 +145,7 @@ def summary_dict(summary: ArtifactSummary) -> dict[str, Any]:
             "steady_anon_bytes",
             "steady_file_bytes",
             "peak_bytes",
+            "model_bytes",
             "unsteady_runs",
         )
     }
@@ -165,6 +169,11 @@ def share_dict(value: ClusteredShare) -> dict[str, float]:
 def _median_ms(values_ns: Sequence[int | None]) -> float | None:
     median_ns = _median(values_ns)
     return None if median_ns is None else median_ns / 1e6
+
+
+def _median_bytes(values: Sequence[int | None]) -> int | None:
+    median = _median(values)
+    return None if median is None else int(median)
 
 
 def _median(values: Sequence[float | None]) -> float | None:

@@ -163,7 +163,11 @@ class Gate(Section):
         description="99th percentile of each run; needs 662 samples a run (bench.min_iterations).",
     )
     peak_memory_max_ratio: Margin | None = Field(
-        default=1.05, description="Peak resident memory of the runner process."
+        default=1.05,
+        description=(
+            "What the model adds to the memory of its runner, at the peak; 256 KiB more or less"
+            " are no difference."
+        ),
     )
     size_max_ratio: Margin | None = Field(default=1.05, description="Artifact size.")
     deadline_ms: Positive | None = Field(

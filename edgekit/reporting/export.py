@@ -70,6 +70,7 @@ def rows(measurement: Measurement) -> Iterator[dict[str, Any]]:
                 for mark in ("baseline", "loaded", "first", "steady")
             },
             "peak_rss_bytes": summary.peak_bytes if summary else None,
+            "model_bytes": summary.model_bytes if summary else None,
             "arena_bytes": result.arena_bytes,
             "pre_ms": result.pipeline.pre_ns / 1e6 if result.pipeline else None,
             "post_ms": _post_ms(result),

@@ -145,12 +145,11 @@ def distribution_table(measurement: Measurement) -> Table:
 
 def memory_table(measurement: Measurement) -> Table:
     """Resident memory of the runner process at each mark, medians over runs; at the steady one by
-    kind, its share (PSS) and what is beyond the empty runner; and what the runtime plans for
-    activations (LiteRT does not say)."""
+    kind, its share (PSS) and what is beyond the empty runner; the peak, and what of it is the
+    model's; and what the runtime plans for activations (LiteRT does not say)."""
     table = new_table(f"Memory on {printable(measurement.target)}", "artifact")
-    number_columns(
-        table, "empty", "loaded", "steady", "anon", "files", "PSS", "beyond", "peak", "arena"
-    )
+    number_columns(table, "empty", "loaded", "steady", "anon", "files", "PSS", "beyond")
+    number_columns(table, "peak", "model", "arena")
     for result in measurement.artifacts:
         summary = measurement.summaries.get(result.key)
         if summary:
@@ -164,9 +163,8 @@ def memory_table(measurement: Measurement) -> Table:
                 if steady
                 else (None,) * 4
             )
-            kinds = [
-                numbers.size(count) for count in (*parts, summary.peak_bytes, result.arena_bytes)
-            ]
+            peaks = (summary.peak_bytes, summary.model_bytes, result.arena_bytes)
+            kinds = [numbers.size(count) for count in (*parts, *peaks)]
             table.add_row(plain(result.key), *marks, *kinds)
     return table
 

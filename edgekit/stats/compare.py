@@ -185,7 +185,7 @@ def decide(
 def differ(
     pairs: Mapping[Name, tuple[ArrayLike, ArrayLike]],
     *,
-    margin_ratio: float = 1.05,
+    margin_ratio: float | Mapping[Name, float] = 1.05,
     alpha: float = 0.05,
     seed: int = 0,
 ) -> dict[Name, Difference]:
@@ -193,11 +193,17 @@ def differ(
     are corrected over all of them.
 
     Higher: adjusted p < alpha, and the interval of second/first lies above 1, and the ratio exceeds
-    `margin_ratio`; lower: the same of first/second. Same: the interval lies between
-    1/`margin_ratio` and `margin_ratio`. Everything else, and fewer than 10 runs a side, is
-    inconclusive."""
+    `margin_ratio` (one for all, or by name); lower: the same of first/second. Same: the interval
+    lies between 1/`margin_ratio` and `margin_ratio`. Everything else, and fewer than 10 runs a
+    side, is inconclusive."""
     return {
-        name: _tell_apart(ratio, p, runs, margin_ratio, alpha)
+        name: _tell_apart(
+            ratio,
+            p,
+            runs,
+            margin_ratio[name] if isinstance(margin_ratio, Mapping) else margin_ratio,
+            alpha,
+        )
         for name, (ratio, p, runs) in _compared(pairs, seed).items()
     }
 

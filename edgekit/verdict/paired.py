@@ -133,22 +133,31 @@ def _run_tails_ns(result: ArtifactResult) -> list[float]:
 
 
 def _memory(name: str, a: ArtifactResult, b: ArtifactResult, why_not: str) -> Observed:
-    peaks = [
-        [float(run.peak_bytes) for run in result.complete_runs if run.peak_bytes is not None]
-        for result in (a, b)
-    ]
-    if any(
-        len(values) < len(result.complete_runs) or not values
-        for values, result in zip(peaks, (a, b), strict=True)
-    ):
+    added = [[run.model_bytes for run in result.complete_runs] for result in (a, b)]
+    known = [[float(count) for count in counts if count is not None] for counts in added]
+    if not all(known) or [*map(len, known)] != [*map(len, added)]:
         return Observed(
             name, PEAK_MEMORY, None, None, why_not=why_not or "the device does not tell"
         )
+    # A model that adds nothing that can be seen is not infinitely smaller than one that does.
+    first, second = ([max(count, 1.0) for count in counts] for counts in known)
     return Observed(
         name,
         PEAK_MEMORY,
-        stats.median(peaks[0]).value,
-        stats.median(peaks[1]).value,
-        (peaks[0], peaks[1]),
+        stats.median(first).value,
+        stats.median(second).value,
+        (first, second),
         why_not=why_not,
+        note=_beside(a, b),
     )
+
+
+def _beside(*results: ArtifactResult) -> str:
+    """What the runners take by themselves, which is not compared; two of a kind are said once."""
+    own: dict[str, list[float]] = {}
+    for result in results:
+        marks = [run.memory_at("baseline") for run in result.complete_runs]
+        sizes = [float(mark.rss_bytes) for mark in marks if mark is not None]
+        own.setdefault(result.artifact.runtime, []).extend(sizes)
+    sizes_mb = [f"{stats.median(sizes).value / 1e6:.1f}" for sizes in own.values()]
+    return f"beside {' and '.join(sizes_mb)} MB of the runner's own"

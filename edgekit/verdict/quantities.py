@@ -16,7 +16,8 @@ class Quantity:
     of inferences, which are compared by how much worse they are in their unit.
 
     `margin` is how much worse counts as no difference, unless somebody asks for another: of a
-    metric its own."""
+    metric its own. `least` is a difference in the unit that never counts as one, whatever ratio it
+    is: no more than what the same artifact differs by from run to run."""
 
     name: str
     label: str
@@ -25,11 +26,18 @@ class Quantity:
     scale: Scale = "ratio"
     decimals: int = 2
     margin: float = 0.0
+    least: float = 0.0
+
+    def margin_ratio(self, ratio: float, first: float | None) -> float:
+        """The ratio that still counts as no difference from a first value."""
+        return max(ratio, 1 + self.least / first) if first else ratio
 
 
 LATENCY_P50 = Quantity("latency_p50", "latency p50", "ms")
 LATENCY_P99 = Quantity("latency_p99", "latency p99", "ms")
-PEAK_MEMORY = Quantity("peak_memory", "peak memory", "bytes")
+PEAK_MEMORY = Quantity("peak_memory", "model memory", "bytes", least=256 << 10)
+"""What the model adds to its runner, at the peak. The runner's own is not the model's: of a .tflite
+it is mostly Python, beside which a model may grow by half and hardly be seen."""
 SIZE = Quantity("size", "size", "bytes")
 DEADLINE_MISSES = "deadline_misses"
 

@@ -53,7 +53,11 @@ class Finding:
 def compared(observed: Sequence[Observed], *, margin_ratio: float) -> tuple[Finding, ...]:
     """How the second differs from the first, in both directions. Of metrics up to their own margin
     counts as no difference."""
-    differences = stats.differ(_runs(observed), margin_ratio=margin_ratio)
+    margins = {
+        (each.pair, each.metric): each.quantity.margin_ratio(margin_ratio, each.a)
+        for each in observed
+    }
+    differences = stats.differ(_runs(observed), margin_ratio=margins)
     verdicts: dict[str, Verdict] = {
         "higher": "worse",
         "lower": "better",
@@ -63,7 +67,8 @@ def compared(observed: Sequence[Observed], *, margin_ratio: float) -> tuple[Find
 
     def finding(observation: Observed) -> Finding:
         if difference := differences.get((observation.pair, observation.metric)):
-            return _of_ratio(observation, verdicts[difference.side], margin_ratio, difference)
+            margin = margins[observation.pair, observation.metric]
+            return _of_ratio(observation, verdicts[difference.side], margin, difference)
         ratio = observation.quantity.scale == "ratio"
         return _exact(
             observation, margin_ratio if ratio else observation.quantity.margin, two_sided=True
@@ -78,6 +83,8 @@ def gated(observed: Sequence[Observed], limits: Mapping[str, float | None]) -> t
     limited = []
     for observation in observed:
         limit = limits.get(observation.metric)
+        if limit is not None and observation.runs:
+            limit = observation.quantity.margin_ratio(limit, observation.a)
         if limit is not None:
             limited.append((observation, limit))
     thresholds = {(observation.pair, observation.metric): limit for observation, limit in limited}
@@ -157,7 +164,7 @@ def _of_ratio(
         margin=margin,
         p=decided.p,
         more_runs=decided.more_runs,
-        reason=decided.reason,
+        reason=", ".join(filter(None, (decided.reason, observation.note))),
     )
 
 

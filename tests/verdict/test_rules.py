@@ -11,6 +11,7 @@ import pytest
 
 from edgekit.measure.extra_results import DeviceEvaluation
 from edgekit.measure.measurement import Measurement, MeasurementNote
+from edgekit.measure.protocol_lines import MemoryMark
 from edgekit.metrics import MetricKind, MetricValue, metric_value
 from edgekit.stats import Shift
 from edgekit.tasks.classification import TOP1
@@ -194,6 +195,66 @@ def test_size_is_exact_and_memory_is_over_runs(measured: Measurement) -> None:
     }
     assert verdicts(measured, larger(measured, 0.5))["size"] == "passed"
     assert verdicts(measured, measured)["peak_memory"] == "passed"
+
+
+KIB, MIB = 1 << 10, 1 << 20
+
+
+def with_memory(
+    measurement: Measurement, empty: int, peak: int, *, peak_before: int | None = None
+) -> Measurement:
+    """The same, its runner with `empty` bytes before a model is loaded and `peak` bytes at most.
+    `peak_before` is what the device said the peak was by then."""
+    result = measurement.artifacts[0]
+
+    def marks(at: int) -> tuple[MemoryMark, ...]:
+        scatter = 4 * KIB * (at % 3)
+        sizes = {"baseline": (empty, peak_before or empty), "end": (peak - 64 * KIB, peak)}
+        return tuple(
+            MemoryMark.model_validate(
+                {"mark": mark, "rss_anon_bytes": size + scatter, "rss_file_bytes": 0}
+                | {"rss_shmem_bytes": 0, "peak_rss_bytes": highest + scatter}
+            )
+            for mark, (size, highest) in sizes.items()
+        )
+
+    runs = tuple(run.model_copy(update={"memory": marks(at)}) for at, run in enumerate(result.runs))
+    return measurement.model_copy(update={"artifacts": (result.model_copy(update={"runs": runs}),)})
+
+
+def memory_finding(before: Measurement, after: Measurement) -> Finding:
+    [finding] = gated(tuple(observe(before, after, KEY)), {"peak_memory": 1.05})
+    return finding
+
+
+def test_what_the_model_adds_is_judged_and_not_the_runner(measured: Measurement) -> None:
+    """A model that grows from 4 to 6 MB beside 38 MB of Python would be 1.05 of the process."""
+    python = 38 * MIB
+    before = with_memory(measured, python, python + 4 * MIB)
+    grown = memory_finding(before, with_memory(measured, python, python + 6 * MIB))
+    assert (grown.verdict, grown.a, grown.b) == ("regressed", 4 * MIB, 6 * MIB)
+    assert grown.reason.endswith("beside 39.8 MB of the runner's own")
+    another_python = with_memory(measured, 45 * MIB, 45 * MIB + 4 * MIB)
+    assert memory_finding(before, another_python).verdict == "passed"
+
+
+def test_what_runs_differ_by_is_no_difference(measured: Measurement) -> None:
+    """A quarter of a MiB may be much of a small model's memory, and is what allocators scatter."""
+    before = with_memory(measured, 6 * MIB, 7 * MIB)
+    close = memory_finding(before, with_memory(measured, 6 * MIB, 7 * MIB + 200 * KIB))
+    assert (close.verdict, close.margin) == ("passed", 1.25)
+    far = with_memory(measured, 6 * MIB, 7 * MIB + 400 * KIB)
+    assert memory_finding(before, far).verdict == "regressed"
+    nothing = with_memory(measured, 6 * MIB, 6 * MIB)
+    assert memory_finding(nothing, nothing).verdict == "passed"
+
+
+def test_a_peak_from_before_the_model_is_the_runner_s(measured: Measurement) -> None:
+    """Where a process may not reset its peak, that of starting Python stays."""
+    run = with_memory(measured, 30 * MIB, 40 * MIB, peak_before=40 * MIB).artifacts[0].runs[0]
+    assert run.model_bytes == 10 * MIB - 64 * KIB
+    assert run.model_copy(update={"memory": run.memory[:1]}).model_bytes is None
+    assert run.model_copy(update={"memory": run.memory[1:]}).model_bytes is None
 
 
 def test_what_is_invalid_or_meaningless_is_never_passed(measured: Measurement) -> None:

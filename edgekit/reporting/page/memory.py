@@ -121,7 +121,10 @@ def _table(measurement: Measurement) -> Table:
             cells(
                 result.key,
                 *marks,
-                *(numbers.size(count) for count in (*kinds, summary.peak_bytes)),
+                *(
+                    numbers.size(count)
+                    for count in (*kinds, summary.peak_bytes, summary.model_bytes)
+                ),
                 Cell(numbers.size(result.arena_bytes)),
             )
         )
@@ -133,10 +136,12 @@ def _table(measurement: Measurement) -> Table:
         "PSS",
         "beyond empty",
         "peak",
+        "of the model",
         "planned arena",
     )
     caption = (
-        "Medians over runs; the peak is the highest of any run. The columns from anonymous to"
-        " beyond empty are from the steady phase. LiteRT does not report its arena."
+        "Medians over runs; the peak is the highest of any run, and of the model is what it adds to"
+        " the empty runner at its peak. The columns from anonymous to beyond empty are from the"
+        " steady phase. LiteRT does not report its arena."
     )
     return Table(columns, tuple(rows), caption=caption)
