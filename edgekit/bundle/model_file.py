@@ -49,6 +49,8 @@ which memory was planned; it does not say which are free, nor how small they may
 PTE_METHOD = "forward"
 """The method that a runner calls where none is named."""
 MOST_SIGNATURES, LONGEST_NAME = 256, 200
+ReadSpec = Callable[[Reader, str | None], TensorSpec]
+"""An input or output from its tensor in the file, and the name that a signature gives it."""
 
 
 @dataclass(frozen=True)
@@ -123,13 +125,17 @@ def _tflite_main(graph: Reader, definition: Reader | None) -> ModelSignature:
     """The main graph, by the names of its signature where it has one."""
     tensors = graph.tables(0)
 
-    def specs(graph_field: int, names_field: int) -> tuple[TensorSpec, ...]:
+    def specs(graph_field: int, names_field: int, read: ReadSpec) -> tuple[TensorSpec, ...]:
         names = _tflite_names(definition, names_field) if definition else []
         by_index = {index: name for name, index in names}
         indices = graph.numbers(graph_field, kinds.Int32Flags)
-        return tuple(_tflite_spec(tensors[index], by_index.get(index)) for index in indices)
+        return tuple(read(tensors[index], by_index.get(index)) for index in indices)
 
-    return ModelSignature(definition.text(2) if definition else "", specs(1, 0), specs(2, 1))
+    return ModelSignature(
+        definition.text(2) if definition else "",
+        specs(1, 0, _tflite_spec),
+        specs(2, 1, _tflite_output),
+    )
 
 
 def _tflite_by_name(graphs: Sequence[Reader], definition: Reader) -> ModelSignature:
@@ -138,7 +144,7 @@ def _tflite_by_name(graphs: Sequence[Reader], definition: Reader) -> ModelSignat
     return ModelSignature(
         definition.text(2),
         tuple(_tflite_spec(tensors[index], name) for name, index in inputs),
-        tuple(_tflite_spec(tensors[index], name) for name, index in outputs),
+        tuple(_tflite_output(tensors[index], name) for name, index in outputs),
         by_name=True,
     )
 
@@ -150,7 +156,20 @@ def _tflite_names(definition: Reader, field: int) -> list[tuple[str, int]]:
     ]
 
 
-def _tflite_spec(tensor: Reader, name: str | None) -> TensorSpec:
+def _tflite_output(tensor: Reader, name: str | None) -> TensorSpec:
+    """An output may have a size that is known after the call only, which is 0 or -1 in the file; it
+    is dynamic. One without any shape may have any (`()`): the end of an SSD is written so."""
+    shape = tensor.numbers(0, kinds.Int32Flags)
+    later = [axis for axis, size in enumerate(shape) if size <= 0]
+    spec = _tflite_spec(tensor, name, [max(size, 1) for size in shape])
+    axes = {*later, *(size.axis for size in spec.dynamic)}
+    return spec.model_copy(
+        update={"dynamic": tuple(DynamicSize(axis=axis) for axis in sorted(axes))}
+    )
+
+
+def _tflite_spec(tensor: Reader, name: str | None, shape: list[int] | None = None) -> TensorSpec:
+    """`shape` is that of the file where no other is given."""
     quantization = tensor.table(4)
     scales = quantization.numbers(2, kinds.Float32Flags) if quantization else []
     zeros = quantization.numbers(3, kinds.Int64Flags) if quantization else []
@@ -160,7 +179,7 @@ def _tflite_spec(tensor: Reader, name: str | None) -> TensorSpec:
     spec = _spec(
         name or tensor.text(3),
         TFLITE_DTYPES.get(tensor.number(1, kinds.Int8Flags)),
-        tensor.numbers(0, kinds.Int32Flags),
+        tensor.numbers(0, kinds.Int32Flags) if shape is None else shape,
         tuple(DynamicSize(axis=axis) for axis, size in enumerate(free) if size == -1),
     )
     return spec.model_copy(

@@ -88,7 +88,8 @@ class LoadValues(Said):
 
 
 class TensorInfo(Said):
-    """An input or output as the runtime on the device sees it."""
+    """An input or output as the runtime on the device sees it, before the first inference: a size
+    that is known after it only is 0."""
 
     name: Label
     dtype: Label

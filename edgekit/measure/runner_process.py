@@ -204,28 +204,33 @@ def _with_shape_hint(error: RunnerError, artifact: Artifact) -> RunnerError:
 def check_tensors(artifact: Artifact, run: RunnerRun) -> None:
     """Raise ResultError unless the model on the device has the inputs and outputs that the bundle
     says, by type and shape."""
+    foreign = artifact.reference_outputs is None
     for kind, tensors, specs in (
         ("inputs", run.inputs, artifact.inputs),
         ("outputs", run.outputs, artifact.outputs),
     ):
-        if len(tensors) != len(specs) or not all(map(_is, tensors, specs)):
+        open_shape = foreign and kind == "outputs"
+        if len(tensors) != len(specs) or not all(
+            _is(tensor, spec, open_shape=open_shape)
+            for tensor, spec in zip(tensors, specs, strict=True)
+        ):
             shown = ", ".join(f"{each.dtype}{list(each.shape)}" for each in tensors) or "none"
             raise ResultError(
                 f"the model on the device has other {kind} than the bundle says:"
                 f" {printable(shown)}",
-                hint="deploy the bundle again",
+                hint="convert the model again" if foreign else "deploy the bundle again",
             )
 
 
-def _is(tensor: TensorInfo, spec: TensorSpec) -> bool:
-    """Where a size is dynamic, any is right: the runner set what it was told, or it failed."""
+def _is(tensor: TensorInfo, spec: TensorSpec, *, open_shape: bool) -> bool:
+    """Where a size is dynamic, any is right: the runner set what it was told, or it failed. With
+    `open_shape`, a file that names no shape may mean any."""
     free = {size.axis for size in spec.dynamic}
     fixed = [axis for axis in range(len(spec.shape)) if axis not in free]
-    return (
-        tensor.dtype == spec.dtype
-        and len(tensor.shape) == len(spec.shape)
-        and all(tensor.shape[axis] == spec.shape[axis] for axis in fixed)
+    same_shape = len(tensor.shape) == len(spec.shape) and all(
+        tensor.shape[axis] == spec.shape[axis] for axis in fixed
     )
+    return tensor.dtype == spec.dtype and (same_shape or (open_shape and not spec.shape))
 
 
 def read_outputs(

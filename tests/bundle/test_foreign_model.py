@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from edgekit.bundle.foreign_model import SAMPLES, random_inputs, wrap_model
 from edgekit.bundle.manifest import TensorSpec
 from edgekit.cli import run
 from edgekit.errors import ModelError, UsageError
+from tests.support import tflite_graphs
 
 Models = tuple[Path, dict[str, Any]]
 
@@ -102,6 +104,33 @@ def test_bench_in_a_shape_of_ones_choice(
         assert (artifact["signature"], artifact["inputs"]) == (None, shapes)
         [note] = [note["text"] for note in measured["notes"] if note["code"] == "call"]
         assert all("×".join(map(str, shape)) in note for shape in shapes.values())
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("loop", tflite_graphs.write_loop),
+        ("no_shape", lambda: tflite_graphs.write_where([])),
+        ("no_size", lambda: tflite_graphs.write_where([0, 2])),
+        ("another_size", lambda: tflite_graphs.write_where([1, 2])),
+        ("detections", tflite_graphs.write_detections),
+    ],
+)
+def test_bench_of_what_other_converters_write(
+    name: str,
+    make: Callable[[], bytes],
+    tmp_path: Path,
+    desk: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A loop whose body is a graph of its own; outputs whose shape is known after the call only,
+    which a file writes as none, as 0, or as something else."""
+    (tmp_path / f"{name}.tflite").write_bytes(make())
+    code, measured = bench_json([str(tmp_path / f"{name}.tflite")], desk, capsys)
+    assert code == 0, measured
+    assert measured["artifacts"][0]["summary"]["p50"]["ms"] > 0
+    assert measured["valid"]
 
 
 @pytest.mark.torch

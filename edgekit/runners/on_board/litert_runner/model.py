@@ -77,7 +77,12 @@ class Model:
             view[...] = quantized(real(values, output), state)
 
     def outputs(self) -> list[bytes]:
-        return [self._graph.get(int(detail["index"])).tobytes() for detail in self._outputs]
+        """Their bytes after an inference. Where their shapes depend on the inputs, one may have no
+        element, which the interpreter does not hand out."""
+        return [
+            self._graph.get(int(detail["index"])).tobytes() if all(detail["shape"]) else b""
+            for detail in self._graph.outputs()
+        ]
 
     def fill_pseudo_random(self) -> None:
         """Hashed element numbers (SplitMix64): the same bytes in both runners. Floats lie in [-1,
