@@ -15,7 +15,7 @@ import typer
 
 from edgekit.cli.console import stdout
 from edgekit.cli.options import Json, write_schema
-from edgekit.errors import ModelError, UsageError
+from edgekit.errors import UsageError
 from edgekit.whole_file import write_whole
 
 CHECKPOINTS = (".safetensors", ".pt", ".pth")
@@ -177,16 +177,14 @@ def _is_folder(data: str) -> bool:
 
 
 def _class_folders(data: str) -> int | None:
-    """How many classes a folder of images has, when it is there."""
+    """How many classes a folder of images has, when it is there. Raises ModelError for one that
+    cannot be used."""
     from edgekit.data import FOLDERS
     from edgekit.data.outline import outline_of
 
-    if not _is_folder(data):
-        return None
-    try:
-        outline = outline_of(FOLDERS, {"path": data}, Path())
-    except ModelError:
+    if not _is_folder(data) or not Path(os.path.expanduser(data)).is_dir():
         return None  # the folder may come later; the recipe is checked before it runs
+    outline = outline_of(FOLDERS, {"path": data}, Path())
     return outline.classes if outline else None
 
 

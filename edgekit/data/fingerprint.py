@@ -10,6 +10,7 @@ from typing import Any
 
 from edgekit.data import SOURCES
 from edgekit.data.source import with_home
+from edgekit.data.split_folders import is_stray
 from edgekit.registry.dependencies import add, add_distributions, add_sources, files_below, plain
 
 
@@ -29,6 +30,9 @@ def dataset_fingerprint(name: str, args: Mapping[str, Any], base: Path) -> str:
         add_sources(digest, name, base)
     for place in places:
         for file in files_below(place):
+            below = file.relative_to(place)
+            if name in SOURCES and any(map(is_stray, below.parts)):
+                continue  # a look into the folder leaves such files behind, and changes no sample
             status = file.stat()
-            add(digest, str(file.relative_to(place)), status.st_size, status.st_mtime_ns)
+            add(digest, str(below), status.st_size, status.st_mtime_ns)
     return digest.hexdigest()

@@ -12,7 +12,10 @@ from pathlib import Path
 TRAIN = ("train", "training")
 HELD_OUT = ("test", "testing", "val", "valid", "validation", "eval", "evaluation", "dev")
 """The first that is there is taken."""
-STRAYS = ("$RECYCLE.BIN", "@eaDir", "System Volume Information", "__MACOSX", "lost+found")
+STRAYS = (
+    *("$RECYCLE.BIN", "@eaDir", "System Volume Information", "__MACOSX", "lost+found"),
+    *("Thumbs.db", "desktop.ini"),
+)
 """What systems and programs leave behind in a folder, besides names that begin with a dot."""
 LISTED = 5
 
@@ -39,7 +42,7 @@ class FolderContents:
 
 
 def folders_in(root: Path) -> list[Path]:
-    return sorted(entry for entry in root.iterdir() if entry.is_dir() and not _is_stray(entry.name))
+    return sorted(entry for entry in root.iterdir() if entry.is_dir() and not is_stray(entry.name))
 
 
 def split_folders(root: Path, names: Sequence[str]) -> list[Path]:
@@ -53,9 +56,9 @@ def files_below(folder: Path, suffixes: Collection[str]) -> tuple[list[Path], Co
     ending."""
     files, others = [], Counter[str]()
     for directory, names, file_names in os.walk(folder):
-        names[:] = [name for name in names if not _is_stray(name)]
+        names[:] = [name for name in names if not is_stray(name)]
         for name in file_names:
-            if _is_stray(name):
+            if is_stray(name):
                 continue
             suffix = Path(name).suffix.lower()
             if suffix in suffixes:
@@ -68,7 +71,7 @@ def files_below(folder: Path, suffixes: Collection[str]) -> tuple[list[Path], Co
 def has_files(folder: Path, suffixes: Collection[str]) -> bool:
     """Whether files with these endings lie in a folder itself."""
     return any(
-        entry.suffix.lower() in suffixes and not _is_stray(entry.name) and entry.is_file()
+        entry.suffix.lower() in suffixes and not is_stray(entry.name) and entry.is_file()
         for entry in folder.iterdir()
     )
 
@@ -97,5 +100,6 @@ def plural(count: int, what: str) -> str:
     return f"{count:,} {what}{'s' * (count != 1)}"
 
 
-def _is_stray(name: str) -> bool:
+def is_stray(name: str) -> bool:
+    """Whether a file or folder of this name is none of the user's."""
     return name.startswith(".") or name in STRAYS

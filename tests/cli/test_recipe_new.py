@@ -192,3 +192,12 @@ def test_no_limit_stands_in_a_new_recipe_that_a_small_net_misses(method: str) ->
 def test_a_new_recipe_has_an_evaluation_set(shape: tuple[int, ...], samples: int) -> None:
     Path("mine.yaml").write_text(new_recipe("mine.yaml", model="mobilenet_v2", shape=shape))
     assert load_recipe("mine.yaml").recipe.export.evaluation_set == samples
+
+
+def test_a_folder_that_cannot_be_used_is_said_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("train/cat/1.jpg", "dev1/cat/1.jpg"):
+        Path("photos", name).parent.mkdir(parents=True)
+        Path("photos", name).touch()
+    assert run(["recipe", "new", "a.yaml", "--from", "mobilenet_v2", "--data", "photos/"]) == 3
+    assert "no folder of samples for testing" in " ".join(capsys.readouterr().err.split())
+    assert not Path("a.yaml").exists()

@@ -55,3 +55,16 @@ for name in {list(SOURCES)!r}:
 sys.exit("torch" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+def test_what_a_look_into_a_folder_leaves_behind_changes_nothing(tmp_path: Path) -> None:
+    """Else a file manager that writes .DS_Store would cost a training."""
+    folder = tmp_path / "photos" / "cat"
+    folder.mkdir(parents=True)
+    (folder / "1.jpg").write_bytes(b"1")
+    before = dataset_fingerprint("image_folder", {"path": "photos"}, tmp_path)
+    for stray in (".DS_Store", "Thumbs.db", "._1.jpg"):
+        (folder / stray).write_bytes(b"2")
+    assert dataset_fingerprint("image_folder", {"path": "photos"}, tmp_path) == before
+    (folder / "2.jpg").write_bytes(b"2")
+    assert dataset_fingerprint("image_folder", {"path": "photos"}, tmp_path) != before
