@@ -59,7 +59,8 @@ def show_plan(
     console = stdout(highlight=False)
     console.print(stage_tree(plan))
     if contents or no_data:
-        console.print(f"\ndata: {escape(contents.text() if contents else no_data)}")
+        shown = f"data {loaded.recipe.data.name}: {contents.text()}" if contents else no_data
+        console.print(f"\n{escape(shown)}", soft_wrap=True)
     if estimates:
         console.print("\nEstimate, before training; sizes are what the weights alone take")
         console.print(estimate_table(estimates))

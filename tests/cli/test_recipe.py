@@ -129,6 +129,26 @@ def test_no_estimate_of_a_model_that_is_not_there(
     assert "no estimate: model small_cnn does not run on input" in capsys.readouterr().out
 
 
+def test_what_a_folder_of_data_holds_is_shown_before_it_is_loaded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = "{name: image_folder, args: {path: photos}}"
+    path = write(tmp_path, BASE.replace("{name: fashion_mnist}", data))
+    assert run(["recipe", "explain", str(path), "--no-estimate"]) == 0
+    assert "data image_folder: no such folder" in capsys.readouterr().out
+    for name in ("cat/1.jpg", "dog/1.jpg", "dog/2.heic"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / name).touch()
+    assert run(["recipe", "explain", str(path), "--no-estimate"]) == 0
+    assert (
+        "data image_folder: 2 files; classes: 0 cat (1), 1 dog (1); left out: 1 file .heic"
+        in " ".join(capsys.readouterr().out.split())
+    )
+    assert run(["recipe", "explain", str(path), "--no-estimate", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["data"]["classes"], answer["no_data"]) == ([["cat", 1], ["dog", 1]], "")
+
+
 def test_markup_in_a_recipe_is_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path, BASE + 'description: "[bold]x[/] [link=http://x]y"\n')
     assert run(["recipe", "explain", str(path), "--no-estimate"]) == 0

@@ -224,8 +224,11 @@ def test_data_and_model_belong_together(tmp_path: Path) -> None:
         (tmp_path / "photos" / name).mkdir(parents=True)
         for number in range(5):
             Image.new("L", (8, 8), number).save(tmp_path / "photos" / name / f"{number}.png")
-    (classes,) = edgekit.lint(recipe(tmp_path, train, LITERT, head=folder))
+    (tmp_path / "photos" / "cat" / "phone.heic").touch()
+    classes, left_out = edgekit.lint(recipe(tmp_path, train, LITERT, head=folder))
     assert (classes.code, classes.fix) == ("classes", "num_classes: 2")
+    assert (left_out.code, left_out.severity, left_out.origin.line) == ("left-out", "note", 5)
+    assert left_out.message == "of the data is left out: 1 file .heic"
 
 
 @pytest.mark.torch
