@@ -13,7 +13,7 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -43,6 +43,7 @@ class Authentication:
     def __init__(self, login: Login, where: str, *, ask: bool) -> None:
         self._login, self._where, self._prompts = login, where, PROMPTS if ask else 0
         self._named = [Path(file) for file in login.identity_files or ()]
+        self._named_only = login.identity_files is not None
         self._locked: list[Path] = []
         """Key files that are encrypted, and could not be used for it."""
         self._unusable: dict[Path, str] = {}
@@ -71,27 +72,23 @@ class Authentication:
         raise self._refused(tried, allowed)
 
     def _keys(self, agent: Sequence[AgentKey]) -> Iterator[tuple[str, paramiko.PKey]]:
-        """The keys named for this machine, from the agent before the file; then the agent's others;
-        then the usual files."""
-        publics = {file: public_part(file) for file in self._named}
-        in_agent = {key.asbytes() for key in agent}
-        yield from (
-            ("a key of the agent", key) for key in agent if key.asbytes() in publics.values()
-        )
-        for file, public in publics.items():
-            if file.is_file() and public not in in_agent and (key := self._load(file)):
-                yield str(file), key
+        """The keys of the agent that are in the files named for this machine, or else in the usual
+        ones; the files that are named; the agent's others; the usual files."""
+        named, usual = self._named, [] if self._named_only else _usual_files()
+        publics = {file: public_part(file) for file in (*named, *usual)}
+        in_agent = {key.asbytes(): key for key in agent}
+        expected = [key for blob, key in in_agent.items() if blob in publics.values()]
+        others = [key for key in in_agent.values() if key not in expected]
+        yield from (("a key of the agent", key) for key in expected)
+        yield from self._in_files(file for file in named if publics[file] not in in_agent)
         if not self._login.identities_only:
-            yield from (
-                ("a key of the agent", key)
-                for key in agent
-                if key.asbytes() not in publics.values()
-            )
-        if self._login.identity_files is None:
-            for name in DEFAULT_KEYS:
-                for file in below_ssh_home(".ssh", name):
-                    if file.is_file() and (key := self._load(file)):
-                        yield str(file), key
+            yield from (("a key of the agent", key) for key in others)
+        yield from self._in_files(file for file in usual if publics[file] not in in_agent)
+
+    def _in_files(self, files: Iterable[Path]) -> Iterator[tuple[str, paramiko.PKey]]:
+        for file in files:
+            if file.is_file() and (key := self._load(file)):
+                yield str(file), key
 
     def _load(self, file: Path) -> paramiko.PKey | None:
         """The key in a file, decrypted by a passphrase asked for on a terminal; None for one that
@@ -149,6 +146,11 @@ class Authentication:
             else "check the user and the key"
         )
         return what, f"{way}; `ssh` with the same settings must work without a prompt"
+
+
+def _usual_files() -> list[Path]:
+    """The key files that are tried where none are named."""
+    return [file for name in DEFAULT_KEYS for file in below_ssh_home(".ssh", name)]
 
 
 def _accepted(transport: paramiko.Transport, user: str, proof: paramiko.PKey | str) -> bool:

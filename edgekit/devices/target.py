@@ -127,7 +127,8 @@ class SshTarget(TargetBase):
     known_hosts: LocalPath | None = Field(
         default=None,
         description=(
-            "Trusted host keys, relative to this file or `~/…`. Default: ~/.ssh/known_hosts."
+            "Trusted host keys, relative to this file or `~/…`. Default: those that `edgekit target"
+            " trust` recorded, and those of `ssh`."
         ),
         examples=["known_hosts"],
     )

@@ -191,3 +191,20 @@ def test_which_agent_is_asked(
         else:
             with pytest.raises(IdentityError, match="login refused"):
                 echoed()
+
+
+@pytest.mark.device
+def test_a_usual_key_that_is_locked_and_in_the_agent(
+    configured: Path, ssh_server: Server, agent: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As most people have it, also with `IdentitiesOnly`, which leaves the agent's others out."""
+    usual = configured.parent / "id_ed25519"
+    shutil.copy(ssh_server.directory / "user_key", usual)
+    command = ["ssh-keygen", "-q", "-p", "-P", "", "-N", "secret", "-f", str(usual)]
+    subprocess.run(command, check=True)
+    add(configured, "IdentitiesOnly yes")
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(agent))
+    with pytest.raises(IdentityError, match=f"{usual} is encrypted"):
+        echoed()  # nothing says which of the agent's keys it is
+    shutil.copy(ssh_server.directory / "user_key.pub", f"{usual}.pub")
+    assert echoed() == b"in\n"

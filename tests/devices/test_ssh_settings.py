@@ -136,6 +136,11 @@ def test_a_criterion_that_only_ssh_knows(client: Client, tmp_path: Path) -> None
         of_file("b", client.config)
 
 
+def test_canonical_names_without_domains(client: Client) -> None:
+    client.config.write_text("CanonicalizeHostname yes\nHost b\n  User me\n")
+    assert str(resolve("b")) == "me@b:22"
+
+
 def test_asked_once_for_each_machine(client: Client) -> None:
     client.config.write_text("Host b\n  ProxyJump c\n")
     assert len(resolve("b").hops) == client.calls == 2
