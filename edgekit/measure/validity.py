@@ -145,6 +145,7 @@ def artifact_notes(
             " look at, not to judge by"
         )
         notes.append(note("invalid", "runner_kind", text))
+    notes += [note("warning", "threads", text) for text in [_too_many_threads(result)] if text]
     if len(runs) < len(result.runs):
         notes.append(
             note(
@@ -197,6 +198,15 @@ def artifact_notes(
             )
         )
     return notes
+
+
+def _too_many_threads(result: ArtifactResult) -> str:
+    """More threads than the processors that the runner may use, which the device or the target's
+    `cpus` decide. Without a list of them it is not known."""
+    runner = result.runner
+    if runner is None or not 0 < len(runner.cpus) < runner.threads:
+        return ""
+    return f"{runner.threads} threads on {len(runner.cpus)} cores wait for each other"
 
 
 def _call(artifact: Artifact) -> str:

@@ -140,13 +140,11 @@ def new_recipe(
         does=starter.does,
         model=json.dumps(model) if ":" in model else model,
         model_note=_note(model),
-        arguments=written_arguments + (f"  weights: {json.dumps(weights)}\n" if weights else ""),
+        arguments=written_arguments + (f"  weights: {_text(weights)}\n" if weights else ""),
         shape=_flow(list(sample)),
         data=_source(data),
         data_arguments=(
-            f"  args: {{path: {json.dumps(data)}}}   # a folder for each class\n"
-            if "/" in data
-            else ""
+            f"  args: {{path: {_text(data)}}}   # a folder for each class\n" if "/" in data else ""
         ),
         first=IMPORT if weights or not labelled else TRAIN.format(epochs=epochs),
         stages=starter.stages.format(fewer=max(1, epochs // 3)),
@@ -282,6 +280,11 @@ def _arguments(model: str, sample: tuple[int, ...], classes: int | None) -> dict
         key, place = ("features", -1) if traits.dimensions < 3 else ("in_channels", 0)
         arguments[key] = sample[place]
     return arguments
+
+
+def _text(text: str) -> str:
+    """A text in double quotes. JSON's escapes of signs beyond 16 bits are none of YAML's."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _flow(value: Any) -> str:

@@ -51,6 +51,13 @@ def test_whatever_is_chosen_is_a_recipe(model: str, method: str) -> None:
     assert "{}" not in text.replace("fp32: {}", "")
 
 
+def test_a_folder_with_a_sign_beyond_16_bits() -> None:
+    text = new_recipe("mine.yaml", data="photos 📶/", weights="b 📶/w.pt", shape=(3, 32, 32))
+    written = YAML(typ="safe").load(text)
+    assert written["data"]["args"]["path"] == "photos 📶/"
+    assert written["model"]["weights"] == "b 📶/w.pt"
+
+
 def test_from_a_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         run(

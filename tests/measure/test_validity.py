@@ -251,6 +251,28 @@ def test_what_went_on_during_the_runs(result: ArtifactResult) -> None:
     assert note.text == "2 runs started before the device was below 50 °C"
 
 
+@pytest.mark.parametrize(
+    ("threads", "cpus", "words"),
+    [
+        (4, (0, 1), "fp32.pte: 4 threads on 2 cores wait for each other"),
+        (2, (0,), "fp32.pte: 2 threads on 1 cores wait for each other"),
+        (2, (2, 3), ""),
+        (1, (0, 1, 2, 3), ""),
+        (4, (), ""),
+    ],
+)
+def test_more_threads_than_cores(
+    result: ArtifactResult, threads: int, cpus: tuple[int, ...], words: str
+) -> None:
+    """The cores are those that the runner may use, not those that the device has."""
+    assert result.runner
+    runner = result.runner.model_copy(update={"threads": threads, "cpus": cpus})
+    crowded = result.model_copy(update={"runner": runner})
+    notes = artifact_notes(crowded, snr_min_db=20, cosine_min=0.99)
+    texts = [(note.level, note.text) for note in notes if note.code == "threads"]
+    assert texts == ([("warning", words)] if words else [])
+
+
 def test_a_short_p99_is_labelled(result: ArtifactResult) -> None:
     runs = tuple(run.model_copy(update={"steady_ns": run.steady_ns * 2}) for run in result.runs)
     assert codes(result.model_copy(update={"runs": runs})) == ["short_p99"]
