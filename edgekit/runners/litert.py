@@ -17,7 +17,7 @@ from edgekit.errors import RunnerError, UsageError
 from edgekit.installing import install_command
 from edgekit.progress import Progress
 from edgekit.runners.build_cache import building, is_ready, read_listing, write_listing
-from edgekit.runners.needs import needs_of_wheel, unmet
+from edgekit.runners.needs import PINNED_NEEDS, needs_of_wheel, unmet
 from edgekit.runners.python_packing import pack, packing_digest
 from edgekit.runners.runtime import DIRECTORY, Platform, Runtime, describe_file, host_platform
 from edgekit.runners.wheels import fetch_wheels
@@ -77,8 +77,8 @@ def board_runtime(platform: Platform, cache: Path, progress: Progress) -> Runtim
         platform.glibc,
         platform.litert_package,
         platform.arch == "armv7l" and platform.numpy,
-        platform.glibcxx,
-        platform.cxxabi,
+        # Boards that load the pinned one share it, whatever else their libraries are.
+        bool(unmet(PINNED_NEEDS.get(("litert", platform.arch), {}), platform.libraries)),
     )
     key = content_key(CHOICES, packing_digest(), [path.read_text() for path in _sources()], about)
     home = cache / "runtimes" / f"litert-{platform.arch}-py{platform.python_version}-{key[:12]}"

@@ -134,13 +134,16 @@ def modern_library(tmp_path: Path) -> bytes:
     return library.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_board_gets_the_litert_whose_files_it_can_load(
     tmp_path: Path, modern_library: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The tags of all of them fit."""
+    """The tags of all of them fit. What a card was given before its board's C++ library was known
+    is what the board gets."""
     monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "cache"))
     only_index(tmp_path / "index", monkeypatch)
-    tag = f"{ABI}-{ABI}-manylinux2014_{MACHINE}"
+    tag = f"{ABI}-{ABI}-manylinux2014_aarch64"
+    old, new = (replace(board, arch="aarch64") for board in (BULLSEYE, BOOKWORM))
     modern: dict[str, bytes | str] = {
         "ai_edge_litert/__init__.py": "",
         "ai_edge_litert/_pywrap.so": modern_library,
@@ -152,9 +155,11 @@ def test_a_board_gets_the_litert_whose_files_it_can_load(
     }
     for name, files in wheels.items():
         make_wheel(tmp_path / "index", name, tag, files)
-    versions = [runtime_for("litert", board).version for board in (BOOKWORM, BULLSEYE, BOOKWORM)]
-    assert versions == ["2.3.0", "2.14.0", "2.3.0"]
-    only_litert = replace(BULLSEYE, litert_package="ai_edge_litert")
+    runtimes = [runtime_for("litert", board) for board in (new, old, new)]
+    assert [runtime.version for runtime in runtimes] == ["2.3.0", "2.14.0", "2.3.0"]
+    assert runtime_for("litert", replace(new, glibcxx=None, cxxabi=None)) == runtimes[0]
+    assert runtime_for("litert", replace(old, glibcxx=None, cxxabi=None)) == runtimes[1]
+    only_litert = replace(old, litert_package="ai_edge_litert")
     with pytest.raises(RunnerError, match=r"needs GLIBC_2\.34 \(it has 2\.31\)") as refused:
         runtime_for("litert", only_litert)
     assert "update the system" in refused.value.hint
