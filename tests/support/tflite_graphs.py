@@ -104,13 +104,13 @@ def write_loop() -> bytes:
         [file.operator("WHILE", [0], [1], loop)],
         {},
     )
-    ten, one = (np.array([value], np.float32) for value in (10, 1))
+    limit, step = (np.array([value], np.float32) for value in (10, 1))
     less = file.operator("LESS", [0, 1], [2], tfl.LessOptionsT())
     condition = [("i", [1], *float1), ("ten", [1], *float1), ("go_on", [1], "BOOL")]
-    file.graph("condition", condition, [0], [2], [less], {1: ten})
+    file.graph("condition", condition, [0], [2], [less], {1: limit})
     add = file.operator("ADD", [0, 1], [2], tfl.AddOptionsT())
     body = [("i", [1], *float1), ("one", [1], *float1), ("next", [1], *float1)]
-    file.graph("body", body, [0], [2], [add], {1: one})
+    file.graph("body", body, [0], [2], [add], {1: step})
     return file.data
 
 
