@@ -14,6 +14,7 @@ from rich.markup import escape
 
 import edgekit
 from edgekit.cli.console import stdout
+from edgekit.cli.live import live_progress
 from edgekit.cli.options import Json, Overrides
 from edgekit.errors import GateFailed
 
@@ -54,7 +55,11 @@ def lint(
     os.environ.setdefault(
         "TF_ENABLE_ONEDNN_OPTS", "0"
     )  # TensorFlow is loaded below LiteRT's converter, and would say that it has them on
-    by_file = {file: edgekit.lint(file, overrides=overrides or (), target=target) for file in files}
+    with live_progress(quiet=as_json) as progress:
+        by_file = {
+            file: edgekit.lint(file, overrides=overrides or (), target=target, progress=progress)
+            for file in files
+        }
     done: list[LintFinding] = []
     for file in files if fix else ():
         text, put_right = fixed_text(file, by_file[file])

@@ -18,7 +18,8 @@ from edgekit.cli.options import Json, write_schema
 from edgekit.errors import UsageError
 from edgekit.whole_file import write_whole
 
-CHECKPOINTS = (".safetensors", ".pt", ".pth")
+CHECKPOINTS = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".tar")
+"""What is in them is found out when they are read: state dicts of torch, Lightning and others."""
 ARTIFACTS = (".tflite", ".pte")
 MODEL_EXAMPLES = ("small_cnn", "resnet8", "mobilenet_v2", "lstm", "my_nets:build")
 """The first is the default."""
@@ -37,8 +38,8 @@ def new(
             "--from",
             metavar="SOURCE",
             help=(
-                "A model's name (built-in, torchvision's, package.module:factory); a .safetensors,"
-                " .pt or .pth checkpoint; or a .tflite or .pte."
+                "A model's name (built-in, torchvision's, package.module:factory); a checkpoint"
+                " (.safetensors, .pt, .pth, .ckpt); or a .tflite or .pte."
             ),
         ),
     ] = None,
@@ -84,7 +85,7 @@ def new(
         raise UsageError(
             f"{file} is there already", hint="choose another name, or overwrite it with --replace"
         )
-    weights = source if source and _suffix(source) in CHECKPOINTS else None
+    weights = source if source and _is_checkpoint(source) else None
     if weights and not model:
         raise UsageError(
             "a checkpoint is weights without a model",
@@ -166,6 +167,20 @@ def _asked(
 def _suffix(source: str) -> str:
     """The ending of a file's name; empty for `module:factory`."""
     return "" if ":" in source else Path(source).suffix.lower()
+
+
+def _is_checkpoint(source: str) -> bool:
+    """Whether a source is a file of weights, and no model's name. Raises UsageError for a file of
+    another kind, which would be left out."""
+    suffix = _suffix(source)
+    if suffix in CHECKPOINTS:
+        return True
+    if suffix or "/" in source or Path(source).is_file():
+        raise UsageError(
+            f"--from {source}: neither a model's name nor a checkpoint",
+            hint=f"weights are in files of {', '.join(CHECKPOINTS)}; name the model with --model",
+        )
+    return False
 
 
 def _is_artifact(source: str) -> bool:

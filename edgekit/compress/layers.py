@@ -8,6 +8,7 @@ from torch import nn
 
 from edgekit.compress.patterns import matches, require_matches
 
+LSTMS = (nn.LSTM, nn.LSTMCell)
 RECURRENT = (nn.LSTM, nn.GRU, nn.RNN, nn.LSTMCell, nn.GRUCell, nn.RNNCell)
 CONVOLUTIONS = (
     nn.Conv1d,

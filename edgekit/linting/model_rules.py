@@ -33,6 +33,12 @@ from edgekit.linting.document_rules import (
 )
 from edgekit.linting.export_rules import export_findings
 from edgekit.linting.precision_rules import precision_findings
+from edgekit.linting.usable_rules import (
+    training_findings,
+    unscored_findings,
+    weight_findings,
+)
+from edgekit.progress import Progress, silent
 from edgekit.recipe.lineage import stage_name
 from edgekit.recipe.load import LoadedRecipe, load_recipe
 from edgekit.yaml_documents.edits import ValueEdit
@@ -49,6 +55,7 @@ def lint(
     *,
     overrides: Sequence[str] = (),
     target: Target | str | Path | None = None,
+    progress: Progress = silent,
 ) -> tuple[LintFinding, ...]:
     """Look over a recipe, with its model where the extra `export` is installed, and with a board
     where `target` names one.
@@ -61,6 +68,7 @@ def lint(
         recipe: A loaded recipe or its file.
         overrides: Values to replace, as `key.path=value`; only for a file.
         target: A target, as a value, a name or a file. Its board is connected to.
+        progress: Told where the work is.
 
     Returns:
         What was noticed, in the order of the file's lines; empty where there is nothing to say.
@@ -91,7 +99,7 @@ def lint(
     else:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what the libraries say of themselves
-            findings += _with_model(loaded)
+            findings += _with_model(loaded, progress)
     if target is not None:
         findings += board_findings(loaded, as_target(target))
     return tuple(
@@ -107,16 +115,25 @@ def lint(
     )
 
 
-def _with_model(loaded: LoadedRecipe) -> Iterator[LintFinding]:
+def _with_model(loaded: LoadedRecipe, progress: Progress = silent) -> Iterator[LintFinding]:
+    """The cheapest first: the checkpoint, the network, the data, then each stage."""
     from edgekit.pipeline.preview import preview
 
+    name, stages = f"lint {loaded.path.name}", len(loaded.recipe.stages)
+    progress(name, 0, stages, "the model")
+    unusable = list(weight_findings(loaded))
+    yield from unusable
+    if any(finding.severity == "error" for finding in unusable):
+        return
     try:
         seen = preview(loaded)
     except EdgekitError as error:
         yield error_finding("model", origin_near(loaded, "model"), error)
         return
+    yield from training_findings(loaded, seen)
     yield from _data(loaded, seen)
     for index, estimate in enumerate(seen.stages):
+        progress(name, index, stages, f"stage {stage_name(loaded.recipe, index)}")
         if estimate.problem is not None:
             origin = origin_near(loaded, "stages", index)
             yield error_finding("cannot-prune", origin, estimate.problem)
@@ -128,6 +145,7 @@ def _with_model(loaded: LoadedRecipe) -> Iterator[LintFinding]:
             yield from export_findings(loaded, index, seen)
     yield from budget_findings(loaded, seen)
     yield from precision_findings(loaded)
+    progress(name, 1, 1, "done")
 
 
 def _patterns(loaded: LoadedRecipe, index: int, seen: Preview) -> Iterator[LintFinding]:
@@ -184,6 +202,8 @@ def _data(loaded: LoadedRecipe, seen: Preview) -> Iterator[LintFinding]:
     except EdgekitError as error:
         yield error_finding("task", origin_near(loaded, "task"), error)
         return
+    if classes and answers is None:
+        yield from unscored_findings(loaded, outputs, classes)
     if classes and answers is not None and answers != classes:
         path: KeyPath = ("model", "args", "num_classes")
         edit = ValueEdit(path, classes) if "num_classes" in recipe.model.args else None

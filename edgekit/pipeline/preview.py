@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from edgekit.compress.counting import count_macs_params
 from edgekit.compress.layers import kept_float, layers_with_weights
 from edgekit.compress.sections import QuantizeBase, StageBase
-from edgekit.data.source import times
 from edgekit.errors import EdgekitError, ModelError
-from edgekit.models.calling import Inputs, call, require_states, rows
+from edgekit.models.calling import Inputs, require_states, rows
 from edgekit.models.create import create_model
+from edgekit.models.usable import usable_outputs
 from edgekit.pipeline.data import states_of
 from edgekit.pipeline.stage_estimate import StageEstimate
 from edgekit.recipe.lineage import parent_of, stage_name
@@ -51,7 +51,8 @@ def preview(loaded: LoadedRecipe) -> Preview:
     model = create_model(
         recipe.model.name, recipe.model.args, seed=recipe.seed, base=loaded.path.parent
     ).eval()
-    _require_forward(model, example, recipe)
+    outputs = usable_outputs(model, example, recipe.model.name)
+    require_states(states_of(recipe), outputs)
     estimates: list[StageEstimate] = []
     models: dict[str, nn.Module] = {}
     for index, stage in enumerate(recipe.stages):
@@ -78,22 +79,6 @@ def _example(recipe: Recipe) -> Inputs:
         else torch.zeros((2, *section.shape), dtype=getattr(torch, section.dtype))
         for name, section in recipe.inputs.items()
     }
-
-
-def _require_forward(model: nn.Module, example: Inputs, recipe: Recipe) -> None:
-    try:
-        with torch.no_grad():
-            outputs = call(model, example)
-    except ModelError:
-        raise
-    except Exception as error:  # any library error of the user's own forward
-        shapes = ", ".join(times(section.shape) for section in recipe.inputs.values())
-        message = (
-            f"model {recipe.model.name} does not run on inputs of {shapes}:"
-            f" {str(error).splitlines()[0]}"
-        )
-        raise ModelError(message, hint="check the shapes of the inputs and model.args") from None
-    require_states(states_of(recipe), outputs)
 
 
 def _estimate(name: str, model: nn.Module, example: Inputs, stage: StageBase) -> StageEstimate:

@@ -26,9 +26,10 @@ from edgekit.compress.training.device import device_name, training_device
 from edgekit.data.dataset import Dataset, example_call
 from edgekit.data.saved import open_split
 from edgekit.errors import ModelError
-from edgekit.models.calling import Inputs, batch_size, call, require_states
+from edgekit.models.calling import Inputs, require_states
 from edgekit.models.create import create_model
 from edgekit.models.fingerprint import resolve_weights
+from edgekit.models.usable import usable_outputs
 from edgekit.models.weights import load_weights
 from edgekit.pipeline.data import data_of, saved_test_split, states_of, understood
 from edgekit.pipeline.trace import sizes_of, trace_row
@@ -186,25 +187,10 @@ def _original(loaded: LoadedRecipe, example: Inputs) -> Checkpoint:
 
 
 def check_forward(model: nn.Module, example: Inputs, name: str) -> dict[str, Tensor]:
-    """Run one batch, and give its outputs. Raises ModelError when the model does not take these
-    inputs, or returns anything but tensors with a row for each sample."""
-    try:
-        with torch.no_grad():
-            outputs = call(model.eval(), example)
-    except ModelError:
-        raise
-    except Exception as error:  # any library error of the user's own forward
-        shapes = " and ".join(str(tuple(values.shape[1:])) for values in example.values())
-        raise ModelError(
-            f"model {name} does not run on input {shapes}: {str(error).splitlines()[0]}",
-            hint="check the shapes of inputs, and model.args",
-        ) from None
+    """Run one batch of real samples, and give its outputs. Raises ModelError as usable_outputs
+    does, and for outputs that are not finite."""
+    outputs = usable_outputs(model, example, name)
     for output in outputs.values():
-        if output.shape[:1] != (batch_size(example),):
-            raise ModelError(
-                f"model {name} must return tensors with a row per sample",
-                hint="wrap it in a factory that selects its output",
-            )
         if not torch.isfinite(output).all():
             raise ModelError(
                 f"model {name} returns NaN or infinity on real samples",

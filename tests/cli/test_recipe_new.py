@@ -208,3 +208,18 @@ def test_a_folder_that_cannot_be_used_is_said_at_once(capsys: pytest.CaptureFixt
     assert run(["recipe", "new", "a.yaml", "--from", "mobilenet_v2", "--data", "photos/"]) == 3
     assert "no folder of samples for testing" in " ".join(capsys.readouterr().err.split())
     assert not Path("a.yaml").exists()
+
+
+def test_what_is_given_with_from_is_used_or_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        run(["recipe", "new", "a.yaml", "--from", "lightning.ckpt", "--model", "nets:build"]) == 0
+    )
+    text = Path("a.yaml").read_text()
+    assert 'weights: "lightning.ckpt"' in text
+    assert "stage: import" in text
+    assert run(["recipe", "new", "b.yaml", "--from", "lightning.ckpt"]) == 2
+    for source in ("net.onnx", "weights/net", "net.keras"):
+        command = ["recipe", "new", "b.yaml", "--from", source, "--model", "nets:build"]
+        assert run(command) == 2
+        assert "neither a model's name nor a checkpoint" in capsys.readouterr().err
+    assert not Path("b.yaml").exists()

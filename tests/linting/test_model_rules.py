@@ -65,6 +65,12 @@ def recipe(tmp_path: Path, stages: str, more: str = "", head: str = HEAD) -> Pat
     return path
 
 
+def without_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "edgekit.linting.model_rules._with_model", lambda loaded, progress: iter(())
+    )
+
+
 def codes(findings: tuple[LintFinding, ...]) -> list[tuple[str, int | None]]:
     return [(finding.code, finding.origin.line) for finding in findings]
 
@@ -126,7 +132,9 @@ def test_fix_keeps_comments_and_order(
         "bench: {runs: 3}  # quick\nbudget: {variants: {a: {latency_p50_max_ms: 1}}}\n",
     )
     before = path.read_text()
-    monkeypatch.setattr("edgekit.linting.model_rules._with_model", lambda loaded: iter(()))
+    monkeypatch.setattr(
+        "edgekit.linting.model_rules._with_model", lambda loaded, progress: iter(())
+    )
     assert run(["recipe", "lint", str(path), "--fix", "--json"]) == 0
     findings = json.loads(capsys.readouterr().out)["findings"]
     assert [finding["fixed"] for finding in findings] == [True] * 3
@@ -147,7 +155,9 @@ def test_a_default_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "budget: {variants: {a: {latency_p50_max_ms: 1}}}\n",
     )
     before = path.read_text()
-    monkeypatch.setattr("edgekit.linting.model_rules._with_model", lambda loaded: iter(()))
+    monkeypatch.setattr(
+        "edgekit.linting.model_rules._with_model", lambda loaded, progress: iter(())
+    )
     run(["recipe", "lint", str(path), "--set", "bench.runs=3", "--fix"])
     assert path.read_text() == before
 
@@ -342,7 +352,9 @@ def test_a_board_whose_python_has_no_wheel(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "cache"))
     only_index(tmp_path / "index", monkeypatch)
     old = Platform("aarch64", python="python3", python_version="3.7", glibc="2.28")
-    monkeypatch.setattr("edgekit.linting.model_rules._with_model", lambda loaded: iter(()))
+    monkeypatch.setattr(
+        "edgekit.linting.model_rules._with_model", lambda loaded, progress: iter(())
+    )
     monkeypatch.setattr("edgekit.runners.board_platform.platform_of", lambda target, device: old)
     (tmp_path / "pi.yaml").write_text(
         f"edgekit: 1\nname: pi\nkind: local\nworkdir: {tmp_path}/device\n"

@@ -3,7 +3,9 @@ samples that do not fit or do not compute."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import contextlib
+import math
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -16,6 +18,11 @@ from edgekit.errors import ModelError
 from edgekit.models.calling import Inputs, batch_size, call
 from edgekit.states import STATELESS, States
 
+MASK = (
+    "give an attention mask a finite value a little below all scores, such as -30 (not -1e4: the"
+    " scores share its range), or list the layer in keep_float; otherwise check the weights"
+)
+
 
 def calibrate(graph: GraphModule, batches: Iterable[Inputs], states: States = STATELESS) -> None:
     """Show batches, by input name, to the observers of a graph from `prepare_ptq`: of a model with
@@ -24,23 +31,21 @@ def calibrate(graph: GraphModule, batches: Iterable[Inputs], states: States = ST
     Raises ModelError: no batch at all; one of the wrong shape; NaN or infinity in an activation,
     naming the layer that makes it."""
     shown = 0
-    hooks = [
-        module.register_forward_pre_hook(_refuse_nonfinite(layer))
-        for module, layer in observed_layers(graph)
-    ]
-    try:
-        with torch.no_grad():
-            for batch in batches:
-                if batch_size(batch):
-                    _show(graph, batch, states)
-                    shown += batch_size(batch)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with _finite(graph), torch.no_grad():
+        for batch in batches:
+            if batch_size(batch):
+                _show(graph, batch, states)
+                shown += batch_size(batch)
     if not shown:
         raise ModelError(
             "the calibration set is empty", hint="raise calibration_samples, or look at the dataset"
         )
+
+
+def require_finite(graph: GraphModule, example: Inputs) -> None:
+    """Run a prepared graph on a batch. Raises ModelError as `calibrate` does."""
+    with _finite(graph), torch.no_grad():
+        call(graph, example)
 
 
 def observed_layers(graph: GraphModule) -> list[tuple[nn.Module, str]]:
@@ -87,12 +92,33 @@ def _show(graph: GraphModule, batch: Inputs, states: States) -> None:
         ) from None
 
 
+@contextlib.contextmanager
+def _finite(graph: GraphModule) -> Iterator[None]:
+    """Within it, NaN or infinity at an observer is an error that names the layer."""
+    hooks = [
+        module.register_forward_pre_hook(_refuse_nonfinite(layer))
+        for module, layer in observed_layers(graph)
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
 def _refuse_nonfinite(layer: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
     def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        if not torch.isfinite(inputs[0]).all():
+        values = inputs[0]
+        if torch.isfinite(values).all():
+            return
+        if values.isnan().any():
             raise ModelError(
-                f"NaN or infinity at {layer} during calibration",
+                f"NaN at {layer} during calibration",
                 hint="check the weights, input.mean and input.std",
             )
+        raise ModelError(
+            f"infinity at {layer} during calibration: int8 has none",
+            hint=MASK if (values == -math.inf).any() else "check the weights, mean and std",
+        )
 
     return hook

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch.fx import GraphModule
 from torchao.quantization.pt2e import FakeQuantizeBase, ObserverBase
 
 from edgekit.captured_graph import WEIGHT_ARGUMENTS, argument, layer_of
+from edgekit.compress.patterns import matches
+from edgekit.prose import some
+
+
+def float_notes(graph: GraphModule, keep_float: Sequence[str]) -> tuple[str, ...]:
+    """A note on the layers of a prepared graph that stay float without being asked to."""
+    names = [name for name in float_layers(graph) if not matches(name, keep_float)]
+    return (f"stay float: {some(names)}",) if names else ()
 
 
 def float_layers(graph: GraphModule) -> tuple[str, ...]:

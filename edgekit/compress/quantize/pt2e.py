@@ -9,9 +9,10 @@ scales than it converts to, and its moving averages clip tensors that share a sc
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -20,7 +21,7 @@ from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
     get_symmetric_quantization_config,
 )
 from torch import nn
-from torch.fx import GraphModule
+from torch.fx import GraphModule, Node
 from torchao.quantization.pt2e import (
     FakeQuantize,
     FakeQuantizeBase,
@@ -49,7 +50,7 @@ from edgekit.compress.quantize.calibrate import has_seen, observed_layers
 from edgekit.compress.quantize.clamps import AfterClamps
 from edgekit.compress.quantize.lstm import rewrite_lstm
 from edgekit.compress.quantize.observers import widen_shared
-from edgekit.errors import ModelError
+from edgekit.errors import EdgekitError, ModelError
 from edgekit.models.calling import Inputs
 from edgekit.patches.speed.qat import fast_patterns
 
@@ -91,7 +92,7 @@ def prepare_ptq(
     )
     config = dataclasses.replace(config, input_activation=activation, output_activation=activation)
     graph = capture(model, example)
-    with fast_patterns():
+    with _preparing():
         graph = prepare_pt2e(graph, _quantizer(model, keep_float, AfterClamps).set_global(config))
     widen_shared(graph)
     return graph
@@ -118,7 +119,7 @@ def prepare_qat(
         running_variance(node): (argument(node, 6), argument(node, 7))
         for node in batch_norms(graph)
     }
-    with fast_patterns():
+    with _preparing():
         graph = prepare_qat_pt2e(graph, quantizer)
     restore_batch_norm(graph, settings)
     widen_shared(graph)
@@ -142,7 +143,7 @@ def prepare_dynamic(
     rewritten = rewrite_lstm(model, keep=keep_float)
     graph = capture(rewritten, example)
     config = get_symmetric_quantization_config(is_per_channel=True, is_dynamic=True)
-    with fast_patterns():
+    with _preparing():
         graph = prepare_pt2e(
             graph, quantizer.set_operator_type(torch.ops.aten.linear.default, config)
         )
@@ -228,7 +229,31 @@ def _quantizer(
         keep_float,
         purpose="layers to keep float",
     )
-    return kind().set_filter_function(lambda node: not matches(layer_of(node), keep_float))
+    # XNNPACK's quantizer knows an nn.GRU by the two linear layers of each step, which a graph no
+    # longer has: it would fail. The layer stays float, as an nn.LSTM does.
+    recurrent = {name for name, layer in model.named_modules() if isinstance(layer, nn.GRU)}
+
+    def may_be_int8(node: Node) -> bool:
+        layer = layer_of(node)
+        return layer not in recurrent and not matches(layer, keep_float)
+
+    return kind().set_filter_function(may_be_int8)
+
+
+@contextlib.contextmanager
+def _preparing() -> Iterator[None]:
+    """What torchao and the quantizer raise, as one error."""
+    try:
+        with fast_patterns():
+            yield
+    except EdgekitError:
+        raise
+    except Exception as error:  # they fail in many ways at graphs that they do not know
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ModelError(
+            f"the quantizer cannot prepare the model: {reason}",
+            hint="keep the layer in float that it means (keep_float), or use method: dynamic",
+        ) from error
 
 
 def _own_annotations(graph: GraphModule) -> None:

@@ -38,13 +38,15 @@ class QuantizePtq(QuantizeBase):
 def _run(context: StageContext, checkpoint: Checkpoint, section: QuantizePtq) -> Result:
     from edgekit.compress.checkpoint import Quantization
     from edgekit.compress.quantize.calibrate import calibrate
+    from edgekit.compress.quantize.float_layers import float_notes
 
     quantization = Quantization(
         section.method, SCHEME, section.keep_float, {"observer": section.observer}
     )
     graph = _rebuild(checkpoint.model.eval(), context.example, quantization)
     calibrate(graph, _batches(context, section.calibration_samples), context.train.states)
-    return dataclasses.replace(checkpoint, model=graph, quantization=quantization), ()
+    notes = float_notes(graph, section.keep_float)
+    return dataclasses.replace(checkpoint, model=graph, quantization=quantization), notes
 
 
 def _batches(context: StageContext, samples: int) -> Iterator[Mapping[str, Tensor]]:

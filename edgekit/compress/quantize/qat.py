@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -55,11 +56,13 @@ def _run(context: StageContext, checkpoint: Checkpoint, section: QuantizeQat) ->
     from edgekit.compress.checkpoint import Quantization
     from edgekit.compress.context import train_whole
     from edgekit.compress.prune.masks import hold
+    from edgekit.compress.quantize.float_layers import float_notes
     from edgekit.compress.quantize.pt2e import set_qat_mode
     from edgekit.compress.training.fit import steps_total
 
     quantization = Quantization(section.method, SCHEME, section.keep_float)
     graph = _rebuild(checkpoint.model, context.example, quantization)
+    _require_finite(graph, context.example)
     steps_per_epoch = steps_total(len(context.train), section.train.batch_size, 1)
     set_train_mode, switch = _modes(graph, section, steps_per_epoch)
     hold_masks = hold(graph, checkpoint.masks)
@@ -71,9 +74,22 @@ def _run(context: StageContext, checkpoint: Checkpoint, section: QuantizeQat) ->
 
     train_whole(context, graph, section.train, after_step=after_step, set_train_mode=set_train_mode)
     set_qat_mode(graph, training=False)
-    return dataclasses.replace(checkpoint, model=graph, quantization=quantization), _notes(
-        checkpoint.model
-    )
+    notes = (*_notes(checkpoint.model), *float_notes(graph, section.keep_float))
+    return dataclasses.replace(checkpoint, model=graph, quantization=quantization), notes
+
+
+def _require_finite(graph: GraphModule, example: Mapping[str, Tensor]) -> None:
+    """Raises ModelError for infinity where a scale would be learned: the loss would be NaN, and
+    would not say why."""
+    import torch
+
+    from edgekit.compress.quantize.calibrate import require_finite
+    from edgekit.compress.quantize.pt2e import set_qat_mode
+
+    trial = copy.deepcopy(graph)
+    set_qat_mode(trial, training=True, freeze_batchnorm=True)
+    with torch.random.fork_rng(devices=[]):
+        require_finite(trial, example)
 
 
 def _notes(model: nn.Module) -> tuple[str, ...]:

@@ -26,8 +26,9 @@ from edgekit.compress.training.learning_rate import learning_rate
 from edgekit.compress.training.losses import Teacher, training_loss
 from edgekit.compress.training.memory_layout import image_layout
 from edgekit.compress.training.optimizer import optimizer_of, set_rate
-from edgekit.data.dataset import Batch, Split
+from edgekit.data.dataset import Batch, Split, example_call
 from edgekit.errors import ModelError
+from edgekit.models.usable import answer_names
 from edgekit.tasks.task import Task
 
 StepProgress = Callable[[float, float, str], None]
@@ -111,6 +112,7 @@ def fit(
         label_smoothing=label_smoothing,
         teacher=teacher,
         states=train.states,
+        answers=_answers(model, train),
     )
     rate = functools.partial(
         learning_rate,
@@ -170,6 +172,13 @@ def fit(
     if set_train_mode is None:
         model.eval()
     return FitReport(total, mean_loss, time.monotonic() - started)
+
+
+def _answers(model: nn.Module, train: Split) -> tuple[str, ...] | None:
+    """The outputs that an eager model has in evaluation mode too. A graph has no others."""
+    if isinstance(model, torch.fx.GraphModule):
+        return None
+    return answer_names(model, example_call(train))
 
 
 def _finite(loss: Tensor, epoch: int, step: int, lr: float) -> float:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from edgekit.data.dataset import in_turn, normalise
 from edgekit.errors import ModelError
 from edgekit.models.calling import Inputs, call
+from edgekit.models.usable import own_answers
 from edgekit.registry.own_code import own_code
 from edgekit.states import States
 from edgekit.tasks.task import Task
@@ -45,14 +46,18 @@ def training_loss(
     teacher: Teacher | None,
     batch_number: int,
     states: States,
+    answers: tuple[str, ...] | None = None,
 ) -> Tensor:
     """The loss of a batch, over all steps where the model has `states`. Without targets, only the
-    teacher's counts.
+    teacher's counts. Of the outputs only `answers` count, where they are given: a model may have
+    others while it trains.
 
     Raises ModelError: targets or outputs that do not suit the task."""
     share = 0.0 if teacher is None else teacher.weight
     own_step = getattr(model, TRAINING_STEP, None)
     outputs = call(model, inputs, states) if own_step is None or share > 0 else {}
+    if outputs and answers is not None:
+        outputs = own_answers(outputs, answers)
     loss = torch.zeros(())
     if targets is not None and share < 1:
         if own_step is None:

@@ -41,7 +41,18 @@ def _train(context: StageContext, checkpoint: Checkpoint, section: Train | Finet
         section,
         after_step=hold(checkpoint.model, checkpoint.masks),
     )
-    return checkpoint, ()
+    return checkpoint, _left_out(context, checkpoint)
+
+
+def _left_out(context: StageContext, checkpoint: Checkpoint) -> tuple[str, ...]:
+    """A note on outputs that the model only has while it trains."""
+    from edgekit.compress.training.losses import TRAINING_STEP
+    from edgekit.models.usable import left_out_while_training
+
+    if hasattr(checkpoint.model, TRAINING_STEP):
+        return ()
+    names = left_out_while_training(checkpoint.model, context.example)
+    return (f"left out of the loss: {', '.join(names)}",) if names else ()
 
 
 def _import(context: StageContext, checkpoint: Checkpoint, section: Import) -> Result:
