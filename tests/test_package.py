@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import edgekit
+from tools.testbed.sshd import Server
 
 pytestmark = pytest.mark.slow
 
@@ -66,11 +68,17 @@ def installed(distributions: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return environment / "bin"
 
 
-def call(program: Path, *arguments: str, cwd: Path) -> str:
+def call(
+    program: Path,
+    *arguments: str,
+    cwd: Path,
+    cache: Path | None = None,
+    exits: tuple[int, ...] = (0,),
+) -> str:
     environment = {
         "HOME": str(cwd),
         "PATH": os.environ["PATH"],
-        "EDGEKIT_CACHE": str(cwd / "cache"),
+        "EDGEKIT_CACHE": str(cache or cwd / "cache"),
     }
     done = subprocess.run(
         [str(program), *arguments],
@@ -78,9 +86,9 @@ def call(program: Path, *arguments: str, cwd: Path) -> str:
         text=True,
         cwd=cwd,
         env=environment,
-        timeout=120,
+        timeout=300,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode in exits, done.stdout + done.stderr
     return done.stdout
 
 
@@ -154,6 +162,60 @@ def test_an_extra_that_is_missing_is_named(
     assert f"[{extra}]" in printed
     assert "Traceback" not in printed
     assert not (tmp_path / "build").exists()
+
+
+@pytest.mark.nightly
+@pytest.mark.device
+def test_a_base_install_measures_and_judges(
+    installed: Path, ssh_server: Server, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    """All that needs neither a recipe nor torch, on a bundle that is ready and a real sshd."""
+    _write_target(tmp_path, ssh_server)
+    bundle = str(ROOT / "tests" / "captured" / "format1" / "bundle")
+    on_board = ["--target", "board"]
+    assert pytestconfig.cache
+    cache = pytestconfig.cache.mkdir("edgekit-base-install")  # of what it fetches for boards
+
+    def edgekit_prints(*arguments: str, exits: tuple[int, ...] = (0,)) -> str:
+        return call(installed / "edgekit", *arguments, cwd=tmp_path, cache=cache, exits=exits)
+
+    edgekit_prints("target", "check", "board")
+    edgekit_prints("target", "setup", "board")
+    edgekit_prints("deploy", bundle, *on_board)
+    benched = json.loads(edgekit_prints("bench", bundle, *on_board, *ONE_RUN, "--json"))
+    assert benched["artifacts"][0]["evaluation"]["metrics"][0]["name"] == "top1"
+    compared = json.loads(edgekit_prints("compare", bundle, bundle, *on_board, *ONE_RUN, "--json"))
+    assert "top1" in {finding["metric"] for finding in compared["findings"]}
+    against_itself = ["gate", bundle, "--baseline", bundle, "--artifact", "int8.tflite"]
+    # 1: on a busy machine latency may be inconclusive
+    gated = json.loads(edgekit_prints(*against_itself, *on_board, "--json", exits=(0, 1)))
+    verdicts = {finding["metric"]: finding["verdict"] for finding in gated["findings"]}
+    assert verdicts["top1"] == verdicts["size"] == "passed"
+    assert len(json.loads(edgekit_prints("results", "list", "--json"))["measurements"]) == 5
+    edgekit_prints("results", "export", "--format", "csv", "--output", "results.csv")
+    assert "metric_top1" in (tmp_path / "results.csv").read_text().splitlines()[0]
+
+
+ONE_RUN = ("--runs", "1", "--accuracy", "all")
+
+
+def _write_target(directory: Path, server: Server) -> None:
+    shutil.copy(server.directory / "user_key", directory / "key")
+    kind, key, *_ = (server.directory / "host_key.pub").read_text().split()
+    (directory / "known_hosts").write_text(f"[127.0.0.1]:{server.port} {kind} {key}\n")
+    (directory / "targets").mkdir()
+    (directory / "targets" / "board.yaml").write_text(
+        f"""edgekit: 1
+name: board
+kind: ssh
+host: 127.0.0.1
+port: {server.port}
+user: {server.user}
+identity_file: ../key
+known_hosts: ../known_hosts
+workdir: /tmp/edgekit-base-install-{secrets.token_hex(6)}
+"""
+    )
 
 
 def test_a_base_install_is_light(installed: Path) -> None:
