@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from edgekit.errors import ModelError
 from edgekit.models.calling import Inputs, batch_size, call
 from edgekit.prose import some
+from edgekit.states import STATELESS, States
 
 ADVICE = "make it an input that is fed from an output (from_output), or keep it outside"
 CLOSE = 1e-3
@@ -69,12 +70,12 @@ def left_out_while_training(model: nn.Module, example: Inputs) -> tuple[str, ...
     return tuple(name for name in outputs if name not in names)
 
 
-def answer_names(model: nn.Module, example: Inputs) -> tuple[str, ...]:
+def answer_names(model: nn.Module, example: Inputs, states: States = STATELESS) -> tuple[str, ...]:
     """The names of a model's outputs in evaluation mode. Its modes are kept."""
     modes = {module: module.training for module in model.modules()}
     try:
         with torch.no_grad():
-            return tuple(call(model.eval(), example))
+            return tuple(call(model.eval(), example, states))
     finally:
         for module, training in modes.items():
             module.training = training

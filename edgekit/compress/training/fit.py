@@ -26,9 +26,11 @@ from edgekit.compress.training.learning_rate import learning_rate
 from edgekit.compress.training.losses import Teacher, training_loss
 from edgekit.compress.training.memory_layout import image_layout
 from edgekit.compress.training.optimizer import optimizer_of, set_rate
-from edgekit.data.dataset import Batch, Split, example_call
+from edgekit.data.dataset import Batch, Split
 from edgekit.errors import ModelError
+from edgekit.models.calling import Inputs, rows
 from edgekit.models.usable import answer_names
+from edgekit.states import States
 from edgekit.tasks.task import Task
 
 StepProgress = Callable[[float, float, str], None]
@@ -112,7 +114,7 @@ def fit(
         label_smoothing=label_smoothing,
         teacher=teacher,
         states=train.states,
-        answers=_answers(model, train),
+        answers=_answers(model, train.states),
     )
     rate = functools.partial(
         learning_rate,
@@ -174,11 +176,19 @@ def fit(
     return FitReport(total, mean_loss, time.monotonic() - started)
 
 
-def _answers(model: nn.Module, train: Split) -> tuple[str, ...] | None:
-    """The outputs that an eager model has in evaluation mode too. A graph has no others."""
+def _answers(model: nn.Module, states: States) -> Callable[[Inputs], tuple[str, ...]] | None:
+    """The outputs that an eager model has in evaluation mode too, found out with the first batch. A
+    graph has no others."""
     if isinstance(model, torch.fx.GraphModule):
         return None
-    return answer_names(model, example_call(train))
+    known: list[tuple[str, ...]] = []
+
+    def names(inputs: Inputs) -> tuple[str, ...]:
+        if not known:
+            known.append(answer_names(model, rows(inputs, slice(2)), states))
+        return known[0]
+
+    return names
 
 
 def _finite(loss: Tensor, epoch: int, step: int, lr: float) -> float:

@@ -46,18 +46,18 @@ def training_loss(
     teacher: Teacher | None,
     batch_number: int,
     states: States,
-    answers: tuple[str, ...] | None = None,
+    answers: Callable[[Inputs], tuple[str, ...]] | None = None,
 ) -> Tensor:
     """The loss of a batch, over all steps where the model has `states`. Without targets, only the
-    teacher's counts. Of the outputs only `answers` count, where they are given: a model may have
-    others while it trains.
+    teacher's counts. Of several outputs only `answers` of a batch count, where they are given: a
+    model may have others while it trains.
 
     Raises ModelError: targets or outputs that do not suit the task."""
     share = 0.0 if teacher is None else teacher.weight
     own_step = getattr(model, TRAINING_STEP, None)
     outputs = call(model, inputs, states) if own_step is None or share > 0 else {}
-    if outputs and answers is not None:
-        outputs = own_answers(outputs, answers)
+    if len(outputs) > 1 and answers is not None:
+        outputs = own_answers(outputs, answers(inputs))
     loss = torch.zeros(())
     if targets is not None and share < 1:
         if own_step is None:
