@@ -143,6 +143,7 @@ NOT_RUN = {
     "edgekit bench model.pte --shape": (
         "needs a file of dynamic sizes (tests/bundle/test_foreign_model.py)"
     ),
+    ".venv/bin/python -m tools.fuzz": "takes minutes (tests/fuzz/test_cases.py)",
     "python tools/flash_pi.py": "needs a card and an image (tests/devices/test_flashed_card.py)",
     "python tools/provision_android.py": ("needs phones (tests/devices/test_provision_android.py)"),
 }

@@ -174,7 +174,7 @@ def gate(
         EdgekitError: As `bench` raises it.
 
     Example:
-        >>> limits = edgekit.Gate(latency_p50_max_ratio=1.1)
+        >>> limits = edgekit.Gate(inconclusive="pass")
         >>> edgekit.gate("slow", "net", "desk", limits=limits).summary
         'worse than the baseline: fp32.pte latency_p50'
     """

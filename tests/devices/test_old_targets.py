@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,5 +22,11 @@ def test_the_files_are_there() -> None:
 @pytest.mark.parametrize("name", sorted(READ_BY_OLD))
 def test_an_old_target_means_what_it_meant(name: str) -> None:
     now = read_target(OLD / f"{name}.yaml").model_dump(mode="json")
-    before = READ_BY_OLD[name]
-    assert {key: now[key] for key in before} == before
+    assert _known_before(now, READ_BY_OLD[name]) == READ_BY_OLD[name]
+
+
+def _known_before(now: Any, before: Any) -> Any:
+    """What is read now, without the settings that are newer."""
+    if isinstance(before, dict):
+        return {key: _known_before(now[key], value) for key, value in before.items()}
+    return now

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.models.families import SIZES, cells, result, table
+from tests.support.families import SIZES, cells, result, table
 
 pytestmark = [pytest.mark.torch, pytest.mark.nightly]
 

@@ -1,7 +1,7 @@
 """What becomes of a network of each family of torchvision's classifiers, with random weights and a
 small input: as fp32, int8 by calibration, int8 by training, and pruned and trained, in each format.
 
-    python -m tests.models.families NAME …    writes the rows of these networks into families.json
+    python -m tests.support.families NAME …    writes the rows of these networks into families.json
 """
 
 from __future__ import annotations
