@@ -174,9 +174,9 @@ def gate(
         EdgekitError: As `bench` raises it.
 
     Example:
-        >>> limits = edgekit.Gate(inconclusive="pass")
-        >>> edgekit.gate("slow", "net", "desk", limits=limits).summary
-        'worse than the baseline: fp32.pte latency_p50'
+        >>> limits = edgekit.Gate(latency_p50_max_ratio=1.1)
+        >>> edgekit.gate("slow", "net", "desk", limits=limits).passed
+        False
     """
     board = as_target(target)
     storing = Storing(store)
