@@ -14,7 +14,7 @@ from _pytest.mark import ParameterSet
 
 import edgekit
 from edgekit.export import worker
-from edgekit.export.processes import ExportJob
+from edgekit.export.processes import Export, ExportJob, artifact_of
 from edgekit.pipeline import build as building
 from edgekit.pipeline.build import BuildResult
 
@@ -207,11 +207,12 @@ def test_lint_finds_nothing_in_the_quickstart() -> None:
     assert edgekit.lint(RECIPES / "quickstart.yaml") == ()
 
 
-def exported_here(jobs: Sequence[ExportJob], **_: object) -> None:
+def exported_here(jobs: Sequence[ExportJob], **_: object) -> list[Export]:
     """What the children do, in this process, which imports the libraries once for all recipes
     (export/test_processes.py tests that it is the same)."""
     for job in jobs:
         worker.run(job, threads=1, step=lambda name: None)
+    return [Export(artifact_of(job.output), {}) for job in jobs]
 
 
 @pytest.mark.parametrize("name", [by_day_or_night(name) for name in GALLERY])

@@ -121,7 +121,7 @@ def export_artifacts(
                 del running[child.job.key]
                 seconds[child.job.key] = _seconds(child.begun)
                 progress(child.job.key, len(STEPS), len(STEPS), "done")
-    return [Export(_artifact(job), seconds[job.key]) for job in jobs]
+    return [Export(artifact_of(job.output), seconds[job.key]) for job in jobs]
 
 
 def _seconds(begun: Mapping[str, float]) -> dict[str, float]:
@@ -131,8 +131,9 @@ def _seconds(begun: Mapping[str, float]) -> dict[str, float]:
     }
 
 
-def _artifact(job: ExportJob) -> Artifact:
-    return Artifact.model_validate_json((job.output / "result.json").read_bytes())
+def artifact_of(directory: Path) -> Artifact:
+    """What an export left in its output directory."""
+    return Artifact.model_validate_json((directory / "result.json").read_bytes())
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from edgekit.bundle.manifest import (
 from edgekit.cache import library_versions
 from edgekit.errors import ExportError, ResultError
 from edgekit.export.arrays_file import read_arrays
+from edgekit.export.processes import artifact_of
 from edgekit.pipeline.data import states_of
 from edgekit.pipeline.evaluation import evaluation_set, write_evaluation
 from edgekit.pipeline.pictures import pictures, write_pictures
@@ -35,10 +36,6 @@ from edgekit.recipe import schema
 from edgekit.recipe.load import LoadedRecipe, recipe_sha256, resolved
 from edgekit.tasks.comparing import compared_outputs
 from edgekit.tasks.task import load_task
-
-
-def artifact_of(entry: Path) -> Artifact:
-    return Artifact.model_validate_json((entry / "result.json").read_bytes())
 
 
 def assembled(loaded: LoadedRecipe, output: Path, artifacts: tuple[Artifact, ...]) -> Bundle | None:

@@ -25,10 +25,10 @@ from edgekit.bundle.manifest import (
 )
 from edgekit.cache import Cache, cache_root, writing_to
 from edgekit.errors import ExportError, ModelError
-from edgekit.export.processes import ExportJob, export_artifacts
+from edgekit.export.processes import ExportJob, artifact_of, export_artifacts
 from edgekit.extras import naming_extras, require_modules
 from edgekit.machine_limits import usable_cores, usable_memory_bytes
-from edgekit.pipeline.assembling import artifact_of, assemble, assembled
+from edgekit.pipeline.assembling import assemble, assembled
 from edgekit.pipeline.data import saved_test_split
 from edgekit.pipeline.planning import (
     Plan,

@@ -39,7 +39,7 @@ def move(
     moved = _moved(tracer, func, name, args, kwargs)
     for output, channels in zip(tree_leaves(result), tree_leaves(moved), strict=True):
         tracer.put(output, channels)
-    if len(tensors) == 1:
+    if isinstance(args[0], Tensor):  # else they are joined, even where there is only one
         _cut(tracer, name, args, tree_leaves(moved))
 
 
