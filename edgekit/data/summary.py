@@ -69,13 +69,17 @@ def _sample(values: Tensor) -> str:
 
 
 def _classes(data: Dataset) -> list[str]:
-    """Each class with its number, and how many samples for training and for testing it has."""
+    """Each class with its number, where its name is another, and how many samples for training and
+    for testing it has."""
+    named = [
+        name if name == str(number) else f"{number} {name}"
+        for number, name in enumerate(data.classes)
+    ]
     counts = [_counts(split, len(data.classes)) for split in (data.train, data.test)]
     if not all(counts):
-        return [f"{number} {name}" for number, name in enumerate(data.classes)]
+        return named
     return [
-        f"{number} {name} ({train:,} + {test:,})"
-        for number, (name, train, test) in enumerate(zip(data.classes, *counts, strict=True))
+        f"{name} ({train:,} + {test:,})" for name, train, test in zip(named, *counts, strict=True)
     ]
 
 

@@ -53,6 +53,11 @@ def test_data_without_classes(tmp_path: Path) -> None:
     )
 
 
+def test_a_class_that_is_called_by_its_number(tmp_path: Path) -> None:
+    split = images(torch.zeros(3, *SHAPE))
+    assert summary(Dataset(split, split, ("0", "dog"))).endswith("classes: 0, 1 dog")
+
+
 @pytest.mark.parametrize(
     ("values", "std", "warned"),
     [
