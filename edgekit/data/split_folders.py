@@ -32,10 +32,11 @@ class FolderContents:
     def text(self) -> str:
         parts = [plural(self.files, "file")]
         if self.classes:
-            named = [
-                f"{number} {name} ({files:,})" for number, (name, files) in enumerate(self.classes)
+            names, counts = zip(*self.classes, strict=True)
+            counted = [
+                f"{name} ({files:,})" for name, files in zip(numbered(names), counts, strict=True)
             ]
-            parts.append(f"classes: {', '.join(shortened(named))}")
+            parts.append(f"classes: {', '.join(shortened(counted))}")
         if self.left_out:
             parts.append(f"left out: {', '.join(self.left_out)}")
         return "; ".join(parts)
@@ -94,6 +95,13 @@ def shortened(texts: Sequence[str], most: int = 12) -> list[str]:
     if len(texts) <= most:
         return list(texts)
     return [*texts[: most - 1], f"… {len(texts) - most} more …", texts[-1]]
+
+
+def numbered(classes: Sequence[str]) -> list[str]:
+    """Each class with its number, where its name is another."""
+    return [
+        name if name == str(number) else f"{number} {name}" for number, name in enumerate(classes)
+    ]
 
 
 def plural(count: int, what: str) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from edgekit.data.dataset import ArraySplit, Dataset, Split, normalise
 from edgekit.data.source import InputSpec, times
-from edgekit.data.split_folders import FolderContents, shortened
+from edgekit.data.split_folders import FolderContents, numbered, shortened
 from edgekit.data.streaming import StreamedSplit
 
 SAMPLES = 16
@@ -71,10 +71,7 @@ def _sample(values: Tensor) -> str:
 def _classes(data: Dataset) -> list[str]:
     """Each class with its number, where its name is another, and how many samples for training and
     for testing it has."""
-    named = [
-        name if name == str(number) else f"{number} {name}"
-        for number, name in enumerate(data.classes)
-    ]
+    named = numbered(data.classes)
     counts = [_counts(split, len(data.classes)) for split in (data.train, data.test)]
     if not all(counts):
         return named

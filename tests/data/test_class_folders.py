@@ -130,5 +130,5 @@ def test_a_folder_of_files_that_cannot_be_read_says_which(tmp_path: Path) -> Non
 
 def test_many_classes_are_shortened(tmp_path: Path) -> None:
     text = contents(tmp_path, *(f"{number}/1.jpg" for number in range(100))).text()
-    assert "0 0 (1), 1 1 (1)" in text
-    assert text.endswith("10 10 (1), … 88 more …, 99 99 (1)")
+    assert "classes: 0 (1), 1 (1)" in text
+    assert text.endswith("10 (1), … 88 more …, 99 (1)")
