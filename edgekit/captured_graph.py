@@ -110,8 +110,13 @@ def argument(node: Node, index: int) -> Any:
 
 def tensor_of(graph: GraphModule, node: Node) -> Tensor:
     """The parameter or buffer that a `get_attr` node reads."""
-    owner, _, key = str(node.target).rpartition(".")
-    tensor = getattr(graph.get_submodule(owner), key)
+    return tensor_named(graph, str(node.target))
+
+
+def tensor_named(model: nn.Module, name: str) -> Tensor:
+    """A parameter or buffer by its dotted name."""
+    owner, _, key = name.rpartition(".")
+    tensor = getattr(model.get_submodule(owner), key)
     assert isinstance(tensor, Tensor)
     return tensor
 

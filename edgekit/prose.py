@@ -1,4 +1,4 @@
-"""Docstrings as running text, for help pages and editors, which wrap lines themselves."""
+"""Text for people: docstrings as running text, lists cut short, errors in one line."""
 
 from __future__ import annotations
 
@@ -22,3 +22,9 @@ def some(names: Sequence[str]) -> str:
     """The first few of a list of names, and how many more there are."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error that says something, at most 300 characters."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:300]

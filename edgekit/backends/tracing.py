@@ -21,6 +21,7 @@ from edgekit.backends.backend import ALL_FIXED, Dynamic
 from edgekit.captured_graph import WEIGHT_ARGUMENTS, layer_of, unfused_attention
 from edgekit.errors import ExportError
 from edgekit.models.outputs import named_outputs
+from edgekit.prose import first_line
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,6 @@ def output_names(program: ExportedProgram) -> tuple[str, ...]:
     structure = program.call_spec.out_spec
     assert structure is not None
     return tuple(named_outputs(tree_unflatten(range(structure.num_leaves), structure)))
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error that says something, at most 300 characters."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:300]
 
 
 def weights(program: ExportedProgram) -> tuple[Weight, ...]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import warnings
-from collections.abc import Iterator
 
 import torch
 from torch import nn
@@ -12,7 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from edgekit.captured_graph import unfused_attention
-from edgekit.models.calling import Inputs, batch_size
+from edgekit.models.calling import Inputs, batch_size, evaluating
 
 
 def count_macs_params(model: nn.Module, example: Inputs) -> tuple[int, int]:
@@ -33,15 +31,3 @@ def count_macs_params(model: nn.Module, example: Inputs) -> tuple[int, int]:
             model(*example.values())
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return counter.get_total_flops() // 2 // batch_size(example), parameters
-
-
-@contextlib.contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Eval mode for a while; each module gets its own mode back."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import paramiko
@@ -28,13 +29,19 @@ def public_part(file: Path) -> bytes | None:
     public key. By it a key is recognised in the agent without its passphrase."""
     for place in (Path(f"{file}.pub"), file):
         try:
-            kind, data = place.read_text(encoding="utf-8").split()[:2]
-            blob = base64.b64decode(data, validate=True)
+            return public_key(place.read_text(encoding="utf-8").split())[1]
         except (OSError, ValueError):
             continue
-        if blob.startswith(len(kind).to_bytes(4) + kind.encode()):
-            return blob
     return None
+
+
+def public_key(words: Sequence[str]) -> tuple[str, bytes]:
+    """Kind and bytes of a public key as a line has them. Raises ValueError: they are damaged."""
+    kind, data = words[:2]
+    blob = base64.b64decode(data, validate=True)
+    if not blob.startswith(len(kind).to_bytes(4) + kind.encode()):
+        raise ValueError("the key is of another kind than its line says")
+    return kind, blob
 
 
 def load(file: Path, passphrase: str | None = None) -> paramiko.PKey:

@@ -21,6 +21,7 @@ import paramiko
 from paramiko.pkey import UnknownKeyType
 
 from edgekit.devices.ssh_config import USUAL_FILES, Login
+from edgekit.devices.ssh_key_files import public_key
 from edgekit.devices.ssh_patterns import listed
 from edgekit.errors import IdentityError
 from edgekit.places import below_ssh_home, config_directory
@@ -154,22 +155,13 @@ def _entries(file: Path, names: Sequence[str]) -> Iterator[tuple[str, set[str], 
                 _warn(f"{place}: {printable(marker)} is not supported")
             continue
         try:
-            kind, blob = _blob(words[1:])
+            kind, blob = public_key(words[1:])
             if meant:
                 yield marker, meant, KnownKey(paramiko.PKey.from_type_string(kind, blob), place)
         except UnknownKeyType:  # such as DSA: no server shows one here
             continue
         except Exception:  # whatever the libraries make of damaged bytes
             _warn(f"{place}: the line is damaged or of an unknown kind")
-
-
-def _blob(words: Sequence[str]) -> tuple[str, bytes]:
-    """Kind and bytes of a key. Raises ValueError: they are damaged."""
-    kind, data = words[:2]
-    blob = base64.b64decode(data, validate=True)
-    if not blob.startswith(len(kind).to_bytes(4) + kind.encode()):
-        raise ValueError("the key is of another kind than its line says")
-    return kind, blob
 
 
 def _names(name: str, written: str) -> bool:

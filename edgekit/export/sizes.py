@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from edgekit.backends.backend import Dynamic, Lowered
 from edgekit.backends.host_model import Arrays, HostModel
-from edgekit.backends.tracing import FIXES_SIZES, first_line
+from edgekit.backends.tracing import FIXES_SIZES
 from edgekit.bundle.manifest import DynamicSize, TensorSpec
 from edgekit.data.source import times
 from edgekit.errors import ExportError
 from edgekit.export.verify import REFERENCE_SAMPLES, Thresholds, compare, eager_outputs, require
+from edgekit.prose import first_line
 
 Bound = Literal["min", "max"]
 

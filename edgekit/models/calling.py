@@ -3,12 +3,13 @@ that knows that a model is called by position, in the order of its inputs."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from edgekit.errors import ModelError
 from edgekit.models.outputs import named_outputs
@@ -75,3 +76,15 @@ def batch_size(inputs: Inputs) -> int:
 def rows(inputs: Inputs, index: slice | Tensor) -> dict[str, Tensor]:
     """Some samples of a batch."""
     return {name: values[index] for name, values in inputs.items()}
+
+
+@contextlib.contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Eval mode for a while; each module gets its own mode back."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training

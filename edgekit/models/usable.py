@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from edgekit.errors import ModelError
-from edgekit.models.calling import Inputs, batch_size, call
-from edgekit.prose import some
+from edgekit.models.calling import Inputs, batch_size, call, evaluating
+from edgekit.prose import first_line, some
 from edgekit.states import STATELESS, States
 
 ADVICE = "make it an input that is fed from an output (from_output), or keep it outside"
@@ -63,7 +63,7 @@ def left_out_while_training(model: nn.Module, example: Inputs) -> tuple[str, ...
         raise
     except Exception as error:  # any library error of the user's own forward
         raise ModelError(
-            f"the model does not run in training mode: {str(error).splitlines()[0]}",
+            f"the model does not run in training mode: {first_line(error)}",
             hint="larger inputs, or a factory that leaves auxiliary heads out",
         ) from None
     own_answers(outputs, names)
@@ -72,13 +72,8 @@ def left_out_while_training(model: nn.Module, example: Inputs) -> tuple[str, ...
 
 def answer_names(model: nn.Module, example: Inputs, states: States = STATELESS) -> tuple[str, ...]:
     """The names of a model's outputs in evaluation mode. Its modes are kept."""
-    modes = {module: module.training for module in model.modules()}
-    try:
-        with torch.no_grad():
-            return tuple(call(model.eval(), example, states))
-    finally:
-        for module, training in modes.items():
-            module.training = training
+    with evaluating(model), torch.no_grad():
+        return tuple(call(model, example, states))
 
 
 def own_answers(outputs: dict[str, Tensor], names: tuple[str, ...]) -> dict[str, Tensor]:
@@ -102,9 +97,8 @@ def _called(model: nn.Module, example: Inputs, name: str) -> dict[str, Tensor]:
         raise
     except Exception as error:  # any library error of the user's own forward
         shapes = " and ".join(str(tuple(values.shape[1:])) for values in example.values())
-        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelError(
-            f"model {name} does not run on input {shapes}: {reason}",
+            f"model {name} does not run on input {shapes}: {first_line(error)}",
             hint="check the shapes of inputs, and model.args",
         ) from None
 

@@ -113,6 +113,17 @@ def test_outputs_that_only_training_has_are_left_out() -> None:
     assert not model.training
 
 
+def test_an_error_without_a_message_is_named_by_its_class() -> None:
+    class Refuses(nn.Module):
+        def forward(self, image: Tensor) -> Tensor:
+            if self.training:
+                raise NotImplementedError
+            return image
+
+    with pytest.raises(ModelError, match="does not run in training mode: NotImplementedError"):
+        left_out_while_training(Refuses(), named(batch(2, 3)))
+
+
 def test_googlenet_has_two_more_while_it_trains() -> None:
     model = create_model("googlenet", {"num_classes": 3, "init_weights": False}, seed=0).eval()
     before = {key: value.clone() for key, value in model.state_dict().items()}

@@ -30,7 +30,6 @@ from edgekit.backends.pte.delegation import (
 )
 from edgekit.backends.tracing import (
     Weight,
-    first_line,
     output_names,
     trace,
     weights,
@@ -44,6 +43,7 @@ from edgekit.errors import EdgekitError, ExportError
 from edgekit.patches.correctness.separate_bias import bias_after
 from edgekit.patches.correctness.weight_storage import Storage, weight_storage
 from edgekit.patches.speed.lowering import fast_executorch
+from edgekit.prose import first_line
 
 
 def lower(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from edgekit.backends.pte.delegation import operator_name, partitioner_reasons
 from edgekit.backends.pte.lowering import float_convolutions
-from edgekit.backends.tracing import first_line, trace
+from edgekit.backends.tracing import trace
 from edgekit.captured_graph import layer_of
 from edgekit.compress.layers import kept_float
 from edgekit.compress.quantize.calibrate import calibrate
@@ -20,6 +20,7 @@ from edgekit.compress.remarks import Remark
 from edgekit.compress.scheme import Scheme
 from edgekit.errors import ExportError
 from edgekit.patches.speed.lowering import fast_executorch
+from edgekit.prose import first_line
 
 ANOTHER_OPERATOR = (
     "another operator there, or accept it: `edgekit bench --profile` shows what it costs"

@@ -23,12 +23,13 @@ from edgekit.backends.tflite.compact import compact
 from edgekit.backends.tflite.contents import read_tflite
 from edgekit.backends.tflite.lowerings import require_lowerings
 from edgekit.backends.tflite.weight_quantization import with_smaller_weights
-from edgekit.backends.tracing import Weight, first_line, output_names, trace, weights
+from edgekit.backends.tracing import Weight, output_names, trace, weights
 from edgekit.captured_graph import unfused_attention
 from edgekit.compress.layers import kept_float
 from edgekit.compress.scheme import FLOAT, Scheme
 from edgekit.errors import ExportError
 from edgekit.patches.speed.lowering import fast_litert
+from edgekit.prose import first_line
 
 
 def convert(

@@ -22,6 +22,7 @@ from edgekit.compress.prune.dependencies import (
     CHANNEL_MAKERS,
     ChannelGroup,
     Followed,
+    error_line,
     followed,
     makes_channels,
     not_followed,
@@ -271,4 +272,4 @@ def _macs_after(model: nn.Module, example: Inputs, flow: Flow, history: History)
         cut(trial, flow, _heads(flow, history))
         return count_macs_params(trial, example)[0]
     except Exception as error:  # whatever the pruned model stumbles over
-        raise not_followed(f"{type(error).__name__}: {error}".splitlines()[0]) from None
+        raise not_followed(error_line(error)) from None

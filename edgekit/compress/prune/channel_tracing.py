@@ -11,11 +11,10 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from edgekit.captured_graph import unfused_attention
-from edgekit.compress.counting import evaluating
 from edgekit.compress.prune.channel_flow import OUTPUT, Flow, Tracer
 from edgekit.compress.prune.channel_rules import follow
 from edgekit.compress.prune.ties import ChannelsDiffer, Ties
-from edgekit.models.calling import Inputs, call
+from edgekit.models.calling import Inputs, call, evaluating
 
 
 def trace_channels(model: nn.Module, example: Inputs) -> Flow:

@@ -73,7 +73,7 @@ def followed(
     except ModelError:
         raise
     except Exception as error:  # whatever the user's own forward stumbles over
-        raise not_followed(_first_line(error)) from None
+        raise not_followed(error_line(error)) from None
     base = flow.ties.copy()
     groups, whole = _groups(flow, base)
     asked = [group for group in groups if may_go(group)]
@@ -118,7 +118,7 @@ def problem_without(
     except ChannelsDiffer:
         return DIFFER
     except Exception as error:  # whatever the pruned model stumbles over
-        return _first_line(error)
+        return error_line(error)
     return None
 
 
@@ -233,5 +233,6 @@ def _tie_parts(flow: Flow, heads: set[int]) -> bool:
     return bool(cut_parts)
 
 
-def _first_line(error: Exception) -> str:
+def error_line(error: Exception) -> str:
+    """The class of an error and the first line of what it says."""
     return f"{type(error).__name__}: {error}".splitlines()[0]

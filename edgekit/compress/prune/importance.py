@@ -11,11 +11,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from edgekit.compress.counting import evaluating
 from edgekit.compress.prune.channel_flow import Flow
 from edgekit.compress.prune.dependencies import CHANNEL_MAKERS, ChannelGroup
 from edgekit.compress.prune.weight_cutting import is_depthwise
 from edgekit.errors import ModelError
+from edgekit.models.calling import evaluating
 
 Importance = Literal["magnitude", "taylor", "lamp", "bn_scale", "random"]
 LossBatches = Callable[[nn.Module], Iterable[Tensor]]

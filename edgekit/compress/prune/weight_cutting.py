@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 from torch import Tensor, nn
 
+from edgekit.captured_graph import tensor_named
 from edgekit.compress.prune.channel_flow import Flow
 
 
@@ -19,9 +20,9 @@ def cut(model: nn.Module, flow: Flow, removed: Collection[int]) -> Flow:
     for (name, axis), entry in flow.axes.items():
         left = (~gone[entry.channels]).nonzero().flatten()
         if len(left) < len(entry.channels):
-            tensor = _tensor(model, name)
+            tensor = tensor_named(model, name)
             _replace(model, names[id(tensor)], tensor.detach().index_select(axis, left))
-            names[id(_tensor(model, name))] = names[id(tensor)]
+            names[id(tensor_named(model, name))] = names[id(tensor)]
             changed |= dict.fromkeys(each.rpartition(".")[0] for each in names[id(tensor)])
     for owner in changed:
         _describe(model.get_submodule(owner))
@@ -39,15 +40,8 @@ def _names(model: nn.Module) -> dict[int, list[str]]:
     return names
 
 
-def _tensor(model: nn.Module, name: str) -> Tensor:
-    owner, _, key = name.rpartition(".")
-    tensor = getattr(model.get_submodule(owner), key)
-    assert isinstance(tensor, Tensor)
-    return tensor
-
-
 def _replace(model: nn.Module, names: list[str], shorter: Tensor) -> None:
-    before = _tensor(model, names[0])
+    before = tensor_named(model, names[0])
     if isinstance(before, nn.Parameter):
         shorter = nn.Parameter(shorter, requires_grad=before.requires_grad)
     for name in names:

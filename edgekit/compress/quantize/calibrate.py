@@ -16,6 +16,7 @@ from torchao.quantization.pt2e import FakeQuantizeBase, ObserverBase, Placeholde
 from edgekit.captured_graph import argument, layer_of
 from edgekit.errors import ModelError
 from edgekit.models.calling import Inputs, batch_size, call
+from edgekit.prose import first_line
 from edgekit.states import STATELESS, States
 
 MASK = (
@@ -84,10 +85,9 @@ def _show(graph: GraphModule, batch: Inputs, states: States) -> None:
     try:
         call(graph, batch, states)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).strip().splitlines()[0]
         shapes = " and ".join(str(tuple(values.shape)) for values in batch.values())
         raise ModelError(
-            f"a calibration batch of shape {shapes} does not fit the model: {reason}",
+            f"a calibration batch of shape {shapes} does not fit the model: {first_line(error)}",
             hint="check input.shape",
         ) from None
 

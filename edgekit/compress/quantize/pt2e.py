@@ -53,6 +53,7 @@ from edgekit.compress.quantize.observers import widen_shared
 from edgekit.errors import EdgekitError, ModelError
 from edgekit.models.calling import Inputs
 from edgekit.patches.speed.qat import fast_patterns
+from edgekit.prose import first_line
 
 Observer = Literal["minmax", "histogram", "moving_average"]
 
@@ -249,9 +250,8 @@ def _preparing() -> Iterator[None]:
     except EdgekitError:
         raise
     except Exception as error:  # they fail in many ways at graphs that they do not know
-        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelError(
-            f"the quantizer cannot prepare the model: {reason}",
+            f"the quantizer cannot prepare the model: {first_line(error)}",
             hint="keep the layer in float that it means (keep_float), or use method: dynamic",
         ) from error
 

@@ -30,6 +30,7 @@ from edgekit.data.dataset import Batch, Split
 from edgekit.errors import ModelError
 from edgekit.models.calling import Inputs, rows
 from edgekit.models.usable import answer_names
+from edgekit.prose import first_line
 from edgekit.states import States
 from edgekit.tasks.task import Task
 
@@ -208,7 +209,7 @@ def _named_failures(epoch: int, step: int) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         remedies = {
             "deterministic": "set deterministic: false",
             "allocate memory": "lower batch_size",
