@@ -17,7 +17,7 @@ from edgekit.devices.thermal import matching_zones
 from edgekit.errors import DeviceError
 from edgekit.measure.throttling import can_tell_throttling, throttling
 from edgekit.measure.validity import BUSY_LOAD_PER_CPU
-from edgekit.runners.native import OLDEST_GLIBC
+from edgekit.runners.compiling import OLDEST_GLIBC
 from edgekit.runners.needs import PINNED_NEEDS, unmet
 from edgekit.runners.runtime import RUNTIMES, Platform, older
 

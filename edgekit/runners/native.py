@@ -1,38 +1,29 @@
-"""The ExecuTorch runtime: a small native program, compiled against the headers and shared libraries
-of the executorch wheel.
+"""The ExecuTorch runtime: edgekit's native runner with an engine for ExecuTorch, compiled against
+the headers and shared libraries of the executorch wheel (compiling.py).
 
-It is pinned to the wheel's version, because the C++ interface has no stability promise. What is
-compiled once stays in the cache. For another architecture the wheel of the same version is fetched,
-and the program is cross-compiled."""
+It is pinned to the wheel's version, because the C++ interface has no stability promise. For another
+architecture the wheel of the same version is fetched, and the program is cross-compiled."""
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import platform
 import re
-import shutil
 import sys
 import tempfile
-import time
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit.cache import cache_root, content_key
-from edgekit.cancel import Cancel
-from edgekit.devices.local import LocalDevice
-from edgekit.errors import DeviceError, RunnerError, TransportError, UsageError
-from edgekit.hashing import sha256_file
+from edgekit.cache import cache_root
+from edgekit.errors import RunnerError, UsageError
 from edgekit.installing import install_command
 from edgekit.progress import Progress, silent
-from edgekit.runners.build_cache import building, is_ready, read_listing, write_listing
-from edgekit.runners.elf import HEADER_BYTES, elf_machine
+from edgekit.runners.build_cache import is_ready, write_listing
+from edgekit.runners.compiling import ARCHITECTURES, OLDEST_GLIBC, Engine, native_runtime
 from edgekit.runners.own_libc import with_own_libc
-from edgekit.runners.runtime import DIRECTORY, Platform, Runtime, older, public_version
+from edgekit.runners.runtime import Platform, Runtime, older, public_version
 from edgekit.runners.wheels import fetch_wheels
 
-SOURCES = Path(__file__).parent / "on_board" / "native"
 LIBRARIES = (
     "executorch_backend_xnnpack",
     "executorch_kernels_optimized",
@@ -42,12 +33,8 @@ LIBRARIES = (
 )
 """The linker must keep the first three although nothing refers to them: they register themselves
 when they are loaded."""
-OLDEST_GLIBC = "2.28"
-"""That of the executorch and ai-edge-litert wheels (manylinux_2_28)."""
-ARCHITECTURES = ("aarch64", "x86_64")
 PINNED = "1.5.1"
 """As in the extra `export`, for an installation without it."""
-COMPILE_TIMEOUT_S = 900.0
 
 
 def provide(target: Platform, cache: Path, progress: Progress) -> Runtime:
@@ -77,48 +64,17 @@ def native_runner(
     cache: Path | None = None,
     progress: Progress = silent,
 ) -> Runtime:
-    """The native ExecuTorch runner, compiled when the cache does not have it (2 s with g++, about a
-    minute the first time with zig).
+    """The native ExecuTorch runner, see `native_runtime`.
 
     `executorch_root` is the `executorch` folder of a wheel for `arch`; default: the installed one
-    and this machine. `portable` asks for a program that runs on machines as old as the wheel's
-    libraries do (glibc 2.28), which g++ cannot promise. Raises RunnerError."""
-    arch = arch or platform.machine()
+    and this machine. Raises RunnerError."""
     root = executorch_root or _installed_or_refuse()
-    version = executorch_version(root)
-    libraries = [root / "lib" / f"lib{name}.so" for name in LIBRARIES]
-    for library in libraries:
-        _require_arch(library, arch)
-    cache = cache or cache_root()
-    flags = _flags(root, version)
-    settings = [flag.replace(str(root), "").replace(str(SOURCES), "") for flag in flags]
-    key = content_key(
-        _source_digest(),
-        version,
-        arch,
-        portable,
-        settings,
-        [sha256_file(path) for path in libraries],
-    )
-    home = (
-        cache
-        / "runtimes"
-        / f"executorch-{version}-{arch}-{'portable' if portable else 'native'}-{key[:12]}"
-    )
-    if not is_ready(home):
-        compiler = _compiler(arch, portable, cache)
-        with building(home, "compiles the runner", progress) as build:
-            if build is not None:
-                _compile(compiler, flags, build / "edgekit_runner", progress)
-                for library in libraries:
-                    shutil.copyfile(library, build / library.name)
-                write_listing(build)
-    return Runtime(
-        "executorch",
-        version,
-        arch,
-        read_listing(home),
-        ("env", f"LD_LIBRARY_PATH={DIRECTORY}", f"{DIRECTORY}/edgekit_runner"),
+    return native_runtime(
+        _engine(root),
+        arch or platform.machine(),
+        portable=portable,
+        cache=cache or cache_root(),
+        progress=progress,
     )
 
 
@@ -197,132 +153,20 @@ def executorch_version(root: Path) -> str:
     return public_version(version[1])
 
 
-@dataclass(frozen=True)
-class _Compiler:
-    kind: str
-    argv: tuple[str, ...]
-
-
-def _compiler(arch: str, portable: bool, cache: Path) -> _Compiler:
-    """g++ for this machine, being quick and usually there; zig, which links against any glibc, for
-    others and where there is no g++."""
-    native = arch == platform.machine() and not portable
-    gcc = shutil.which("g++" if native else f"{arch}-linux-gnu-g++")
-    zig = importlib.util.find_spec("ziglang")
-    if gcc and (native or not zig):
-        return _Compiler("gcc", (gcc,))
-    if zig:
-        environment = (
-            "env",
-            f"ZIG_GLOBAL_CACHE_DIR={cache / 'zig'}",
-            f"ZIG_LOCAL_CACHE_DIR={cache / 'zig'}",
-        )
-        return _Compiler(
-            "zig",
-            (
-                *environment,
-                sys.executable,
-                "-m",
-                "ziglang",
-                "c++",
-                "-target",
-                f"{arch}-linux-gnu.{OLDEST_GLIBC}",
-            ),
-        )
-    raise RunnerError(
-        f"no C++ compiler for {arch}, and the ExecuTorch runner is to be built",
-        hint="pip install ziglang, or install g++",
-    )
-
-
-def _flags(root: Path, version: str) -> list[str]:
+def _engine(root: Path) -> Engine:
     include = root / "include"
-    return [
-        *(
-            "-std=c++17",
-            "-O2",
-            "-s",
-            "-fvisibility=hidden",
-            "-DC10_USING_CUSTOM_GENERATED_MACROS",
-            "-DET_EVENT_TRACER_ENABLED",
-        ),
-        f'-DEDGEKIT_EXECUTORCH_VERSION="{version}"',
-        *(
-            f"-ffile-prefix-map={SOURCES}=edgekit",
-            f"-ffile-prefix-map={root}=executorch",
-        ),  # the same program wherever edgekit is installed
-        *(
-            "-isystem",
-            str(include),
-            "-isystem",
-            str(include / "executorch/runtime/core/portable_type/c10"),
-        ),
-        str(SOURCES / "edgekit_runner.cpp"),
-        *(
-            f"-L{root / 'lib'}",
-            "-Wl,--no-as-needed",
+    return Engine(
+        runtime="executorch",
+        label="ExecuTorch",
+        distribution="executorch",
+        version=executorch_version(root),
+        package=root,
+        libraries=tuple(root / "lib" / f"lib{name}.so" for name in LIBRARIES),
+        flags=(
+            *("-DC10_USING_CUSTOM_GENERATED_MACROS", "-DET_EVENT_TRACER_ENABLED"),
+            *("-isystem", str(include)),
+            *("-isystem", str(include / "executorch/runtime/core/portable_type/c10")),
+            *(f"-L{root / 'lib'}", "-Wl,--no-as-needed"),
             *(f"-l{name}" for name in LIBRARIES),
-            "-Wl,-rpath,$ORIGIN",
         ),
-    ]
-
-
-def _compile(compiler: _Compiler, flags: list[str], program: Path, progress: Progress) -> None:
-    task = f"compile the ExecuTorch runner ({compiler.kind})"
-    progress(task, 0, 1)
-    started = time.monotonic()
-    try:
-        # Whoever shows progress may also end the work: see workflow/fleet.py.
-        machine = LocalDevice("this machine", Cancel(lambda: progress(task, 0, 1)))
-        done = machine.run(
-            [*compiler.argv, *flags, "-o", str(program)], timeout_s=COMPILE_TIMEOUT_S
-        )
-    except (DeviceError, TransportError) as error:
-        raise RunnerError(
-            f"the ExecuTorch runner cannot be compiled: {error.message}",
-            hint="pip install ziglang, or install g++",
-        ) from None
-    if not done.ok:
-        lines = done.stderr.decode(errors="replace").splitlines()
-        errors = [line for line in lines if "error" in line.lower()] or ["no message"]
-        hint = (
-            "install g++ and its headers, or pip install ziglang; an executorch other than the"
-            " pinned one may not fit"
-        )
-        details: dict[str, object] = {
-            "argv": list(done.argv),
-            "stderr": done.stderr.decode(errors="replace")[-8000:],
-        }
-        raise RunnerError(
-            f"the ExecuTorch runner does not compile with {compiler.kind}: "
-            + "; ".join(errors[:3]),
-            hint=hint,
-            details=details,
-        )
-    progress(task, 1, 1, f"{time.monotonic() - started:.1f} s")
-
-
-def _source_digest() -> str:
-    digest = hashlib.sha256()
-    for path in sorted(SOURCES.iterdir()):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
-
-
-def _require_arch(library: Path, arch: str) -> None:
-    """Raise RunnerError unless a library is there, and for this architecture."""
-    try:
-        with library.open("rb") as stream:
-            header = stream.read(HEADER_BYTES)
-    except OSError:
-        raise RunnerError(
-            f"{library}: missing from the executorch package",
-            hint="pip install --force-reinstall executorch",
-        ) from None
-    built_for = elf_machine(header)
-    if built_for != arch:
-        raise RunnerError(
-            f"{library.name} of executorch is for {built_for or 'another architecture'}, the device"
-            f" is {arch}",
-            hint=f"give the folder of an executorch wheel for {arch}",
-        )
+    )

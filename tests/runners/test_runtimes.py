@@ -19,7 +19,7 @@ from edgekit.bundle.manifest import RuntimeName
 from edgekit.errors import RunnerError
 from edgekit.installing import install_command
 from edgekit.progress import silent
-from edgekit.runners import native, own_libc
+from edgekit.runners import compiling, native, own_libc
 from edgekit.runners.build_cache import LISTING
 from edgekit.runners.native import PINNED, executorch_version, installed_executorch, native_runner
 from edgekit.runners.own_libc import with_own_libc
@@ -120,11 +120,12 @@ def test_changed_sources_are_compiled_again(
 ) -> None:
     native_runner()
     copied = tmp_path / "native"
-    shutil.copytree(native.SOURCES, copied)
-    (copied / "options.hpp").write_text("// changed")
-    monkeypatch.setattr(native, "SOURCES", copied)
-    native_runner()
-    assert calls(compiler) == 2
+    shutil.copytree(compiling.SOURCES, copied)
+    monkeypatch.setattr(compiling, "SOURCES", copied)
+    for number, source in enumerate(("core/options.hpp", "executorch/tracer.hpp"), start=2):
+        (copied / source).write_text("// changed")
+        native_runner()
+        assert calls(compiler) == number
 
 
 def test_where_edgekit_is_installed_does_not_matter(
@@ -133,7 +134,8 @@ def test_where_edgekit_is_installed_does_not_matter(
     """A board does not get another runner because another checkout deploys to it. With the real
     compiler."""
     first = native_runner(cache=tmp_path / "cache")
-    monkeypatch.setattr(native, "SOURCES", shutil.copytree(native.SOURCES, tmp_path / "elsewhere"))
+    elsewhere = shutil.copytree(compiling.SOURCES, tmp_path / "elsewhere")
+    monkeypatch.setattr(compiling, "SOURCES", elsewhere)
     assert native_runner(cache=tmp_path / "cache") == first
     compiled_there = native_runner(cache=tmp_path / "other cache")
     assert [(file.name, file.sha256) for file in compiled_there.files] == [

@@ -43,7 +43,15 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
     many."""
     directory = tmp_path_factory.mktemp("leg")
     (directory / "leg.cpp").write_text(PROGRAM)
-    argv = ["g++", "-std=c++17", "-O0", f"-I{RUNNER.parent / 'native'}", "leg.cpp", "-o", "leg"]
+    argv = [
+        "g++",
+        "-std=c++17",
+        "-O0",
+        f"-I{RUNNER.parent / 'native' / 'core'}",
+        "leg.cpp",
+        "-o",
+        "leg",
+    ]
     try:
         done = subprocess.run(argv, cwd=directory, capture_output=True, text=True)
     except FileNotFoundError:

@@ -20,7 +20,7 @@ constexpr const char* kUsage =
     "usage: edgekit_runner --model PATH --nonce HEX [--inputs FILE --samples K] [--outputs FILE] [--threads T] [--warmup-min-ns N]\n"
     "                      [--min-iterations N] [--min-ns N] [--max-ns N] [--mode measure|evaluate|profile|sustain]\n"
     "                      [--cpus N,N…] [--window-ns N] [--probes PATH:PATH…] [--states INPUT:OUTPUT,… --steps N]\n"
-    "                      [--signature METHOD] [--shapes INPUT:NxN…,…]\n"
+    "                      [--signature NAME] [--shapes INPUT:NxN…,…]\n"
     "       edgekit_runner --version\n";
 
 enum class Mode { measure, evaluate, profile, sustain };
@@ -32,7 +32,7 @@ struct State {
 
 struct Options {
   std::string model;
-  std::string signature;                           // the method
+  std::string signature;                           // or method; empty: the main one
   std::map<size_t, std::vector<int64_t>> shapes;  // of inputs by their numbers, where they are not the largest
   std::string nonce;
   std::string inputs;   // empty: pseudo-random data
@@ -137,7 +137,7 @@ inline Options parse_options(int argc, char** argv) {
   Options o;
   o.model = text("--model", "");
   o.nonce = text("--nonce", "");
-  o.signature = text("--signature", "forward");
+  o.signature = text("--signature", "");
   o.shapes = parse_shapes(text("--shapes", ""));
   o.inputs = text("--inputs", "");
   o.outputs = text("--outputs", "");

@@ -1,12 +1,9 @@
-// A loaded ExecuTorch method: its memory, its tensors, set-input and execute. Owns every call into the runtime.
+// The engine for ExecuTorch: a loaded method, its memory, its tensors, set-input and execute, and its profile. Owns every call into the runtime.
 //
 // The runtime's shared libraries are built with libstdc++, this program may be built with libc++. So no std:: object is passed, moved, destroyed or
 // read across that border: results stay where the library constructed them (no move of Program, which holds std::variant), names of tensors
 // (std::string_view) are not asked for, and nothing that came from the library is destroyed before the process ends.
 #pragma once
-
-#include <sys/mman.h>
-#include <sys/stat.h>
 
 #include <executorch/extension/data_loader/mmap_data_loader.h>
 #include <executorch/runtime/backend/interface.h>
@@ -19,14 +16,24 @@
 
 #include <algorithm>
 #include <array>
+#include <climits>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "failure.hpp"
+#include "../core/failure.hpp"
+#include "../core/operators.hpp"
+#include "../core/options.hpp"
+#include "../core/tensors.hpp"
+#include "tracer.hpp"
+
+#ifndef EDGEKIT_EXECUTORCH_VERSION
+#error "define EDGEKIT_EXECUTORCH_VERSION as the version of the wheel this is built against"
+#endif
 
 // The wheel exports these but ships no header for them (executorch 1.5.1, extension/threadpool/threadpool.h).
 namespace executorch::extension::threadpool {
@@ -52,14 +59,6 @@ inline void keep_log(et_timestamp_t, et_pal_log_level_t level, const char* file,
   std::snprintf(last_log, sizeof last_log, "%s", message);
 }
 
-inline void start_runtime(int64_t threads) {
-  et::register_pal(et::PalImpl::create(keep_log, __FILE__));
-  et::runtime_init();
-  auto* pool = executorch::extension::threadpool::get_threadpool();
-  if (!pool || !pool->_unsafe_reset_threadpool(static_cast<uint32_t>(threads)) || pool->get_thread_count() != static_cast<size_t>(threads))
-    throw Failure(Exit::load, "cannot run with " + std::to_string(threads) + " threads on this processor");
-}
-
 inline std::string describe(et::Error error) {
   std::string text = et::to_string(error);
   return last_log[0] ? text + ": " + last_log : text;
@@ -67,13 +66,6 @@ inline std::string describe(et::Error error) {
 
 inline void check(et::Error error, Exit code, const char* what) {
   if (error != et::Error::Ok) throw Failure(code, std::string(what) + ": " + describe(error));
-}
-
-// Zeroed pages, committed when they are touched, for as long as the process lives.
-inline et::Span<uint8_t> pages(size_t bytes) {
-  void* at = mmap(nullptr, std::max<size_t>(bytes, 1), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (at == MAP_FAILED) throw Failure(Exit::load, "cannot allocate " + std::to_string(bytes) + " bytes for the model");
-  return {static_cast<uint8_t*>(at), bytes};
 }
 
 // Memory of any size for the runtime, given back by reset().
@@ -110,17 +102,6 @@ inline const char* dtype_name(etensor::ScalarType type) {
   throw Failure(Exit::load, "the model has an input or output of ScalarType " + number + ", which edgekit does not know");
 }
 
-using Shape = std::vector<int64_t>;
-
-// An input or output: a dense, row-major block of bytes, as large as it was planned, or an input as small as it is asked for.
-struct Slot {
-  std::string name;
-  const char* dtype;
-  Shape shape;
-  size_t bytes;
-  bool planned;
-};
-
 // Another shape for an input, at most as large as the one that it has.
 inline void resize(Slot& slot, const Shape& shape) {
   if (shape.size() != slot.shape.size()) throw Failure(Exit::load, "--shapes: " + slot.name + " has another number of dimensions");
@@ -136,10 +117,22 @@ inline void resize(Slot& slot, const Shape& shape) {
 
 class Model {
  public:
-  // `shapes` are those of inputs by their numbers that are not as large as planned. `tracer`, if there is one, hears of every operator.
-  Model(const std::string& path, const std::string& method_name, const std::map<size_t, Shape>& shapes, et::EventTracer* tracer) {
+  static constexpr const char* kRuntime = "executorch";
+  static constexpr const char* kVersion = EDGEKIT_EXECUTORCH_VERSION;
+
+  // Before the memory of the empty runner is read: what the runtime needs without any model.
+  static void start_runtime(int64_t threads) {
+    et::register_pal(et::PalImpl::create(keep_log, __FILE__));
+    et::runtime_init();
+    auto* pool = executorch::extension::threadpool::get_threadpool();
+    if (!pool || !pool->_unsafe_reset_threadpool(static_cast<uint32_t>(threads)) || pool->get_thread_count() != static_cast<size_t>(threads))
+      throw Failure(Exit::load, "cannot run with " + std::to_string(threads) + " threads on this processor");
+  }
+
+  explicit Model(const Options& o) : tracer_(o.mode == Mode::profile ? std::make_unique<Tracer>() : nullptr) {
     using executorch::extension::MmapDataLoader;
-    auto* loader = new et::Result<MmapDataLoader>(MmapDataLoader::from(path.c_str(), MmapDataLoader::MlockConfig::NoMlock));
+    const std::string method_name = o.signature.empty() ? "forward" : o.signature;
+    auto* loader = new et::Result<MmapDataLoader>(MmapDataLoader::from(absolute(o.model).c_str(), MmapDataLoader::MlockConfig::NoMlock));
     check(loader->error(), Exit::load, "cannot open the model");
     auto* program = new et::Result<et::Program>(et::Program::load(&loader->get()));
     check(program->error(), Exit::load, "not an ExecuTorch program of this version");
@@ -147,18 +140,18 @@ class Model {
     check(meta->error(), Exit::load, ("the program has no method '" + method_name + "'").c_str());
     require_backends(**meta);
     plan(**meta);
-    auto* method = new et::Result<et::Method>((*program)->load_method(method_name.c_str(), memory_, tracer));
+    auto* method = new et::Result<et::Method>((*program)->load_method(method_name.c_str(), memory_, tracer_.get()));
     check(method->error(), Exit::load, ("cannot load the method '" + method_name + "'").c_str());
     method_ = &method->get();
-    for (size_t i = 0; i < (*meta)->num_inputs(); ++i) add_input(i, (*meta)->input_tag(i), (*meta)->input_tensor_meta(i), shapes);
-    if (!shapes.empty() && shapes.rbegin()->first >= inputs_.size()) throw Failure(Exit::load, "--shapes: the model has fewer inputs");
+    for (size_t i = 0; i < (*meta)->num_inputs(); ++i) add_input(i, (*meta)->input_tag(i), (*meta)->input_tensor_meta(i), o.shapes);
+    if (!o.shapes.empty() && o.shapes.rbegin()->first >= inputs_.size()) throw Failure(Exit::load, "--shapes: the model has fewer inputs");
     for (size_t i = 0; i < (*meta)->num_outputs(); ++i) add_output(i, (*meta)->output_tag(i), (*meta)->output_tensor_meta(i));
   }
 
   const std::vector<Slot>& inputs() const { return inputs_; }
   const std::vector<Slot>& outputs() const { return outputs_; }
   size_t sample_bytes() const { return sample_bytes_; }
-  int64_t arena_bytes() const { return arena_bytes_; }
+  std::optional<int64_t> arena_bytes() const { return arena_bytes_; }
 
   // One inference, which is what is timed: hand over the inputs (`sample_bytes()` bytes), execute.
   void run(uint8_t* sample) {
@@ -170,12 +163,23 @@ class Model {
     check(method_->execute(), Exit::execution, "inference failed");
   }
 
-  et::Span<const uint8_t> output(size_t i) const {
+  Bytes output(size_t i) const {
     const etensor::Tensor& tensor = method_->get_output(i).toTensor();
     return {static_cast<const uint8_t*>(tensor.const_data_ptr()), tensor.nbytes()};
   }
 
+  // Around the inferences of a profile: what is heard from now on, of each, and of all of them.
+  void start_profile() { *tracer_ = Tracer(); }
+  void begin_profiled() { tracer_->operators.begin_inference(); }
+  void end_profiled() {}
+  const std::vector<Operator>& operators() const { return tracer_->operators.all(); }
+
  private:
+  static std::string absolute(const std::string& path) {  // the loader fails on relative paths
+    char resolved[PATH_MAX];
+    return realpath(path.c_str(), resolved) ? resolved : path;
+  }
+
   static std::string registered_backends() {
     std::string list;
     for (size_t i = 0; i < et::get_num_registered_backends(); ++i) {
@@ -200,7 +204,8 @@ class Model {
     for (size_t i = 0; i < meta.num_memory_planned_buffers(); ++i) {
       const auto bytes = meta.memory_planned_buffer_size(i);
       check(bytes.error(), Exit::load, "cannot read the model's memory plan");
-      spans->push_back(pages(static_cast<size_t>(*bytes)));
+      const Block block = pages(static_cast<size_t>(*bytes));
+      spans->push_back({block.data, block.size});
       arena_bytes_ += *bytes;
     }
     auto* arena = new et::HierarchicalAllocator({spans->data(), spans->size()});
@@ -214,7 +219,7 @@ class Model {
     const auto order = info->dim_order();
     for (size_t k = 0; k < order.size(); ++k)
       if (order[k] != k) throw Failure(Exit::load, name + " is not laid out row-major; export the model with contiguous inputs and outputs");
-    return {name, dtype_name(info->scalar_type()), {info->sizes().begin(), info->sizes().end()}, info->nbytes(), info->is_memory_planned()};
+    return {name, dtype_name(info->scalar_type()), {info->sizes().begin(), info->sizes().end()}, info->nbytes(), std::nullopt};
   }
 
   void add_input(size_t i, const et::Result<et::Tag>& tag, const et::Result<et::TensorInfo>& info, const std::map<size_t, Shape>& shapes) {
@@ -237,9 +242,9 @@ class Model {
 
   void add_output(size_t i, const et::Result<et::Tag>& tag, const et::Result<et::TensorInfo>& info) {
     outputs_.push_back(slot("output", i, tag, info));
-    if (outputs_.back().planned) return;
-    const auto buffer = pages(outputs_.back().bytes);
-    check(method_->set_output_data_ptr(buffer.data(), buffer.size(), i), Exit::load, "cannot place an output");
+    if (info->is_memory_planned()) return;
+    const Block buffer = pages(outputs_.back().bytes);
+    check(method_->set_output_data_ptr(buffer.data, buffer.size, i), Exit::load, "cannot place an output");
   }
 
   struct Layout {
@@ -247,6 +252,7 @@ class Model {
     std::array<uint8_t, 16> order;
   };
 
+  std::unique_ptr<Tracer> tracer_;
   et::MemoryManager* memory_ = nullptr;
   et::Method* method_ = nullptr;
   std::vector<Slot> inputs_, outputs_;

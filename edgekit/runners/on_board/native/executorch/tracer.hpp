@@ -6,29 +6,17 @@
 #include <executorch/runtime/core/event_tracer.h>
 
 #include <cstdint>
-#include <string>
-#include <utility>
-#include <vector>
 
-#include "process.hpp"
+#include "../core/operators.hpp"
+#include "../core/process.hpp"
 
 namespace edgekit {
 
 namespace et = executorch::runtime;
 
-struct Operator {
-  std::string name;
-  int64_t instruction;  // index in the method's list of instructions; -1 when it is none of them
-  int64_t delegate_id;  // a delegate's own number for it; -1 outside delegates
-  bool delegated;
-  std::vector<int64_t> ns;  // one time an inference
-};
-
-// Events are matched by their order in an inference, which is the same each time.
 class Tracer final : public et::EventTracer {
  public:
-  void begin_inference() { next_ = 0; }
-  const std::vector<Operator>& operators() const { return operators_; }
+  Operators operators;
 
   void create_event_block(const char*) override {}
   et::EventTracerEntry start_profiling(const char* name, et::ChainID chain, et::DebugHandle handle) override {
@@ -36,18 +24,17 @@ class Tracer final : public et::EventTracer {
       chain = chain_id_;
       handle = debug_handle_;
     }
-    const int64_t at = slot(name, chain == et::kUnsetChainId ? -1 : static_cast<int64_t>(handle), -1, false);
+    const int64_t at = operators.number(name, chain == et::kUnsetChainId ? -1 : static_cast<int64_t>(handle), -1, false);
     return {at, chain, handle, static_cast<et_timestamp_t>(now_ns()), et::DelegateDebugIdType::kNone};
   }
   void end_profiling(et::EventTracerEntry entry) override { end(entry); }
   et::EventTracerEntry start_profiling_delegate(const char* name, et::DelegateDebugIntId id) override {
-    const int64_t at = slot(name, instruction(), id, true);
+    const int64_t at = operators.number(name, instruction(), static_cast<int64_t>(id), true);
     return {at, chain_id_, debug_handle_, static_cast<et_timestamp_t>(now_ns()), et::DelegateDebugIdType::kInt};
   }
   void end_profiling_delegate(et::EventTracerEntry entry, const void*, size_t) override { end(entry); }
   void log_profiling_delegate(const char* name, et::DelegateDebugIntId id, et_timestamp_t start, et_timestamp_t end, const void*, size_t) override {
-    const int64_t at = slot(name, instruction(), id, true);
-    operators_[static_cast<size_t>(at)].ns.push_back(static_cast<int64_t>(end - start));
+    operators.add_time(operators.number(name, instruction(), static_cast<int64_t>(id), true), static_cast<int64_t>(end - start));
   }
 
   void track_allocation(et::AllocatorID, size_t) override {}
@@ -64,26 +51,7 @@ class Tracer final : public et::EventTracer {
 
  private:
   int64_t instruction() const { return chain_id_ == et::kUnsetChainId ? -1 : static_cast<int64_t>(debug_handle_); }
-
-  void end(const et::EventTracerEntry& entry) {
-    operators_[static_cast<size_t>(entry.event_id)].ns.push_back(now_ns() - static_cast<int64_t>(entry.start_time));
-  }
-
-  int64_t slot(const char* name, int64_t instruction, et::DelegateDebugIntId id, bool delegated) {
-    const std::string called = name ? name : "";
-    for (size_t at = next_; at < operators_.size(); ++at) {
-      if (operators_[at].name == called && operators_[at].instruction == instruction && operators_[at].delegated == delegated) {
-        next_ = at + 1;
-        return static_cast<int64_t>(at);
-      }
-    }
-    operators_.push_back({called, instruction, delegated ? static_cast<int64_t>(id) : -1, delegated, {}});
-    next_ = operators_.size();
-    return static_cast<int64_t>(next_ - 1);
-  }
-
-  std::vector<Operator> operators_;
-  size_t next_ = 0;
+  void end(const et::EventTracerEntry& entry) { operators.add_time(entry.event_id, now_ns() - static_cast<int64_t>(entry.start_time)); }
 };
 
 }  // namespace edgekit

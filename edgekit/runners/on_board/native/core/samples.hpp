@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "failure.hpp"
-#include "model.hpp"
 #include "options.hpp"
+#include "tensors.hpp"
 
 namespace edgekit {
 
@@ -78,6 +78,7 @@ inline void fill_pseudo_random(uint8_t* at, const Slot& slot, uint64_t* element)
 
 // A window of one sample over the inputs file. It is read with pread, not mapped, so that the file's pages are no part of the memory figures; and
 // before each inference, outside the timed region, as a camera or a microphone would fill a buffer.
+template <typename Model>
 class Samples {
  public:
   Samples(const Options& o, const Model& model) : count_(o.samples), steps_(o.steps), model_(model), buffer_(pages(model.sample_bytes())) {
@@ -85,13 +86,13 @@ class Samples {
     const std::string& path = o.inputs;
     if (!path.empty()) {
       file_ = std::make_unique<File>(path, O_RDONLY);
-      const int64_t expected = count_ * static_cast<int64_t>(buffer_.size());
+      const int64_t expected = count_ * static_cast<int64_t>(buffer_.size);
       const std::string held = std::to_string(file_->size()) + " bytes, ", wanted = std::to_string(count_) + " samples of this model are ";
       if (file_->size() != expected) throw Failure(Exit::io, path + ": holds " + held + wanted + std::to_string(expected));
       return;
     }
     uint64_t element = 0;
-    uint8_t* at = buffer_.data();
+    uint8_t* at = buffer_.data;
     for (const Slot& slot : model.inputs()) {
       fill_pseudo_random(at, slot, &element);
       at += slot.bytes;
@@ -101,35 +102,36 @@ class Samples {
   // Samples are cycled through; the returned bytes are good until the next call. Within a series the states are what the model returned last.
   uint8_t* at(int64_t iteration) {
     const int64_t wanted = iteration % count_;
-    if (file_ && wanted != held_) file_->read_at(buffer_.data(), buffer_.size(), wanted * static_cast<int64_t>(buffer_.size()));
+    if (file_ && wanted != held_) file_->read_at(buffer_.data, buffer_.size, wanted * static_cast<int64_t>(buffer_.size));
     held_ = wanted;
     if (wanted % steps_ != 0)
-      for (const Carried& state : carried_) std::memcpy(buffer_.data() + state.offset, model_.output(state.output).data(), state.bytes);
-    return buffer_.data();
+      for (const Carried& state : carried_)
+        hand_over(model_.outputs()[state.output], model_.output(state.output).data, model_.inputs()[state.input], buffer_.data + state.offset);
+    return buffer_.data;
   }
 
   int64_t count() const { return count_; }
 
  private:
   struct Carried {
-    size_t output, offset, bytes;
+    size_t output, input, offset;
   };
 
   static Carried carried(const State& state, const Model& model) {
     const std::string what = "--states: input " + std::to_string(state.input) + " and output " + std::to_string(state.output) + " ";
     if (state.input >= model.inputs().size() || state.output >= model.outputs().size()) throw Failure(Exit::load, what + "are not both there");
     const Slot &in = model.inputs()[state.input], &out = model.outputs()[state.output];
-    if (std::string(in.dtype) != out.dtype || in.shape != out.shape) throw Failure(Exit::load, what + "are of different types or shapes");
+    if (in.shape != out.shape || !can_hand_over(out, in)) throw Failure(Exit::load, what + "are of different types or shapes");
     size_t offset = 0;
     for (size_t i = 0; i < state.input; ++i) offset += model.inputs()[i].bytes;
-    return {state.output, offset, in.bytes};
+    return {state.output, state.input, offset};
   }
 
   int64_t count_, steps_;
   const Model& model_;
   std::vector<Carried> carried_;
   int64_t held_ = -1;
-  et::Span<uint8_t> buffer_;
+  Block buffer_;
   std::unique_ptr<File> file_;
 };
 
