@@ -17,6 +17,7 @@ pytest.register_assert_rewrite("tests.support")
 pytest_plugins = [
     "tests.support.boards",
     "tests.support.bundles",
+    "tests.support.kills",
     "tests.support.runners",
     "tests.support.timings",
 ]

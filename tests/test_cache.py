@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import random
+import signal
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +13,9 @@ import pytest
 
 from edgekit.cache import HASHES, Cache, content_key, source_digest
 from edgekit.errors import BusyError
+from tests.support.kills import Kills, die_later, exit_code
+
+KILLS = 50
 
 
 def test_keys_depend_on_content_not_on_order_of_keys() -> None:
@@ -121,3 +128,53 @@ def test_the_cache_is_private(tmp_path: Path) -> None:
     assert not (tmp_path / "cache").exists(), "looking leaves no trace"
     cache.scratch()
     assert (tmp_path / "cache").stat().st_mode & 0o077 == 0
+
+
+def filler(root: str, first: int, acknowledged: str, after_s: float) -> None:
+    """Fills the cache from key `first` on and writes down each key that was put; the damaged entry
+    comes first."""
+    cache = Cache(Path(root), "stages")
+    with Path(acknowledged).open("a") as log:
+        die_later(after_s)
+        for key in itertools.chain(["damaged"], map(str, itertools.count(first))):
+            with cache.claim(key, "stage train"):
+                put(cache, key)
+            log.write(f"{key}\n")
+            log.flush()
+
+
+def put(cache: Cache, key: str) -> Path:
+    scratch = cache.scratch()
+    (scratch / "weights").write_bytes(key.encode() * 50_000)
+    (scratch / "row").write_text(key)
+    return cache.put(key, scratch)
+
+
+@pytest.mark.nightly
+@pytest.mark.slow
+def test_a_process_that_fills_the_cache_is_killed(tmp_path: Path, kills: Kills) -> None:
+    """What is there after a kill is whole, or is the damaged entry of before; everything that was
+    acknowledged is there; a retry completes."""
+    randomly = random.Random(69)
+    root, acknowledged = tmp_path / "cache", tmp_path / "acknowledged"
+    cache = Cache(root, "stages")
+    damaged = put(cache, "damaged")
+    states: Counter[str] = Counter()
+    for attempt in range(kills(KILLS)):
+        flip(damaged / "weights")
+        acknowledged.write_text("")
+        code = exit_code(
+            filler, str(root), attempt * 10_000, str(acknowledged), randomly.uniform(0, 0.1)
+        )
+        assert code == -signal.SIGKILL
+        keys = set(acknowledged.read_text().split())
+        for entry in (root / "stages").iterdir():
+            whole = cache.get(entry.name) is not None
+            assert whole or entry.name == "damaged"
+            assert not whole or (entry / "row").read_text() == entry.name
+            keys.discard(entry.name)
+        assert not keys, "what was acknowledged is there"
+        states[f"damaged entry {'whole' if cache.get('damaged') else 'as before or gone'}"] += 1
+        with cache.claim("damaged", "stage train"):
+            assert put(cache, "damaged") == cache.get("damaged")
+    print(f"{states.total()} kills: {dict(states)}")

@@ -6,7 +6,6 @@ completes. The counts are printed (pytest -rP)."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import shutil
@@ -31,6 +30,7 @@ from edgekit.devices.ssh_login import connect, resolve, trust
 from edgekit.errors import DeviceError, TransportError
 from tests.support.bundles import write_bundle
 from tests.support.deployments import STEPS, Contents, contents, live
+from tests.support.kills import Kills, die_later, exit_code, processes
 from tests.support.processes import descendants
 from tools.testbed.sshd import Server
 
@@ -38,13 +38,10 @@ pytestmark = pytest.mark.device
 
 FILE_BYTES = 600_000
 HOST_KILLS = {"local": 100, "ssh": 50}
-SERVER_KILLS = 60
+SERVER_KILLS = 30
 CALLS = 11
 """Programs that a deployment starts on the board."""
 
-processes = multiprocessing.get_context(
-    "forkserver"
-)  # everything is imported once, and no thread of this process is copied
 processes.set_forkserver_preload([__name__])
 
 
@@ -60,11 +57,6 @@ def login(ssh_server: Server, trusting: None) -> Login:
     return resolved
 
 
-def die(after_s: float) -> None:
-    time.sleep(after_s)
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
 def victim(
     bundle: str, store: str, login: Login | None, home: str, step: str | None, after_s: float
 ) -> None:
@@ -74,7 +66,7 @@ def victim(
     if step is not None:
         os.environ["EDGEKIT_FAILPOINT"] = step
     else:
-        threading.Thread(target=die, args=(after_s,), daemon=True).start()
+        die_later(after_s)
     deploy(open_bundle(bundle), LocalDevice() if login is None else connect("board", login), store)
 
 
@@ -138,7 +130,7 @@ def report(title: str, counts: Counter[tuple[str, str]]) -> None:
 @pytest.mark.nightly
 @pytest.mark.parametrize("transport", HOST_KILLS)
 def test_the_hosts_process_is_killed(
-    transport: str, store: Path, login: Login, tmp_path: Path
+    transport: str, store: Path, login: Login, tmp_path: Path, kills: Kills
 ) -> None:
     """Case 34."""
     randomly = random.Random(34)
@@ -154,37 +146,21 @@ def test_the_hosts_process_is_killed(
             step,
             randomly.uniform(0, whole_s),
         )
-        return {-signal.SIGKILL: step or "at any moment", 0: None}[ended(arguments)]
+        code = exit_code(victim, *arguments)
+        return {-signal.SIGKILL: step or "at any moment", 0: None}[code]
 
     whole_s = 0.0
     for name in ("first", "second"):  # the first one starts the server of processes, too
+        path = write_bundle(tmp_path / name, name, large_bytes=FILE_BYTES).path
         started = time.monotonic()
-        assert (
-            ended(
-                (
-                    str(write_bundle(tmp_path / name, name, large_bytes=FILE_BYTES).path),
-                    str(store),
-                    over,
-                    os.environ["HOME"],
-                    None,
-                    60.0,
-                )
-            )
-            == 0
-        )
+        code = exit_code(victim, str(path), str(store), over, os.environ["HOME"], None, 60.0)
         whole_s = time.monotonic() - started
+        assert code == 0
     with closing(connect("board", login) if over else LocalDevice()) as retry:
-        counts = swept(store, tmp_path / "bundles", retry, HOST_KILLS[transport], kill)
+        count = kills(HOST_KILLS[transport])
+        counts = swept(store, tmp_path / "bundles", retry, count, kill)
     assert {step for step, _ in counts} == {*STEPS, "at any moment"}
     report(f"host, {transport}", counts)
-
-
-def ended(arguments: tuple[Any, ...]) -> int:
-    process = processes.Process(target=victim, args=arguments)
-    process.start()
-    process.join()
-    assert process.exitcode is not None
-    return process.exitcode
 
 
 class Doomed:
@@ -210,7 +186,7 @@ class Doomed:
 @pytest.mark.nightly
 @pytest.mark.parametrize("whom", ["sshd", "everything"])
 def test_the_server_is_killed(
-    whom: str, store: Path, login: Login, ssh_server: Server, tmp_path: Path
+    whom: str, store: Path, login: Login, ssh_server: Server, tmp_path: Path, kills: Kills
 ) -> None:
     """Case 35: the processes of the connection, with or without the programs that they run for
     it."""
@@ -245,5 +221,5 @@ def test_the_server_is_killed(
     with closing(connect("board", login)) as retry:
         retry.run(["true"], timeout_s=20)  # then all processes of this connection are there
         others = descendants(ssh_server.process.pid)
-        counts = swept(store, tmp_path, retry, SERVER_KILLS // 2, kill)
+        counts = swept(store, tmp_path, retry, kills(SERVER_KILLS), kill)
     report(f"server, {whom}", counts)

@@ -2,13 +2,14 @@
 calibration samples, export both variants to both formats, and check each exported file on the whole
 test set.
 
-Run: .venv/bin/python tools/bench/build_overhead.py [ROUNDS]
+Run: .venv/bin/python tools/bench/build_overhead.py [ROUNDS] [IMAGES]
 
-A round takes about six minutes on two cores.
+A round takes about six minutes on two cores; with fewer IMAGES less, but then starting Python and
+exporting weigh more.
 
-Both sides train MLPerf Tiny's ResNet-8 for one epoch on all of Fashion-MNIST. edgekit's side is the
-whole command with an empty cache, in as many processes as it likes; the other is one script that
-does the steps one after the other and keeps nothing."""
+Both sides train MLPerf Tiny's ResNet-8 for one epoch on Fashion-MNIST, on all 60,000 images if not
+told otherwise. edgekit's side is the whole command with an empty cache, in as many processes as it
+likes; the other is one script that does the steps one after the other and keeps nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ edgekit: 1
 name: build-overhead
 model: {name: resnet8, args: {num_classes: 10, in_channels: 1}}
 input: {shape: [1, 32, 32], mean: [0.286], std: [0.353]}
-data: {name: fashion_mnist}
+data: {name: fashion_mnist, args: {train: IMAGES}}
 stages:
   - {stage: train, export: fp32, epochs: 1, batch_size: 128, lr: 0.003}
   - {stage: quantize, method: ptq, export: int8, calibration_samples: 512}
@@ -59,6 +60,7 @@ def images(name):
     return nn.functional.pad(pixels, (2,) * 4, value=-0.286 / 0.353)
 
 x, y = images("train-images-idx3"), torch.tensor(read("train-labels-idx1", 8)).long()
+x, y = x[:IMAGES], y[:IMAGES]
 x_test, y_test = images("t10k-images-idx3"), torch.tensor(read("t10k-labels-idx1", 8)).long()
 torch.manual_seed(0)
 model = resnet8(10, 1).to(memory_format=torch.channels_last).train()
@@ -117,11 +119,11 @@ tflite(convert_pt2e(graph, fold_quantize=False), "int8.tflite", quant_config=con
 """
 
 
-def main(rounds: int) -> None:
+def main(rounds: int = 3, images: int = 60_000) -> None:
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        (work / "recipe.yaml").write_text(RECIPE)
-        (work / "by_hand.py").write_text(BY_HAND)
+        (work / "recipe.yaml").write_text(RECIPE.replace("IMAGES", str(images)))
+        (work / "by_hand.py").write_text(BY_HAND.replace("IMAGES", str(images)))
 
         def edgekit() -> float:
             environment = {"EDGEKIT_CACHE": tempfile.mkdtemp(dir=work)}
@@ -154,4 +156,4 @@ def main(rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 3)
+    main(*map(int, sys.argv[1:]))

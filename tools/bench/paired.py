@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 Measure = Callable[[], float]
+ROUNDS = "EDGEKIT_BENCH_ROUNDS"
+"""An environment variable: so many rounds, and no warm-up, to see that a bench runs."""
 
 
 def interleaved(
@@ -23,6 +25,8 @@ def interleaved(
 ) -> dict[str, list[float]]:
     """Values of each alternative, `rounds` of them, the alternatives taken in turn. `warmup`
     further rounds come first and are dropped."""
+    if ROUNDS in os.environ:
+        rounds, warmup = int(os.environ[ROUNDS]), 0
     values: dict[str, list[float]] = {name: [] for name in alternatives}
     for round_ in range(-warmup, rounds):
         for name, measure in alternatives.items():

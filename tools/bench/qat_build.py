@@ -1,9 +1,9 @@
-"""The QAT build of MobileNetV2 at 224 × 224 to both formats: edgekit's command, all included,
-against the libraries' calls as they come.
+"""The QAT build of MobileNetV2 to both formats: edgekit's command, all included, against the
+libraries' calls as they come.
 
-Run: .venv/bin/python tools/bench/qat_build.py [ROUNDS]
+Run: .venv/bin/python tools/bench/qat_build.py [ROUNDS] [SIDE]
 
-A round takes about three minutes on two cores.
+Images are 224 × 224 if not told otherwise; a round takes about three minutes on two cores.
 
 Both sides start from the same untrained network and train two QAT steps on random samples.
 edgekit's side is the whole command with an empty cache: starting Python, tracing, training,
@@ -27,7 +27,7 @@ RECIPE = """
 edgekit: 1
 name: qat-build
 model: {name: "torchvision.models:mobilenet_v2", args: {num_classes: 10}}
-input: {shape: [3, 224, 224]}
+input: {shape: [3, SIDE, SIDE]}
 data: {name: "noise:images"}
 verify: {samples: 2, snr_min_db: -100, cosine_min: -1, top1_agreement_min_percent: 0}
 stages:
@@ -41,8 +41,8 @@ import torch
 
 def images():
     g = torch.Generator().manual_seed(0)
-    train = torch.rand(16, 3, 224, 224, generator=g)
-    test = torch.rand(4, 3, 224, 224, generator=g)
+    train = torch.rand(16, 3, SIDE, SIDE, generator=g)
+    test = torch.rand(4, 3, SIDE, SIDE, generator=g)
     return train, torch.arange(16) % 10, test, torch.arange(4) % 10
 '''
 
@@ -66,7 +66,7 @@ from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_qat_pt
 out = sys.argv[1]
 torch.manual_seed(0)
 model = torchvision.models.mobilenet_v2(num_classes=10).train()
-x = torch.rand(2, 3, 224, 224)
+x = torch.rand(2, 3, SIDE, SIDE)
 any_batch = ({0: torch.export.Dim("b", min=1, max=1024)},)
 graph = torch.export.export(model, (x,), dynamic_shapes=any_batch).module()
 config = get_symmetric_quantization_config(is_per_channel=True, is_qat=True)
@@ -74,7 +74,8 @@ graph = prepare_qat_pt2e(graph, XNNPACKQuantizer().set_global(config))
 optimizer = torch.optim.AdamW(graph.parameters(), lr=1e-4)
 for _ in range(2):
     optimizer.zero_grad()
-    torch.nn.functional.cross_entropy(graph(torch.rand(8, 3, 224, 224)), torch.arange(8)).backward()
+    outputs = graph(torch.rand(8, 3, SIDE, SIDE))
+    torch.nn.functional.cross_entropy(outputs, torch.arange(8)).backward()
     optimizer.step()
 pt2e.move_exported_model_to_eval(graph)
 one = (x[:1],)
@@ -102,15 +103,15 @@ from edgekit.compress.scheme import Scheme
 
 stage, out = map(Path, sys.argv[1:])
 for name, backend in (("int8.pte", "xnnpack"), ("int8.tflite", "litert")):
-    trained = checkpoint.load(stage, {"input": torch.zeros(2, 3, 224, 224)}, base=out)
-    example = {"input": torch.zeros(1, 3, 224, 224)}
+    trained = checkpoint.load(stage, {"input": torch.zeros(2, 3, SIDE, SIDE)}, base=out)
+    example = {"input": torch.zeros(1, 3, SIDE, SIDE)}
     scheme = Scheme("int8", "static", in_graph=True)
     lowered = load_backend(backend).lower(trained.model, example, scheme=scheme, keep_float=())
     (out / name).write_bytes(lowered.data)
 '''
 
 
-def main(rounds: int) -> None:
+def main(rounds: int = 3, side: int = 224) -> None:
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         for file, content in {
@@ -119,7 +120,7 @@ def main(rounds: int) -> None:
             "libraries.py": LIBRARIES,
             "plain.py": PLAIN,
         }.items():
-            (work / file).write_text(content)
+            (work / file).write_text(content.replace("SIDE", str(side)))
 
         def edgekit() -> float:
             environment = {"EDGEKIT_CACHE": tempfile.mkdtemp(dir=work)}
@@ -143,7 +144,7 @@ def main(rounds: int) -> None:
             {"libraries": libraries, "edgekit build": edgekit}, rounds=rounds, warmup=0
         )
         report(
-            "QAT build of MobileNetV2 224, .pte and .tflite",
+            f"QAT build of MobileNetV2 {side}, .pte and .tflite",
             values,
             base="libraries",
             unit="s",
@@ -168,4 +169,4 @@ def main(rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 3)
+    main(*map(int, sys.argv[1:]))

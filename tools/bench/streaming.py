@@ -48,11 +48,11 @@ stages:
 
 
 def make_images(folder: Path, count: int, tests: int) -> None:
-    """`count` training images in two classes, and `tests` of the test set."""
+    """`count` training images in two classes below `folder`, and `tests` of the test set."""
     import numpy as np
     from PIL import Image
 
-    originals = folder / "originals"
+    originals = folder.with_name("originals")  # beside them, as it is no class
     originals.mkdir()
     random = np.random.default_rng(0)
     for number in range(PICTURES):
@@ -143,10 +143,18 @@ def tree_bytes(process: int, *, without: bytes | None = None) -> int:
 def build(folder: Path, read: int, images: int) -> tuple[float, float, float]:
     """Seconds of a build, and the greatest memory in MB, twice a second: without its exports, and
     with them."""
-    recipe = folder / "streamed.yaml"
+    recipe = folder.with_name("streamed.yaml")
     recipe.write_text(RECIPE.format(folder=folder, epochs=read / images))
-    command = [sys.executable, "-m", "edgekit.cli", "build", str(recipe), "-o", str(folder / "out")]
-    environment = {**os.environ, "EDGEKIT_CACHE": str(folder / "cache")}
+    command = [
+        sys.executable,
+        "-m",
+        "edgekit.cli",
+        "build",
+        str(recipe),
+        "-o",
+        str(folder.with_name("out")),
+    ]
+    environment = {**os.environ, "EDGEKIT_CACHE": str(folder.with_name("cache"))}
     started, stages_bytes, most_bytes = time.perf_counter(), 0, 0
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:
@@ -174,7 +182,7 @@ def main() -> None:
         return float(measured["seconds"][0])
 
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
+        folder = Path(scratch) / "images"
         make_images(folder, images, tests=max(4, read // 10))
         sides = [STREAMED, TORCH] + ([IN_MEMORY] if images <= MOST_IN_MEMORY else [])
         alternatives = {side: lambda side=side: turn(side, folder) for side in sides}
