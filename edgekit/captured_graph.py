@@ -38,6 +38,10 @@ WEIGHT_ARGUMENTS = {
     aten.gru.input: (2,),
     aten.lstm_cell.default: (2, 3),
     aten.gru_cell.default: (2, 3),
+    aten.rnn_tanh.input: (2,),
+    aten.rnn_relu.input: (2,),
+    aten.rnn_tanh_cell.default: (2, 3),
+    aten.rnn_relu_cell.default: (2, 3),
 }
 """Layers that carry weights, and which argument they are in. Recurrent layers take a list that also
 holds biases."""

@@ -17,10 +17,11 @@ from tests.support.compress_nets import batch, named
 pytestmark = pytest.mark.torch
 
 SERIES = batch(2, 5, 6)
+Kind = type[nn.GRU] | type[nn.LSTM] | type[nn.RNN]
 
 
 class Recurrent(nn.Module):
-    def __init__(self, kind: type[nn.GRU] | type[nn.LSTM]) -> None:
+    def __init__(self, kind: Kind) -> None:
         super().__init__()
         self.layer = kind(6, 8, batch_first=True)
         self.fc = nn.Linear(8, 3)
@@ -61,8 +62,8 @@ class Scores(nn.Module):
         return (scores.masked_fill(hidden, self.value) + 0.5).softmax(-1) @ x
 
 
-@pytest.mark.parametrize("kind", [nn.GRU, nn.LSTM])
-def test_recurrent_layers_stay_float_and_are_named(kind: type[nn.GRU] | type[nn.LSTM]) -> None:
+@pytest.mark.parametrize("kind", [nn.GRU, nn.LSTM, nn.RNN])
+def test_recurrent_layers_stay_float_and_are_named(kind: Kind) -> None:
     model = Recurrent(kind).eval()
     graph = prepare_ptq(model, named(SERIES))
     assert float_notes(graph, ()) == ("stay float: layer",)
