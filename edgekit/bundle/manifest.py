@@ -147,6 +147,13 @@ class Verification(Part):
         default=(),
         description="Of the exported artifact on the test set; none without targets.",
     )
+    data_sha256: Sha256 | Literal[""] = Field(
+        default="",
+        description=(
+            "Of the targets of the test set and of one input in each batch: artifacts with the same"
+            " one are compared sample by sample. Empty: not known."
+        ),
+    )
     proof: dict[str, Any] = Field(
         default={},
         description=(

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from edgekit.pipeline.build import BuildResult
     from edgekit.verdict.budget import JudgedLimit
 
+NOT_PRINTED: Any = {
+    "recipe": True,
+    "artifacts": {"__all__": {"verification": {"metrics": {"__all__": {"per_sample"}}}}},
+}
+"""What `--json` leaves out of a manifest: long, and for machines that read the file itself."""
+
 DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Show what would be done and what it comes to; change nothing."),
@@ -150,7 +156,7 @@ def as_dict(
 ) -> dict[str, Any]:
     return {
         "bundle": str(result.bundle.path),
-        "manifest": result.bundle.manifest.model_dump(mode="json", exclude={"recipe"}),
+        "manifest": result.bundle.manifest.model_dump(mode="json", exclude=NOT_PRINTED),
         "trace": [row.model_dump(mode="json") for row in result.trace],
         "export_seconds": result.export_seconds,
         "measurements": {name: measurement.as_dict() for name, measurement in measurements.items()},

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from edgekit.data.source import InputSpec
 from edgekit.data.targets import CheckTargets
-from edgekit.states import STATELESS, States, inputs_at
+from edgekit.states import STATELESS, States, inputs_at, steps_in
 
 Rows = Tensor | slice
 """Which samples, by their numbers."""
@@ -159,6 +159,11 @@ class Dataset:
     train: Split
     test: Split
     classes: tuple[str, ...]
+
+
+def series_steps(split: Split) -> int:
+    """How many samples of the task one sample of the split is: the steps of a series, else 1."""
+    return steps_in(split.at(slice(0, 1))) if split.states else 1
 
 
 def by_step(targets: Tensor | None, states: States) -> Tensor | None:

@@ -25,7 +25,7 @@ from edgekit.backends.host_model import Arrays, HostModel, length
 from edgekit.bundle.directory import describe_file
 from edgekit.bundle.manifest import Artifact, Delegation, TensorSpec, Verification
 from edgekit.compress.scheme import FLOAT, Scheme
-from edgekit.data.dataset import Split, example_call
+from edgekit.data.dataset import Split, example_call, series_steps
 from edgekit.errors import ExportError
 from edgekit.export.arrays_file import write_arrays
 from edgekit.export.publish import publish, staging, write
@@ -39,8 +39,13 @@ from edgekit.export.verify import (
     reference_calls,
     require,
 )
-from edgekit.states import States, steps_in
+from edgekit.metrics import MetricValue
+from edgekit.states import States
 from edgekit.tasks.task import Task
+
+MOST_IN_MANIFEST = 1 << 16
+"""Characters of a metric's samples: those of 390,000 samples that are right or wrong, or of 12,000
+with a number each."""
 
 
 @dataclass(frozen=True)
@@ -152,25 +157,30 @@ def _verify(
     arrays = {name: values.numpy() for name, values in samples.items()}
     agreement = compare(reference, host(arrays, test.states), task)
     require(agreement, thresholds)
-    outputs, metrics = evaluate(host, test, task)
+    evaluated = evaluate(host, test, task)
     verification = Verification(
         samples=agreement.samples,
         max_abs_error=agreement.max_abs_error,
         snr_db=agreement.snr_db,
         cosine=agreement.cosine,
         agreement_percent=agreement.answers_percent,
-        metrics=metrics,
+        metrics=tuple(map(_for_manifest, evaluated.metrics)),
+        data_sha256=evaluated.data_sha256,
         proof=lowered.proof,
     )
-    return verification, outputs, {name: str(each.dtype) for name, each in reference.items()}
+    dtypes = {name: str(each.dtype) for name, each in reference.items()}
+    return verification, evaluated.outputs, dtypes
+
+
+def _for_manifest(metric: MetricValue) -> MetricValue:
+    """A metric with the material of its samples where that is small: manifests are read often."""
+    too_large = len(metric.per_sample) > MOST_IN_MANIFEST
+    return metric.without_samples() if too_large else metric
 
 
 def _samples(test: Split, count: int) -> dict[str, Tensor]:
     """Test samples to compare on: so many, or series that have as many steps together."""
-    if not test.states:
-        return test.at(slice(0, count))
-    steps = steps_in(test.at(slice(0, 1)))
-    return test.at(slice(0, math.ceil(count / steps)))
+    return test.at(slice(0, math.ceil(count / series_steps(test))))
 
 
 def _dtypes(tensors: Mapping[str, Tensor]) -> dict[str, str]:

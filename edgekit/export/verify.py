@@ -6,6 +6,7 @@ holds is proved by the backend too."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgekit.backends.host_model import Arrays, HostModel, length, rows, sample_bytes, zeros
-from edgekit.data.dataset import Split, in_turn, normalise
+from edgekit.data.dataset import Split, in_turn, normalise, series_steps
 from edgekit.errors import ExportError
 from edgekit.metrics import MetricValue
 from edgekit.models.calling import call
@@ -156,17 +157,26 @@ def _array(values: Tensor) -> NDArray[Any]:
     return array.astype(np.float32) if array.dtype.kind == "f" else array
 
 
-def evaluate(model: HostModel, test: Split, task: Task) -> tuple[Arrays, tuple[MetricValue, ...]]:
-    """Run every test sample, one inference each, or one for each step of a series. Gives the
-    outputs by name, as many as are kept, and the task's metrics on all samples, none without
-    targets.
+@dataclass(frozen=True)
+class HostEvaluation:
+    """An artifact on the test set: its outputs by name, as many as are kept; the task's metrics on
+    all samples with the material of each, none without targets; and a hash that tells this test set
+    from others, empty without targets."""
+
+    outputs: Arrays
+    metrics: tuple[MetricValue, ...]
+    data_sha256: str
+
+
+def evaluate(model: HostModel, test: Split, task: Task) -> HostEvaluation:
+    """Run every test sample, one inference each, or one for each step of a series.
 
     Raises ExportError when an output is not finite. Raises ModelError for targets that do not suit
     the model.
     """
     chunks: list[Arrays] = []
-    scores, room = Scores(task), KEPT_OUTPUT_BYTES
-    start = 0
+    scores, room = Scores(task, series_steps(test)), KEPT_OUTPUT_BYTES
+    data, start = hashlib.sha256(), 0
     for batch in test.batches(in_turn(len(test), CHUNK)):
         samples = normalise(batch.inputs, test.specs)
         outputs = model({name: values.numpy() for name, values in samples.items()}, test.states)
@@ -176,14 +186,19 @@ def evaluate(model: HostModel, test: Split, task: Task) -> tuple[Arrays, tuple[M
                 hint="nothing was published",
             )
         if batch.targets is not None:
-            scores.add(outputs, batch.targets.numpy())
+            targets = batch.targets.numpy()
+            scores.add(outputs, targets)
+            # Of large data, all inputs would take longer to hash than to run.
+            for values in (*(each[:1].numpy() for each in batch.inputs.values()), targets):
+                data.update(np.ascontiguousarray(values).tobytes())
         size = sum(values.nbytes for values in outputs.values())
         if room >= size or not chunks:
             chunks.append(outputs)
             room -= size
         start += length(outputs)
     joined = {name: np.concatenate([each[name] for each in chunks]) for name in chunks[0]}
-    return joined, scores.metrics()
+    metrics = scores.metrics(keep_samples=True)
+    return HostEvaluation(joined, metrics, data.hexdigest() if metrics else "")
 
 
 def reference_calls(

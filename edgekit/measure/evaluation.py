@@ -98,7 +98,7 @@ def evaluate(
     outputs = matched(evaluation.outputs[placed.artifact.key], placed.artifact.outputs)
     artifact = _at_sizes(placed.artifact, inputs, outputs)
     placed = replace(placed, steps=evaluation.steps, artifact=artifact)
-    progress = _Progress(task, artifact.outputs)
+    progress = _Progress(task, artifact.outputs, evaluation.steps)
     for start, stop in _chunks(samples, placed.artifact.inputs, evaluation.steps):
         rows = (start, stop - start)
         sent = [
@@ -124,7 +124,8 @@ def rehearse(bundle: Bundle) -> None:
     returned = [values.reshape(rows[1], -1).astype(np.float64) for values in expected]
     with naming_extras():
         specs = _outputs_at_sizes(artifact.outputs, outputs)
-        _add(_Progress(task_of(bundle), specs), bundle, expected, returned, *rows)
+        progress = _Progress(task_of(bundle), specs, evaluation.steps)
+        _add(progress, bundle, expected, returned, *rows)
 
 
 def _add(
@@ -283,10 +284,10 @@ def _packed(inputs: Sequence[NDArray[Any]], specs: Sequence[TensorSpec]) -> byte
 class _Progress:
     """What is known of the samples so far."""
 
-    def __init__(self, task: Task, specs: Sequence[TensorSpec]) -> None:
+    def __init__(self, task: Task, specs: Sequence[TensorSpec], steps: int) -> None:
         self._task = task
         self._shapes = {spec.name: tuple(spec.shape[1:]) for spec in specs}
-        self._scores, self._agreement = Scores(task), Agreement(task)
+        self._scores, self._agreement = Scores(task, steps), Agreement(task)
         self._samples = 0
         self._signal = self._noise = self._largest_error = 0.0
 

@@ -8,8 +8,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.metrics.resampled import Weights, mean_of_known, resampled
-from edgekit.metrics.statistics import Material
+from edgekit.metrics.resampled import mean_of_known, resampled
+from edgekit.metrics.statistics import Material, Weights
 
 RECALLS = np.linspace(0, 1, 101)
 THRESHOLDS = 10

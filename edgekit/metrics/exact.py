@@ -4,11 +4,20 @@ of material."""
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgekit import stats
-from edgekit.metrics.statistics import Material, Statistic
+from edgekit.metrics.statistics import Material, Statistic, Weights
 from edgekit.stats import QuantileEstimate, Shift
 from edgekit.stats.means import FEWEST_SAMPLES
+
+
+def _mean(material: Material, weights: Weights) -> NDArray[np.float64]:
+    return np.asarray(weights @ material[:, 0] / weights.sum(1))
+
+
+def _percent(material: Material, weights: Weights) -> NDArray[np.float64]:
+    return 100 * _mean(material, weights)
 
 
 def _share(material: Material) -> QuantileEstimate:
@@ -38,10 +47,11 @@ def _paired_means(first: Material, second: Material) -> Shift | None:
     return stats.paired_mean_shift(first[:, 0], second[:, 0]) if enough else None
 
 
-PROPORTION = Statistic(_share, _paired_shares, _unrelated_shares, truth_values=True)
+PROPORTION = Statistic(_percent, _share, _paired_shares, _unrelated_shares, truth_values=True)
 """The share of samples that are right, in percent."""
 
 MEAN = Statistic(
+    _mean,
     lambda material: stats.mean_interval(material[:, 0]),
     _paired_means,
     stats.independent_mean_shift,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.metrics.resampled import Weights, divided, mean_of_known, resampled
-from edgekit.metrics.statistics import Material
+from edgekit.metrics.resampled import divided, mean_of_known, resampled
+from edgekit.metrics.statistics import Material, Weights
 
 
 def root_mean(material: Material, weights: Weights) -> NDArray[np.float64]:

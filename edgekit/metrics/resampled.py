@@ -3,13 +3,12 @@ how often each sample counts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.metrics.statistics import Material, Statistic
+from edgekit.metrics.statistics import ByWeights, Material, Statistic
 from edgekit.stats import (
     QuantileEstimate,
     Shift,
@@ -18,24 +17,19 @@ from edgekit.stats import (
     paired_bootstrap,
 )
 
-Weights = NDArray[np.float64]
-"""How often each sample counts, of shape (resamples, samples)."""
-ByWeights = Callable[[Material, Weights], NDArray[np.float64]]
-"""Material and weights to one value for each resample; NaN where it has none."""
-
 
 def resampled(value: ByWeights) -> Statistic:
     """The statistic of a function of material and weights."""
 
     def estimate(material: Material) -> QuantileEstimate:
-        return bootstrap(partial(value, material), len(material), cost=_cost(material))
+        return bootstrap(partial(value, material), len(material), cost=cost(material))
 
     def paired(first: Material, second: Material) -> Shift | None:
         return paired_bootstrap(
-            partial(value, first), partial(value, second), len(first), cost=_cost(first)
+            partial(value, first), partial(value, second), len(first), cost=cost(first)
         )
 
-    return Statistic(estimate, paired, independent_mean_shift)
+    return Statistic(value, estimate, paired, independent_mean_shift)
 
 
 def divided(
@@ -53,6 +47,7 @@ def mean_of_known(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return divided(np.where(known, values, 0.0).sum(1), known.sum(1).astype(np.float64))
 
 
-def _cost(material: Material) -> int:
-    """Sums of a few columns cost less than drawing the samples."""
+def cost(material: Material) -> int:
+    """How many numbers of a sample are looked at, to bound the time of resampling. Sums of a few
+    columns cost less than drawing the samples."""
     return max(1, int(material.shape[1]) // 8)

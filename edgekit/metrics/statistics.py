@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 Material: TypeAlias = "NDArray[np.float64]"
 """Numbers of shape (samples, columns); what the columns are, each statistic says."""
+Weights: TypeAlias = "NDArray[np.float64]"
+"""How often each sample counts, of shape (resamples, samples)."""
+ByWeights: TypeAlias = "Callable[[Material, Weights], NDArray[np.float64]]"
+"""Material and weights to one value for each resample; NaN where it has none."""
 
 STATISTICS = {
     "proportion": "exact:PROPORTION",
@@ -52,12 +56,14 @@ StatisticName = Annotated[str, AfterValidator(_check_name)]
 class Statistic:
     """How material becomes a value.
 
-    `estimate` gives the value with its 95 % interval; it is NaN where the samples have none. Both
-    bounds are None where they are too few for an interval. `paired` is the first value less the
-    second, of the same samples; `unrelated` the same of different samples, from their intervals
-    alone. `truth_values`: the material is one truth value for each sample, and is stored as such.
+    `value` is that by how often each sample counts. `estimate` gives the value with its 95 %
+    interval; it is NaN where the samples have none. Both bounds are None where they are too few for
+    an interval. `paired` is the first value less the second, of the same samples; `unrelated` the
+    same of different samples, from their intervals alone. `truth_values`: the material is one truth
+    value for each sample, and is stored as such.
     """
 
+    value: ByWeights
     estimate: Callable[[Material], QuantileEstimate]
     paired: Callable[[Material, Material], Shift | None]
     unrelated: Callable[[QuantileEstimate, QuantileEstimate], Shift | None]

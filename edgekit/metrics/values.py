@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edgekit.metrics.statistics import StatisticName, statistic_of
+from edgekit.metrics.statistics import Statistic, StatisticName, statistic_of
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from edgekit.metrics.statistics import Material
+    from edgekit.stats import QuantileEstimate
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -68,12 +71,15 @@ class MetricValue(MetricKind):
 
     `per_sample` is the material of each sample, in base64, empty where it was not kept: of a
     proportion one bit a sample, set where it is right, from the highest bit of the first byte on;
-    of others so many `columns` of little-endian float32, sample after sample."""
+    of others so many `columns` of little-endian float32, sample after sample. Where `steps` is more
+    than 1, so many samples one after the other are the steps of a series, and the interval is one
+    over series."""
 
     value: Finite
     low: Finite | None = None
     high: Finite | None = None
     samples: Annotated[int, Field(ge=1)]
+    steps: Annotated[int, Field(ge=1, le=1 << 24)] = 1
     columns: Annotated[int, Field(ge=1, le=1 << 20)] = 1
     per_sample: Annotated[str, Field(max_length=1 << 27)] = ""
 
@@ -106,12 +112,14 @@ class MetricValue(MetricKind):
 
 
 def metric_value(
-    kind: MetricKind, per_sample: NDArray[Any], *, keep_samples: bool = False
+    kind: MetricKind, per_sample: NDArray[Any], *, steps: int = 1, keep_samples: bool = False
 ) -> MetricValue:
     """The value of a metric from the material of each sample, of shape (samples,) or (samples,
-    columns): right or wrong for a proportion, else finite numbers.
+    columns): right or wrong for a proportion, else finite numbers. Samples may be the `steps` of
+    series, one series after the other.
 
-    Raises ValueError: no samples, other columns than these, a number that is not finite;
+    Raises ValueError: no samples, other columns than these, a number that is not finite, no whole
+    series;
     UndefinedError: the samples have no such value."""
     import numpy as np
 
@@ -122,7 +130,7 @@ def metric_value(
     statistic = statistic_of(kind.statistic)
     # As it will be read back: a value must not change with what was stored.
     rounded = material.astype(np.float32)
-    estimate = statistic.estimate(rounded.astype(np.float64))
+    estimate = _estimate(statistic, rounded.astype(np.float64), steps)
     if not np.isfinite(estimate.value):
         raise UndefinedError(f"metric {kind.name}: these samples have no such value")
     data = rounded.astype("<f4").tobytes()
@@ -135,9 +143,18 @@ def metric_value(
         low=estimate.low,
         high=estimate.high,
         samples=estimate.n,
+        steps=steps,
         columns=material.shape[1],
         per_sample=base64.b64encode(data).decode("ascii") if is_kept else "",
     )
+
+
+def _estimate(statistic: Statistic, material: Material, steps: int) -> QuantileEstimate:
+    if steps == 1:
+        return statistic.estimate(material)
+    from edgekit.metrics.series import series_estimate
+
+    return series_estimate(statistic, material, steps)
 
 
 def proportion_value(kind: MetricKind, right: int, samples: int) -> MetricValue:

@@ -260,7 +260,7 @@ def _complete(row: TraceRow, recipe: Recipe, entries: Sequence[Path]) -> TraceRo
             update: dict[str, Any] = {
                 "bytes": artifact.file.bytes,
                 "deflated_bytes": artifact.file.deflated_bytes,
-                "metrics": verified.metrics,
+                "metrics": tuple(metric.without_samples() for metric in verified.metrics),
                 "notes": (*row.notes, f"{' and '.join(['bytes', *labels])} of {artifact.key}"),
             }
             return row.model_copy(update=update)

@@ -16,10 +16,11 @@ from edgekit.tasks.task import Outputs, ScoresTogether, Task
 
 
 class Scores:
-    """The samples' material of each metric so far."""
+    """The samples' material of each metric so far. Samples may be the `steps` of series, one series
+    after the other."""
 
-    def __init__(self, task: Task) -> None:
-        self._task = task
+    def __init__(self, task: Task, steps: int = 1) -> None:
+        self._task, self._steps = task, steps
         self._chunks: dict[str, list[NDArray[Any]]] = {}
         self._samples = 0
 
@@ -43,17 +44,18 @@ class Scores:
         }
         if isinstance(self._task, ScoresTogether):
             gathered = self._task.score_together(gathered)
-        return tuple(_values(self._task, gathered, keep_samples=keep_samples))
+        options = {"steps": self._steps, "keep_samples": keep_samples}
+        return tuple(_values(self._task, gathered, options))
 
 
 def _values(
-    task: Task, gathered: Mapping[str, NDArray[Any]], *, keep_samples: bool
+    task: Task, gathered: Mapping[str, NDArray[Any]], options: Mapping[str, Any]
 ) -> Iterator[MetricValue]:
     for kind in task.metrics:
         if kind.name not in gathered:
             continue
         try:
-            yield metric_value(kind, gathered[kind.name], keep_samples=keep_samples)
+            yield metric_value(kind, gathered[kind.name], **options)
         except UndefinedError:
             continue
         except ValueError as error:

@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterator
 
 from edgekit.measure.runs import ArtifactResult
 from edgekit.metrics import MetricKind, MetricValue, named_metric
+from edgekit.metrics.series import series_shift
 from edgekit.metrics.statistics import statistic_of
-from edgekit.stats import QuantileEstimate, Shift
+from edgekit.stats import QuantileEstimate, Shift, independent_mean_shift
 from edgekit.verdict.quantities import Observed, Quantity
 
 UNKNOWN = Quantity("metrics", "metrics", "", scale="difference")
@@ -67,8 +68,8 @@ def _observed(pair: str, name: str, a: ArtifactResult, b: ArtifactResult, why_no
             return Observed(pair, quantity_of(kind), None, None, why_not=reason)
         first = on_host[0]
         second = on_host[1]
-        same_data = False
-        note = "on the build host"
+        same_data = _same_test_set(a, b) and bool(first.per_sample and second.per_sample)
+        note = "on the build host, on the same samples" if same_data else "on the build host"
     shift = metric_drop(first, second, same_data=same_data)
     if a.artifact.file.sha256 == b.artifact.file.sha256 and first.value == second.value:
         shift = Shift(0.0, 0.0, 0.0)
@@ -94,6 +95,10 @@ def _same_data(a: ArtifactResult, b: ArtifactResult) -> bool:
     return a.evaluation.data_sha256 == b.evaluation.data_sha256 != ""
 
 
+def _same_test_set(a: ArtifactResult, b: ArtifactResult) -> bool:
+    return a.artifact.verification.data_sha256 == b.artifact.verification.data_sha256 != ""
+
+
 def metric_drop(first: MetricValue, second: MetricValue, *, same_data: bool) -> Shift | None:
     """How much worse the second is, in the metric's unit, with its 95 % interval; None where the
     samples are too few for one.
@@ -102,11 +107,19 @@ def metric_drop(first: MetricValue, second: MetricValue, *, same_data: bool) -> 
     # What is worse is the fall of a metric whose higher values are better, and the rise of others.
     high, low = (first, second) if first.higher_is_better else (second, first)
     statistic = statistic_of(high.statistic)
-    same_kind = (high.statistic, high.samples) == (low.statistic, low.samples)
+    same_kind = _shape(high) == _shape(low)
     material, other = (high.material(), low.material()) if same_data and same_kind else (None, None)
     if material is not None and other is not None:
+        if high.steps > 1:
+            return series_shift(statistic, material, other, high.steps)
         return statistic.paired(material, other)
+    if high.steps > 1 or low.steps > 1:  # what is known of unrelated steps would be too sure
+        return independent_mean_shift(_estimate(high), _estimate(low))
     return statistic.unrelated(_estimate(high), _estimate(low))
+
+
+def _shape(metric: MetricValue) -> tuple[str, int, int]:
+    return metric.statistic, metric.samples, metric.steps
 
 
 def _estimate(metric: MetricValue) -> QuantileEstimate:

@@ -113,13 +113,16 @@ class GateResult:
 
     def _metric_remedy(self, findings: Sequence[Finding]) -> str:
         labels = " and ".join(dict.fromkeys(finding.label for finding in findings))
-        sides = (self.baseline, self.candidate)
-        if all(result.evaluation for side in sides for result in side.artifacts):
+        results = (*self.baseline.artifacts, *self.candidate.artifacts)
+        test_sets = {result.artifact.verification.data_sha256 for result in results}
+        if all(result.evaluation for result in results):
             more = f"a larger export.evaluation_set in both recipes decides {labels}"
+        elif len(test_sets) == 1 and "" not in test_sets:
+            more = f"more test data decides {labels}"
         else:
             more = (
-                f"{labels}: with export.evaluation_set in the recipes of both bundles it is"
-                " compared on the device sample by sample, which decides sooner"
+                f"{labels}: build both bundles with this edgekit, on the same test data: then it is"
+                " compared sample by sample, which decides sooner"
             )
         names = " and ".join(dict.fromkeys(f"`{finding.metric}: null`" for finding in findings))
         return f"{more}; {names} in gate.metrics leaves it out"

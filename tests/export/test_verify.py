@@ -157,19 +157,39 @@ def test_eager_outputs_are_named_and_batches_are_joined() -> None:
 def test_the_whole_test_set_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = torch.eye(3).repeat(50, 1)
     test = one_input_split(inputs, torch.arange(150) % 3, (3,))
-    outputs, (top1, *_) = evaluate(
+    evaluated = evaluate(
         plain(lambda sample: np.roll(sample, 1, axis=1) if sample[0, 0] else sample),
         test,
         CLASSIFICATION,
     )
-    assert outputs["x"].shape == (150, 3)
+    assert evaluated.outputs["x"].shape == (150, 3)
+    top1 = evaluated.metrics[0]
     assert (top1.right, top1.samples) == (100, 150)
+    material = top1.material()
+    assert material is not None
+    assert material[:4, 0].tolist() == [0, 1, 1, 0]
     monkeypatch.setattr(verify, "KEPT_OUTPUT_BYTES", 64 * 3 * 4)
-    first_outputs, (top1, *_) = evaluate(plain(lambda sample: sample), test, CLASSIFICATION)
-    assert len(first_outputs["x"]) == 64
-    assert top1.right == 150
+    shorter = evaluate(plain(lambda sample: sample), test, CLASSIFICATION)
+    assert len(shorter.outputs["x"]) == 64
+    assert shorter.metrics[0].right == 150
     unlabelled = one_input_split(inputs, None, (3,))
-    assert evaluate(plain(lambda sample: sample), unlabelled, CLASSIFICATION)[1] == ()
+    without_targets = evaluate(plain(lambda sample: sample), unlabelled, CLASSIFICATION)
+    assert (without_targets.metrics, without_targets.data_sha256) == ((), "")
+
+
+def test_a_test_set_is_told_from_others() -> None:
+    """By its targets, their order, and its first samples; not by how it is normalised."""
+    inputs, targets = torch.eye(3).repeat(50, 1), torch.arange(150) % 3
+
+    def data_sha256(inputs: torch.Tensor, targets: torch.Tensor) -> str:
+        test = one_input_split(inputs, targets, (3,))
+        return evaluate(plain(lambda sample: sample), test, CLASSIFICATION).data_sha256
+
+    same = data_sha256(inputs, targets)
+    assert same == data_sha256(inputs.clone(), targets.clone())
+    assert same != data_sha256(inputs, targets.flip(0))
+    assert same != data_sha256(inputs + 1, targets)
+    assert same != data_sha256(inputs[:149], targets[:149])
 
 
 def test_outputs_that_are_not_finite_are_refused() -> None:

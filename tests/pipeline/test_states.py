@@ -73,6 +73,23 @@ def test_a_device_carries_the_state_over(
         assert all(output.equal for output in result.outputs), result.artifact.key
 
 
+@pytest.mark.nightly
+def test_fake_quantization_learns_over_series(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """QAT carries the state over while it trains, as the training before it did."""
+    monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "cache"))
+    ptq = "{stage: quantize, method: ptq, calibration_samples: 64, export: int8}"
+    training = "{epochs: 2, lr: 0.002, batch_size: 32}"
+    qat = f"{{stage: quantize, method: qat, train: {training}, export: int8}}"
+    assert ptq in RECIPE
+    built = edgekit.build(write_recipe(tmp_path, RECIPE.replace(ptq, qat)), output=tmp_path / "out")
+    trained = {row.stage: row for row in built.trace}
+    assert trained["int8"].kind == "quantize"
+    for artifact in built.bundle.manifest.artifacts:
+        assert artifact.verification.metrics[0].value > 85, artifact.key
+
+
 def built_with(place: Path, *changes: tuple[str, str]) -> None:
     text = RECIPE
     for old, new in changes:

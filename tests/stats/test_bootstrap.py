@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from edgekit import stats
 from edgekit.metrics.ratios import class_min, mean_ratio, root_mean
-from edgekit.metrics.resampled import Weights
-from edgekit.metrics.statistics import statistic_of
+from edgekit.metrics.statistics import Weights, statistic_of
 
 
 def of(values: NDArray[np.float64]) -> NDArray[np.float64]:

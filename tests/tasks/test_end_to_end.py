@@ -12,6 +12,7 @@ import edgekit
 from edgekit.bundle.directory import Bundle
 from edgekit.bundle.pictures import read_pictures
 from edgekit.devices.target import LocalTarget
+from edgekit.measure.extra_results import DeviceEvaluation
 from edgekit.verdict.metrics import metric_drop
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
@@ -29,7 +30,7 @@ verify: {{samples: 32, snr_min_db: 8, cosine_min: 0.9, agreement_min_percent: 0}
 stages:
   - {{stage: train, epochs: {epochs}, lr: {lr}, batch_size: 64, export: fp32}}
   - {{stage: quantize, method: ptq, calibration_samples: 64, export: int8}}
-export: {{backends: [xnnpack], evaluation_set: 96}}
+export: {{backends: {backends}, evaluation_set: 96}}
 """
 PARTS = '''
 import numpy as np
@@ -271,6 +272,7 @@ def test_it_is_built_and_measured(
         data=case.data,
         epochs=case.epochs,
         lr=case.lr,
+        backends="[xnnpack]" if name in BY_DAY else "[xnnpack, litert]",
     )
     (tmp_path / "recipe.yaml").write_text(recipe)
     bundle = edgekit.build(tmp_path / "recipe.yaml", output=tmp_path / "out").bundle
@@ -285,7 +287,14 @@ def test_it_is_built_and_measured(
     target = LocalTarget(edgekit=1, name="here", kind="local", workdir=str(tmp_path / "device"))
     settings = {"runs": 1, "warmup_min_seconds": 0, "min_seconds": 0, "min_iterations": 8}
     [measured] = edgekit.bench(bundle, target, settings=settings, accuracy_samples=96).values()
-    fp32, int8 = (result.evaluation for result in measured.artifacts)
+    results = {result.key: result.evaluation for result in measured.artifacts}
+    for suffix in {key.partition(".")[2] for key in results}:
+        _require_narrower_in_pairs(results[f"fp32.{suffix}"], results[f"int8.{suffix}"])
+
+
+def _require_narrower_in_pairs(
+    fp32: DeviceEvaluation | None, int8: DeviceEvaluation | None
+) -> None:
     assert fp32
     assert int8
     assert int8.max_abs_error == 0

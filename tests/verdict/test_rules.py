@@ -103,6 +103,34 @@ def test_without_an_evaluation_set_the_build_hosts_accuracy_counts(measured: Mea
     assert verdicts(measured, other)["top1"] == "inconclusive"
 
 
+def with_host_metric(measurement: Measurement, right: Any, data_sha256: str) -> Measurement:
+    """A measurement of another file, whose accuracy is that of these samples on the build host."""
+    changed = other_file(measurement)
+    result = changed.artifacts[0]
+    metric = metric_value(TOP1, np.asarray(right), keep_samples=True)
+    verification = result.artifact.verification.model_copy(
+        update={"metrics": (metric,), "data_sha256": data_sha256}
+    )
+    artifact = result.artifact.model_copy(update={"verification": verification})
+    return changed.model_copy(
+        update={"artifacts": (result.model_copy(update={"artifact": artifact}),)}
+    )
+
+
+def test_on_the_build_host_the_same_samples_are_paired_too(measured: Measurement) -> None:
+    """As on the device: of the same test set, and where the samples were kept."""
+    right, data = np.arange(1000) >= 100, "a" * 64
+    a, b = (with_host_metric(measured, right, data) for _ in "ab")
+    top1 = of_metric(list(observe(a, b, KEY)), "top1")
+    assert top1.note == "on the build host, on the same samples"
+    assert verdicts(a, b)["top1"] == "passed"
+    for other in (with_host_metric(measured, right, "b" * 64), with_host_metric(a, right, "")):
+        assert of_metric(list(observe(a, other, KEY)), "top1").note == "on the build host"
+        assert verdicts(a, other)["top1"] == "inconclusive"
+    worse = with_host_metric(measured, np.arange(1000) >= 130, data)
+    assert verdicts(a, worse)["top1"] == "regressed"
+
+
 def test_the_same_file_is_the_same_however_few_the_samples(measured: Measurement) -> None:
     [finding] = [f for f in comparison(measured, measured) if f.metric == "top1"]
     assert (finding.verdict, finding.low, finding.high) == ("same", 0, 0)

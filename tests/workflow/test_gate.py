@@ -58,7 +58,7 @@ def test_inconclusive_is_not_a_pass_unless_the_recipe_says_so(fast: Bundle, desk
     assert [finding.metric for finding in strict.inconclusive] == ["top1"]
     assert not strict.passed
     assert strict.summary.startswith("inconclusive, which is not a pass")
-    assert "export.evaluation_set in the recipes of both" in strict.remedy
+    assert "build both bundles with this edgekit, on the same test data" in strict.remedy
     assert "top1: null" in strict.remedy
     assert strict.remedy == strict.as_dict()["remedy"]
     assert "top1: null" in markdown(strict)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from edgekit.data.dataset import Batch, Split, in_turn, normalise
+from edgekit.data.dataset import Batch, Split, in_turn, normalise, series_steps
 from edgekit.metrics import MetricValue
 from edgekit.models.calling import call
 from edgekit.tasks.scoring import Scores
@@ -29,7 +29,7 @@ def evaluate(
     Raises ModelError: targets that do not suit the model's outputs."""
     if not split.labelled:
         return ()
-    scores = Scores(task)
+    scores = Scores(task, series_steps(split))
     for batch, returned in _outputs(model, split, batch_size):
         assert batch.targets is not None
         outputs = {name: values.numpy() for name, values in returned.items()}
