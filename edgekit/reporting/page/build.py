@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from edgekit.bundle.manifest import Artifact, Manifest, TraceRow
+from edgekit.bundle.manifest import Artifact, ArtifactAgreement, Manifest, TraceRow
 from edgekit.measure.measurement import Measurement
 from edgekit.metrics import MetricKind, MetricValue, headline
 from edgekit.reporting import numbers
@@ -156,19 +156,27 @@ def decibels(value: float | None) -> str:
     return "equal" if value is None else f"{value:.1f} dB"
 
 
+def answer_columns(pairs: Sequence[ArtifactAgreement]) -> tuple[str, ...]:
+    """The heading of the agreement of answers; none where the task does not say how far they
+    agree, such as a regression without a tolerance."""
+    labels = [pair.agreement_label for pair in pairs if pair.agreement_percent is not None]
+    return tuple(labels[:1])
+
+
 def _comparisons(manifest: Manifest) -> Table:
+    answers = answer_columns(manifest.comparisons)
     rows = tuple(
         cells(
             pair.a,
             pair.b,
-            numbers.percent(pair.agreement_percent),
             str(pair.samples),
+            *(numbers.percent(pair.agreement_percent) for _ in answers),
             decibels(pair.snr_db),
         )
         for pair in manifest.comparisons
     )
     return Table(
-        ("one", "other", manifest.comparisons[0].agreement_label, "samples", "SNR"),
+        ("one", "other", "samples", *answers, "SNR"),
         rows,
         names=2,
         title="Do they give the same answers?",

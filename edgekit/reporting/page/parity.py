@@ -3,14 +3,14 @@ headline metric, and how far their answers are apart."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from edgekit.bundle.manifest import ArtifactAgreement, Manifest
 from edgekit.measure.measurement import Measurement
 from edgekit.measure.runs import ArtifactResult
 from edgekit.metrics import headline, named_metric
 from edgekit.reporting import numbers
-from edgekit.reporting.page.build import decibels, metric_cell, metric_heading
+from edgekit.reporting.page.build import answer_columns, decibels, metric_cell, metric_heading
 from edgekit.reporting.page.latency import marked_cell
 from edgekit.reporting.page.style import flag, mark
 from edgekit.reporting.page.values import Absent, Block, Cell, Table, cells, with_interval
@@ -78,10 +78,10 @@ def parity_blocks(measurement: Measurement, manifest: Manifest | None) -> Iterat
     ]
     compared = [(pair, where) for pair, where in compared if {pair.a, pair.b} in paired_keys]
     if compared:
-        label = compared[0][0].agreement_label
+        answers = answer_columns([pair for pair, _ in compared])
         yield Table(
-            ("pair", "where", "samples", label, "SNR"),
-            tuple(_agreement(pair, where) for pair, where in compared),
+            ("pair", "where", "samples", *answers, "SNR"),
+            tuple(_agreement(pair, where, answers) for pair, where in compared),
             names=2,
             title="Do the two files give the same answers?",
         )
@@ -93,9 +93,9 @@ def parity_blocks(measurement: Measurement, manifest: Manifest | None) -> Iterat
         )
 
 
-def _agreement(pair: ArtifactAgreement, where: str) -> tuple[Cell, ...]:
-    same = numbers.percent(pair.agreement_percent)
-    return cells(f"{pair.a} and {pair.b}", where, str(pair.samples), same, decibels(pair.snr_db))
+def _agreement(pair: ArtifactAgreement, where: str, answers: Sequence[str]) -> tuple[Cell, ...]:
+    same = [numbers.percent(pair.agreement_percent) for _ in answers]
+    return cells(f"{pair.a} and {pair.b}", where, str(pair.samples), *same, decibels(pair.snr_db))
 
 
 def _is_pair(pte: ArtifactResult, lite: ArtifactResult) -> bool:

@@ -196,6 +196,23 @@ def test_the_two_runtimes_of_one_session_are_one_comparison(tmp_path: Path) -> N
     assert [row[1] for row in sides] == ["ExecuTorch .pte", "LiteRT .tflite", "first ÷ second"]
 
 
+def test_answers_that_a_task_does_not_compare_have_no_column(bundle: Bundle) -> None:
+    """A regression without a tolerance has no share of equal answers."""
+    [compared] = bundle.manifest.comparisons
+    for percent, answers in ((99.0, ("same top-1",)), (None, ())):
+        pair = compared.model_copy(update={"agreement_percent": percent})
+        manifest = bundle.manifest.model_copy(update={"comparisons": (pair,)})
+        page = made(bundle.model_copy(update={"manifest": manifest}))
+        [table] = [
+            block
+            for section in page.sections
+            for block in section.blocks
+            if isinstance(block, values.Table) and block.title == "Do they give the same answers?"
+        ]
+        assert table.columns == ("one", "other", "samples", *answers, "SNR")
+        assert {len(row) for row in table.rows} == {len(table.columns)}
+
+
 def test_figures_are_figures(bundle: Bundle, measurement: Measurement) -> None:
     """plotly's own schema knows every key and value of them."""
     drawn_figures = list(figures(made(bundle, measurement)))
