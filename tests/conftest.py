@@ -18,6 +18,7 @@ pytest_plugins = [
     "tests.support.boards",
     "tests.support.bundles",
     "tests.support.kills",
+    "tests.support.postgres",
     "tests.support.runners",
     "tests.support.timings",
 ]
@@ -37,7 +38,8 @@ settings.load_profile("check")
 def _results_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What is measured here does not go to the user's own results."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EDGEKIT_DB", str(tmp_path_factory.mktemp("results") / "results.db"))
+        place = tmp_path_factory.mktemp("results")
+        patch.setenv("EDGEKIT_DB", str(place / "results.db"))
         yield
 
 

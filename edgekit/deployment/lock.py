@@ -22,12 +22,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from edgekit.deployment.calling import TAKEN, attempt, call
 from edgekit.deployment.lock_scripts import PREPARE, SWAP_LOCK
 from edgekit.devices import Device
 from edgekit.errors import BusyError, DeviceError, EdgekitError
+from edgekit.process_identity import host_identity, process_started
 from edgekit.sanitize import printable
 
 LEASE_S = 600
@@ -103,9 +103,9 @@ class Lock:
             _Entry(
                 int(until_s + self._device_ahead_s) + 1,
                 self._boot_id,
-                _host(),
+                host_identity(),
                 pid,
-                _started(pid),
+                process_started(pid),
                 _owner(),
             )
         )
@@ -217,12 +217,12 @@ def _is_void(state: _State) -> bool:
 
 
 def _is_dead_here(entry: _Entry, content: str) -> bool:
-    if entry.host != _host():
+    if entry.host != host_identity():
         return False
     return (
         content not in _held_here
         if entry.pid == os.getpid()
-        else _started(entry.pid) != entry.started
+        else process_started(entry.pid) != entry.started
     )
 
 
@@ -236,23 +236,3 @@ def _now_s() -> float:
 def _owner() -> str:
     user = os.environ.get("USER") or os.environ.get("LOGNAME") or str(os.getuid())
     return re.sub(r"[^A-Za-z0-9._@-]", "_", f"{user}@{socket.gethostname()}")[:128]
-
-
-def _host() -> str:
-    """This host since it was started, and this name space of process numbers; numbers of other
-    containers on it mean other processes."""
-    try:
-        boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot_id}.{os.stat('/proc/self/ns/pid').st_ino}"
-    except OSError:
-        return "unknown." + re.sub(r"[^A-Za-z0-9._-]", "_", socket.gethostname())[:50]
-
-
-def _started(pid: int) -> str:
-    """When a process of this host started, in ticks since boot (field 22 of /proc/PID/stat); "0"
-    when there is no such process, or no /proc."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return "0"
-    return "0" if fields[0] in ("Z", "X") else fields[19]

@@ -3,18 +3,13 @@ kept, comments and order included."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from edgekit.linting.document_rules import LintFinding
 from edgekit.yaml_documents.edits import REMOVE, ValueEdit
-
-WIDTH = 10_000
-"""Longer lines than anybody writes: none is broken anew."""
+from edgekit.yaml_documents.round_trip import KeptText
 
 
 def fixed_text(file: Path, findings: Sequence[LintFinding]) -> tuple[str, tuple[LintFinding, ...]]:
@@ -23,26 +18,16 @@ def fixed_text(file: Path, findings: Sequence[LintFinding]) -> tuple[str, tuple[
 
     A value that comes from an extended recipe, from `--set` or from a default is not in this file,
     and is left alone."""
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = WIDTH
     text = file.read_text(encoding="utf-8")
-    (
-        yaml.indent(mapping=2, sequence=4, offset=2)
-        if "\n  - " in text
-        else yaml.indent(mapping=2, sequence=2, offset=0)
-    )
-    data = yaml.load(text)
+    fixed = KeptText(text)
     done = tuple(
         finding
         for finding in findings
-        if finding.edit and finding.origin.source == str(file) and _apply(data, finding.edit)
+        if finding.edit and finding.origin.source == str(file) and _apply(fixed.data, finding.edit)
     )
     if not done:
         return text, ()
-    written = io.StringIO()
-    yaml.dump(data, written)
-    return written.getvalue(), done
+    return fixed.text(), done
 
 
 def _apply(data: Any, edit: ValueEdit) -> bool:
