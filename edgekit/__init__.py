@@ -121,6 +121,15 @@ if TYPE_CHECKING:
     from edgekit.reporting.export import write_parquet as write_parquet
     from edgekit.reporting.mlflow_log import log_mlflow as log_mlflow
     from edgekit.reporting.page import report as report
+    from edgekit.reporting.page.search import report_search as report_search
+    from edgekit.searching.applying import apply_search as apply_search
+    from edgekit.searching.applying import open_search as open_search
+    from edgekit.searching.candidates import SearchCandidate as SearchCandidate
+    from edgekit.searching.figures import SearchFigure as SearchFigure
+    from edgekit.searching.goals import Objective as Objective
+    from edgekit.searching.result import SearchResult as SearchResult
+    from edgekit.searching.result import SearchSavings as SearchSavings
+    from edgekit.searching.run import search as search
     from edgekit.stats.clusters import ClusteredShare as ClusteredShare
     from edgekit.stats.compare import MedianRatio as MedianRatio
     from edgekit.stats.errors import ErrorRates as ErrorRates
@@ -175,6 +184,9 @@ HOMES = {
     "run": "edgekit.workflow.run",
     "judge": "edgekit.workflow.judge",
     "sweep": "edgekit.workflow.sweep",
+    "search": "edgekit.searching.run",
+    "open_search": "edgekit.searching.applying",
+    "apply_search": "edgekit.searching.applying",
     # Bundles
     "open_bundle": "edgekit.bundle.directory",
     "open_model": "edgekit.bundle.foreign_model",
@@ -209,6 +221,7 @@ HOMES = {
     # Results
     "open_store": "edgekit.store",
     "report": "edgekit.reporting.page",
+    "report_search": "edgekit.reporting.page.search",
     "write_csv": "edgekit.reporting.export",
     "write_jsonl": "edgekit.reporting.export",
     "write_parquet": "edgekit.reporting.export",
@@ -280,6 +293,11 @@ HOMES = {
     "ErrorRates": "edgekit.stats.errors",
     "SweepResult": "edgekit.workflow.sweep",
     "SweepCandidate": "edgekit.workflow.sweep",
+    "SearchResult": "edgekit.searching.result",
+    "SearchCandidate": "edgekit.searching.candidates",
+    "SearchFigure": "edgekit.searching.figures",
+    "SearchSavings": "edgekit.searching.result",
+    "Objective": "edgekit.searching.goals",
     # … results
     "Store": "edgekit.store.results",
     "MeasurementRow": "edgekit.store.results",

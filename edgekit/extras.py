@@ -19,6 +19,7 @@ EXTRAS = dict.fromkeys(OF_EXPORT, "export") | {
     "aeon": "data",
     "faster_coco_eval": "detection",
     "mlflow": "mlflow",
+    "optuna": "search",
     "plotly": "report",
     "psycopg": "postgres",
     "pyarrow": "parquet",

@@ -40,6 +40,7 @@ def _results_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with pytest.MonkeyPatch.context() as patch:
         place = tmp_path_factory.mktemp("results")
         patch.setenv("EDGEKIT_DB", str(place / "results.db"))
+        patch.setenv("EDGEKIT_SEARCH_DB", str(place / "searches.db"))
         yield
 
 

@@ -12,11 +12,16 @@ import pytest
 import edgekit
 from tests.support.desk import make_desk
 from tests.support.measured import make_bundle
+from tests.support.searches import SEARCHED, search_computed
 from tests.support.tiers import require_module
 
 OPERATIONS = [name for name in edgekit.HOMES if inspect.isfunction(getattr(edgekit, name))]
-NEED_TORCH = ("build", "estimate", "lint", "run", "sensitivity", "sweep")
+NEED_TORCH = ("build", "estimate", "lint", "run", "search", "sensitivity", "sweep")
 NEED_MODULES = {
+    "apply_search": ("optuna", "search"),
+    "open_search": ("optuna", "search"),
+    "report_search": ("optuna", "search"),
+    "search": ("optuna", "search"),
     "log_mlflow": ("mlflow.tracking", "mlflow"),
     "write_parquet": ("pyarrow.parquet", "parquet"),
 }
@@ -31,6 +36,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with the bundles, the model, the target and the recipes that examples
     name. The bundle `slow` takes twice as long as `net`."""
     monkeypatch.setenv("EDGEKIT_DB", str(tmp_path / "results.db"))
+    monkeypatch.setenv("EDGEKIT_SEARCH_DB", str(tmp_path / "searches.db"))
     monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     net = make_bundle(tmp_path / "net", ["fp32.pte"])
@@ -40,6 +46,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copy(ROOT / "recipes" / "quickstart.yaml", tmp_path)
     shutil.copy(FOREIGN_MODEL, tmp_path / "other.tflite")
     shutil.copy(FORMAT_1 / "recipes" / "quickstart.yaml", tmp_path / "old.yaml")
+    (tmp_path / "searched.yaml").write_text(SEARCHED)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -69,6 +76,8 @@ def test_it_says_what_it_takes_gives_and_raises(name: str) -> None:
 def test_the_example_runs(name: str) -> None:
     if name in NEED_MODULES:
         require_module(*NEED_MODULES[name])
+    if name.endswith("_search"):
+        search_computed(None, 4, recipe="searched.yaml")
     run_example(name)
 
 

@@ -137,6 +137,8 @@ def test_recipes_are_written_without_an_extra(installed: Path, tmp_path: Path) -
         (["build", "quickstart.yaml"], "export"),
         (["run", "quickstart.yaml", "--target", "local"], "export"),
         (["sweep", "quickstart.yaml", "--over", "seed=1,2"], "export"),
+        (["search", "digits_search.yaml"], "export"),
+        (["search", "show"], "search"),
         (["sensitivity", "quickstart.yaml", "--stage", "int8"], "export"),
         (["results", "export", "--format", "parquet", "-o", "results.parquet"], "parquet"),
         (["results", "log-mlflow"], "mlflow"),
@@ -148,7 +150,8 @@ def test_an_extra_that_is_missing_is_named(
     installed: Path, tmp_path: Path, arguments: list[str], extra: str
 ) -> None:
     """Case 69 of the faults."""
-    shutil.copy(ROOT / "recipes" / "quickstart.yaml", tmp_path)
+    for name in ("quickstart.yaml", "digits_search.yaml"):
+        shutil.copy(ROOT / "recipes" / name, tmp_path)
     done = subprocess.run(
         [installed / "edgekit", *arguments, *([] if arguments[0] == "results" else ["--json"])],
         capture_output=True,

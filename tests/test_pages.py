@@ -85,7 +85,9 @@ budget:
 SMALLEST = {
     "recipe": (
         "edgekit: 2\nname: a\nmodel: {name: small_cnn}\ninputs: {image: {shape: [1, 8, 8]}}\n"
-        "data: {name: digits}\nstages: [{stage: train, export: a}]\n"
+        "data: {name: digits}\nstages: [{stage: train, export: a},"
+        " {stage: prune, name: pruned, method: structured, macs: 0.5},"
+        " {stage: finetune, name: finetuned}]\n"
     ),
     "target": "edgekit: 1\nname: a\nkind: local\n",
 }
@@ -96,10 +98,13 @@ SECTIONS = {
     "gate": "recipe",
     "export": "recipe",
     "inputs": "recipe",
+    "search": "recipe",
     "control": "target",
     "runners": "target",
 }
 """The document that a section with this first key belongs to."""
+DEFAULT_COMMANDS = {"search": "run"}
+"""Groups that are a command as well: what follows them is no command, but its argument."""
 NO_DOCUMENT = {"jobs"}
 """First keys of YAML that is not edgekit's."""
 MORE_OPTIONS = {
@@ -134,6 +139,11 @@ NOT_RUN = {
         "takes minutes (tests/devices/test_emulated_pi.py)"
     ),
     "edgekit sweep recipes/quickstart.yaml": "builds three times (tests/workflow/test_sweep.py)",
+    "edgekit search recipes/digits_search.yaml": (
+        "trains several times (tests/searching/test_search.py)"
+    ),
+    "edgekit search show latest": "needs a search (tests/searching/test_search.py)",
+    "edgekit search apply latest": "needs a search (tests/searching/test_search.py)",
     "edgekit run recipes/quickstart.yaml --target pi5-desk": (
         "needs a card and a board (tests/devices/test_flashed_card.py)"
     ),
@@ -221,10 +231,15 @@ def alternatives(words: list[str]) -> list[list[str]]:
 def command_at(words: list[str]) -> tuple[Any, list[str]]:
     """The command that words lead to, and the words after its name. A word in capitals stands for
     any command."""
-    command, rest = typer.main.get_command(app), list(words)
+    command: Any = typer.main.get_command(app)
+    rest = list(words)
     while hasattr(command, "commands") and rest and not re.match(r"-|[A-Z]+$", rest[0]):
+        if rest[0] not in command.commands and command.name in DEFAULT_COMMANDS:
+            break
         assert rest[0] in command.commands, f"{words}: one of {sorted(command.commands)}"
         command = command.commands[rest.pop(0)]
+    if rest and command.name in DEFAULT_COMMANDS:
+        command = command.commands[DEFAULT_COMMANDS[command.name]]
     return command, rest
 
 

@@ -86,6 +86,7 @@ GALLERY = {
         LITERT,
     ],
     "digits_portable": [],
+    "digits_search": ["stages.finetuned.epochs=1"],
     "digits_ds_cnn_weight_only": ["stages.fp32.epochs=1"],
     "digits_fp16": [EXECUTORCH],
     "digits_vit_qat": [

@@ -31,6 +31,7 @@ from edgekit.cli import (
     recipe,
     report,
     results,
+    search,
     selftest,
     sensitivity,
     sweep,
@@ -70,6 +71,7 @@ app.command(name="run", rich_help_panel=MODELS)(build.run)
 app.command(name="build", rich_help_panel=MODELS)(build.build)
 app.command(name="bench", rich_help_panel=MODELS)(bench.bench)
 app.command(name="sweep", rich_help_panel=MODELS)(sweep.sweep)
+app.add_typer(search.app, name="search", rich_help_panel=MODELS)
 app.command(name="sensitivity", rich_help_panel=MODELS)(sensitivity.sensitivity)
 app.command(name="compare", rich_help_panel=DECISIONS)(compare.compare)
 app.command(name="gate", rich_help_panel=DECISIONS)(gate.gate)

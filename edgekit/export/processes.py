@@ -84,14 +84,46 @@ class _Child:
         return next(reversed(self.begun), "start")
 
 
+class SharedServer:
+    """A fork server for several calls of `export_artifacts`: started by the first, ended by `close`
+    or by an export that fails, after which the next call starts another. A context manager."""
+
+    def __init__(self) -> None:
+        self._open = ExitStack()
+        self._connection: Connection | None = None
+
+    def __enter__(self) -> SharedServer:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._connection = None
+        self._open.close()
+
+    @contextmanager
+    def lent(self) -> Iterator[Connection]:
+        """The server's connection, for one call."""
+        if self._connection is None:
+            self._connection = self._open.enter_context(_fork_server())
+        try:
+            yield self._connection
+        except BaseException:
+            self.close()  # what else it runs is of no use to anybody
+            raise
+
+
 def export_artifacts(
     jobs: Sequence[ExportJob],
     *,
     parallel: int = 2,
     timeout_s: float = 3600,
+    server: SharedServer | None = None,
     progress: Progress = silent,
 ) -> list[Export]:
-    """Run all exports, `parallel` at a time, and give what they made in the jobs' order.
+    """Run all exports, `parallel` at a time, and give what they made in the jobs' order. Without a
+    `server` they have one of their own.
 
     Raises ExportError (exit 4) naming variant, backend and step, for a child that refuses, crashes,
     is killed, or takes longer than `timeout_s`; with the last lines it printed in `details`. Raises
@@ -103,14 +135,14 @@ def export_artifacts(
         for job in jobs:
             stack.callback(clear_staging, job.output)
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgekit-export-")))
-        server = stack.enter_context(_fork_server())
+        connection = stack.enter_context(_fork_server() if server is None else server.lent())
         waiting, running = list(reversed(jobs)), dict[str, _Child]()
         seconds: dict[str, Mapping[str, float]] = {}
         while waiting or running:
             while waiting and len(running) < parallel:
-                child = _order(server, waiting.pop(), scratch, parallel, timeout_s)
+                child = _order(connection, waiting.pop(), scratch, parallel, timeout_s)
                 running[child.job.key] = child
-            child, message = _receive(server, running, timeout_s)
+            child, message = _receive(connection, running, timeout_s)
             if isinstance(message, tuple):
                 step, at = message
                 child.begun[step] = at

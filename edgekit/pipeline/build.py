@@ -25,7 +25,12 @@ from edgekit.bundle.manifest import (
 )
 from edgekit.cache import Cache, cache_root, writing_to
 from edgekit.errors import ExportError, ModelError
-from edgekit.export.processes import ExportJob, artifact_of, export_artifacts
+from edgekit.export.processes import (
+    ExportJob,
+    SharedServer,
+    artifact_of,
+    export_artifacts,
+)
 from edgekit.extras import naming_extras, require_modules
 from edgekit.machine_limits import usable_cores, usable_memory_bytes
 from edgekit.pipeline.assembling import assemble, assembled
@@ -99,9 +104,20 @@ def build(
         ['fp32.pte', 'fp32.tflite']
     """
     loaded = as_loaded(recipe, overrides)
+    return build_with(None, loaded, Path(output), progress, parallel_exports)
+
+
+def build_with(
+    server: SharedServer | None,
+    loaded: LoadedRecipe,
+    output: Path,
+    progress: Progress = silent,
+    parallel_exports: int | None = None,
+) -> BuildResult:
+    """As `build`, with exports forked from a server that is there already."""
     cache = cache_root()
     with writing_to(cache), naming_extras():
-        return _build(loaded, cache, Path(output), progress, parallel_exports)
+        return _build(loaded, cache, output, progress, parallel_exports, server)
 
 
 def _build(
@@ -110,6 +126,7 @@ def _build(
     output: Path,
     progress: Progress,
     parallel_exports: int | None,
+    server: SharedServer | None,
 ) -> BuildResult:
     planned = plan(loaded, cache=cache)
     if dynamic_sizes(loaded.recipe):
@@ -122,12 +139,21 @@ def _build(
         _require_output(output)
     rows = _run_stages(loaded, planned, cache, progress)
     parallel = parallel_exports or _parallel_exports()
-    artifacts, export_seconds = _export(loaded, planned, cache, progress, parallel)
+    artifacts, export_seconds = _export(loaded, planned, cache, progress, parallel, server)
     trace = tuple(_complete(row, loaded.recipe, artifacts) for row in rows)
     if opened is None:
         opened = assemble(loaded, cache, output, trace, artifacts)
     reused_exports = sum(export.cached is not None for export in planned.exports)
     return BuildResult(opened, trace, reused_exports, export_seconds)
+
+
+def run_stages(loaded: LoadedRecipe, progress: Progress = silent) -> tuple[TraceRow, ...]:
+    """The stages of a recipe without any export. Raises as `build`."""
+    cache = cache_root()
+    with writing_to(cache), naming_extras():
+        planned = checked_whole(plan(loaded, cache=cache), cache)
+        _require_modules(planned, loaded)
+        return _run_stages(loaded, planned, cache, progress)
 
 
 def _require_modules(planned: Plan, loaded: LoadedRecipe) -> None:
@@ -187,7 +213,12 @@ def _cached_row(stage: PlannedStage) -> TraceRow:
 
 
 def _export(
-    loaded: LoadedRecipe, planned: Plan, cache: Path, progress: Progress, parallel: int
+    loaded: LoadedRecipe,
+    planned: Plan,
+    cache: Path,
+    progress: Progress,
+    parallel: int,
+    server: SharedServer | None,
 ) -> tuple[tuple[Path, ...], dict[str, Mapping[str, float]]]:
     """The cache entries of all exports, in the recipe's order; those missing are made in child
     processes. And the seconds of their steps."""
@@ -202,7 +233,7 @@ def _export(
             _job(loaded, _checkpoint(planned, export, cache), export, test, outputs[export.key])
             for export in missing
         ]
-        exports = export_artifacts(jobs, parallel=parallel, progress=progress)
+        exports = export_artifacts(jobs, parallel=parallel, server=server, progress=progress)
         entries = tuple(
             export.cached or store.put(export.key, outputs[export.key])
             for export in planned.exports

@@ -13,7 +13,6 @@ import copy
 import dataclasses
 import hashlib
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,15 +23,17 @@ from pydantic_core import PydanticCustomError
 from edgekit.errors import UsageError
 from edgekit.hashing import canonical_json
 from edgekit.recipe.cross_checks import cross_problems
+from edgekit.recipe.dotted_keys import KeyRefused, parts_of, path_in, put
 from edgekit.recipe.format1 import is_format1, upgraded
-from edgekit.recipe.lineage import lineage, links_in, names, parent_of, stage_name
+from edgekit.recipe.lineage import lineage, parent_of, stage_name
 from edgekit.recipe.schema import Recipe, recipe_type
+from edgekit.recipe.search_checks import search_problems
 from edgekit.recipe.stage_types import own_methods
 from edgekit.yaml_documents.fields import beside, check_local_path
 from edgekit.yaml_documents.problems import KeyPath, Origin, Problem, describe, quoted, refuse
-from edgekit.yaml_documents.validation import check, closest
+from edgekit.yaml_documents.validation import check
 from edgekit.yaml_documents.yaml_compose import MAX_DEPTH
-from edgekit.yaml_documents.yaml_file import Document, parse_yaml, paths_of, read_yaml, value_at
+from edgekit.yaml_documents.yaml_file import Document, parse_yaml, paths_of, read_yaml
 
 __all__ = [
     "DEFAULT",
@@ -84,7 +85,7 @@ def load_recipe(path: str | Path, *, overrides: Sequence[str] = ()) -> LoadedRec
     own, own_problems = own_methods(document, path.parent)
     document = dataclasses.replace(document, problems=(*document.problems, *own_problems))
     recipe, problems = check(recipe_type(own), document)
-    problems = (*problems, *cross_problems(document))
+    problems = (*problems, *cross_problems(document), *search_problems(document))
     if problems:
         refuse(problems)
     return LoadedRecipe(
@@ -107,8 +108,11 @@ def as_loaded(recipe: str | Path | LoadedRecipe, overrides: Sequence[str] = ()) 
 
 def resolved(recipe: Recipe) -> dict[str, Any]:
     """The recipe as plain JSON values under the keys a user writes, with every default filled
-    in."""
-    return recipe.model_dump(mode="json", by_alias=True)
+    in. Without `search` where nothing is searched."""
+    data = recipe.model_dump(mode="json", by_alias=True)
+    if not recipe.search.parameters:
+        del data["search"]
+    return data
 
 
 def recipe_sha256(recipe: Recipe) -> str:
@@ -203,10 +207,6 @@ def _settled(
 # ---- --set --------------------------------------------------------------------------------------
 
 
-class _Refused(Exception):
-    """An override that cannot be applied; the text says why."""
-
-
 def _with_overrides(document: Document, overrides: Sequence[str]) -> Document:
     data = copy.deepcopy(document.data)
     keys = dict(document.keys)
@@ -218,8 +218,8 @@ def _with_overrides(document: Document, overrides: Sequence[str]) -> Document:
         )
         try:
             path, value = _parse_override(override, origin, data, problems)
-            _put(data, path, value)
-        except _Refused as refused:
+            put(data, path, value)
+        except KeyRefused as refused:
             problems.append(Problem(origin, str(refused)))
             continue
         made = [path[:end] for end in range(1, len(path)) if path[:end] not in values]
@@ -232,63 +232,18 @@ def _parse_override(
     override: str, origin: Origin, data: Any, problems: list[Problem]
 ) -> tuple[KeyPath, Any]:
     name, equals, text = override.partition("=")
-    parts = [in_quotes or plain for in_quotes, plain in _PART.findall(name)]
-    if not equals or not _PATH.fullmatch(name):
-        raise _Refused("expected KEY=VALUE, with dots between the keys, e.g. `stages.0.epochs=2`")
+    parts = parts_of(name) if equals else []
+    if not parts:
+        raise KeyRefused("expected KEY=VALUE, with dots between the keys, e.g. `stages.0.epochs=2`")
     if len(parts) > MAX_DEPTH:
-        raise _Refused(f"more than {MAX_DEPTH} keys deep")
+        raise KeyRefused(f"more than {MAX_DEPTH} keys deep")
     if parts[0] == "extends":
-        raise _Refused("`extends` can only be written in a recipe")
+        raise KeyRefused("`extends` can only be written in a recipe")
     try:
         value = parse_yaml(text, origin.source)
     except UsageError as error:
-        raise _Refused(
+        raise KeyRefused(
             f"the value: {error.message.removeprefix(origin.source).partition(': ')[2]}"
         ) from None
     problems.extend(Problem(origin, problem.message, problem.hint) for problem in value.problems)
-    return _resolve(parts, data), value.data
-
-
-_PART = re.compile(r'"([^"]*)"|([^".]+)')
-_PATH = re.compile(r'("[^"]*"|[^".]+)(\.("[^"]*"|[^".]+))*')
-
-
-def _resolve(parts: Sequence[str], data: Any) -> KeyPath:
-    """The path that the parts of a dotted name lead to in the data; keys that are not there yet are
-    taken as they are."""
-    path: KeyPath = ()
-    for part in parts:
-        key: str | int = _index(part, path, data) if isinstance(data, list) else part
-        if path and not isinstance(data, dict | list | None):
-            raise _Refused(
-                f"`{'.'.join(map(str, path))}` is {describe(data)}, and has no key {quoted(part)}"
-            )
-        data = value_at(data, (key,))
-        path = (*path, key)
-    return path
-
-
-def _index(part: str, path: KeyPath, items: list[Any]) -> int:
-    if re.fullmatch(r"[0-9]{1,9}", part):
-        if int(part) < len(items):
-            return int(part)
-        raise _Refused(
-            f"`{'.'.join(map(str, path))}` has {len(items)} items, the first has index 0"
-        )
-    called = names(links_in({"stages": items})) if path == ("stages",) else ()
-    if part in called:
-        return called.index(part)
-    what = (
-        f"no stage is called {quoted(part)}{closest(part, called)}"
-        if called
-        else f"{quoted(part)} is not an index"
-    )
-    raise _Refused(f"`{'.'.join(map(str, path))}` is a list, and {what}")
-
-
-def _put(data: Any, path: KeyPath, value: Any) -> None:
-    for part in path[:-1]:
-        if isinstance(data, dict) and data.get(part) is None:
-            data[part] = {}
-        data = data[part]
-    data[path[-1]] = value
+    return path_in(parts, data), value.data

@@ -24,6 +24,7 @@ from edgekit.data import SOURCES
 from edgekit.machine_limits import usable_cores
 from edgekit.models import MODELS
 from edgekit.recipe.limits import Bench, Budget, Gate, Verify
+from edgekit.recipe.search_section import Search
 from edgekit.recipe.stage_types import Own, stage_union
 from edgekit.registry.table import Table
 from edgekit.tasks import TASKS
@@ -366,6 +367,7 @@ class Recipe(Section):
     budget: Budget = Budget()
     bench: Bench = Bench()
     gate: Gate = Gate()
+    search: Search = Search()
 
     @property
     def input(self) -> Input:

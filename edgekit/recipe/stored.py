@@ -16,7 +16,7 @@ from edgekit.sanitize import printable
 from edgekit.version import __version__
 
 OF_THE_MODEL = {"name", "description", "seed", "deterministic", "task", "model", "inputs", "data"}
-OF_THE_WORK = {"stages", "training", "export", "verify", "budget", "bench", "gate"}
+OF_THE_WORK = {"stages", "training", "export", "verify", "budget", "bench", "gate", "search"}
 KEYS = {"edgekit"} | OF_THE_MODEL | OF_THE_WORK
 """Of a recipe. The schema itself takes long to import."""
 

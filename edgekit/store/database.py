@@ -36,17 +36,19 @@ MIGRATION_LOCK = 0xED6E
 """Key of PostgreSQL's advisory lock under which a schema is changed."""
 
 
-def database_url(location: str | None = None) -> URL:
-    """The URL given, or EDGEKIT_DB, or results.db in the user's data directory; a path means an
-    SQLite file. Raises StoreError."""
-    written = location or os.environ.get(ENVIRONMENT) or str(data_directory() / "results.db")
+def database_url(
+    location: str | None = None, *, environment: str = ENVIRONMENT, file: str = "results.db"
+) -> URL:
+    """The URL given, or that in the environment, or a file in the user's data directory; a path
+    means an SQLite file. Raises StoreError."""
+    written = location or os.environ.get(environment) or str(data_directory() / file)
     if "://" not in written:
         return URL.create("sqlite", database=str(expanded(written, "the results database")))
     try:
         url = make_url(written)
     except (ArgumentError, ValueError):
         hint = "such as postgresql://user@host/database, or the path of an SQLite file"
-        raise StoreError(f"{ENVIRONMENT} is not a database URL", hint=hint) from None
+        raise StoreError(f"{environment} is not a database URL", hint=hint) from None
     if url.drivername.startswith("sqlite") and url.database in (None, "", ":memory:"):
         raise StoreError(
             "an SQLite database in memory keeps no results", hint="give the path of a file"
@@ -154,7 +156,7 @@ def _create(url: URL, file: Path) -> None:
     """Make a new SQLite database whole, then give it its name. Another process that does the same
     waits and finds it there."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(file):
+    with alone_with(file):
         if file.exists():
             return
         fresh = file.with_name(f".{file.name}.new")
@@ -211,7 +213,7 @@ def _bring_up_to_date(engine: Engine, url: URL, file: Path | None) -> None:
             f" knows {HEAD})"
         )
         raise StoreError(message, hint="it was not touched; upgrade edgekit")
-    with _locked(file) if file else nullcontext(), engine.begin() as connection:
+    with alone_with(file) if file else nullcontext(), engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
         _upgrade(connection)
@@ -245,7 +247,7 @@ def _alembic(connection: Connection | None = None) -> Config:
 
 
 @contextmanager
-def _locked(file: Path) -> Iterator[None]:
+def alone_with(file: Path) -> Iterator[None]:
     """Alone among the processes that create or upgrade this file."""
     with open(file.with_name(f".{file.name}.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
