@@ -47,6 +47,7 @@ kind: {kind}
 LITERT = """\
 # runners:
 #   litert:
+#     kind: auto    # or native, python
 #     python: python3    # or a path such as /usr/bin/python3.11
 #     package: auto    # or ai_edge_litert, tflite_runtime
 """

@@ -17,7 +17,7 @@ from edgekit.devices.thermal import matching_zones
 from edgekit.errors import DeviceError
 from edgekit.measure.throttling import can_tell_throttling, throttling
 from edgekit.measure.validity import BUSY_LOAD_PER_CPU
-from edgekit.runners.compiling import OLDEST_GLIBC
+from edgekit.runners.compiling import ARCHITECTURES, OLDEST_GLIBC
 from edgekit.runners.needs import PINNED_NEEDS, unmet
 from edgekit.runners.runtime import RUNTIMES, Platform, older
 
@@ -48,16 +48,25 @@ def of_platform(board: Platform, target: Target) -> Iterator[CheckItem]:
         return
     yield c_library(board)
     if board.python_version is None:
-        text = f"{target.runners.litert.python} does not start; .tflite needs it"
-        fix = advice.install(target, "python3") or "deploy .pte files only"
-        yield CheckItem("python", "warning", text, fix)
+        yield _without_python(board, target)
     else:
         numpy = board.numpy or "not installed (not needed: edgekit brings it)"
         yield CheckItem("python", "ok", f"{board.python_version}, numpy {numpy}")
 
 
+def _without_python(board: Platform, target: Target) -> CheckItem:
+    """Python is for LiteRT's runner in Python only."""
+    litert = target.runners.litert
+    if litert.kind != "python" and board.arch in ARCHITECTURES:
+        text = f"{litert.python} does not start; only a .tflite with a state or such needs it"
+        return CheckItem("python", "note", text)
+    text = f"{litert.python} does not start; .tflite needs it"
+    fix = advice.install(target, "python3") or "deploy .pte files only"
+    return CheckItem("python", "warning", text, fix)
+
+
 def _architecture(arch: str) -> CheckItem:
-    if arch in ("aarch64", "x86_64"):
+    if arch in ARCHITECTURES:
         return CheckItem("architecture", "ok", arch)
     if arch == "armv7l":
         fix = "only .tflite runs on it; a 64-bit system runs both"
@@ -70,10 +79,9 @@ def _architecture(arch: str) -> CheckItem:
 def c_library(board: Platform) -> CheckItem:
     """What the runtimes' libraries need, as it stands in their files, against what is there."""
     if board.glibc is None:
-        fix = (
-            "set runners.executorch.program in the target to a runner of yours; .tflite needs glibc"
-        )
-        return CheckItem("C library", "warning", "not glibc", fix)
+        text = "not glibc: the native runners bring their own, which no phone has proven yet"
+        fix = "or set runners.executorch.program in the target to a runner of yours"
+        return CheckItem("C library", "warning", text, fix)
     text = f"glibc {board.glibc}"
     if board.glibcxx:
         text += f", libstdc++ with GLIBCXX_{board.glibcxx}"
@@ -89,8 +97,11 @@ def c_library(board: Platform) -> CheckItem:
         return CheckItem("C library", "warning", text, "install a newer system, such as Debian 12")
     if lacking["litert"]:
         text += f"; LiteRT in the version that exports needs {lacking['litert']}"
-        fix = "install a newer system, such as Debian 12; an older LiteRT is taken if one fits"
-        return CheckItem("C library", "warning", text, fix)
+        fix = (
+            "the native runner brings its own C library; for the one in Python install a newer"
+            " system, such as Debian 12, or an older LiteRT is taken if one fits"
+        )
+        return CheckItem("C library", "note", text, fix)
     return CheckItem("C library", "ok", text)
 
 

@@ -42,8 +42,9 @@ __all__ = [
     "verify",
 ]
 
-RUNTIMES_KEPT = 6
-"""Two generations of both runtimes and the program that times a sample's steps."""
+RUNTIMES_KEPT = 8
+"""Two generations of ExecuTorch's runner, both of LiteRT's, and the program that times a sample's
+steps."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from edgekit.yaml_documents.fields import LocalPath, Matches, Positive, Section, invalid
 
@@ -41,6 +41,11 @@ class Timeouts(Section):
     run_seconds: Positive = Field(default=900.0, description="One runner process, whole.")
 
 
+def _named_before(kind: object) -> object:
+    """`auto` was called `edgekit`."""
+    return "auto" if kind == "edgekit" else kind
+
+
 class ExecutorchRunner(Section):
     """What runs `.pte` files."""
 
@@ -60,15 +65,24 @@ class ExecutorchRunner(Section):
         examples=["/data/local/tmp/executor_runner"],
     )
 
+    @property
+    def whose(self) -> Literal["edgekit", "executor_runner"]:
+        """Whose program runs the files."""
+        return self.kind
+
 
 class LitertRunner(Section):
     """What runs `.tflite` files."""
 
-    kind: Literal["edgekit", "benchmark_model"] = Field(
-        default="edgekit",
+    kind: Annotated[
+        Literal["auto", "native", "python", "benchmark_model"], BeforeValidator(_named_before)
+    ] = Field(
+        default="auto",
         description=(
-            "`benchmark_model`: TensorFlow Lite's own program on the device, whose numbers never"
-            " pass a gate."
+            "`native`: edgekit's native runner, which needs no Python; `python`: edgekit's runner"
+            " in Python; `auto`: the native one, and the one in Python for what that cannot run,"
+            " which results say. `benchmark_model`: TensorFlow Lite's own program on the device,"
+            " whose numbers never pass a gate."
         ),
     )
     program: DevicePath | None = Field(
@@ -78,15 +92,26 @@ class LitertRunner(Section):
     )
     python: Program = Field(
         default="python3",
-        description="The device's Python.",
+        description="The device's Python, for `kind: python` and where `auto` takes it.",
         examples=["python3", "/usr/bin/python3.11"],
     )
     package: Literal["auto", "ai_edge_litert", "tflite_runtime"] = Field(
         default="auto",
         description=(
-            "The runtime to provide; `auto` takes the newest that has a wheel for the device."
+            "The package for the runner in Python; `auto` takes the newest that has a wheel for the"
+            " device."
         ),
     )
+
+    @property
+    def whose(self) -> Literal["edgekit", "benchmark_model"]:
+        """Whose program runs the files."""
+        return "benchmark_model" if self.kind == "benchmark_model" else "edgekit"
+
+    @property
+    def choice(self) -> Literal["auto", "native", "python"]:
+        """Which of edgekit's runners."""
+        return "auto" if self.kind == "benchmark_model" else self.kind
 
 
 class Runners(Section):
@@ -98,20 +123,20 @@ class Runners(Section):
     @model_validator(mode="after")
     def _with_a_program(self) -> Self:
         for name, runner in self._by_runtime().items():
-            if runner.kind != "edgekit" and runner.program is None:
+            if runner.whose != "edgekit" and runner.program is None:
                 raise invalid(
                     f"`kind: {runner.kind}` needs `program`, its path on the device", key=name
                 )
-        if self.litert.kind == "edgekit" and self.litert.program:
+        if self.litert.whose == "edgekit" and self.litert.program:
             raise invalid(
-                "`program` is for `kind: benchmark_model`; edgekit's own runner needs `python`",
+                "`program` is for `kind: benchmark_model`; edgekit brings its own runner",
                 key="litert",
             )
         return self
 
     def kind(self, runtime: str) -> Literal["edgekit", "executor_runner", "benchmark_model"]:
         """Which runner a runtime has here."""
-        return self._by_runtime()[runtime].kind
+        return self._by_runtime()[runtime].whose
 
     def program(self, runtime: str) -> str | None:
         """The path of a runner that is on the device already, as programs find it: they start in

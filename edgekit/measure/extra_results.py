@@ -22,7 +22,8 @@ class Part(BaseModel):
 
 
 class OperatorTime(Part):
-    """An operator with its mean time an inference (XNNPACK counts whole µs and drops the rest).
+    """An operator with its mean time an inference (XNNPACK and LiteRT count whole µs and drop the
+    rest).
 
     `layer` is the module of the PyTorch model it came from, empty where that is not known. `share`
     is its part of all operators' time. What the runtime does beside them, such as handing over
@@ -37,7 +38,8 @@ class OperatorTime(Part):
 
 class Profile(Part):
     """Time by operator, in the order they run. `median_ns` is a whole inference with the profiler
-    listening, which slows it.
+    listening, which slows it. `dropped_ns` is the most that was dropped of an inference because
+    whole µs are counted.
 
     `unavailable` says why there is none.
     """
@@ -45,7 +47,19 @@ class Profile(Part):
     inferences: int = 0
     median_ns: float | None = None
     operators: tuple[OperatorTime, ...] = ()
+    dropped_ns: float = 0.0
     unavailable: str = ""
+
+    @property
+    def below_resolution(self) -> str:
+        """Why the operators' shares say little; empty where most of the time was counted."""
+        known_ns = sum(operator.mean_ns for operator in self.operators)
+        if known_ns > self.dropped_ns or not self.operators:
+            return ""
+        return (
+            f"below the profiler's resolution: whole µs are counted, {known_ns / 1e3:.3g} of them"
+            f" in all, and up to {self.dropped_ns / 1e3:.0f} were dropped"
+        )
 
 
 class Sustained(Part):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
+from edgekit.bundle.directory import Bundle
 from edgekit.devices import Device
 from edgekit.devices.fact_scripts import collect_state
 from edgekit.devices.probe import Probe
@@ -22,16 +23,15 @@ from edgekit.measure.profiling import profile_of
 from edgekit.measure.protocol import Mode
 from edgekit.measure.runner_process import Attempt, Placed, attempt, watching
 from edgekit.measure.settings import Settings
+from edgekit.measure.tflite_operations import tflite_operations
 from edgekit.measure.throttling import throttling
 
 Pass = Callable[["Bench", Placed], BaseModel]
 PROFILED_INFERENCES = 256
 WINDOW_S = 1.0
-WITHOUT_PROFILER = {
-    "litert": "LiteRT's Python interpreter exposes no profiler; Google's benchmark_model has one"
-    " (--enable_op_profiling=true)"
-}
-"""Why a runtime cannot be profiled."""
+OPERATIONS = {"litert": tflite_operations}
+"""By runtime, what tells operators and modules from a file, where the exporter did not write them
+down."""
 
 
 @dataclass(frozen=True)
@@ -86,14 +86,21 @@ class Bench:
             ) from error
 
 
-def profile(bench: Bench, placed: Placed) -> Profile:
+def profile(bench: Bench, placed: Placed, *, bundle: Bundle) -> Profile:
     """Time by operator."""
-    if placed.artifact.runtime in WITHOUT_PROFILER:
-        return Profile(unavailable=WITHOUT_PROFILER[placed.artifact.runtime])
+    if placed.python_because:
+        reason = (
+            f"edgekit's runner in Python has no profiler; it runs here as {placed.python_because}"
+        )
+        return Profile(unavailable=reason)
     settings = bench.settings.model_copy(update={"min_iterations": PROFILED_INFERENCES})
-    return profile_of(
-        bench.run(placed, "profile", settings, "profile").run, placed.artifact.delegation.sequence
-    )
+    run = bench.run(placed, "profile", settings, "profile").run
+    artifact = placed.artifact
+    sequence = artifact.delegation.sequence
+    if not sequence and artifact.runtime in OPERATIONS:
+        content = bundle.file(artifact.file).read_bytes()
+        sequence = OPERATIONS[artifact.runtime](content, run.operators)
+    return profile_of(run, sequence)
 
 
 def sustain(bench: Bench, placed: Placed, seconds: float) -> Sustained:

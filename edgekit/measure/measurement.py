@@ -19,7 +19,7 @@ from edgekit import stats
 from edgekit.bundle.manifest import ArtifactAgreement
 from edgekit.devices.facts import DeviceFacts
 from edgekit.devices.probe import Probe
-from edgekit.measure.runs import ArtifactResult, Part
+from edgekit.measure.runs import ArtifactResult, Part, unlike_runners
 from edgekit.measure.settings import Settings
 from edgekit.measure.summary import ArtifactSummary, summarise, summary_dict
 from edgekit.metrics import MetricValue
@@ -110,6 +110,8 @@ class Measurement(Part):
         for note in self.notes:
             if note.level == "invalid" and note.artifact in (None, *keys):
                 return f"invalid: {note.text}"
+        if unlike := unlike_runners(*map(self.result, keys)):
+            return unlike
         runs = min(
             (len(result.complete_runs) for key in keys if (result := self.result(key))), default=0
         )

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from edgekit.bundle.manifest import Artifact, Manifest, TensorSpec
+from edgekit.bundle.manifest import Artifact, Manifest, RuntimeName, TensorSpec
 from edgekit.deployment import Lock, provision
 from edgekit.devices import CompletedProgram, Device
 from edgekit.devices.fact_scripts import collect_state
@@ -25,7 +25,7 @@ from edgekit.measure.run_failures import failed, given_up
 from edgekit.measure.runner_process import Placed
 from edgekit.progress import Progress
 from edgekit.runners.board_platform import platform_of
-from edgekit.runners.runtime import runtime_for
+from edgekit.runners.runtime import Platform, Runtime, runtime_for
 from edgekit.runners.sample_steps import packages_of, steps_runtime, why_not
 from edgekit.sample_steps.preparing import DescribedInput
 from edgekit.sample_steps.timing import MOST_ITERATIONS
@@ -69,12 +69,23 @@ def place_program(
     kinds = dict.fromkeys(
         artifact.runtime for artifact in artifacts if not target.runners.program(artifact.runtime)
     )
-    runtimes = [] if platform.is_host else [runtime_for(kind, platform) for kind in kinds]
-    packages = packages_of(runtimes)
+    packages = packages_of(_with_numpy(kinds, platform))
     if reason := why_not(platform, packages):
         return StepsProgram(unavailable=reason)
     runtime = steps_runtime(platform, packages)
     return StepsProgram(provision(device, target.workdir, runtime, lock=lock, progress=progress))
+
+
+def _with_numpy(kinds: Iterable[RuntimeName], platform: Platform) -> list[Runtime]:
+    """The runtimes whose packages the program uses: LiteRT's runner in Python brings numpy, for a
+    device that has none or uses that runner anyway."""
+    in_python = platform.litert_runner == "python"
+    if platform.is_host or platform.python is None or (platform.numpy and not in_python):
+        return []
+    try:
+        return [runtime_for(kind, replace(platform, litert_runner="python")) for kind in kinds]
+    except RunnerError:
+        return []  # what is measured does not need them
 
 
 def time_on_device(

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from edgekit.bundle.directory import Bundle
-from edgekit.bundle.manifest import Artifact, RuntimeName
+from edgekit.bundle.manifest import Artifact
 from edgekit.deployment import Lock, deploy, place_bundle, provision
 from edgekit.devices import Device
 from edgekit.devices.target import Target
@@ -35,31 +35,32 @@ def place(
     Raises UsageError (no such artifact), RunnerError (a runtime that the device cannot run),
     DeviceError (a program of the user's that it cannot run), what `deploy` raises."""
     artifacts = artifacts_of(bundle, keys)
-    commands: dict[RuntimeName, tuple[str, ...]] = {
-        runtime: (program,)
-        for runtime in dict.fromkeys(artifact.runtime for artifact in artifacts)
-        if (program := target.runners.program(runtime))
+    runtimes = _runtimes(bundle, artifacts, target, device, progress)
+    commands = {
+        runtime: provision(device, target.workdir, runtime, lock=lock, progress=progress)
+        for runtime in dict.fromkeys(runtimes.values())
     }
-    for kind, runtime in _runtimes(
-        bundle, artifacts, target, device, set(commands), progress
-    ).items():
-        commands[kind] = provision(device, target.workdir, runtime, lock=lock, progress=progress)
     deployed = (
         deploy(bundle, device, target.workdir, lock=lock, progress=progress)
         if activate
         else place_bundle(bundle, lock, progress=progress)
     )
-    return [
-        Placed(
-            artifact=artifact,
-            command=commands[artifact.runtime],
-            model=deployed.artifacts[artifact.key],
-            inputs=f"{deployed.directory}/{artifact.reference_inputs.name}",
-            outputs=outputs_path(lock),
-            runner_kind=target.runners.kind(artifact.runtime),
+    placed = []
+    for artifact in artifacts:
+        runtime = runtimes.get(artifact.key)
+        program = str(target.runners.program(artifact.runtime))
+        placed.append(
+            Placed(
+                artifact=artifact,
+                command=commands[runtime] if runtime else (program,),
+                model=deployed.artifacts[artifact.key],
+                inputs=f"{deployed.directory}/{artifact.reference_inputs.name}",
+                outputs=outputs_path(lock),
+                runner_kind=target.runners.kind(artifact.runtime),
+                python_because=runtime.because if runtime else "",
+            )
         )
-        for artifact in artifacts
-    ]
+    return placed
 
 
 def artifacts_of(bundle: Bundle, keys: Collection[str]) -> list[Artifact]:
@@ -77,28 +78,30 @@ def _runtimes(
     artifacts: Sequence[Artifact],
     target: Target,
     device: Device,
-    there: set[RuntimeName],
     progress: Progress,
-) -> dict[RuntimeName, Runtime]:
-    """The runtimes that artifacts need and that are not there, all before the first is sent: a
-    device that cannot run one, or the user's own program, is refused untouched."""
+) -> dict[str, Runtime]:
+    """The runtime of each artifact that no program of the user's runs, all before the first is
+    sent: a device that cannot run one, or the user's own program, is refused untouched."""
     platform = platform_of(target, device)
-    for kind in sorted({artifact.runtime for artifact in artifacts} & there):
-        require_program(device, str(target.runners.program(kind)), platform)
-    needed: dict[RuntimeName, None] = dict.fromkeys(
-        artifact.runtime for artifact in artifacts if artifact.runtime not in there
-    )
+    runtimes: dict[str, Runtime] = {}
+    for kind in sorted({artifact.runtime for artifact in artifacts}):
+        if program := target.runners.program(kind):
+            require_program(device, program, platform)
     try:
-        return {
-            kind: runtime_for(
-                kind, platform, exported_by=bundle.manifest.versions, progress=progress
-            )
-            for kind in needed
-        }
+        for artifact in artifacts:
+            if not target.runners.program(artifact.runtime):
+                runtimes[artifact.key] = runtime_for(
+                    artifact.runtime,
+                    platform,
+                    model=bundle.file(artifact.file),
+                    exported_by=bundle.manifest.versions,
+                    progress=progress,
+                )
     except RunnerError as error:
         raise RunnerError(
             f"{device.name}: {error.message}", hint=error.hint, details=error.details
         ) from error
+    return runtimes
 
 
 def outputs_path(lock: Lock) -> str:

@@ -1,4 +1,4 @@
-"""A runner's operator times and the exporter's list of operators, joined into a profile whose rows
+"""A runner's operator times and a list of the file's operators, joined into a profile whose rows
 carry modules. Pure.
 
 XNNPACK names its operators in its own words and fuses activations into them. Inside one delegate
@@ -29,21 +29,26 @@ FAMILIES = {
         "aten.linear",
         "aten.addmm",
         "aten.mm",
+        "CONV_2D",
+        "DEPTHWISE_CONV_2D",
+        "FULLY_CONNECTED",
+        "TRANSPOSE_CONV",
     ),
-    "matmul": ("Batch Matrix Multiply", "aten.bmm"),
-    "add": ("Add", "aten.add.Tensor"),
-    "subtract": ("Subtract", "aten.sub.Tensor"),
-    "multiply": ("Multiply", "aten.mul.Tensor"),
-    "mean": ("Mean", "Global Average Pooling", "aten.mean.dim"),
-    "max_pool": ("Max Pooling", "aten.max_pool2d", "aten.max_pool2d_with_indices"),
-    "average_pool": ("Average Pooling", "aten.avg_pool2d"),
-    "sigmoid": ("Sigmoid", "aten.sigmoid"),
-    "softmax": ("Softmax", "aten._softmax"),
-    "concatenate": ("Concatenate", "Concatenate2", "aten.cat"),
-    "hardswish": ("HardSwish", "aten.hardswish"),
-    "pad": ("Constant Pad", "aten.constant_pad_nd"),
+    "matmul": ("Batch Matrix Multiply", "aten.bmm", "BATCH_MATMUL"),
+    "add": ("Add", "aten.add.Tensor", "ADD"),
+    "subtract": ("Subtract", "aten.sub.Tensor", "SUB"),
+    "multiply": ("Multiply", "aten.mul.Tensor", "MUL"),
+    "mean": ("Mean", "Global Average Pooling", "aten.mean.dim", "MEAN"),
+    "max_pool": ("Max Pooling", "aten.max_pool2d", "aten.max_pool2d_with_indices", "MAX_POOL_2D"),
+    "average_pool": ("Average Pooling", "aten.avg_pool2d", "AVERAGE_POOL_2D"),
+    "sigmoid": ("Sigmoid", "aten.sigmoid", "LOGISTIC"),
+    "softmax": ("Softmax", "aten._softmax", "SOFTMAX"),
+    "concatenate": ("Concatenate", "Concatenate2", "aten.cat", "CONCATENATION"),
+    "hardswish": ("HardSwish", "aten.hardswish", "HARD_SWISH"),
+    "pad": ("Constant Pad", "aten.constant_pad_nd", "PAD"),
 }
 _FAMILY = {name: family for family, names in FAMILIES.items() for name in names}
+US = 1000
 WRAPPERS = ("DELEGATE_CALL", "OPERATOR_CALL")
 """Events around others: where those are known, the time is counted there."""
 
@@ -52,8 +57,8 @@ def profile_of(run: RunnerRun, sequence: Sequence[Operation]) -> Profile:
     """Means by operator, none of its times counted as more than their 95th percentile: a busy
     device disturbs plain means.
 
-    XNNPACK counts whole µs and drops the rest, so that an operator of less has 0 there, and small
-    models have most of their time nowhere.
+    XNNPACK and LiteRT count whole µs and drop the rest, so that an operator of less has 0 there,
+    and small models have most of their time nowhere.
 
     A delegate call whose inside is not known counts as one operator.
     """
@@ -74,8 +79,12 @@ def profile_of(run: RunnerRun, sequence: Sequence[Operation]) -> Profile:
         )
         for operator, layer, ns in zip(shown, layers, means, strict=True)
     ]
+    in_whole_us = [operator for operator in shown if all(ns % US == 0 for ns in operator.ns)]
     return Profile(
-        inferences=len(run.steady_ns), median_ns=float(median(run.steady_ns)), operators=tuple(rows)
+        inferences=len(run.steady_ns),
+        median_ns=float(median(run.steady_ns)),
+        operators=tuple(rows),
+        dropped_ns=float(US * len(in_whole_us)),
     )
 
 

@@ -123,7 +123,8 @@ class OperatorValues(Said):
     """An operator's times, one an inference, with the runtime's own name for it.
 
     `instruction` is the place in the method's list of instructions, −1 for the method as a whole.
-    What is `delegated` ran inside that instruction."""
+    What is `delegated` ran inside that instruction. In LiteRT it is the place in the graph, and of
+    what is delegated the number of the delegate's partition."""
 
     name: Label
     instruction: Annotated[int, Field(ge=-1, le=1 << 31)]

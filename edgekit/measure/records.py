@@ -101,6 +101,7 @@ class BundleRecord:
             ),
             runs=tuple(self.runs.get(key, ())),
             runner_kind=placed.runner_kind,
+            python_because=placed.python_because,
         )
 
 

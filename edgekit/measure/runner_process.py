@@ -53,6 +53,8 @@ class Placed:
     steps: int = 0
     """Of a model with states: how many of the samples are a series; 0: all of the reference."""
     runner_kind: RunnerKind = "edgekit"
+    python_because: str = ""
+    """Why edgekit's runner in Python runs it; empty for a native one."""
 
 
 @dataclass(frozen=True)

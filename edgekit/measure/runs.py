@@ -116,7 +116,8 @@ class OutputCheck(Part):
 
 
 class ArtifactResult(Part):
-    """All runs of one artifact, in the order of time."""
+    """All runs of one artifact, in the order of time. `python_because` says why edgekit's runner in
+    Python ran it, empty for a native one and in older results."""
 
     artifact: Artifact
     runner: HelloValues | None
@@ -129,6 +130,7 @@ class ArtifactResult(Part):
     energy: Energy | None = None
     pipeline: SampleSteps | None = None
     runner_kind: RunnerKind = "edgekit"
+    python_because: str = ""
 
     @property
     def key(self) -> str:
@@ -151,3 +153,18 @@ class ArtifactResult(Part):
     @property
     def run_medians_ns(self) -> list[float]:
         return [run.median_ns for run in self.complete_runs]
+
+
+def unlike_runners(*results: ArtifactResult | None) -> str:
+    """Why results must not be compared with each other: different runners of one runtime ran them,
+    whose own time and memory is in the numbers. Empty where they may be."""
+    ran: dict[str, dict[str, str]] = {}
+    for result in results:
+        if result is not None and result.runner is not None:
+            runners = ran.setdefault(result.artifact.runtime, {})
+            runners.setdefault(result.runner.runner, result.key)
+    for runners in ran.values():
+        if len(runners) > 1:
+            by = " and ".join(f"{key} by {runner}" for runner, key in runners.items())
+            return f"measured by different runners: {by}"
+    return ""

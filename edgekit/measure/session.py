@@ -249,7 +249,7 @@ def _passes(
     """What runs once more of each artifact, by the field of ArtifactResult that it fills."""
     passes: dict[str, extra_runs.Pass] = {}
     if extras.profile:
-        passes["profile"] = extra_runs.profile
+        passes["profile"] = partial(extra_runs.profile, bundle=bundle)
     if extras.sustained_seconds is not None:
         passes["sustained"] = partial(extra_runs.sustain, seconds=extras.sustained_seconds)
     if extras.evaluation_samples is not None:

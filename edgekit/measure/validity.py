@@ -145,6 +145,9 @@ def artifact_notes(
             " look at, not to judge by"
         )
         notes.append(note("invalid", "runner_kind", text))
+    if result.python_because:
+        text = f"run by edgekit's runner in Python, not by the native one: {result.python_because}"
+        notes.append(note("note", "python_runner", text))
     notes += [note("warning", "threads", text) for text in [_too_many_threads(result)] if text]
     if len(runs) < len(result.runs):
         notes.append(

@@ -49,6 +49,8 @@ def profile_part(key: str, profile: Profile, mark: str) -> RenderableType:
         f"Where {key} spends its time, means of {profile.inferences} profiled inferences (median"
         f" {whole} ms{mark})"
     )
+    if profile.below_resolution:
+        title += f"; {profile.below_resolution}"
     table = new_table(title, "operator", "module")
     number_columns(table, f"µs{mark}", "% of all")
     ranked = sorted(profile.operators, key=lambda operator: -operator.mean_ns)
@@ -64,15 +66,22 @@ def profile_part(key: str, profile: Profile, mark: str) -> RenderableType:
             else numbers.significant(operator.mean_ns / 1e3)
         )
         table.add_row(
-            name, plain(operator.layer or DASH, limit=40), time, f"{100 * operator.share:.1f}"
+            name, plain(operator.layer or DASH, limit=40), time, _percent(profile, operator.share)
         )
     if rest := ranked[OPERATORS_SHOWN:]:
         left = sum(operator.mean_ns for operator in rest) / 1e3
-        share = 100 * sum(operator.share for operator in rest)
+        share = sum(operator.share for operator in rest)
         table.add_row(
-            Text(f"{len(rest)} others", style="dim"), "", numbers.significant(left), f"{share:.1f}"
+            Text(f"{len(rest)} others", style="dim"),
+            "",
+            numbers.significant(left),
+            _percent(profile, share),
         )
     return table
+
+
+def _percent(profile: Profile, share: float) -> str:
+    return DASH if profile.below_resolution else f"{100 * share:.1f}"
 
 
 def sustained_table(measurement: Measurement, mark: str) -> Table:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from edgekit.devices import Device
 from edgekit.devices.fact_parsing import parse_sources
@@ -44,7 +45,7 @@ def platform_of(target: Target, device: Device) -> Platform:
     """Ask a device what it can run; for this machine nothing is asked. Raises what `ask` raises,
     and DeviceError (not understood)."""
     if target.kind == "local":
-        return host_platform()
+        return replace(host_platform(), litert_runner=target.runners.litert.choice)
     return platform_in(ask(device, platform_section(target)), target, device.name)
 
 
@@ -57,9 +58,10 @@ def platform_section(target: Target) -> Section:
 def platform_in(answer: bytes, target: Target, device: str) -> Platform:
     """The platform of a target's board in its answer. Raises DeviceError (not understood)."""
     litert = target.runners.litert
-    return parse_platform(
+    platform = parse_platform(
         answer, python=litert.python, litert_package=litert.package, device=device
     )
+    return replace(platform, litert_runner=litert.choice)
 
 
 def parse_platform(

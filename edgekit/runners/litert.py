@@ -1,14 +1,15 @@
-"""The LiteRT runtime: edgekit's runner in Python for a Python that has ai-edge-litert (or
-tflite-runtime).
+"""The LiteRT runtime: edgekit's native runner (litert_native.py), or its runner in Python for a
+Python that has ai-edge-litert (or tflite-runtime), which runs every file and needs more of a board.
 
-On this machine that is its own Python with the package that is installed. A board gets the package
-and numpy beside the runner, from wheels for its own Python that this machine fetched, so that it
-needs neither pip nor internet."""
+The one in Python is, on this machine, its own Python with the package that is installed. A board
+gets the package and numpy beside the runner, from wheels for its own Python that this machine
+fetched, so that it needs neither pip nor internet."""
 
 from __future__ import annotations
 
 import importlib.util
 import shutil
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from edgekit.errors import RunnerError, UsageError
 from edgekit.installing import install_command
 from edgekit.progress import Progress
 from edgekit.runners.build_cache import building, is_ready, read_listing, write_listing
+from edgekit.runners.litert_native import PINNED_VERSION, provide_native
 from edgekit.runners.needs import PINNED_NEEDS, needs_of_wheel, unmet
 from edgekit.runners.python_packing import pack, packing_digest
 from edgekit.runners.runtime import DIRECTORY, Platform, Runtime, describe_file, host_platform
@@ -26,7 +28,7 @@ RUNNER = Path(__file__).parent / "on_board" / "litert_runner"
 START = f"{DIRECTORY}/{RUNNER.name}/__main__.py"
 PACKAGES = {"ai_edge_litert": "ai-edge-litert", "tflite_runtime": "tflite-runtime"}
 """Modules and their distributions, in the order the runner prefers them."""
-PINNED = "ai-edge-litert==2.3.0"
+PINNED = f"ai-edge-litert=={PINNED_VERSION}"
 """As in the extra `export`: a board runs what the host verified with, where there is a wheel for
 it."""
 CHOICES = {
@@ -38,9 +40,30 @@ numpy 1."""
 
 
 def provide(platform: Platform, cache: Path, progress: Progress) -> Runtime:
-    return (
+    """The native runner where it can be had, else the one in Python, which says why; or the one
+    that the platform asks for. Raises RunnerError and UsageError."""
+    if platform.litert_runner == "python":
+        return _in_python(platform, "the target asks for it", cache, progress)
+    try:
+        return provide_native(platform, cache, progress)
+    except RunnerError as error:
+        if platform.litert_runner == "native":
+            raise
+        try:
+            return _in_python(platform, error.message, cache, progress)
+        except RunnerError as without:
+            raise RunnerError(
+                f"{without.message}; and without Python: {error.message}",
+                hint=f"{without.hint}; or {error.hint}" if error.hint else without.hint,
+                details=without.details,
+            ) from None
+
+
+def _in_python(platform: Platform, because: str, cache: Path, progress: Progress) -> Runtime:
+    runtime = (
         litert_runtime(platform) if platform.is_host else board_runtime(platform, cache, progress)
     )
+    return replace(runtime, because=because)
 
 
 def litert_runtime(platform: Platform | None = None) -> Runtime:

@@ -11,9 +11,9 @@ import json
 import platform as this_machine
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, Literal, cast
 
 from edgekit.bundle.manifest import RuntimeName
 from edgekit.cache import cache_root, writing_to
@@ -30,9 +30,15 @@ RUNTIMES = {
 }
 """Runtime to `module:function`; the function takes a Platform, the cache directory and a Progress,
 and returns the Runtime."""
+FOR_A_FILE = {"litert": "edgekit.runners.litert_choice:for_file"}
+"""Runtime to `module:function`, for those whose files do not all run in the same runner. The
+function takes a Platform and the file, and returns the Platform with what the file needs, and why,
+which is empty where it needs nothing."""
 RUNTIME_NAMES: tuple[RuntimeName, ...] = tuple(cast(RuntimeName, name) for name in RUNTIMES)
 VERSIONS_BELONG_TOGETHER = {"executorch": "executorch"}
 """By runtime, the library that must run its artifacts in the version that made them."""
+
+LitertChoice = Literal["auto", "native", "python"]
 
 DIRECTORY = "{directory}"
 """Stands for the directory of a runtime's files in its command."""
@@ -45,7 +51,9 @@ class Platform:
     `arch` is that of its programs, which may differ from its kernel's; `glibc` the version of its C
     library, None if it has another or none that can be used; `python` how to start its Python, None
     if it has none, `python_version` such as `3.11`; `numpy` the version installed there;
-    `litert_package` the LiteRT package to provide (`auto`: the newest that has a wheel for it);
+    `litert_package` the LiteRT package to provide (`auto`: the newest that has a wheel for it), to
+    the runner in Python; `litert_runner` which runner that is (`auto`: the native one where it can
+    be had);
     `glibcxx` and `cxxabi` the newest symbols of its C++ library, None where they are not known."""
 
     arch: str
@@ -55,6 +63,7 @@ class Platform:
     python_version: str | None = None
     numpy: str | None = None
     litert_package: str = "auto"
+    litert_runner: LitertChoice = "auto"
     glibcxx: str | None = None
     cxxabi: str | None = None
 
@@ -79,13 +88,20 @@ class RuntimeFile:
 @dataclass(frozen=True)
 class Runtime:
     """A runner with all it needs. `version` is that of the runtime library, `format` what its
-    artifacts need, or the name of a program that runs none."""
+    artifacts need, or the name of a program that runs none. `because` says why it is the runner in
+    Python, empty for a native one."""
 
     format: str
     version: str
     arch: str
     files: tuple[RuntimeFile, ...]
     command: tuple[str, ...]
+    because: str = ""
+
+    @property
+    def brings_c_library(self) -> bool:
+        """Whether it is started through a loader of its own (own_libc.py)."""
+        return any(file.name.startswith("lib/ld-linux") for file in self.files)
 
     def argv(self, directory: str) -> tuple[str, ...]:
         """How to start it when its files are in `directory` (absolute)."""
@@ -100,31 +116,40 @@ def runtime_for(
     format: RuntimeName,
     platform: Platform,
     *,
+    model: Path | None = None,
     exported_by: Mapping[str, str] | None = None,
     cache: Path | None = None,
     progress: Progress = silent,
 ) -> Runtime:
-    """The runtime for artifacts of a format on a machine; fetched and built when it is needed for
-    the first time, then kept in `cache`.
+    """The runtime for artifacts of a format on a machine, or for `model`, one of them; fetched and
+    built when it is needed for the first time, then kept in `cache`.
 
     `exported_by` are the versions of the libraries that made the artifacts. A .pte must be run by
     the version of executorch that made it: program and runtime belong together. Raises RunnerError:
     nothing to build it from, no compiler, no packages for that architecture, C library or
     Python."""
-    module, _, function = RUNTIMES[format].partition(":")
+    because = ""
+    if model is not None and format in FOR_A_FILE:
+        platform, because = _named(FOR_A_FILE[format])(platform, model)
     place = cache or cache_root()
-    provide = getattr(importlib.import_module(module), function)
     with writing_to(place):
-        runtime = cast(Runtime, provide(platform, place, progress))
+        runtime = cast(Runtime, _named(RUNTIMES[format])(platform, place, progress))
+    if because:
+        runtime = replace(runtime, because=because)
     _require_same_version(runtime, exported_by or {})
     _require_libraries(runtime, platform)
     return runtime
 
 
+def _named(entry: str) -> Any:
+    module, _, function = entry.partition(":")
+    return getattr(importlib.import_module(module), function)
+
+
 def _require_libraries(runtime: Runtime, platform: Platform) -> None:
     """Raises RunnerError where files of a runtime need a newer C or C++ library than a machine has.
-    One without glibc gets its own."""
-    if platform.is_host or platform.glibc is None:
+    One without glibc gets its own, and so may one with an old."""
+    if platform.is_host or runtime.brings_c_library:
         return
     lacking = unmet(needs_of_files(file.path for file in runtime.files), platform.libraries)
     if lacking:
@@ -166,14 +191,16 @@ def prepare(
         runtime_for(format, platform, cache=offline_cache, progress=progress) for format in formats
     )
     if offline_cache is not None:
-        listing = {
-            f"{runtime.format}-{runtime.arch}-{runtime.version}": as_dict(runtime)
-            for runtime in runtimes
-        }
+        listing = {_listed_as(runtime): as_dict(runtime) for runtime in runtimes}
         path = offline_cache / "runtimes.json"
         known = json.loads(path.read_text()) if path.is_file() else {}
         write_whole(path, json.dumps(known | listing, indent=1) + "\n")
     return runtimes
+
+
+def _listed_as(runtime: Runtime) -> str:
+    kind = "-python" if runtime.because else ""
+    return f"{runtime.format}{kind}-{runtime.arch}-{runtime.version}"
 
 
 def as_dict(runtime: Runtime) -> dict[str, object]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from edgekit import stats
 from edgekit.errors import UsageError
 from edgekit.measure.measurement import Measurement
-from edgekit.measure.runs import ArtifactResult
+from edgekit.measure.runs import ArtifactResult, unlike_runners
 from edgekit.recipe.limits import DEADLINE_RISE_POINTS
 from edgekit.sanitize import printable
 from edgekit.verdict.metrics import observed_metrics
@@ -51,7 +51,8 @@ def observe(
         result_a = _result(a, first)
         result_b = _result(b, second)
         name = first if first == second else f"{first} → {second}"
-        why_not = a.unjudged(first) or b.unjudged(second)
+        unlike = unlike_runners(result_a, result_b)
+        why_not = a.unjudged(first) or b.unjudged(second) or unlike
         yield _of_runs(name, LATENCY_P50, result_a.run_medians_ns, result_b.run_medians_ns, why_not)
         yield _p99(name, result_a, result_b, why_not)
         if deadline:
@@ -59,7 +60,7 @@ def observe(
         invalid = (
             why_not if why_not.startswith("invalid") else ""
         )  # a busy or emulated device takes no less memory
-        yield _memory(name, result_a, result_b, invalid)
+        yield _memory(name, result_a, result_b, invalid or unlike)
         yield Observed(
             name, SIZE, float(result_a.artifact.file.bytes), float(result_b.artifact.file.bytes)
         )

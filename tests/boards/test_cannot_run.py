@@ -21,6 +21,7 @@ from edgekit.devices.facts import DeviceState
 from edgekit.devices.local import LocalDevice
 from edgekit.devices.ssh_login import trust_target
 from edgekit.devices.target import LocalTarget, SshTarget
+from edgekit.devices.target_sections import LitertRunner, Runners
 from edgekit.errors import DeviceError, RunnerError
 from edgekit.measure.runner_process import Placed, attempt
 from edgekit.measure.settings import Settings
@@ -116,7 +117,8 @@ def test_another_architecture_or_c_library(
 @pytest.mark.device
 def test_no_python_on_the_board(board_of: Board, tmp_path: Path) -> None:
     """Nor is the runtime sent that it could run: a bundle is measured whole."""
-    target = board_of(python3="not a Python")
+    in_python = Runners(litert=LitertRunner(kind="python"))
+    target = board_of(python3="not a Python").model_copy(update={"runners": in_python})
     with pytest.raises(RunnerError, match="the device has no Python") as raised:
         bench(make_bundle(tmp_path / "bundle", ["int8.tflite"]), target, runs=1)
     assert "python3" in raised.value.hint

@@ -94,7 +94,7 @@ def test_the_flashing_script(
             **pi.model_dump(exclude_unset=True),
             "runners": {
                 "executorch": {"program": "/bin/true"},
-                "litert": {"python": "/usr/bin/python3"},
+                "litert": {"kind": "python", "python": "/usr/bin/python3"},
             },
         }
     )
@@ -124,7 +124,10 @@ def test_setup_on_the_command_line(
     """What cannot be had does not keep the rest from the board."""
     litert_wheels(tmp_path / "wheels", monkeypatch)
     ready = SshTarget.model_validate(
-        {**pi.model_dump(exclude_unset=True), "runners": {"litert": {"python": "/usr/bin/python3"}}}
+        {
+            **pi.model_dump(exclude_unset=True),
+            "runners": {"litert": {"kind": "python", "python": "/usr/bin/python3"}},
+        }
     )
     write_target(ready)
     cache = tmp_path / "carried"
@@ -169,7 +172,10 @@ def test_setup_installs_what_it_can(
         },
     )
     ready = SshTarget.model_validate(
-        {**pi.model_dump(exclude_unset=True), "runners": {"litert": {"python": "/usr/bin/python3"}}}
+        {
+            **pi.model_dump(exclude_unset=True),
+            "runners": {"litert": {"kind": "python", "python": "/usr/bin/python3"}},
+        }
     )
     with pytest.raises(RunnerError, match=r"pi: not today \(installed: litert\)"):
         edgekit.setup(ready)

@@ -22,6 +22,8 @@ def test_the_files_are_there() -> None:
 @pytest.mark.parametrize("name", sorted(READ_BY_OLD))
 def test_an_old_target_means_what_it_meant(name: str) -> None:
     now = read_target(OLD / f"{name}.yaml").model_dump(mode="json")
+    assert now["runners"]["litert"]["kind"] == "auto", "called `edgekit` then"
+    now["runners"]["litert"]["kind"] = "edgekit"
     assert _known_before(now, READ_BY_OLD[name]) == READ_BY_OLD[name]
 
 

@@ -100,3 +100,12 @@ def test_names_are_inert() -> None:
         run(("native_call_x", 0, False, 8)), (Operation(operator="x", layer="a\x1b[2J"),)
     ).operators
     assert row.layer == "a\ufffd[2J"
+
+
+def test_operators_of_less_than_a_microsecond_are_below_the_resolution() -> None:
+    fine = profile_of(run(("Convolution (NHWC)", 0, True, 2), ("Add (ND)", 0, True, 1)), ())
+    assert fine.below_resolution == ""
+    coarse = profile_of(run(("Convolution (NHWC)", 0, True, 1), ("Add (ND)", 0, True, 0)), ())
+    assert coarse.below_resolution.endswith("1 of them in all, and up to 2 were dropped")
+    in_ns = profile_of(run(("native_call_add", 0, False, 0.35)), ())
+    assert in_ns.below_resolution == "", "plain kernels are timed in ns"

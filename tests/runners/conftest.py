@@ -1,4 +1,4 @@
-"""Both runners, the real ones, on tiny models in their formats."""
+"""The runners, the real ones, on tiny models in their formats."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.runners import FORMATS, Runner
+from tests.support.runners import RUNNERS, Runner
 
 
-@pytest.fixture(params=FORMATS)
+@pytest.fixture(params=RUNNERS)
 def runner(request: pytest.FixtureRequest, models: tuple[Path, dict[str, Any]]) -> Runner:
-    return Runner(request.param, request.getfixturevalue(f"{request.param}_argv"), models[0])
+    name = request.param
+    argv = request.getfixturevalue(f"{name}_argv")
+    return Runner(RUNNERS[name], argv, models[0], is_native=name != "litert")

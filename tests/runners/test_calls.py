@@ -18,9 +18,10 @@ Argv = tuple[str, ...]
 ARGUMENTS = ("--warmup-min-ns", "0", "--min-iterations", "3")
 
 
-@pytest.fixture
-def litert(callable_models: Models, litert_argv: Argv) -> Runner:
-    return Runner("litert", litert_argv, callable_models[0])
+@pytest.fixture(params=["litert", "litert_native"])
+def litert(request: pytest.FixtureRequest, callable_models: Models) -> Runner:
+    argv = request.getfixturevalue(f"{request.param}_argv")
+    return Runner("litert", argv, callable_models[0])
 
 
 @pytest.fixture

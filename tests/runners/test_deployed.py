@@ -13,21 +13,24 @@ from edgekit.measure.protocol import parse_runner_output
 from edgekit.runners.litert import litert_runtime
 from edgekit.runners.native import native_runner
 from edgekit.runners.runtime import Platform, Runtime, runtime_for
-from tests.support.runners import FORMATS, NONCE, Runner, assert_outputs, inputs_file
+from tests.support.runners import FORMATS, NONCE, RUNNERS, Runner, assert_outputs, inputs_file
 from tests.support.tiers import require_module
 
 pytestmark = pytest.mark.torch
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("name", RUNNERS)
 def test_provisioned_runtimes_run(
-    format: str, native: Runtime, models: tuple[Path, dict[str, Any]], tmp_path: Path
+    name: str,
+    native: Runtime,
+    litert_native: Runtime,
+    models: tuple[Path, dict[str, Any]],
+    tmp_path: Path,
 ) -> None:
     device = LocalDevice()
-    argv = provision(
-        device, str(tmp_path / "store"), native if format == "executorch" else litert_runtime()
-    )
-    model = models[0] / f"convolution.{FORMATS[format]}"
+    native_ones = {"executorch": native, "litert_native": litert_native}
+    argv = provision(device, str(tmp_path / "store"), native_ones.get(name) or litert_runtime())
+    model = models[0] / f"convolution.{FORMATS[RUNNERS[name]]}"
     done = device.run([*argv, "--model", str(model), "--nonce", NONCE], timeout_s=60)
     assert parse_runner_output(done.stdout, nonce=NONCE).complete
 

@@ -21,7 +21,12 @@ from edgekit.runners.runtime import Platform, Runtime, prepare, runtime_for
 from tests.support.wheelhouse import make_wheel, only_index
 
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
-BOARD = Platform("aarch64", python="python3", glibc="2.36", python_version=HERE)
+IN_PYTHON: dict[str, Any] = {
+    "python": "python3",
+    "python_version": HERE,
+    "litert_runner": "python",
+}
+BOARD = Platform("aarch64", glibc="2.36", **IN_PYTHON)
 ABI = f"cp{HERE.replace('.', '')}"
 
 
@@ -68,21 +73,15 @@ def test_an_old_board_gets_the_old_package_and_the_old_numpy(
     (metadata,) = (file for file in (tmp_path / "cache" / "wheels").rglob("numpy*.whl"))
     assert "1.26.4" in metadata.name
     with pytest.raises(RunnerError, match="no LiteRT for Python"):
-        runtime_for(
-            "litert", Platform("aarch64", python="python3", glibc="2.31", python_version=HERE)
-        )
+        runtime_for("litert", Platform("aarch64", glibc="2.31", **IN_PYTHON))
 
 
 def test_32_bit_arm_uses_the_numpy_of_the_board(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index(tmp_path, monkeypatch, ("tflite_runtime-2.14.0", ABI, "manylinux_2_34_armv7l"))
-    board: dict[str, Any] = {
-        "arch": "armv7l",
-        "python": "python3",
-        "glibc": "2.36",
-        "python_version": HERE,
-    }
+    board: dict[str, Any] = {"arch": "armv7l", "glibc": "2.36", **IN_PYTHON}
+    board["litert_runner"] = "auto"
     assert packages(runtime_for("litert", Platform(**board, numpy="1.24.2"))) == {"tflite_runtime"}
     for numpy in (None, "2.1.0"):
         with pytest.raises(RunnerError, match="no LiteRT for Python") as raised:
@@ -101,13 +100,7 @@ def test_the_target_chooses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(RunnerError, match="tflite-runtime"):
         runtime_for(
             "litert",
-            Platform(
-                "aarch64",
-                python="python3",
-                glibc="2.36",
-                python_version=HERE,
-                litert_package="tflite_runtime",
-            ),
+            Platform("aarch64", glibc="2.36", litert_package="tflite_runtime", **IN_PYTHON),
         )
 
 

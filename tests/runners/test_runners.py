@@ -1,4 +1,4 @@
-"""Both runners do the same: protocol 1, the outputs of the model, one thread when one is asked for,
+"""The runners do the same: protocol 1, the outputs of the model, one thread when one is asked for,
 and errors with a reason."""
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def test_memory_marks(runner: Runner) -> None:
     baseline, *_, end = run.memory
     assert baseline.rss_anon_bytes > 0
     assert baseline.rss_file_bytes > 0
-    assert baseline.rss_bytes < (15 if runner.format == "executorch" else 80) << 20
+    assert baseline.rss_bytes < (15 if runner.is_native else 80) << 20
     assert end.peak_rss_bytes is None or end.peak_rss_bytes >= max(
         mark.rss_bytes for mark in run.memory[:1]
     )
@@ -95,17 +95,23 @@ def test_two_inputs_and_two_outputs_are_described(runner: Runner) -> None:
     assert [(t.dtype, t.shape) for t in run.outputs] == [("float32", (1, 6)), ("bool", (1, 6))]
 
 
-def test_pseudo_random_inputs_are_the_same_in_both_runners(
-    models: Models, executorch_argv: tuple[str, ...], litert_argv: tuple[str, ...], tmp_path: Path
+def test_pseudo_random_inputs_are_the_same_in_all_runners(
+    models: Models,
+    executorch_argv: tuple[str, ...],
+    litert_argv: tuple[str, ...],
+    litert_native_argv: tuple[str, ...],
+    tmp_path: Path,
 ) -> None:
     outputs = []
     for runner in (
         Runner("executorch", executorch_argv, models[0]),
         Runner("litert", litert_argv, models[0]),
+        Runner("litert", litert_native_argv, models[0]),
     ):
         runner.run("convolution", "--outputs", str(tmp_path / "outputs"))
         outputs.append(np.frombuffer((tmp_path / "outputs").read_bytes(), np.float32))
     np.testing.assert_allclose(outputs[0], outputs[1], atol=1e-5)
+    np.testing.assert_array_equal(outputs[1], outputs[2])
     assert np.abs(outputs[0]).max() > 1e-3
 
 
@@ -149,7 +155,7 @@ def test_threads(runner: Runner) -> None:
         return max(thread_counts)
 
     alone = count(1)
-    assert alone == 1 or runner.format == "litert"
+    assert alone == 1 or not runner.is_native
     assert count(3) == alone + 2
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -215,13 +216,13 @@ def test_packages_that_do_not_fit(compiler: Path, tmp_path: Path) -> None:
         ),
         (
             "litert",
-            Platform("aarch64", glibc="2.36"),
+            Platform("aarch64", glibc="2.36", litert_runner="python"),
             "the device has no Python",
             "apt-get install python3",
         ),
         (
             "litert",
-            Platform("aarch64", python="python3", python_version="3.11"),
+            Platform("aarch64", "python3", python_version="3.11", litert_runner="python"),
             "the device has no glibc",
             "benchmark_model",
         ),
@@ -237,7 +238,7 @@ def test_boards_that_cannot_run_a_runtime(
 
 
 def test_litert_on_this_machine() -> None:
-    runtime = runtime_for("litert", host_platform())
+    runtime = runtime_for("litert", replace(host_platform(), litert_runner="python"))
     assert runtime.argv("/x") == (sys.executable, "-I", "/x/litert_runner/__main__.py")
 
 

@@ -1,4 +1,4 @@
-"""Both runners, the real ones, and tiny models in their formats."""
+"""The runners, the real ones, and tiny models in their formats."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from edgekit.devices.local import LocalDevice
 from edgekit.errors import RunnerError
 from edgekit.measure.protocol import RunnerRun, parse_runner_output
 from edgekit.runners.litert import RUNNER, litert_runtime
+from edgekit.runners.litert_native import native_litert
 from edgekit.runners.native import native_runner
 from edgekit.runners.runtime import Runtime, host_platform
 
 NONCE = "0123abcd"
 
 FORMATS = {"executorch": "pte", "litert": "tflite"}
+RUNNERS = {"executorch": "executorch", "litert_native": "litert", "litert": "litert"}
+"""By the name of their fixture (NAME_argv), the format of each."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Runner:
     format: str
     argv: tuple[str, ...]
     models: Path
+    is_native: bool = True
 
     def model(self, name: str) -> Path:
         return self.models / f"{name}.{FORMATS[self.format]}"
@@ -54,6 +58,17 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> Runtime:
 @pytest.fixture(scope="session")
 def executorch_argv(native: Runtime) -> tuple[str, ...]:
     return native.argv(str(native.files[0].path.parent))
+
+
+@pytest.fixture(scope="session")
+def litert_native(tmp_path_factory: pytest.TempPathFactory) -> Runtime:
+    """The native runner for LiteRT, compiled for this session."""
+    return native_litert(cache=tmp_path_factory.mktemp("litert-cache"))
+
+
+@pytest.fixture(scope="session")
+def litert_native_argv(litert_native: Runtime) -> tuple[str, ...]:
+    return litert_native.argv(str(litert_native.files[0].path.parent))
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,7 @@ from paired import interleaved, report
 
 from edgekit.measure.protocol import parse_runner_output
 from edgekit.runners.litert import RUNNER, litert_runtime
+from edgekit.runners.litert_native import native_litert
 from edgekit.runners.native import native_runner
 
 NONCE = "00"
@@ -170,6 +171,8 @@ def compare(models: Path, rounds: int, seconds: float, quantile: float) -> None:
     native = native_runner()
     executorch = native.argv(str(native.files[0].path.parent))
     litert = litert_runtime().argv(str(RUNNER.parent))
+    without_python = native_litert()
+    litert_native = without_python.argv(str(without_python.files[0].path.parent))
     for name in ("fp32.pte", "int8.pte"):
         ways = {
             "executorch.runtime (Python)": partial(
@@ -197,7 +200,10 @@ def compare(models: Path, rounds: int, seconds: float, quantile: float) -> None:
             "Interpreter loop": partial(
                 at_quantile_ms, partial(loop_ns, LITERT_INTERPRETER, models / name, seconds)
             ),
-            "edgekit LiteRT runner": partial(
+            "edgekit native runner": partial(
+                at_quantile_ms, partial(edgekit_ns, litert_native, models / name, seconds)
+            ),
+            "edgekit runner in Python": partial(
                 at_quantile_ms, partial(edgekit_ns, litert, models / name, seconds)
             ),
         }

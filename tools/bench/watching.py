@@ -17,7 +17,7 @@ from edgekit.devices.fact_scripts import collect_state
 from edgekit.devices.local import LocalDevice
 from edgekit.measure.interleaving import PROBE_EVERY_S
 from edgekit.measure.protocol import parse_runner_output
-from edgekit.runners.litert import RUNNER, litert_runtime
+from edgekit.runners.litert_native import native_litert
 from edgekit.runners.native import native_runner
 
 PROBES = [
@@ -60,10 +60,9 @@ def seconds_an_inference(argv: tuple[str, ...], model: str, window_ns: int) -> f
 
 
 def main() -> None:
-    native = native_runner()
     runners = {
-        ".pte": native.argv(str(native.files[0].path.parent)),
-        ".tflite": litert_runtime().argv(str(RUNNER.parent)),
+        suffix: runtime.argv(str(runtime.files[0].path.parent))
+        for suffix, runtime in ((".pte", native_runner()), (".tflite", native_litert()))
     }
     for model in map(os.path.abspath, sys.argv[1:]):
         argv = runners[os.path.splitext(model)[1]]

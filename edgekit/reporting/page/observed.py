@@ -61,7 +61,7 @@ def operator_blocks(measurement: Measurement, command: str) -> Iterator[Block]:
 
 
 def _operator_figure(measurement: Measurement, results: list[ArtifactResult]) -> Figure:
-    times = {result.key: _times(result) for result in results}
+    times = {result.key: times_by_module(result) for result in results}
     total = defaultdict[str, float](float)
     for by_operator in times.values():
         for name, time in by_operator.items():
@@ -88,13 +88,18 @@ def _operator_figure(measurement: Measurement, results: list[ArtifactResult]) ->
         for result in results
         if result.profile and result.profile.median_ns
     ]
+    unresolved = "".join(
+        f"{result.key} is {result.profile.below_resolution}. "
+        for result in results
+        if result.profile and result.profile.below_resolution
+    )
     left = (
-        f"{len(total) - len(ranked)} others take less (XNNPACK counts whole µs). "
+        f"{len(total) - len(ranked)} others take less (whole µs are counted). "
         if len(total) > len(ranked)
         else ""
     )
     caption = (
-        f"{left}Means with the profiler on; it slows a whole inference to"
+        f"{unresolved}{left}Means with the profiler on; it slows a whole inference to"
         f" {', '.join(slowed)}{useless}. {flag(measurement)}"
     )
     whole = layout(
@@ -118,7 +123,7 @@ def _operator_figure(measurement: Measurement, results: list[ArtifactResult]) ->
     )
 
 
-def _times(result: ArtifactResult) -> dict[str, float]:
+def times_by_module(result: ArtifactResult) -> dict[str, float]:
     """µs by module, or by operator where the module is not known."""
     time_us = defaultdict[str, float](float)
     for operator in result.profile.operators if result.profile else ():

@@ -12,10 +12,15 @@ from edgekit.metrics import headline, named_metric
 from edgekit.reporting import numbers
 from edgekit.reporting.page.build import answer_columns, decibels, metric_cell, metric_heading
 from edgekit.reporting.page.latency import marked_cell
+from edgekit.reporting.page.observed import times_by_module
 from edgekit.reporting.page.style import flag, mark
 from edgekit.reporting.page.values import Absent, Block, Cell, Table, cells, with_interval
 from edgekit.reporting.tables import DASH
+from edgekit.sanitize import printable
 from edgekit.verdict.metrics import known
+
+MODULES = 12
+"""Of the profiles of a pair, those that take most of the time."""
 
 
 def parity_blocks(measurement: Measurement, manifest: Manifest | None) -> Iterator[Block]:
@@ -71,6 +76,7 @@ def parity_blocks(measurement: Measurement, manifest: Manifest | None) -> Iterat
         f" {'device' if measured else 'build host'}. "
     )
     yield Table(columns, tuple(rows), names=2, caption=caption + flag(measurement))
+    yield from _profiles(pairs, useless)
     paired_keys = [{pte.key, lite.key} for pte, lite in pairs]
     compared = [(pair, "on the device, reference samples") for pair in measurement.runtimes]
     compared += [
@@ -90,6 +96,39 @@ def parity_blocks(measurement: Measurement, manifest: Manifest | None) -> Iterat
             "how far the answers of the two files are apart",
             "it is in the bundle, and no bundle was given",
             "edgekit report BUNDLE",
+        )
+
+
+def _profiles(
+    pairs: Sequence[tuple[ArtifactResult, ArtifactResult]], useless: str
+) -> Iterator[Block]:
+    """Where both runtimes were profiled: the modules that take most of the time, side by side."""
+    rows: list[tuple[Cell, ...]] = []
+    remarks = []
+    for pair in pairs:
+        profiles = [result.profile for result in pair]
+        if not all(profile and profile.operators for profile in profiles):
+            continue
+        times = [times_by_module(result) for result in pair]
+        total = {
+            name: sum(side.get(name, 0.0) for side in times) for side in times for name in side
+        }
+        for name in sorted(total, key=lambda name: -total[name])[:MODULES]:
+            values = [numbers.significant(side[name]) if name in side else DASH for side in times]
+            rows.append(cells(pair[0].artifact.variant, printable(name, limit=60), *values))
+        remarks += [
+            f"{result.key} is {result.profile.below_resolution}."
+            for result in pair
+            if result.profile and result.profile.below_resolution
+        ]
+    if rows:
+        caption = "Means of an inference with the profiler on, which slows it. " + " ".join(remarks)
+        yield Table(
+            ("variant", "module or operator", f".pte µs{useless}", f".tflite µs{useless}"),
+            tuple(rows),
+            names=2,
+            title="Where the time goes in each",
+            caption=printable(caption, limit=600),
         )
 
 
