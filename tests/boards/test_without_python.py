@@ -9,7 +9,7 @@ from edgekit.devices.target import SshTarget
 from edgekit.measure.session import Extras, Side, bench
 from edgekit.measure.settings import Settings
 
-pytestmark = [pytest.mark.device, pytest.mark.torch, pytest.mark.slow]
+pytestmark = [pytest.mark.device, pytest.mark.torch, pytest.mark.nightly]
 
 
 def test_all_artifacts_are_measured_and_profiled(quickstart_bundle: Bundle, pi: SshTarget) -> None:
