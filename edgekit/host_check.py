@@ -39,6 +39,7 @@ EXTRAS = {
     "postgres": "keeps results in PostgreSQL",
     "parquet": "exports results as Parquet",
     "mlflow": "logs results to MLflow",
+    "search": "searches the values of a recipe's keys",
 }
 PROGRAMS = {
     "adb": ("reaches Android devices", "sudo apt-get install adb"),

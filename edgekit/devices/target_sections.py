@@ -98,8 +98,8 @@ class LitertRunner(Section):
     package: Literal["auto", "ai_edge_litert", "tflite_runtime"] = Field(
         default="auto",
         description=(
-            "The package for the runner in Python; `auto` takes the newest that has a wheel for the"
-            " device."
+            "The package for the runner in Python, which another than `auto` asks for; `auto` takes"
+            " the newest that has a wheel for the device."
         ),
     )
 

@@ -44,6 +44,9 @@ def provide(platform: Platform, cache: Path, progress: Progress) -> Runtime:
     that the platform asks for. Raises RunnerError and UsageError."""
     if platform.litert_runner == "python":
         return _in_python(platform, "the target asks for it", cache, progress)
+    if platform.litert_runner == "auto" and platform.litert_package != "auto":
+        because = f"the target asks for {platform.litert_package}"
+        return _in_python(platform, because, cache, progress)
     try:
         return provide_native(platform, cache, progress)
     except RunnerError as error:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from edgekit.bundle.directory import Bundle
-from edgekit.deployment import deploy, hold, provision, rollback, verify
+from edgekit.deployment import RUNTIMES_KEPT, deploy, hold, provision, rollback, verify
 from edgekit.deployment.tree_scripts import ACTIVATE
 from edgekit.devices import CompletedProgram
 from edgekit.devices.local import LocalDevice
@@ -224,10 +224,10 @@ def test_only_the_last_runtimes_are_kept(old: Bundle, store: Path, tmp_path: Pat
     device = LocalDevice()
     started = [
         provision(device, str(store), script_runtime(tmp_path / f"r{i}", f"runtime {i}"))
-        for i in range(8)
+        for i in range(RUNTIMES_KEPT + 2)
     ]
     deploy(old, device, str(store))
-    assert [Path(argv[0]).exists() for argv in started] == [False] * 2 + [True] * 6
+    assert [Path(argv[0]).exists() for argv in started] == [False] * 2 + [True] * RUNTIMES_KEPT
 
 
 def test_a_lock_that_is_held_already_is_used(old: Bundle, store: Path) -> None:

@@ -55,3 +55,5 @@ def test_auto_says_why_it_took_python(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_target_may_ask_for_python() -> None:
     runtime = runtime_for("litert", replace(host_platform(), litert_runner="python"))
     assert runtime.because == "the target asks for it"
+    runtime = runtime_for("litert", replace(host_platform(), litert_package="ai_edge_litert"))
+    assert runtime.because == "the target asks for ai_edge_litert"

@@ -222,9 +222,10 @@ def searched_in_a_process(place: Path, storage: str, seconds: float | None) -> d
 
 
 @pytest.mark.nightly
-def test_thirty_candidates_on_digits_take_two_minutes(
+def test_thirty_candidates_on_digits(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """In the processor time that two cores have in two minutes."""
     monkeypatch.setenv("EDGEKIT_CACHE", str(place / "cache-digits"))
     begun = os.times()
     assert run(["search", str(DIGITS), "--trials", "30", "--json"]) == 0
@@ -234,4 +235,4 @@ def test_thirty_candidates_on_digits_take_two_minutes(
     assert answer["savings"]["failed"] == 0
     assert answer["savings"]["saved_percent"] > 30
     processor_s = sum(ended[:4]) - sum(begun[:4])
-    assert processor_s <= 2 * 120, "two minutes of two cores, however busy the machine is"
+    assert processor_s <= 2 * 120
