@@ -114,6 +114,7 @@ def import_cycle(graph: Mapping[str, set[str]]) -> list[str]:
     return []
 
 
+@pytest.mark.slow
 def test_no_module_imports_itself_by_way_of_others() -> None:
     graph = {
         name: run_time_imports(file.read_text(encoding="utf-8"), name.rpartition(".")[0], PACKAGE)

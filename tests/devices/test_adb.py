@@ -252,7 +252,7 @@ def test_the_server_dies_while_a_bundle_is_sent(
 
 
 @pytest.mark.device
-@pytest.mark.parametrize("fault", ["cut", "stall"])
+@pytest.mark.parametrize("fault", ["cut", pytest.param("stall", marks=pytest.mark.nightly)])
 def test_a_link_that_breaks_while_a_large_file_is_sent(
     fault: proxy.Kind, server: None, stack: ExitStack, old: Bundle, tmp_path: Path
 ) -> None:
@@ -307,6 +307,7 @@ def test_the_server_is_gone_when_a_large_file_is_to_be_sent(
         device.push(tmp_path / "large", f"{daemon.directory}/tmp/other")
 
 
+@pytest.mark.nightly
 @pytest.mark.device
 def test_a_stall_while_a_silent_program_runs(server: None, stack: ExitStack) -> None:
     """A program may be silent for long; a link that carries nothing is given up (FAULTS 28 and

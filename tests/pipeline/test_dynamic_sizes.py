@@ -153,6 +153,7 @@ def test_backends_of_fixed_sizes_are_refused_before_training(tmp_path: Path) -> 
     assert (finding.code, finding.origin.line) == ("fixed-sizes", 14)
 
 
+@pytest.mark.nightly
 def test_a_graph_that_keeps_the_sizes_of_training_is_refused(tmp_path: Path) -> None:
     """That of static int8; the float model follows them. Lint says so, too."""
     (tmp_path / "nets.py").write_text(ASKS_FOR_ITS_SIZE)

@@ -598,6 +598,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(st.dictionaries(KEYS, VALUES, max_size=6))
 def test_loading_raises_only_usage_errors(tmp_path: Path, data: dict[str, object]) -> None:
@@ -623,6 +624,7 @@ STAGE = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(STAGE, max_size=6),

@@ -169,6 +169,7 @@ def test_nothing_keeps_the_limits(place: Path, capsys: pytest.CaptureFixture[str
     assert "none of 3 candidates keeps all limits" in capsys.readouterr().err
 
 
+@pytest.mark.nightly
 def test_a_candidate_that_cannot_be_built_is_named_and_the_others_go_on(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -183,6 +183,7 @@ def test_a_dead_target_does_not_stop_the_other(
         ]
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("_same_place", "result")
 def test_a_sweep_measures_what_is_different_once(
     place: Path, recipe: Path, capsys: pytest.CaptureFixture[str]
