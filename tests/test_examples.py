@@ -17,6 +17,7 @@ from tests.support.tiers import require_module
 
 OPERATIONS = [name for name in edgekit.HOMES if inspect.isfunction(getattr(edgekit, name))]
 NEED_TORCH = ("build", "estimate", "lint", "run", "search", "sensitivity", "sweep")
+BY_NIGHT = ("search",)
 NEED_MODULES = {
     "apply_search": ("optuna", "search"),
     "open_search": ("optuna", "search"),
@@ -84,7 +85,13 @@ def test_the_example_runs(name: str) -> None:
 @pytest.mark.torch
 @pytest.mark.slow
 @pytest.mark.usefixtures("place")
-@pytest.mark.parametrize("name", NEED_TORCH)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.nightly if name in BY_NIGHT else ())
+        for name in NEED_TORCH
+    ],
+)
 def test_the_example_that_needs_torch_runs(
     name: str, quickstart_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -354,6 +354,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(st.dictionaries(KEYS, VALUES, max_size=8))
 def test_loading_raises_only_usage_errors(tmp_path: Path, data: dict[str, object]) -> None:

@@ -155,7 +155,7 @@ def test_both_runtimes_at_once_equal_to_exports_in_this_process(base: Path, tmp_
     ("number", "message"),
     [
         (signal.SIGKILL, "was killed, probably out of memory"),
-        (signal.SIGSEGV, "crashed with SIGSEGV"),
+        pytest.param(signal.SIGSEGV, "crashed with SIGSEGV", marks=pytest.mark.nightly),
     ],
 )
 def test_a_child_that_dies_is_reported_and_the_old_artifact_stays(

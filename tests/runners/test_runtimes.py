@@ -129,6 +129,7 @@ def test_changed_sources_are_compiled_again(
         assert calls(compiler) == number
 
 
+@pytest.mark.nightly
 def test_where_edgekit_is_installed_does_not_matter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

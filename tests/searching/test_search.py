@@ -119,6 +119,7 @@ def test_optuna_opens_the_study(result: edgekit.SearchResult, place: Path) -> No
         assert study.trials[number].constraints["macs ≤ 700000"] > 0
 
 
+@pytest.mark.nightly
 def test_the_chosen_recipe_is_the_searched_one_with_its_values(
     result: edgekit.SearchResult, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

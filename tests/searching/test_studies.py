@@ -28,6 +28,8 @@ from tests.support.searches import (
 )
 from tests.support.tiers import require_module
 
+pytestmark = pytest.mark.slow
+
 MOST = 4
 FORK = multiprocessing.get_context("fork")
 
