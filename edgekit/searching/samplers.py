@@ -1,8 +1,8 @@
 """Which values are tried next: Optuna's TPE for one objective, NSGA-II for several. Imports Optuna.
 
-A sampler of its own for each candidate, seeded by how many were asked for before: a search that was
-interrupted goes on with the values that it would have tried, and two processes do not try the
-same."""
+A sampler of its own for each candidate, seeded by how many were asked for before: two processes do
+not try the same. A candidate that repeats another has the other's seed, so that a search that was
+interrupted goes on with the values that it would have tried."""
 
 from __future__ import annotations
 
@@ -41,8 +41,7 @@ class SeededByTurn(BaseSampler):
         return TPESampler(seed=seed)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        before = study.get_trials(deepcopy=False)[: trial.number]
-        self._sampler = self._made(sum(map(_took_a_turn, before)))
+        self._sampler = self._made(_turn(study.get_trials(deepcopy=False), trial.number))
         self._sampler.before_trial(study, trial)
 
     def infer_relative_search_space(
@@ -74,7 +73,9 @@ class SeededByTurn(BaseSampler):
         self._sampler.after_trial(study, trial, state, values)
 
 
-def _took_a_turn(trial: FrozenTrial) -> bool:
-    """Not one that repeats another, nor one that ended before it had values."""
-    had_values = trial.state != TrialState.FAIL or OWNER in trial.user_attrs
-    return had_values and RETRY_OF not in trial.user_attrs
+def _turn(trials: Sequence[FrozenTrial], number: int) -> int:
+    """How many were asked for before a trial, or before the one that it repeats. What became of
+    them does not matter: that changes while others are asked for."""
+    while (repeated := trials[number].user_attrs.get(RETRY_OF)) is not None:
+        number = repeated
+    return sum(RETRY_OF not in trial.user_attrs for trial in trials[:number])

@@ -145,16 +145,15 @@ class Study:
                 self._give_back(trial.number)
 
     def _give_back(self, number: int) -> None:
-        """Let another trial take its place with the same values. Of several processes one does
-        so."""
+        """Let another trial take its place with the same values, or with its seed where it had no
+        values yet. Of several processes one does so."""
         trial = self._study.get_trials(deepcopy=False)[number]
         try:
             self._study.tell(number, state=TrialState.FAIL)
         except (ValueError, UpdateFinishedTrialError):
             return
-        values = trial.params if OWNER in trial.user_attrs else trial.system_attrs.get(FIXED)
-        if values:
-            self._study.enqueue_trial(dict(values), user_attrs={RETRY_OF: number})
+        values = trial.params if OWNER in trial.user_attrs else trial.system_attrs.get(FIXED, {})
+        self._study.enqueue_trial(dict(values), user_attrs={RETRY_OF: number})
 
 
 def _counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:

@@ -138,6 +138,25 @@ def test_what_a_dead_process_had_is_tried_again(url: str, tmp_path: Path) -> Non
     assert again[1] == first[1]
 
 
+def test_what_is_taken_back_late_is_not_tried_twice(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process is killed before its candidate has values; others go on, and take it back later."""
+    study = opened(url, MOST)
+    study._study.ask()
+    begun = study.begin(MOST, PARAMETERS)
+    assert begun is not None
+    trial, settings = begun
+    candidate = computed(trial.number, settings)
+    study.end(trial, Ending(candidate, (candidate.figures[TOP1.name].value,), {}))
+    monkeypatch.setattr(owners, "NAMELESS_S", -1.0)
+    search_computed(url, MOST)
+    whole = str(tmp_path / "whole.db")
+    search_computed(whole, MOST)
+    tried = sorted(str(each.settings) for each in ended(url))
+    assert tried == sorted(str(each.settings) for each in ended(whole))
+
+
 def test_what_another_process_works_on_is_left_alone(url: str) -> None:
     study = opened(url, MOST)
     begun = study.begin(1, PARAMETERS)

@@ -37,12 +37,12 @@ EXPORTS = b"edgekit.export.fork_server"
 RECIPE = """
 edgekit: 2
 name: streamed
-model: {{name: mobilenet_v2_small, args: {{num_classes: 2, in_channels: 3, width_mult: 0.35}}}}
+model: {{name: "torchvision.models:mobilenet_v2", args: {{num_classes: 2, width_mult: 0.35}}}}
 inputs: {{image: {{shape: [3, 224, 224]}}}}
 data: {{name: image_folder, args: {{path: {folder}, stream: true}}, workers: 2}}
 verify: {{samples: 8, snr_min_db: -100, cosine_min: -1, agreement_min_percent: 0}}
 stages:
-  - {{stage: train, export: fp32, epochs: {epochs}, batch_size: 64}}
+  - {{stage: train, export: fp32, epochs: {epochs}, batch_size: 32}}
   - {{stage: quantize, method: ptq, export: int8}}
 """
 
