@@ -15,7 +15,7 @@ from edgekit.measure.runner_process import Placed
 from edgekit.measure.user_programs import require_program
 from edgekit.progress import Progress
 from edgekit.runners.board_platform import platform_of
-from edgekit.runners.runtime import Runtime, runtime_for
+from edgekit.runners.runtime import Runtime, runtimes_for
 from edgekit.sanitize import printable
 
 
@@ -83,25 +83,25 @@ def _runtimes(
     """The runtime of each artifact that no program of the user's runs, all before the first is
     sent: a device that cannot run one, or the user's own program, is refused untouched."""
     platform = platform_of(target, device)
-    runtimes: dict[str, Runtime] = {}
     for kind in sorted({artifact.runtime for artifact in artifacts}):
         if program := target.runners.program(kind):
             require_program(device, program, platform)
     try:
-        for artifact in artifacts:
-            if not target.runners.program(artifact.runtime):
-                runtimes[artifact.key] = runtime_for(
-                    artifact.runtime,
-                    platform,
-                    model=bundle.file(artifact.file),
-                    exported_by=bundle.manifest.versions,
-                    progress=progress,
-                )
+        runtimes = runtimes_for(
+            {
+                bundle.file(artifact.file): artifact.runtime
+                for artifact in artifacts
+                if not target.runners.program(artifact.runtime)
+            },
+            platform,
+            exported_by=bundle.manifest.versions,
+            progress=progress,
+        )
     except RunnerError as error:
         raise RunnerError(
             f"{device.name}: {error.message}", hint=error.hint, details=error.details
         ) from error
-    return runtimes
+    return {path.name: runtime for path, runtime in runtimes.items()}
 
 
 def outputs_path(lock: Lock) -> str:

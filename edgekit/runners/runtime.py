@@ -116,29 +116,47 @@ def runtime_for(
     format: RuntimeName,
     platform: Platform,
     *,
-    model: Path | None = None,
     exported_by: Mapping[str, str] | None = None,
     cache: Path | None = None,
     progress: Progress = silent,
 ) -> Runtime:
-    """The runtime for artifacts of a format on a machine, or for `model`, one of them; fetched and
-    built when it is needed for the first time, then kept in `cache`.
+    """The runtime for artifacts of a format on a machine, fetched and built when it is needed for
+    the first time, then kept in `cache`.
 
     `exported_by` are the versions of the libraries that made the artifacts. A .pte must be run by
     the version of executorch that made it: program and runtime belong together. Raises RunnerError:
     nothing to build it from, no compiler, no packages for that architecture, C library or
     Python."""
-    because = ""
-    if model is not None and format in FOR_A_FILE:
-        platform, because = _named(FOR_A_FILE[format])(platform, model)
     place = cache or cache_root()
     with writing_to(place):
         runtime = cast(Runtime, _named(RUNTIMES[format])(platform, place, progress))
-    if because:
-        runtime = replace(runtime, because=because)
     _require_same_version(runtime, exported_by or {})
     _require_libraries(runtime, platform)
     return runtime
+
+
+def runtimes_for(
+    models: Mapping[Path, RuntimeName],
+    platform: Platform,
+    *,
+    exported_by: Mapping[str, str] | None = None,
+    progress: Progress = silent,
+) -> dict[Path, Runtime]:
+    """The runtime of each model file by what its content needs, each provided once. Raises as
+    `runtime_for`."""
+    provided: dict[tuple[RuntimeName, Platform], Runtime] = {}
+    runtimes: dict[Path, Runtime] = {}
+    for model, format in models.items():
+        needed, because = platform, ""
+        if format in FOR_A_FILE:
+            needed, because = _named(FOR_A_FILE[format])(platform, model)
+        if (format, needed) not in provided:
+            provided[format, needed] = runtime_for(
+                format, needed, exported_by=exported_by, progress=progress
+            )
+        runtime = provided[format, needed]
+        runtimes[model] = replace(runtime, because=because) if because else runtime
+    return runtimes
 
 
 def _named(entry: str) -> Any:

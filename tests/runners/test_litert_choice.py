@@ -11,7 +11,7 @@ import pytest
 from edgekit.errors import RunnerError
 from edgekit.runners import litert
 from edgekit.runners.litert_choice import for_file, why_python
-from edgekit.runners.runtime import host_platform, runtime_for
+from edgekit.runners.runtime import host_platform, runtime_for, runtimes_for
 from tests.support.tflite_traps import FOR_PYTHON, RUNNABLE
 
 pytestmark = pytest.mark.torch
@@ -24,7 +24,7 @@ def test_what_needs_python_is_read_from_the_file(name: str, tmp_path: Path) -> N
     assert why_python(data) == reason
     model = tmp_path / "model.tflite"
     model.write_bytes(data)
-    runtime = runtime_for("litert", host_platform(), model=model)
+    runtime = runtimes_for({model: "litert"}, host_platform())[model]
     assert runtime.because == reason
     assert runtime.argv("/x")[-1] == "/x/litert_runner/__main__.py"
     with pytest.raises(RunnerError, match=reason) as refused:
