@@ -3,6 +3,7 @@ lists; what the fields of a format mean is model_file.py's."""
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,11 @@ class Reader:
 
     data: bytes
     at: int
+
+    @classmethod
+    def of_file(cls, data: bytes) -> Reader:
+        """The root table."""
+        return cls(data, struct.unpack_from("<I", data)[0])
 
     def number(self, field: int, kind: Any) -> int:
         offset = self._offset(field)

@@ -80,7 +80,7 @@ def read_signatures(data: bytes) -> tuple[ModelSignature, ...]:
             hint="give a file that a converter wrote",
         )
     try:
-        return reader(Reader(data, struct.unpack_from("<I", data)[0]))
+        return reader(Reader.of_file(data))
     except (struct.error, IndexError, TypeError, ValueError, OverflowError) as error:
         raise ModelError(
             f"damaged or cut off: {error}", hint="export or download it again"
@@ -242,3 +242,9 @@ def _spec(
             f"{name}: a shape that is not fixed: {shape}", hint="convert it with a fixed shape"
         )
     return TensorSpec(name=name, dtype=cast(Any, dtype), shape=tuple(shape), dynamic=dynamic)
+
+
+def builtin_operator(code: Reader) -> int:
+    """The number of a builtin operator in a `.tflite`, from its entry in the file's list of
+    operator codes; small ones stand in the older field only."""
+    return max(code.number(0, kinds.Int8Flags), code.number(3, kinds.Int32Flags))

@@ -17,6 +17,7 @@ from flatbuffers import number_types as kinds
 
 from edgekit.bundle.flatbuffer import Reader
 from edgekit.bundle.manifest import Operation
+from edgekit.bundle.model_file import builtin_operator
 from edgekit.measure.protocol_lines import OperatorValues
 
 _LEVEL = re.compile(r"[A-Za-z_][\w.]*\.[A-Za-z]\w*?_(\w+)")
@@ -48,8 +49,7 @@ def tflite_operations(data: bytes, ran: Sequence[OperatorValues]) -> tuple[Opera
     A profile names each operator that ran outside the delegate by its index. What stands between
     two of them ran in one partition."""
     try:
-        model = Reader(data, struct.unpack_from("<I", data)[0])
-        nodes = _nodes(model)
+        nodes = _nodes(Reader.of_file(data))
     except (struct.error, IndexError, TypeError, ValueError, OverflowError):
         return ()
     outside = {operator.instruction for operator in ran if not operator.delegated}
@@ -75,10 +75,7 @@ def _partitions(nodes: int, outside: Collection[int]) -> list[int | None]:
 
 def _nodes(model: Reader) -> list[tuple[str, str]]:
     """The name and the module of each operator of the main graph."""
-    codes = [
-        max(code.number(0, kinds.Int8Flags), code.number(3, kinds.Int32Flags))
-        for code in model.tables(1)
-    ]
+    codes = [builtin_operator(code) for code in model.tables(1)]
     graph = model.tables(2)[0]
     names = [tensor.text(3) for tensor in graph.tables(0)]
     nodes = []

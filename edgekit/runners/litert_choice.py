@@ -15,6 +15,7 @@ from pathlib import Path
 from flatbuffers import number_types as kinds
 
 from edgekit.bundle.flatbuffer import Reader
+from edgekit.bundle.model_file import builtin_operator
 from edgekit.errors import RunnerError
 from edgekit.runners.runtime import Platform
 
@@ -70,14 +71,13 @@ def why_python(data: bytes) -> str:
     """Why a `.tflite` needs the runner in Python; empty where it does not, or the file is not
     understood: then either runner says what is wrong with it."""
     try:
-        model = Reader(data, struct.unpack_from("<I", data)[0])
-        return next(_reasons(model), "")
+        return next(_reasons(Reader.of_file(data)), "")
     except (struct.error, IndexError, TypeError, ValueError, OverflowError):
         return ""
 
 
 def _reasons(model: Reader) -> Iterator[str]:
-    codes = [_code(code) for code in model.tables(1)]
+    codes = [builtin_operator(code) for code in model.tables(1)]
     buffers = model.tables(4)
     for graph in model.tables(2):
         tensors = graph.tables(0)
@@ -100,11 +100,6 @@ def _of_tensors(graph: Reader, tensors: list[Reader]) -> Iterator[str]:
     for index in graph.numbers(2, kinds.Int32Flags):
         if any(size <= 0 for size in tensors[index].numbers(0, kinds.Int32Flags)):
             yield "the shape of an output is known after an inference only"
-
-
-def _code(code: Reader) -> int:
-    """The number of a builtin operator; small ones stand in the older field only."""
-    return max(code.number(0, kinds.Int8Flags), code.number(3, kinds.Int32Flags))
 
 
 def _is_constant(tensors: list[Reader], buffers: list[Reader], index: int) -> bool:
