@@ -4,6 +4,7 @@ other, so whole series are resampled (Field & Welsh, "Bootstrapping clustered da
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -11,10 +12,29 @@ from numpy.typing import NDArray
 
 from edgekit.metrics.resampled import cost
 from edgekit.metrics.statistics import Material, Statistic, Weights
-from edgekit.stats import QuantileEstimate, Shift, bootstrap, paired_bootstrap
+from edgekit.stats import (
+    QuantileEstimate,
+    Shift,
+    bootstrap,
+    independent_mean_shift,
+    paired_bootstrap,
+)
 
 MOST_WEIGHTS = 1 << 21
 """Weights of steps held at a time."""
+
+
+def over_series(statistic: Statistic, steps: int) -> Statistic:
+    """A statistic of samples that are the steps of series, one series after the other; itself where
+    each sample is a series of its own."""
+    if steps == 1:
+        return statistic
+    return replace(
+        statistic,
+        estimate=partial(series_estimate, statistic, steps=steps),
+        paired=partial(series_shift, statistic, steps=steps),
+        unrelated=independent_mean_shift,
+    )
 
 
 def series_estimate(statistic: Statistic, material: Material, steps: int) -> QuantileEstimate:

@@ -13,14 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edgekit.metrics.statistics import Statistic, StatisticName, statistic_of
+from edgekit.metrics.statistics import StatisticName, statistic_of
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    from edgekit.metrics.statistics import Material
-    from edgekit.stats import QuantileEstimate
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -123,6 +120,8 @@ def metric_value(
     UndefinedError: the samples have no such value."""
     import numpy as np
 
+    from edgekit.metrics.series import over_series
+
     values = np.asarray(per_sample)
     material = values[:, None] if values.ndim == 1 else values
     if material.ndim != 2 or material.size == 0 or not np.isfinite(material).all():
@@ -130,7 +129,7 @@ def metric_value(
     statistic = statistic_of(kind.statistic)
     # As it will be read back: a value must not change with what was stored.
     rounded = material.astype(np.float32)
-    estimate = _estimate(statistic, rounded.astype(np.float64), steps)
+    estimate = over_series(statistic, steps).estimate(rounded.astype(np.float64))
     if not np.isfinite(estimate.value):
         raise UndefinedError(f"metric {kind.name}: these samples have no such value")
     data = rounded.astype("<f4").tobytes()
@@ -147,14 +146,6 @@ def metric_value(
         columns=material.shape[1],
         per_sample=base64.b64encode(data).decode("ascii") if is_kept else "",
     )
-
-
-def _estimate(statistic: Statistic, material: Material, steps: int) -> QuantileEstimate:
-    if steps == 1:
-        return statistic.estimate(material)
-    from edgekit.metrics.series import series_estimate
-
-    return series_estimate(statistic, material, steps)
 
 
 def proportion_value(kind: MetricKind, right: int, samples: int) -> MetricValue:

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterator
 
 from edgekit.measure.runs import ArtifactResult
 from edgekit.metrics import MetricKind, MetricValue, named_metric
-from edgekit.metrics.series import series_shift
+from edgekit.metrics.series import over_series
 from edgekit.metrics.statistics import statistic_of
-from edgekit.stats import QuantileEstimate, Shift, independent_mean_shift
+from edgekit.stats import QuantileEstimate, Shift
 from edgekit.verdict.quantities import Observed, Quantity
 
 UNKNOWN = Quantity("metrics", "metrics", "", scale="difference")
@@ -106,15 +106,11 @@ def metric_drop(first: MetricValue, second: MetricValue, *, same_data: bool) -> 
     On the same samples (`same_data`) they are compared sample by sample, if both kept them."""
     # What is worse is the fall of a metric whose higher values are better, and the rise of others.
     high, low = (first, second) if first.higher_is_better else (second, first)
-    statistic = statistic_of(high.statistic)
+    statistic = over_series(statistic_of(high.statistic), max(high.steps, low.steps))
     same_kind = _shape(high) == _shape(low)
     material, other = (high.material(), low.material()) if same_data and same_kind else (None, None)
     if material is not None and other is not None:
-        if high.steps > 1:
-            return series_shift(statistic, material, other, high.steps)
         return statistic.paired(material, other)
-    if high.steps > 1 or low.steps > 1:  # what is known of unrelated steps would be too sure
-        return independent_mean_shift(_estimate(high), _estimate(low))
     return statistic.unrelated(_estimate(high), _estimate(low))
 
 
