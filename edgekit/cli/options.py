@@ -42,6 +42,15 @@ OneTarget = Annotated[
         show_default=False,
     ),
 ]
+MeasuredTarget = Annotated[
+    str | None,
+    typer.Option(
+        "--target",
+        "-t",
+        help="Where to measure: a name from targets/ or a file. Without, nothing is.",
+        show_default=False,
+    ),
+]
 Targets = Annotated[
     list[str],
     typer.Option(

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 import edgekit
 from edgekit.cli.console import stdout
 from edgekit.cli.live import live_progress
-from edgekit.cli.options import Json, Overrides, RecipeFile
+from edgekit.cli.options import Json, MeasuredTarget, Overrides, RecipeFile
 from edgekit.errors import GateFailed
 
 if TYPE_CHECKING:
@@ -66,15 +66,7 @@ Page = Annotated[
 @app.command(name=RUN)
 def run(
     recipe: RecipeFile,
-    target: Annotated[
-        str | None,
-        typer.Option(
-            "--target",
-            "-t",
-            help="Where to measure: a name from targets/ or a file. Without, nothing is.",
-            show_default=False,
-        ),
-    ] = None,
+    target: MeasuredTarget = None,
     overrides: Overrides = None,
     trials: Annotated[
         int | None,

@@ -13,7 +13,7 @@ from rich.table import Table
 import edgekit
 from edgekit.cli.console import stdout
 from edgekit.cli.live import live_progress
-from edgekit.cli.options import Json, Output, Overrides, RecipeFile
+from edgekit.cli.options import Json, MeasuredTarget, Output, Overrides, RecipeFile
 from edgekit.cli.unstored import print_json
 from edgekit.errors import UsageError
 
@@ -31,15 +31,7 @@ def sweep(
             help="Values for a key. May be repeated: all combinations.",
         ),
     ],
-    target: Annotated[
-        str | None,
-        typer.Option(
-            "--target",
-            "-t",
-            help="Where to measure: a name from targets/ or a file. Without, nothing is.",
-            show_default=False,
-        ),
-    ] = None,
+    target: MeasuredTarget = None,
     overrides: Overrides = None,
     output: Output = Path("build"),
     as_json: Json = False,

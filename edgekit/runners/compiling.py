@@ -91,6 +91,16 @@ def native_runtime(
     )
 
 
+def require_architecture(what: str, arch: str, *, otherwise: str) -> None:
+    """Raises RunnerError for an architecture that the wheels have no libraries for."""
+    if arch not in ARCHITECTURES:
+        known = " and ".join(ARCHITECTURES)
+        raise RunnerError(
+            f"{what} runs on {known}, the device's programs are {arch}",
+            hint=f"use a 64-bit system, or {otherwise}",
+        )
+
+
 @dataclass(frozen=True)
 class _Compiler:
     kind: str

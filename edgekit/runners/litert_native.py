@@ -19,7 +19,7 @@ from edgekit.cache import cache_root
 from edgekit.errors import RunnerError
 from edgekit.progress import Progress, silent
 from edgekit.runners.build_cache import is_ready, write_listing
-from edgekit.runners.compiling import ARCHITECTURES, OLDEST_GLIBC, Engine, native_runtime
+from edgekit.runners.compiling import OLDEST_GLIBC, Engine, native_runtime, require_architecture
 from edgekit.runners.needs import needs_of_files, unmet
 from edgekit.runners.own_libc import with_own_libc
 from edgekit.runners.runtime import Platform, Runtime, public_version
@@ -37,12 +37,8 @@ def provide_native(target: Platform, cache: Path, progress: Progress) -> Runtime
     """The native runner for a machine, with a C library of its own where the machine's is none or
     too old. Raises RunnerError: no wheel for its architecture, no compiler, or this machine has
     another release of LiteRT."""
-    if target.arch not in ARCHITECTURES:
-        known = " and ".join(ARCHITECTURES)
-        raise RunnerError(
-            f"LiteRT's library runs on {known}, the device's programs are {target.arch}",
-            hint="use a 64-bit system, or runners.litert.kind: python in the target",
-        )
+    in_python = "runners.litert.kind: python in the target"
+    require_architecture("LiteRT's library", target.arch, otherwise=in_python)
     package = litert_for(target.arch, cache, progress)
     runtime = native_litert(
         package, target.arch, portable=not target.is_host, cache=cache, progress=progress

@@ -19,7 +19,7 @@ from edgekit.errors import RunnerError, UsageError
 from edgekit.installing import install_command
 from edgekit.progress import Progress, silent
 from edgekit.runners.build_cache import is_ready, write_listing
-from edgekit.runners.compiling import ARCHITECTURES, OLDEST_GLIBC, Engine, native_runtime
+from edgekit.runners.compiling import OLDEST_GLIBC, Engine, native_runtime, require_architecture
 from edgekit.runners.own_libc import with_own_libc
 from edgekit.runners.runtime import Platform, Runtime, older, public_version
 from edgekit.runners.wheels import fetch_wheels
@@ -40,12 +40,7 @@ PINNED = "1.5.1"
 def provide(target: Platform, cache: Path, progress: Progress) -> Runtime:
     """The runner for a machine. Raises RunnerError: no wheel for its architecture, a C library that
     is too old, no compiler."""
-    if target.arch not in ARCHITECTURES:
-        known = " and ".join(ARCHITECTURES)
-        raise RunnerError(
-            f"ExecuTorch runs on {known}, the device's programs are {target.arch}",
-            hint="use a 64-bit system, or measure .tflite only",
-        )
+    require_architecture("ExecuTorch", target.arch, otherwise="measure .tflite only")
     if target.glibc is not None and older(target.glibc, OLDEST_GLIBC):
         message = f"the device's glibc is {target.glibc}, executorch needs {OLDEST_GLIBC} or newer"
         raise RunnerError(message, hint="update the system on the device (Debian 10 or newer)")
